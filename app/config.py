@@ -1,0 +1,118 @@
+"""CONFIG: the one TOML file of the gateway as frozen structs; a bad file is one line that names the key.
+
+Secrets are never in the file: it names environment variables. OpenTelemetry's own settings are the `OTEL_*` variables
+(`otel/config.py`), not keys of this file.
+"""
+
+import msgspec
+
+
+class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the gateway listens and what it admits. Sizes in bytes, times in seconds."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    max_body_bytes: int = 10 * 1024 * 1024
+    max_header_bytes: int = 64 * 1024
+    max_concurrent_requests: int = 1_000
+    shutdown_grace_seconds: float = 10.0
+
+
+class MonitoringConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The monitoring endpoints. `token_env` names the variable with the bearer token; without it they are open."""
+
+    token_env: str | None = None
+    share_seconds: float = 1.0
+
+
+class TelemetrySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What of telemetry is ours to set; all else is `OTEL_*`. `enabled = false` is the baseline of the benchmarks."""
+
+    enabled: bool = True
+    app_name: str = "gatewayz"
+    buffer_bytes: int = 64 * 1024 * 1024
+    shutdown_seconds: float = 4.0
+
+
+class DatabaseConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """SQLAlchemy URL (`sqlite+aiosqlite:///…` or `postgresql+asyncpg://…`), or the variable that holds it."""
+
+    url: str = "sqlite+aiosqlite:///gatewayz.db"
+    url_env: str | None = None
+
+
+class CacheConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The response cache: in process by default, or Valkey/Redis by URL."""
+
+    url: str | None = None
+    url_env: str | None = None
+    max_bytes: int = 64 * 1024 * 1024
+
+
+class LedgerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Group commit of the ledger: at the latest after `commit_seconds`, at most `max_queued_rows` waiting."""
+
+    commit_seconds: float = 0.25
+    commit_rows: int = 500
+    max_queued_rows: int = 100_000
+
+
+class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One provider that speaks the OpenAI wire format below `base_url` (which ends before `/chat/completions`)."""
+
+    name: str
+    base_url: str
+    api_key_env: str | None = None
+    connect_seconds: float = 2.0
+    first_byte_seconds: float = 30.0
+    idle_seconds: float = 30.0
+    latency_target_seconds: float = 2.0
+    latency_limit_seconds: float = 20.0
+    max_connections: int = 200
+
+
+class RouteConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One provider that serves a model: its upstream name, and what the provider charges per million tokens in USD."""
+
+    provider: str
+    upstream_model: str
+    input_usd_per_million: float = 0.0
+    output_usd_per_million: float = 0.0
+
+
+class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One public model and the providers that serve it, in the order of fail-over.
+
+    `credit_multiplier`: what the caller is charged, as a multiple of the provider's price.
+    `cache_ttl_seconds`: above 0, answers to deterministic requests (`temperature` 0, not streamed) are kept that long.
+    """
+
+    name: str
+    routes: tuple[RouteConfig, ...]
+    operation: str = "chat"
+    credit_multiplier: float = 1.0
+    cache_ttl_seconds: float = 0.0
+
+
+class PlanConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One plan: limits for each of its keys, and for all of its keys together; None is unlimited."""
+
+    name: str
+    key_requests_per_minute: int | None = None
+    key_tokens_per_minute: int | None = None
+    plan_requests_per_minute: int | None = None
+    plan_tokens_per_minute: int | None = None
+
+
+class AppConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    server: ServerConfig = ServerConfig()
+    monitoring: MonitoringConfig = MonitoringConfig()
+    telemetry: TelemetrySection = TelemetrySection()
+    database: DatabaseConfig = DatabaseConfig()
+    cache: CacheConfig = CacheConfig()
+    ledger: LedgerConfig = LedgerConfig()
+    providers: tuple[ProviderConfig, ...] = ()
+    models: tuple[ModelConfig, ...] = ()
+    plans: tuple[PlanConfig, ...] = (PlanConfig(name="free"),)

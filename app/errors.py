@@ -1,0 +1,111 @@
+"""ERRORS: everything the gateway refuses or fails with, and the OpenAI wire form of each.
+
+The domain raises these; `app/http/openai_errors.py` turns them into responses. `status`, `type` and `code` follow the OpenAI API,
+so that its official SDKs raise their own typed errors.
+"""
+
+from typing import ClassVar
+
+
+class GatewayError(Exception):
+    """Base of all. `message` reaches the client: it names what to do and never quotes a key or a prompt."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    code: ClassVar[str | None] = None
+    limit_type: str | None = None
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after_seconds = retry_after_seconds
+
+
+class InvalidRequestError(GatewayError):
+    """The body is not valid JSON, or a field that the gateway reads has the wrong type."""
+
+    status = 400
+    type = "invalid_request_error"
+
+
+class InvalidApiKeyError(GatewayError):
+    """No key, an unknown key, or a revoked one."""
+
+    status = 401
+    type = "invalid_request_error"
+    code = "invalid_api_key"
+
+
+class KeyExpiredError(GatewayError):
+    """The key's trial is over."""
+
+    status = 403
+    type = "invalid_request_error"
+    code = "trial_expired"
+
+
+class UnknownModelError(GatewayError):
+    """The model is not in the configuration."""
+
+    status = 404
+    type = "invalid_request_error"
+    code = "model_not_found"
+
+
+class BodyTooLargeError(GatewayError):
+    """The request body is over the configured limit."""
+
+    status = 413
+    type = "invalid_request_error"
+    code = "request_too_large"
+
+
+class RateLimitedError(GatewayError):
+    """One of the caller's own limits was hit; `limit_type` says which."""
+
+    status = 429
+    type = "requests"
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, limit_type: str, retry_after_seconds: float) -> None:
+        super().__init__(message, retry_after_seconds=retry_after_seconds)
+        self.limit_type = limit_type
+
+
+class UpstreamRateLimitedError(RateLimitedError):
+    """Every provider of the model answered 429."""
+
+    code = "upstream_rate_limited"
+
+
+class OverloadedError(GatewayError):
+    """The gateway has as many requests in hand as its configuration admits."""
+
+    status = 503
+    type = "server_error"
+    code = "overloaded"
+
+
+class StoreUnavailableError(GatewayError):
+    """The database did not answer."""
+
+    status = 503
+    type = "server_error"
+    code = "store_unavailable"
+
+
+class UpstreamFailedError(GatewayError):
+    """Every provider of the model failed, or answered with something that is not the wire format."""
+
+    status = 502
+    type = "server_error"
+    code = "upstream_failed"
+
+
+class UpstreamTimeoutError(GatewayError):
+    """Every provider of the model failed, the last one by a time-out."""
+
+    status = 504
+    type = "server_error"
+    code = "upstream_timeout"

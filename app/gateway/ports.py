@@ -1,0 +1,97 @@
+"""PORTS: what the gateway's domain needs from the outside, as Protocols; `app/store` and the tests provide them."""
+
+from typing import Literal, Protocol, TypeAlias
+
+import msgspec
+
+LimitType: TypeAlias = Literal["key_requests", "key_tokens", "plan_requests", "plan_tokens"]
+
+
+class Clock(Protocol):
+    """Time, from outside."""
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back."""
+
+    def unix_ms(self) -> int:
+        """Milliseconds since the Unix epoch."""
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Who makes a call. `key_id` is the key's public id; the limits are per minute, None is unlimited."""
+
+    key_id: str
+    plan: str
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+
+
+class KeyDirectory(Protocol):
+    """Turns the secret that a client sent into a caller."""
+
+    async def find(self, secret: str) -> Caller:
+        """Return the caller; raises `InvalidApiKeyError`, `KeyExpiredError` (trial over) or `StoreUnavailableError`."""
+
+
+class LimitDecision(msgspec.Struct, frozen=True, kw_only=True):
+    """What the limiter says of one request. `retry_after_seconds` is set where it is refused."""
+
+    allowed: bool
+    limit_type: LimitType | None = None
+    retry_after_seconds: float = 0.0
+    limit_requests: int | None = None
+    remaining_requests: int | None = None
+    limit_tokens: int | None = None
+    remaining_tokens: int | None = None
+
+
+class RateLimiter(Protocol):
+    """Requests and tokens per minute, per key and per plan."""
+
+    async def admit(self, caller: Caller) -> LimitDecision:
+        """Count one request of `caller`, or refuse it; a refused request is charged nowhere."""
+
+    async def charge_tokens(self, caller: Caller, tokens: int) -> None:
+        """Charge tokens after the fact; may push the budget below zero, which refuses until it has refilled."""
+
+
+class ResponseCache(Protocol):
+    """Exact-match answers of deterministic requests, as bytes."""
+
+    async def get(self, key: bytes) -> bytes | None:
+        """Return the stored answer, or None; a broken cache is a miss."""
+
+    async def put(self, key: bytes, value: bytes, ttl_seconds: float) -> None:
+        """Keep an answer; a broken cache keeps nothing and fails nothing."""
+
+
+class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One call as the ledger keeps it. Money in nano-US-dollars, times in milliseconds (Unix epoch, UTC)."""
+
+    call_id: str
+    started_unix_ms: int
+    trace_id: str
+    key_id: str
+    plan: str
+    operation: str
+    model: str
+    provider: str | None
+    status: str
+    error_kind: str | None
+    stream: bool
+    cached: bool
+    attempts: int
+    input_tokens: int
+    output_tokens: int
+    usage_estimated: bool
+    cost_nanousd: int
+    credits_nanousd: int
+    duration_ms: int
+    first_token_ms: int | None
+
+
+class Ledger(Protocol):
+    """Takes rows off the request path."""
+
+    def append(self, row: LedgerRow) -> None:
+        """Queue one row for the next group commit; never blocks, never raises."""

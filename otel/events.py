@@ -1,0 +1,198 @@
+"""EVENT: the immutable facts an application hands to telemetry, and the ports it hands them to.
+
+Comes in: nothing; these are plain structs and Protocols. Goes out: `otel/recorder.py` turns each event into measurements
+(`otel/measure.py`), span ends (`otel/spans.py`) and log records (`otel/request_log.py`). This file imports neither OpenTelemetry nor
+a framework, so that a gateway's domain can depend on it.
+
+Durations are in seconds on a monotonic clock. Money is in nano-US-dollars (int): exact sums, and the metric equals the ledger.
+"""
+
+from collections.abc import Mapping
+from typing import Literal, Protocol, TypeAlias
+
+import msgspec
+
+AttemptStatus: TypeAlias = Literal["success", "error", "cancelled"]
+CallStatus: TypeAlias = Literal["success", "error", "cancelled"]
+CancelPhase: TypeAlias = Literal["before_first_byte", "after_first_byte"]
+ErrorKind: TypeAlias = Literal[
+    "connect_error",  # no connection, or it broke before the first byte
+    "connect_timeout",
+    "first_byte_timeout",
+    "idle_timeout",  # the provider stopped sending in the middle of an answer
+    "rate_limited",  # 429
+    "upstream_4xx",  # of the caller's own making; does not count against the provider
+    "upstream_5xx",
+    "bad_response",  # not the wire format that was promised
+    "stream_broken",  # the stream ended without its end marker
+]
+
+
+class RequestReceived(msgspec.Struct, frozen=True, kw_only=True):
+    """An HTTP request reached the application. `path` is the route template or `unmatched`; `headers` only the trace context."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = {}
+
+
+class RequestFinished(msgspec.Struct, frozen=True, kw_only=True):
+    """The response body ended, or the client left. `status_code` 499: it left before the response began."""
+
+    status_code: int
+    duration_seconds: float
+    outcome: Literal["ok", "error", "cancelled"]
+    response_bytes: int = 0
+
+
+class ExceptionMapped(msgspec.Struct, frozen=True, kw_only=True):
+    """An exception was unhandled or answered with a 5xx; `exception_type` is its class name."""
+
+    exception_type: str
+
+
+class CallerIdentified(msgspec.Struct, frozen=True, kw_only=True):
+    """Authentication succeeded. `key_id` is the public id of the key, never the key."""
+
+    key_id: str
+    plan: str
+
+
+class AttemptStarted(msgspec.Struct, frozen=True, kw_only=True):
+    """One call to one provider begins. `number` counts from 1 within the request."""
+
+    provider: str
+    model: str
+    upstream_model: str
+    operation: Literal["chat", "embeddings"]
+    stream: bool
+    number: int
+    server_address: str
+    server_port: int
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens and money of one attempt. `estimated`: the provider reported no usage and we counted."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    estimated: bool = False
+    cost_nanousd: int = 0
+    credits_nanousd: int = 0
+
+
+NO_USAGE = Usage()
+
+
+class AttemptFinished(msgspec.Struct, frozen=True, kw_only=True):
+    """One call to one provider ended.
+
+    `response_seconds`: until the first byte of the answer, or until the time-out; None when there was neither.
+    `first_token_seconds`: until the first streamed chunk with content; None without one.
+    `cancel_phase` is set exactly when `status` is `cancelled`, `error_kind` exactly when it is `error`.
+    """
+
+    status: AttemptStatus
+    duration_seconds: float
+    error_kind: ErrorKind | None = None
+    cancel_phase: CancelPhase | None = None
+    http_status: int | None = None
+    response_seconds: float | None = None
+    first_token_seconds: float | None = None
+    usage: Usage = NO_USAGE
+    response_id: str | None = None
+    response_model: str | None = None
+    finish_reason: str | None = None
+
+
+class CallFinished(msgspec.Struct, frozen=True, kw_only=True):
+    """One LLM call (all attempts of one request) ended. `provider` is None when the answer came from the cache."""
+
+    operation: Literal["chat", "embeddings"]
+    model: str
+    provider: str | None
+    status: CallStatus
+    stream: bool
+    attempts: int
+    duration_seconds: float
+    cached: bool = False
+    error_kind: str | None = None
+    cancel_phase: CancelPhase | None = None
+    usage: Usage = NO_USAGE
+
+
+class CacheLookedUp(msgspec.Struct, frozen=True, kw_only=True):
+    """A cache was asked."""
+
+    cache: Literal["response", "api_key"]
+    hit: bool
+
+
+class RateLimited(msgspec.Struct, frozen=True, kw_only=True):
+    """A request was answered with 429."""
+
+    limit_type: Literal["key_requests", "key_tokens", "plan_requests", "plan_tokens", "upstream"]
+
+
+class QueryFinished(msgspec.Struct, frozen=True, kw_only=True):
+    """A database statement ended."""
+
+    operation: Literal["select", "insert", "update", "delete"]
+    duration_seconds: float
+
+
+class LedgerRowsDropped(msgspec.Struct, frozen=True, kw_only=True):
+    """The ledger writer gave up rows because its queue was full."""
+
+    rows: int
+
+
+Event: TypeAlias = (
+    RequestFinished
+    | ExceptionMapped
+    | CallerIdentified
+    | AttemptFinished
+    | CallFinished
+    | CacheLookedUp
+    | RateLimited
+    | QueryFinished
+    | LedgerRowsDropped
+)
+
+
+class Recorder(Protocol):
+    """Takes events. Never raises, never blocks, safe from any thread."""
+
+    def record(self, event: Event) -> None:
+        """Record an event that belongs to no request, or to the one that is current."""
+
+    def start_request(self, event: RequestReceived) -> "RequestScope":
+        """Open the server span and count the request as in progress."""
+
+
+class AttemptScope(Protocol):
+    """One attempt, from its start to its one end."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The trace context to send to the provider (`traceparent`, and `tracestate` where there is one)."""
+
+    def finish(self, event: AttemptFinished) -> None:
+        """End the attempt; a second call changes nothing."""
+
+
+class RequestScope(Protocol):
+    """One HTTP request, from its arrival to its one end."""
+
+    @property
+    def trace_id(self) -> str:
+        """The request's trace id, 32 lower-case hex digits."""
+
+    def record(self, event: Event) -> None:
+        """Record an event of this request, with its span as the exemplar's and the log's context."""
+
+    def start_attempt(self, event: AttemptStarted) -> AttemptScope:
+        """Open a client span for one call to a provider."""
+
+    def finish(self, event: RequestFinished) -> None:
+        """End the request; a second call changes nothing."""
