@@ -1,0 +1,94 @@
+"""LABELS: maps what an application names to the closed sets that labels may take, so that no client can mint a series.
+
+Comes in: names from events. Goes out: label values from the configuration or the code, `other`, `unmatched` or `_OTHER`.
+"""
+
+import builtins
+from itertools import product
+
+import msgspec
+
+from otel import semconv
+from otel.metric_spec import MetricSpec
+
+_BUILTIN_EXCEPTIONS = frozenset(
+    name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, BaseException)
+)
+
+
+class LabelBounds(msgspec.Struct, frozen=True, kw_only=True):
+    """The closed sets of one application.
+
+    `routes` are the (provider, model) pairs that its configuration can call; `exception_types` the class names of its own errors
+    (builtin exceptions are always allowed). `paths` are its route templates.
+    """
+
+    app_name: str
+    routes: tuple[tuple[str, str], ...] = ()
+    paths: frozenset[str] = frozenset()
+    exception_types: frozenset[str] = frozenset()
+    providers: frozenset[str] = frozenset()
+    models: frozenset[str] = frozenset()
+
+    @classmethod
+    def from_routes(
+        cls,
+        app_name: str,
+        routes: tuple[tuple[str, str], ...],
+        *,
+        paths: frozenset[str] = frozenset(),
+        exception_types: frozenset[str] = frozenset(),
+    ) -> "LabelBounds":
+        """Derive the sets of providers and models from the pairs."""
+        return cls(
+            app_name=app_name,
+            routes=routes,
+            paths=paths,
+            exception_types=exception_types,
+            providers=frozenset(provider for provider, _ in routes),
+            models=frozenset(model for _, model in routes),
+        )
+
+    def provider(self, name: str | None) -> str:
+        """Return the provider's label value."""
+        return name if name in self.providers else semconv.OTHER  # type: ignore[return-value]  # None is in no set
+
+    def model(self, name: str) -> str:
+        """Return the model's label value."""
+        return name if name in self.models else semconv.OTHER
+
+    def path(self, template: str) -> str:
+        """Return the route's label value."""
+        return template if template in self.paths else semconv.UNMATCHED
+
+    def method(self, verb: str) -> str:
+        """Return the verb's label value."""
+        return verb if verb in semconv.KNOWN_METHODS else semconv.OTHER_METHOD
+
+    def status_code(self, code: int) -> str:
+        """Return the status code as text; what HTTP does not know is 500."""
+        return str(code) if 100 <= code <= 599 else "500"  # noqa: PLR2004  the range that HTTP defines
+
+    def exception_type(self, name: str) -> str:
+        """Return the exception class's label value."""
+        return name if name in self.exception_types or name in _BUILTIN_EXCEPTIONS else semconv.OTHER
+
+
+def known_label_sets(spec: MetricSpec, bounds: LabelBounds) -> list[dict[str, str]]:
+    """Return every label set of `spec` that is known before the first event: its series that start at 0."""
+    axes: list[list[dict[str, str]]] = []
+    keys = set(spec.label_keys)
+    if {semconv.PROVIDER, semconv.MODEL} <= keys:
+        axes.append([{semconv.PROVIDER: provider, semconv.MODEL: model} for provider, model in bounds.routes])
+    elif semconv.PROVIDER in keys:
+        axes.append([{semconv.PROVIDER: provider} for provider in sorted(bounds.providers)])
+    elif semconv.MODEL in keys:
+        axes.append([{semconv.MODEL: model} for model in sorted(bounds.models)])
+    axes.extend([{label.key: value} for value in label.values] for label in spec.labels if label.values)
+    merged: list[dict[str, str]] = []
+    for combination in product(*axes):
+        labels: dict[str, str] = {}
+        for part in combination:
+            labels |= part
+        merged.append(labels)
+    return merged
