@@ -8,6 +8,7 @@ Durations are in seconds on a monotonic clock. Money is in nano-US-dollars (int)
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
@@ -187,6 +188,9 @@ class RequestScope(Protocol):
     @property
     def trace_id(self) -> str:
         """The request's trace id, 32 lower-case hex digits."""
+
+    def current(self) -> AbstractContextManager[None]:
+        """Make the request's span current for what libraries log, until the context manager exits in the same task."""
 
     def record(self, event: Event) -> None:
         """Record an event of this request, with its span as the exemplar's and the log's context."""

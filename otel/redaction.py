@@ -12,7 +12,7 @@ REDACTED: Final = "[redacted]"
 _SECRETS: Final = re.compile(
     r"""
     (?P<scheme>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{6,}                     # Authorization values
-    | \b(?:sk|pk|rk|gwz|xai|gsk|hf|AIza|ghp|key)[-_][A-Za-z0-9_-]{12,}              # API keys by their usual prefixes
+    | \b(?:(?:sk|pk|rk|gwz|xai|gsk|hf|ghp)[-_]|AIza)[A-Za-z0-9_-]{12,}           # API keys by their usual prefixes
     | \beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*                 # JSON web tokens
     | (?P<field>["']?(?:api[-_]?key|authorization|password|secret|access[-_]?token|x-api-key)["']?\s*[:=]\s*["']?)
       [^\s"',;&}]{4,}                                                           # key=value and JSON members

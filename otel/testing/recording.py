@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 from otel.events import (
@@ -52,6 +53,10 @@ class RecordedRequest:
     def trace_id(self) -> str:
         """A trace id that counts requests, for readable failures."""
         return f"{self._number:032x}"
+
+    def current(self) -> AbstractContextManager[None]:
+        """Nothing becomes current."""
+        return nullcontext()
 
     def record(self, event: Event) -> None:
         """Keep the event here and in the recorder."""

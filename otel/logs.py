@@ -1,0 +1,143 @@
+"""LOG RECORD: one JSON object per line, to stdout and by OTLP, with the trace it belongs to.
+
+Comes in: the gateway's own records (`emit`) and, through `StdlibHandler`, every line that a library logs. Goes out: the line as the
+body of an OTLP log record, whose trace and span ids travel as OTLP fields, and the same line plus both ids to stdout. Keys are
+redacted. Each key stands in one place: what is in the body is not repeated as an attribute (Loki's `| json` would duplicate it).
+"""
+
+import logging
+import traceback
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+from opentelemetry._logs import Logger, SeverityNumber
+from opentelemetry.context import Context
+from opentelemetry.trace import get_current_span
+
+from otel.redaction import redact
+
+_NANOSECONDS: Final = 1_000_000_000
+_SEVERITIES: Final = {
+    "debug": SeverityNumber.DEBUG,
+    "info": SeverityNumber.INFO,
+    "warning": SeverityNumber.WARN,
+    "error": SeverityNumber.ERROR,
+    "critical": SeverityNumber.FATAL,
+}
+_STANDARD_RECORD_KEYS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+_RESERVED_KEYS: Final = frozenset({"timestamp", "level", "logger", "message", "trace_id", "span_id"})
+_MAX_TEXT: Final = 8_192
+
+FieldValue = str | int | float | bool | None
+
+
+class LogWriter:
+    """Renders log lines and hands them on. Safe from any thread; never raises.
+
+    `write_line` takes the stdout form of each line, `otlp` the record; `unix_ns` is the wall clock in nanoseconds.
+    """
+
+    def __init__(
+        self, otlp: Logger | None, write_line: Callable[[str], None] | None, unix_ns: Callable[[], int]
+    ) -> None:
+        self._otlp = otlp
+        self._write_line = write_line
+        self._unix_ns = unix_ns
+        self._encode = msgspec.json.Encoder(enc_hook=repr).encode
+
+    def emit(
+        self,
+        level: str,
+        logger: str,
+        message: str,
+        fields: Mapping[str, FieldValue],
+        *,
+        context: Context | None = None,
+        unix_ns: int | None = None,
+        trusted: bool = False,
+    ) -> None:
+        """Write one line. `trusted` lines hold only bounded values and skip redaction; None-valued fields are left out."""
+        now_ns = self._unix_ns() if unix_ns is None else unix_ns
+        line: dict[str, FieldValue] = {
+            "timestamp": _rfc3339(now_ns),
+            "level": level,
+            "logger": logger,
+            "message": message,
+        }
+        line.update({key: value for key, value in fields.items() if value is not None and key not in _RESERVED_KEYS})
+        body = self._encode(line).decode()
+        if not trusted:
+            body = redact(body)
+        if self._otlp is not None:
+            self._otlp.emit(
+                timestamp=now_ns,
+                observed_timestamp=now_ns,
+                context=context,
+                severity_number=_SEVERITIES.get(level, SeverityNumber.UNSPECIFIED),
+                severity_text=level,
+                body=body,
+            )
+        if self._write_line is not None:
+            self._write_line(_with_trace(body, context))
+
+
+class StdlibHandler(logging.Handler):
+    """Sends what the standard library's loggers say through a `LogWriter`, in the context of the current span."""
+
+    def __init__(self, writer: LogWriter, level: int = logging.INFO) -> None:
+        super().__init__(level)
+        self._writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record; a record that cannot be formatted is reported as such instead of raising."""
+        try:
+            message = record.getMessage()
+        except Exception as error:  # noqa: BLE001  a library's broken log call must not become the caller's problem
+            message = f"log record of {record.pathname}:{record.lineno} cannot be formatted: {type(error).__name__}"
+        fields: dict[str, FieldValue] = {
+            key: _plain(value) for key, value in vars(record).items() if key not in _STANDARD_RECORD_KEYS
+        }
+        if record.exc_info and record.exc_info[0] is not None:
+            fields["exception_type"] = record.exc_info[0].__name__
+            fields["exception"] = "".join(traceback.format_exception(*record.exc_info))[-_MAX_TEXT:]
+        self._writer.emit(
+            _level_name(record.levelno),
+            record.name,
+            message[:_MAX_TEXT],
+            fields,
+            unix_ns=int(record.created * _NANOSECONDS),
+        )
+
+
+def _level_name(level: int) -> str:
+    """Return the lower-case level name at or below `level`."""
+    for bound, name in (
+        (logging.CRITICAL, "critical"),
+        (logging.ERROR, "error"),
+        (logging.WARNING, "warning"),
+        (logging.INFO, "info"),
+    ):
+        if level >= bound:
+            return name
+    return "debug"
+
+
+def _plain(value: object) -> FieldValue:
+    """Return a JSON scalar: Loki's `| json` drops arrays and flattens objects."""
+    return value if isinstance(value, str | int | float | bool | None) else repr(value)[:_MAX_TEXT]
+
+
+def _rfc3339(unix_ns: int) -> str:
+    """Return a UTC timestamp with microseconds."""
+    seconds, rest_ns = divmod(unix_ns, _NANOSECONDS)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest_ns // 1000:06d}Z"
+
+
+def _with_trace(body: str, context: Context | None) -> str:
+    """Return the line with the ids of its span, where it has one."""
+    span = get_current_span(context).get_span_context()
+    if not span.is_valid:
+        return body
+    return f'{body[:-1]},"trace_id":"{span.trace_id:032x}","span_id":"{span.span_id:016x}"}}'

@@ -1,0 +1,212 @@
+"""RECORDER: the one place where an event becomes measurements, span ends and a log record.
+
+Comes in: events from the application, through the ports of `otel/events.py`. Goes out: calls to `otel/measure.py`, `otel/spans.py` and
+`otel/logs.py`. Nothing raised in there reaches the application: a failure is counted, and the first one is logged.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import ParamSpec
+
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, get_current_span
+
+from otel.events import (
+    AttemptFinished,
+    AttemptStarted,
+    CacheLookedUp,
+    CallerIdentified,
+    CallFinished,
+    Event,
+    ExceptionMapped,
+    LedgerRowsDropped,
+    QueryFinished,
+    RateLimited,
+    RequestFinished,
+    RequestReceived,
+)
+from otel.labels import LabelBounds
+from otel.logs import LogWriter
+from otel.measure import Measurements
+from otel.request_log import LOGGER, RequestSummary
+from otel.spans import SpanWriter
+
+P = ParamSpec("P")
+
+
+class Guard:
+    """Runs recording code so that it cannot fail its caller. Safe from any thread."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self._logger = logging.getLogger("otel.recorder")
+
+    def run(self, step: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Run one recording step; an exception is counted, and the first is logged with its traceback."""
+        try:
+            step(*args, **kwargs)
+        except Exception:
+            self.failures += 1
+            if self.failures == 1:
+                self._logger.exception("an event could not be recorded; later failures are only counted")
+
+
+class TelemetryRecorder:
+    """Satisfies `otel.events.Recorder` with real signals."""
+
+    def __init__(
+        self, measurements: Measurements, spans: SpanWriter, logs: LogWriter, bounds: LabelBounds, guard: Guard
+    ) -> None:
+        self.measurements = measurements
+        self.spans = spans
+        self.logs = logs
+        self.bounds = bounds
+        self.guard = guard
+
+    def record(self, event: Event) -> None:
+        """Record an event in the current context, for example a query of a job or of a request."""
+        self.guard.run(self._record, event)
+
+    def start_request(self, event: RequestReceived) -> "TelemetryRequest":
+        """Open the server span and count the request as in progress."""
+        return TelemetryRequest(self, event)
+
+    def _record(self, event: Event) -> None:
+        """Dispatch an event that has no request scope."""
+        context = otel_context.get_current()
+        if isinstance(event, QueryFinished):
+            self.measurements.query_finished(event, context)
+        elif isinstance(event, CacheLookedUp):
+            self.measurements.cache_looked_up(event, context)
+        elif isinstance(event, LedgerRowsDropped):
+            self.measurements.ledger_rows_dropped(event)
+        elif isinstance(event, RateLimited):
+            self.measurements.rate_limited(event, context)
+        elif isinstance(event, CallFinished):
+            self.measurements.call_finished(event, context)
+        else:
+            raise TypeError(f"{type(event).__name__} belongs to a request: record it in its scope")
+
+
+class TelemetryRequest:
+    """Satisfies `otel.events.RequestScope`: one server span, and everything that happens under it."""
+
+    def __init__(self, recorder: TelemetryRecorder, event: RequestReceived) -> None:
+        self._recorder = recorder
+        self._guard = recorder.guard
+        self._route = recorder.measurements.route_labels(event.method, event.path)
+        self._summary = RequestSummary(self._route["method"], self._route["path"], recorder.bounds)
+        self._context = Context()
+        self._finished = False
+        self._guard.run(self._start, event)
+        self._span: Span = get_current_span(self._context)
+        self._trace_id = f"{self._span.get_span_context().trace_id:032x}"
+
+    def _start(self, event: RequestReceived) -> None:
+        """Count first: a span that fails to open must not unbalance the gauge."""
+        self._recorder.measurements.request_received(self._route)
+        self._context = self._recorder.spans.start_request(event)
+
+    @property
+    def trace_id(self) -> str:
+        """The request's trace id, 32 lower-case hex digits."""
+        return self._trace_id
+
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        """Make the server span current, so that lines which libraries log carry its ids."""
+        token = otel_context.attach(self._context)
+        try:
+            yield
+        finally:
+            otel_context.detach(token)
+
+    def record(self, event: Event) -> None:
+        """Record an event of this request."""
+        self._guard.run(self._record, event)
+
+    def _record(self, event: Event) -> None:
+        """Dispatch an event of this request."""
+        measurements = self._recorder.measurements
+        if isinstance(event, CallFinished):
+            self._summary.add(event)
+            self._recorder.spans.call_finished(self._span, event)
+            measurements.call_finished(event, self._context)
+        elif isinstance(event, CallerIdentified):
+            self._summary.add(event)
+            self._recorder.spans.caller_identified(self._span, event)
+        elif isinstance(event, CacheLookedUp):
+            measurements.cache_looked_up(event, self._context)
+        elif isinstance(event, RateLimited):
+            self._summary.add(event)
+            measurements.rate_limited(event, self._context)
+        elif isinstance(event, ExceptionMapped):
+            self._summary.exception_type = self._recorder.bounds.exception_type(event.exception_type)
+            measurements.exception_mapped(event, self._route, self._context)
+        elif isinstance(event, RequestFinished):
+            self.finish(event)
+        elif isinstance(event, AttemptFinished):
+            raise TypeError("an attempt ends through its own scope")
+        else:
+            self._recorder.record(event)
+
+    def start_attempt(self, event: AttemptStarted) -> "TelemetryAttempt":
+        """Open a client span for one call to a provider."""
+        return TelemetryAttempt(self._recorder, event, self._context)
+
+    def finish(self, event: RequestFinished) -> None:
+        """End the request: measurements, log line, span end; a second call changes nothing."""
+        if self._finished:
+            return
+        self._finished = True
+        # Each step on its own: a failing span must not cost the count or the line.
+        self._guard.run(self._recorder.measurements.request_finished, event, self._route, self._context)
+        self._guard.run(self._log, event)
+        self._guard.run(self._recorder.spans.end_request, self._span, event, self._summary.exception_type)
+
+    def _log(self, event: RequestFinished) -> None:
+        """Write the request's line; its values are bounded, so it needs no redaction."""
+        summary = self._summary
+        self._recorder.logs.emit(
+            summary.level(event),
+            LOGGER,
+            summary.message(event),
+            summary.fields(event),
+            context=self._context,
+            trusted=True,
+        )
+
+
+class TelemetryAttempt:
+    """Satisfies `otel.events.AttemptScope`: one client span."""
+
+    def __init__(self, recorder: TelemetryRecorder, event: AttemptStarted, parent: Context) -> None:
+        self._recorder = recorder
+        self._started = event
+        self._context = parent
+        self._headers: Mapping[str, str] = {}
+        self._span: Span | None = None
+        self._finished = False
+        recorder.guard.run(self._start, parent)
+
+    def _start(self, parent: Context) -> None:
+        self._context, self._headers = self._recorder.spans.start_attempt(self._started, parent)
+        self._span = get_current_span(self._context)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The trace context to send to the provider."""
+        return self._headers
+
+    def finish(self, event: AttemptFinished) -> None:
+        """End the attempt; a second call changes nothing."""
+        if self._finished:
+            return
+        self._finished = True
+        self._recorder.guard.run(
+            self._recorder.measurements.attempt_finished, event, self._started, self._context
+        )
+        if self._span is not None:
+            self._recorder.guard.run(self._recorder.spans.end_attempt, self._span, event)

@@ -1,0 +1,143 @@
+"""SPAN: opens and ends the server span of a request and one client span per upstream attempt.
+
+Comes in: events. Goes out: spans with HTTP, `gen_ai.*` and `peer.service` attributes to the tracer. Names and attributes are bounded:
+route templates instead of raw paths, no prompt, no completion, no key, no exception text.
+"""
+
+from collections.abc import Mapping
+
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from otel.events import (
+    AttemptFinished,
+    AttemptStarted,
+    CallerIdentified,
+    CallFinished,
+    RequestFinished,
+    RequestReceived,
+)
+from otel.labels import LabelBounds
+from otel.measure import NANO
+
+_SERVER_ERROR = 500
+_OPERATION_NAMES = {"chat": "chat", "embeddings": "embeddings"}
+
+
+class SpanWriter:
+    """Opens and ends spans. A context returned by a `start_*` method carries the open span."""
+
+    def __init__(self, tracer: Tracer, bounds: LabelBounds) -> None:
+        self._tracer = tracer
+        self._bounds = bounds
+        self._propagator = TraceContextTextMapPropagator()
+
+    def start_request(self, event: RequestReceived) -> Context:
+        """Open the server span, as a child of the caller's `traceparent` where that is valid."""
+        parent = self._propagator.extract(event.headers, context=Context())
+        method = self._bounds.method(event.method)
+        path = self._bounds.path(event.path)
+        span = self._tracer.start_span(
+            f"{method} {path}",
+            parent,
+            SpanKind.SERVER,
+            {"http.request.method": method, "http.route": path},
+        )
+        return set_span_in_context(span, parent)
+
+    @staticmethod
+    def end_request(span: Span, event: RequestFinished, exception_type: str | None) -> None:
+        """End the server span with what came of the request."""
+        if span.is_recording():
+            span.set_attribute("http.response.status_code", event.status_code)
+            span.set_attribute("http.response.body.size", event.response_bytes)
+            if event.outcome == "cancelled":
+                span.set_attribute("gatewayz.cancelled", True)
+            if event.status_code >= _SERVER_ERROR or event.outcome == "error":
+                span.set_attribute("error.type", exception_type or str(event.status_code))
+                span.set_status(Status(StatusCode.ERROR))
+        span.end()
+
+    @staticmethod
+    def caller_identified(span: Span, event: CallerIdentified) -> None:
+        """Name the caller by public id and plan."""
+        span.set_attribute("gatewayz.api_key.id", event.key_id)
+        span.set_attribute("gatewayz.plan", event.plan)
+
+    def call_finished(self, span: Span, event: CallFinished) -> None:
+        """Put the outcome of the call on the server span, where a trace search finds it without opening the attempts."""
+        if not span.is_recording():
+            return
+        span.set_attributes(
+            {
+                "gatewayz.model": self._bounds.model(event.model),
+                "gatewayz.call.status": event.status,
+                "gatewayz.call.attempts": event.attempts,
+                "gatewayz.cached": event.cached,
+                "gatewayz.stream": event.stream,
+                "gatewayz.cost_usd": event.usage.cost_nanousd / NANO,
+            }
+        )
+        if event.provider is not None:
+            span.set_attribute("gatewayz.provider", self._bounds.provider(event.provider))
+        if event.cancel_phase is not None:
+            span.set_attribute("gatewayz.cancel_phase", event.cancel_phase)
+
+    def start_attempt(self, event: AttemptStarted, parent: Context) -> tuple[Context, dict[str, str]]:
+        """Open a client span; returns its context and the headers that carry it to the provider."""
+        provider = self._bounds.provider(event.provider)
+        model = self._bounds.model(event.model)
+        operation = _OPERATION_NAMES.get(event.operation, "chat")
+        span = self._tracer.start_span(
+            f"{operation} {model}",
+            parent,
+            SpanKind.CLIENT,
+            {
+                "gen_ai.operation.name": operation,
+                "gen_ai.provider.name": provider,
+                "gen_ai.request.model": model,
+                "gen_ai.request.stream": event.stream,
+                "gatewayz.upstream_model": event.upstream_model,
+                "gatewayz.attempt.number": event.number,
+                "peer.service": provider,
+                "server.address": event.server_address,
+                "server.port": event.server_port,
+            },
+        )
+        context = set_span_in_context(span, parent)
+        headers: dict[str, str] = {}
+        self._propagator.inject(headers, context)
+        return context, headers
+
+    @staticmethod
+    def end_attempt(span: Span, event: AttemptFinished) -> None:
+        """End the client span, at the end of the stream where there is one."""
+        if span.is_recording():
+            span.set_attributes(_attempt_attributes(event))
+            if event.status == "error":
+                span.set_status(Status(StatusCode.ERROR))
+        span.end()
+
+
+def _attempt_attributes(event: AttemptFinished) -> Mapping[str, str | int | float | bool | list[str]]:
+    """Return the attributes that are known once an attempt has ended (GenAI semantic conventions)."""
+    attributes: dict[str, str | int | float | bool | list[str]] = {"gatewayz.attempt.status": event.status}
+    optional = {
+        "error.type": event.error_kind,
+        "gatewayz.cancel_phase": event.cancel_phase,
+        "http.response.status_code": event.http_status,
+        "gen_ai.response.id": event.response_id,
+        "gen_ai.response.model": event.response_model,
+        "gen_ai.response.time_to_first_chunk": event.first_token_seconds,
+    }
+    attributes.update({key: value for key, value in optional.items() if value is not None})
+    if event.finish_reason is not None:
+        attributes["gen_ai.response.finish_reasons"] = [event.finish_reason]
+    usage = event.usage
+    if usage.input_tokens or usage.output_tokens:
+        attributes["gen_ai.usage.input_tokens"] = usage.input_tokens
+        attributes["gen_ai.usage.output_tokens"] = usage.output_tokens
+        attributes["gatewayz.usage.estimated"] = usage.estimated
+        attributes["gatewayz.cost_usd"] = usage.cost_nanousd / NANO
+    return attributes
