@@ -1,0 +1,36 @@
+"""RESOURCE: who sends this telemetry; one immutable set of attributes on everything that leaves the process.
+
+Comes in: the configuration and the identity of this process. Goes out: the SDK's `Resource`. What the environment says
+(`OTEL_RESOURCE_ATTRIBUTES`, `OTEL_SERVICE_NAME`) wins over what the code knows. It runs no detector and asks no network.
+"""
+
+import os
+import socket
+from typing import Final
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.version import __version__ as sdk_version
+
+from otel.config import TelemetryConfig
+
+DEFAULT_SERVICE_NAME: Final = "gatewayz"
+
+
+def build_resource(config: TelemetryConfig, *, service_version: str, instance_id: str) -> Resource:
+    """Build the resource; `instance_id` is random and new for each process, so that restarts and workers stay apart.
+
+    Keys by the resource semantic conventions. Call it after a fork: `process.pid` is the caller's.
+    """
+    return Resource(
+        {
+            "service.name": DEFAULT_SERVICE_NAME,
+            "service.version": service_version,
+            "service.instance.id": instance_id,
+            "host.name": socket.gethostname(),
+            "process.pid": os.getpid(),
+            **config.resource_attributes,
+            "telemetry.sdk.language": "python",
+            "telemetry.sdk.name": "opentelemetry",
+            "telemetry.sdk.version": sdk_version,
+        }
+    )
