@@ -37,8 +37,10 @@ GUIDE_FAMILIES: Final[tuple[MetricSpec, ...]] = (
         moved_by="each finished HTTP request",
         queries=(
             "sum(rate(fastapi_requests_total[5m])) * 60",
-            '100 * (sum(rate(fastapi_requests_total{status_code=~"5.."}[5m])) or vector(0))'
-            " / sum(rate(fastapi_requests_total[5m]))",
+            (
+                '100 * (sum(rate(fastapi_requests_total{status_code=~"5.."}[5m])) or vector(0))'
+                " / sum(rate(fastapi_requests_total[5m]))"
+            ),
         ),
     ),
     MetricSpec(
@@ -179,9 +181,11 @@ GUIDE_FAMILIES: Final[tuple[MetricSpec, ...]] = (
         moved_by="each upstream attempt that ends",
         queries=(
             "sum by (model) (rate(model_inference_requests_total[5m])) * 60",
-            '100 * (sum by (model) (rate(model_inference_requests_total{status!="success"}[5m]))'
-            " or 0 * sum by (model) (rate(model_inference_requests_total[5m])))"
-            " / sum by (model) (rate(model_inference_requests_total[5m]))",
+            (
+                '100 * (sum by (model) (rate(model_inference_requests_total{status!="success"}[5m]))'
+                " or 0 * sum by (model) (rate(model_inference_requests_total[5m])))"
+                " / sum by (model) (rate(model_inference_requests_total[5m]))"
+            ),
         ),
     ),
     MetricSpec(
@@ -316,8 +320,10 @@ GUIDE_FAMILIES: Final[tuple[MetricSpec, ...]] = (
         starts_at_zero=True,
         moved_by="every look-up",
         queries=(
-            "100 * sum(rate(cache_hits_total[5m]))"
-            " / (sum(rate(cache_hits_total[5m])) + sum(rate(cache_misses_total[5m])))",
+            (
+                "100 * sum(rate(cache_hits_total[5m]))"
+                " / (sum(rate(cache_hits_total[5m])) + sum(rate(cache_misses_total[5m])))"
+            ),
         ),
     ),
     MetricSpec(

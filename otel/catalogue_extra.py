@@ -40,9 +40,7 @@ EXTRA_FAMILIES: Final[tuple[MetricSpec, ...]] = (
         categories=(Category.MODELS, Category.PERFORMANCE),
         buckets=TOKENS_PER_SECOND_BUCKETS,
         moved_by="the end of each successful streamed attempt of two tokens or more",
-        queries=(
-            "histogram_quantile(0.5, sum by (model, le) (rate(gatewayz_output_tokens_per_second_bucket[5m])))",
-        ),
+        queries=("histogram_quantile(0.5, sum by (model, le) (rate(gatewayz_output_tokens_per_second_bucket[5m])))",),
         documented_by_guide=False,
     ),
     MetricSpec(
@@ -55,7 +53,9 @@ EXTRA_FAMILIES: Final[tuple[MetricSpec, ...]] = (
         categories=(Category.MODELS,),
         buckets=(0.0, 1.0, 2.0, 3.0, 4.0, 5.0),
         moved_by="the end of each call",
-        queries=("sum(rate(gatewayz_attempts_per_request_sum[5m])) / sum(rate(gatewayz_attempts_per_request_count[5m]))",),
+        queries=(
+            "sum(rate(gatewayz_attempts_per_request_sum[5m])) / sum(rate(gatewayz_attempts_per_request_count[5m]))",
+        ),
         documented_by_guide=False,
     ),
     MetricSpec(
@@ -183,7 +183,9 @@ EXTRA_FAMILIES: Final[tuple[MetricSpec, ...]] = (
         help="Time to collect and render an exposition; a scrape answered from shared bytes costs nothing and is not in it.",
         buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
         moved_by="each collection for a scrape",
-        queries=("histogram_quantile(0.99, sum by (le) (rate(gatewayz_telemetry_scrape_duration_seconds_bucket[5m])))",),
+        queries=(
+            "histogram_quantile(0.99, sum by (le) (rate(gatewayz_telemetry_scrape_duration_seconds_bucket[5m])))",
+        ),
         documented_by_guide=False,
     ),
     MetricSpec(

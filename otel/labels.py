@@ -51,7 +51,7 @@ class LabelBounds(msgspec.Struct, frozen=True, kw_only=True):
 
     def provider(self, name: str | None) -> str:
         """Return the provider's label value."""
-        return name if name in self.providers else semconv.OTHER  # type: ignore[return-value]  # None is in no set
+        return name if name is not None and name in self.providers else semconv.OTHER
 
     def model(self, name: str) -> str:
         """Return the model's label value."""

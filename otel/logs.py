@@ -26,7 +26,12 @@ _SEVERITIES: Final = {
     "error": SeverityNumber.ERROR,
     "critical": SeverityNumber.FATAL,
 }
-_STANDARD_RECORD_KEYS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+_STANDARD_RECORD_KEYS: Final = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "taskName",
+    "color_message",
+}
 _RESERVED_KEYS: Final = frozenset({"timestamp", "level", "logger", "message", "trace_id", "span_id"})
 _MAX_TEXT: Final = 8_192
 

@@ -205,8 +205,6 @@ class TelemetryAttempt:
         if self._finished:
             return
         self._finished = True
-        self._recorder.guard.run(
-            self._recorder.measurements.attempt_finished, event, self._started, self._context
-        )
+        self._recorder.guard.run(self._recorder.measurements.attempt_finished, event, self._started, self._context)
         if self._span is not None:
             self._recorder.guard.run(self._recorder.spans.end_attempt, self._span, event)

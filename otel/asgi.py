@@ -1,0 +1,140 @@
+"""ASGI: the outermost wrapper of any ASGI application; measures requests exactly once, however they end.
+
+Comes in: scope, receive, send. Goes out: `RequestReceived` at entry and `RequestFinished` when the application returned, timed to the end
+of the response body. It must stand outside the framework: middleware inside does not run for 404 and 405, and cannot see a stream end.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final, TypeAlias
+
+from otel.disabled import DisabledScope
+from otel.events import ExceptionMapped, Recorder, RequestFinished, RequestReceived, RequestScope
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+SCOPE_KEY: Final = "gatewayz.request_scope"
+TRACE_HEADER: Final = b"x-trace-id"
+CLIENT_CLOSED_REQUEST: Final = 499
+"""The status of a request whose client left before the response began (nginx's convention)."""
+
+_TRACE_CONTEXT_HEADERS: Final = frozenset({b"traceparent", b"tracestate"})
+_NO_SCOPE: Final = DisabledScope()
+
+
+def request_scope(scope: Scope) -> RequestScope:
+    """Return the telemetry of the request that `scope` describes; one that forgets where the route is not counted."""
+    found: RequestScope = scope.get(SCOPE_KEY, _NO_SCOPE)
+    return found
+
+
+class RequestTelemetry:
+    """Wraps an ASGI application.
+
+    `route_of` names the route template of a scope before the application routes it. Paths for which `is_ignored` holds (monitoring,
+    health) are passed through uncounted. `clock` is monotonic, in seconds.
+    """
+
+    def __init__(
+        self,
+        app: AsgiApp,
+        recorder: Recorder,
+        *,
+        route_of: Callable[[Scope], str],
+        is_ignored: Callable[[Scope], bool],
+        clock: Callable[[], float],
+    ) -> None:
+        self._app = app
+        self._recorder = recorder
+        self._route_of = route_of
+        self._is_ignored = is_ignored
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one scope; what the application raises passes through unchanged."""
+        if scope["type"] != "http" or self._is_ignored(scope):
+            await self._app(scope, receive, send)
+            return
+        started_seconds = self._clock()
+        request = self._recorder.start_request(
+            RequestReceived(method=scope["method"], path=self._route_of(scope), headers=_trace_context(scope))
+        )
+        scope[SCOPE_KEY] = request
+        watch = _ResponseWatch(receive, send, self._clock, request.trace_id)
+        failed = False
+        try:
+            with request.current():
+                await self._app(scope, watch.receive, watch.send)
+        except asyncio.CancelledError:
+            watch.cancelled = True
+            raise
+        except Exception as error:
+            failed = True
+            request.record(ExceptionMapped(exception_type=type(error).__name__))
+            raise
+        finally:
+            request.finish(watch.finished(started_seconds, failed=failed))
+
+
+class _ResponseWatch:
+    """Looks at the messages of one request as they pass. Used in the request's own task and its children."""
+
+    def __init__(self, receive: Receive, send: Send, clock: Callable[[], float], trace_id: str) -> None:
+        self._receive = receive
+        self._send = send
+        self._clock = clock
+        self._trace_id = trace_id
+        self._status_code: int | None = None
+        self._response_bytes = 0
+        self._ended_seconds: float | None = None
+        self.cancelled = False
+
+    async def receive(self) -> Message:
+        """Pass a message in; a disconnect before the end of the body is a client that left."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect" and self._ended_seconds is None:
+            self.cancelled = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass a message out, with the trace id on the response's head."""
+        if message["type"] == "http.response.start":
+            self._status_code = message["status"]
+            if self._trace_id:
+                message["headers"] = [*message.get("headers", ()), (TRACE_HEADER, self._trace_id.encode())]
+        await self._send(message)
+        if message["type"] == "http.response.body":
+            self._response_bytes += len(message.get("body", b""))
+            if not message.get("more_body", False):
+                self._ended_seconds = self._clock()
+
+    def finished(self, started_seconds: float, *, failed: bool) -> RequestFinished:
+        """Say how the request ended. An exception before the response began becomes the server's 500."""
+        ended_seconds = self._clock() if self._ended_seconds is None else self._ended_seconds
+        cancelled = self.cancelled and self._ended_seconds is None
+        if self._status_code is not None:
+            status_code = self._status_code
+        else:
+            status_code = CLIENT_CLOSED_REQUEST if cancelled and not failed else 500
+        broken = failed or (self._ended_seconds is None and not cancelled)
+        return RequestFinished(
+            status_code=status_code,
+            duration_seconds=ended_seconds - started_seconds,
+            outcome="error" if broken else "cancelled" if cancelled else "ok",
+            response_bytes=self._response_bytes,
+        )
+
+
+def _trace_context(scope: Scope) -> dict[str, str]:
+    """Return the W3C trace context headers; a repeated header is joined, which the propagator then refuses."""
+    headers: dict[str, str] = {}
+    for key, value in scope["headers"]:
+        if key in _TRACE_CONTEXT_HEADERS:
+            name = key.decode("ascii")
+            text = value.decode("latin-1")
+            headers[name] = f"{headers[name]},{text}" if name in headers else text
+    return headers
