@@ -1,7 +1,8 @@
 """ASGI: the outermost wrapper of any ASGI application; measures requests exactly once, however they end.
 
-Comes in: scope, receive, send. Goes out: `RequestReceived` at entry and `RequestFinished` when the application returned, timed to the end
-of the response body. It must stand outside the framework: middleware inside does not run for 404 and 405, and cannot see a stream end.
+Comes in: scope, receive, send. Goes out: `RequestReceived` at entry and `RequestFinished` when the application returned, timed to
+the end of the response body. It stands outside the framework: middleware inside does not run for 404 and 405, and cannot see a
+stream end.
 """
 
 import asyncio

@@ -72,7 +72,10 @@ class LogWriter:
             "message": message,
         }
         line.update({key: value for key, value in fields.items() if value is not None and key not in _RESERVED_KEYS})
-        body = self._encode(line).decode()
+        try:
+            body = self._encode(line).decode()
+        except UnicodeEncodeError:  # a lone surrogate, which no UTF-8 can carry
+            body = self._encode({key: _encodable(value) for key, value in line.items()}).decode()
         if not trusted:
             body = redact(body)
         if self._otlp is not None:
@@ -132,6 +135,11 @@ def _level_name(level: int) -> str:
 def _plain(value: object) -> FieldValue:
     """Return a JSON scalar: Loki's `| json` drops arrays and flattens objects."""
     return value if isinstance(value, str | int | float | bool | None) else repr(value)[:_MAX_TEXT]
+
+
+def _encodable(value: FieldValue) -> FieldValue:
+    """Return the value with what UTF-8 cannot carry replaced by question marks."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def _rfc3339(unix_ns: int) -> str:

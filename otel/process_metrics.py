@@ -33,7 +33,7 @@ def observe_process(instruments: Instruments, proc: Path = Path("/proc")) -> Non
         return [(int((proc / "self" / "statm").read_text().split()[1]) * page_bytes, {})]
 
     def open_fds() -> Iterable[Sample]:
-        return [(len(os.listdir(proc / "self" / "fd")), {})]
+        return [(sum(1 for _ in (proc / "self" / "fd").iterdir()), {})]
 
     def start_time() -> Iterable[Sample]:
         return [(start_seconds, {})]

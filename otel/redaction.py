@@ -15,7 +15,7 @@ _SECRETS: Final = re.compile(
     | \b(?:(?:sk|pk|rk|gwz|xai|gsk|hf|ghp)[-_]|AIza)[A-Za-z0-9_-]{12,}           # API keys by their usual prefixes
     | \beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*                 # JSON web tokens
     | (?P<field>["']?(?:api[-_]?key|authorization|password|secret|access[-_]?token|x-api-key)["']?\s*[:=]\s*["']?)
-      [^\s"',;&}]{4,}                                                           # key=value and JSON members
+      (?:(?:bearer|basic)\s+)?[^\s"',;&}]{4,}                                   # key=value, headers, JSON members
     | (?P<userinfo>://[^\s/:@]*:)[^\s/@]+(?=@)                                  # passwords in URLs
     """,
     re.VERBOSE | re.IGNORECASE,

