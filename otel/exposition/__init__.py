@@ -1,0 +1,6 @@
+"""EXPOSITION: what the reader collected, as Prometheus text 0.0.4 and OpenMetrics 1.0.0."""
+
+from otel.exposition.endpoint import Exposition, ExpositionResponse
+from otel.exposition.negotiation import MediaType, negotiate_media_type
+
+__all__ = ["Exposition", "ExpositionResponse", "MediaType", "negotiate_media_type"]

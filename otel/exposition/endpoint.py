@@ -1,0 +1,90 @@
+"""ENDPOINT: answers one HTTP request for metrics, knowing no web framework.
+
+Comes in: method, Accept, Accept-Encoding, category and `name[]`. Goes out: status, headers and body. It blocks while it collects and
+renders, so it belongs into a worker thread.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from otel.exposition.family import FamilyIndex
+from otel.exposition.negotiation import accepts_gzip, negotiate_media_type
+from otel.exposition.shared_bytes import Selection, SeriesWriters, SharedBytes, writers_for
+from otel.metric_spec import Category, MetricSpec
+from otel.reader import SharedReader, Snapshot
+
+
+class ExpositionResponse(msgspec.Struct, frozen=True):
+    """A whole HTTP response; the headers already hold Content-Type and Content-Length."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Exposition:
+    """Renders what `reader` collects. Safe from any thread.
+
+    `specs` is the catalogue: it orders, explains and categorises families. `on_collected` gets the seconds that collecting and
+    rendering took, once per collection; `clock` counts seconds.
+    """
+
+    def __init__(
+        self,
+        reader: SharedReader,
+        specs: Sequence[MetricSpec],
+        *,
+        on_collected: Callable[[float], None] | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.reader = reader
+        self.specs = tuple(specs)
+        self._index = FamilyIndex(self.specs)
+        self._on_collected = on_collected
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._writers: SeriesWriters = {}
+        self._shared = SharedBytes(-1, [], {}, {})
+
+    def respond(
+        self,
+        *,
+        method: str,
+        accept: str | None,
+        accept_encoding: str | None,
+        category: Category | None = None,
+        names: Sequence[str] = (),
+    ) -> ExpositionResponse:
+        """Answer a GET or HEAD; a HEAD has the headers of the GET and no body. Unknown names give an empty exposition."""
+        media_type = negotiate_media_type(accept)
+        compress = accepts_gzip(accept_encoding)
+        selection = Selection(category, frozenset(names))
+        started = self._clock()
+        snapshot = self.reader.snapshot()
+        with self._lock:
+            is_new = self._take(snapshot)
+            shared = self._shared
+            parts = shared.parts(media_type.format, selection)
+        body = shared.answer(media_type.format, selection, parts, compress=compress)
+        if is_new and self._on_collected is not None:
+            self._on_collected(self._clock() - started)
+        headers = {
+            "Content-Type": media_type.content_type,
+            "Content-Length": str(len(body)),
+            "Vary": "Accept, Accept-Encoding",
+        }
+        if compress:
+            headers["Content-Encoding"] = "gzip"
+        return ExpositionResponse(200, headers, b"" if method == "HEAD" else body)
+
+    def _take(self, snapshot: Snapshot) -> bool:
+        """Make `snapshot` the one that is served, unless another thread brought a newer one; say whether it is new."""
+        if snapshot.number <= self._shared.number:
+            return False
+        families = self._index.families(snapshot.data)
+        self._writers = writers_for(families, self._writers)
+        self._shared = SharedBytes(snapshot.number, families, snapshot.exemplars, self._writers)
+        return True

@@ -1,0 +1,103 @@
+"""FAMILY: streams of a collection, grouped under the names they are exposed with, in catalogue order.
+
+Comes in: metrics data and the catalogue. Goes out: families with their points. It looks at streams, never at points, so it costs the
+same for ten series as for a hundred thousand.
+"""
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import TypeAlias
+
+import msgspec
+from opentelemetry.sdk.metrics.export import (
+    ExponentialHistogram,
+    ExponentialHistogramDataPoint,
+    Histogram,
+    HistogramDataPoint,
+    Metric,
+    MetricsData,
+    NumberDataPoint,
+    Sum,
+)
+
+from otel.exposition.syntax import metric_name, unit_word
+from otel.metric_spec import Category, MetricSpec
+from otel.reader import metrics_of
+
+Point: TypeAlias = NumberDataPoint | HistogramDataPoint | ExponentialHistogramDataPoint
+
+
+class FamilyType(StrEnum):
+    """Types as text 0.0.4 declares them."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+class Family(msgspec.Struct, frozen=True, kw_only=True):
+    """One metric family. `labels` are the documented keys, `unit` is the word its name may end with (`seconds`)."""
+
+    name: str
+    type: FamilyType
+    help: str
+    unit: str
+    labels: tuple[str, ...]
+    categories: tuple[Category, ...]
+    points: Sequence[Point]
+
+    @property
+    def sample_names(self) -> tuple[str, ...]:
+        """The names of its samples: the same in both formats."""
+        if self.type is FamilyType.HISTOGRAM:
+            return (f"{self.name}_bucket", f"{self.name}_sum", f"{self.name}_count")
+        return (self.name,)
+
+
+class FamilyIndex:
+    """Turns collections into families; knows the catalogue's order, help texts, labels and categories."""
+
+    def __init__(self, specs: Iterable[MetricSpec]) -> None:
+        self._specs = {spec.name: spec for spec in specs}
+        self._order = {name: position for position, name in enumerate(self._specs)}
+
+    def families(self, data: MetricsData) -> list[Family]:
+        """Return the families that have points: the catalogue's in its order, then the others by name.
+
+        Streams that come to one name share a family. Where their types differ, the first stream decides, and the others are
+        left out: a second TYPE for a name would make the whole exposition invalid.
+        """
+        streams: dict[str, list[Metric]] = {}
+        for metric in metrics_of(data):
+            if metric.data.data_points:
+                name = metric.name if metric.name in self._specs else metric_name(metric.name)
+                streams.setdefault(name, []).append(metric)
+        names = sorted(streams, key=lambda name: (self._order.get(name, len(self._order)), name))
+        return [self._family(name, streams[name]) for name in names]
+
+    def _family(self, name: str, streams: list[Metric]) -> Family:
+        first = streams[0]
+        type_ = _type_of(first)
+        spec = self._specs.get(name)
+        points = (
+            first.data.data_points
+            if len(streams) == 1
+            else [point for stream in streams if _type_of(stream) is type_ for point in stream.data.data_points]
+        )
+        return Family(
+            name=name,
+            type=type_,
+            help=spec.help if spec else first.description or f"Instrument {first.name}, which is not catalogued.",
+            unit=unit_word(spec.unit if spec else first.unit or ""),
+            labels=spec.label_keys if spec else (),
+            categories=spec.categories if spec else (),
+            points=points,
+        )
+
+
+def _type_of(metric: Metric) -> FamilyType:
+    if isinstance(metric.data, Histogram | ExponentialHistogram):
+        return FamilyType.HISTOGRAM
+    if isinstance(metric.data, Sum) and metric.data.is_monotonic:
+        return FamilyType.COUNTER
+    return FamilyType.GAUGE

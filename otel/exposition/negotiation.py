@@ -1,0 +1,126 @@
+"""NEGOTIATION: which format and which coding a request gets, by RFC 9110 (sections 12.4.2, 12.5.1, 12.5.3).
+
+Comes in: the values of Accept and Accept-Encoding. Goes out: a content type and whether to compress. A scrape is never
+refused: whoever accepts nothing that is offered gets text 0.0.4, as from other Prometheus targets.
+"""
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+
+class Format(StrEnum):
+    """The two text formats."""
+
+    TEXT = "text/plain"
+    OPENMETRICS = "application/openmetrics-text"
+
+
+class MediaType(msgspec.Struct, frozen=True):
+    """A format as one answer declares it. Versions of one format differ in the header only: our names are all ASCII."""
+
+    format: Format
+    version: str
+    escaping: str = ""
+
+    @property
+    def content_type(self) -> str:
+        """The value of Content-Type."""
+        escaping = f"; escaping={self.escaping}" if self.escaping else ""
+        return f"{self.format}; version={self.version}; charset=utf-8{escaping}"
+
+
+TEXT_0_0_4: Final = MediaType(Format.TEXT, "0.0.4")
+OPENMETRICS_1_0_0: Final = MediaType(Format.OPENMETRICS, "1.0.0")
+
+_VERSIONS: Final[Mapping[Format, tuple[str, ...]]] = {
+    Format.TEXT: ("0.0.4", "1.0.0"),
+    Format.OPENMETRICS: ("1.0.0", "0.0.1"),
+}
+"""What a client may ask for by `version=`; the first is the default. Text 1.0.0 differs from 0.0.4 in quoted names only."""
+
+_UNDERSCORES: Final = "underscores"
+"""How names are escaped, said where a client sent an `escaping` parameter: they are ASCII from the start."""
+
+
+class _Range(msgspec.Struct, frozen=True):
+    """One element of an Accept or Accept-Encoding header."""
+
+    name: str
+    parameters: Mapping[str, str]
+    quality: float
+
+
+def negotiate_media_type(accept: str | None) -> MediaType:
+    """Return what to answer: the highest `q`, then the more specific range, then the order of the header.
+
+    A format's own `q` is that of the most specific range that covers it, so `text/plain;q=0, */*` asks for OpenMetrics.
+    """
+    ranges = list(_elements(accept or ""))
+    offers: list[tuple[float, int, int, MediaType]] = []
+    for preference, default in enumerate((TEXT_0_0_4, OPENMETRICS_1_0_0)):
+        matches = [
+            (_specificity(element), -position, element, media_type)
+            for position, element in enumerate(ranges)
+            if (media_type := _offer(element, default)) is not None
+        ]
+        if matches:
+            named = [match for match in matches if match[0] == max(match[0] for match in matches)]
+            # One format may be listed in several versions: the best of them is meant.
+            specificity, position, element, media_type = max(named, key=lambda match: (match[2].quality, match[1]))
+            rank = position if specificity > 1 else -len(ranges) - preference
+            offers.append((element.quality, specificity, rank, media_type))
+    acceptable = [offer for offer in offers if offer[0] > 0]
+    return max(acceptable, key=lambda offer: offer[:3])[3] if acceptable else TEXT_0_0_4
+
+
+def accepts_gzip(accept_encoding: str | None) -> bool:
+    """Whether to compress: gzip is acceptable and not less wanted than no coding at all."""
+    qualities: dict[str, float] = {}
+    for element in _elements(accept_encoding or ""):
+        qualities.setdefault("gzip" if element.name == "x-gzip" else element.name, element.quality)
+    gzip = qualities.get("gzip", qualities.get("*", 0.0))
+    return gzip > 0 and gzip >= qualities.get("identity", 0.0)
+
+
+def _offer(element: _Range, default: MediaType) -> MediaType | None:
+    """Return the form of `default`'s format that `element` asks for, or None where it does not cover the format."""
+    main_type, _, _ = default.format.partition("/")
+    if element.name in {"*/*", f"{main_type}/*"}:
+        return default
+    version = element.parameters.get("version", default.version)
+    if element.name != default.format or version not in _VERSIONS[default.format]:
+        return None
+    escaping = _UNDERSCORES if "escaping" in element.parameters and version == "1.0.0" else ""
+    return MediaType(default.format, version, escaping)
+
+
+def _specificity(element: _Range) -> int:
+    """Return 0 for `*/*`, 1 for `text/*`, 2 for a type."""
+    return 0 if element.name == "*/*" else 1 if element.name.endswith("/*") else 2
+
+
+def _elements(header: str) -> Iterator[_Range]:
+    """Parse a comma-separated header; an element with a malformed `q` is left out, as if it were not there."""
+    for part in header.split(","):
+        name, *fields = (field.strip() for field in part.split(";"))
+        if not name:
+            continue
+        parameters = {
+            key.strip().lower(): value.strip().strip('"').lower()
+            for key, _, value in (field.partition("=") for field in fields)
+        }
+        quality = _quality(parameters.get("q", "1"))
+        if quality is not None:
+            yield _Range(name.lower(), parameters, quality)
+
+
+def _quality(text: str) -> float | None:
+    """Return a weight between 0 and 1, or None for what is none (RFC 9110, section 12.4.2)."""
+    whole, _, decimals = text.partition(".")
+    if whole not in {"0", "1"} or (decimals and not (decimals.isascii() and decimals.isdigit())):
+        return None
+    quality = float(text)
+    return quality if quality <= 1 else None

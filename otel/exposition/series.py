@@ -1,0 +1,146 @@
+"""SERIES: sample lines of one family; the same lines for both formats, but for exemplars.
+
+Comes in: a family and the exemplars that are kept. Goes out: text. What does not change from scrape to scrape (escaped labels, their
+order, the text up to the value) is kept per series, and dropped with the series.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Any
+
+from opentelemetry.sdk.metrics import Exemplar
+from opentelemetry.sdk.metrics.export import NumberDataPoint
+
+from otel.exemplars import Exemplars, SeriesExemplars
+from otel.exposition.buckets import classic_buckets
+from otel.exposition.family import Family, FamilyType, Point
+from otel.exposition.merge import merge_points
+from otel.exposition.syntax import label_pairs, number
+
+_NANOSECONDS = 1_000_000_000
+
+
+class _SeriesText:
+    """The unchanging text of one series. `twins` are further attribute sets that translate to the same labels."""
+
+    __slots__ = ("attributes", "bounds", "labels", "prefixes", "twins")
+
+    def __init__(self, attributes: Any, labels: str) -> None:
+        self.attributes = attributes  # held so that its id, the key of the cache, stays this series' own
+        self.labels = labels
+        self.twins: list[Any] = []
+        self.bounds: Sequence[float] | None = None
+        self.prefixes: list[str] = []
+
+
+class SeriesWriter:
+    """Writes the sample lines of one family name. Not thread safe: the exposition calls it under its lock."""
+
+    def __init__(self) -> None:
+        self._series: dict[int, _SeriesText] = {}  # by id(attributes), in the order of the exposition
+        self._known: set[int] = set()  # ids of all attribute sets, twins too
+
+    def lines(self, family: Family) -> list[str]:
+        """Return the sample lines without exemplars, sorted by labels, each with its line feed."""
+        lines: list[str] = []
+        for text, point in self._pairs(family):
+            if isinstance(point, NumberDataPoint):
+                lines.append(f"{self._number_prefix(family, text)}{number(point.value)}\n")
+                continue
+            bounds, counts = classic_buckets(point)
+            values = [*map(str, counts), number(point.sum), str(point.count)]
+            prefixes = self._histogram_prefixes(family, text, bounds)
+            lines.extend([f"{prefix}{value}\n" for prefix, value in zip(prefixes, values, strict=True)])
+        return lines
+
+    def lines_with_exemplars(self, family: Family, exemplars: Exemplars) -> list[str]:
+        """Return the same lines with ` # {trace_id=…} value timestamp` where an exemplar is kept (OpenMetrics only)."""
+        lines: list[str] = []
+        for text, point in self._pairs(family):
+            kept = [exemplars[key] for key in map(id, (text.attributes, *text.twins)) if key in exemplars]
+            if isinstance(point, NumberDataPoint):
+                newest = _newest_by_bucket(kept, None)
+                lines.append(f"{self._number_prefix(family, text)}{number(point.value)}{newest.get(0, '')}\n")
+                continue
+            bounds, counts = classic_buckets(point)
+            newest = _newest_by_bucket(kept, bounds)
+            prefixes = self._histogram_prefixes(family, text, bounds)
+            lines.extend(
+                f"{prefix}{count}{newest.get(bucket, '')}\n"
+                for bucket, (prefix, count) in enumerate(zip(prefixes, counts, strict=False))
+            )
+            lines.append(f"{prefixes[-2]}{number(point.sum)}\n")
+            lines.append(f"{prefixes[-1]}{point.count}\n")
+        return lines
+
+    def _pairs(self, family: Family) -> list[tuple[_SeriesText, Point]]:
+        """Return each series with its point, ordered by labels; series whose labels are equal are merged."""
+        by_id = {id(point.attributes): point for point in family.points}
+        if by_id.keys() != self._known:
+            self._rebuild(family, by_id)
+        return [
+            (text, merge_points([by_id[key], *(by_id[id(twin)] for twin in text.twins)]) if text.twins else by_id[key])
+            for key, text in self._series.items()
+        ]
+
+    def _rebuild(self, family: Family, by_id: dict[int, Point]) -> None:
+        """Keep the text of the series that are still there, add the new ones, forget the others."""
+        reserved = "le" if family.type is FamilyType.HISTOGRAM else ""
+        known = self._series
+        texts = sorted(
+            (
+                known[key] if key in known else _SeriesText(point.attributes, self._labels(family, point, reserved))
+                for key, point in by_id.items()
+            ),
+            key=lambda text: text.labels,
+        )
+        self._series = {}
+        previous: _SeriesText | None = None
+        for text in texts:
+            text.twins = []
+            if previous is not None and previous.labels == text.labels:
+                previous.twins.append(text.attributes)
+            else:
+                self._series[id(text.attributes)] = previous = text
+        self._known = set(by_id)
+
+    @staticmethod
+    def _labels(family: Family, point: Point, reserved: str) -> str:
+        return label_pairs(point.attributes, family.labels, reserved=reserved)
+
+    @staticmethod
+    def _number_prefix(family: Family, text: _SeriesText) -> str:
+        if not text.prefixes:
+            text.prefixes = [f"{family.name}{{{text.labels}}} " if text.labels else f"{family.name} "]
+        return text.prefixes[0]
+
+    @staticmethod
+    def _histogram_prefixes(family: Family, text: _SeriesText, bounds: Sequence[float]) -> list[str]:
+        """Return the text before the value of each bucket, of the sum and of the count."""
+        if text.bounds is not bounds:
+            bucket, total, count = family.sample_names
+            comma = "," if text.labels else ""
+            labels = f"{{{text.labels}}}" if text.labels else ""
+            edges = [*(number(float(bound)) for bound in bounds), "+Inf"]
+            text.prefixes = [f'{bucket}{{{text.labels}{comma}le="{edge}"}} ' for edge in edges]
+            text.prefixes += [f"{total}{labels} ", f"{count}{labels} "]
+            text.bounds = bounds
+        return text.prefixes
+
+
+def _newest_by_bucket(kept: Sequence[SeriesExemplars], bounds: Sequence[float] | None) -> dict[int, str]:
+    """Return the exemplar text of each bucket; without bounds there is one bucket, 0."""
+    newest: dict[int, Exemplar] = {}
+    for series in kept:
+        for exemplar in series.by_slot.values():
+            bucket = 0 if bounds is None else bisect_left(bounds, exemplar.value)
+            if bucket not in newest or newest[bucket].time_unix_nano <= exemplar.time_unix_nano:
+                newest[bucket] = exemplar
+    return {bucket: _exemplar_text(exemplar) for bucket, exemplar in newest.items()}
+
+
+def _exemplar_text(exemplar: Exemplar) -> str:
+    """Return ` # {trace_id="…",span_id="…"} value seconds`; its labels stay under OpenMetrics' limit of 128 characters."""
+    seconds, nanoseconds = divmod(exemplar.time_unix_nano, _NANOSECONDS)
+    labels = f'trace_id="{exemplar.trace_id or 0:032x}",span_id="{exemplar.span_id or 0:016x}"'
+    return f" # {{{labels}}} {number(exemplar.value)} {seconds}.{nanoseconds // 1_000_000:03d}"

@@ -1,0 +1,113 @@
+"""SHARED BYTES: one collection as bytes per family and format, rendered when first asked for.
+
+Comes in: a snapshot's families. Goes out: whole answers, joined from ready bytes: a category renders its own families and no
+others, and whoever comes next renders nothing.
+"""
+
+import gzip
+from collections.abc import Collection, Iterator, Mapping
+from typing import TypeAlias
+
+import msgspec
+
+from otel.exemplars import Exemplars
+from otel.exposition import openmetrics, text
+from otel.exposition.family import Family, FamilyType
+from otel.exposition.negotiation import Format
+from otel.exposition.series import SeriesWriter
+from otel.metric_spec import Category
+
+GZIP_LEVEL = 1
+"""Metrics text shrinks to 4 % at level 1 already; level 9 reaches 3 % for nine times the CPU."""
+
+SeriesWriters: TypeAlias = dict[tuple[str, FamilyType], SeriesWriter]
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """Which families an answer holds: those of `category` (None: of every one and of none) that `names` ask for.
+
+    `names` are family names or sample names; empty asks for all.
+    """
+
+    category: Category | None = None
+    names: frozenset[str] = frozenset()
+
+
+class SharedBytes:
+    """The rendered families of one snapshot. `parts` is called under the exposition's lock, `answer` need not be."""
+
+    def __init__(self, number: int, families: list[Family], exemplars: Exemplars, writers: SeriesWriters) -> None:
+        self.number = number
+        self._families = families
+        self._names = frozenset(family.name for family in families)
+        self._exemplars = exemplars
+        self._writers = writers
+        self._samples: dict[str, bytes] = {}
+        self._rendered: dict[tuple[Format, str], bytes] = {}
+        self._answers: dict[tuple[Format, Category | None, bool], bytes] = {}
+
+    def parts(self, format_: Format, selection: Selection) -> list[bytes]:
+        """Return the bytes of each selected family, rendering those that are asked for the first time."""
+        return [self._family_bytes(format_, family) for family in self._select(selection)]
+
+    def answer(self, format_: Format, selection: Selection, parts: list[bytes], *, compress: bool) -> bytes:
+        """Join `parts` to a whole answer; those that do not depend on `names` are kept for whoever asks next."""
+        key = (format_, selection.category, compress)
+        if not selection.names and (ready := self._answers.get(key)) is not None:
+            return ready
+        end = openmetrics.END if format_ is Format.OPENMETRICS else text.END
+        body = b"".join([*parts, end.encode()])
+        if compress:
+            body = gzip.compress(body, GZIP_LEVEL, mtime=0)
+        if not selection.names:
+            self._answers[key] = body
+        return body
+
+    def _select(self, selection: Selection) -> Iterator[Family]:
+        for family in self._families:
+            if selection.category is not None and selection.category not in family.categories:
+                continue
+            if selection.names and not _is_asked_for(family, selection.names):
+                continue
+            yield family
+
+    def _family_bytes(self, format_: Format, family: Family) -> bytes:
+        key = (format_, family.name)
+        if key not in self._rendered:
+            self._rendered[key] = self._render(format_, family)
+        return self._rendered[key]
+
+    def _render(self, format_: Format, family: Family) -> bytes:
+        if format_ is Format.TEXT:
+            return text.metadata(family).encode("utf-8", "replace") + self._sample_bytes(family)
+        head = openmetrics.metadata(family, self._names).encode("utf-8", "replace")
+        if openmetrics.carries_exemplars(family, self._names) and self._has_exemplars(family):
+            lines = self._writer(family).lines_with_exemplars(family, self._exemplars)
+            return head + "".join(lines).encode("utf-8", "replace")
+        return head + self._sample_bytes(family)
+
+    def _sample_bytes(self, family: Family) -> bytes:
+        """Return the sample lines that both formats share. What UTF-8 cannot say (a lone surrogate) becomes `?`."""
+        if family.name not in self._samples:
+            self._samples[family.name] = "".join(self._writer(family).lines(family)).encode("utf-8", "replace")
+        return self._samples[family.name]
+
+    def _has_exemplars(self, family: Family) -> bool:
+        exemplars = self._exemplars
+        return bool(exemplars) and any(id(point.attributes) in exemplars for point in family.points)
+
+    def _writer(self, family: Family) -> SeriesWriter:
+        return self._writers[family.name, family.type]
+
+
+def writers_for(families: list[Family], known: Mapping[tuple[str, FamilyType], SeriesWriter]) -> SeriesWriters:
+    """Return a writer per family, with the text that earlier collections left; writers of absent families are let go."""
+    keys = [(family.name, family.type) for family in families]
+    return {key: known[key] if key in known else SeriesWriter() for key in keys}
+
+
+def _is_asked_for(family: Family, names: Collection[str]) -> bool:
+    """Whether `names` hold the family's name, its OpenMetrics name or one of its sample names."""
+    if family.name in names or any(name in names for name in family.sample_names):
+        return True
+    return family.type is FamilyType.COUNTER and family.name.removesuffix("_total") in names
