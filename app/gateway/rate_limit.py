@@ -79,17 +79,20 @@ class PlanRateLimiter:
             limit_type: self._bucket(limit_type, owner, limit, now_ns)
             for limit_type, owner, limit in self._limits(caller)
         }
-        waits_ns = {limit_type: bucket.wait_ns() for limit_type, bucket in buckets.items()}
-        wait_ns = max(waits_ns.values(), default=0)
-        if not wait_ns:
-            for limit_type in ("key_requests", "plan_requests"):
-                if limit_type in buckets:
-                    buckets[limit_type].level -= _UNITS_PER_TOKEN
+        wait_ns = 0
+        short: LimitType | None = None
+        for limit_type, bucket in buckets.items():
+            if bucket.wait_ns() > wait_ns:
+                wait_ns, short = bucket.wait_ns(), limit_type
+        if short is None:
+            for limit_type, bucket in buckets.items():
+                if limit_type in {"key_requests", "plan_requests"}:
+                    bucket.level -= _UNITS_PER_TOKEN
         requests = _tightest(buckets, "key_requests", "plan_requests")
         tokens = _tightest(buckets, "key_tokens", "plan_tokens")
         return LimitDecision(
-            allowed=not wait_ns,
-            limit_type=max(waits_ns, key=waits_ns.__getitem__) if wait_ns else None,
+            allowed=short is None,
+            limit_type=short,
             retry_after_seconds=wait_ns / 1_000_000_000,
             limit_requests=requests.limit if requests else None,
             remaining_requests=requests.whole_tokens if requests else None,

@@ -1,0 +1,152 @@
+"""DATABASE: from a URL to an engine that keeps its promises, with the schema of this version.
+
+Comes in: `sqlite+aiosqlite:///…` or `postgresql+asyncpg://…`. Goes out: an `AsyncEngine` whose statements are timed; the caller
+disposes of it. What is committed survives the end of the process at any moment, and a power cut where the disk keeps its word.
+It must never show the password of a URL.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, event, make_url, text
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.errors import StoreUnavailableError
+from app.store.query_timing import time_queries
+from otel.events import Recorder
+
+SQLITE_BUSY_SECONDS = 2.0
+"""How long a SQLite statement waits for another process's write before it fails; a commit takes milliseconds."""
+
+DATABASE_FAILURES = (SQLAlchemyError, OSError, TimeoutError)
+"""What a statement raises: SQLAlchemy's errors, and the socket's and time-outs that drivers let through."""
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_MIGRATION_LOCK = 0x6761746577_61797A  # "gatewayz": any constant will do for PostgreSQL's advisory lock
+_POSTGRESQL_CONNECT_SECONDS = 5.0
+_POSTGRESQL_STATEMENT_SECONDS = 10.0
+
+
+class DatabaseOpenError(Exception):
+    """The database cannot be opened or migrated; `str()` is one line without a password."""
+
+
+async def open_database(url: str, recorder: Recorder) -> AsyncEngine:
+    """Create the engine and bring the schema up to date; raises `DatabaseOpenError`."""
+    engine = create_engine(url, recorder)
+    try:
+        await migrate(engine)
+    except BaseException:
+        await engine.dispose()
+        raise
+    return engine
+
+
+def create_engine(url: str, recorder: Recorder) -> AsyncEngine:
+    """Create the engine without connecting; raises `DatabaseOpenError` for a URL that no installed driver serves."""
+    try:
+        parsed = make_url(url)
+        is_sqlite = parsed.get_backend_name() == "sqlite"
+        options: dict[str, Any] = {"hide_parameters": True}  # parameters hold hashes and names: not for logs
+        if is_sqlite:
+            options["connect_args"] = {"timeout": SQLITE_BUSY_SECONDS}
+        else:
+            options |= {
+                "connect_args": {
+                    "timeout": _POSTGRESQL_CONNECT_SECONDS,
+                    "command_timeout": _POSTGRESQL_STATEMENT_SECONDS,
+                },
+                "pool_pre_ping": True,  # a restarted server costs a reconnect, not a failed request
+                "pool_timeout": _POSTGRESQL_CONNECT_SECONDS,
+            }
+        engine = create_async_engine(parsed, **options)
+    except ArgumentError:
+        raise DatabaseOpenError("the database URL is not one; it looks like sqlite+aiosqlite:///file.db") from None
+    except ImportError as error:
+        raise DatabaseOpenError(
+            f"the database URL needs the package {error.name}: install the extra `production`"
+        ) from error
+    if is_sqlite:
+        _prepare_sqlite(engine)
+    time_queries(engine.sync_engine, recorder, time.perf_counter)
+    return engine
+
+
+async def migrate(engine: AsyncEngine) -> None:
+    """Bring the schema to the newest revision, all or nothing; processes that start together wait for each other.
+
+    Raises `DatabaseOpenError` where the database cannot be reached, or was migrated by a newer version of the gateway.
+    """
+    name = engine.url.render_as_string(hide_password=True)
+    immediate = engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+    try:
+        async with immediate.begin() as connection:
+            await connection.run_sync(_upgrade)
+    except CommandError as error:
+        raise DatabaseOpenError(f"database {name}: {error}; it was made by a newer version of the gateway?") from error
+    except DATABASE_FAILURES as error:
+        reason = getattr(error, "orig", None) or error
+        raise DatabaseOpenError(f"database {name}: cannot be opened: {' '.join(str(reason).split())}") from error
+
+
+async def check_database(engine: AsyncEngine) -> None:
+    """Ask the database for one value; raises `StoreUnavailableError`. For readiness."""
+    with database_errors():
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Turn what a database and its driver raise into `StoreUnavailableError`, once, at the edge."""
+    try:
+        yield
+    except DATABASE_FAILURES as error:
+        raise StoreUnavailableError("The gateway's database does not answer; try again.") from error
+
+
+def migration_config() -> Config:
+    """Alembic's configuration without a file: where the migrations are."""
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def newest_revision() -> str:
+    """The revision that `migrate` leads to."""
+    return ScriptDirectory.from_config(migration_config()).get_current_head() or ""
+
+
+def _upgrade(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+    config = migration_config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _prepare_sqlite(engine: AsyncEngine) -> None:
+    """WAL: readers and the writer do not wait for each other. FULL: a commit is on the disk when it returns; group commit pays for it.
+
+    The driver's own transactions would leave DDL outside of them, so we begin them ourselves.
+    """
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def connected(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begun(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))

@@ -1,0 +1,112 @@
+"""KEY DIRECTORY: from the secret that a client sent to a caller, mostly from memory.
+
+Comes in: a secret. Goes out: a `Caller`, or an error of `app/errors.py`; one `CacheLookedUp` per look-up. It must not keep or show
+a secret: only hashes are remembered. A key that is revoked, and one that is created after it was tried, is seen after
+`ttl_seconds` at the latest. While the database fails, what is still fresh goes on to work.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from app.config import PlanConfig
+from app.errors import InvalidApiKeyError, KeyExpiredError, StoreUnavailableError
+from app.gateway.ports import Caller, Clock
+from app.store.fresh_entries import FreshEntries
+from app.store.keys import SECRET_PATTERN, ApiKey, ApiKeys, hash_secret
+from otel.events import CacheLookedUp, Recorder
+
+_NO_ANSWER = "The gateway's database does not answer; try again."
+_LOGGER = logging.getLogger(__name__)
+
+
+class StoredKeyDirectory:
+    """Satisfies `KeyDirectory`. For one event loop.
+
+    Found and unknown keys are remembered apart, `max_entries` each, so that somebody who tries keys cannot push out the real ones.
+    Requests that miss on the same key at the same time share one query. `query_seconds` bounds it.
+    """
+
+    def __init__(
+        self,
+        keys: ApiKeys,
+        plans: Iterable[PlanConfig],
+        clock: Clock,
+        recorder: Recorder,
+        *,
+        ttl_seconds: float = 5.0,
+        max_entries: int = 10_000,
+        query_seconds: float = 2.0,
+    ) -> None:
+        self._keys = keys
+        self._plans = {plan.name: plan for plan in plans}
+        self._clock = clock
+        self._recorder = recorder
+        self._query_seconds = query_seconds
+        self._found: FreshEntries[ApiKey] = FreshEntries(ttl_seconds, max_entries, clock)
+        self._unknown: FreshEntries[None] = FreshEntries(ttl_seconds, max_entries, clock)
+        self._queries: dict[str, asyncio.Task[ApiKey | None]] = {}
+        self._warned_plans: set[str] = set()
+
+    async def find(self, secret: str) -> Caller:
+        """Return the caller; raises `InvalidApiKeyError`, `KeyExpiredError` or `StoreUnavailableError`.
+
+        What does not look like a key of ours is refused without a look-up.
+        """
+        if not SECRET_PATTERN.fullmatch(secret):
+            raise InvalidApiKeyError("Incorrect API key provided.")
+        secret_sha256 = hash_secret(secret)
+        entry = self._found.get(secret_sha256) or self._unknown.get(secret_sha256)
+        self._recorder.record(CacheLookedUp(cache="api_key", hit=entry is not None))
+        return self._caller(entry.value if entry is not None else await self._query(secret_sha256))
+
+    def _caller(self, key: ApiKey | None) -> Caller:
+        if key is None:
+            raise InvalidApiKeyError("Incorrect API key provided.")
+        if key.revoked_unix_ms is not None:
+            raise InvalidApiKeyError("This API key was revoked.")
+        if key.trial_ends_unix_ms is not None and key.trial_ends_unix_ms <= self._clock.unix_ms():
+            raise KeyExpiredError("The trial of this API key is over.")
+        plan = self._plans.get(key.plan)
+        if plan is None:
+            self._warn_of_plan(key.plan)
+            raise InvalidApiKeyError("The plan of this API key no longer exists; ask the operator of the gateway.")
+        return Caller(
+            key_id=key.key_id,
+            plan=plan.name,
+            requests_per_minute=plan.key_requests_per_minute,
+            tokens_per_minute=plan.key_tokens_per_minute,
+        )
+
+    async def _query(self, secret_sha256: str) -> ApiKey | None:
+        task = self._queries.get(secret_sha256)
+        if task is None:
+            task = self._queries[secret_sha256] = asyncio.create_task(self._load(secret_sha256))
+            task.add_done_callback(lambda done: self._end_query(secret_sha256, done))
+        # Not `await task`: a client that leaves must not cancel the others' query, nor wait while a driver cleans up after one.
+        await asyncio.wait({task}, timeout=self._query_seconds)
+        if not task.done():
+            raise StoreUnavailableError(_NO_ANSWER)
+        return task.result()
+
+    async def _load(self, secret_sha256: str) -> ApiKey | None:
+        try:
+            async with asyncio.timeout(self._query_seconds):
+                key = await self._keys.find_by_hash(secret_sha256)
+        except TimeoutError as error:
+            raise StoreUnavailableError(_NO_ANSWER) from error
+        if key is None:
+            self._unknown.put(secret_sha256, None)
+        else:
+            self._found.put(secret_sha256, key)
+        return key
+
+    def _end_query(self, secret_sha256: str, task: asyncio.Task[ApiKey | None]) -> None:
+        del self._queries[secret_sha256]
+        if not task.cancelled():
+            task.exception()  # seen: those who waited for it have it, or have all left
+
+    def _warn_of_plan(self, plan: str) -> None:
+        if plan not in self._warned_plans:
+            self._warned_plans.add(plan)
+            _LOGGER.warning("API keys of the plan %r are refused: the configuration has no such plan", plan)

@@ -1,0 +1,56 @@
+"""SCHEMA: the tables as the code of this version expects them; `migrations/` brings a database there.
+
+Times are integers: milliseconds since the Unix epoch, UTC. Money is in nano-US-dollars. Both stay exact in every database and in
+every sum. The ledger's primary key makes a repeated insert harmless; aggregates that are kept beside it can be brought forward in the
+same transaction from the rows that an insert really added.
+"""
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table
+
+METADATA = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    },
+)
+
+API_KEYS = Table(
+    "api_keys",
+    METADATA,
+    Column("key_id", String(64), primary_key=True, comment="public id"),
+    Column("secret_sha256", String(64), nullable=False, unique=True, comment="hex; the secret itself is kept nowhere"),
+    Column("secret_prefix", String(8), nullable=False, comment="the secret's first characters, for recognition"),
+    Column("name", String(128), nullable=False),
+    Column("plan", String(128), nullable=False),
+    Column("created_unix_ms", BigInteger, nullable=False),
+    Column("revoked_unix_ms", BigInteger),
+    Column("trial_ends_unix_ms", BigInteger),
+)
+
+# The columns are the fields of `LedgerRow`, in its order: rows are inserted as tuples.
+LEDGER = Table(
+    "ledger",
+    METADATA,
+    Column("call_id", String(64), primary_key=True),
+    Column("started_unix_ms", BigInteger, nullable=False),
+    Column("trace_id", String(32), nullable=False),
+    Column("key_id", String(64), nullable=False),
+    Column("plan", String(128), nullable=False),
+    Column("operation", String(32), nullable=False),
+    Column("model", String(128), nullable=False),
+    Column("provider", String(128)),
+    Column("status", String(32), nullable=False),
+    Column("error_kind", String(64)),
+    Column("stream", Boolean, nullable=False),
+    Column("cached", Boolean, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("usage_estimated", Boolean, nullable=False),
+    Column("cost_nanousd", BigInteger, nullable=False),
+    Column("credits_nanousd", BigInteger, nullable=False),
+    Column("duration_ms", BigInteger, nullable=False),
+    Column("first_token_ms", BigInteger),
+    Index(None, "started_unix_ms"),
+)
