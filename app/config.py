@@ -66,9 +66,11 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     connect_seconds: float = 2.0
     first_byte_seconds: float = 30.0
     idle_seconds: float = 30.0
+    total_seconds: float = 600.0
     latency_target_seconds: float = 2.0
     latency_limit_seconds: float = 20.0
     max_connections: int = 200
+    max_response_bytes: int = 64 * 1024 * 1024
 
 
 class RouteConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -126,11 +126,15 @@ def _name(key_path: str, name: str) -> Iterator[Finding]:
 def _provider(key_path: str, provider: ProviderConfig) -> Iterator[Finding]:
     yield from _base_url(f"{key_path}.base_url", provider.base_url)
     yield from _variable(f"{key_path}.api_key_env", provider.api_key_env)
-    yield from _seconds(f"{key_path}.connect_seconds", provider.connect_seconds)
-    yield from _seconds(f"{key_path}.first_byte_seconds", provider.first_byte_seconds)
-    yield from _seconds(f"{key_path}.idle_seconds", provider.idle_seconds)
-    yield from _seconds(f"{key_path}.latency_target_seconds", provider.latency_target_seconds)
-    yield from _seconds(f"{key_path}.latency_limit_seconds", provider.latency_limit_seconds)
+    for key, seconds in (
+        ("connect_seconds", provider.connect_seconds),
+        ("first_byte_seconds", provider.first_byte_seconds),
+        ("idle_seconds", provider.idle_seconds),
+        ("total_seconds", provider.total_seconds),
+        ("latency_target_seconds", provider.latency_target_seconds),
+        ("latency_limit_seconds", provider.latency_limit_seconds),
+    ):
+        yield from _seconds(f"{key_path}.{key}", seconds)
     if provider.latency_limit_seconds <= provider.latency_target_seconds:
         yield Finding(
             f"{key_path}.latency_limit_seconds",
@@ -138,6 +142,7 @@ def _provider(key_path: str, provider: ProviderConfig) -> Iterator[Finding]:
             f"more than latency_target_seconds ({provider.latency_target_seconds})",
         )
     yield from _count(f"{key_path}.max_connections", provider.max_connections)
+    yield from _count(f"{key_path}.max_response_bytes", provider.max_response_bytes)
 
 
 def _base_url(key_path: str, url: str) -> Iterator[Finding]:

@@ -24,6 +24,7 @@ ErrorKind: TypeAlias = Literal[
     "rate_limited",  # 429
     "upstream_4xx",  # of the caller's own making; does not count against the provider
     "upstream_5xx",
+    "upstream_auth",  # 401, 402, 403: the provider refuses our key or our account
     "bad_response",  # not the wire format that was promised
     "stream_broken",  # the stream ended without its end marker
 ]

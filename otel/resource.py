@@ -16,12 +16,30 @@ from otel.config import TelemetryConfig
 DEFAULT_SERVICE_NAME: Final = "gatewayz"
 
 
+class HashedResource(Resource):
+    """A resource that hashes itself once.
+
+    The SDK's hashes its JSON form at every use, and the OTLP encoder groups each single span by resource: an eighth of the
+    cost of encoding.
+    """
+
+    _hash: int | None = None
+
+    def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = super().__hash__()
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or super().__eq__(other)
+
+
 def build_resource(config: TelemetryConfig, *, service_version: str, instance_id: str) -> Resource:
     """Build the resource; `instance_id` is random and new for each process, so that restarts and workers stay apart.
 
     Keys by the resource semantic conventions. Call it after a fork: `process.pid` is the caller's.
     """
-    return Resource(
+    return HashedResource(
         {
             "service.name": DEFAULT_SERVICE_NAME,
             "service.version": service_version,

@@ -18,7 +18,18 @@ def test_any_text_maps_into_the_closed_sets(text: str) -> None:
     assert BOUNDS.provider(text) in {"openrouter", "vllm", "other"}
     assert BOUNDS.model(text) in {"a/b", "c", "other"}
     assert BOUNDS.path(text) in {"/v1/models", "/v1/models/{model}", "unmatched"}
-    assert BOUNDS.method(text) in {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "_OTHER"}
+    assert BOUNDS.method(text) in {
+        "GET",
+        "HEAD",
+        "POST",
+        "PUT",
+        "DELETE",
+        "CONNECT",
+        "OPTIONS",
+        "TRACE",
+        "PATCH",
+        "_OTHER",
+    }
 
 
 @given(st.integers())

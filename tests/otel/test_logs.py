@@ -44,7 +44,9 @@ def logger(sink: Sink):
 def test_a_line_is_the_body_and_stdout_adds_the_trace(sink: Sink) -> None:
     tracer = TracerProvider(shutdown_on_exit=False).get_tracer("test")
     span = tracer.start_span("request")
-    sink.writer.emit("error", "gatewayz", "failed", {"provider": "p", "status": 502, "none": None}, context=set_span_in_context(span))
+    sink.writer.emit(
+        "error", "gatewayz", "failed", {"provider": "p", "status": 502, "none": None}, context=set_span_in_context(span)
+    )
     (record,) = sink.records
     body = json.loads(record.body)
     assert list(body) == ["timestamp", "level", "logger", "message", "provider", "status"]
@@ -83,9 +85,16 @@ def test_library_lines_carry_extras_exceptions_and_no_secrets(sink: Sink, logger
     try:
         raise ValueError("refused sk-abcdefghijklmnop1234567")
     except ValueError:
-        logger.exception("calling %s", "upstream", extra={"attempt": 2, "headers": ["authorization: Bearer abcdefghijk"]})
+        logger.exception(
+            "calling %s", "upstream", extra={"attempt": 2, "headers": ["authorization: Bearer abcdefghijk"]}
+        )
     line = json.loads(sink.lines[0])
-    assert (line["level"], line["logger"], line["message"], line["attempt"]) == ("error", "some.library", "calling upstream", 2)
+    assert (line["level"], line["logger"], line["message"], line["attempt"]) == (
+        "error",
+        "some.library",
+        "calling upstream",
+        2,
+    )
     assert line["exception_type"] == "ValueError"
     assert "Traceback" in line["exception"]
     assert "abcdefghijk" not in sink.lines[0]
@@ -93,7 +102,8 @@ def test_library_lines_carry_extras_exceptions_and_no_secrets(sink: Sink, logger
 
 
 @pytest.mark.parametrize(
-    ("level", "name"), [(10, "debug"), (15, "debug"), (20, "info"), (30, "warning"), (35, "warning"), (40, "error"), (50, "critical")]
+    ("level", "name"),
+    [(10, "debug"), (15, "debug"), (20, "info"), (30, "warning"), (35, "warning"), (40, "error"), (50, "critical")],
 )
 def test_levels_are_lower_case(sink: Sink, level: int, name: str) -> None:
     logger = logging.Logger("x")

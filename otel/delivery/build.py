@@ -1,0 +1,187 @@
+"""BUILD: wires queues, loops, senders and threads into a `Delivery`; it starts nothing and connects to nothing.
+
+Comes in: the configuration, a function that collects metrics, clock and randomness. Goes out: a `Delivery`.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.sdk.metrics.export import MetricsData
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.version import __version__ as sdk_version
+
+from otel.config import BatchConfig, TelemetryConfig
+from otel.delivery.backoff import Backoff
+from otel.delivery.buffer import ExportBuffer, SignalQueue
+from otel.delivery.delivery import Delivery, Pushed
+from otel.delivery.encode_loop import Encode, EncodeLane, EncodeLoop
+from otel.delivery.export_loop import ExportLoop
+from otel.delivery.grpc import GrpcSender
+from otel.delivery.http import HttpSender
+from otel.delivery.metric_push import MetricPush
+from otel.delivery.outcome import Sender
+from otel.delivery.processors import LogDelivery, SpanDelivery
+from otel.delivery.state_log import StateLog
+from otel.delivery.worker import Worker
+from otel.otlp_config import OtlpConfig, Signal
+
+USER_AGENT: Final = f"gatewayz-otel OTel-OTLP-Exporter-Python/{sdk_version}"
+_ENCODER_PAUSE_SECONDS: Final = 0.0005
+"""Between two batches of a backlog, so that the event loop gets the interpreter first."""
+
+
+def build_sender(config: OtlpConfig) -> Sender:
+    """Return the sender for the configured protocol; raises `TelemetryConfigError` for certificate files that cannot be read."""
+    if config.protocol == "grpc":
+        return GrpcSender(config, user_agent=USER_AGENT)
+    return HttpSender(config, user_agent=USER_AGENT)
+
+
+def build_delivery(
+    config: TelemetryConfig,
+    *,
+    collect_metrics: Callable[[], MetricsData | None],
+    clock: Callable[[], float] = time.monotonic,
+    rng: random.Random,
+    sender: Callable[[OtlpConfig], Sender] = build_sender,
+) -> Delivery:
+    """Build the delivery of every signal that is pushed.
+
+    `collect_metrics` runs on the delivery's own thread; what it returns must be cumulative. `clock` is monotonic, in seconds; `rng`
+    spreads the retries of many processes. Raises `TelemetryConfigError` for certificate files that cannot be read.
+    """
+    return _Builder(config, clock, rng, sender).build(collect_metrics)
+
+
+class _Builder:
+    """The parts that all signals share, while they are being wired."""
+
+    def __init__(
+        self,
+        config: TelemetryConfig,
+        clock: Callable[[], float],
+        rng: random.Random,
+        sender: Callable[[OtlpConfig], Sender],
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._rng = rng
+        self._sender = sender
+        self._buffer = ExportBuffer(config.buffer_bytes)
+        self._batch_full = threading.Event()
+        self._lanes: list[EncodeLane] = []
+        self._encode_loop = EncodeLoop(self._lanes, clock)
+        self._pushed: list[Pushed] = []
+
+    def build(self, collect_metrics: Callable[[], MetricsData | None]) -> Delivery:
+        config = TelemetryConfig() if self._config.disabled else self._config
+        delivery: Delivery
+
+        def flush(signal: Signal) -> Callable[[float], bool]:
+            return lambda timeout_seconds: delivery.force_flush(timeout_seconds, signals=(signal,))
+
+        span_processor = log_processor = None
+        if config.traces is not None:
+            spans: SignalQueue[ReadableSpan] = self._queue(config.traces, _encode_spans, config.span_batch)
+            span_processor = SpanDelivery(spans, flush("traces"))
+        if config.metrics is not None:
+            self._metrics(config.metrics, collect_metrics)
+        if config.logs is not None:
+            logs: SignalQueue[ReadableLogRecord] = self._queue(config.logs, _encode_logs, config.log_batch)
+            log_processor = LogDelivery(logs, flush("logs"))
+        encoder = None
+        if self._lanes:
+            encoder = Worker(
+                self._encode_loop, "otlp-encode", wake=self._batch_full, pause_seconds=_ENCODER_PAUSE_SECONDS
+            )
+        delivery = Delivery(
+            self._pushed, encoder, span_processor=span_processor, log_processor=log_processor, clock=self._clock
+        )
+        return delivery
+
+    def _queue(self, config: OtlpConfig, encode: Encode, batch: BatchConfig) -> SignalQueue[Any]:
+        """Wire a signal that is handed over item by item."""
+        sender = self._sender(config)
+        batch_stored = threading.Event()
+        queue: SignalQueue[Any] = SignalQueue(
+            self._buffer,
+            max_pending_items=batch.max_queue_size,
+            batch_size=batch.max_export_batch_size,
+            batch_full=self._batch_full,
+            batch_stored=batch_stored,
+        )
+        self._lanes.append(
+            EncodeLane(
+                queue,
+                encode,
+                sender.pack,
+                StateLog(config.signal, sender.address, self._clock),
+                batch_size=batch.max_export_batch_size,
+                schedule_delay_seconds=batch.schedule_delay_seconds,
+            )
+        )
+        loop = ExportLoop(
+            queue,
+            sender,
+            Backoff(self._rng.random),
+            StateLog(config.signal, sender.address, self._clock),
+            timeout_seconds=config.timeout_seconds,
+            clock=self._clock,
+        )
+        self._pushed.append(
+            Pushed(
+                signal=config.signal,
+                end=queue,
+                loop=loop,
+                sender=sender,
+                worker=Worker(loop, f"otlp-{config.signal}", wake=batch_stored),
+                flush=self._encode_loop.flush,
+            )
+        )
+        return queue
+
+    def _metrics(self, config: OtlpConfig, collect: Callable[[], MetricsData | None]) -> None:
+        """Wire the metrics, which are asked for."""
+        sender = self._sender(config)
+        push = MetricPush(
+            collect,
+            _encode_metrics,
+            sender,
+            Backoff(self._rng.random),
+            StateLog(config.signal, sender.address, self._clock),
+            interval_seconds=self._config.metric_export_interval_seconds,
+            timeout_seconds=config.timeout_seconds,
+            clock=self._clock,
+        )
+        self._pushed.append(
+            Pushed(
+                signal=config.signal,
+                end=push,
+                loop=push,
+                sender=sender,
+                worker=Worker(push, "otlp-metrics", wake=threading.Event()),
+                flush=push.flush,
+            )
+        )
+
+
+def _encode_spans(spans: Sequence[ReadableSpan]) -> bytes:
+    body: bytes = encode_spans(spans).SerializeToString()
+    return body
+
+
+def _encode_logs(records: Sequence[ReadableLogRecord]) -> bytes:
+    body: bytes = encode_logs(records).SerializeToString()
+    return body
+
+
+def _encode_metrics(data: MetricsData) -> bytes:
+    body: bytes = encode_metrics(data).SerializeToString()
+    return body

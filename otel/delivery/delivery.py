@@ -1,0 +1,166 @@
+"""DELIVERY: the three signals' way out of the process, with one start, one shutdown and one set of books.
+
+Comes in: queues, loops and senders, already wired (`build.py`). Goes out: a report of what shutdown lost. Nothing connects before the
+first batch is sent. Shutdown flushes all signals at once, within one deadline, whatever the endpoint does.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from otel.delivery.outcome import Sender
+from otel.delivery.processors import LogDelivery, SpanDelivery
+from otel.delivery.stats import SignalStats
+from otel.delivery.worker import Worker
+from otel.otlp_config import Signal
+
+SIGNALS: Final[tuple[Signal, ...]] = ("traces", "metrics", "logs")
+_FLUSH_POLL_SECONDS: Final = 0.005
+
+
+class DeliveryReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What shutdown could not deliver: items per pushed signal, the same numbers as `dropped["shutdown"]` in the books."""
+
+    lost_items: Mapping[Signal, int]
+    duration_seconds: float
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything was delivered."""
+        return not any(self.lost_items.values())
+
+
+class SignalEnd(Protocol):
+    """A signal's queue (or metric push) as flush, shutdown and the books see it."""
+
+    def mark(self) -> int:
+        """Return a mark behind everything that was handed over until now."""
+
+    def is_past(self, mark: int) -> bool:
+        """Whether everything before the mark is delivered or dropped."""
+
+    def close_intake(self) -> None:
+        """Take nothing more."""
+
+    def settle(self) -> int:
+        """Give up what is left; returns how many items shutdown lost."""
+
+    def stats(self) -> SignalStats:
+        """Return the books."""
+
+
+class Exporting(Protocol):
+    """A sending loop as shutdown sees it."""
+
+    def hurry(self, deadline: float) -> None:
+        """Finish until the deadline."""
+
+
+class Pushed(msgspec.Struct, frozen=True, kw_only=True):
+    """One pushed signal: what it keeps, what sends it, and the thread that does. `flush` starts what a flush needs."""
+
+    signal: Signal
+    end: SignalEnd
+    loop: Exporting
+    sender: Sender
+    worker: Worker
+    flush: Callable[[], None]
+
+
+class DeliveryStats:
+    """The books of all pushed signals."""
+
+    def __init__(self, ends: Mapping[Signal, SignalEnd]) -> None:
+        self._ends = ends
+
+    def snapshot(self) -> dict[Signal, SignalStats]:
+        """Return each pushed signal's page; safe from any thread, for observable instruments."""
+        return {signal: end.stats() for signal, end in self._ends.items()}
+
+
+class Delivery:
+    """What `build_delivery` returns. A processor is None where its signal is not pushed."""
+
+    def __init__(
+        self,
+        pushed: Sequence[Pushed],
+        encoder: Worker | None,
+        *,
+        span_processor: SpanDelivery | None,
+        log_processor: LogDelivery | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self.span_processor = span_processor
+        self.log_processor = log_processor
+        self.stats = DeliveryStats({each.signal: each.end for each in pushed})
+        self._pushed = pushed
+        self._encoder = encoder
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._started = False
+        self._report: DeliveryReport | None = None
+
+    def start(self) -> None:
+        """Start the threads; connects to nothing. A second call changes nothing."""
+        with self._lock:
+            self._start()
+
+    def _start(self) -> None:
+        if self._started:
+            return
+        self._started = True
+        for worker in self._workers():
+            worker.start()
+
+    def force_flush(self, timeout_seconds: float, *, signals: Collection[Signal] = SIGNALS) -> bool:
+        """Push everything that was handed over so far; returns whether all of it was delivered or dropped in time.
+
+        Blocks: never call it on an event loop. Before `start` nothing is sent.
+        """
+        deadline = self._clock() + timeout_seconds
+        flushed = [each for each in self._pushed if each.signal in signals]
+        marks = [each.end.mark() for each in flushed]
+        for each in flushed:
+            each.flush()
+        for worker in self._workers():
+            worker.wake()
+        while not all(each.end.is_past(mark) for each, mark in zip(flushed, marks, strict=True)):
+            if self._clock() >= deadline or self._report is not None:
+                return False
+            time.sleep(_FLUSH_POLL_SECONDS)
+        return True
+
+    def shutdown(self, deadline_seconds: float) -> DeliveryReport:
+        """Flush all signals at once until the deadline, then give up, close, and say what was lost.
+
+        Blocks for `deadline_seconds` at most: run it in a thread. A second call returns the first one's report.
+        """
+        with self._lock:
+            if self._report is None:
+                self._report = self._shut_down(deadline_seconds)
+            return self._report
+
+    def _shut_down(self, deadline_seconds: float) -> DeliveryReport:
+        started_at = self._clock()
+        deadline = started_at + deadline_seconds
+        for each in self._pushed:
+            each.end.close_intake()
+        for each in self._pushed:
+            each.flush()
+            each.loop.hurry(deadline)
+        self._start()  # what ended before a start that never came is delivered too
+        for worker in self._workers():
+            worker.end()
+        for worker in self._workers():
+            worker.join(deadline - self._clock())
+        lost_items = {each.signal: each.end.settle() for each in self._pushed}
+        for each in self._pushed:
+            each.sender.close()
+        return DeliveryReport(lost_items=lost_items, duration_seconds=self._clock() - started_at)
+
+    def _workers(self) -> list[Worker]:
+        encoder = [] if self._encoder is None else [self._encoder]
+        return encoder + [each.worker for each in self._pushed]

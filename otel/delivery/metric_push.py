@@ -1,0 +1,170 @@
+"""METRIC PUSH: collects and pushes the metrics every interval, and once more at the end.
+
+Comes in: `collect`, which returns the SDK's cumulative `MetricsData`. Goes out: encoded pushes to a sender. Cumulative values make an
+undelivered push worthless as soon as there is a newer one: it is replaced, which loses no count. One thread does it all.
+"""
+
+import threading
+from collections.abc import Callable
+
+from opentelemetry.sdk.metrics.export import MetricsData
+
+from otel.delivery.backoff import Backoff
+from otel.delivery.outcome import Accepted, Outcome, Refused, RetryLater, Sender
+from otel.delivery.state_log import StateLog
+from otel.delivery.stats import SignalBooks, SignalStats
+
+FIRST_PUSH_SECONDS = 1.0
+"""The first push comes early, so that counters are seen at 0 before their first event."""
+
+
+class MetricPush:
+    """The metrics' delivery. `step` is called by one thread, everything else from any."""
+
+    def __init__(
+        self,
+        collect: Callable[[], MetricsData | None],
+        encode: Callable[[MetricsData], bytes],
+        sender: Sender,
+        backoff: Backoff,
+        state_log: StateLog,
+        *,
+        interval_seconds: float,
+        timeout_seconds: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._collect = collect
+        self._encode = encode
+        self._sender = sender
+        self._backoff = backoff
+        self._state_log = state_log
+        self._interval_seconds = interval_seconds
+        self._timeout_seconds = timeout_seconds
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._books = SignalBooks()
+        self._body: bytes | None = None
+        self._due_at = clock() + min(FIRST_PUSH_SECONDS, interval_seconds)
+        self._not_before = float("-inf")
+        self._asked_to_wait = False
+        self._deadline = float("inf")
+        self._wanted = 0
+        self._settled = False
+
+    def flush(self) -> None:
+        """Collect and push now."""
+        with self._lock:
+            self._wanted += 1
+
+    def hurry(self, deadline: float) -> None:
+        """Shut down until `deadline`: one final collection, and no try outlasts the deadline."""
+        with self._lock:
+            self._deadline = deadline
+            self._wanted += 1
+            self._backoff.reset()
+            if not self._asked_to_wait:
+                self._not_before = float("-inf")
+
+    def close_intake(self) -> None:
+        """Nothing to close: metrics are asked for, not handed over."""
+
+    def mark(self) -> int:
+        """Return a mark for `is_past`; for metrics it is the last `flush`."""
+        return 0
+
+    def is_past(self, mark: int) -> bool:  # noqa: ARG002  the same port as a queue's
+        """Whether every push that was asked for is over."""
+        return self.is_empty
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every push that was asked for is over."""
+        with self._lock:
+            return self._wanted == 0 and self._body is None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the final push is over, or nothing more can be sent before the deadline."""
+        return self.is_empty or max(self._clock(), self._not_before) >= self._deadline
+
+    def step(self) -> float:
+        """Collect if a push is due, send what is there once; returns the seconds to wait before the next step."""
+        now = self._clock()
+        if self._wanted or now >= self._due_at:
+            self._collect_and_encode(now)
+        with self._lock:
+            body = self._body
+        if body is None:
+            return max(0.0, self._due_at - now)
+        if now < self._not_before:
+            return max(0.0, min(self._not_before, self._due_at) - now)
+        timeout_seconds = min(self._timeout_seconds, self._deadline - now)
+        if timeout_seconds > 0:
+            self._settle_outcome(self._send(body, timeout_seconds))
+        return 0.0
+
+    def settle(self) -> int:
+        """Give up the push that is left, one on the wire or not yet collected included; returns how many shutdown lost."""
+        with self._lock:
+            if not self._settled:
+                self._settled = True
+                self._books.dropped["shutdown"] += 1 if self._body is not None or self._wanted else 0
+                self._body = None
+            return self._books.dropped["shutdown"]
+
+    def stats(self) -> SignalStats:
+        """Return the books; safe from any thread."""
+        with self._lock:
+            size_bytes = 0 if self._body is None else len(self._body)
+            return self._books.page(queued_items=0 if self._body is None else 1, queued_bytes=size_bytes)
+
+    def _collect_and_encode(self, now: float) -> None:
+        """Replace what was not delivered by what is true now."""
+        self._due_at = now + self._interval_seconds
+        with self._lock:
+            wanted = self._wanted
+        body, failed = None, False
+        try:
+            data = self._collect()
+            if data is not None and data.resource_metrics:
+                body = self._sender.pack(self._encode(data))
+        except Exception as error:  # noqa: BLE001  a callback of the application may raise anything
+            failed = True
+            self._state_log.cannot_encode(f"{type(error).__name__}: {error}")
+        with self._lock:
+            self._wanted -= wanted
+            if self._settled:
+                return
+            self._books.dropped["encoding"] += failed
+            # Where the collection failed, the older push is still better than none.
+            self._body = self._body if failed else body
+
+    def _send(self, body: bytes, timeout_seconds: float) -> Outcome:
+        try:
+            return self._sender.send(body, timeout_seconds)
+        except Exception as error:  # noqa: BLE001  a fault of ours must not end the thread
+            return RetryLater(reason=f"{type(error).__name__}: {error}")
+
+    def _settle_outcome(self, outcome: Outcome) -> None:
+        with self._lock:
+            if self._settled:
+                return
+            if isinstance(outcome, RetryLater):
+                self._books.retries += 1
+            else:
+                # A push is one item: one of whose points some were rejected was not delivered as it was.
+                self._body = None
+                self._books.answered(1, outcome.rejected_items if isinstance(outcome, Accepted) else 1)
+        if isinstance(outcome, RetryLater):
+            self._state_log.fails(outcome.reason)
+            self._asked_to_wait = outcome.retry_after_seconds is not None
+            self._not_before = self._clock() + self._backoff.next_seconds(outcome.retry_after_seconds)
+            return
+        self._backoff.reset()
+        self._asked_to_wait = False
+        if isinstance(outcome, Refused):
+            self._state_log.refuses(outcome.reason)
+        elif outcome.rejected_items > 0:
+            self._state_log.refuses(f"{outcome.rejected_items} data points of a push: {outcome.message}")
+        else:
+            self._state_log.works()
