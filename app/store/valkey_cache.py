@@ -1,0 +1,113 @@
+"""VALKEY CACHE: the response cache behind a Valkey or Redis server, shared by processes and hosts.
+
+Comes in: keys and answers as bytes. Goes out: the same bytes, or None; a server that is away, slow or full is a miss. It must never
+fail a request, nor hold one up for longer than `operation_seconds`: after a failure the server is left alone for `rest_seconds`.
+The bound of memory is the server's own `maxmemory`. Whoever asks records `CacheLookedUp`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from app.config_load import ConfigError
+from app.gateway.ports import Clock
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+T = TypeVar("T")
+
+_LOGGER = logging.getLogger(__name__)
+_KEY_PREFIX = b"gatewayz:response:"
+_MAX_CONNECTIONS = 64
+
+
+class ValkeyResponseCache:
+    """Satisfies `ResponseCache`. For one event loop; `close` it at the end."""
+
+    def __init__(
+        self, client: "Redis", clock: Clock, *, operation_seconds: float = 0.25, rest_seconds: float = 1.0
+    ) -> None:
+        self._client = client
+        self._clock = clock
+        self._operation_seconds = operation_seconds
+        self._rest_seconds = rest_seconds
+        self._resting_until = float("-inf")
+        self._is_failing = False
+
+    async def get(self, key: bytes) -> bytes | None:
+        """Return the stored answer, or None."""
+        value = await self._attempt(lambda: self._client.get(_KEY_PREFIX + key))
+        return value if isinstance(value, bytes) else None
+
+    async def put(self, key: bytes, value: bytes, ttl_seconds: float) -> None:
+        """Keep an answer for `ttl_seconds`, counted by the server in milliseconds; not at all when that is none."""
+        ttl_ms = round(ttl_seconds * 1_000)
+        if ttl_ms > 0:
+            await self._attempt(lambda: self._client.set(_KEY_PREFIX + key, value, px=ttl_ms))
+
+    async def is_available(self) -> bool:
+        """Ask the server whether it is there, also while it rests. For readiness."""
+        try:
+            async with asyncio.timeout(self._operation_seconds):
+                await self._client.ping()
+        except Exception:  # noqa: BLE001  whatever the driver raises, the answer is no
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def _attempt(self, operation: Callable[[], Awaitable[T]]) -> T | None:
+        if self._clock.monotonic() < self._resting_until:
+            return None
+        try:
+            async with asyncio.timeout(self._operation_seconds):
+                result = await operation()
+        except Exception as error:  # noqa: BLE001  a broken cache fails no request, whatever the driver raises
+            self._note_failure(error)
+            return None
+        if self._is_failing:
+            self._is_failing = False
+            _LOGGER.warning("response cache: the server answers again")
+        return result
+
+    def _note_failure(self, error: Exception) -> None:
+        self._resting_until = self._clock.monotonic() + self._rest_seconds
+        if not self._is_failing:
+            self._is_failing = True
+            _LOGGER.warning("response cache: the server fails, every look-up is a miss: %s", _reason(error))
+
+
+def open_valkey_cache(url: str, clock: Clock) -> ValkeyResponseCache:
+    """Create the cache without connecting; raises `ConfigError` without the driver, or for a URL that it does not take.
+
+    `valkey://` and `valkeys://` (TLS) are `redis://` and `rediss://` by another name.
+    """
+    try:
+        from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415  installed with `production` only
+        from redis.asyncio.retry import Retry  # noqa: PLC0415  likewise
+        from redis.backoff import NoBackoff  # noqa: PLC0415  likewise
+    except ImportError as error:
+        raise ConfigError("cache.url needs the package redis: install the extra `production`") from error
+    seconds = 0.25
+    try:
+        pool = BlockingConnectionPool.from_url(
+            "redis" + url.removeprefix("valkey") if url.startswith("valkey") else url,
+            max_connections=_MAX_CONNECTIONS,
+            timeout=seconds,
+            socket_timeout=seconds,
+            socket_connect_timeout=seconds,
+            retry=Retry(NoBackoff(), 0),  # the next request is the retry
+            protocol=2,  # every server speaks it, and connecting takes no handshake
+            driver_info=None,
+        )
+    except ValueError:
+        raise ConfigError("cache.url: not a URL of a Valkey or Redis server, as in redis://host:6379/0") from None
+    return ValkeyResponseCache(Redis(connection_pool=pool), clock, operation_seconds=seconds)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__} {error}".split())
