@@ -1,6 +1,6 @@
 """REFERENCE: `/prometheus/metrics/docs`, written from the catalogue.
 
-Comes in: the catalogue. Goes out: Markdown with every family, its labels, what moves it and queries that run. Nothing about a metric is
+Comes in: the catalogue. Goes out: Markdown with every family, its labels, what moves it and queries that run. No fact of a metric is
 written here that the catalogue does not say.
 """
 
@@ -32,14 +32,14 @@ labels are the same in both, so a query never depends on the format. Exemplars w
 
 Where these answers leave OpenMetrics' typing or differ from the stock OpenTelemetry exporter for Prometheus:
 
-- Counters keep the documented name and get no suffix. OpenMetrics allows a counter's sample only under a name that ends with `_total`, so
+- Counters keep the documented name and get no suffix. OpenMetrics allows a counter's sample only under a name ending in `_total`, so
   there {bare} are typed `unknown`, and carry no exemplar.
 - `# UNIT` is written where the name ends with the unit, and nowhere else.
 - An up-down counter is a gauge. An exponential histogram is written as a classic one, with the bounds of its populated buckets.
 - There is no `target_info` and there are no `otel_scope_*` labels; the resource travels with OTLP.
 - A label that a series lacks is empty. `otel_metric_overflow="true"` marks the one series that takes what exceeds a family's limit of
   series; its other labels are empty.
-- Attribute keys that become the same label share it, their values joined by `;`. An attribute `le` of a histogram becomes `exported_le`.
+- Attribute keys that become the same label share it, their values joined by `;`. A histogram's attribute `le` becomes `exported_le`.
 """
 
 
