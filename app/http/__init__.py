@@ -1,0 +1,1 @@
+"""The HTTP edge: Litestar routes for the gateway, its monitoring and its health."""
