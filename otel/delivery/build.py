@@ -130,10 +130,9 @@ class _Builder:
         loop = ExportLoop(
             queue,
             sender,
-            Backoff(self._rng.random),
+            Backoff(self._rng.random, self._clock),
             StateLog(config.signal, sender.address, self._clock),
             timeout_seconds=config.timeout_seconds,
-            clock=self._clock,
         )
         self._pushed.append(
             Pushed(
@@ -154,7 +153,7 @@ class _Builder:
             collect,
             _encode_metrics,
             sender,
-            Backoff(self._rng.random),
+            Backoff(self._rng.random, self._clock),
             StateLog(config.signal, sender.address, self._clock),
             interval_seconds=self._config.metric_export_interval_seconds,
             timeout_seconds=config.timeout_seconds,

@@ -5,7 +5,6 @@ state log. A batch is removed only after its acknowledgement, and never sent aga
 sent leaves open whether the endpoint has it: the same bytes (the same span ids) are sent again, so they may arrive twice.
 """
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from otel.delivery.backoff import Backoff
@@ -28,37 +27,29 @@ class ExportLoop:
         state_log: StateLog,
         *,
         timeout_seconds: float,
-        clock: Callable[[], float],
     ) -> None:
         self._queue = queue
         self._sender = sender
         self._backoff = backoff
         self._state_log = state_log
         self._timeout_seconds = timeout_seconds
-        self._clock = clock
-        self._not_before = float("-inf")
-        self._asked_to_wait = False
-        self._deadline = float("inf")
         self._poison = (-1, 0)
 
     def hurry(self, deadline: float) -> None:
-        """Shut down until `deadline`: try now unless the endpoint asked for patience, and let no try outlast it."""
-        self._deadline = deadline
-        self._backoff.reset()
-        if not self._asked_to_wait:
-            self._not_before = float("-inf")
+        """Shut down until `deadline`, which no try may outlast."""
+        self._backoff.hurry(deadline)
 
     @property
     def is_done(self) -> bool:
         """Whether nothing is left, or nothing more can be sent before the deadline."""
-        return self._queue.is_empty or max(self._clock(), self._not_before) >= self._deadline
+        return self._queue.is_empty or self._backoff.is_over
 
     def step(self) -> float | None:
         """Send the oldest batch once; returns the seconds to wait before the next step, None until something arrives."""
-        now = self._clock()
-        if now < self._not_before:
-            return self._not_before - now
-        timeout_seconds = min(self._timeout_seconds, self._deadline - now)
+        wait_seconds = self._backoff.wait_seconds()
+        if wait_seconds > 0:
+            return wait_seconds
+        timeout_seconds = self._backoff.limit_seconds(self._timeout_seconds)
         if timeout_seconds <= 0:
             return None
         batch = self._queue.head()
@@ -70,12 +61,12 @@ class ExportLoop:
             self._accepted(outcome)
         elif isinstance(outcome, Refused) or self._is_poison(batch, outcome):
             self._queue.refused()
+            self._backoff.succeeded()
             self._state_log.refuses(outcome.reason)
         else:
             self._queue.put_back()
             self._state_log.fails(outcome.reason)
-            self._asked_to_wait = outcome.retry_after_seconds is not None
-            self._not_before = self._clock() + self._backoff.next_seconds(outcome.retry_after_seconds)
+            self._backoff.failed(outcome.retry_after_seconds)
         return 0.0
 
     def _send(self, batch: Batch, timeout_seconds: float) -> Outcome:
@@ -85,8 +76,7 @@ class ExportLoop:
             return RetryLater(reason=f"{type(error).__name__}: {error}", poison=True)
 
     def _accepted(self, outcome: Accepted) -> None:
-        self._backoff.reset()
-        self._asked_to_wait = False
+        self._backoff.succeeded()
         if outcome.rejected_items > 0:
             self._state_log.refuses(f"{outcome.rejected_items} items of a batch: {outcome.message}")
         else:

@@ -45,9 +45,6 @@ class MetricPush:
         self._books = SignalBooks()
         self._body: bytes | None = None
         self._due_at = clock() + min(FIRST_PUSH_SECONDS, interval_seconds)
-        self._not_before = float("-inf")
-        self._asked_to_wait = False
-        self._deadline = float("inf")
         self._wanted = 0
         self._settled = False
 
@@ -59,11 +56,8 @@ class MetricPush:
     def hurry(self, deadline: float) -> None:
         """Shut down until `deadline`: one final collection, and no try outlasts the deadline."""
         with self._lock:
-            self._deadline = deadline
             self._wanted += 1
-            self._backoff.reset()
-            if not self._asked_to_wait:
-                self._not_before = float("-inf")
+        self._backoff.hurry(deadline)
 
     def close_intake(self) -> None:
         """Nothing to close: metrics are asked for, not handed over."""
@@ -85,7 +79,7 @@ class MetricPush:
     @property
     def is_done(self) -> bool:
         """Whether the final push is over, or nothing more can be sent before the deadline."""
-        return self.is_empty or max(self._clock(), self._not_before) >= self._deadline
+        return self.is_empty or self._backoff.is_over
 
     def step(self) -> float:
         """Collect if a push is due, send what is there once; returns the seconds to wait before the next step."""
@@ -96,9 +90,10 @@ class MetricPush:
             body = self._body
         if body is None:
             return max(0.0, self._due_at - now)
-        if now < self._not_before:
-            return max(0.0, min(self._not_before, self._due_at) - now)
-        timeout_seconds = min(self._timeout_seconds, self._deadline - now)
+        wait_seconds = self._backoff.wait_seconds()
+        if wait_seconds > 0:
+            return max(0.0, min(wait_seconds, self._due_at - now))
+        timeout_seconds = self._backoff.limit_seconds(self._timeout_seconds)
         if timeout_seconds > 0:
             self._settle_outcome(self._send(body, timeout_seconds))
         return 0.0
@@ -157,11 +152,9 @@ class MetricPush:
                 self._books.answered(1, outcome.rejected_items if isinstance(outcome, Accepted) else 1)
         if isinstance(outcome, RetryLater):
             self._state_log.fails(outcome.reason)
-            self._asked_to_wait = outcome.retry_after_seconds is not None
-            self._not_before = self._clock() + self._backoff.next_seconds(outcome.retry_after_seconds)
+            self._backoff.failed(outcome.retry_after_seconds)
             return
-        self._backoff.reset()
-        self._asked_to_wait = False
+        self._backoff.succeeded()
         if isinstance(outcome, Refused):
             self._state_log.refuses(outcome.reason)
         elif outcome.rejected_items > 0:

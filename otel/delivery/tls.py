@@ -1,6 +1,6 @@
 """TLS: reads the PEM files that `OTEL_EXPORTER_OTLP_*CERTIFICATE` and `*CLIENT_KEY` name.
 
-Comes in: the configuration of one signal. Goes out: what the HTTP or the gRPC client needs of it, or a `TelemetryConfigError`: read when
+Comes in: the configuration of one signal. Goes out: what the HTTP or gRPC client needs, or a `TelemetryConfigError`: read when
 the sender is built, so that a wrong path stops the start instead of failing every export.
 """
 
