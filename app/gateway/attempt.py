@@ -1,0 +1,136 @@
+"""ATTEMPT: the account of one call to one provider, from its start to its one end.
+
+Comes in: what happens to the attempt, as it happens. Goes out: `AttemptStarted` and exactly one `AttemptFinished`, and the attempt's
+usage to the call. It does no I/O.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from app.gateway.model_table import Route
+from app.gateway.ports import Clock
+from app.gateway.request_body import CallRequest, Operation
+from app.gateway.token_usage import ReportedUsage, input_characters, tokens_of
+from app.gateway.upstream_failure import CallerFaultError, UpstreamFailure
+from otel.events import (
+    NO_USAGE,
+    AttemptFinished,
+    AttemptStarted,
+    AttemptStatus,
+    CancelPhase,
+    ErrorKind,
+    RequestScope,
+    Usage,
+)
+
+_TIMED_OUT: Final = frozenset({"connect_timeout", "first_byte_timeout"})
+
+
+class Attempt:
+    """One attempt; used by the request's task."""
+
+    def __init__(self, scope: RequestScope, request: CallRequest, route: Route, number: int, clock: Clock) -> None:
+        self.route = route
+        self.usage: Usage = NO_USAGE
+        self.response_id: str | None = None
+        self.response_model: str | None = None
+        self.finish_reason: str | None = None
+        self.first_token_seconds: float | None = None
+        self._request = request
+        self._clock = clock
+        self._http_status: int | None = None
+        self._response_seconds: float | None = None
+        self._finished = False
+        self._scope = scope.start_attempt(
+            AttemptStarted(
+                provider=route.provider.name,
+                model=request.model,
+                upstream_model=route.upstream_model,
+                operation=request.operation,
+                stream=request.stream,
+                number=number,
+                server_address=route.provider.server_address,
+                server_port=route.provider.server_port,
+            )
+        )
+        self.started_seconds = clock.monotonic()
+
+    @property
+    def operation(self) -> Operation:
+        """What is asked of the provider."""
+        return self._request.operation
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The trace context for the provider."""
+        return self._scope.headers
+
+    def responded(self, http_status: int) -> None:
+        """The head of the answer arrived."""
+        self._http_status = http_status
+        self._response_seconds = self._clock.monotonic() - self.started_seconds
+
+    def produced_token(self) -> None:
+        """Content arrived; the first time counts."""
+        if self.first_token_seconds is None:
+            self.first_token_seconds = self._clock.monotonic() - self.started_seconds
+
+    def count_usage(self, reported: ReportedUsage | None, output_characters: int) -> None:
+        """Price what the attempt used; a count that the provider does not report is estimated, and the usage marked."""
+        input_tokens = reported.input_tokens if reported is not None else None
+        output_tokens = reported.output_tokens if reported is not None else None
+        if self._request.operation == "embeddings":
+            output_tokens = 0
+        estimated = input_tokens is None or output_tokens is None
+        if input_tokens is None:
+            input_tokens = tokens_of(input_characters(self._request))
+        if output_tokens is None:
+            output_tokens = tokens_of(output_characters)
+        cost = self.route.price.cost_nanousd(input_tokens, output_tokens)
+        self.usage = Usage(
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            estimated=estimated,
+            cost_nanousd=cost,
+            credits_nanousd=self.route.price.credits_nanousd(cost),
+        )
+
+    def succeed(self) -> None:
+        """End it well."""
+        self._finish("success")
+
+    def fail(self, failure: UpstreamFailure | CallerFaultError) -> None:
+        """End it badly."""
+        if isinstance(failure, CallerFaultError):
+            self._finish("error", error_kind="upstream_4xx")
+            return
+        if failure.kind in _TIMED_OUT:
+            self._response_seconds = self._clock.monotonic() - self.started_seconds
+        self._finish("error", error_kind=failure.kind)
+
+    def cancel(self, phase: CancelPhase) -> None:
+        """End it because nobody waits for it any more."""
+        self._finish("cancelled", cancel_phase=phase)
+
+    def _finish(
+        self, status: AttemptStatus, *, error_kind: ErrorKind | None = None, cancel_phase: CancelPhase | None = None
+    ) -> None:
+        """Emit the one end."""
+        if self._finished:
+            return
+        self._finished = True
+        self._scope.finish(
+            AttemptFinished(
+                status=status,
+                duration_seconds=self._clock.monotonic() - self.started_seconds,
+                error_kind=error_kind,
+                cancel_phase=cancel_phase,
+                http_status=self._http_status,
+                response_seconds=self._response_seconds,
+                first_token_seconds=self.first_token_seconds,
+                usage=self.usage,
+                response_id=self.response_id,
+                response_model=self.response_model,
+                finish_reason=self.finish_reason,
+            )
+        )

@@ -1,0 +1,160 @@
+"""CALL: the account of one LLM call with all its attempts, from its admission to its one end.
+
+Comes in: attempts and how the call ended. Goes out: exactly one `CallFinished` and one ledger row, with the same numbers, in every
+outcome: used as a context manager, it turns whatever leaves the block into an end. It does no I/O.
+"""
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from app.gateway.attempt import Attempt
+from app.gateway.interrupt import InterruptedCallError
+from app.gateway.model_table import Route
+from app.gateway.ports import Caller, Clock, Ledger, LedgerRow
+from app.gateway.request_body import CallRequest
+from otel.events import CallFinished, CallStatus, CancelPhase, RequestScope, Usage
+
+
+class Call:
+    """One call; used by the request's task. `delivering`: bytes of an answer have gone to the client."""
+
+    def __init__(
+        self, *, call_id: str, scope: RequestScope, caller: Caller, request: CallRequest, ledger: Ledger, clock: Clock
+    ) -> None:
+        self.call_id = call_id
+        self.scope = scope
+        self.caller = caller
+        self.request = request
+        self.delivering = False
+        self.provider: str | None = None
+        self.attempts: list[Attempt] = []
+        self._ledger = ledger
+        self._clock = clock
+        self._started_seconds = clock.monotonic()
+        self._started_unix_ms = clock.unix_ms()
+        self._finished = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._finished:
+            return
+        left = isinstance(exc, InterruptedCallError) and exc.reason == "client_left"
+        stopped = isinstance(exc, InterruptedCallError | asyncio.CancelledError)
+        if left:
+            self.cancel()
+        else:
+            # Either the gateway stops, or this is a defect of ours: the provider did nothing wrong.
+            self._end_attempt()
+            self._finish("error", error_kind="shutdown" if stopped else "internal")
+
+    def start_attempt(self, route: Route) -> Attempt:
+        """Begin the next attempt."""
+        attempt = Attempt(self.scope, self.request, route, len(self.attempts) + 1, self._clock)
+        self.attempts.append(attempt)
+        self.provider = route.provider.name
+        return attempt
+
+    def succeed(self) -> None:
+        """End it well; the last attempt answered."""
+        self._finish("success")
+
+    def hit_cache(self) -> None:
+        """End it with a kept answer, which costs nothing and is charged nothing."""
+        self._finish("success", cached=True)
+
+    def fail(self, error_kind: str) -> None:
+        """End it badly; its attempts have ended."""
+        self._finish("error", error_kind=error_kind)
+
+    def cancel(self) -> None:
+        """End it because the client left."""
+        self._end_attempt()
+        self._finish("cancelled", cancel_phase=self._phase)
+
+    @property
+    def usage(self) -> Usage:
+        """The sum over the attempts."""
+        return Usage(
+            input_tokens=sum(attempt.usage.input_tokens for attempt in self.attempts),
+            output_tokens=sum(attempt.usage.output_tokens for attempt in self.attempts),
+            estimated=any(attempt.usage.estimated for attempt in self.attempts),
+            cost_nanousd=sum(attempt.usage.cost_nanousd for attempt in self.attempts),
+            credits_nanousd=sum(attempt.usage.credits_nanousd for attempt in self.attempts),
+        )
+
+    @property
+    def _phase(self) -> CancelPhase:
+        return "after_first_byte" if self.delivering else "before_first_byte"
+
+    def _end_attempt(self) -> None:
+        """End the attempt that is under way, if any."""
+        if self.attempts:
+            self.attempts[-1].cancel(self._phase)
+
+    def _first_token_ms(self) -> int | None:
+        """Milliseconds from the call's start to the first streamed content; None without any."""
+        for attempt in self.attempts:
+            if attempt.first_token_seconds is not None:
+                seconds = attempt.started_seconds + attempt.first_token_seconds - self._started_seconds
+                return round(seconds * 1_000)
+        return None
+
+    def _finish(
+        self,
+        status: CallStatus,
+        *,
+        cached: bool = False,
+        error_kind: str | None = None,
+        cancel_phase: CancelPhase | None = None,
+    ) -> None:
+        """Emit the one end."""
+        if self._finished:
+            return
+        self._finished = True
+        usage = self.attempts[0].usage if len(self.attempts) == 1 else self.usage
+        duration_seconds = self._clock.monotonic() - self._started_seconds
+        request = self.request
+        self.scope.record(
+            CallFinished(
+                operation=request.operation,
+                model=request.model,
+                provider=self.provider,
+                status=status,
+                stream=request.stream,
+                attempts=len(self.attempts),
+                duration_seconds=duration_seconds,
+                cached=cached,
+                error_kind=error_kind,
+                cancel_phase=cancel_phase,
+                usage=usage,
+            )
+        )
+        self._ledger.append(
+            LedgerRow(
+                call_id=self.call_id,
+                started_unix_ms=self._started_unix_ms,
+                trace_id=self.scope.trace_id,
+                key_id=self.caller.key_id,
+                plan=self.caller.plan,
+                operation=request.operation,
+                model=request.model,
+                provider=self.provider,
+                status=status,
+                error_kind=error_kind,
+                stream=request.stream,
+                cached=cached,
+                attempts=len(self.attempts),
+                input_tokens=usage.input_tokens,
+                output_tokens=usage.output_tokens,
+                usage_estimated=usage.estimated,
+                cost_nanousd=usage.cost_nanousd,
+                credits_nanousd=usage.credits_nanousd,
+                duration_ms=round(duration_seconds * 1_000),
+                first_token_ms=self._first_token_ms(),
+            )
+        )

@@ -1,0 +1,105 @@
+"""SSE: splits the bytes of an event stream into events, whatever the chunking.
+
+Comes in: bytes as the network cut them. Goes out: complete events in order. It knows the framing of the HTML standard
+(https://html.spec.whatwg.org/multipage/server-sent-events.html) and nothing of what the data mean. Memory is bounded.
+"""
+
+import re
+from typing import Final
+
+import msgspec
+
+MAX_EVENT_BYTES: Final = 8 * 1024 * 1024
+"""The most that one event may hold; real chunks are under a kilobyte, whole images in a delta a few megabytes."""
+
+_LINE_END: Final = re.compile(rb"\r\n|\n|\r")
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+class EventTooLargeError(ValueError):
+    """An event grew over the bound before it ended."""
+
+
+class SseEvent(msgspec.Struct, frozen=True):
+    """One event. `data` is None where it had no data line; `others` are its remaining lines (comments, `event:`, `id:`)."""
+
+    data: bytes | None
+    others: tuple[bytes, ...] = ()
+
+    def encode(self) -> bytes:
+        """Return the event in wire form; line ends become line feeds."""
+        if self.data is not None and not self.others and b"\n" not in self.data:
+            return b"data: %b\n\n" % self.data
+        lines = list(self.others)
+        if self.data is not None:
+            lines += [b"data: " + line for line in self.data.split(b"\n")]
+        return b"\n".join(lines) + b"\n\n"
+
+
+class SseSplitter:
+    """Feeds on bytes and returns events; one per stream, used by one task."""
+
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._max_event_bytes = max_event_bytes
+        self._rest = b""
+        self._data: list[bytes] = []
+        self._others: list[bytes] = []
+        self._held_bytes = 0
+        self._skip_line_feed = False
+        self._at_start = True
+
+    def feed(self, chunk: bytes) -> list[SseEvent]:
+        """Take the next bytes and return the events that they complete; raises `EventTooLargeError`."""
+        if not self._rest and not self._data and not self._others and not self._at_start:
+            events = self._whole_events(chunk)
+            if events is not None:
+                return events
+        return self._lines(chunk)
+
+    def _whole_events(self, chunk: bytes) -> list[SseEvent] | None:
+        """Return the events of the usual chunk (whole events of one data line each); None where it is anything else."""
+        if not chunk.endswith(b"\n\n") or b"\r" in chunk or self._skip_line_feed or len(chunk) > self._max_event_bytes:
+            return None
+        blocks = chunk[:-2].split(b"\n\n")
+        for block in blocks:
+            if not block.startswith(b"data: ") or b"\n" in block:
+                return None
+        return [SseEvent(block[6:]) for block in blocks]
+
+    def _lines(self, chunk: bytes) -> list[SseEvent]:
+        """Return the completed events of any chunk, line by line."""
+        if self._skip_line_feed and chunk:
+            # The last chunk ended in CR, which ended its line at once; an LF that follows belongs to it.
+            chunk = chunk.removeprefix(b"\n")
+            self._skip_line_feed = False
+        buffer = self._rest + chunk
+        events: list[SseEvent] = []
+        start = 0
+        # Only what is new can hold a line end: searching from the old end keeps a slow drip linear.
+        position = len(self._rest)
+        while (match := _LINE_END.search(buffer, position)) is not None:
+            self._take_line(buffer[start : match.start()], events)
+            start = position = match.end()
+        self._skip_line_feed = start > 0 and start == len(buffer) and buffer.endswith(b"\r")
+        self._rest = buffer[start:]
+        if self._held_bytes + len(self._rest) > self._max_event_bytes:
+            raise EventTooLargeError
+        return events
+
+    def _take_line(self, line: bytes, events: list[SseEvent]) -> None:
+        """Add one line to the open event; an empty one ends it."""
+        if self._at_start:
+            line = line.removeprefix(_BOM)
+            self._at_start = False
+        if line:
+            self._held_bytes += len(line)
+            if self._held_bytes > self._max_event_bytes:
+                raise EventTooLargeError
+            name, _, value = line.partition(b":")
+            if name == b"data":
+                self._data.append(value.removeprefix(b" "))
+            else:
+                self._others.append(line)
+        elif self._data or self._others:
+            events.append(SseEvent(b"\n".join(self._data) if self._data else None, tuple(self._others)))
+            self._data, self._others, self._held_bytes = [], [], 0
