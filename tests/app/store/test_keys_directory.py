@@ -1,0 +1,157 @@
+"""From a secret to a caller: what is remembered, for how long, and what a failing database means."""
+
+import asyncio
+import secrets
+
+import pytest
+from sqlalchemy import text
+
+from app.config import PlanConfig
+from app.errors import InvalidApiKeyError, KeyExpiredError, StoreUnavailableError
+from app.gateway.ports import Caller
+from app.store.key_directory import StoredKeyDirectory
+from app.store.keys import ApiKeys, hash_secret
+from otel.events import CacheLookedUp, QueryFinished
+
+PLANS = (PlanConfig(name="free", key_requests_per_minute=60, key_tokens_per_minute=1_000), PlanConfig(name="pro"))
+UNKNOWN = "gwz_" + "x" * 43
+
+
+@pytest.fixture
+def keys(engine, clock) -> ApiKeys:
+    return ApiKeys(engine, clock, secrets.token_bytes)
+
+
+@pytest.fixture
+def directory(keys, clock, recorder) -> StoredKeyDirectory:
+    return StoredKeyDirectory(keys, PLANS, clock, recorder)
+
+
+def hits(recorder) -> list[bool]:
+    return [event.hit for event in recorder.of(CacheLookedUp)]
+
+
+async def test_a_key_is_asked_for_once_and_then_known(directory, keys, recorder) -> None:
+    new = await keys.create(name="Ada", plan="free")
+    recorder.events.clear()
+    expected = Caller(key_id=new.key.key_id, plan="free", requests_per_minute=60, tokens_per_minute=1_000)
+    assert [await directory.find(new.secret) for _ in range(3)] == [expected] * 3
+    assert hits(recorder) == [False, True, True]
+    assert len(recorder.of(QueryFinished)) == 1
+    assert {event.cache for event in recorder.of(CacheLookedUp)} == {"api_key"}
+
+
+async def test_an_unknown_key_is_remembered_too_and_found_after_it_was_made(
+    directory, keys, engine, clock, recorder
+) -> None:
+    for _ in range(3):
+        with pytest.raises(InvalidApiKeyError):
+            await directory.find(UNKNOWN)
+    assert hits(recorder) == [False, True, True]
+    assert len(recorder.of(QueryFinished)) == 1
+    await keys.create(name="Ada", plan="free")
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE api_keys SET secret_sha256 = :hash"), {"hash": hash_secret(UNKNOWN)})
+    clock.advance(5)
+    assert (await directory.find(UNKNOWN)).plan == "free"
+
+
+@pytest.mark.parametrize(
+    "secret", ["", "gwz_", UNKNOWN + "x", UNKNOWN[:-1], "sk-" + "x" * 44, UNKNOWN[:-1] + "é", UNKNOWN + "\n"]
+)
+async def test_what_is_no_key_is_refused_without_a_look_up(directory, recorder, secret) -> None:
+    with pytest.raises(InvalidApiKeyError) as caught:
+        await directory.find(secret)
+    assert recorder.events == []
+    assert not secret or secret not in caught.value.message
+
+
+async def test_a_revoked_key_ends_within_the_time_to_live(directory, keys, clock) -> None:
+    new = await keys.create(name="Ada", plan="free")
+    await directory.find(new.secret)
+    await keys.revoke(new.key.key_id)
+    clock.advance(4.999)
+    await directory.find(new.secret)
+    clock.advance(0.001)
+    with pytest.raises(InvalidApiKeyError, match="revoked"):
+        await directory.find(new.secret)
+
+
+async def test_a_trial_ends_on_time_also_from_memory(directory, keys, clock) -> None:
+    new = await keys.create(name="Ada", plan="free", trial_days=1)
+    clock.advance(86_400 - 1)
+    await directory.find(new.secret)
+    clock.advance(1)
+    with pytest.raises(KeyExpiredError):
+        await directory.find(new.secret)
+
+
+async def test_a_key_whose_plan_is_gone_is_refused_and_logged_once(directory, keys, caplog) -> None:
+    new = await keys.create(name="Ada", plan="enterprise")
+    for _ in range(3):
+        with pytest.raises(InvalidApiKeyError, match="plan"):
+            await directory.find(new.secret)
+    assert len(caplog.records) == 1
+    assert "enterprise" in caplog.text
+
+
+async def test_what_is_fresh_works_while_the_database_fails(directory, keys, engine, clock) -> None:
+    new = await keys.create(name="Ada", plan="free")
+    await directory.find(new.secret)
+    async with engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE api_keys RENAME TO away"))
+    clock.advance(4)
+    await directory.find(new.secret)
+    with pytest.raises(StoreUnavailableError):
+        await directory.find(UNKNOWN)
+    clock.advance(1)
+    with pytest.raises(StoreUnavailableError):
+        await directory.find(new.secret)
+    async with engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE away RENAME TO api_keys"))
+    await directory.find(new.secret)
+    with pytest.raises(InvalidApiKeyError):
+        await directory.find(UNKNOWN)
+
+
+async def test_requests_that_miss_together_share_one_query_and_leave_it_alone(directory, keys, recorder) -> None:
+    new = await keys.create(name="Ada", plan="free")
+    recorder.events.clear()
+    first = asyncio.create_task(directory.find(new.secret))
+    others = [asyncio.create_task(directory.find(new.secret)) for _ in range(20)]
+    await asyncio.sleep(0)
+    first.cancel()
+    callers = await asyncio.gather(*others)
+    assert {caller.key_id for caller in callers} == {new.key.key_id}
+    assert first.cancelled()
+    assert len(recorder.of(QueryFinished)) == 1
+    assert hits(recorder) == [False] * 21
+
+
+async def test_somebody_who_tries_keys_pushes_out_no_real_one(keys, clock, recorder) -> None:
+    directory = StoredKeyDirectory(keys, PLANS, clock, recorder, max_entries=10)
+    new = await keys.create(name="Ada", plan="free")
+    await directory.find(new.secret)
+    for number in range(30):
+        with pytest.raises(InvalidApiKeyError):
+            await directory.find(f"gwz_{number:043}")
+    recorder.events.clear()
+    await directory.find(new.secret)
+    assert hits(recorder) == [True]
+    assert (len(directory._found), len(directory._unknown)) == (1, 10)
+
+
+async def test_a_database_that_hangs_is_unavailable_in_time(clock, recorder) -> None:
+    class HangingKeys(ApiKeys):
+        async def find_by_hash(self, secret_sha256: str) -> None:
+            await asyncio.Event().wait()
+
+    directory = StoredKeyDirectory(
+        HangingKeys(None, clock, secrets.token_bytes), PLANS, clock, recorder, query_seconds=0.05
+    )
+    async with asyncio.timeout(5):
+        for _ in range(2):
+            with pytest.raises(StoreUnavailableError):
+                await directory.find(UNKNOWN)
+    await asyncio.sleep(0)
+    assert directory._queries == {}

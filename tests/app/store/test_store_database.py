@@ -1,0 +1,65 @@
+"""Opening a database: what it promises, and what it says when it cannot."""
+
+import pytest
+from sqlalchemy import text
+
+from app.errors import StoreUnavailableError
+from app.store.database import DatabaseOpenError, check_database, create_engine, open_database
+from otel.disabled import DisabledRecorder
+
+
+async def test_sqlite_is_set_up_to_keep_what_it_committed(sqlite_url) -> None:
+    engine = await open_database(sqlite_url, DisabledRecorder())
+    async with engine.connect() as connection:
+        settings = {
+            name: await connection.scalar(text(f"PRAGMA {name}"))
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    await engine.dispose()
+    assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 2_000}
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("nonsense", "looks like sqlite\\+aiosqlite:///file.db"),
+        ("mysql+aiomysql://u:secret@127.0.0.1/x", "needs the package aiomysql"),
+        ("postgresql+asyncpg://u:secret@127.0.0.1:1/x", "cannot be opened: .*127.0.0.1"),
+        ("sqlite+aiosqlite:////nowhere/at/all/x.db", "cannot be opened: unable to open database file"),
+    ],
+)
+async def test_a_url_that_does_not_work_is_one_line_without_its_password(url, says) -> None:
+    with pytest.raises(DatabaseOpenError, match=says) as caught:
+        await open_database(url, DisabledRecorder())
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+async def test_a_file_that_is_no_database_is_refused(tmp_path) -> None:
+    (tmp_path / "x.db").write_bytes(b"this is a text file, not a database\n" * 100)
+    with pytest.raises(DatabaseOpenError, match="file is not a database"):
+        await open_database(f"sqlite+aiosqlite:///{tmp_path}/x.db", DisabledRecorder())
+
+
+async def test_readiness_tells_a_working_database_from_one_that_is_away(engine) -> None:
+    await check_database(engine)
+    away = create_engine("postgresql+asyncpg://u@127.0.0.1:1/x", DisabledRecorder())
+    with pytest.raises(StoreUnavailableError):
+        await check_database(away)
+    await away.dispose()
+
+
+@pytest.mark.live
+async def test_connections_that_a_server_cut_are_replaced(postgresql) -> None:
+    engine = await open_database(postgresql.new_database(), DisabledRecorder())
+    try:
+        await check_database(engine)
+        postgresql.stop()
+        try:
+            with pytest.raises(StoreUnavailableError):
+                await check_database(engine)
+        finally:
+            postgresql.start()
+        await check_database(engine)
+    finally:
+        await engine.dispose()
