@@ -29,7 +29,12 @@ _PREFIX: Final = "/prometheus/metrics"
 
 
 def monitoring_router(exposition: Exposition, *, token: str | None) -> Router:
-    """Return the monitoring routes; with a `token` they ask for `Authorization: Bearer <token>`."""
+    """Return the monitoring routes; with a `token` they ask for `Authorization: Bearer <token>`.
+
+    Raises ValueError for an empty token: that is a secret that failed to arrive, not a wish for open endpoints.
+    """
+    if token is not None and not token.strip():
+        raise ValueError("the monitoring token is empty")
     return Router(
         "/",
         route_handlers=[

@@ -4,8 +4,9 @@ Comes in: a family and the exemplars that are kept. Goes out: text. What does no
 order, the text up to the value) is kept per series, and dropped with the series.
 """
 
+import operator
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from opentelemetry.sdk.metrics import Exemplar
@@ -18,12 +19,13 @@ from otel.exposition.merge import merge_points
 from otel.exposition.syntax import label_pairs, number
 
 _NANOSECONDS = 1_000_000_000
+_NO_EXEMPLARS: Mapping[int, str] = {}
 
 
 class _SeriesText:
     """The unchanging text of one series. `twins` are further attribute sets that translate to the same labels."""
 
-    __slots__ = ("attributes", "bounds", "labels", "prefixes", "twins")
+    __slots__ = ("attributes", "bounds", "exemplar_source", "exemplars", "labels", "prefixes", "twins")
 
     def __init__(self, attributes: Any, labels: str) -> None:
         self.attributes = attributes  # held so that its id, the key of the cache, stays this series' own
@@ -31,6 +33,8 @@ class _SeriesText:
         self.twins: list[Any] = []
         self.bounds: Sequence[float] | None = None
         self.prefixes: list[str] = []
+        self.exemplar_source: tuple[Sequence[float] | None, list[SeriesExemplars]] = (None, [])
+        self.exemplars: Mapping[int, str] = _NO_EXEMPLARS
 
 
 class SeriesWriter:
@@ -57,13 +61,12 @@ class SeriesWriter:
         """Return the same lines with ` # {trace_id=…} value timestamp` where an exemplar is kept (OpenMetrics only)."""
         lines: list[str] = []
         for text, point in self._pairs(family):
-            kept = [exemplars[key] for key in map(id, (text.attributes, *text.twins)) if key in exemplars]
             if isinstance(point, NumberDataPoint):
-                newest = _newest_by_bucket(kept, None)
+                newest = _exemplar_texts(text, exemplars, None)
                 lines.append(f"{self._number_prefix(family, text)}{number(point.value)}{newest.get(0, '')}\n")
                 continue
             bounds, counts = classic_buckets(point)
-            newest = _newest_by_bucket(kept, bounds)
+            newest = _exemplar_texts(text, exemplars, bounds)
             prefixes = self._histogram_prefixes(family, text, bounds)
             lines.extend(
                 f"{prefix}{count}{newest.get(bucket, '')}\n"
@@ -128,8 +131,21 @@ class SeriesWriter:
         return text.prefixes
 
 
+def _exemplar_texts(text: _SeriesText, exemplars: Exemplars, bounds: Sequence[float] | None) -> Mapping[int, str]:
+    """Return the exemplar text of each bucket, written anew only where an exemplar is new."""
+    kept = [exemplars[key] for key in map(id, (text.attributes, *text.twins)) if key in exemplars]
+    if not kept:
+        return _NO_EXEMPLARS
+    known_bounds, known = text.exemplar_source
+    is_known = bounds is known_bounds and len(kept) == len(known) and all(map(operator.is_, kept, known))
+    if not is_known:
+        text.exemplar_source = (bounds, kept)
+        text.exemplars = _newest_by_bucket(kept, bounds)
+    return text.exemplars
+
+
 def _newest_by_bucket(kept: Sequence[SeriesExemplars], bounds: Sequence[float] | None) -> dict[int, str]:
-    """Return the exemplar text of each bucket; without bounds there is one bucket, 0."""
+    """Return the text of the newest exemplar of each bucket; without bounds there is one bucket, 0."""
     newest: dict[int, Exemplar] = {}
     for series in kept:
         for exemplar in series.by_slot.values():
