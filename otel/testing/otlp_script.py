@@ -1,0 +1,56 @@
+"""How a receiver double behaves: accept, or one of the faults that a real endpoint has; can be changed while it runs."""
+
+import threading
+from typing import Literal, TypeAlias
+
+import msgspec
+
+Kind: TypeAlias = Literal["accept", "status", "black_hole", "slow", "partial_success", "close"]
+
+
+class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
+    """What happens to a request once its body is read. Which fields count depends on `kind`."""
+
+    kind: Kind = "accept"
+    status: int | str = 200
+    retry_after: str | None = None
+    seconds: float = 0.0
+    rejected: int = 0
+    message: str = ""
+    kept: bool = False
+
+
+class Scripted:
+    """The switches of a receiver double. Each holds from the next request until another is thrown; requests that hang are let go."""
+
+    def __init__(self) -> None:
+        self._switch = threading.Lock()
+        self._behaviour = Behaviour()
+        self._released = threading.Event()
+
+    def accept(self) -> None:
+        """Keep what comes and acknowledge it."""
+        self._set(Behaviour())
+
+    def black_hole(self) -> None:
+        """Accept connections, read requests, keep nothing, and never answer; a later switch closes the connections."""
+        self._set(Behaviour(kind="black_hole"))
+
+    def slow(self, seconds: float) -> None:
+        """Keep what comes at once and acknowledge it late."""
+        self._set(Behaviour(kind="slow", seconds=seconds))
+
+    def partial_success(self, rejected: int, message: str = "rejected by script") -> None:
+        """Acknowledge each request, saying that `rejected` of its items were not taken (all are kept here, for inspection)."""
+        self._set(Behaviour(kind="partial_success", rejected=rejected, message=message))
+
+    def current(self) -> tuple[Behaviour, threading.Event]:
+        """Return the behaviour for a request, and an event that is set when the next switch is thrown."""
+        with self._switch:
+            return self._behaviour, self._released
+
+    def _set(self, behaviour: Behaviour) -> None:
+        with self._switch:
+            self._behaviour = behaviour
+            released, self._released = self._released, threading.Event()
+        released.set()
