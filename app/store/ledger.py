@@ -181,10 +181,11 @@ def _is_refusal(error: Exception) -> bool:
     """
     if isinstance(error, DataError | IntegrityError | ValueError | OverflowError | TypeError):
         return True
-    if not isinstance(error, DBAPIError):
+    if not isinstance(error, DBAPIError) or error.orig is None:
         return False
     sqlstate = getattr(error.orig, "sqlstate", None) or ""
-    return sqlstate[:2] in {"22", "23"} or isinstance(getattr(error.orig, "__cause__", None), ValueError)
+    is_unbindable = "Error binding parameter" in str(error.orig)  # sqlite3, of a type that it does not know
+    return is_unbindable or sqlstate[:2] in {"22", "23"} or isinstance(error.orig.__cause__, ValueError)
 
 
 def _reason(error: Exception) -> str:
