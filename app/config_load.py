@@ -130,13 +130,13 @@ def _explain(message: str, raw: dict[str, Any]) -> str:
     missing = re.fullmatch(r"Object missing required field `(.*)`", problem, re.DOTALL)
     if unknown:
         known = _known_fields(path)
-        close = difflib.get_close_matches(unknown[1], known, n=1)
+        close = difflib.get_close_matches(unknown[1], known, n=1, cutoff=0.7)
         hint = f" (did you mean {close[0]}?)" if close else ""
         return _one_line(f"{_join(path, unknown[1])}: unknown key{hint}; allowed: {', '.join(known)}")
     if missing:
         return _one_line(f"{_join(path, missing[1])}: missing; this key is required")
     expected = re.match(r"Expected `(.*?)`", problem)
-    allowed = expected[1].replace("object", "table") if expected else problem
+    allowed = expected[1].replace("object", "table").replace(" | null", "") if expected else problem
     return _one_line(f"{path or 'the file'}: found {_show(path, _value_at(raw, path))}; allowed: {allowed}")
 
 

@@ -106,7 +106,7 @@ def open_valkey_cache(url: str, clock: Clock) -> ValkeyResponseCache:
         )
     except ValueError:
         raise ConfigError("cache.url: not a URL of a Valkey or Redis server, as in redis://host:6379/0") from None
-    return ValkeyResponseCache(Redis(connection_pool=pool), clock, operation_seconds=seconds)
+    return ValkeyResponseCache(Redis.from_pool(pool), clock, operation_seconds=seconds)
 
 
 def _reason(error: Exception) -> str:

@@ -1,0 +1,336 @@
+"""The configuration file: what it may say, and the one line that a bad one gets."""
+
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.config import AppConfig
+from app.config_load import ConfigError, load_config, resolve_secret, resolve_secrets
+
+EXAMPLE = Path(__file__).parents[2] / "gatewayz.example.toml"
+GOOD = """
+[[providers]]
+name = "alpha"
+base_url = "http://127.0.0.1:9/v1"
+api_key_env = "ALPHA_KEY"
+[[providers]]
+name = "beta"
+base_url = "https://beta.example/v1"
+[[models]]
+name = "small"
+routes = [{ provider = "alpha", upstream_model = "s-1" }, { provider = "beta", upstream_model = "s-2" }]
+[[models]]
+name = "large"
+routes = [{ provider = "beta", upstream_model = "l-1", input_usd_per_million = 3 }]
+[[plans]]
+name = "free"
+key_requests_per_minute = 60
+[server]
+port = 0
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_file(text: str) -> Path:
+        path = tmp_path / "g.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write_file
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{path}: ")
+    return str(caught.value).removeprefix(f"{path}: ")
+
+
+def structs_of(struct: Any) -> list[Any]:
+    found = [struct]
+    for field in msgspec.structs.fields(struct):
+        for each in (field.type, *get_args(field.type)):
+            if isinstance(each, type) and issubclass(each, msgspec.Struct):
+                found += structs_of(each)
+    return found
+
+
+def test_a_good_file_and_its_defaults(write) -> None:
+    config = load_config(write(GOOD))
+    assert [provider.name for provider in config.providers] == ["alpha", "beta"]
+    assert config.models[1].routes[0].input_usd_per_million == 3.0
+    assert (config.server.port, config.server.host) == (0, "127.0.0.1")
+    assert load_config(write("")) == AppConfig()
+
+
+def test_the_example_loads_and_says_every_default() -> None:
+    config = load_config(EXAMPLE)
+    assert config.server == AppConfig().server
+    for section in ("monitoring", "telemetry", "database", "cache", "ledger"):
+        assert getattr(config, section) == getattr(AppConfig(), section)
+    first = config.providers[0]
+    for field in msgspec.structs.fields(type(first)):
+        assert field.name in {"name", "base_url"} or getattr(first, field.name) == field.default
+
+
+def test_the_example_mentions_every_key() -> None:
+    words = set(re.findall(r"^(?:# )?(\w+) = |[{,] (\w+) = |^\[\[?(\w+)\]\]?", EXAMPLE.read_text(), re.MULTILINE))
+    mentioned = {word for groups in words for word in groups if word}
+    structs = structs_of(AppConfig)
+    assert len(structs) == 11
+    keys = {field.name for struct in structs for field in msgspec.structs.fields(struct)}
+    assert keys - mentioned == set()
+    assert mentioned - keys == set()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("port = 0", 'port = "80"', "server.port: found a string, '80'; allowed: int"),
+        ("port = 0", "port = true", "server.port: found a boolean, True; allowed: int"),
+        ("port = 0", "port = 65536", "server.port: 65536; allowed: 0 (any free port) to 65535"),
+        ("port = 0", "port = -1", "server.port: -1; allowed: 0 (any free port) to 65535"),
+        (
+            "port = 0",
+            "prot = 0",
+            "server.prot: unknown key (did you mean port?); allowed: host, port, max_body_bytes, ",
+        ),
+        ("port = 0", "max_body_bytes = 0", "server.max_body_bytes: 0; allowed: 1 or more"),
+        ("port = 0", 'host = "a b"', "server.host: 'a b'; allowed: a host name or address to listen on"),
+        ("port = 0", "shutdown_grace_seconds = nan", "server.shutdown_grace_seconds: nan; allowed: seconds, 0 or more"),
+        ("[server]", "[serve]", "serve: unknown key (did you mean server?); allowed: server, monitoring, "),
+        ("[server]\nport = 0", "server = 3", "models[1].x"),
+        ('name = "beta"\n', "", "providers[1].name: missing; this key is required"),
+        (
+            'name = "beta"',
+            'name = "alpha"',
+            "providers[1].name: 'alpha', as providers[0].name; allowed: a name that is used once",
+        ),
+        ('name = "beta"', 'name = "other"', "providers[1].name: 'other'; allowed: any name but 'other'"),
+        ('name = "large"', 'name = "small"', "models[1].name: 'small', as models[0].name"),
+        ('name = "large"', 'name = "other"', "models[1].name: 'other'"),
+        ('name = "large"', 'name = ""', "models[1].name: ''; allowed: 1 to 128 printable characters"),
+        ('name = "large"', 'name = "a\\nb"', "models[1].name: 'a\\nb'; allowed: 1 to 128 printable"),
+        ('name = "large"', f'name = "{"x" * 129}"', "models[1].name: 129 characters; allowed: 1 to 128"),
+        ('name = "free"', 'name = "other"', "plans[0].name: 'other'"),
+        (
+            "key_requests_per_minute = 60",
+            "key_requests_per_minute = 0",
+            "plans[0].key_requests_per_minute: 0; allowed: 1 or more; leave",
+        ),
+        (
+            "key_requests_per_minute = 60",
+            'key_requests_per_minute = "x"',
+            "plans[0].key_requests_per_minute: found a string, 'x'; allowed: int",
+        ),
+        (
+            '{ provider = "beta", upstream_model = "l-1"',
+            '{ provider = "gamma", upstream_model = "l-1"',
+            "models[1].routes[0].provider: 'gamma' is not a configured provider; allowed: 'alpha', 'beta'",
+        ),
+        (
+            "input_usd_per_million = 3",
+            "input_usd_per_million = -0.1",
+            "models[1].routes[0].input_usd_per_million: -0.1; allowed: a finite number",
+        ),
+        (
+            "input_usd_per_million = 3",
+            "output_usd_per_million = inf",
+            "models[1].routes[0].output_usd_per_million: inf",
+        ),
+        (
+            "input_usd_per_million = 3",
+            "price = 3",
+            "models[1].routes[0].price: unknown key; allowed: provider, upstream_model, input_usd",
+        ),
+        (
+            'name = "large"\n',
+            'name = "large"\noperation = "images"\n',
+            "models[1].operation: 'images'; allowed: 'chat', 'embeddings'",
+        ),
+        (
+            'name = "large"\n',
+            'name = "large"\ncredit_multiplier = nan\n',
+            "models[1].credit_multiplier: nan; allowed: a finite number",
+        ),
+        ('name = "large"\n', 'name = "large"\ncache_ttl_seconds = -1\n', "models[1].cache_ttl_seconds: -1"),
+        (
+            'provider = "beta", upstream_model = "s-2"',
+            'provider = "alpha", upstream_model = "s-1"',
+            "models[0].routes[1]: the same provider and upstream_model again",
+        ),
+        (
+            'name = "beta"\n',
+            'name = "beta"\nidle_seconds = 0\n',
+            "providers[1].idle_seconds: 0.0; allowed: seconds, more than 0",
+        ),
+        (
+            'name = "beta"\n',
+            'name = "beta"\nlatency_limit_seconds = 2\n',
+            "providers[1].latency_limit_seconds: 2.0; allowed: more than latency_target_seconds (2.0)",
+        ),
+        (
+            'name = "beta"\n',
+            'name = "beta"\nmax_connections = 0\n',
+            "providers[1].max_connections: 0; allowed: 1 or more",
+        ),
+        (
+            "https://beta.example/v1",
+            "ftp://beta.example/v1",
+            "providers[1].base_url: a URL without http(s) scheme, host or valid port; allowed: http://",
+        ),
+        ("https://beta.example/v1", "https:///v1", "providers[1].base_url: a URL without http(s) scheme"),
+        ("https://beta.example/v1", "https://beta.example:99999/v1", "providers[1].base_url: not a URL"),
+        (
+            "https://beta.example/v1",
+            "https://beta.example/v1?a=b",
+            "providers[1].base_url: a URL with a query or fragment",
+        ),
+        (
+            "[server]",
+            "[ledger]\ncommit_seconds = 0\n[server]",
+            "ledger.commit_seconds: 0.0; allowed: seconds, more than 0",
+        ),
+        (
+            "[server]",
+            '[database]\nurl = "mysql://h/x"\n[server]',
+            "database.url: scheme 'mysql'; allowed: a URL that starts with sqlite+aiosqlite:// or postgresql+asyncpg://",
+        ),
+        (
+            "[server]",
+            '[cache]\nurl = "redis://h"\nurl_env = "C"\n[server]',
+            "cache.url_env: cache.url is set as well; allowed: one of the two",
+        ),
+        (
+            "[server]",
+            '[monitoring]\ntoken_env = "a-b"\n[server]',
+            "monitoring.token_env: not the name of an environment variable; allowed: letters",
+        ),
+    ],
+)
+def test_a_bad_file_is_one_line_that_names_the_key(write, old, new, says) -> None:
+    assert GOOD.count(old) >= 1
+    if says == "models[1].x":
+        text, says = "server = 3\n" + GOOD.replace(old, ""), "server: found an integer, 3; allowed: table"
+    else:
+        text = GOOD.replace(old, new)
+    assert refusal(write(text)).startswith(says)
+
+
+def test_a_model_without_routes_and_a_file_without_plans(write) -> None:
+    assert (
+        refusal(write('[[models]]\nname = "m"\nroutes = []'))
+        == "models[0].routes: an empty array; allowed: at least one route"
+    )
+    assert refusal(write("plans = []")) == "plans: an empty array; allowed: at least one plan"
+    nothing = '[[models]]\nname = "m"\nroutes = [{ provider = "p", upstream_model = "u" }]'
+    assert refusal(write(nothing)).endswith(
+        "'p' is not a configured provider; allowed: none, because none is configured"
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'api_key_env = "sk-SECRET"',
+        'api_key_env = "SECRET with blanks"',
+        'api_key_env = ["SECRET"]',
+        'api_key = "SECRET"',
+        'base_url = "https://user:SECRET@beta.example/v1"',
+        'base_url = "SECRET"',
+        'base_url = ["SECRET"]',
+    ],
+)
+def test_no_refusal_shows_a_secret(write, line) -> None:
+    text = '[[providers]]\nname = "p"\n' + ("" if line.startswith("base_url") else 'base_url = "http://h/v1"\n') + line
+    assert "SECRET" not in refusal(write(text))
+
+
+@pytest.mark.parametrize("url", ["postgres://u:SECRET@h/x", "SECRET", "SECRET://h"])
+@pytest.mark.parametrize("section", ["database", "cache"])
+def test_no_refusal_of_a_url_shows_it(write, section, url) -> None:
+    assert "SECRET" not in refusal(write(f'[{section}]\nurl = "{url}"'))
+    config = msgspec.convert({section: {"url_env": "THE_URL"}}, AppConfig)
+    with pytest.raises(ConfigError, match=r"THE_URL, named by .*url_env,: ") as caught:
+        resolve_secrets(config, {"THE_URL": url})
+    assert "SECRET" not in str(caught.value)
+
+
+def test_toml_that_does_not_parse_is_placed(write) -> None:
+    assert "line 2, column 8" in refusal(write("[server]\nport = = 3\n"))
+
+
+def test_a_missing_file_says_what_names_it(tmp_path) -> None:
+    assert "set GATEWAYZ_CONFIG or pass --config" in refusal(tmp_path / "none.toml")
+    assert "cannot be read: Is a directory; GATEWAYZ_CONFIG or --config" in refusal(tmp_path)
+    (tmp_path / "latin.toml").write_bytes(b"# caf\xe9")
+    assert "is not UTF-8 text" in refusal(tmp_path / "latin.toml")
+
+
+def test_secrets_come_from_the_environment(write) -> None:
+    config = load_config(write(GOOD))
+    secrets = resolve_secrets(config, {"ALPHA_KEY": " sk-1 \n"})
+    assert secrets.provider_keys == {"alpha": "sk-1"}
+    assert (secrets.monitoring_token, secrets.cache_url, secrets.database_url) == (None, None, config.database.url)
+    assert "sk-1" not in repr(secrets)
+    assert "sk-1" not in str(secrets)
+
+
+@pytest.mark.parametrize(("environ", "state"), [({}, "is not set"), ({"ALPHA_KEY": " "}, "is empty")])
+def test_a_variable_without_a_value_stops_the_start(write, environ, state) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve_secrets(load_config(write(GOOD)), environ)
+    assert (
+        str(caught.value)
+        == f"environment variable ALPHA_KEY {state}; providers[0].api_key_env names it: set it, or remove the key"
+    )
+
+
+def test_every_variable_is_resolved() -> None:
+    config = msgspec.convert(
+        {"monitoring": {"token_env": "T"}, "database": {"url_env": "D"}, "cache": {"url_env": "C"}}, AppConfig
+    )
+    environ = {"T": "token", "D": "postgresql+asyncpg://u:p@h/x", "C": "valkey://h:1/0"}
+    secrets = resolve_secrets(config, environ)
+    assert (secrets.monitoring_token, secrets.database_url, secrets.cache_url) == tuple(environ.values())
+    with pytest.raises(ConfigError, match="not printable"):
+        resolve_secret("T", "monitoring.token_env", {"T": "a\x00b"})
+
+
+toml_values = st.sampled_from(
+    ["0", "-1", "1.5", "inf", "nan", "true", '"x"', "[]", "{}", "[{}]", "[{name=1}]", "1979-05-27", '"\\u0000"']
+)
+field_names = st.sampled_from(
+    sorted({field.name for struct in structs_of(AppConfig) for field in msgspec.structs.fields(struct)} | {"zz"})
+)
+tables = st.sampled_from(
+    ["server", "ledger", "[providers]", "[models]", "[plans]", "database", "[models.routes]", "nothing"]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(tables, st.dictionaries(field_names, toml_values, max_size=4)), max_size=4),
+    st.dictionaries(field_names, toml_values, max_size=2),
+)
+def test_any_file_loads_or_is_refused_in_one_line(tmp_path_factory, sections, top) -> None:
+    lines = [f"{name} = {value}" for name, value in top.items()]
+    for table, values in sections:
+        lines += [f"[{table}]", *(f"{name} = {value}" for name, value in values.items())]
+    path = tmp_path_factory.getbasetemp() / "any.toml"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    try:
+        config = load_config(path)
+    except ConfigError as error:
+        said = str(error)
+        assert "\n" not in said
+        assert "Expected" not in said
+    else:
+        assert isinstance(config, AppConfig)
