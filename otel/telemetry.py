@@ -6,7 +6,7 @@ monitoring endpoints, a handler for its loggers, and one shutdown for all of it.
 
 import logging
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -28,6 +28,7 @@ from otel.line_writer import LineStream, LineWriter
 from otel.logs import LogWriter, StdlibHandler
 from otel.measure import Measurements
 from otel.metric_spec import MetricSpec
+from otel.otlp_config import Signal
 from otel.process_metrics import observe_process
 from otel.reader import SharedReader
 from otel.recorder import Guard, TelemetryRecorder
@@ -103,6 +104,10 @@ class Telemetry:
             logger, level = self._log_levels.pop()
             logger.removeHandler(self.log_handler)
             logger.setLevel(level)
+
+    def delivery_stats(self) -> Mapping[Signal, SignalStats]:
+        """Return the export's books by pushed signal; empty where nothing is pushed."""
+        return {} if self._delivery is None else self._delivery.stats.snapshot()
 
     def shutdown(self, deadline_seconds: float) -> DeliveryReport:
         """Flush traces, metrics and logs at once within the deadline; returns what was lost. `/metrics` keeps its last answer."""
