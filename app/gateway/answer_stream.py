@@ -7,6 +7,7 @@ exactly one end of the attempt and of the call, with the usage of what was deliv
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from app.errors import OverloadedError
 from app.gateway.call import Call
 from app.gateway.failover import error_of
 from app.gateway.stream_chunks import DONE, StreamChunks
@@ -33,7 +34,7 @@ class AnswerStream:
         """Read until there is something for the client; raises `UpstreamFailure` while fail-over is still possible."""
         while not self._piece and not self._ended:
             await self._advance()
-        if self._chunks.error is not None and not self._chunks.chunks:
+        if self._chunks.error is not None:
             raise self._chunks.error
 
     async def relay(self, write: Callable[[bytes], Awaitable[None]]) -> bytes:
@@ -45,6 +46,7 @@ class AnswerStream:
             with self._answer.guarded():
                 while not self._ended:
                     if self._piece:
+                        self._call.delivering = True
                         self._answer.pause()
                         await write(self._piece)
                         self._answer.resume()
@@ -61,6 +63,11 @@ class AnswerStream:
         self._attempt.succeed()
         self._call.succeed()
         return self._piece + DONE
+
+    def stopped(self) -> bytes:
+        """End a stream that was under way when the gateway had to stop; returns its last event."""
+        self._call.stop()
+        return error_event(OverloadedError("The gateway is stopping; try again."))
 
     async def _advance(self) -> None:
         """Read once; sets the piece and whether it is the last."""

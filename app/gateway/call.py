@@ -43,14 +43,14 @@ class Call:
     ) -> None:
         if self._finished:
             return
-        left = isinstance(exc, InterruptedCallError) and exc.reason == "client_left"
-        stopped = isinstance(exc, InterruptedCallError | asyncio.CancelledError)
-        if left:
+        if isinstance(exc, InterruptedCallError) and exc.reason == "client_left":
             self.cancel()
+        elif isinstance(exc, InterruptedCallError | asyncio.CancelledError):
+            self.stop()
         else:
-            # Either the gateway stops, or this is a defect of ours: the provider did nothing wrong.
+            # A defect of ours: the provider did nothing wrong.
             self._end_attempt()
-            self._finish("error", error_kind="shutdown" if stopped else "internal")
+            self._finish("error", error_kind="internal")
 
     def start_attempt(self, route: Route) -> Attempt:
         """Begin the next attempt."""
@@ -70,6 +70,11 @@ class Call:
     def fail(self, error_kind: str) -> None:
         """End it badly; its attempts have ended."""
         self._finish("error", error_kind=error_kind)
+
+    def stop(self) -> None:
+        """End it because the gateway stops: an error for the caller, nothing for the provider."""
+        self._end_attempt()
+        self._finish("error", error_kind="shutdown")
 
     def cancel(self) -> None:
         """End it because the client left."""

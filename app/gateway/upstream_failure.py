@@ -50,6 +50,7 @@ class UpstreamFailure(Exception):  # noqa: N818  an outcome that the fail-over h
 class CallerFaultError(GatewayError):
     """A provider refused the request as the caller's mistake; `body` is its own error object, when it sent one."""
 
+    status = 400
     type = "invalid_request_error"
     code = "provider_refused"
 

@@ -1,0 +1,44 @@
+"""API ROUTER: the routes under `/v1`; each hands over to a plain ASGI application that serves the request.
+
+Comes in: the gateway. Goes out: a Litestar router. Handlers take no arguments, so that Litestar parses nothing on this path.
+"""
+
+from typing import cast
+
+from litestar import Router, get, post
+from litestar.types import ASGIApp
+
+from app.gateway.gateway import Gateway
+from app.gateway.request_body import parse_chat, parse_embeddings
+from app.http.completions import CompletionEndpoint
+from app.http.models import ModelsEndpoint
+
+
+def api_router(gateway: Gateway, *, max_body_bytes: int) -> Router:
+    """Return the routes of the OpenAI-compatible API."""
+    # Litestar types the messages of ASGI one by one, `otel.asgi` as mappings; at run time they are the same dictionaries.
+    chat_endpoint = cast("ASGIApp", CompletionEndpoint(gateway, parse_chat, max_body_bytes))
+    embeddings_endpoint = cast("ASGIApp", CompletionEndpoint(gateway, parse_embeddings, max_body_bytes))
+    models_endpoint = cast("ASGIApp", ModelsEndpoint(gateway))
+
+    @post("/chat/completions", status_code=200)
+    async def chat_completions() -> ASGIApp:
+        """Answer a chat, whole or as an event stream."""
+        return chat_endpoint
+
+    @post("/embeddings", status_code=200)
+    async def embeddings() -> ASGIApp:
+        """Embed texts."""
+        return embeddings_endpoint
+
+    @get("/models")
+    async def list_models() -> ASGIApp:
+        """List the models."""
+        return models_endpoint
+
+    @get("/models/{model:path}")
+    async def show_model() -> ASGIApp:
+        """Show one model."""
+        return models_endpoint
+
+    return Router("/v1", route_handlers=[chat_completions, embeddings, list_models, show_model])

@@ -1,0 +1,116 @@
+"""COMPLETIONS: `POST /v1/chat/completions` and `POST /v1/embeddings`, from the request's head to the answer's last byte.
+
+Comes in: an ASGI request. Goes out: a whole answer, an event stream, or an error in OpenAI's shape. The order of the checks: declared size,
+caller, body, model, limits; then cache and providers. While a provider works, the client is watched, and one that leaves ends the call.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from app.errors import GatewayError, OverloadedError
+from app.gateway.answer_stream import AnswerStream
+from app.gateway.call import Call
+from app.gateway.gateway import Gateway, LimitReachedError
+from app.gateway.interrupt import Interrupt, InterruptedCallError
+from app.gateway.model_table import Model
+from app.gateway.request_body import CallRequest
+from app.http.request_input import bearer_secret, check_declared_length, read_body
+from app.http.responses import (
+    CACHE_HEADER,
+    PROVIDER_HEADER,
+    Headers,
+    StreamSender,
+    limit_headers,
+    send_error,
+    send_json,
+    status_of,
+)
+from otel.asgi import Receive, Scope, Send, request_scope
+from otel.events import ExceptionMapped
+
+_SERVER_ERROR = 500
+_OK = 200
+
+
+class CompletionEndpoint:
+    """An ASGI application for one operation; `parse` turns a body into a request."""
+
+    def __init__(self, gateway: Gateway, parse: Callable[[bytes], CallRequest], max_body_bytes: int) -> None:
+        self._gateway = gateway
+        self._parse = parse
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request. A client that left gets nothing, and nothing is raised for it."""
+        headers: Headers = []
+        try:
+            with self._gateway.calls_in_hand.one() as interrupt:
+                await self._serve(scope, receive, send, interrupt, headers)
+        except InterruptedCallError as interrupted:
+            if interrupted.reason == "shutdown":
+                await refuse(scope, send, OverloadedError("The gateway is stopping; try again."), headers)
+        except LimitReachedError as error:
+            await send_error(send, error, limit_headers(error.decision))
+        except GatewayError as error:
+            await refuse(scope, send, error, headers)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, interrupt: Interrupt, headers: Headers) -> None:
+        """Serve one request that has a place; `headers` collects what every answer to it carries."""
+        gateway, telemetry = self._gateway, request_scope(scope)
+        check_declared_length(scope, self._max_body_bytes)
+        with interrupt:
+            caller = await gateway.identify(telemetry, bearer_secret(scope))
+            request = self._parse(await read_body(receive, self._max_body_bytes))
+            model = gateway.models.find(request.model, request.operation)
+            headers += limit_headers(await gateway.admit(telemetry, caller))
+        call = gateway.open_call(telemetry, caller, request)
+        watch = asyncio.create_task(_watch_client(receive, interrupt))
+        try:
+            with call:
+                if request.stream:
+                    await self._stream(send, call, model, interrupt, headers)
+                else:
+                    await self._whole(send, call, model, interrupt, headers)
+        finally:
+            watch.cancel()
+            await gateway.settle(call)
+
+    async def _whole(self, send: Send, call: Call, model: Model, interrupt: Interrupt, headers: Headers) -> None:
+        """Answer with one body."""
+        with interrupt:
+            answer = await self._gateway.answer(call, model)
+        if answer.provider is not None:
+            headers.append((PROVIDER_HEADER, answer.provider.encode("ascii", "replace")))
+        if answer.cache is not None:
+            headers.append((CACHE_HEADER, answer.cache.encode("ascii")))
+        await send_json(send, _OK, answer.body, headers)
+
+    async def _stream(self, send: Send, call: Call, model: Model, interrupt: Interrupt, headers: Headers) -> None:
+        """Answer with an event stream; from its head on, whatever goes wrong is an event in it."""
+        sender: StreamSender | None = None
+        stream: AnswerStream | None = None
+        try:
+            with interrupt:
+                stream = await self._gateway.open_stream(call, model)
+                provider = (PROVIDER_HEADER, stream.provider.encode("ascii", "replace"))
+                sender = StreamSender(send, [*headers, provider])
+                last = await stream.relay(sender.write)
+        except InterruptedCallError as interrupted:
+            if interrupted.reason != "shutdown" or stream is None or sender is None or not sender.started:
+                raise
+            last = stream.stopped()
+        await sender.write(last, last=True)
+
+
+async def _watch_client(receive: Receive, interrupt: Interrupt) -> None:
+    """End the call when the client leaves; after the response's end this says nothing to anybody."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    interrupt.fire("client_left")
+
+
+async def refuse(scope: Scope, send: Send, error: GatewayError, headers: Headers) -> None:
+    """Send an error, and count it where it is ours."""
+    if status_of(error) >= _SERVER_ERROR:
+        request_scope(scope).record(ExceptionMapped(exception_type=type(error).__name__))
+    await send_error(send, error, headers)

@@ -1,0 +1,61 @@
+"""EXCEPTION HANDLERS: what Litestar answers when no handler of ours was reached, or one of ours failed.
+
+Comes in: an exception. Goes out: OpenAI's error shape under `/v1`, problem+json elsewhere; never a traceback, which goes to the log. A 5xx is
+recorded as an `ExceptionMapped` of its request.
+"""
+
+import logging
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from litestar.types import ExceptionHandlersMap
+
+from app.gateway.wire_error import WireError, WireErrorBody
+from otel.asgi import Scope, request_scope
+from otel.events import ExceptionMapped
+
+_LOGGER: Final = logging.getLogger("gatewayz.app")
+_API: Final = "/v1"
+_MESSAGES: Final = {
+    404: "Unknown request URL. See GET /v1/models, POST /v1/chat/completions and POST /v1/embeddings.",
+    405: "Method not allowed for this URL.",
+    500: "The gateway failed to serve the request. The trace id in x-trace-id finds the reason in its logs.",
+}
+_CODES: Final = {404: "unknown_url", 405: "method_not_allowed", 500: "internal_error"}
+
+
+def exception_handlers() -> ExceptionHandlersMap:
+    """Return the application's handlers."""
+    return {HTTPException: answer_http_exception, Exception: answer_exception}
+
+
+def answer_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    """Answer an error of routing or of the framework, which brings its own status."""
+    if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return answer_exception(request, error)
+    return _answer(request, error.status_code, dict(error.headers or {}))
+
+
+def answer_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Answer an exception that nobody expected."""
+    request_scope(cast("Scope", request.scope)).record(ExceptionMapped(exception_type=type(error).__name__))
+    _LOGGER.error("a request failed unexpectedly", exc_info=error)
+    return _answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, {})
+
+
+def _answer(request: Request[Any, Any, Any], status_code: int, headers: dict[str, str]) -> Response[bytes]:
+    """Write the error in the shape that its path promises."""
+    status = HTTPStatus(status_code)
+    message = _MESSAGES.get(status_code, status.phrase)
+    path = request.scope["path"]
+    if path == _API or path.startswith(f"{_API}/"):
+        kind = "server_error" if status_code >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error"
+        body = msgspec.json.encode(WireErrorBody(WireError(message, kind, None, _CODES.get(status_code))))
+        return Response(body, status_code=status_code, media_type="application/json", headers=headers)
+    problem = {"type": "about:blank", "title": status.phrase, "status": status_code}
+    return Response(
+        msgspec.json.encode(problem), status_code=status_code, media_type="application/problem+json", headers=headers
+    )

@@ -1,0 +1,64 @@
+"""MODELS: `GET /v1/models` and `GET /v1/models/{model}`, in OpenAI's shape.
+
+Comes in: an ASGI request of an authenticated caller. Goes out: the configured models, or one of them. Names may contain slashes.
+"""
+
+from typing import Final
+
+import msgspec
+
+from app.errors import GatewayError, UnknownModelError
+from app.gateway.gateway import Gateway
+from app.http.completions import refuse
+from app.http.request_input import bearer_secret
+from app.http.responses import send_json
+from otel.asgi import Receive, Scope, Send, request_scope
+
+OWNER: Final = "gatewayz"
+PREFIX: Final = "/v1/models/"
+
+_OK: Final = 200
+
+
+class ModelObject(msgspec.Struct, frozen=True):
+    """One model. `created` is part of the wire format; the configuration knows no such time, so it is 0."""
+
+    id: str
+    object: str = "model"
+    created: int = 0
+    owned_by: str = OWNER
+
+
+class ModelList(msgspec.Struct, frozen=True):
+    """All models."""
+
+    data: tuple[ModelObject, ...]
+    object: str = "list"
+
+
+class ModelsEndpoint:
+    """An ASGI application for both routes: the path says whether one model is meant."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        models = gateway.models
+        self._list = msgspec.json.encode(ModelList(tuple(ModelObject(name) for name in models.names)))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  the ASGI signature
+        """Serve one request."""
+        try:
+            await self._gateway.identify(request_scope(scope), bearer_secret(scope))
+            body = self._list
+            # The server has decoded %2F already, so an encoded slash and a plain one name the same model.
+            if scope["path"].startswith(PREFIX):
+                body = self._one(scope["path"][len(PREFIX) :])
+        except GatewayError as error:
+            await refuse(scope, send, error, [])
+        else:
+            await send_json(send, _OK, body, [])
+
+    def _one(self, name: str) -> bytes:
+        """Return one model; raises `UnknownModelError`."""
+        if name not in self._gateway.models:
+            raise UnknownModelError("The model does not exist; GET /v1/models lists those that do.", param="model")
+        return msgspec.json.encode(ModelObject(name))

@@ -1,0 +1,56 @@
+"""REQUEST INPUT: the parts of an HTTP request that the API under `/v1` reads: bearer token and body.
+
+Comes in: an ASGI scope and its `receive`. Goes out: the secret and bounded bytes, or a `GatewayError`. It decodes nothing.
+"""
+
+from typing import Final
+
+from app.errors import BodyTooLargeError, InvalidApiKeyError, InvalidRequestError
+from app.gateway.interrupt import InterruptedCallError
+from otel.asgi import Receive, Scope
+
+_SCHEME: Final = "bearer"
+_MAX_LENGTH_DIGITS: Final = 18
+
+
+def bearer_secret(scope: Scope) -> str:
+    """Return the secret of `Authorization: Bearer <secret>`; raises `InvalidApiKeyError` for anything else, two headers included."""
+    values: list[bytes] = [value for name, value in scope["headers"] if name == b"authorization"]
+    if not values:
+        raise InvalidApiKeyError("No API key provided: send it as 'Authorization: Bearer YOUR_KEY'.")
+    scheme, _, secret = values[0].decode("latin-1").partition(" ")
+    secret = secret.strip()
+    if len(values) > 1 or scheme.lower() != _SCHEME or not secret:
+        raise InvalidApiKeyError("The Authorization header must be 'Bearer YOUR_KEY'.")
+    return secret
+
+
+def check_declared_length(scope: Scope, max_bytes: int) -> None:
+    """Refuse a body that says beforehand that it is too large; raises `BodyTooLargeError`."""
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            if len(value) > _MAX_LENGTH_DIGITS or not value.isdigit():
+                raise InvalidRequestError("The Content-Length header is not a length.")
+            if int(value) > max_bytes:
+                raise _too_large(max_bytes)
+
+
+async def read_body(receive: Receive, max_bytes: int) -> bytes:
+    """Return the whole body; raises `BodyTooLargeError`, or `InterruptedCallError` when the client leaves before its end."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise InterruptedCallError("client_left")
+        part = message.get("body", b"")
+        size += len(part)
+        if size > max_bytes:
+            raise _too_large(max_bytes)
+        parts.append(part)
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _too_large(max_bytes: int) -> BodyTooLargeError:
+    return BodyTooLargeError(f"The request body is over the limit of {max_bytes} bytes.")

@@ -1,0 +1,87 @@
+"""RESPONSES: the gateway's answers as ASGI messages, JSON and event streams.
+
+Comes in: ready bytes and header values. Goes out: messages to `send`. Litestar's response classes are not used on this path: they cost a
+multiple of it, and its streams do not end deterministically when a client leaves.
+"""
+
+import math
+from typing import Final, TypeAlias
+
+from app.errors import GatewayError
+from app.gateway.ports import LimitDecision
+from app.gateway.upstream_failure import CallerFaultError
+from app.gateway.wire_error import error_body
+from otel.asgi import Send
+
+Headers: TypeAlias = list[tuple[bytes, bytes]]
+
+PROVIDER_HEADER: Final = b"x-gatewayz-provider"
+CACHE_HEADER: Final = b"x-gatewayz-cache"
+
+_JSON: Final = (b"content-type", b"application/json")
+_STREAM: Final[Headers] = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    # Tells a reverse proxy (nginx) not to collect the stream into buffers.
+    (b"x-accel-buffering", b"no"),
+]
+_TOO_MANY_REQUESTS: Final = 429
+_PAYLOAD_TOO_LARGE: Final = 413
+_UNAVAILABLE: Final = 503
+
+
+async def send_json(send: Send, status: int, body: bytes, headers: Headers) -> None:
+    """Send a whole JSON answer."""
+    head = [_JSON, (b"content-length", b"%d" % len(body)), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": head})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def send_error(send: Send, error: GatewayError, headers: Headers) -> None:
+    """Send an error in OpenAI's shape."""
+    await send_json(send, status_of(error), error_body(error), [*headers, *error_headers(error)])
+
+
+class StreamSender:
+    """Sends one event stream; the head goes out with the first piece, and until then an error can still have a status."""
+
+    def __init__(self, send: Send, headers: Headers) -> None:
+        self._send = send
+        self._headers = headers
+        self.started = False
+
+    async def write(self, piece: bytes, *, last: bool = False) -> None:
+        """Send a piece; waits while the client is slow."""
+        if not self.started:
+            self.started = True
+            await self._send({"type": "http.response.start", "status": 200, "headers": [*_STREAM, *self._headers]})
+        await self._send({"type": "http.response.body", "body": piece, "more_body": not last})
+
+
+def status_of(error: GatewayError) -> int:
+    """Return the HTTP status of an error."""
+    return error.answer_status if isinstance(error, CallerFaultError) else error.status
+
+
+def error_headers(error: GatewayError) -> Headers:
+    """Return the headers that an error brings along."""
+    status = status_of(error)
+    headers: Headers = []
+    if status in {_TOO_MANY_REQUESTS, _UNAVAILABLE}:
+        # Whole seconds, rounded up: a client that waits as told must not be refused again.
+        headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_seconds or 1.0))))
+    if status == _PAYLOAD_TOO_LARGE:
+        # What is left of the body will not be read.
+        headers.append((b"connection", b"close"))
+    return headers
+
+
+def limit_headers(decision: LimitDecision) -> Headers:
+    """Return the rate-limit headers; what is unlimited has none."""
+    pairs = (
+        (b"x-ratelimit-limit-requests", decision.limit_requests),
+        (b"x-ratelimit-remaining-requests", decision.remaining_requests),
+        (b"x-ratelimit-limit-tokens", decision.limit_tokens),
+        (b"x-ratelimit-remaining-tokens", decision.remaining_tokens),
+    )
+    return [(name, b"%d" % value) for name, value in pairs if value is not None]

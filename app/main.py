@@ -1,0 +1,183 @@
+"""MAIN: puts the gateway together; the one place that knows every part.
+
+Comes in: configuration, secrets, telemetry. Goes out: a Litestar application that works under any ASGI server. Nothing happens at import, and
+nothing is opened before the application's lifespan begins.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Final, Protocol, cast
+
+import msgspec
+from litestar import Litestar
+from litestar.types import ASGIApp
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.config import AppConfig
+from app.config_load import Secrets
+from app.gateway.calls_in_hand import CallsInHand
+from app.gateway.clock import SystemClock
+from app.gateway.gateway import Gateway
+from app.gateway.model_table import ModelTable
+from app.gateway.ports import Clock, ResponseCache
+from app.gateway.provider import Provider
+from app.gateway.rate_limit import PlanRateLimiter
+from app.gateway.response_cache import MemoryResponseCache
+from app.http.api_router import api_router
+from app.http.exception_handlers import exception_handlers
+from app.http.health import Readiness, health_router
+from app.http.monitoring import monitoring_router
+from app.http.route_table import RouteTable
+from app.store.database import check_database, create_engine, migrate
+from app.store.key_directory import StoredKeyDirectory
+from app.store.keys import ApiKeys
+from app.store.ledger import LedgerWriter
+from app.store.valkey_cache import ValkeyResponseCache, open_valkey_cache
+from otel.asgi import AsgiApp, RequestTelemetry
+from otel.delivery import SignalStats
+from otel.events import Recorder
+from otel.exposition import Exposition
+
+VERSION: Final = "0.1.0"
+LEDGER_CLOSE_SECONDS: Final = 3.0
+
+
+class AppTelemetry(Protocol):
+    """What the application needs of `otel.telemetry.Telemetry`."""
+
+    @property
+    def recorder(self) -> Recorder:
+        """Takes the events."""
+
+    @property
+    def exposition(self) -> Exposition:
+        """Answers the monitoring endpoints."""
+
+    def delivery_stats(self) -> Mapping[str, SignalStats]:
+        """The export's books by pushed signal."""
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What the application is made of, for the server that stops it and for tests; under `app.state.parts`."""
+
+    gateway: Gateway
+    engine: AsyncEngine
+    keys: ApiKeys
+    ledger: LedgerWriter
+    providers: tuple[Provider, ...]
+    cache: ResponseCache
+
+
+def create_app(
+    config: AppConfig,
+    secrets: Secrets,
+    telemetry: AppTelemetry,
+    *,
+    random_bytes: Callable[[int], bytes],
+    clock: Clock | None = None,
+) -> Litestar:
+    """Return the application; raises `ConfigError` or `DatabaseOpenError` where a URL names a driver that is not installed.
+
+    `random_bytes` makes call ids and API keys: `secrets.token_bytes`, or a fake in tests.
+    """
+    clock = clock or SystemClock()
+    parts = _build_parts(config, secrets, telemetry.recorder, clock, random_bytes)
+    app = Litestar(
+        [
+            api_router(parts.gateway, max_body_bytes=config.server.max_body_bytes),
+            health_router(_readiness(parts, telemetry)),
+            monitoring_router(telemetry.exposition, token=secrets.monitoring_token),
+        ],
+        exception_handlers=exception_handlers(),
+        lifespan=[_lifespan(parts)],
+        logging_config=None,
+        openapi_config=None,
+        # `app/http/request_input.py` bounds bodies, in OpenAI's error shape.
+        request_max_body_size=None,
+    )
+    app.state.parts = parts
+    routes = RouteTable(app.routes)
+    wrapped = RequestTelemetry(
+        cast("AsgiApp", app.asgi_handler),
+        telemetry.recorder,
+        route_of=routes.route_of,
+        is_ignored=routes.is_ignored,
+        clock=clock.monotonic,
+    )
+    app.asgi_handler = cast("ASGIApp", wrapped)
+    return app
+
+
+def _build_parts(
+    config: AppConfig, secrets: Secrets, recorder: Recorder, clock: Clock, random_bytes: Callable[[int], bytes]
+) -> Parts:
+    """Make the parts, in the order in which they need each other; opens nothing."""
+    engine = create_engine(secrets.database_url, recorder)
+    keys = ApiKeys(engine, clock, random_bytes)
+    ledger = LedgerWriter(engine, config.ledger, recorder)
+    providers = tuple(Provider(each, secrets.provider_keys.get(each.name)) for each in config.providers)
+    cache: ResponseCache
+    if secrets.cache_url is None:
+        cache = MemoryResponseCache(config.cache.max_bytes, clock)
+    else:
+        cache = open_valkey_cache(secrets.cache_url, clock)
+    gateway = Gateway(
+        models=ModelTable(config.models, {provider.name: provider for provider in providers}),
+        keys=StoredKeyDirectory(keys, config.plans, clock, recorder),
+        limiter=PlanRateLimiter(config.plans, clock),
+        cache=cache,
+        ledger=ledger,
+        calls_in_hand=CallsInHand(config.server.max_concurrent_requests),
+        clock=clock,
+        new_call_id=lambda: random_bytes(16).hex(),
+    )
+    return Parts(gateway, engine, keys, ledger, providers, cache)
+
+
+def _lifespan(parts: Parts) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    """Return the application's lifespan: database first and last, so that the ledger can write to its end."""
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(parts.engine.dispose)
+            await migrate(parts.engine)
+            if isinstance(parts.cache, ValkeyResponseCache):
+                stack.push_async_callback(parts.cache.close)
+            parts.ledger.start()
+            stack.push_async_callback(parts.ledger.close, LEDGER_CLOSE_SECONDS)
+            for provider in parts.providers:
+                await provider.start()
+                stack.push_async_callback(provider.close)
+            yield
+
+    return lifespan
+
+
+def _readiness(parts: Parts, telemetry: AppTelemetry) -> Readiness:
+    """Say how each dependency is asked."""
+
+    async def ask_database() -> None:
+        await check_database(parts.engine)
+
+    async def ask_cache() -> bool:
+        return not isinstance(parts.cache, ValkeyResponseCache) or await parts.cache.is_available()
+
+    def export_state() -> dict[str, object]:
+        return {
+            signal: {
+                "queued_items": page.queued_items,
+                "exported": page.exported,
+                "retries": page.retries,
+                "dropped": sum(page.dropped.values()),
+            }
+            for signal, page in telemetry.delivery_stats().items()
+        }
+
+    return Readiness(
+        check_database=ask_database,
+        is_cache_available=ask_cache,
+        cache_kind="server" if isinstance(parts.cache, ValkeyResponseCache) else "memory",
+        providers=tuple(provider.name for provider in parts.providers),
+        telemetry=export_state,
+    )
