@@ -45,46 +45,41 @@ class MetricPush:
         self._books = SignalBooks()
         self._body: bytes | None = None
         self._due_at = clock() + min(FIRST_PUSH_SECONDS, interval_seconds)
-        self._wanted = 0
+        # How many flushes were asked for, how many of them the present body answers, and how many are over.
+        self._asked = self._covered = self._over = 0
         self._settled = False
 
     def flush(self) -> None:
         """Collect and push now."""
         with self._lock:
-            self._wanted += 1
+            self._asked += 1
 
     def hurry(self, deadline: float) -> None:
         """Shut down until `deadline`: one final collection, and no try outlasts the deadline."""
         with self._lock:
-            self._wanted += 1
+            self._asked += 1
         self._backoff.hurry(deadline)
 
     def close_intake(self) -> None:
         """Nothing to close: metrics are asked for, not handed over."""
 
     def mark(self) -> int:
-        """Return a mark for `is_past`; for metrics it is the last `flush`."""
-        return 0
+        """Return a mark for `is_past`: it lies behind the next `flush`."""
+        return self._asked + 1
 
-    def is_past(self, mark: int) -> bool:  # noqa: ARG002  the same port as a queue's
-        """Whether every push that was asked for is over."""
-        return self.is_empty
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether every push that was asked for is over."""
-        with self._lock:
-            return self._wanted == 0 and self._body is None
+    def is_past(self, mark: int) -> bool:
+        """Whether a push is over that was collected after the mark was taken."""
+        return self._over >= mark
 
     @property
     def is_done(self) -> bool:
         """Whether the final push is over, or nothing more can be sent before the deadline."""
-        return self.is_empty or self._backoff.is_over
+        return self._over >= self._asked or self._backoff.is_over
 
     def step(self) -> float:
         """Collect if a push is due, send what is there once; returns the seconds to wait before the next step."""
         now = self._clock()
-        if self._wanted or now >= self._due_at:
+        if self._covered < self._asked or now >= self._due_at:
             self._collect_and_encode(now)
         with self._lock:
             body = self._body
@@ -103,7 +98,7 @@ class MetricPush:
         with self._lock:
             if not self._settled:
                 self._settled = True
-                self._books.dropped["shutdown"] += 1 if self._body is not None or self._wanted else 0
+                self._books.dropped["shutdown"] += 1 if self._body is not None or self._over < self._asked else 0
                 self._body = None
             return self._books.dropped["shutdown"]
 
@@ -117,7 +112,7 @@ class MetricPush:
         """Replace what was not delivered by what is true now."""
         self._due_at = now + self._interval_seconds
         with self._lock:
-            wanted = self._wanted
+            asked = self._asked
         body, failed = None, False
         try:
             data = self._collect()
@@ -127,12 +122,14 @@ class MetricPush:
             failed = True
             self._state_log.cannot_encode(f"{type(error).__name__}: {error}")
         with self._lock:
-            self._wanted -= wanted
+            self._covered = asked
             if self._settled:
                 return
             self._books.dropped["encoding"] += failed
-            # Where the collection failed, the older push is still better than none.
-            self._body = self._body if failed else body
+            if not failed:  # else the older push is still better than none
+                self._body = body
+            if self._body is None:
+                self._over = asked
 
     def _send(self, body: bytes, timeout_seconds: float) -> Outcome:
         try:
@@ -149,6 +146,7 @@ class MetricPush:
             else:
                 # A push is one item: one of whose points some were rejected was not delivered as it was.
                 self._body = None
+                self._over = self._covered
                 self._books.answered(1, outcome.rejected_items if isinstance(outcome, Accepted) else 1)
         if isinstance(outcome, RetryLater):
             self._state_log.fails(outcome.reason)
