@@ -4,12 +4,12 @@ Comes in: configuration, secrets, telemetry. Goes out: a Litestar application th
 nothing is opened before the application's lifespan begins.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Final, Protocol, cast
 
 import msgspec
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.types import ASGIApp
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -37,6 +37,7 @@ from otel.asgi import AsgiApp, RequestTelemetry
 from otel.delivery import SignalStats
 from otel.events import Recorder
 from otel.exposition import Exposition
+from otel.otlp_config import Signal
 
 VERSION: Final = "0.1.0"
 LEDGER_CLOSE_SECONDS: Final = 3.0
@@ -53,7 +54,7 @@ class AppTelemetry(Protocol):
     def exposition(self) -> Exposition:
         """Answers the monitoring endpoints."""
 
-    def delivery_stats(self) -> Mapping[str, SignalStats]:
+    def delivery_stats(self) -> Mapping[Signal, SignalStats]:
         """The export's books by pushed signal."""
 
 
@@ -82,24 +83,41 @@ def create_app(
     """
     clock = clock or SystemClock()
     parts = _build_parts(config, secrets, telemetry.recorder, clock, random_bytes)
-    app = Litestar(
+    app = build_app(
         [
             api_router(parts.gateway, max_body_bytes=config.server.max_body_bytes),
             health_router(_readiness(parts, telemetry)),
             monitoring_router(telemetry.exposition, token=secrets.monitoring_token),
         ],
+        recorder=telemetry.recorder,
+        clock=clock,
+        lifespan=_lifespan(parts),
+    )
+    app.state.parts = parts
+    return app
+
+
+def build_app(
+    routers: Sequence[Router],
+    *,
+    recorder: Recorder,
+    clock: Clock,
+    lifespan: Callable[[Litestar], AbstractAsyncContextManager[None]],
+) -> Litestar:
+    """Return an application of these routers, with our errors and with telemetry around everything."""
+    app = Litestar(
+        routers,
         exception_handlers=exception_handlers(),
-        lifespan=[_lifespan(parts)],
+        lifespan=[lifespan],
         logging_config=None,
         openapi_config=None,
         # `app/http/request_input.py` bounds bodies, in OpenAI's error shape.
         request_max_body_size=None,
     )
-    app.state.parts = parts
     routes = RouteTable(app.routes)
     wrapped = RequestTelemetry(
         cast("AsgiApp", app.asgi_handler),
-        telemetry.recorder,
+        recorder,
         route_of=routes.route_of,
         is_ignored=routes.is_ignored,
         clock=clock.monotonic,
@@ -138,14 +156,17 @@ def _lifespan(parts: Parts) -> Callable[[Litestar], AbstractAsyncContextManager[
     """Return the application's lifespan: database first and last, so that the ledger can write to its end."""
 
     @asynccontextmanager
-    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async def close_ledger() -> None:
+            app.state.lost_ledger_rows = await parts.ledger.close(LEDGER_CLOSE_SECONDS)
+
         async with AsyncExitStack() as stack:
             stack.push_async_callback(parts.engine.dispose)
             await migrate(parts.engine)
             if isinstance(parts.cache, ValkeyResponseCache):
                 stack.push_async_callback(parts.cache.close)
             parts.ledger.start()
-            stack.push_async_callback(parts.ledger.close, LEDGER_CLOSE_SECONDS)
+            stack.push_async_callback(close_ledger)
             for provider in parts.providers:
                 await provider.start()
                 stack.push_async_callback(provider.close)

@@ -1,0 +1,216 @@
+"""SERVER: one process of the gateway, from its socket to its last flushed byte.
+
+Comes in: configuration and environment. Goes out: an exit code. The order of stopping is the point of this file: no new connections, streams
+may finish, the rest is ended in good order, the ledger is written, telemetry is flushed last, and what was lost is said.
+"""
+
+import asyncio
+import gc
+import os
+import random
+import secrets as random_source
+import signal
+import socket
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final, TextIO
+
+import msgspec
+import uvicorn
+import uvloop
+from litestar import Litestar
+
+from app.config import AppConfig
+from app.config_load import ConfigError, resolve_secrets
+from app.gateway.calls_in_hand import CallsInHand
+from app.http_protocol import bounded_protocol
+from app.label_bounds import label_bounds
+from app.main import VERSION, create_app
+from app.store.database import DatabaseOpenError
+from otel.config import TelemetryConfigError, telemetry_config_from_environ
+from otel.telemetry import Telemetry, TelemetrySettings, build_telemetry
+
+KEEP_ALIVE_SECONDS: Final = 75
+"""Longer than clients keep idle connections, so that they close first and never write into a closing one."""
+
+SWITCH_INTERVAL_SECONDS: Final = 0.0005
+"""How long another thread may hold the interpreter: exporting must not delay requests by the default of 5 ms."""
+
+_POLL_SECONDS: Final = 0.02
+_END_SECONDS: Final = 1.0
+_BACKLOG: Final = 2_048
+
+
+class GatewayServer(uvicorn.Server):
+    """uvicorn's server with our order of stopping. `say` prints one line for the operator."""
+
+    def __init__(
+        self, config: uvicorn.Config, *, calls: CallsInHand, grace_seconds: float, say: Callable[[str], None]
+    ) -> None:
+        super().__init__(config)
+        self._calls = calls
+        self._grace_seconds = grace_seconds
+        self._say = say
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop on SIGTERM or SIGINT, at once on the second one. Unlike uvicorn's, it does not raise the signal again at the end."""
+        loop = asyncio.get_running_loop()
+        handled = (signal.SIGTERM, signal.SIGINT)
+        for number in handled:
+            loop.add_signal_handler(number, self._on_signal)
+        try:
+            yield
+        finally:
+            # From here on only flushing is left; a second signal must still be able to end it.
+            for number in handled:
+                loop.add_signal_handler(number, self._end_at_once)
+
+    def _on_signal(self) -> None:
+        if self.should_exit:
+            self._end_at_once()
+        self.should_exit = True
+
+    def _end_at_once(self) -> None:
+        self._say("second signal: ending at once; requests, ledger rows and telemetry in memory are lost")
+        os._exit(1)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop serving; when it returns no request is being served."""
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        if not await self._tasks_end(self._grace_seconds):
+            stopped = self._calls.stop()
+            self._say(f"{stopped} requests did not finish within {self._grace_seconds:g} s and are ended with an error")
+            if not await self._tasks_end(_END_SECONDS):
+                for task in list(self.server_state.tasks):
+                    task.cancel()
+                await self._tasks_end(_END_SECONDS)
+        for connection in list(self.server_state.connections):
+            connection.transport.close()
+
+    async def _tasks_end(self, timeout_seconds: float) -> bool:
+        """Wait until no request is being served; false when the time is over first."""
+        deadline = time.monotonic() + timeout_seconds
+        while self.server_state.tasks:
+            if time.monotonic() >= deadline:
+                return False
+            await asyncio.sleep(_POLL_SECONDS)
+        return True
+
+
+def serve(
+    config: AppConfig,
+    environ: Mapping[str, str],
+    *,
+    stdout: TextIO | None = None,
+    stderr: TextIO | None = None,
+) -> int:
+    """Serve until a signal comes, and return the exit code; what stops the start is one line on `stderr`."""
+
+    def say(line: str) -> None:
+        print(f"gateway: {line}", file=stderr or sys.stderr, flush=True)
+
+    try:
+        app_secrets = resolve_secrets(config, environ)
+        telemetry = _telemetry(config, environ, stdout or sys.stdout)
+        app = create_app(config, app_secrets, telemetry, random_bytes=random_source.token_bytes)
+        listener = _listen(config.server.host, config.server.port)
+    except (ConfigError, TelemetryConfigError, DatabaseOpenError) as error:
+        say(str(error))
+        return 1
+    except OSError as error:
+        say(
+            f"cannot listen on {config.server.host}:{config.server.port}: {os.strerror(error.errno or 0)};"
+            " choose another port with --port"
+        )
+        return 1
+    telemetry.install_logging()
+    telemetry.start()
+    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+    exit_code = 0
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(config, app, listener, say))
+    except DatabaseOpenError as error:
+        say(str(error))
+        exit_code = 1
+    finally:
+        listener.close()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # The event loop is gone and its handlers with it: a second signal ends the flush at once.
+            signal.signal(number, signal.SIG_DFL)
+        report = telemetry.shutdown(config.telemetry.shutdown_seconds)
+    if not report.is_complete:
+        lost = ", ".join(f"{count} {name}" for name, count in report.lost_items.items() if count)
+        say(f"telemetry not delivered within {config.telemetry.shutdown_seconds:g} s: {lost}")
+    if exit_code == 0:
+        say("stopped")
+    return exit_code
+
+
+async def _run(config: AppConfig, app: Litestar, listener: socket.socket, say: Callable[[str], None]) -> None:
+    """Run the application's lifespan around the server."""
+    parts = app.state.parts
+    server = GatewayServer(
+        uvicorn.Config(
+            app,
+            http=bounded_protocol(config.server.max_header_bytes),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            backlog=_BACKLOG,
+        ),
+        calls=parts.gateway.calls_in_hand,
+        grace_seconds=config.server.shutdown_grace_seconds,
+        say=say,
+    )
+    async with app.lifespan():
+        # What exists now lives as long as the process: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        host, port = listener.getsockname()[:2]
+        say(f"listening on http://{f'[{host}]' if ':' in host else host}:{port}")
+        await server.serve([listener])
+    if app.state.lost_ledger_rows:
+        say(f"{app.state.lost_ledger_rows} ledger rows were not written")
+
+
+def _telemetry(config: AppConfig, environ: Mapping[str, str], stdout: TextIO) -> Telemetry:
+    """Build telemetry from the `OTEL_*` variables and the file's section; raises `TelemetryConfigError`."""
+    section = config.telemetry
+    settings = telemetry_config_from_environ(environ, buffer_bytes=section.buffer_bytes)
+    if not section.enabled:
+        settings = msgspec.structs.replace(settings, disabled=True)
+    return build_telemetry(
+        settings,
+        TelemetrySettings(
+            bounds=label_bounds(config),
+            version=VERSION,
+            instance_id=str(uuid.uuid4()),
+            clock=time.monotonic,
+            unix_ns=time.time_ns,
+            rng=random.Random(),  # noqa: S311  jitter of retries
+            stdout=stdout,
+            share_seconds=config.monitoring.share_seconds,
+        ),
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Open the listening socket; raises OSError."""
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+    listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    listener.setblocking(False)
+    return listener
