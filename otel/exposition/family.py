@@ -87,12 +87,16 @@ class FamilyIndex:
         return Family(
             name=name,
             type=type_,
-            help=spec.help if spec else first.description or f"Instrument {first.name}, which is not catalogued.",
+            help=spec.help if spec else (first.description or "").strip() or _no_help(first),
             unit=unit_word(spec.unit if spec else first.unit or ""),
             labels=spec.label_keys if spec else (),
             categories=spec.categories if spec else (),
             points=points,
         )
+
+
+def _no_help(metric: Metric) -> str:
+    return f"Instrument {metric.name}, which is not catalogued."
 
 
 def _type_of(metric: Metric) -> FamilyType:

@@ -69,6 +69,7 @@ def escape_label_value(text: str) -> str:
 def label_pairs(attributes: Mapping[str, Any] | None, documented: Iterable[str], *, reserved: str = "") -> str:
     """Return `a="1",b="2"`: the documented keys first and in their order, missing ones empty, then the others sorted.
 
+    Others with an empty value are left out: Prometheus takes an empty label for an absent one, so equal series get equal text.
     Keys that become equal share one label, with their values joined by `;` in the order of the original keys. A key equal to
     `reserved` (`le` in a histogram) is exposed as `exported_<key>`.
     """
@@ -83,7 +84,7 @@ def label_pairs(attributes: Mapping[str, Any] | None, documented: Iterable[str],
         target = labels if key in labels else others
         target[key] = f"{target[key]};{value}" if key in joined else value
         joined.add(key)
-    pairs = [*labels.items(), *sorted(others.items())]
+    pairs = [*labels.items(), *sorted((key, value) for key, value in others.items() if value)]
     return ",".join(f'{key}="{escape_label_value(value)}"' for key, value in pairs)
 
 
