@@ -53,6 +53,7 @@ class DeliveryRig:
         self._tracer = self._tracers.get_tracer("rig")
         self._logger = self._loggers.get_logger("rig")
         self._counter = self._meters.get_meter("rig").create_counter("recorded")
+        self._report: DeliveryReport | None = None
         self.recorded = 0
 
     def __enter__(self) -> Self:
@@ -73,9 +74,10 @@ class DeliveryRig:
             self.recorded += 1
 
     def close(self, deadline_seconds: float = 2.0) -> DeliveryReport:
-        """Shut the delivery down first, then the providers."""
-        report = self.delivery.shutdown(deadline_seconds)
-        self._tracers.shutdown()
-        self._loggers.shutdown()
-        self._meters.shutdown()
-        return report
+        """Shut the delivery down first, then the providers; a second call returns the first one's report."""
+        if self._report is None:
+            self._report = self.delivery.shutdown(deadline_seconds)
+            self._tracers.shutdown()
+            self._loggers.shutdown()
+            self._meters.shutdown()
+        return self._report

@@ -1,0 +1,172 @@
+"""The HTTP sender on its own: what it makes of answers that no well-behaved Collector gives, and of TLS."""
+
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from otel.config import OtlpConfig, TelemetryConfigError
+from otel.delivery.build import build_sender
+from otel.delivery.http import HttpSender
+from otel.delivery.outcome import Accepted, Refused, RetryLater
+from otel.testing.otlp_receiver import OtlpReceiver
+
+pytestmark = pytest.mark.live
+
+
+@contextmanager
+def endpoint(*answers):
+    """A server that gives one raw answer per connection, whatever it is asked."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve():
+            for answer in answers:
+                connection, _ = listening.accept()
+                with connection:
+                    connection.recv(65_536)
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield HttpSender(
+            OtlpConfig(signal="traces", endpoint=f"http://127.0.0.1:{listening.getsockname()[1]}/v1/traces"),
+            user_agent="test",
+        )
+        thread.join(5)
+
+
+def outcome_of(*answers):
+    with endpoint(*answers) as sender:
+        outcome = sender.send(b"body", 2.0)
+        sender.close()
+        return outcome
+
+
+def response(status, *headers, body=b""):
+    lines = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", *headers]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        (["retry-after: 7"], 7.0),
+        (["retry-after: Wed, 21 Oct 2026 07:28:30 GMT", "date: Wed, 21 Oct 2026 07:28:00 GMT"], 30.0),
+        (["retry-after: Wed, 21 Oct 2026 07:28:30 GMT"], None),
+        (["retry-after: soon"], None),
+        (["retry-after: -1"], None),
+        ([], None),
+    ],
+)
+def test_retry_after_in_seconds_or_as_a_date_by_the_endpoints_own_clock(headers, seconds):
+    outcome = outcome_of(response("503 Service Unavailable", *headers))
+    assert outcome == RetryLater(reason="HTTP 503 Service Unavailable", retry_after_seconds=seconds)
+
+
+def test_a_redirect_is_not_followed():
+    outcome = outcome_of(response("307 Temporary Redirect", "location: http://127.0.0.1:1/"))
+    assert outcome == Refused(reason="HTTP 307 Temporary Redirect")
+
+
+def test_an_acknowledgement_counts_even_if_its_body_is_not_protobuf_too_long_or_cut_off():
+    assert outcome_of(response("200 OK", body=b"<html>ok</html>")) == Accepted()
+    assert outcome_of(response("202 Accepted", body=b"x" * 200_000)) == Accepted()
+    assert outcome_of(b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhalf") == Accepted()
+    assert outcome_of(b"HTTP/1.1 204 No Content\r\n\r\n") == Accepted()
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 2", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 abc\r\n\r\n"])
+def test_an_answer_that_is_not_http_is_tried_again_later(answer):
+    outcome = outcome_of(answer)
+    assert isinstance(outcome, RetryLater)
+    assert not outcome.poison
+
+
+def test_nobody_listening_and_an_unknown_host_are_tried_again_later():
+    for url in ("http://127.0.0.1:1/v1/traces", "http://no-such-host.invalid/v1/traces"):
+        outcome = HttpSender(OtlpConfig(signal="traces", endpoint=url), user_agent="test").send(b"body", 2.0)
+        assert isinstance(outcome, RetryLater)
+
+
+def test_closing_cuts_a_send_that_waits():
+    with OtlpReceiver() as receiver:
+        receiver.black_hole()
+        config = OtlpConfig(signal="traces", endpoint=f"{receiver.endpoint}/v1/traces")
+        sender = HttpSender(config, user_agent="test")
+        outcomes = []
+        thread = threading.Thread(target=lambda: outcomes.append(sender.send(b"", 30.0)))
+        thread.start()
+        assert receiver.wait_until(lambda: len(receiver.requests) == 1)
+        sender.close()
+        thread.join(2)
+        assert isinstance(outcomes[0], RetryLater)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """Return a self-signed certificate for 127.0.0.1 and its key, as paths."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl program to make a certificate with")
+    folder = tmp_path_factory.mktemp("tls")
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    subject = ["-days", "2", "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(  # noqa: S603  a fixed command
+        [openssl, "req", "-x509", *curve, *subject, "-keyout", str(key), "-out", str(certificate)],
+        check=True,
+        capture_output=True,
+    )
+    return certificate, key
+
+
+def test_tls_is_verified_against_the_configured_certificate(certificates):
+    certificate, key = certificates
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with OtlpReceiver(tls=context) as receiver:
+        url = f"{receiver.endpoint}/v1/traces"
+        trusting = build_sender(OtlpConfig(signal="traces", endpoint=url, tls=True, certificate=str(certificate)))
+        assert trusting.send(b"", 5.0) == Accepted()
+        trusting.close()
+        wary = build_sender(OtlpConfig(signal="traces", endpoint=url, tls=True))
+        outcome = wary.send(b"", 5.0)
+        assert isinstance(outcome, RetryLater)
+        assert "certificate verify failed" in outcome.reason
+        wary.close()
+
+
+def test_a_client_certificate_is_presented(certificates):
+    certificate, key = certificates
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    context.load_verify_locations(certificate)
+    context.verify_mode = ssl.CERT_REQUIRED
+    with OtlpReceiver(tls=context) as receiver:
+        config = {"signal": "traces", "endpoint": f"{receiver.endpoint}/v1/traces", "tls": True}
+        known = OtlpConfig(
+            **config, certificate=str(certificate), client_certificate=str(certificate), client_key=str(key)
+        )
+        sender = build_sender(known)
+        assert sender.send(b"", 5.0) == Accepted()
+        sender.close()
+        stranger = build_sender(OtlpConfig(**config, certificate=str(certificate)))
+        assert isinstance(stranger.send(b"", 5.0), RetryLater)
+        stranger.close()
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_a_certificate_file_that_is_missing_stops_the_start(protocol, tmp_path):
+    config = OtlpConfig(
+        signal="traces",
+        endpoint="https://127.0.0.1:1/v1/traces" if protocol == "http/protobuf" else "127.0.0.1:1",
+        protocol=protocol,
+        tls=True,
+        certificate=str(tmp_path / "missing.pem"),
+    )
+    with pytest.raises(TelemetryConfigError, match="PEM"):
+        build_sender(config)
