@@ -23,18 +23,22 @@ _SERVICES: dict[Signal, str] = {
 
 
 class OtlpGrpcReceiver(ReceivedTelemetry, Scripted):
-    """The receiver. It listens on a free port of 127.0.0.1 until `stop`; `start` listens on the same port again."""
+    """The receiver. It listens on a free port of 127.0.0.1 until `stop`; `start` listens on the same port again.
 
-    def __init__(self) -> None:
+    `tls` encrypts: server credentials of gRPC.
+    """
+
+    def __init__(self, *, tls: grpc.ServerCredentials | None = None) -> None:
         ReceivedTelemetry.__init__(self)
         Scripted.__init__(self)
+        self._tls = tls
         self._server: grpc.Server | None = None
         self.port = 0
 
     @property
     def endpoint(self) -> str:
         """The URL for `OTEL_EXPORTER_OTLP_ENDPOINT`."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
         self.start()
@@ -51,7 +55,8 @@ class OtlpGrpcReceiver(ReceivedTelemetry, Scripted):
         for signal, service in _SERVICES.items():
             handler = grpc.unary_unary_rpc_method_handler(_export_method(self, signal))
             server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {"Export": handler}),))
-        port = server.add_insecure_port(f"127.0.0.1:{self.port}")
+        address = f"127.0.0.1:{self.port}"
+        port = server.add_secure_port(address, self._tls) if self._tls else server.add_insecure_port(address)
         if port == 0:
             raise RuntimeError(f"port {self.port} is taken")
         self.port = port

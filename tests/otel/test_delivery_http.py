@@ -1,16 +1,12 @@
-"""The HTTP sender on its own: what it makes of answers that no well-behaved Collector gives, and of TLS."""
+"""The HTTP sender on its own: what it makes of answers that no well-behaved Collector gives."""
 
-import shutil
 import socket
-import ssl
-import subprocess
 import threading
 from contextlib import contextmanager
 
 import pytest
 
-from otel.config import OtlpConfig, TelemetryConfigError
-from otel.delivery.build import build_sender
+from otel.config import OtlpConfig
 from otel.delivery.http import HttpSender
 from otel.delivery.outcome import Accepted, Refused, RetryLater
 from otel.testing.otlp_receiver import OtlpReceiver
@@ -104,69 +100,3 @@ def test_closing_cuts_a_send_that_waits():
         sender.close()
         thread.join(2)
         assert isinstance(outcomes[0], RetryLater)
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    """Return a self-signed certificate for 127.0.0.1 and its key, as paths."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("no openssl program to make a certificate with")
-    folder = tmp_path_factory.mktemp("tls")
-    certificate, key = folder / "certificate.pem", folder / "key.pem"
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    subject = ["-days", "2", "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(  # noqa: S603  a fixed command
-        [openssl, "req", "-x509", *curve, *subject, "-keyout", str(key), "-out", str(certificate)],
-        check=True,
-        capture_output=True,
-    )
-    return certificate, key
-
-
-def test_tls_is_verified_against_the_configured_certificate(certificates):
-    certificate, key = certificates
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    with OtlpReceiver(tls=context) as receiver:
-        url = f"{receiver.endpoint}/v1/traces"
-        trusting = build_sender(OtlpConfig(signal="traces", endpoint=url, tls=True, certificate=str(certificate)))
-        assert trusting.send(b"", 5.0) == Accepted()
-        trusting.close()
-        wary = build_sender(OtlpConfig(signal="traces", endpoint=url, tls=True))
-        outcome = wary.send(b"", 5.0)
-        assert isinstance(outcome, RetryLater)
-        assert "certificate verify failed" in outcome.reason
-        wary.close()
-
-
-def test_a_client_certificate_is_presented(certificates):
-    certificate, key = certificates
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    context.load_verify_locations(certificate)
-    context.verify_mode = ssl.CERT_REQUIRED
-    with OtlpReceiver(tls=context) as receiver:
-        config = {"signal": "traces", "endpoint": f"{receiver.endpoint}/v1/traces", "tls": True}
-        known = OtlpConfig(
-            **config, certificate=str(certificate), client_certificate=str(certificate), client_key=str(key)
-        )
-        sender = build_sender(known)
-        assert sender.send(b"", 5.0) == Accepted()
-        sender.close()
-        stranger = build_sender(OtlpConfig(**config, certificate=str(certificate)))
-        assert isinstance(stranger.send(b"", 5.0), RetryLater)
-        stranger.close()
-
-
-@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
-def test_a_certificate_file_that_is_missing_stops_the_start(protocol, tmp_path):
-    config = OtlpConfig(
-        signal="traces",
-        endpoint="https://127.0.0.1:1/v1/traces" if protocol == "http/protobuf" else "127.0.0.1:1",
-        protocol=protocol,
-        tls=True,
-        certificate=str(tmp_path / "missing.pem"),
-    )
-    with pytest.raises(TelemetryConfigError, match="PEM"):
-        build_sender(config)
