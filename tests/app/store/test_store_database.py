@@ -63,3 +63,14 @@ async def test_connections_that_a_server_cut_are_replaced(postgresql) -> None:
         await check_database(engine)
     finally:
         await engine.dispose()
+
+
+@pytest.mark.live
+async def test_a_server_that_restarted_unnoticed_costs_no_request(postgresql) -> None:
+    engine = await open_database(postgresql.new_database(), DisabledRecorder())
+    try:
+        postgresql.stop()
+        postgresql.start()
+        await check_database(engine)
+    finally:
+        await engine.dispose()

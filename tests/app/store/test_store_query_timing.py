@@ -6,7 +6,7 @@ import contextlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy import delete, event, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from app.store.query_timing import classify
@@ -75,10 +75,10 @@ async def test_each_statement_is_counted_once_under_its_operation(engine, record
     async with engine.connect() as connection:
         await connection.exec_driver_sql("SELECT 1")
         await connection.rollback()
-    assert [event.operation for event in recorder.events] == [
+    assert [finished.operation for finished in recorder.events] == [
         *("insert", "insert", "update", "select", "select", "delete", "select"),
     ]
-    assert all(0 < event.duration_seconds < 5 for event in recorder.of(QueryFinished))
+    assert all(0 < finished.duration_seconds < 5 for finished in recorder.of(QueryFinished))
 
 
 async def test_a_statement_that_fails_is_counted_once(engine, recorder) -> None:
@@ -88,7 +88,7 @@ async def test_a_statement_that_fails_is_counted_once(engine, recorder) -> None:
     with contextlib.suppress(DBAPIError):
         async with engine.begin() as connection:
             await connection.execute(insert(API_KEYS), [KEY, KEY])
-    assert [event.operation for event in recorder.events] == ["delete", "insert"]
+    assert [finished.operation for finished in recorder.events] == ["delete", "insert"]
 
 
 async def test_a_statement_that_is_cancelled_is_counted_once_with_its_time(engine, recorder) -> None:
@@ -105,6 +105,18 @@ async def test_a_statement_that_is_cancelled_is_counted_once_with_its_time(engin
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
             await run()
-    (event,) = recorder.events
-    assert event.operation == "select"
-    assert event.duration_seconds > 0.1
+    (finished,) = recorder.events
+    assert finished.operation == "select"
+    assert finished.duration_seconds > 0.1
+
+
+async def test_a_failure_after_the_statement_does_not_count_it_again(engine, recorder) -> None:
+    @event.listens_for(engine.sync_engine, "after_cursor_execute")
+    def fail(_conn, _cursor, statement, *_: object) -> None:
+        if statement.startswith("SELECT"):
+            raise RuntimeError("somebody's hook")
+
+    async with engine.connect() as connection:
+        with pytest.raises(RuntimeError):
+            await connection.execute(text("SELECT 1"))
+    assert [finished.operation for finished in recorder.events] == ["select"]
