@@ -37,8 +37,9 @@ Where these answers leave OpenMetrics' typing or differ from the stock OpenTelem
 - `# UNIT` is written where the name ends with the unit, and nowhere else.
 - An up-down counter is a gauge. An exponential histogram is written as a classic one, with the bounds of its populated buckets.
 - There is no `target_info` and there are no `otel_scope_*` labels; the resource travels with OTLP.
-- A label that a series lacks is empty. `otel_metric_overflow="true"` marks the one series that takes what exceeds a family's limit of
-  series; its other labels are empty.
+- A documented label that a series lacks is empty. `otel_metric_overflow="true"` marks the one series that takes what exceeds a family's
+  limit of series; its other labels are empty.
+- Series whose labels become equal are added up; of gauges the latest is shown.
 - Attribute keys that become the same label share it, their values joined by `;`. A histogram's attribute `le` becomes `exported_le`.
 """
 
