@@ -5,7 +5,6 @@ from collections.abc import Iterable
 
 import pytest
 from opentelemetry.metrics import CallbackOptions, Observation
-from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 
@@ -292,10 +291,3 @@ def test_a_collection_that_fails_is_an_error_and_the_next_one_works(monkeypatch)
         metered.reader.snapshot()
     monkeypatch.undo()
     assert "cache_hits_total" in metered.text()
-
-
-def test_two_providers_do_not_share_a_reader_by_accident():
-    """What the SDK demands: a reader belongs to one provider."""
-    metered = Metered()
-    with pytest.raises(Exception, match="registered already"):
-        MeterProvider([metered.reader], shutdown_on_exit=False)
