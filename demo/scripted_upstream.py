@@ -89,9 +89,7 @@ class ScriptedUpstream:
                 self.books.ended(persona, outcome)
                 if tag is not None:
                     self._gates.forget(tag)
-            if persona == "dying":
-                # A client that never reuses a connection to it always knows that a closed one was not just stale.
-                response.force_close()
+            _limit_reuse(request, response)
             return response
 
         return handler
@@ -125,6 +123,7 @@ class ScriptedUpstream:
                 return web.Response(), "close_before_head"
             case "close_after_head":
                 response = web.StreamResponse(headers={"content-type": _JSON, "content-length": "100000"})
+                _limit_reuse(request, response)
                 await response.prepare(request)
                 _close(request)
                 return response, "close_after_head"
@@ -148,6 +147,7 @@ class ScriptedUpstream:
         if body.get("stream") is not True:
             return web.Response(body=answer.whole(), content_type=_JSON), "status_200"
         response = web.StreamResponse(headers={"content-type": "text/event-stream", "cache-control": "no-cache"})
+        _limit_reuse(request, response)
         await response.prepare(request)
         await response.write(answer.first_chunk())
         if script.pause_after_chunks == 0 and (outcome := await self._pause(request, response, script)):
@@ -198,6 +198,12 @@ class ScriptedUpstream:
     async def _release(self, request: web.Request) -> web.Response:
         self._gates.released(request.match_info["tag"]).set()
         return web.Response(status=204)
+
+
+def _limit_reuse(request: web.Request, response: web.StreamResponse) -> None:
+    """Let no connection to the dying persona serve twice: then one that it closes without an answer was never just stale."""
+    if request.match_info["persona"] == "dying":
+        response.force_close()
 
 
 def _close(request: web.Request) -> None:

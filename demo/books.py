@@ -1,0 +1,178 @@
+"""BOOKS: what the traffic program itself says that the gateway's metrics, ledger and upstreams must say.
+
+Comes in: each planned request with what the client saw of it. Goes out: counts by sample name and labels. It shares no code with the
+gateway: outcomes come from the plan and from the wire, prices from decimal arithmetic. What a client saw and the plan did not
+expect is a surprise, and one surprise fails the reconciliation.
+
+What is compared is what can be known exactly. Durations are not (their counts are); nor is how often a key was found in the key
+cache rather than in the database (the sum of both is); nor are statements of the database (the ledger's rows are).
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Final, TypeAlias
+
+from demo.gateway_config import DemoModel
+from demo.plan import Observed, Planned, PlannedAttempt
+from demo.surprises import surprise_in
+
+Series: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
+"""A sample: its name and its labels, sorted by key."""
+
+APP_NAME: Final = "gatewayz"
+KEY_LOOKUPS: Final = "cache_hits_total + cache_misses_total"
+MONEY: Final = frozenset({"credits_used_total", "gatewayz_cost_by_provider"})
+"""Samples in US dollars; the books hold them in nano-US-dollars."""
+
+_CHARACTERS_PER_TOKEN: Final = 4  # the gateway's documented estimate where a provider reports no usage
+_REMEMBERED_DURATIONS: Final = 5_000
+_TOO_MANY: Final = 429
+_KEYS_WITHOUT_LOOKUP: Final = frozenset({"none", "malformed"})
+_NOT_ALLOWED: Final = 405
+_PAYLOAD_TOO_LARGE: Final = 413
+_NANO: Final = Decimal(1000)  # nano-US-dollars per token at one US dollar per million
+
+
+def series(name: str, **labels: str) -> Series:
+    """Return the key of a sample."""
+    return name, tuple(sorted(labels.items()))
+
+
+class Books:
+    """The counts so far. `ledger` has a line per status and the sums; `attempts` counts by provider; `durations_seconds` are the latest."""
+
+    def __init__(self, models: Iterable[DemoModel]) -> None:
+        self.counts: Counter[Series] = Counter()
+        self.ledger: Counter[str] = Counter()
+        self.attempts: Counter[str] = Counter()
+        self.kinds: Counter[str] = Counter()
+        self.statuses: Counter[int] = Counter()
+        self.surprises: list[str] = []
+        self.durations_seconds: deque[float] = deque(maxlen=_REMEMBERED_DURATIONS)
+        self.real_answers = 0
+        self._prices = {
+            (model.name, route.provider): (
+                Decimal(route.input_usd) * _NANO,
+                Decimal(route.output_usd) * _NANO,
+                Decimal(model.credit_multiplier),
+            )
+            for model in models
+            for route in model.routes
+        }
+
+    @property
+    def requests(self) -> int:
+        """How many requests are in the books."""
+        return self.statuses.total()
+
+    def add(self, planned: Planned, observed: Observed) -> None:
+        """Enter one request that has ended."""
+        surprise = surprise_in(planned, observed)
+        if surprise is not None:
+            self.surprises.append(f"request {planned.number} ({planned.kind}): {surprise}")
+        self.kinds[planned.kind] += 1
+        if observed.is_whole:
+            self.durations_seconds.append(observed.duration_seconds)
+        was_limited = planned.limited is not None and observed.status_code == _TOO_MANY
+        status_code = _TOO_MANY if was_limited else planned.status_code
+        self._http(planned, status_code)
+        if was_limited:
+            self._count("rate_limited_requests", limit_type=planned.limited or "")
+        elif planned.model is not None:
+            self._call(planned, planned.model, observed)
+
+    def _count(self, name: str, amount: int = 1, /, **labels: str) -> None:
+        self.counts[series(name, **labels)] += amount
+
+    def _http(self, planned: Planned, status_code: int) -> None:
+        """Enter what every request moves."""
+        self.statuses[status_code] += 1
+        route = {"app_name": APP_NAME, "method": planned.method, "path": planned.route}
+        self._count("fastapi_requests_total", **route, status_code=str(status_code))
+        self._count("fastapi_responses_total", **route, status_code=str(status_code))
+        self._count("fastapi_requests_duration_seconds_count", **route)
+        if planned.exception_type is not None:
+            self._count("fastapi_exceptions_total", **route, exception_type=planned.exception_type)
+        # The declared length is checked before the key, a path and a method before anything. A provider's 413 comes late.
+        unread = planned.model is None and status_code in {_NOT_ALLOWED, _PAYLOAD_TOO_LARGE}
+        serves = planned.route.startswith("/v1/") and not unread
+        if serves and planned.key not in _KEYS_WITHOUT_LOOKUP:
+            self._count(KEY_LOOKUPS, cache="api_key")
+
+    def _call(self, planned: Planned, model: str, observed: Observed) -> None:
+        """Enter what a call moves: its attempts, its one end, its row in the ledger."""
+        if planned.cache is not None:
+            self._count("cache_hits_total" if planned.cache == "hit" else "cache_misses_total", cache="response")
+        if planned.upstream_limited:
+            self._count("rate_limited_requests", limit_type="upstream")
+        for attempt in planned.attempts:
+            self._attempt(planned, model, attempt, observed)
+        self._count("gatewayz_attempts_per_request_count", model=model)
+        self._count("gatewayz_attempts_per_request_sum", len(planned.attempts), model=model)
+        if planned.leaving != "stays":
+            self._count(
+                "gatewayz_cancelled_calls_total",
+                provider=planned.attempts[-1].provider,
+                model=model,
+                phase=planned.leaving,
+            )
+        status = planned.attempts[-1].status if planned.attempts else "success"
+        self.ledger[f"rows {status}"] += 1
+        self.ledger["rows cached"] += planned.cache == "hit"
+        self.ledger["attempts"] += len(planned.attempts)
+        self.real_answers += bool(planned.attempts) and planned.attempts[-1].tokens == "answer" and observed.is_whole
+
+    def _attempt(self, planned: Planned, model: str, attempt: PlannedAttempt, observed: Observed) -> None:
+        """Enter one call to one provider."""
+        route = {"provider": attempt.provider, "model": model}
+        self.attempts[attempt.provider] += 1
+        if attempt.responded:
+            self._count("provider_response_time_seconds_count", provider=attempt.provider)
+        if attempt.status != "cancelled":
+            self._count("model_inference_requests_total", **route, status=attempt.status)
+        if attempt.status == "success":
+            self._count("model_inference_duration_seconds_count", **route)
+        if planned.stream and attempt.has_content:
+            self._count("gatewayz_time_to_first_token_seconds_count", **route)
+        tokens = _tokens(planned, attempt, observed)
+        if attempt.status == "success" and planned.stream and attempt.has_content and tokens[1] > 1:
+            self._count("gatewayz_output_tokens_per_second_count", **route)
+        if attempt.tokens == "delivered":
+            self._count("gatewayz_estimated_usage_total", **route)
+        self._usage(route, tokens)
+
+    def _usage(self, route: dict[str, str], tokens: tuple[int, int]) -> None:
+        """Enter the tokens of an attempt and their price."""
+        input_price, output_price, multiplier = self._prices[route["model"], route["provider"]]
+        cost = _whole(tokens[0] * input_price + tokens[1] * output_price)
+        credit = _whole(cost * multiplier)
+        for token_type, count in zip(("input", "output"), tokens, strict=True):
+            self._count("tokens_used_total", count, **route, token_type=token_type)
+            self.ledger[f"{token_type} tokens"] += count
+        self._count("gatewayz_cost_by_provider", cost, provider=route["provider"])
+        self._count("credits_used_total", credit, **route)
+        self.ledger["cost (nano-USD)"] += cost
+        self.ledger["credits (nano-USD)"] += credit
+
+
+def _tokens(planned: Planned, attempt: PlannedAttempt, observed: Observed) -> tuple[int, int]:
+    """Return the input and output tokens of an attempt."""
+    match attempt.tokens:
+        case "none":
+            return 0, 0
+        case "reported":
+            return attempt.input_tokens, attempt.output_tokens
+        case "answer":
+            return observed.usage or (0, 0)
+        case "delivered":
+            return _estimate(planned.prompt_characters), 0 if planned.is_embedding else _estimate(observed.characters)
+
+
+def _estimate(characters: int) -> int:
+    """Return the tokens of a text of this length, rounded up."""
+    return (characters + _CHARACTERS_PER_TOKEN - 1) // _CHARACTERS_PER_TOKEN
+
+
+def _whole(nano: Decimal) -> int:
+    return int(nano.quantize(Decimal(1), ROUND_HALF_UP))

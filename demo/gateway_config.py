@@ -1,0 +1,144 @@
+"""GATEWAY CONFIG: the providers, models, prices and plans of the demo, and the TOML file that tells the gateway of them.
+
+Comes in: the URLs of the upstreams. Goes out: the file's text. Prices are decimal text, so that the traffic program's books can price a
+call exactly and without the gateway's code.
+"""
+
+from typing import Final
+
+import msgspec
+
+CACHED_MODEL: Final = "aurora-mini"
+EMBEDDING_MODEL: Final = "pebble-embed"
+REAL_MODEL: Final = "smollm2-135m"
+REAL_PROVIDER: Final = "local"
+CLOSED_PROVIDER: Final = "gone"
+"""A provider at an address where nothing listens."""
+
+MAX_BODY_BYTES: Final = 256 * 1024
+
+
+class RoutePrice(msgspec.Struct, frozen=True):
+    """One route: the provider, and US dollars per million input and output tokens."""
+
+    provider: str
+    input_usd: str
+    output_usd: str
+
+
+class DemoModel(msgspec.Struct, frozen=True, kw_only=True):
+    """One public model with its routes in the order of fail-over."""
+
+    name: str
+    routes: tuple[RoutePrice, ...]
+    operation: str = "chat"
+    credit_multiplier: str = "1.25"
+    cache_ttl_seconds: float = 0.0
+
+
+class LimitedPlan(msgspec.Struct, frozen=True):
+    """A plan with one limit, so that a 429 says which limit it was."""
+
+    name: str
+    limit_type: str
+    per_minute: int
+
+
+MODELS: Final = (
+    DemoModel(name="aurora-large", routes=(RoutePrice("healthy", "2.5", "10"), RoutePrice("slow", "2.0", "8.5"))),
+    DemoModel(name=CACHED_MODEL, routes=(RoutePrice("healthy", "0.15", "0.6"),), cache_ttl_seconds=3_600.0),
+    DemoModel(name="harbor-8b", routes=(RoutePrice("flaky", "0.055", "0.0825"), RoutePrice("healthy", "0.07", "0.11"))),
+    DemoModel(
+        name="lantern-70b",
+        routes=(RoutePrice("rate_limited", "0.59", "0.79"), RoutePrice("slow", "0.9", "0.9")),
+        credit_multiplier="1.1",
+    ),
+    DemoModel(name="meadow-24b", routes=(RoutePrice("dying", "0.1", "0.3"), RoutePrice("healthy", "0.12", "0.36"))),
+    DemoModel(name="cobalt-code", routes=(RoutePrice("breaking", "0.3", "0.9"), RoutePrice("healthy", "0.4", "1.2"))),
+    DemoModel(name="granite-3b", routes=(RoutePrice("stalling", "0.04", "0.1"), RoutePrice("healthy", "0.05", "0.1"))),
+    DemoModel(name="basalt-3b", routes=(RoutePrice("slow", "0.05", "0.1"), RoutePrice("stalling", "0.04", "0.1"))),
+    DemoModel(
+        name="delta-1b", routes=(RoutePrice(CLOSED_PROVIDER, "0.01", "0.02"), RoutePrice("flaky", "0.02", "0.03"))
+    ),
+    DemoModel(
+        name=EMBEDDING_MODEL,
+        operation="embeddings",
+        routes=(RoutePrice("healthy", "0.02", "0"), RoutePrice("flaky", "0.013", "0")),
+    ),
+)
+REAL: Final = DemoModel(name=REAL_MODEL, routes=(RoutePrice(REAL_PROVIDER, "0.01", "0.03"),), credit_multiplier="1")
+
+FREE_PLAN: Final = "demo"
+LIMITED_PLANS: Final = (
+    LimitedPlan("few-requests", "key_requests", 12),
+    LimitedPlan("few-tokens", "key_tokens", 20_000),
+    LimitedPlan("team-requests", "plan_requests", 12),
+    LimitedPlan("team-tokens", "plan_tokens", 20_000),
+)
+
+
+class GatewayFile(msgspec.Struct, frozen=True, kw_only=True):
+    """What differs between two runs. `real_url` is None without the real model; times in seconds."""
+
+    port: int
+    database_path: str
+    upstream_url: str
+    closed_url: str
+    real_url: str | None
+    first_byte_seconds: float = 2.0
+    idle_seconds: float = 1.5
+    share_seconds: float = 1.0
+
+    @property
+    def models(self) -> tuple[DemoModel, ...]:
+        """The models of this run."""
+        return (*MODELS, REAL) if self.real_url is not None else MODELS
+
+    def as_toml(self) -> str:
+        """Return the gateway's configuration."""
+        tables = [
+            f"[server]\nport = {self.port}\nmax_body_bytes = {MAX_BODY_BYTES}\n",
+            f"[monitoring]\nshare_seconds = {self.share_seconds}\n",
+            f"[database]\nurl = {_text(f'sqlite+aiosqlite:///{self.database_path}')}\n",
+        ]
+        names = dict.fromkeys(route.provider for model in self.models for route in model.routes)
+        tables += [self._provider(name) for name in names]
+        tables += [_model(model) for model in self.models]
+        tables.append(f"[[plans]]\nname = {_text(FREE_PLAN)}\n")
+        tables += [
+            f"[[plans]]\nname = {_text(plan.name)}\n{plan.limit_type}_per_minute = {plan.per_minute}\n"
+            for plan in LIMITED_PLANS
+        ]
+        return "\n".join(tables)
+
+    def _provider(self, name: str) -> str:
+        url = {REAL_PROVIDER: self.real_url, CLOSED_PROVIDER: self.closed_url}.get(
+            name
+        ) or f"{self.upstream_url}/{name}"
+        # One provider is impatient, and no answer is expected of it: a slow computer changes no outcome.
+        impatient = f"first_byte_seconds = {self.first_byte_seconds}\nidle_seconds = {self.idle_seconds}\n"
+        times = impatient if name == "stalling" else "first_byte_seconds = 120.0\nidle_seconds = 120.0\n"
+        return f"[[providers]]\nname = {_text(name)}\nbase_url = {_text(url + '/v1')}\n{times}"
+
+
+def _model(model: DemoModel) -> str:
+    routes = ",\n".join(
+        f"  {{ provider = {_text(route.provider)}, upstream_model = {_text(upstream_name(model, route))},"
+        f" input_usd_per_million = {float(route.input_usd)}, output_usd_per_million = {float(route.output_usd)} }}"
+        for route in model.routes
+    )
+    return (
+        f"[[models]]\nname = {_text(model.name)}\noperation = {_text(model.operation)}\n"
+        f"credit_multiplier = {float(model.credit_multiplier)}\ncache_ttl_seconds = {model.cache_ttl_seconds}\n"
+        f"routes = [\n{routes},\n]\n"
+    )
+
+
+def upstream_name(model: DemoModel, route: RoutePrice) -> str:
+    """Return the provider's own name for a model."""
+    return f"{route.provider}/{model.name}"
+
+
+def _text(value: str) -> str:
+    """Write a TOML string; JSON's escapes are TOML's."""
+    return msgspec.json.encode(value).decode()

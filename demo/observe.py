@@ -1,0 +1,53 @@
+"""OBSERVE: what a client sees of an answer: its content, its usage, how it ended.
+
+Comes in: bodies and event-stream bytes. Goes out: counts for `Observed`. It is a second reader of the wire format, on purpose: the books
+must not lean on the gateway's own.
+"""
+
+import json
+from typing import Any
+
+
+class StreamReader:
+    """Reads one event stream as its bytes arrive."""
+
+    def __init__(self) -> None:
+        self.characters = 0
+        self.content_chunks = 0
+        self.usage: tuple[int, int] | None = None
+        self.ended_in_error = False
+        self.is_done = False
+        self._rest = b""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes; raises ValueError for what is no event stream of JSON."""
+        *events, self._rest = (self._rest + data).split(b"\n\n")
+        for event in events:
+            payload = event.removeprefix(b"data: ")
+            if payload == b"[DONE]":
+                self.is_done = True
+            else:
+                self._take(json.loads(payload))
+
+    def _take(self, chunk: dict[str, Any]) -> None:
+        if "error" in chunk:
+            self.ended_in_error = True
+            return
+        for choice in chunk["choices"]:
+            text = choice["delta"].get("content") or ""
+            self.characters += len(text)
+            self.content_chunks += bool(text)
+        self.usage = read_usage(chunk) or self.usage
+
+
+def read_usage(answer: dict[str, Any]) -> tuple[int, int] | None:
+    """Return input and output tokens as an answer reports them; None where it reports none."""
+    usage = answer.get("usage")
+    if not isinstance(usage, dict) or not isinstance(usage.get("prompt_tokens"), int):
+        return None
+    return usage["prompt_tokens"], usage.get("completion_tokens", 0)
+
+
+def read_characters(answer: dict[str, Any]) -> int:
+    """Return the characters of content in a whole chat completion; 0 for anything else."""
+    return sum(len(choice["message"].get("content") or "") for choice in answer.get("choices", ()))

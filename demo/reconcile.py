@@ -1,0 +1,179 @@
+"""RECONCILE: holds the books of the traffic program against `/metrics`, the ledger and the upstream's own books, line by line.
+
+Comes in: four counts of the same run, each made by somebody else. Goes out: the lines of a table, every one with both numbers. A series of a
+compared family that only one side knows is a line too, so nothing can be counted twice or under a wrong label unseen.
+"""
+
+import asyncio
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+
+from demo.books import KEY_LOOKUPS, MONEY, Books, Series, series
+from demo.gateway_config import CLOSED_PROVIDER, REAL_PROVIDER
+from demo.scrape import scrape
+
+_NANO: Final = 1_000_000_000
+_POLL_SECONDS: Final = 0.25
+
+COMPARED: Final = (
+    "fastapi_requests_total",
+    "fastapi_responses_total",
+    "fastapi_requests_duration_seconds_count",
+    "fastapi_exceptions_total",
+    "model_inference_requests_total",
+    "model_inference_duration_seconds_count",
+    "provider_response_time_seconds_count",
+    "gatewayz_time_to_first_token_seconds_count",
+    "gatewayz_output_tokens_per_second_count",
+    "gatewayz_attempts_per_request_count",
+    "gatewayz_attempts_per_request_sum",
+    "gatewayz_cancelled_calls_total",
+    "gatewayz_estimated_usage_total",
+    "tokens_used_total",
+    "credits_used_total",
+    "gatewayz_cost_by_provider",
+    "cache_hits_total",
+    "cache_misses_total",
+    "rate_limited_requests",
+)
+ZERO: Final = (
+    "fastapi_requests_in_progress",
+    "gatewayz_ledger_rows_dropped_total",
+    "gatewayz_telemetry_overflow_total",
+    "gatewayz_telemetry_record_failures_total",
+    "gatewayz_telemetry_log_lines_dropped_total",
+)
+"""Must be 0 or absent when all is done."""
+
+_API_KEY_CACHE: Final = (("cache", "api_key"),)
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One comparison: what, what the books say, what the other side says. Money in nano-US-dollars."""
+
+    what: str
+    books: int
+    other: int
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether both say the same."""
+        return self.books == self.other
+
+
+class Findings(msgspec.Struct, frozen=True):
+    """The whole table, and what surprised the traffic program."""
+
+    lines: tuple[Line, ...]
+    surprises: tuple[str, ...] = ()
+
+    @property
+    def differences(self) -> tuple[Line, ...]:
+        """The lines whose numbers differ."""
+        return tuple(line for line in self.lines if not line.is_equal)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether every line is equal, there are lines at all, and nothing surprised."""
+        return bool(self.lines) and not self.differences and not self.surprises
+
+
+def compare_metrics(books: Books, samples: Mapping[Series, float]) -> Iterator[Line]:
+    """Compare with `/metrics`; a line for each series that either side has moved."""
+    metrics = {key: _as_count(key[0], value) for key, value in samples.items() if key[0] in COMPARED}
+    # Whether a key was in the cache depends on the clock; that it was looked up does not.
+    lookups = sum(metrics.pop((name, _API_KEY_CACHE), 0) for name in ("cache_hits_total", "cache_misses_total"))
+    metrics[series(KEY_LOOKUPS, cache="api_key")] = lookups
+    for key in sorted(metrics.keys() | books.counts.keys()):
+        mine, theirs = books.counts[key], metrics.get(key, 0)
+        if mine or theirs:
+            yield Line(_label(key), mine, theirs)
+    for name in ZERO:
+        yield Line(f"{name} at the end", 0, sum(round(value) for key, value in samples.items() if key[0] == name))
+
+
+def compare_ledger(books: Books, rows: Mapping[str, int], samples: Mapping[Series, float]) -> Iterator[Line]:
+    """Compare with the ledger, and the ledger's cost with the metric's."""
+    for what in sorted(books.ledger.keys() | rows.keys()):
+        yield Line(f"ledger: {what}", books.ledger[what], rows.get(what, 0))
+    for name, what in (("gatewayz_cost_by_provider", "cost"), ("credits_used_total", "credits")):
+        metric = sum(_as_count(name, value) for key, value in samples.items() if key[0] == name)
+        yield Line(f"ledger {what} = sum of {name} (nano-USD)", rows.get(f"{what} (nano-USD)", 0), metric)
+
+
+def compare_upstream(books: Books, upstream: Mapping[str, Any]) -> Iterator[Line]:
+    """Compare the attempts with what the scripted upstream received; each must have carried a trace context."""
+    personas: Mapping[str, Any] = upstream["personas"]
+    scripted = {name: count for name, count in books.attempts.items() if name not in {REAL_PROVIDER, CLOSED_PROVIDER}}
+    for name in sorted(scripted.keys() | personas.keys()):
+        page = personas.get(name, {"requests": 0, "with_traceparent": 0})
+        yield Line(f"upstream: requests at {name}", scripted.get(name, 0), page["requests"])
+        yield Line(f"upstream: with traceparent at {name}", scripted.get(name, 0), page["with_traceparent"])
+    yield Line("upstream: requests in hand at the end", 0, upstream["in_hand"])
+
+
+def read_ledger(path: Path) -> dict[str, int]:
+    """Sum the ledger in its SQLite file, under the names that `Books.ledger` uses."""
+    totals: Counter[str] = Counter()
+    connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+    try:
+        for status, rows in connection.execute("SELECT status, count(*) FROM ledger GROUP BY status"):
+            totals[f"rows {status}"] = rows
+        names = ("rows cached", "attempts", "input tokens", "output tokens", "cost (nano-USD)", "credits (nano-USD)")
+        sums = connection.execute(
+            "SELECT sum(cached), sum(attempts), sum(input_tokens), sum(output_tokens), sum(cost_nanousd),"
+            " sum(credits_nanousd) FROM ledger"
+        ).fetchone()
+    finally:
+        connection.close()
+    return dict(totals) | {name: amount or 0 for name, amount in zip(names, sums, strict=True)}
+
+
+async def reconcile(
+    books: Books, *, gateway_url: str, upstream_url: str, database_path: Path, settle_seconds: float = 10.0
+) -> Findings:
+    """Compare everything. What is still on its way (a last row, a client that just left) has `settle_seconds` to arrive."""
+    async with aiohttp.ClientSession() as session:
+        deadline = asyncio.get_running_loop().time() + settle_seconds
+        while True:
+            findings = await _compare(session, books, gateway_url, upstream_url, database_path)
+            if findings.is_good or asyncio.get_running_loop().time() > deadline:
+                return findings
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _compare(
+    session: aiohttp.ClientSession, books: Books, gateway_url: str, upstream_url: str, database_path: Path
+) -> Findings:
+    samples = await scrape(session, gateway_url)
+    async with session.get(f"{upstream_url}/_upstream/books") as response:
+        upstream = await response.json()
+    rows = await asyncio.to_thread(read_ledger, database_path)
+    lines = (
+        *compare_metrics(books, samples),
+        *compare_ledger(books, rows, samples),
+        *compare_upstream(books, upstream),
+    )
+    return Findings(lines, tuple(books.surprises))
+
+
+def _as_count(name: str, value: float) -> int:
+    """Return a sample as an integer, money in nano-US-dollars; raises ValueError for a count that is not whole."""
+    if name in MONEY:
+        return round(value * _NANO)
+    if not value.is_integer():
+        raise ValueError(f"{name} counts {value}")
+    return int(value)
+
+
+def _label(key: Series) -> str:
+    name, labels = key
+    inside = ", ".join(f'{label}="{value}"' for label, value in labels)
+    unit = " (nano-USD)" if name in MONEY else ""
+    return f"{name}{{{inside}}}{unit}"
