@@ -180,6 +180,11 @@ class SignalQueue(Generic[Item]):
         return stats.exported + sum(stats.dropped.values()) >= mark
 
     @property
+    def is_settled(self) -> bool:
+        """Whether shutdown gave up, so that what still comes back changes nothing."""
+        return self._settled
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing waits, is being encoded or is being sent."""
         with self._lock:

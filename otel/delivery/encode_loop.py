@@ -92,7 +92,9 @@ class EncodeLoop:
 
     def step(self) -> float:
         """Encode at most one batch per lane; returns the seconds until the next one is due."""
-        flush, self._flush = self._flush, False
+        flush = self._flush
+        if flush:  # cleared only when seen: a flush asked for between the two lines must not be forgotten
+            self._flush = False
         now = self._clock()
         for lane in self._lanes:
             if lane.queue.pending_items and (flush or lane.wait_seconds(now) <= 0):

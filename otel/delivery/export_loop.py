@@ -56,6 +56,8 @@ class ExportLoop:
         if batch is None:
             return None
         outcome = self._send(batch, timeout_seconds)
+        if self._queue.is_settled:
+            return None
         if isinstance(outcome, Accepted):
             self._queue.accepted(outcome.rejected_items)
             self._accepted(outcome)

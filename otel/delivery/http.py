@@ -9,12 +9,13 @@ import gzip
 import select
 import socket
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from otel.delivery.outcome import Accepted, Outcome, Refused, RetryLater
 from otel.delivery.partial_success import read_partial_success
@@ -46,6 +47,8 @@ class HttpSender:
         self._headers = {"content-type": "application/x-protobuf", "user-agent": user_agent, **dict(config.headers)}
         if config.compression == "gzip":
             self._headers["content-encoding"] = "gzip"
+        if url.username is not None:
+            self._headers.setdefault("authorization", _basic(url.username, url.password or ""))
         self._connection: HTTPConnection | None = None
         self._closed = False
 
@@ -66,7 +69,7 @@ class HttpSender:
             return self._exchange(body, deadline)
         except (ConnectionError, HTTPException) as error:
             self._drop_connection()
-            if not reused or isinstance(error, TimeoutError):
+            if not reused:
                 return RetryLater(reason=_reason(error))
         except (OSError, ValueError) as error:
             self._drop_connection()
@@ -145,6 +148,11 @@ class HttpSender:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+def _basic(username: str, password: str) -> str:
+    """Return the credentials of a URL as a header (RFC 7617)."""
+    return f"Basic {b64encode(f'{unquote(username)}:{unquote(password)}'.encode()).decode()}"
 
 
 def _is_stale(connection: HTTPConnection) -> bool:

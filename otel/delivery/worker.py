@@ -32,6 +32,7 @@ class Worker:
         self._pause_seconds = pause_seconds
         self._wake = wake
         self._ending = False
+        self._has_failed = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -58,7 +59,11 @@ class Worker:
             try:
                 wait_seconds = self._loop.step()
             except Exception:
-                logging.getLogger("otel.delivery").exception("%s failed; it goes on", self._thread.name)
+                if not self._has_failed:
+                    self._has_failed = True
+                    logging.getLogger("otel.delivery").exception(
+                        "%s failed; it goes on, and says so once", self._thread.name
+                    )
                 wait_seconds = _PAUSE_AFTER_FAULT_SECONDS
             if wait_seconds is None or wait_seconds > 0:
                 self._wake.wait(self._capped(wait_seconds))

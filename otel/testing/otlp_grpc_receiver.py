@@ -50,7 +50,9 @@ class OtlpGrpcReceiver(ReceivedTelemetry, Scripted):
         self.stop()
 
     def start(self) -> None:
-        """Listen; the second time on the same port. Raises `RuntimeError` when the port is taken."""
+        """Listen, the second time on the same port; does nothing while it listens. Raises `RuntimeError` when the port is taken."""
+        if self._server is not None:
+            return
         server = grpc.server(ThreadPoolExecutor(8), options=(("grpc.so_reuseport", 0),))
         for signal, service in _SERVICES.items():
             handler = grpc.unary_unary_rpc_method_handler(_export_method(self, signal))

@@ -61,7 +61,9 @@ class OtlpReceiver(ReceivedTelemetry, Scripted):
         self.stop()
 
     def start(self) -> None:
-        """Listen; the second time on the same port."""
+        """Listen, the second time on the same port; does nothing while it listens."""
+        if self._server is not None:
+            return
         self._server = _Server(self, self.port, self._tls)
         self.port = self._server.server_port
         self._thread = threading.Thread(

@@ -100,3 +100,14 @@ def test_closing_cuts_a_send_that_waits():
         sender.close()
         thread.join(2)
         assert isinstance(outcomes[0], RetryLater)
+
+
+def test_credentials_of_the_url_are_sent_unless_a_header_says_otherwise():
+    with OtlpReceiver() as receiver:
+        url = receiver.endpoint.replace("http://", "http://us%40er:s3cret@") + "/v1/traces"
+        for headers in ((), (("authorization", "Bearer token"),)):
+            sender = HttpSender(OtlpConfig(signal="traces", endpoint=url, headers=headers), user_agent="test")
+            assert sender.send(b"", 5.0) == Accepted()
+            sender.close()
+        sent = [request.headers["authorization"] for request in receiver.requests]
+        assert sent == ["Basic dXNAZXI6czNjcmV0", "Bearer token"]
