@@ -1,9 +1,10 @@
-"""HTTP PROTOCOL: uvicorn's httptools protocol with a bound on the head of a request.
+"""HTTP PROTOCOL: uvicorn's httptools protocol with bounds on the head of a request and on a body that nobody reads.
 
 Comes in: bytes of a connection. Goes out: requests whose request line and headers fit, or 431 and a closed connection. httptools has no bound of
 its own: it would collect one endless header until memory is full.
 """
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.gateway.wire_error import WireError, WireErrorBody
 
+DISCARD_SECONDS = 5.0
 _FIELD_OVERHEAD_BYTES = 4  # ": " and the line end
 _TOO_LARGE = msgspec.json.encode(
     WireErrorBody(WireError("The request's head is too large.", "invalid_request_error", None, "headers_too_large"))
@@ -26,7 +28,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._head_bytes = 0
         self._is_in_head = False
+        self._is_in_body = False
         self._is_refused = False
+        self._discard_end: asyncio.TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; a head that is still open after too many bytes is refused before it is complete."""
@@ -52,7 +56,25 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._refuse()
             # Stops the parser: without a request there is nobody to take a body.
             raise ValueError
+        self._is_in_body = True
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """A body is complete."""
+        self._is_in_body = False
+        if self._discard_end is not None:
+            self._discard_end.cancel()
+            self._discard_end = None
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """An answer is complete; one that came before the end of the body (413) leaves the rest to be discarded, for a while.
+
+        Closing at once would reset the connection, and a client that is still sending would never read its answer.
+        """
+        super().on_response_complete()
+        if self._is_in_body and not self.transport.is_closing():
+            self._discard_end = self.loop.call_later(DISCARD_SECONDS, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP; after a refusal that has been said already."""

@@ -4,6 +4,8 @@ Comes in: requests of the HTTP client. Goes out: connections, and through `conne
 one. A POST on a connection that turns out dead must not be sent again unseen, so the pool looks before the request is written.
 """
 
+import asyncio
+import functools
 import select
 import weakref
 from contextvars import ContextVar
@@ -23,11 +25,26 @@ def connection_was_reused() -> bool:
     return _REUSED.get()
 
 
+class _ResponseHandler(ResponseHandler):
+    """A connection that never leaves the reader of a body waiting after its end.
+
+    aiohttp 3.14's C parser says nothing to the reader when the framing of a chunked body breaks after the head; the pure Python parser does.
+    """
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End a body that is not whole in an error."""
+        body = self._payload
+        super().connection_lost(exc)
+        if body is not None and not body.is_eof() and body.exception() is None:
+            body.set_exception(aiohttp.ClientPayloadError("the connection ended before the body did"))
+
+
 class LiveConnector(aiohttp.TCPConnector):
     """A pool that checks an idle connection at the moment of its use: what is readable there can only be its end."""
 
     def __init__(self, *, limit: int, keepalive_timeout: float) -> None:
         super().__init__(limit=limit, keepalive_timeout=keepalive_timeout)
+        self._factory = functools.partial[ResponseHandler](_ResponseHandler, loop=asyncio.get_running_loop())
         self._served: weakref.WeakSet[ResponseHandler] = weakref.WeakSet()
 
     async def connect(

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from app.gateway import provider_json
 from app.gateway.sse import EventTooLargeError, SseEvent, SseSplitter
 from app.gateway.token_usage import ReportedUsage, read_usage, text_characters
 from app.gateway.upstream_failure import UpstreamFailure, failure_of_error_object
@@ -101,14 +102,10 @@ class StreamChunks:
 def _decode(data: bytes) -> object:
     """Decode one chunk; raises `UpstreamFailure`."""
     try:
-        return msgspec.json.decode(data)
-    except (ValueError, RecursionError):
-        pass
-    try:
-        # Servers that cut text between UTF-16 code units send lone surrogates, which only the lenient decoder takes.
-        return json.loads(data)
-    except (ValueError, RecursionError):
+        decoded: object = provider_json.decode(data)
+    except ValueError:
         raise UpstreamFailure("bad_response", http_status=_OK) from None
+    return decoded
 
 
 def _without_usage(event: SseEvent) -> bytes:

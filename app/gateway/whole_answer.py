@@ -7,12 +7,15 @@ from typing import Any, Final
 
 import msgspec
 
+from app.gateway import provider_json
 from app.gateway.request_body import Operation
 from app.gateway.token_usage import ReportedUsage, read_usage, text_characters
 from app.gateway.upstream_failure import UpstreamFailure, failure_of_error_object
 
 _OK: Final = 200
+_READ: Final = ("error", "id", "model", "usage")
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class WholeAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,27 +31,38 @@ class WholeAnswer(msgspec.Struct, frozen=True, kw_only=True):
 def read_answer(body: bytes, operation: Operation) -> WholeAnswer:
     """Check an answer and read it."""
     try:
-        if not body.isascii():
-            # The decoder skips over what it does not read, without a look at the encoding.
-            str(body, "utf-8")
-        fields = _FIELDS.decode(body)
+        fields = _decode(body, operation)
     except (ValueError, RecursionError):
         raise UpstreamFailure("bad_response", http_status=_OK) from None
     parts = fields.get("choices" if operation == "chat" else "data")
-    if parts is None and "error" in fields:
-        raise failure_of_error_object(_lenient(fields, "error"), http_status=_OK)
-    if parts is None or bytes(parts)[:1] != b"[" or b"".join(bytes(parts)[:64].split()) == b"[]":
+    if not parts and fields.get("error") is not None:
+        raise failure_of_error_object(fields["error"], http_status=_OK)
+    if not isinstance(parts, list) or not parts:
         raise UpstreamFailure("bad_response", http_status=_OK)
-    # Embeddings are long lists of numbers that nobody here reads: they stay undecoded.
-    choices = _lenient(fields, "choices") if operation == "chat" else None
-    characters, finish_reason = _read_choices(choices)
+    characters, finish_reason = _read_choices(fields.get("choices"))
     return WholeAnswer(
-        usage=read_usage(_lenient(fields, "usage")),
+        usage=read_usage(fields.get("usage")),
         output_characters=characters,
-        response_id=_text(_lenient(fields, "id")),
-        response_model=_text(_lenient(fields, "model")),
+        response_id=_text(fields.get("id")),
+        response_model=_text(fields.get("model")),
         finish_reason=finish_reason,
     )
+
+
+def _decode(body: bytes, operation: Operation) -> dict[str, Any]:
+    """Return the fields that are read here; raises ValueError where the body is no JSON object."""
+    if not body.isascii():
+        # The decoder skips over what it does not read, without a look at the encoding.
+        str(body, "utf-8")
+    if operation == "embeddings":
+        # Long lists of numbers that nobody here reads: they stay undecoded.
+        raw = _FIELDS.decode(body)
+        items = {"data": _ITEMS.decode(raw["data"])} if "data" in raw else {}
+        return items | {name: provider_json.decode(raw[name]) for name in _READ if name in raw}
+    fields = provider_json.decode(body)
+    if not isinstance(fields, dict):
+        raise ValueError("not an object")  # noqa: TRY004  one kind of error for all that is no answer
+    return fields
 
 
 def _read_choices(choices: Any) -> tuple[int, str | None]:
@@ -60,17 +74,6 @@ def _read_choices(choices: Any) -> tuple[int, str | None]:
             characters += text_characters(choice.get("message"))
             finish_reason = finish_reason or _text(choice.get("finish_reason"))
     return characters, finish_reason
-
-
-def _lenient(fields: dict[str, msgspec.Raw], name: str) -> Any:
-    """Decode one field; None where it is absent or holds what the decoder refuses (a lone surrogate, a huge number)."""
-    raw = fields.get(name)
-    if raw is None:
-        return None
-    try:
-        return msgspec.json.decode(raw)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _text(value: object) -> str | None:

@@ -26,7 +26,6 @@ _STREAM: Final[Headers] = [
     (b"x-accel-buffering", b"no"),
 ]
 _TOO_MANY_REQUESTS: Final = 429
-_PAYLOAD_TOO_LARGE: Final = 413
 _UNAVAILABLE: Final = 503
 
 
@@ -65,15 +64,10 @@ def status_of(error: GatewayError) -> int:
 
 def error_headers(error: GatewayError) -> Headers:
     """Return the headers that an error brings along."""
-    status = status_of(error)
-    headers: Headers = []
-    if status in {_TOO_MANY_REQUESTS, _UNAVAILABLE}:
-        # Whole seconds, rounded up: a client that waits as told must not be refused again.
-        headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_seconds or 1.0))))
-    if status == _PAYLOAD_TOO_LARGE:
-        # What is left of the body will not be read.
-        headers.append((b"connection", b"close"))
-    return headers
+    if status_of(error) not in {_TOO_MANY_REQUESTS, _UNAVAILABLE}:
+        return []
+    # Whole seconds, rounded up: a client that waits as told must not be refused again.
+    return [(b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_seconds or 1.0)))]
 
 
 def limit_headers(decision: LimitDecision) -> Headers:

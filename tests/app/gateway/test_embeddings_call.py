@@ -1,0 +1,46 @@
+"""Embeddings, end to end over sockets."""
+
+import json
+
+import pytest
+
+pytestmark = pytest.mark.live
+
+
+async def test_embeddings_are_answered_and_accounted_for(make_upstream, make_gateway):
+    upstream = await make_upstream()
+    gateway = await make_gateway(upstream)
+    body = b'{"input": ["a", "b"], "model": "acme/embed", "dimensions": 2, "encoding_format": "float"}'
+    answer = await gateway.post("/v1/embeddings", body)
+    assert (answer.status, answer.json["data"][0]["embedding"]) == (200, [0.5, -0.25])
+    assert upstream.exchanges[0].path == "/v1/embeddings"
+    sent = upstream.exchanges[0].body
+    assert sent == b'{"input":["a", "b"],"model":"alpha-tiny","dimensions":2,"encoding_format":"float"}'
+    books = await gateway.settled()
+    (call,) = books.calls
+    assert (call.operation, call.stream, call.status) == ("embeddings", False, "success")
+    assert (call.usage.input_tokens, call.usage.output_tokens, call.usage.estimated) == (6, 0, False)
+    assert books.started[0].operation == "embeddings"
+    assert books.attempts[0].response_model == "embed-2026"
+
+
+@pytest.mark.parametrize(
+    ("value", "tokens"),
+    [("12345678", 2), (["1234", "12345"], 3), ([1, 2, 3], 3), ([[1, 2], [3]], 3), ("\u00e9\u00e9", 1)],
+)
+async def test_usage_is_estimated_where_none_is_reported(make_upstream, make_gateway, value, tokens):
+    upstream = await make_upstream(lambda exchange: exchange.reply({"object": "list", "data": [{"embedding": [1]}]}))
+    gateway = await make_gateway(upstream)
+    body = json.dumps({"model": "acme/embed", "input": value}).encode()
+    assert (await gateway.post("/v1/embeddings", body)).status == 200
+    usage = (await gateway.settled()).calls[0].usage
+    assert (usage.input_tokens, usage.output_tokens, usage.estimated) == (tokens, 0, True)
+
+
+@pytest.mark.parametrize("answer", [{"data": []}, {"data": "x"}, {"choices": [{}]}, [], {"error": {"code": 500}}])
+async def test_what_is_no_embedding_fails_over(make_upstream, make_gateway, answer):
+    liar = await make_upstream(lambda exchange: exchange.reply(answer))
+    gateway = await make_gateway(liar, await make_upstream(name="beta"))
+    body = json.dumps({"model": "acme/embed", "input": "x"}).encode()
+    found = await gateway.post("/v1/embeddings", body)
+    assert (found.status, found.headers["x-gatewayz-provider"]) == (200, "beta")
