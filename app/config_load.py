@@ -96,7 +96,7 @@ def _resolve_url(url: str | None, variable: str | None, section: str, environ: M
     if variable is None:
         return url
     value = resolve_secret(variable, f"{section}.url_env", environ)
-    finding = check_url_scheme(f"environment variable {variable}, named by {section}.url_env,", value, section)
+    finding = check_url_scheme(f"environment variable {variable} ({section}.url_env)", value, section)
     if finding is not None:
         raise ConfigError(_say(finding))
     return value

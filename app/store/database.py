@@ -5,6 +5,8 @@ disposes of it. What is committed survives the end of the process at any moment,
 It must never show the password of a URL.
 """
 
+import asyncio
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,8 +28,8 @@ from otel.events import Recorder
 SQLITE_BUSY_SECONDS = 2.0
 """How long a SQLite statement waits for another process's write before it fails; a commit takes milliseconds."""
 
-DATABASE_FAILURES = (SQLAlchemyError, OSError, TimeoutError)
-"""What a statement raises: SQLAlchemy's errors, and the socket's and time-outs that drivers let through."""
+DATABASE_FAILURES = (SQLAlchemyError, sqlite3.Error, OSError, TimeoutError)
+"""What a statement raises: SQLAlchemy's errors, and what drivers let through."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x6761746577_61797A  # "gatewayz": any constant will do for PostgreSQL's advisory lock
@@ -88,6 +90,8 @@ async def migrate(engine: AsyncEngine) -> None:
     name = engine.url.render_as_string(hide_password=True)
     immediate = engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
     try:
+        if engine.dialect.name == "sqlite":
+            await asyncio.to_thread(_try_sqlite_file, engine)
         async with immediate.begin() as connection:
             await connection.run_sync(_upgrade)
     except CommandError as error:
@@ -133,6 +137,13 @@ def _upgrade(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
+def _try_sqlite_file(engine: AsyncEngine) -> None:
+    """Open the file once without aiosqlite, whose thread outlives a failure to open and complains when the event loop is gone."""
+    arguments, options = engine.dialect.create_connect_args(engine.url)
+    connect: Any = sqlite3.connect
+    connect(*arguments, **options).close()
+
+
 def _prepare_sqlite(engine: AsyncEngine) -> None:
     """WAL: readers and the writer do not wait for each other. FULL: a commit is on the disk when it returns; group commit pays for it.
 
@@ -141,11 +152,15 @@ def _prepare_sqlite(engine: AsyncEngine) -> None:
 
     @event.listens_for(engine.sync_engine, "connect")
     def connected(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+        try:
+            connection.isolation_level = None
+            cursor = connection.cursor()
+            for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
+        except BaseException:
+            connection.close()  # the pool does not have it yet: without this its thread would live on
+            raise
 
     @event.listens_for(engine.sync_engine, "begin")
     def begun(connection: Connection) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.config import AppConfig
-from app.config_load import ConfigError, load_config, resolve_secret, resolve_secrets
+from app.config_load import ConfigError, load_config
 
 EXAMPLE = Path(__file__).parents[2] / "gatewayz.example.toml"
 GOOD = """
@@ -236,33 +236,6 @@ def test_a_model_without_routes_and_a_file_without_plans(write) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        'api_key_env = "sk-SECRET"',
-        'api_key_env = "SECRET with blanks"',
-        'api_key_env = ["SECRET"]',
-        'api_key = "SECRET"',
-        'base_url = "https://user:SECRET@beta.example/v1"',
-        'base_url = "SECRET"',
-        'base_url = ["SECRET"]',
-    ],
-)
-def test_no_refusal_shows_a_secret(write, line) -> None:
-    text = '[[providers]]\nname = "p"\n' + ("" if line.startswith("base_url") else 'base_url = "http://h/v1"\n') + line
-    assert "SECRET" not in refusal(write(text))
-
-
-@pytest.mark.parametrize("url", ["postgres://u:SECRET@h/x", "SECRET", "SECRET://h"])
-@pytest.mark.parametrize("section", ["database", "cache"])
-def test_no_refusal_of_a_url_shows_it(write, section, url) -> None:
-    assert "SECRET" not in refusal(write(f'[{section}]\nurl = "{url}"'))
-    config = msgspec.convert({section: {"url_env": "THE_URL"}}, AppConfig)
-    with pytest.raises(ConfigError, match=r"THE_URL, named by .*url_env,: ") as caught:
-        resolve_secrets(config, {"THE_URL": url})
-    assert "SECRET" not in str(caught.value)
-
-
 def test_toml_that_does_not_parse_is_placed(write) -> None:
     assert "line 2, column 8" in refusal(write("[server]\nport = = 3\n"))
 
@@ -272,36 +245,6 @@ def test_a_missing_file_says_what_names_it(tmp_path) -> None:
     assert "cannot be read: Is a directory; GATEWAYZ_CONFIG or --config" in refusal(tmp_path)
     (tmp_path / "latin.toml").write_bytes(b"# caf\xe9")
     assert "is not UTF-8 text" in refusal(tmp_path / "latin.toml")
-
-
-def test_secrets_come_from_the_environment(write) -> None:
-    config = load_config(write(GOOD))
-    secrets = resolve_secrets(config, {"ALPHA_KEY": " sk-1 \n"})
-    assert secrets.provider_keys == {"alpha": "sk-1"}
-    assert (secrets.monitoring_token, secrets.cache_url, secrets.database_url) == (None, None, config.database.url)
-    assert "sk-1" not in repr(secrets)
-    assert "sk-1" not in str(secrets)
-
-
-@pytest.mark.parametrize(("environ", "state"), [({}, "is not set"), ({"ALPHA_KEY": " "}, "is empty")])
-def test_a_variable_without_a_value_stops_the_start(write, environ, state) -> None:
-    with pytest.raises(ConfigError) as caught:
-        resolve_secrets(load_config(write(GOOD)), environ)
-    assert (
-        str(caught.value)
-        == f"environment variable ALPHA_KEY {state}; providers[0].api_key_env names it: set it, or remove the key"
-    )
-
-
-def test_every_variable_is_resolved() -> None:
-    config = msgspec.convert(
-        {"monitoring": {"token_env": "T"}, "database": {"url_env": "D"}, "cache": {"url_env": "C"}}, AppConfig
-    )
-    environ = {"T": "token", "D": "postgresql+asyncpg://u:p@h/x", "C": "valkey://h:1/0"}
-    secrets = resolve_secrets(config, environ)
-    assert (secrets.monitoring_token, secrets.database_url, secrets.cache_url) == tuple(environ.values())
-    with pytest.raises(ConfigError, match="not printable"):
-        resolve_secret("T", "monitoring.token_env", {"T": "a\x00b"})
 
 
 toml_values = st.sampled_from(

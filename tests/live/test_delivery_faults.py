@@ -11,8 +11,8 @@ from otel.testing.otlp_receiver import OtlpReceiver
 
 pytestmark = pytest.mark.live
 
-FAULT_SECONDS = 1.5
-PER_SECOND = 400
+FAULT_SECONDS = 1.0
+PER_SECOND = 500
 
 
 class Stream:

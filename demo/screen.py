@@ -1,0 +1,142 @@
+"""SCREEN: what a person sees of a run: progress lines, a summary that refreshes, and the table at the end.
+
+Comes in: books and findings. Goes out: text to a terminal, or to a file where a refreshing block would be noise. It computes nothing but
+sums over the books.
+"""
+
+from collections.abc import Sequence
+from typing import Final, TextIO
+
+from demo.books import Books
+from demo.reconcile import Findings, Line
+
+PLAIN_EVERY_SECONDS: Final = 5.0
+TERMINAL_EVERY_SECONDS: Final = 1.0
+_NANO: Final = 1_000_000_000
+_CLIENT_ERRORS: Final = range(400, 499)
+_SERVER_ERRORS: Final = 500
+_NUMBER_WIDTH: Final = 16
+_MOST_SURPRISES: Final = 20
+
+
+class Screen:
+    """Writes to one stream; `is_terminal` says whether a block may be redrawn in place."""
+
+    def __init__(self, stream: TextIO, *, is_terminal: bool) -> None:
+        self._stream = stream
+        self._is_terminal = is_terminal
+        self._drawn_lines = 0
+
+    @property
+    def every_seconds(self) -> float:
+        """How often to refresh."""
+        return TERMINAL_EVERY_SECONDS if self._is_terminal else PLAIN_EVERY_SECONDS
+
+    def say(self, text: str) -> None:
+        """Print lines that stay."""
+        self._drawn_lines = 0
+        self._write(text + "\n")
+
+    def refresh(self, books: Books, *, elapsed_seconds: float, in_hand: int) -> None:
+        """Show where the run stands."""
+        if not self._is_terminal:
+            self._write(one_line(books, elapsed_seconds=elapsed_seconds, in_hand=in_hand) + "\n")
+            return
+        lines = summary(books, elapsed_seconds=elapsed_seconds, in_hand=in_hand)
+        # Up to the start of the block, and each line cleared before it is written again.
+        up = f"\x1b[{self._drawn_lines}F" if self._drawn_lines else ""
+        self._write(up + "".join(f"\x1b[2K{line}\n" for line in lines))
+        self._drawn_lines = len(lines)
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+
+def summary(books: Books, *, elapsed_seconds: float, in_hand: int) -> list[str]:
+    """Return the summary as lines."""
+    per_second = books.requests / elapsed_seconds if elapsed_seconds > 0 else 0.0
+    ledger = books.ledger
+    return [
+        f"  {'requests':<12}{books.requests:,} in {elapsed_seconds:.0f} s, {per_second:.0f} a second, {in_hand} in hand",
+        f"  {'answers':<12}{answers(books):,} whole, {books.real_answers} of them from the real model; p95 {p95(books)}",
+        f"  {'errors':<12}{causes(books)}",
+        f"  {'tokens':<12}{ledger['input tokens']:,} in, {ledger['output tokens']:,} out",
+        f"  {'cost':<12}{usd(ledger['cost (nano-USD)'])}, charged {usd(ledger['credits (nano-USD)'])}",
+    ]
+
+
+def one_line(books: Books, *, elapsed_seconds: float, in_hand: int) -> str:
+    """Return the summary as one line."""
+    tokens = books.ledger["input tokens"] + books.ledger["output tokens"]
+    return (
+        f"demo: {elapsed_seconds:3.0f} s  {books.requests:,} requests ({in_hand} in hand), {causes(books)};"
+        f" {tokens:,} tokens, {usd(books.ledger['cost (nano-USD)'])}, p95 {p95(books)}, real answers {books.real_answers}"
+    )
+
+
+def answers(books: Books) -> int:
+    """Return how many calls were answered well."""
+    return books.ledger["rows success"]
+
+
+def causes(books: Books) -> str:
+    """Return the errors by cause, as clients saw them."""
+    statuses = books.statuses
+    parts = {
+        "refused": sum(count for code, count in statuses.items() if code in _CLIENT_ERRORS),
+        "failed": sum(count for code, count in statuses.items() if code >= _SERVER_ERRORS),
+        "broken streams": books.kinds["broken stream"] + books.kinds["silent stream"],
+        "clients left": books.ledger["rows cancelled"],
+    }
+    return ", ".join(f"{count:,} {cause}" for cause, count in parts.items())
+
+
+def p95(books: Books) -> str:
+    """Return the 95th percentile of the latest whole answers, as the clients measured them."""
+    if not books.durations_seconds:
+        return "-"
+    ordered = sorted(books.durations_seconds)
+    return f"{ordered[int(0.95 * (len(ordered) - 1))]:.2f} s"
+
+
+def usd(nano: int) -> str:
+    """Write an amount of nano-US-dollars."""
+    return f"${nano / _NANO:,.4f}"
+
+
+def table(findings: Findings) -> list[str]:
+    """Return the comparison as lines, every one with both numbers."""
+    width = max((len(line.what) for line in findings.lines), default=0)
+    head = f"{'':<{width}}  {'traffic counted':>{_NUMBER_WIDTH}}  {'gateway says':>{_NUMBER_WIDTH}}"
+    lines = [head, *(_row(line, width) for line in findings.lines)]
+    lines += [f"surprise: {surprise}" for surprise in findings.surprises[:_MOST_SURPRISES]]
+    return [*lines, verdict(findings)]
+
+
+def _row(line: Line, width: int) -> str:
+    mark = "" if line.is_equal else "  <- DIFFERENT"
+    return f"{line.what:<{width}}  {line.books:>{_NUMBER_WIDTH},}  {line.other:>{_NUMBER_WIDTH},}{mark}"
+
+
+def verdict(findings: Findings) -> str:
+    """Return the one line that says how the comparison ended."""
+    different, surprises = len(findings.differences), len(findings.surprises)
+    if findings.is_good:
+        return f"{len(findings.lines)} lines compared, no difference"
+    note = "; requests that somebody else sent during the run are in the gateway's counts alone" if different else ""
+    return f"{len(findings.lines)} lines compared, {different} differ, {surprises} surprises{note}"
+
+
+def places(gateway_url: str, key: str | None, has_real_model: bool) -> Sequence[str]:
+    """Return the URLs to open, and a request to try."""
+    model = "smollm2-135m" if has_real_model else "aurora-large"
+    return [
+        f"  {gateway_url}/metrics                       every metric",
+        f"  {gateway_url}/prometheus/metrics/providers  one category; also system, models, business, performance",
+        f"  {gateway_url}/prometheus/metrics/summary    numbers in JSON",
+        f"  {gateway_url}/prometheus/metrics/docs       what each metric means",
+        f"  {gateway_url}/health/ready                  each dependency",
+        f"  curl {gateway_url}/v1/chat/completions -H 'Authorization: Bearer {key}' \\",
+        f'    -d \'{{"model": "{model}", "messages": [{{"role": "user", "content": "Why is the sky blue?"}}]}}\'',
+    ]
