@@ -62,8 +62,17 @@ PARTS = st.sampled_from(
         "me",
         "keys",
         "health",
+        "live",
+        "",
+        "x",
+        "acme",
+        "{model}",
+        "*",
+        "..",
+        "%2F",
+        "é",
+        " ",
     ]
-    + ["live", "", "x", "acme", "{model}", "*", "..", "%2F", "\u00e9", " "]
 )
 
 
