@@ -13,6 +13,7 @@ MAX_EVENT_BYTES: Final = 8 * 1024 * 1024
 """The most that one event may hold; real chunks are under a kilobyte, whole images in a delta a few megabytes."""
 
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
+_CARRIAGE_RETURN: Final = 13
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -41,7 +42,7 @@ class SseSplitter:
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._max_event_bytes = max_event_bytes
-        self._rest = b""
+        self._rest = bytearray()
         self._data: list[bytes] = []
         self._others: list[bytes] = []
         self._held_bytes = 0
@@ -72,17 +73,17 @@ class SseSplitter:
             # The last chunk ended in CR, which ended its line at once; an LF that follows belongs to it.
             chunk = chunk.removeprefix(b"\n")
             self._skip_line_feed = False
-        buffer = self._rest + chunk
+        # Only what is new can hold a line end: a slow drip of a long line stays linear.
+        buffer, position = self._rest, len(self._rest)
+        buffer += chunk
         events: list[SseEvent] = []
         start = 0
-        # Only what is new can hold a line end: searching from the old end keeps a slow drip linear.
-        position = len(self._rest)
         while (match := _LINE_END.search(buffer, position)) is not None:
-            self._take_line(buffer[start : match.start()], events)
+            self._take_line(bytes(buffer[start : match.start()]), events)
             start = position = match.end()
-        self._skip_line_feed = start > 0 and start == len(buffer) and buffer.endswith(b"\r")
-        self._rest = buffer[start:]
-        if self._held_bytes + len(self._rest) > self._max_event_bytes:
+        self._skip_line_feed = start > 0 and start == len(buffer) and buffer[-1] == _CARRIAGE_RETURN
+        del buffer[:start]
+        if self._held_bytes + len(buffer) > self._max_event_bytes:
             raise EventTooLargeError
         return events
 

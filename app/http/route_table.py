@@ -5,6 +5,7 @@ entry, when Litestar has not looked at it, and those that Litestar refuses (404,
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 from litestar.routes.base import BaseRoute
@@ -15,17 +16,16 @@ from otel.semconv import UNMATCHED
 TRAFFIC_PATHS: Final = frozenset({"/v1/chat/completions", "/v1/embeddings", "/v1/models", "/v1/models/{model}"})
 """The templates that count as traffic; all others serve monitoring."""
 
-_PARAMETER: Final = ""
-_REST: Final = "*"
-
 
 class _Node:
-    """One path component's children; `template` where a route ends here."""
+    """What may follow one path component; `template` where a route ends here, `rest` where a parameter takes all that follows."""
 
-    __slots__ = ("children", "template")
+    __slots__ = ("children", "parameter", "rest", "template")
 
     def __init__(self) -> None:
         self.children: dict[str, _Node] = {}
+        self.parameter: _Node | None = None
+        self.rest: str | None = None
         self.template: str | None = None
 
 
@@ -35,20 +35,14 @@ class RouteTable:
     def __init__(self, routes: Iterable[BaseRoute]) -> None:
         self._root = _Node()
         self._exact: dict[str, str] = {}
+        self._templates: set[str] = set()
         for route in routes:
             self._add(route)
 
     @property
     def templates(self) -> frozenset[str]:
         """Every template of the application."""
-        found: set[str] = set()
-        nodes = [self._root]
-        while nodes:
-            node = nodes.pop()
-            nodes += node.children.values()
-            if node.template is not None:
-                found.add(node.template)
-        return frozenset(found)
+        return frozenset(self._templates)
 
     def route_of(self, scope: Scope) -> str:
         """Return the template that serves the scope's path, whatever its method; `unmatched` where none does."""
@@ -62,28 +56,32 @@ class RouteTable:
         return route not in TRAFFIC_PATHS and route != UNMATCHED
 
     def _add(self, route: BaseRoute) -> None:
+        """Enter one route; a parameter of type `path` can only be its last component."""
+        parts = [part if isinstance(part, str) else f"{{{part.name}}}" for part in route.path_components]
+        template = "/" + "/".join(parts)
+        self._templates.add(template)
         node = self._root
-        components: list[str] = []
         for component in route.path_components:
             if isinstance(component, str):
-                key = component
-                components.append(component)
+                node = node.children.setdefault(component, _Node())
+            elif component.type is Path:
+                node.rest = template
+                return
             else:
-                key = _REST if component.type.__name__ == "Path" else _PARAMETER
-                components.append(f"{{{component.name}}}")
-            node = node.children.setdefault(key, _Node())
-        node.template = "/" + "/".join(components)
+                node.parameter = node.parameter or _Node()
+                node = node.parameter
+        node.template = template
         if all(isinstance(component, str) for component in route.path_components):
-            self._exact[node.template] = node.template
+            self._exact[template] = template
 
     def _walk(self, path: str) -> str:
+        """Follow a path component by component."""
         node = self._root
-        for component in path.split("/"):
-            if not component:
-                continue
-            if _REST in node.children and component not in node.children:
-                return node.children[_REST].template or UNMATCHED
-            found = node.children.get(component) or node.children.get(_PARAMETER)
+        for component in filter(None, path.split("/")):
+            found = node.children.get(component)
+            if found is None and node.rest is not None:
+                return node.rest
+            found = found or node.parameter
             if found is None:
                 return UNMATCHED
             node = found

@@ -1,0 +1,168 @@
+"""Interrupts: a block ended from outside, beside time-outs and cancellations that mean something else."""
+
+import asyncio
+
+import pytest
+
+from app.gateway.interrupt import Deadlines, Interrupt, InterruptedCallError
+
+
+async def test_the_reason_arrives():
+    interrupt = Interrupt()
+    asyncio.get_running_loop().call_later(0.01, interrupt.fire, "client_left")
+    with pytest.raises(InterruptedCallError) as caught, interrupt:
+        await asyncio.sleep(5)
+    assert caught.value.reason == "client_left"
+    assert asyncio.current_task().cancelling() == 0
+    await asyncio.sleep(0)
+
+
+async def test_only_the_first_reason_counts_and_only_inside():
+    interrupt = Interrupt()
+    with pytest.raises(InterruptedCallError) as caught, interrupt:
+        asyncio.get_running_loop().call_soon(interrupt.fire, "shutdown")
+        asyncio.get_running_loop().call_soon(interrupt.fire, "client_left")
+        await asyncio.sleep(5)
+    assert caught.value.reason == "shutdown"
+    done = Interrupt()
+    with done:
+        pass
+    done.fire("client_left")
+    await asyncio.sleep(0)
+
+
+async def test_what_was_fired_before_is_raised_at_the_entrance():
+    interrupt = Interrupt()
+    interrupt.fire("client_left")
+    with pytest.raises(InterruptedCallError), interrupt:
+        pytest.fail("entered")
+
+
+async def test_a_cancellation_of_the_task_stays_one():
+    entered = asyncio.Event()
+
+    async def work():
+        with Interrupt():
+            entered.set()
+            await asyncio.sleep(5)
+
+    task = asyncio.create_task(work())
+    await entered.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_cancellation_wins_over_an_interrupt_at_the_same_moment():
+    interrupt = Interrupt()
+    entered = asyncio.Event()
+
+    async def work():
+        with interrupt:
+            entered.set()
+            await asyncio.sleep(5)
+
+    task = asyncio.create_task(work())
+    await entered.wait()
+    interrupt.fire("client_left")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_the_outer_of_two_ends_both():
+    outer, inner = Interrupt(), Interrupt()
+    asyncio.get_running_loop().call_soon(outer.fire, "client_left")
+    seen = []
+    with pytest.raises(InterruptedCallError) as caught, outer:
+        try:
+            with inner:
+                await asyncio.sleep(5)
+        except BaseException as error:
+            seen.append(type(error))
+            raise
+    assert seen == [asyncio.CancelledError]
+    assert caught.value.reason == "client_left"
+
+
+async def test_both_at_once_end_in_the_outer():
+    outer, inner = Interrupt(), Interrupt()
+    asyncio.get_running_loop().call_soon(inner.fire, "idle_timeout")
+    asyncio.get_running_loop().call_soon(outer.fire, "client_left")
+    with pytest.raises(InterruptedCallError) as caught, outer, inner:
+        await asyncio.sleep(5)
+    assert caught.value.reason == "client_left"
+    assert asyncio.current_task().cancelling() == 0
+
+
+async def test_it_nests_with_timeouts():
+    interrupt = Interrupt()
+    asyncio.get_running_loop().call_later(0.01, interrupt.fire, "client_left")
+    with pytest.raises(InterruptedCallError), interrupt:
+        async with asyncio.timeout(5):
+            await asyncio.sleep(5)
+    with pytest.raises(TimeoutError), Interrupt():
+        async with asyncio.timeout(0.01):
+            await asyncio.sleep(5)
+
+
+async def wait_for_reason(deadlines_of, act):
+    interrupt = Interrupt()
+    deadlines = deadlines_of(interrupt)
+    started = asyncio.get_running_loop().time()
+    try:
+        with interrupt:
+            await act(deadlines)
+    except InterruptedCallError as interrupted:
+        return interrupted.reason, asyncio.get_running_loop().time() - started
+    finally:
+        deadlines.close()
+    return None, 0.0
+
+
+@pytest.mark.parametrize(
+    ("first_byte", "idle", "total", "progress", "reason", "seconds"),
+    [
+        (0.05, 5, 5, False, "first_byte_timeout", 0.05),
+        # The idle time-out is the shorter one: the timer that was set for the first byte must not hide it.
+        (5, 0.05, 5, True, "idle_timeout", 0.05),
+        (0.02, 0.1, 5, True, "idle_timeout", 0.1),
+        (5, 5, 0.05, True, "total_timeout", 0.05),
+        (5, 5, 0.05, False, "total_timeout", 0.05),
+    ],
+)
+async def test_deadlines(*, first_byte, idle, total, progress, reason, seconds):
+    def make(interrupt):
+        return Deadlines(interrupt, first_byte_seconds=first_byte, idle_seconds=idle, total_seconds=total)
+
+    async def act(deadlines):
+        if progress:
+            deadlines.progress()
+        await asyncio.sleep(5)
+
+    found, took = await wait_for_reason(make, act)
+    assert found == reason
+    assert seconds - 0.005 <= took < seconds + 0.5
+
+
+async def test_progress_keeps_it_alive_and_a_pause_stops_the_idle_clock():
+    def make(interrupt):
+        return Deadlines(interrupt, first_byte_seconds=0.1, idle_seconds=0.1, total_seconds=5)
+
+    async def act(deadlines):
+        for _ in range(6):
+            deadlines.progress()
+            await asyncio.sleep(0.04)
+        deadlines.pause()
+        await asyncio.sleep(0.25)
+
+    assert await wait_for_reason(make, act) == (None, 0.0)
+
+    async def act_and_stall(deadlines):
+        await act(deadlines)
+        deadlines.progress()
+        await asyncio.sleep(5)
+
+    reason, took = await wait_for_reason(make, act_and_stall)
+    assert reason == "idle_timeout"
+    assert took < 2

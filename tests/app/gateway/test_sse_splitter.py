@@ -1,0 +1,115 @@
+"""The event-stream splitter: framing rules, any chunking, bounded memory, linear time."""
+
+import itertools
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.gateway.sse import EventTooLargeError, SseEvent, SseSplitter
+
+
+def split(data, size=None):
+    splitter = SseSplitter()
+    pieces = [data] if size is None else [data[start : start + size] for start in range(0, len(data), size)]
+    return [event for piece in pieces for event in splitter.feed(piece)]
+
+
+@pytest.mark.parametrize(
+    ("data", "events"),
+    [
+        (b"data: a\n\n", [SseEvent(b"a")]),
+        (b"data:a\n\n", [SseEvent(b"a")]),
+        (b"data:  a \n\n", [SseEvent(b" a ")]),
+        (b"data: a\r\n\r\ndata: b\r\rdata: c\n\n", [SseEvent(b"a"), SseEvent(b"b"), SseEvent(b"c")]),
+        (b"data: a\ndata: b\ndata\n\n", [SseEvent(b"a\nb\n")]),
+        (b": hi\n\ndata: a\n\n", [SseEvent(None, (b": hi",)), SseEvent(b"a")]),
+        (b"event: x\nid: 7\ndata: a\n\n", [SseEvent(b"a", (b"event: x", b"id: 7"))]),
+        (b"\n\n\r\n\r\rdata: a\n\n", [SseEvent(b"a")]),
+        (b"\xef\xbb\xbfdata: a\n\n", [SseEvent(b"a")]),
+        (b"data: a\n\n\xef\xbb\xbfdata: b\n\n", [SseEvent(b"a"), SseEvent(None, (b"\xef\xbb\xbfdata: b",))]),
+        (b"data: \n\n", [SseEvent(b"")]),
+        (b"data: a\n", []),
+        (b"data: a", []),
+        (b"", []),
+        (b"dat\n\n", [SseEvent(None, (b"dat",))]),
+        (b"database: 1\n\n", [SseEvent(None, (b"database: 1",))]),
+    ],
+)
+def test_framing(data, events):
+    assert split(data) == events
+    assert split(data, 1) == events
+
+
+LINES = st.sampled_from(
+    [
+        b"data: a",
+        b"data:b",
+        b"data",
+        b"data: ",
+        b": comment",
+        b"event: x",
+        b"",
+        b"",
+        b"",
+        b"junk",
+        b"data: \xf0\x9f\x98\x80",
+    ]
+)
+ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
+
+
+@given(lines=st.lists(st.tuples(LINES, ENDS), max_size=40), cuts=st.lists(st.integers(0, 400), max_size=20))
+def test_any_chunking_gives_the_same_events(lines, cuts):
+    data = b"".join(line + end for line, end in lines)
+    edges = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
+    splitter = SseSplitter()
+    pieces = [data[start:end] for start, end in itertools.pairwise(edges)]
+    assert [event for piece in pieces for event in splitter.feed(piece)] == split(data) == split(data, 1)
+
+
+@given(
+    st.lists(
+        st.builds(
+            SseEvent,
+            st.binary(max_size=30).map(lambda data: data.replace(b"\r", b"").replace(b"\n", b" ")),
+            st.lists(st.sampled_from([b": c", b"event: x"]), max_size=2).map(tuple),
+        ),
+        max_size=10,
+    )
+)
+def test_what_is_encoded_is_read_back(events):
+    assert split(b"".join(event.encode() for event in events)) == events
+
+
+def test_several_data_lines_are_encoded_as_such():
+    assert SseEvent(b"a\nb").encode() == b"data: a\ndata: b\n\n"
+    assert SseEvent(None, (b": c",)).encode() == b": c\n\n"
+
+
+@pytest.mark.parametrize(
+    "data", [b"data: " + b"x" * 200, b"data: xx\n" * 40, b": c\n" * 80, b"x" * 150 + b"\n" + b"y" * 90]
+)
+@pytest.mark.parametrize("size", [1, 64, 1_000])
+def test_an_event_that_never_ends_is_refused(data, size):
+    splitter = SseSplitter(max_event_bytes=200)
+    with pytest.raises(EventTooLargeError):
+        for start in range(0, len(data), size):
+            splitter.feed(data[start : start + size])
+
+
+def test_many_events_are_no_large_event():
+    splitter = SseSplitter(max_event_bytes=200)
+    data = b": c\n\ndata: a\n\n" * 1_000
+    assert sum(len(splitter.feed(data[start : start + 97])) for start in range(0, len(data), 97)) == 2_000
+
+
+def test_a_slow_drip_of_a_long_line_stays_cheap():
+    """Byte by byte, a line of 64 KiB: quadratic copying would take minutes at a few megabytes, here it must stay under a second."""
+    splitter = SseSplitter()
+    started = time.perf_counter()
+    for _ in range(65_536):
+        splitter.feed(b"x")
+    assert time.perf_counter() - started < 1.5
+    assert splitter.feed(b"\n\n") == [SseEvent(None, (b"x" * 65_536,))]
