@@ -35,6 +35,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Feed the parser; a head that is still open after too many bytes is refused before it is complete."""
         if self._is_refused:
+            # Taken and thrown away until the client has read its answer.
             return
         super().data_received(data)
         if self._is_in_head:
@@ -76,6 +77,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._is_in_body and not self.transport.is_closing():
             self._discard_end = self.loop.call_later(DISCARD_SECONDS, self.transport.close)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        if self._discard_end is not None:
+            self._discard_end.cancel()
+        super().connection_lost(exc)
+
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP; after a refusal that has been said already."""
         if not self._is_refused:
@@ -90,7 +97,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\n"
             b"connection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(_TOO_LARGE), _TOO_LARGE)
         )
-        self.transport.close()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._discard_end = self.loop.call_later(DISCARD_SECONDS, self.transport.close)
 
 
 def bounded_protocol(max_header_bytes: int) -> type[BoundedHttpProtocol]:

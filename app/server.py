@@ -139,8 +139,9 @@ def serve(
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(config, app, listener, say))
-    except DatabaseOpenError as error:
-        say(str(error))
+    except* DatabaseOpenError as group:
+        # The framework's lifespan wraps what is raised in it.
+        say(str(_first(group)))
         exit_code = 1
     finally:
         listener.close()
@@ -206,6 +207,12 @@ def _telemetry(config: AppConfig, environ: Mapping[str, str], stdout: TextIO) ->
             share_seconds=config.monitoring.share_seconds,
         ),
     )
+
+
+def _first(group: BaseExceptionGroup[DatabaseOpenError]) -> DatabaseOpenError:
+    """Return the first exception of nested groups."""
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def _listen(host: str, port: int) -> socket.socket:
