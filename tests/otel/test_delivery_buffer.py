@@ -148,6 +148,35 @@ def test_the_batch_on_the_wire_is_spared(clock):
     assert signal.dropped == {"buffer_full": 4}
 
 
+def test_the_batch_on_the_wire_is_spared_for_one_of_another_signal(clock):
+    buffer = ExportBuffer(32)
+    sending, idle = Signal(buffer, clock), Signal(buffer, clock)
+    sending.offer(*range(4))
+    sending.encode_all()
+    sending.queue.head()
+    idle.offer(*range(8))
+    idle.encode_all()
+    assert (sending.dropped, idle.dropped) == ({}, {"buffer_full": 4})
+    sending.queue.put_back()
+    idle.offer(*range(4))
+    idle.encode_all()
+    assert (sending.dropped, idle.dropped) == ({"buffer_full": 4}, {"buffer_full": 4})
+
+
+def test_no_try_outlasts_the_deadline_of_a_shutdown(clock):
+    signal = Signal(ExportBuffer(1_000), clock, outcomes=[RetryLater(reason="down")] * 100)
+    signal.offer(*range(4))
+    signal.encode_all()
+    signal.exporter.step()
+    signal.exporter.hurry(clock() + 3.0)
+    while not signal.exporter.is_done:
+        clock.advance(signal.exporter.step() or 0.0)
+    limits = [timeout_seconds for _, timeout_seconds in signal.sender.attempts]
+    assert limits[:2] == [10.0, 3.0]
+    assert len(limits) > 4
+    assert limits[1:] == sorted(limits[1:], reverse=True)
+
+
 def test_a_batch_above_the_bound_is_dropped_and_not_kept_for_ever(clock):
     signal = Signal(ExportBuffer(15), clock)
     signal.offer(*range(4))

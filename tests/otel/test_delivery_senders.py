@@ -1,4 +1,4 @@
-"""The HTTP sender on its own: what it makes of answers that no well-behaved Collector gives."""
+"""The senders on their own: what they make of endpoints that no well-behaved Collector is."""
 
 import socket
 import threading
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from otel.config import OtlpConfig
+from otel.delivery.grpc import GrpcSender
 from otel.delivery.http import HttpSender
 from otel.delivery.outcome import Accepted, Refused, RetryLater
 from otel.testing.otlp_receiver import OtlpReceiver
@@ -86,6 +87,53 @@ def test_nobody_listening_and_an_unknown_host_are_tried_again_later():
     for url in ("http://127.0.0.1:1/v1/traces", "http://no-such-host.invalid/v1/traces"):
         outcome = HttpSender(OtlpConfig(signal="traces", endpoint=url), user_agent="test").send(b"body", 2.0)
         assert isinstance(outcome, RetryLater)
+
+
+def test_a_kept_alive_connection_that_closes_under_a_request_is_replaced_at_once():
+    """The endpoint's idle time-out and our next request cross on the wire: that is no outage, and no reason to wait."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve():
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(response("200 OK"))
+                connection.recv(65_536)
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(response("200 OK"))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1/traces"
+        sender = HttpSender(OtlpConfig(signal="traces", endpoint=url), user_agent="test")
+        assert sender.send(b"first", 2.0) == Accepted()
+        assert sender.send(b"second", 2.0) == Accepted()
+        thread.join(5)
+        sender.close()
+
+
+def test_grpc_does_not_go_on_with_a_connection_that_does_not_answer():
+    connections = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(5)
+
+        def accept():
+            while len(connections) < 2:
+                connections.append(listening.accept()[0])
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        sender = GrpcSender(OtlpConfig(signal="traces", endpoint=address, protocol="grpc"), user_agent="test")
+        for _ in range(2):
+            assert isinstance(sender.send(b"", 0.2), RetryLater)
+        thread.join(5)
+        assert len(connections) == 2
+        sender.close()
+        for connection in connections:
+            connection.close()
 
 
 def test_closing_cuts_a_send_that_waits():
