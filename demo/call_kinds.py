@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from demo.gateway_config import CACHED_MODEL, EMBEDDING_MODEL, LIMITED_PLANS, REAL_MODEL, REAL_PROVIDER
-from demo.outcomes import CALLER_ERRORS, Act, failure, rate_limited, refusal, stall, success
+from demo.outcomes import CALLER_ERRORS, Act, failure, is_in_trouble, rate_limited, refusal, stall, success
 from demo.plan import CHAT_PATH, EMBEDDINGS_PATH, Planned, PlannedAttempt
 from demo.sketch import Sketch, chat, model_named, scripts_of
 from demo.upstream_script import FIELD, Script
@@ -50,15 +50,24 @@ def _coin(sketch: Sketch) -> bool:
 
 
 def plain(sketch: Sketch) -> Planned:
-    """A whole answer from the first provider."""
-    model = sketch.rng.choice(_FIRST_ANSWERS)
-    return chat(sketch, "answer", model, [_answer(sketch, _providers(model)[0], stream=False)], stream=False)
+    """A whole answer."""
+    return _answered(sketch, "answer", stream=False)
 
 
 def streamed(sketch: Sketch) -> Planned:
-    """A streamed answer from the first provider."""
+    """A streamed answer."""
+    return _answered(sketch, "stream", stream=True)
+
+
+def _answered(sketch: Sketch, kind: str, *, stream: bool) -> Planned:
+    """An answer from the first provider, or from the second while the first is in trouble."""
     model = sketch.rng.choice(_FIRST_ANSWERS)
-    return chat(sketch, "stream", model, [_answer(sketch, _providers(model)[0], stream=True)], stream=True)
+    first, *others = _providers(model)
+    acts: list[Act] = []
+    if is_in_trouble(first, sketch.arrival.at_seconds, sketch.rng):
+        acts.append(failure(first, sketch.rng))
+        first = others[0]
+    return chat(sketch, kind, model, [*acts, _answer(sketch, first, stream=stream)], stream=stream)
 
 
 def failed_over(sketch: Sketch) -> Planned:

@@ -70,10 +70,10 @@ REAL: Final = DemoModel(name=REAL_MODEL, routes=(RoutePrice(REAL_PROVIDER, "0.01
 
 FREE_PLAN: Final = "demo"
 LIMITED_PLANS: Final = (
-    LimitedPlan("few-requests", "key_requests", 12),
-    LimitedPlan("few-tokens", "key_tokens", 20_000),
-    LimitedPlan("team-requests", "plan_requests", 12),
-    LimitedPlan("team-tokens", "plan_tokens", 20_000),
+    LimitedPlan("few-requests", "key_requests", 5),
+    LimitedPlan("few-tokens", "key_tokens", 8_000),
+    LimitedPlan("team-requests", "plan_requests", 5),
+    LimitedPlan("team-tokens", "plan_tokens", 8_000),
 )
 
 

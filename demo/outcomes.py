@@ -22,6 +22,10 @@ _ACCOUNT_ERRORS: Final = (401, 402, 403)
 CALLER_ERRORS: Final = {400: 400, 404: 404, 409: 409, 413: 413, 422: 422, 415: 400, 418: 400}
 """A provider's 4xx that blames the caller, and the status that the gateway passes on."""
 
+OUTAGE_EVERY_SECONDS: Final = 40.0
+OUTAGE_SECONDS: Final = 12.0
+_TROUBLE: Final = {"flaky": 0.15, "rate_limited": 0.5}
+
 
 class Pace(msgspec.Struct, frozen=True):
     """How long upstreams take: a log-normal factor on top of the first byte and of each token. `scale` 0 is at once."""
@@ -37,6 +41,13 @@ class Pace(msgspec.Struct, frozen=True):
         factor = self.scale * rng.lognormvariate(0.0, self.spread) * (6.0 if provider == "slow" else 1.0)
         first_byte_seconds = min(self.first_byte_seconds * factor, self.longest_seconds)
         return first_byte_seconds, min(self.seconds_per_token * output_tokens * factor, self.longest_seconds)
+
+
+def is_in_trouble(provider: str, at_seconds: float, rng: random.Random) -> bool:
+    """Whether a provider fails at this moment of the schedule: some now and then, one for a while and then not."""
+    if provider == "dying":
+        return at_seconds % OUTAGE_EVERY_SECONDS > OUTAGE_EVERY_SECONDS - OUTAGE_SECONDS
+    return rng.random() < _TROUBLE.get(provider, 0.0)
 
 
 def success(

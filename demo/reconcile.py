@@ -173,7 +173,8 @@ def _as_count(name: str, value: float) -> int:
 
 
 def _label(key: Series) -> str:
+    """Return a sample's name as the table shows it: without the application's name, which is the same everywhere."""
     name, labels = key
-    inside = ", ".join(f'{label}="{value}"' for label, value in labels)
+    inside = ", ".join(f'{label}="{value}"' for label, value in labels if label != "app_name")
     unit = " (nano-USD)" if name in MONEY else ""
     return f"{name}{{{inside}}}{unit}"

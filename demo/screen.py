@@ -4,7 +4,7 @@ Comes in: books and findings. Goes out: text to a terminal, or to a file where a
 sums over the books.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, TextIO
 
 from demo.books import Books
@@ -17,6 +17,8 @@ _CLIENT_ERRORS: Final = range(400, 499)
 _SERVER_ERRORS: Final = 500
 _NUMBER_WIDTH: Final = 16
 _MOST_SURPRISES: Final = 20
+_STATUSES: Final = ("success", "error", "cancelled")
+_LEDGER_ROWS: Final = frozenset(f"ledger: rows {status}" for status in _STATUSES)
 
 
 class Screen:
@@ -124,8 +126,18 @@ def verdict(findings: Findings) -> str:
     different, surprises = len(findings.differences), len(findings.surprises)
     if findings.is_good:
         return f"{len(findings.lines)} lines compared, no difference"
-    note = "; requests that somebody else sent during the run are in the gateway's counts alone" if different else ""
+    extra = sum(line.other - line.books for line in findings.lines if line.what in _LEDGER_ROWS)
+    note = f"; the gateway also served {extra} calls that somebody else sent" if extra > 0 else ""
     return f"{len(findings.lines)} lines compared, {different} differ, {surprises} surprises{note}"
+
+
+def ledger_line(ledger: Mapping[str, int], findings: Findings) -> str:
+    """Return what the ledger holds, and whether the cost metric says the same."""
+    calls = sum(ledger.get(f"rows {status}", 0) for status in _STATUSES)
+    cost = usd(ledger.get("cost (nano-USD)", 0))
+    agreed = not any("gatewayz_cost_by_provider" in line.what for line in findings.differences)
+    verb = "the same as" if agreed else "NOT the same as"
+    return f"  {'ledger':<12}{calls:,} calls, {cost}: {verb} gatewayz_cost_by_provider, to the nano-dollar"
 
 
 def places(gateway_url: str, key: str | None, has_real_model: bool) -> Sequence[str]:

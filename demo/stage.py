@@ -118,7 +118,7 @@ async def stage(options: StageOptions, say: Callable[[str], None]) -> AsyncItera
             models=file.models,
             keys={"none": None, "malformed": MALFORMED_KEY, "unknown": UNKNOWN_KEY, "main": main_key}
             | {name: secret for name, (secret, _) in zip(names, others, strict=True)},
-            children=tuple(children),
+            children=tuple(child for child in children if child.url),
             has_real_model=real_url is not None,
         )
 

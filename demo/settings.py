@@ -1,0 +1,61 @@
+"""SETTINGS: what a person can set for a run of the demo, from the environment.
+
+Comes in: DEMO_SECONDS, PORT, SPEED, SEED. Goes out: checked `Settings`, or an error that names the variable and what it takes.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from demo.arrivals import DEFAULT_SPEED
+
+DEFAULT_PORT: Final = 8_000
+_MAX_PORT: Final = 65_535
+_MAX_SEED: Final = 2**63 - 1
+
+
+class SettingError(ValueError):
+    """An environment variable that makes no sense; the message names it and what it takes."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person can set. `seconds` None: until Ctrl-C."""
+
+    seconds: float | None
+    port: int
+    speed: float
+    seed: int
+
+
+def read_settings(environ: Mapping[str, str], *, new_seed: int) -> Settings:
+    """Read the environment; an empty variable is unset. Raises `SettingError`."""
+    return Settings(
+        seconds=_positive(environ, "DEMO_SECONDS", "seconds"),
+        port=_whole(environ, "PORT", DEFAULT_PORT, _MAX_PORT),
+        speed=_positive(environ, "SPEED", "times the trace's own pace") or DEFAULT_SPEED,
+        seed=_whole(environ, "SEED", new_seed, _MAX_SEED),
+    )
+
+
+def _whole(environ: Mapping[str, str], name: str, default: int, highest: int) -> int:
+    text = environ.get(name, "").strip()
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit()) or int(text) > highest:
+        raise SettingError(f"{name} takes a whole number from 0 to {highest}")
+    return int(text)
+
+
+def _positive(environ: Mapping[str, str], name: str, unit: str) -> float | None:
+    text = environ.get(name, "").strip()
+    if not text:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not (number > 0 and math.isfinite(number)):
+        raise SettingError(f"{name} takes a number above 0: {unit}")
+    return number

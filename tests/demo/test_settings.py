@@ -1,0 +1,63 @@
+"""What a person can set, and how a wrong setting is answered."""
+
+import io
+import socket
+
+import pytest
+
+from demo.arrivals import DEFAULT_SPEED
+from demo.books import Books
+from demo.gateway_config import MODELS
+from demo.screen import Screen
+from demo.settings import SettingError, Settings, read_settings
+from demo.stage import PortInUseError, check_port
+
+
+def test_defaults() -> None:
+    assert read_settings({}, new_seed=42) == Settings(seconds=None, port=8_000, speed=DEFAULT_SPEED, seed=42)
+    assert read_settings({"PORT": "", "SEED": " "}, new_seed=1) == read_settings({}, new_seed=1)
+
+
+def test_everything_can_be_set() -> None:
+    environ = {"DEMO_SECONDS": "60", "PORT": "0", "SPEED": "0.5", "SEED": "7"}
+    assert read_settings(environ, new_seed=1) == Settings(seconds=60.0, port=0, speed=0.5, seed=7)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DEMO_SECONDS", "0"),
+        ("DEMO_SECONDS", "soon"),
+        ("DEMO_SECONDS", "inf"),
+        ("PORT", "http"),
+        ("PORT", "65536"),
+        ("PORT", "-1"),
+        ("PORT", "80.0"),
+        ("SPEED", "0"),
+        ("SPEED", "nan"),
+        ("SEED", "1.5"),
+        ("SEED", "²"),
+    ],
+)
+def test_a_wrong_setting_is_named(name: str, value: str) -> None:
+    with pytest.raises(SettingError, match=f"^{name} takes"):
+        read_settings({name: value}, new_seed=1)
+
+
+def test_a_port_in_use_is_an_error_that_says_what_to_do() -> None:
+    advice = r"is in use; choose another one, as in PORT=8080"
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(PortInUseError, match=advice):
+        check_port(other.getsockname()[1])
+    check_port(0)
+
+
+def test_a_terminal_is_redrawn_in_place_and_a_file_gets_lines() -> None:
+    books = Books(MODELS)
+    terminal, file = io.StringIO(), io.StringIO()
+    for stream, is_terminal in ((terminal, True), (file, False)):
+        screen = Screen(stream, is_terminal=is_terminal)
+        for _ in range(2):
+            screen.refresh(books, elapsed_seconds=1.0, in_hand=3)
+    assert terminal.getvalue().count("\x1b[5F") == 1
+    assert "\x1b" not in file.getvalue()
+    assert file.getvalue().count("0 requests (3 in hand)") == 2

@@ -1,0 +1,123 @@
+"""`python -m demo` as a person runs it: a signal ends it with its table and leaves no process; a port in use is one clear line."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from demo import local_model
+from demo.child import ROOT
+
+pytestmark = pytest.mark.live
+
+READY_SECONDS = 60.0
+END_SECONDS = 60.0
+
+
+async def _start(**environ: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "demo",
+        cwd=ROOT,
+        env={**os.environ, "SEED": "11", **environ},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+async def _read_until(process: asyncio.subprocess.Process, text: str) -> str:
+    assert process.stdout is not None
+    seen = ""
+    async with asyncio.timeout(READY_SECONDS):
+        while text not in seen:
+            line = await process.stdout.readline()
+            assert line, f"ended before {text!r}:\n{seen}"
+            seen += line.decode()
+    return seen
+
+
+async def _end(process: asyncio.subprocess.Process) -> str:
+    async with asyncio.timeout(END_SECONDS):
+        output, _ = await process.communicate()
+    return output.decode()
+
+
+def _children(pid: int) -> list[int]:
+    """Return the processes that `pid` started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _run_folders() -> set[str]:
+    """Return what runs have left in the tree."""
+    runs = ROOT / ".demo"
+    return {path.name for path in runs.iterdir()} if runs.exists() else set()
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="/proc is how the children are found")
+
+
+@needs_proc
+async def test_ctrl_c_ends_the_demo_with_its_table_and_leaves_no_process() -> None:
+    folders = _run_folders()
+    process = await _start(PORT="0", SPEED="8")
+    try:
+        await _read_until(process, "demo:   5 s")
+        children = _children(process.pid)
+        assert len(children) == (3 if local_model.find_weights() is not None else 2)
+        process.send_signal(signal.SIGINT)
+        output = await _end(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert process.returncode == 0, output
+    assert "lines compared, no difference" in output
+    assert "the same as gatewayz_cost_by_provider, to the nano-dollar" in output
+    assert not [pid for pid in children if _is_running(pid)]
+    assert folders == _run_folders()
+
+
+@needs_proc
+async def test_sigterm_during_the_start_leaves_no_process() -> None:
+    process = await _start(PORT="0")
+    try:
+        await _read_until(process, "starting the gateway")
+        children = _children(process.pid)
+        process.send_signal(signal.SIGTERM)
+        output = await _end(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert process.returncode == 1
+    assert "Traceback" not in output
+    assert children
+    assert not [pid for pid in children if _is_running(pid)]
+
+
+async def test_a_port_in_use_is_one_line_that_names_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        process = await _start(PORT=str(other.getsockname()[1]))
+        output = await _end(process)
+    assert process.returncode == 1
+    assert "is in use; choose another one, as in PORT=8080" in output
+    assert "Traceback" not in output
+
+
+async def test_a_setting_that_makes_no_sense_is_one_line() -> None:
+    process = await _start(SPEED="fast")
+    assert await _end(process) == "demo: SPEED takes a number above 0: times the trace's own pace\n"
+    assert process.returncode == 2
