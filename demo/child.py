@@ -7,6 +7,7 @@ has a process group of its own, so that Ctrl-C reaches the demo alone, which the
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -101,26 +102,26 @@ async def start_child(
 
 
 async def run_to_end(arguments: Sequence[str]) -> str:
-    """Run `python -m ARGUMENTS` and return what it prints; raises `ChildFailedError` when it fails."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        *arguments,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+    """Run `python -m ARGUMENTS` and return what it prints; raises `ChildFailedError` when it fails.
+
+    In a thread: asyncio's own subprocess with pipes can hang when it is cancelled while it starts (CPython 3.11). A cancelled call
+    returns at once, and the event loop's end waits for the process.
+    """
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
         cwd=ROOT,
         start_new_session=True,
+        timeout=READY_SECONDS,
+        check=False,
     )
-    try:
-        output, errors = await process.communicate()
-    except asyncio.CancelledError:
-        process.kill()
-        await process.wait()
-        raise
-    if process.returncode != 0:
-        raise ChildFailedError(f"python -m {' '.join(arguments)} failed: {errors.decode(errors='replace').strip()}")
-    return output.decode()
+    if done.returncode != 0:
+        raise ChildFailedError(
+            f"python -m {' '.join(arguments)} failed: {done.stderr.decode(errors='replace').strip()}"
+        )
+    return done.stdout.decode()
 
 
 def _url_after(ready_line: str, log_path: Path) -> str:

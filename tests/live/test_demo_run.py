@@ -49,6 +49,14 @@ async def _end(process: asyncio.subprocess.Process) -> str:
     return output.decode()
 
 
+async def _make_sure(process: asyncio.subprocess.Process) -> None:
+    """End a demo that failed the test, and what it started."""
+    if process.returncode is None:
+        for pid in (process.pid, *_children(process.pid)):
+            os.kill(pid, signal.SIGKILL)
+        await process.communicate()
+
+
 def _children(pid: int) -> list[int]:
     """Return the processes that `pid` started."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
@@ -82,8 +90,7 @@ async def test_ctrl_c_ends_the_demo_with_its_table_and_leaves_no_process() -> No
         process.send_signal(signal.SIGINT)
         output = await _end(process)
     finally:
-        if process.returncode is None:
-            process.kill()
+        await _make_sure(process)
     assert process.returncode == 0, output
     assert "lines compared, no difference" in output
     assert "the same as gatewayz_cost_by_provider, to the nano-dollar" in output
@@ -100,8 +107,7 @@ async def test_sigterm_during_the_start_leaves_no_process() -> None:
         process.send_signal(signal.SIGTERM)
         output = await _end(process)
     finally:
-        if process.returncode is None:
-            process.kill()
+        await _make_sure(process)
     assert process.returncode == 1
     assert "Traceback" not in output
     assert children
