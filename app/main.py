@@ -4,6 +4,7 @@ Comes in: configuration, secrets, telemetry. Goes out: a Litestar application th
 nothing is opened before the application's lifespan begins.
 """
 
+import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Final, Protocol, cast
@@ -79,7 +80,7 @@ def create_app(
 ) -> Litestar:
     """Return the application; raises `ConfigError` or `DatabaseOpenError` where a URL names a driver that is not installed.
 
-    `random_bytes` makes call ids and API keys: `secrets.token_bytes`, or a fake in tests.
+    `random_bytes` seeds call ids and makes API keys: `secrets.token_bytes`, or a fake in tests.
     """
     clock = clock or SystemClock()
     parts = _build_parts(config, secrets, telemetry.recorder, clock, random_bytes)
@@ -139,6 +140,8 @@ def _build_parts(
         cache = MemoryResponseCache(config.cache.max_bytes, clock)
     else:
         cache = open_valkey_cache(secrets.cache_url, clock)
+    # Call ids must be unique, not secret: one system call at the start instead of one per request.
+    ids = random.Random(random_bytes(32))  # noqa: S311
     gateway = Gateway(
         models=ModelTable(config.models, {provider.name: provider for provider in providers}),
         keys=StoredKeyDirectory(keys, config.plans, clock, recorder),
@@ -147,7 +150,7 @@ def _build_parts(
         ledger=ledger,
         calls_in_hand=CallsInHand(config.server.max_concurrent_requests),
         clock=clock,
-        new_call_id=lambda: random_bytes(16).hex(),
+        new_call_id=lambda: f"{ids.getrandbits(128):032x}",
     )
     return Parts(gateway, engine, keys, ledger, providers, cache)
 

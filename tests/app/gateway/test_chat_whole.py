@@ -184,3 +184,50 @@ async def test_many_calls_at_once_each_have_their_own_account(make_upstream, mak
     assert len(books.calls) == 40
     assert len({row.call_id for row in books.rows}) == 40
     assert sum(call.usage.cost_nanousd for call in books.calls) == 40 * 3_900
+
+
+async def test_no_task_is_left_behind(make_upstream, make_gateway, wire):
+    gateway = await make_gateway(await make_upstream())
+    await gateway.chat()
+    before = len(asyncio.all_tasks())
+    await asyncio.gather(*(gateway.chat(stream=bool(i % 2)) for i in range(20)))
+    await gateway.session.close()
+    # The upstream of this test keeps a task per pooled connection.
+    await wire.until(lambda: len(asyncio.all_tasks()) <= before + 20, "the end of the tasks")
+
+
+async def test_a_client_that_leaves_in_its_own_body(make_upstream, make_gateway, wire):
+    upstream = await make_upstream()
+    gateway = await make_gateway(upstream)
+    _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {wire.key}\r\n"
+    writer.write(f'{head}content-length: 500\r\n\r\n{{"model":'.encode())
+    await wire.until(lambda: gateway.recorder.requests, "the request")
+    writer.close()
+    books = await gateway.settled()
+    assert [(each.status_code, each.outcome) for each in books.requests] == [(499, "cancelled")]
+    assert books.calls == []
+    assert not upstream.exchanges
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_cancellation_from_the_server_ends_the_call_once(make_upstream, make_gateway, wire, caplog, stream):
+    async def hang(exchange):
+        if stream:
+            await exchange.stream_head()
+            await exchange.send(wire.sse(wire.chunk("Hello")))
+        await exchange.gone()
+
+    upstream = await make_upstream(hang)
+    gateway = await make_gateway(upstream)
+    call = asyncio.create_task(gateway.chat(stream=stream))
+    await wire.until(lambda: upstream.exchanges, "the upstream call")
+    await asyncio.sleep(0.05)
+    for task in gateway.server.server_state.tasks:
+        task.cancel()
+    books = await gateway.settled()
+    assert [(each.status, each.error_kind) for each in books.calls] == [("error", "shutdown")]
+    assert [each.status for each in books.attempts] == ["cancelled"]
+    assert books.calls[0].usage.output_tokens == (2 if stream else 0)
+    await asyncio.gather(call, return_exceptions=True)
+    await wire.until(lambda: not upstream.open_connections, "the end of the upstream call")
