@@ -123,6 +123,26 @@ def test_a_flush_is_over_when_something_collected_after_it_is_delivered():
     assert rig.collections == 1
 
 
+def test_a_push_that_was_on_the_wire_when_the_flush_was_asked_for_does_not_answer_it():
+    rig = Rig()
+    send = rig.sender.send
+
+    def send_slowly(body, timeout_seconds):
+        rig.mark = rig.push.mark()
+        rig.push.flush()
+        return send(body, timeout_seconds)
+
+    rig.sender.send = send_slowly
+    rig.clock.advance(FIRST_PUSH_SECONDS)
+    rig.push.step()
+    rig.sender.send = send
+    assert rig.stats.exported == 1
+    assert not rig.push.is_past(rig.mark)
+    rig.push.step()
+    assert rig.push.is_past(rig.mark)
+    assert rig.collections == 2
+
+
 def test_shutdown_collects_once_more_and_is_done_when_that_is_delivered():
     rig = Rig()
     rig.run(INTERVAL)

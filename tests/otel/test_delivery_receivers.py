@@ -4,7 +4,7 @@ import logging
 import time
 
 import pytest
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.trace.sampling import Decision, StaticSampler
 
 from otel.testing.delivery_rig import DeliveryRig
 from otel.testing.otlp_grpc_receiver import OtlpGrpcReceiver
@@ -255,8 +255,9 @@ def test_a_flush_covers_its_own_signal_and_reports_failure_in_time(receiver, rig
 def test_unsampled_spans_are_not_delivered():
     with OtlpReceiver() as receiver, DeliveryRig(receiver.endpoint) as rig:
         rig.record(5)
-        rig._tracer.sampler = ALWAYS_OFF
-        rig.record(5)
+        for decision in (Decision.DROP, Decision.RECORD_ONLY):
+            rig._tracer.sampler = StaticSampler(decision)
+            rig.record(5)
         assert rig.delivery.force_flush(5.0)
         assert len(receiver.spans) == 5
-        assert len(receiver.log_records) == 10
+        assert len(receiver.log_records) == 15

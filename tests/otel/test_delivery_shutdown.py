@@ -1,6 +1,8 @@
 """Shutdown flushes all signals at once within one deadline, and says exactly what it lost, whatever the endpoint does."""
 
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -138,6 +140,44 @@ def test_what_ends_after_shutdown_is_counted_as_lost_to_it(receiver):
     assert stats["traces"].dropped["shutdown"] == stats["logs"].dropped["shutdown"] == 2
     assert rig.close() == first, "a second shutdown reports the first"
     assert len(receiver.spans) == 1
+
+
+def test_what_goes_on_recording_does_not_hold_up_shutdown(receiver):
+    receiver.slow(0.05)
+    rig = rig_for(receiver)
+    rig.record(100)
+    ended = threading.Event()
+
+    def record_on():
+        while not ended.wait(0.001):
+            rig.record()
+
+    recording = threading.Thread(target=record_on)
+    recording.start()
+    report = rig.delivery.shutdown(4.0)
+    ended.set()
+    recording.join()
+    assert report.duration_seconds < 3.0
+    stats = rig.delivery.stats.snapshot()
+    for signal in ("traces", "logs"):
+        page = stats[signal]
+        assert page.exported + page.dropped["shutdown"] == rig.recorded
+        assert page.exported >= 100
+
+
+def test_a_process_that_never_shuts_down_ends_all_the_same(receiver):
+    receiver.black_hole()
+    program = f"""
+import time
+from otel.testing.delivery_rig import DeliveryRig
+rig = DeliveryRig({receiver.endpoint!r}, OTEL_EXPORTER_OTLP_PROTOCOL={receiver.protocol!r}, OTEL_EXPORTER_OTLP_TIMEOUT="60000")
+rig.delivery.start()
+rig.record(10)
+time.sleep(0.3)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], timeout=20, check=False)  # noqa: S603  our own program
+    assert ended.returncode == 0
+    assert receiver.requests, "it ended before anything was on the wire"
 
 
 def test_a_collection_that_hangs_does_not_hold_up_shutdown():
