@@ -17,16 +17,14 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, event, make_url, text
+from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.errors import StoreUnavailableError
 from app.store.query_timing import time_queries
+from app.store.sqlite import prepare_file, set_up_connections, sqlite_connect_args
 from otel.events import Recorder
-
-SQLITE_BUSY_SECONDS = 2.0
-"""How long a SQLite statement waits for another process's write before it fails; a commit takes milliseconds."""
 
 DATABASE_FAILURES = (SQLAlchemyError, sqlite3.Error, OSError, TimeoutError)
 """What a statement raises: SQLAlchemy's errors, and what drivers let through."""
@@ -59,7 +57,7 @@ def create_engine(url: str, recorder: Recorder) -> AsyncEngine:
         is_sqlite = parsed.get_backend_name() == "sqlite"
         options: dict[str, Any] = {"hide_parameters": True}  # parameters hold hashes and names: not for logs
         if is_sqlite:
-            options["connect_args"] = {"timeout": SQLITE_BUSY_SECONDS}
+            options["connect_args"] = sqlite_connect_args()
         else:
             options |= {
                 "connect_args": {
@@ -77,7 +75,7 @@ def create_engine(url: str, recorder: Recorder) -> AsyncEngine:
             f"the database URL needs the package {error.name}: install the extra `production`"
         ) from error
     if is_sqlite:
-        _prepare_sqlite(engine)
+        set_up_connections(engine)
     time_queries(engine.sync_engine, recorder, time.perf_counter)
     return engine
 
@@ -91,7 +89,7 @@ async def migrate(engine: AsyncEngine) -> None:
     immediate = engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
     try:
         if engine.dialect.name == "sqlite":
-            await asyncio.to_thread(_try_sqlite_file, engine)
+            await asyncio.to_thread(prepare_file, engine)
         async with immediate.begin() as connection:
             await connection.run_sync(_upgrade)
     except CommandError as error:
@@ -135,33 +133,3 @@ def _upgrade(connection: Connection) -> None:
     config = migration_config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
-
-
-def _try_sqlite_file(engine: AsyncEngine) -> None:
-    """Open the file once without aiosqlite, whose thread outlives a failure to open and complains when the event loop is gone."""
-    arguments, options = engine.dialect.create_connect_args(engine.url)
-    connect: Any = sqlite3.connect
-    connect(*arguments, **options).close()
-
-
-def _prepare_sqlite(engine: AsyncEngine) -> None:
-    """WAL: readers and the writer do not wait for each other. FULL: a commit is on the disk when it returns; group commit pays for it.
-
-    The driver's own transactions would leave DDL outside of them, so we begin them ourselves.
-    """
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def connected(connection: Any, _record: Any) -> None:
-        try:
-            connection.isolation_level = None
-            cursor = connection.cursor()
-            for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-                cursor.execute(f"PRAGMA {pragma}")
-            cursor.close()
-        except BaseException:
-            connection.close()  # the pool does not have it yet: without this its thread would live on
-            raise
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def begun(connection: Connection) -> None:
-        connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))

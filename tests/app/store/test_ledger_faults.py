@@ -20,7 +20,8 @@ from otel.events import LedgerRowsDropped
 ROOT = Path(__file__).parents[3]
 COMMIT_SECONDS = 0.1
 # How long a commit itself may take here, beside other work on two cores.
-COMMIT_MARGIN_SECONDS = 0.75
+COMMIT_MARGIN_SECONDS = 1.5
+LIFETIME_SECONDS = 0.8
 
 # Appends a row every 2 ms for ever and says so, with the time on the clock that all processes share.
 VICTIM = """
@@ -57,15 +58,14 @@ async def numbers(engine) -> list[int]:
 
 
 @pytest.mark.live
-@pytest.mark.parametrize("lifetime_seconds", [0.6, 1.3])
-async def test_a_killed_process_loses_only_the_last_moments(database_url, recorder, make_row, lifetime_seconds) -> None:
+async def test_a_killed_process_loses_only_the_last_moments(database_url, recorder, make_row) -> None:
     victim = subprocess.Popen(  # noqa: ASYNC220, S603  our own code; waiting for it is the test
         [sys.executable, "-c", VICTIM, database_url, str(COMMIT_SECONDS)], cwd=ROOT, stdout=subprocess.PIPE
     )
     try:
         assert victim.stdout is not None
         first = victim.stdout.readline()
-        time.sleep(COMMIT_MARGIN_SECONDS + lifetime_seconds)  # noqa: ASYNC251  the victim lives meanwhile
+        time.sleep(COMMIT_MARGIN_SECONDS + LIFETIME_SECONDS)  # noqa: ASYNC251  the victim lives meanwhile
         killed = time.monotonic()
     finally:
         victim.send_signal(signal.SIGKILL)

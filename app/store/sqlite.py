@@ -1,0 +1,97 @@
+"""SQLITE: how the gateway opens a SQLite file, so that commits last, processes share it, and closing always ends.
+
+Comes in: an engine for `sqlite+aiosqlite`. Goes out: the same engine with its connections set up. WAL: readers and the writer do not
+wait for each other. FULL: a commit is on the disk when it returns; group commit pays for it.
+"""
+
+import asyncio
+import sqlite3
+import time
+from typing import Any
+
+import aiosqlite
+from sqlalchemy import Connection, event
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+SQLITE_BUSY_SECONDS = 2.0
+"""How long a statement waits for another process's write before it fails; a commit takes milliseconds."""
+
+_WAL_SECONDS = 10.0
+_WAL_RETRY_SECONDS = 0.02
+_ITER_CHUNK_SIZE = 64  # aiosqlite's own default
+
+
+class _StoppableConnection(aiosqlite.Connection):
+    """aiosqlite waits for ever when a connection is closed after its thread was stopped.
+
+    SQLAlchemy does both when a statement is cancelled and then cancelled again, as at the end of an event loop: without this a
+    gateway whose database hangs would never exit.
+    """
+
+    _is_stopped = False
+    _stopped: asyncio.Future[Any] | None = None
+
+    def stop(self) -> asyncio.Future[Any] | None:
+        """Tell the thread to stop, once; whoever asks again waits for the same end."""
+        if not self._is_stopped:
+            self._is_stopped = True
+            self._stopped = super().stop()
+        return self._stopped
+
+
+def sqlite_connect_args() -> dict[str, Any]:
+    """What SQLAlchemy hands to the driver for each connection."""
+
+    def connect(*arguments: Any, **options: Any) -> _StoppableConnection:
+        connection = _StoppableConnection(lambda: sqlite3.connect(*arguments, **options), _ITER_CHUNK_SIZE)
+        connection._thread.daemon = True  # noqa: SLF001  as SQLAlchemy does for connections that it makes itself
+        return connection
+
+    return {"timeout": SQLITE_BUSY_SECONDS, "async_creator_fn": connect}
+
+
+def set_up_connections(engine: AsyncEngine) -> None:
+    """Set each new connection up, and begin transactions ourselves: the driver's own would leave DDL outside of them.
+
+    The execution option `sqlite_begin` says how: `BEGIN IMMEDIATE` takes the write lock at once.
+    """
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def connected(connection: Any, _record: Any) -> None:
+        try:
+            connection.isolation_level = None
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA synchronous = FULL")
+            cursor.execute("PRAGMA foreign_keys = ON")
+            cursor.close()
+        except BaseException:
+            connection.close()  # the pool does not have it yet: without this its thread would live on
+            raise
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begun(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
+
+
+def prepare_file(engine: AsyncEngine) -> None:
+    """Create the file where needed and switch it to WAL, which it stays in; blocks, for a thread. Raises `sqlite3.Error`.
+
+    SQLite does not wait for other connections when it switches, so that processes that start together have to try again. This also
+    finds out that a file cannot be opened before aiosqlite does, whose thread outlives such a failure.
+    """
+    arguments, options = engine.dialect.create_connect_args(engine.url)
+    connect: Any = sqlite3.connect
+    connection: sqlite3.Connection = connect(*arguments, **options)
+    deadline = time.monotonic() + _WAL_SECONDS
+    try:
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(_WAL_RETRY_SECONDS)
+            else:
+                return
+    finally:
+        connection.close()
