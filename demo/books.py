@@ -40,12 +40,16 @@ def series(name: str, **labels: str) -> Series:
 
 
 class Books:
-    """The counts so far. `ledger` has a line per status and the sums; `attempts` counts by provider; `durations_seconds` are the latest."""
+    """The counts so far; one program enters, in one event loop.
+
+    `ledger` has a line per status and the sums; `attempts` and `abandoned` count by provider; `durations_seconds` are the latest.
+    """
 
     def __init__(self, models: Iterable[DemoModel]) -> None:
         self.counts: Counter[Series] = Counter()
         self.ledger: Counter[str] = Counter()
         self.attempts: Counter[str] = Counter()
+        self.abandoned: Counter[str] = Counter()
         self.kinds: Counter[str] = Counter()
         self.statuses: Counter[int] = Counter()
         self.surprises: list[str] = []
@@ -127,6 +131,7 @@ class Books:
         """Enter one call to one provider."""
         route = {"provider": attempt.provider, "model": model}
         self.attempts[attempt.provider] += 1
+        self.abandoned[attempt.provider] += attempt.is_abandoned
         if attempt.responded:
             self._count("provider_response_time_seconds_count", provider=attempt.provider)
         if attempt.status != "cancelled":

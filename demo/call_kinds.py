@@ -120,7 +120,13 @@ def _paused(sketch: Sketch, provider: str, status: str, **script: object) -> tup
         "pause_after_chunks": read_chunks,
         "tag": sketch.tag,
     }
-    attempt = {"provider": provider, "status": status, "has_content": True, "tokens": "delivered"}
+    attempt = {
+        "provider": provider,
+        "status": status,
+        "has_content": True,
+        "tokens": "delivered",
+        "is_abandoned": "after_pause" not in script,
+    }
     return (msgspec.convert(fields | script, Script), msgspec.convert(attempt, PlannedAttempt)), read_chunks
 
 
@@ -161,7 +167,7 @@ def left_before(sketch: Sketch) -> Planned:
     model = sketch.rng.choice(("aurora-large", "harbor-8b"))
     providers = _providers(model)
     failed = [failure(providers[0], sketch.rng)] if model == "harbor-8b" else []
-    last = PlannedAttempt(provider=providers[len(failed)], status="cancelled", responded=False)
+    last = PlannedAttempt(provider=providers[len(failed)], status="cancelled", responded=False, is_abandoned=True)
     acts = [*failed, (Script(fault="stall", tag=sketch.tag), last)]
     return chat(
         sketch,

@@ -92,7 +92,7 @@ def refusal(provider: str, status: int) -> Act:
 
 def stall(provider: str) -> Act:
     """Never answer; the gateway's time-out ends it."""
-    return Script(fault="stall"), PlannedAttempt(provider=provider, status="error")
+    return Script(fault="stall"), PlannedAttempt(provider=provider, status="error", is_abandoned=True)
 
 
 def _server_error(provider: str, rng: random.Random) -> Act:

@@ -21,7 +21,8 @@ class PlannedAttempt(msgspec.Struct, frozen=True, kw_only=True):
 
     `responded`: a head or a time-out comes (neither comes from a closed connection). `tokens`: `reported`, as `input_tokens` and
     `output_tokens` say; `delivered`, the provider reports none, so they are estimated from the characters of the prompt and of what
-    the client got; `answer`, as the answer says (a real model); `none`.
+    the client got; `answer`, as the answer says (a real model); `none`. `is_abandoned`: the gateway hangs up on the provider while it
+    works, because the client left or the time is over.
     """
 
     provider: str
@@ -31,6 +32,7 @@ class PlannedAttempt(msgspec.Struct, frozen=True, kw_only=True):
     tokens: Literal["none", "reported", "delivered", "answer"] = "none"
     input_tokens: int = 0
     output_tokens: int = 0
+    is_abandoned: bool = False
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):

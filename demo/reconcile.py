@@ -108,13 +108,18 @@ def compare_ledger(books: Books, rows: Mapping[str, int], samples: Mapping[Serie
 
 
 def compare_upstream(books: Books, upstream: Mapping[str, Any]) -> Iterator[Line]:
-    """Compare the attempts with what the scripted upstream received; each must have carried a trace context."""
+    """Compare the attempts with what the scripted upstream received; each must have carried a trace context.
+
+    A provider must also be told when nobody waits for it any more: the connection of such a request is closed.
+    """
     personas: Mapping[str, Any] = upstream["personas"]
     scripted = {name: count for name, count in books.attempts.items() if name not in {REAL_PROVIDER, CLOSED_PROVIDER}}
     for name in sorted(scripted.keys() | personas.keys()):
-        page = personas.get(name, {"requests": 0, "with_traceparent": 0})
+        page = personas.get(name, {"requests": 0, "with_traceparent": 0, "outcomes": {}})
         yield Line(f"upstream: requests at {name}", scripted.get(name, 0), page["requests"])
         yield Line(f"upstream: with traceparent at {name}", scripted.get(name, 0), page["with_traceparent"])
+        left = page["outcomes"].get("client_left", 0)
+        yield Line(f"upstream: requests given up at {name}", books.abandoned[name], left)
     yield Line("upstream: requests in hand at the end", 0, upstream["in_hand"])
 
 

@@ -143,10 +143,14 @@ def test_a_missing_row_is_found(books: Books, ledger_path: Path) -> None:
     "upstream",
     [
         {"personas": {}, "in_hand": 0},
-        {"personas": {"healthy": {"requests": 2, "with_traceparent": 2}}, "in_hand": 0},
-        {"personas": {"healthy": {"requests": 1, "with_traceparent": 0}}, "in_hand": 0},
-        {"personas": {"healthy": {"requests": 1, "with_traceparent": 1}}, "in_hand": 1},
-        {"personas": UPSTREAM["personas"] | {"slow": {"requests": 1, "with_traceparent": 1}}, "in_hand": 0},  # type: ignore[operator]  JSON
+        {"personas": {"healthy": {"requests": 2, "with_traceparent": 2, "outcomes": {}}}, "in_hand": 0},
+        {"personas": {"healthy": {"requests": 1, "with_traceparent": 0, "outcomes": {}}}, "in_hand": 0},
+        {"personas": {"healthy": {"requests": 1, "with_traceparent": 1, "outcomes": {}}}, "in_hand": 1},
+        {"personas": {"healthy": {"requests": 1, "with_traceparent": 1, "outcomes": {"client_left": 1}}}, "in_hand": 0},
+        {
+            "personas": UPSTREAM["personas"] | {"slow": {"requests": 1, "with_traceparent": 1, "outcomes": {}}},
+            "in_hand": 0,
+        },  # type: ignore[operator]  JSON
     ],
 )
 def test_an_attempt_that_the_upstream_saw_otherwise_is_found(books: Books, upstream: dict[str, Any]) -> None:

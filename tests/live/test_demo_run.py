@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import sys
@@ -93,6 +94,8 @@ async def test_ctrl_c_ends_the_demo_with_its_table_and_leaves_no_process() -> No
         await _make_sure(process)
     assert process.returncode == 0, output
     assert "lines compared, no difference" in output
+    if local_model.find_weights() is not None:
+        assert re.search(r" [1-9]\d* of them from the real model", output)
     assert "the same as gatewayz_cost_by_provider, to the nano-dollar" in output
     assert not [pid for pid in children if _is_running(pid)]
     assert folders == _run_folders()
