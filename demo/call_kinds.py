@@ -1,7 +1,7 @@
-"""CALL KINDS: the kinds of requests that reach a provider: answers, streams, fail-over, failures of every sort, clients that leave.
+"""CALL KINDS: the kinds of requests that reach a provider and go to their end: answers, streams, fail-over, failures, embeddings.
 
-Comes in: a sketch. Goes out: a `Planned` request with its certain outcome. Where a moment matters (a client leaves, a stream breaks), the
-upstream waits for it instead of for a time.
+Comes in: a sketch. Goes out: a `Planned` request with its certain outcome. Those that end in the middle are in
+`demo/interrupted_kinds.py`.
 """
 
 from typing import Final
@@ -11,7 +11,7 @@ import msgspec
 from demo.gateway_config import CACHED_MODEL, EMBEDDING_MODEL, LIMITED_PLANS, REAL_MODEL, REAL_PROVIDER
 from demo.outcomes import CALLER_ERRORS, Act, failure, is_in_trouble, rate_limited, refusal, stall, success
 from demo.plan import CHAT_PATH, EMBEDDINGS_PATH, Planned, PlannedAttempt
-from demo.sketch import Sketch, chat, model_named, scripts_of
+from demo.sketch import Sketch, chat, coin, providers_of, scripts_of
 from demo.upstream_script import FIELD, Script
 
 _FIRST_ANSWERS: Final = (
@@ -21,7 +21,6 @@ _SECOND_ANSWERS: Final = (
     "aurora-large", "harbor-8b", "lantern-70b", "meadow-24b", "cobalt-code", "granite-3b", "delta-1b",
 )  # fmt: skip
 _BOTH_FAIL: Final = ("aurora-large", "harbor-8b", "meadow-24b", "cobalt-code", "delta-1b")
-_BROKEN_CHUNKS: Final = 6
 _QUESTIONS: Final = (
     "What is the capital of France?",
     "Name three colours.",
@@ -36,17 +35,9 @@ _QUESTIONS: Final = (
 )
 
 
-def _providers(model: str) -> tuple[str, ...]:
-    return tuple(route.provider for route in model_named(model).routes)
-
-
 def _answer(sketch: Sketch, provider: str, *, stream: bool) -> tuple[Script, PlannedAttempt]:
     arrival = sketch.arrival
     return success(provider, arrival.input_tokens, arrival.output_tokens, stream=stream, delays=sketch.delays(provider))
-
-
-def _coin(sketch: Sketch) -> bool:
-    return sketch.rng.random() < 0.5  # noqa: PLR2004  one half
 
 
 def plain(sketch: Sketch) -> Planned:
@@ -62,7 +53,7 @@ def streamed(sketch: Sketch) -> Planned:
 def _answered(sketch: Sketch, kind: str, *, stream: bool) -> Planned:
     """An answer from the first provider, or from the second while the first is in trouble."""
     model = sketch.rng.choice(_FIRST_ANSWERS)
-    first, *others = _providers(model)
+    first, *others = providers_of(model)
     acts: list[Act] = []
     if is_in_trouble(first, sketch.arrival.at_seconds, sketch.rng):
         acts.append(failure(first, sketch.rng))
@@ -73,8 +64,8 @@ def _answered(sketch: Sketch, kind: str, *, stream: bool) -> Planned:
 def failed_over(sketch: Sketch) -> Planned:
     """The first provider fails in its own way, the second answers."""
     model = sketch.rng.choice(_SECOND_ANSWERS)
-    first, second = _providers(model)
-    stream = _coin(sketch)
+    first, second = providers_of(model)
+    stream = coin(sketch)
     acts = [failure(first, sketch.rng), _answer(sketch, second, stream=stream)]
     return chat(sketch, "fail-over", model, acts, stream=stream)
 
@@ -82,24 +73,24 @@ def failed_over(sketch: Sketch) -> Planned:
 def all_failed(sketch: Sketch) -> Planned:
     """Every provider fails: 502."""
     model = sketch.rng.choice(_BOTH_FAIL)
-    acts = [failure(provider, sketch.rng) for provider in _providers(model)]
-    return chat(sketch, "502", model, acts, stream=_coin(sketch), status_code=502, exception_type="UpstreamFailedError")
+    acts = [failure(provider, sketch.rng) for provider in providers_of(model)]
+    return chat(sketch, "502", model, acts, stream=coin(sketch), status_code=502, exception_type="UpstreamFailedError")
 
 
 def all_timed_out(sketch: Sketch) -> Planned:
     """Every provider fails, the last one by a time-out: 504."""
-    first, second = _providers("basalt-3b")
+    first, second = providers_of("basalt-3b")
     acts = [failure(first, sketch.rng), stall(second)]
     return chat(
-        sketch, "504", "basalt-3b", acts, stream=_coin(sketch), status_code=504, exception_type="UpstreamTimeoutError"
+        sketch, "504", "basalt-3b", acts, stream=coin(sketch), status_code=504, exception_type="UpstreamTimeoutError"
     )
 
 
 def all_limited(sketch: Sketch) -> Planned:
     """Every provider answers 429, and so do we."""
-    acts = [rate_limited(provider, sketch.rng) for provider in _providers("lantern-70b")]
+    acts = [rate_limited(provider, sketch.rng) for provider in providers_of("lantern-70b")]
     return chat(
-        sketch, "429 upstream", "lantern-70b", acts, stream=_coin(sketch), status_code=429, upstream_limited=True
+        sketch, "429 upstream", "lantern-70b", acts, stream=coin(sketch), status_code=429, upstream_limited=True
     )
 
 
@@ -107,100 +98,14 @@ def callers_fault(sketch: Sketch) -> Planned:
     """The provider refuses the request as the caller's mistake; no other is tried."""
     status, answered = sketch.rng.choice(list(CALLER_ERRORS.items()))
     model = sketch.rng.choice(_FIRST_ANSWERS)
-    acts = [refusal(_providers(model)[0], status)]
-    return chat(sketch, "provider 4xx", model, acts, stream=_coin(sketch), status_code=answered)
-
-
-def _paused(sketch: Sketch, provider: str, status: str, **script: object) -> tuple[Act, int]:
-    """Stream some chunks without delay and then pause; returns how many."""
-    read_chunks = sketch.rng.randint(1, _BROKEN_CHUNKS - 1)
-    fields = {
-        "words": 4 * _BROKEN_CHUNKS,
-        "chunks": _BROKEN_CHUNKS,
-        "pause_after_chunks": read_chunks,
-        "tag": sketch.tag,
-    }
-    attempt = {
-        "provider": provider,
-        "status": status,
-        "has_content": True,
-        "tokens": "delivered",
-        "is_abandoned": "after_pause" not in script,
-    }
-    return (msgspec.convert(fields | script, Script), msgspec.convert(attempt, PlannedAttempt)), read_chunks
-
-
-def broken(sketch: Sketch) -> Planned:
-    """The stream breaks, or the provider gives up, after the client got some of it."""
-    after_pause = sketch.rng.choice(("break", "error_event"))
-    act, read_chunks = _paused(sketch, "breaking", "error", after_pause=after_pause)
-    return chat(
-        sketch,
-        "broken stream",
-        "cobalt-code",
-        [act],
-        stream=True,
-        tag=sketch.tag,
-        read_chunks=read_chunks,
-        releases=True,
-        ends_in_error=True,
-    )
-
-
-def fell_silent(sketch: Sketch) -> Planned:
-    """The stream stops in the middle; the gateway's idle time-out ends it."""
-    act, read_chunks = _paused(sketch, "stalling", "error")
-    return chat(
-        sketch,
-        "silent stream",
-        "granite-3b",
-        [act],
-        stream=True,
-        tag=sketch.tag,
-        read_chunks=read_chunks,
-        ends_in_error=True,
-    )
-
-
-def left_before(sketch: Sketch) -> Planned:
-    """The client leaves while a provider works, sometimes the second one."""
-    model = sketch.rng.choice(("aurora-large", "harbor-8b"))
-    providers = _providers(model)
-    failed = [failure(providers[0], sketch.rng)] if model == "harbor-8b" else []
-    last = PlannedAttempt(provider=providers[len(failed)], status="cancelled", responded=False, is_abandoned=True)
-    acts = [*failed, (Script(fault="stall", tag=sketch.tag), last)]
-    return chat(
-        sketch,
-        "left before",
-        model,
-        acts,
-        stream=_coin(sketch),
-        status_code=499,
-        leaving="before_first_byte",
-        tag=sketch.tag,
-    )
-
-
-def left_during(sketch: Sketch) -> Planned:
-    """The client leaves in the middle of a stream."""
-    model = sketch.rng.choice(("aurora-large", "harbor-8b", "meadow-24b"))
-    act, read_chunks = _paused(sketch, _providers(model)[0], "cancelled")
-    return chat(
-        sketch,
-        "left during",
-        model,
-        [act],
-        stream=True,
-        leaving="after_first_byte",
-        read_chunks=read_chunks,
-        tag=sketch.tag,
-    )
+    acts = [refusal(providers_of(model)[0], status)]
+    return chat(sketch, "provider 4xx", model, acts, stream=coin(sketch), status_code=answered)
 
 
 def unreported(sketch: Sketch) -> Planned:
     """The provider reports no usage, or none that makes sense; the gateway estimates."""
-    model, stream = sketch.rng.choice(_FIRST_ANSWERS), _coin(sketch)
-    script, attempt = _answer(sketch, _providers(model)[0], stream=stream)
+    model, stream = sketch.rng.choice(_FIRST_ANSWERS), coin(sketch)
+    script, attempt = _answer(sketch, providers_of(model)[0], stream=stream)
     script = msgspec.structs.replace(script, usage=sketch.rng.choice(("omitted", "unusable")))
     act = (script, msgspec.structs.replace(attempt, tokens="delivered"))
     return chat(sketch, "no usage", model, [act], stream=stream)
@@ -208,7 +113,7 @@ def unreported(sketch: Sketch) -> Planned:
 
 def renamed_usage(sketch: Sketch) -> Planned:
     """The provider reports usage under other names."""
-    stream = _coin(sketch)
+    stream = coin(sketch)
     script, attempt = _answer(sketch, "healthy", stream=stream)
     script = msgspec.structs.replace(script, usage="other_names")
     return chat(sketch, "other usage", "aurora-large", [(script, attempt)], stream=stream)
@@ -235,7 +140,7 @@ def repeated(sketch: Sketch, first: Planned) -> Planned:
 
 def embedded(sketch: Sketch) -> Planned:
     """Embeddings: from the first provider, from the second, or without reported usage."""
-    first, second = _providers(EMBEDDING_MODEL)
+    first, second = providers_of(EMBEDDING_MODEL)
     provider = sketch.rng.choice((first, first, second))
     tokens = sketch.arrival.input_tokens
     estimated = sketch.rng.random() < 0.2  # noqa: PLR2004  one in five
@@ -274,7 +179,7 @@ def limited(sketch: Sketch) -> Planned:
 
 def real(sketch: Sketch, after: int | None) -> Planned:
     """A real question to the real model. It takes one at a time, so that a slow computer is not buried in them."""
-    stream = _coin(sketch)
+    stream = coin(sketch)
     question = sketch.rng.choice(_QUESTIONS)
     # The trace's answers are longer than a model on one core should have to write.
     body = {

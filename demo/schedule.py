@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from demo import call_kinds, refusal_kinds
+from demo import call_kinds, interrupted_kinds, refusal_kinds
 from demo.arrivals import Arrival, replay
 from demo.outcomes import Pace
 from demo.plan import Planned
@@ -25,10 +25,10 @@ DEMO_MIX: Final[tuple[tuple[Kind, float], ...]] = (
     (call_kinds.embedded, 5.0),
     (call_kinds.cacheable, 3.0),
     (call_kinds.limited, 4.0),
-    (call_kinds.left_during, 2.0),
-    (call_kinds.left_before, 1.0),
-    (call_kinds.broken, 1.0),
-    (call_kinds.fell_silent, 0.4),
+    (interrupted_kinds.left_during, 2.0),
+    (interrupted_kinds.left_before, 1.0),
+    (interrupted_kinds.broken, 1.0),
+    (interrupted_kinds.fell_silent, 0.4),
     (call_kinds.all_failed, 1.0),
     (call_kinds.all_timed_out, 0.4),
     (call_kinds.all_limited, 1.0),

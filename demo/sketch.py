@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from demo.arrivals import Arrival
-from demo.gateway_config import MODELS, DemoModel
+from demo.gateway_config import MODELS
 from demo.outcomes import Act, Pace
 from demo.plan import CHAT_PATH, Planned, PlannedAttempt
 from demo.upstream_script import FIELD, Script
@@ -48,9 +48,14 @@ class Sketch(msgspec.Struct, frozen=True, kw_only=True):
         return self.pace.delays(self.rng, provider, self.arrival.output_tokens)
 
 
-def model_named(name: str) -> DemoModel:
-    """Return one of the demo's models."""
-    return _BY_NAME[name]
+def providers_of(model: str) -> tuple[str, ...]:
+    """Return a model's providers in the order of fail-over."""
+    return tuple(route.provider for route in _BY_NAME[model].routes)
+
+
+def coin(sketch: Sketch) -> bool:
+    """Toss a coin."""
+    return sketch.rng.random() < 0.5  # noqa: PLR2004  one half
 
 
 def scripts_of(acts: Sequence[Act]) -> dict[str, Script]:
@@ -86,7 +91,7 @@ def chat(
     if stream:
         body["stream"] = True
         # Half of the clients ask for usage; the gateway always does, and must not show it to the others.
-        if sketch.rng.random() < 0.5:  # noqa: PLR2004  one half
+        if coin(sketch):
             body["stream_options"] = {"include_usage": True}
     return Planned(
         number=sketch.number,
