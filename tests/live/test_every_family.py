@@ -1,0 +1,425 @@
+"""Every family that has a writer: an HTTP event moves it, and `/metrics`, its categories and the OTLP push show the same.
+
+One gateway process serves all cases; each drives its own event and looks at what that moved.
+"""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import pytest
+
+from demo.scrape import read_exposition
+from otel.catalogue import CATALOGUE
+from otel.metric_spec import Category, Kind
+from otel.testing.otlp_data import HistogramPoint
+from otel.testing.otlp_receiver import OtlpReceiver
+
+pytestmark = pytest.mark.live
+
+ROOT = Path(__file__).parents[2]
+DEADLINE_SECONDS = 20.0
+SPECS = {spec.name: spec for spec in CATALOGUE}
+ANSWER = {"prompt_tokens": 10, "completion_tokens": 5}
+FIRST = {"provider": "first", "model": "test/model"}
+SECOND = {"provider": "second", "model": "test/model"}
+CHAT = {"app_name": "gatewayz", "method": "POST", "path": "/v1/chat/completions"}
+MODELS = {"app_name": "gatewayz", "method": "GET", "path": "/v1/models"}
+CONFIG = """
+[server]
+port = 0
+[monitoring]
+share_seconds = 0.0
+[database]
+url = "sqlite+aiosqlite:///{folder}/gateway.db"
+[ledger]
+max_queued_rows = 20
+[[providers]]
+name = "first"
+base_url = "{upstream}/flaky/v1"
+[[providers]]
+name = "second"
+base_url = "{upstream}/healthy/v1"
+[[models]]
+name = "test/model"
+cache_ttl_seconds = 60.0
+routes = [
+  {{ provider = "first", upstream_model = "f", input_usd_per_million = 1.0, output_usd_per_million = 2.0 }},
+  {{ provider = "second", upstream_model = "s", input_usd_per_million = 3.0, output_usd_per_million = 4.0 }},
+]
+[[plans]]
+name = "free"
+[[plans]]
+name = "tight"
+key_requests_per_minute = 1
+"""
+
+Samples = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+class Gateway:
+    """The running gateway, as a client and an observer see it."""
+
+    def __init__(self, url: str, upstream: str, receiver: OtlpReceiver, keys: Mapping[str, str], folder: Path) -> None:
+        self.receiver = receiver
+        self.upstream = upstream
+        self.keys = keys
+        self.database = folder / "gateway.db"
+        self.client = httpx.Client(base_url=url, timeout=DEADLINE_SECONDS)
+
+    def chat(self, script: dict | None = None, *, plan: str = "free", **fields: object) -> httpx.Response:
+        """Send one call; `script` says what each provider's upstream does."""
+        return self.client.post("/v1/chat/completions", headers=self.headers(plan), json=self.body(script, **fields))
+
+    def headers(self, plan: str = "free") -> dict[str, str]:
+        return {"authorization": f"Bearer {self.keys[plan]}"}
+
+    def body(self, script: dict | None, **fields: object) -> dict[str, object]:
+        messages = [{"role": "user", "content": "one two three"}]
+        return {"model": "test/model", "messages": messages, "x_script": script or {"flaky": ANSWER}} | fields
+
+    def scrape(self, category: Category | None = None) -> Samples:
+        path = "/metrics" if category is None else f"/prometheus/metrics/{category}"
+        answer = self.client.get(path, headers={"accept": "text/plain;version=0.0.4"})
+        assert answer.status_code == 200
+        return read_exposition(answer.text)
+
+    def pushed(self, family: str) -> Samples:
+        """What the newest OTLP push says of a family, in the shape of a scrape."""
+        samples = {}
+        for labels, point in self.receiver.metric_points(family).items():
+            if isinstance(point, HistogramPoint):
+                samples |= {(f"{family}_count", labels): point.count, (f"{family}_sum", labels): point.sum}
+                bounds = [*map(str, point.bounds), "+Inf"]
+                for index, bound in enumerate(bounds):
+                    bucket = tuple(sorted((*labels, ("le", bound))))
+                    samples[f"{family}_bucket", bucket] = sum(point.bucket_counts[: index + 1])
+            else:
+                samples[family, labels] = point
+        return samples
+
+
+def of_family(family: str, samples: Samples) -> Samples:
+    """Return the samples of one family, histograms with all their parts."""
+    parts = ("_bucket", "_sum", "_count") if SPECS[family].kind is Kind.HISTOGRAM else ("",)
+    names = {family + part for part in parts}
+    return {key: value for key, value in samples.items() if key[0] in names}
+
+
+def wait_for(what: str, condition: Callable[[], bool]) -> None:
+    """Poll until the condition holds."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    pause = threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline, what
+        pause.wait(0.02)
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    folder = tmp_path_factory.mktemp("families")
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str, environ: Mapping[str, str] = os.environ, stdout: int | None = None) -> str:
+        """Start a program and return the address that it announces on the stream that is not a file."""
+        with (folder / f"{arguments[0]}.log").open("w") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *arguments],
+                cwd=ROOT,
+                env=environ,
+                stdout=stdout or log,
+                stderr=log if stdout else subprocess.PIPE,
+                text=True,
+            )
+        processes.append(process)
+        stream = process.stdout if stdout else process.stderr
+        assert stream is not None
+        return next(line for line in stream if " http://127.0.0.1:" in line).split()[-1]
+
+    upstream = start("demo.scripted_upstream", "--port", "0", stdout=subprocess.PIPE)
+    config = folder / "gateway.toml"
+    config.write_text(CONFIG.format(folder=folder, upstream=upstream))
+    environ = os.environ | {"GATEWAYZ_CONFIG": str(config), "OTEL_METRIC_EXPORT_INTERVAL": "200"}
+    keys = {}
+    for plan in ("free", "tight"):
+        made = subprocess.run(
+            [sys.executable, "-m", "app", "keys", "create", "--name", plan, "--plan", plan, "--json"],
+            cwd=ROOT,
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        keys[plan] = json.loads(made.stdout)["secret"]
+    with OtlpReceiver() as receiver:
+        url = start("app", "serve", environ=environ | {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint})
+        running = Gateway(url, upstream, receiver, keys, folder)
+        running.chat()  # the key is known from here on, so that a case moves only what it means to
+        yield running
+        running.client.close()
+        for process in reversed(processes):
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=DEADLINE_SECONDS)
+    assert [process.returncode for process in processes] == [0, 0]
+
+
+# The events. Each is one exchange over HTTP with a certain outcome.
+
+
+def answered(gateway: Gateway) -> None:
+    assert gateway.chat().status_code == 200
+
+
+def streamed(gateway: Gateway) -> None:
+    script = {"flaky": ANSWER | {"chunks": 5, "chunk_delay_seconds": 0.01}}
+    assert gateway.chat(script, stream=True).text.endswith("data: [DONE]\n\n")
+
+
+def failed_over(gateway: Gateway) -> None:
+    assert gateway.chat({"flaky": {"status": 500}, "healthy": ANSWER}).status_code == 200
+
+
+def failed(gateway: Gateway) -> None:
+    assert gateway.chat({"flaky": {"status": 500}, "healthy": {"status": 500}}).status_code == 502
+
+
+def not_reported(gateway: Gateway) -> None:
+    assert gateway.chat({"flaky": {"usage": "omitted", "words": 3}}).status_code == 200
+
+
+def listed(gateway: Gateway) -> None:
+    assert gateway.client.get("/v1/models", headers=gateway.headers()).status_code == 200
+
+
+def repeated(gateway: Gateway) -> None:
+    """Two equal deterministic requests that nobody asked before: a miss, then a hit."""
+    nonce = time.monotonic_ns()
+    states = [gateway.chat(temperature=0, seed=nonce).headers["x-gatewayz-cache"] for _ in range(2)]
+    assert states == ["miss", "hit"]
+
+
+def refused(gateway: Gateway) -> None:
+    """The plan admits one request a minute."""
+    assert gateway.chat(plan="tight").status_code == 200
+    assert gateway.chat(plan="tight").status_code == 429
+
+
+def left(gateway: Gateway) -> None:
+    """A client that reads the head and the first chunk of a stream that stands still, and goes."""
+    script = {"flaky": ANSWER | {"chunks": 4, "pause_after_chunks": 1, "tag": f"left{time.monotonic_ns()}"}}
+    body = gateway.body(script, stream=True)
+    with gateway.client.stream("POST", "/v1/chat/completions", headers=gateway.headers(), json=body) as answer:
+        next(answer.iter_lines())
+
+
+def unwritable(gateway: Gateway) -> None:
+    """More calls than the ledger may queue, while somebody else holds the database's write lock."""
+    database = sqlite3.connect(gateway.database, isolation_level=None)
+    try:
+        database.execute("BEGIN IMMEDIATE")
+        before = gateway.scrape()["gatewayz_ledger_rows_dropped_total", ()]
+        for _ in range(400):
+            answered(gateway)
+            if gateway.scrape()["gatewayz_ledger_rows_dropped_total", ()] > before:
+                break
+        database.execute("ROLLBACK")
+    finally:
+        database.close()
+
+
+def export_refused(gateway: Gateway) -> None:
+    """The OTLP endpoint refuses a batch for good, then asks for patience, then is well again."""
+    page = ("gatewayz_telemetry_dropped_total", (("reason", "rejected"), ("signal", "traces")))
+    retries = ("gatewayz_telemetry_retries_total", (("signal", "traces"),))
+    dropped_before = gateway.scrape()[page]
+    gateway.receiver.answer_status(400)
+    answered(gateway)
+    wait_for("a batch is refused", lambda: gateway.scrape()[page] > dropped_before)
+    retries_before = gateway.scrape()[retries]
+    gateway.receiver.answer_status(503)
+    answered(gateway)
+    wait_for("a batch is tried again", lambda: gateway.scrape()[retries] > retries_before)
+    gateway.receiver.accept()
+
+
+class Case(NamedTuple):
+    """An event and what it adds to samples of one family; None: it grows, by how much is not the event's to say."""
+
+    drive: Callable[[Gateway], None]
+    moves: Mapping[str, Mapping[tuple[tuple[str, str], ...], float | None]]
+
+
+def moved(**labels: str) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(labels.items()))
+
+
+def case(drive: Callable[[Gateway], None], by: float | None, *label_sets: dict[str, str], part: str = "") -> Case:
+    return Case(drive, {part: {moved(**labels): by for labels in label_sets}})
+
+
+CASES: dict[str, Case] = {
+    "fastapi_requests_total": case(listed, 1, MODELS | {"status_code": "200"}),
+    "fastapi_responses_total": case(failed, 1, CHAT | {"status_code": "502"}),
+    "fastapi_requests_duration_seconds": case(streamed, 1, CHAT, part="_count"),
+    "fastapi_exceptions_total": case(failed, 1, CHAT | {"exception_type": "UpstreamFailedError"}),
+    "provider_response_time_seconds": case(
+        failed_over, 1, {"provider": "first"}, {"provider": "second"}, part="_count"
+    ),
+    "model_inference_requests_total": case(failed_over, 1, FIRST | {"status": "error"}, SECOND | {"status": "success"}),
+    "model_inference_duration_seconds": case(answered, 1, FIRST, part="_count"),
+    "tokens_used_total": Case(
+        streamed, {"": {moved(**FIRST, token_type="input"): 10, moved(**FIRST, token_type="output"): 5}}
+    ),
+    "credits_used_total": case(answered, 20e-6, FIRST),
+    "gatewayz_cost_by_provider": case(failed_over, 50e-6, {"provider": "second"}),
+    "database_query_duration_seconds": case(answered, None, {"operation": "insert"}, part="_count"),
+    "cache_hits_total": case(repeated, 1, {"cache": "response"}),
+    "cache_misses_total": case(repeated, 1, {"cache": "response"}),
+    "rate_limited_requests": case(refused, 1, {"limit_type": "key_requests"}),
+    "gatewayz_time_to_first_token_seconds": case(streamed, 1, FIRST, part="_count"),
+    "gatewayz_output_tokens_per_second": case(streamed, 1, FIRST, part="_count"),
+    "gatewayz_attempts_per_request": Case(
+        failed_over, {"_sum": {moved(model="test/model"): 2}, "_count": {moved(model="test/model"): 1}}
+    ),
+    "gatewayz_cancelled_calls_total": case(left, 1, FIRST | {"phase": "after_first_byte"}),
+    "gatewayz_estimated_usage_total": case(not_reported, 1, FIRST),
+    "gatewayz_ledger_rows_dropped_total": case(unwritable, None, {}),
+    "gatewayz_telemetry_exported_total": case(answered, None, {"signal": "traces"}, {"signal": "logs"}),
+    "gatewayz_telemetry_dropped_total": case(export_refused, None, {"signal": "traces", "reason": "rejected"}),
+    "gatewayz_telemetry_retries_total": case(export_refused, None, {"signal": "traces"}),
+    "gatewayz_telemetry_scrape_duration_seconds": case(listed, None, {}, part="_count"),
+    "process_cpu_seconds_total": case(answered, None, {}),
+}
+
+# What no HTTP event can move on purpose, or what is a state and no count: it is there, under the same labels everywhere.
+PRESENT = {
+    "fastapi_app_info": moved(app_name="gatewayz", version="0.1.0"),
+    "gatewayz_telemetry_queued_bytes": moved(signal="traces"),
+    "gatewayz_telemetry_queued_items": moved(signal="logs"),
+    "gatewayz_telemetry_record_failures_total": moved(),
+    "gatewayz_telemetry_log_lines_dropped_total": moved(),
+    "process_resident_memory_bytes": moved(),
+    "process_open_fds": moved(),
+    "process_start_time_seconds": moved(),
+}
+
+IN_PROGRESS = "fastapi_requests_in_progress"
+
+ABSENT = {
+    # Labels are bounded by construction, so no client can overflow a stream; tests/otel/test_reader.py overflows one by hand.
+    "gatewayz_telemetry_overflow_total",
+    # Their writers come with state, health and anomalies (tests/otel/test_catalogue.py lists them too).
+    "gatewayz_detected_anomalies",
+    "provider_availability",
+    "provider_error_rate",
+    "gatewayz_provider_health_score",
+    "gatewayz_circuit_breaker_state",
+    "gatewayz_circuit_breaker_transitions_total",
+    "gatewayz_model_uptime_24h",
+    "gatewayz_token_efficiency",
+    "active_api_keys",
+    "subscription_count",
+    "trial_active",
+    "gatewayz_event_loop_lag_seconds",
+}
+
+# They move by themselves between two looks: scrapes, pushes, the clock.
+RESTLESS = {
+    "gatewayz_telemetry_exported_total",
+    "gatewayz_telemetry_scrape_duration_seconds",
+    "gatewayz_telemetry_queued_bytes",
+    "gatewayz_telemetry_queued_items",
+    "gatewayz_telemetry_retries_total",
+    "process_cpu_seconds_total",
+    "process_resident_memory_bytes",
+    "process_open_fds",
+}
+
+
+def test_every_catalogued_family_has_a_case_or_a_reason() -> None:
+    assert CASES.keys() | PRESENT.keys() | ABSENT | {IN_PROGRESS} == SPECS.keys()
+
+
+@pytest.mark.parametrize("family", CASES)
+def test_an_event_moves_its_family_everywhere(gateway: Gateway, family: str) -> None:
+    drive, moves = CASES[family]
+    before = gateway.scrape()
+    drive(gateway)
+
+    def growths() -> list[tuple[float, float | None]]:
+        now = gateway.scrape()
+        return [
+            (now.get((family + part, labels), 0.0) - before.get((family + part, labels), 0.0), by)
+            for part, by_labels in moves.items()
+            for labels, by in by_labels.items()
+        ]
+
+    def is_moved() -> bool:
+        return all(growth > 0 if by is None else growth == pytest.approx(by, abs=1e-12) for growth, by in growths())
+
+    wait_for(f"{family} moves: {growths()}", is_moved)
+    assert_the_same_everywhere(gateway, family)
+
+
+@pytest.mark.parametrize("family", PRESENT)
+def test_a_state_is_there_everywhere(gateway: Gateway, family: str) -> None:
+    samples = gateway.scrape()
+    assert (family, PRESENT[family]) in samples
+    assert_the_same_everywhere(gateway, family)
+
+
+def test_a_request_is_in_progress_until_it_ends(gateway: Gateway) -> None:
+    key = (IN_PROGRESS, moved(**CHAT))
+    wait_for("earlier requests end", lambda: gateway.scrape()[key] == 0)
+    script = {"flaky": ANSWER | {"chunks": 4, "pause_after_chunks": 1, "tag": "in-progress"}}
+    body = gateway.body(script, stream=True)
+    with gateway.client.stream("POST", "/v1/chat/completions", headers=gateway.headers(), json=body) as answer:
+        lines = answer.iter_lines()
+        next(lines)
+        assert gateway.scrape()[key] == 1
+        assert_the_same_everywhere(gateway, IN_PROGRESS)
+        httpx.post(f"{gateway.upstream}/_upstream/release/in-progress").raise_for_status()
+        assert [*lines][-2:] == ["data: [DONE]", ""]
+    wait_for("the request ends", lambda: gateway.scrape()[key] == 0)
+    assert_the_same_everywhere(gateway, IN_PROGRESS)
+
+
+def test_what_has_no_writer_is_absent(gateway: Gateway) -> None:
+    exposed = {name for name, _ in gateway.scrape()}
+    assert not exposed & ABSENT
+    assert not gateway.receiver.metrics.keys() & ABSENT
+
+
+def assert_the_same_everywhere(gateway: Gateway, family: str) -> None:
+    """The categories show what `/metrics` shows, and the push says the same: name, labels and value."""
+    wait_for(f"{family} is pushed", lambda: family in gateway.receiver.metrics)
+    if family in RESTLESS:
+        wait_for(f"{family}: the same series", lambda: gateway.pushed(family).keys() == here(gateway, family).keys())
+    else:
+        wait_for(f"{family}: the same samples", lambda: gateway.pushed(family) == pytest.approx(here(gateway, family)))
+    for category in Category:
+        shown = of_family(family, gateway.scrape(category))
+        if category not in SPECS[family].categories:
+            assert not shown
+        elif family in RESTLESS:
+            assert shown.keys() == here(gateway, family).keys()
+        else:
+            assert shown == here(gateway, family)
+    metric = gateway.receiver.metrics[family]
+    assert (metric.unit, metric.description) == (SPECS[family].unit, SPECS[family].help)
+    assert metric.kind == {"histogram": "histogram", "counter": "sum"}.get(
+        SPECS[family].kind.prometheus_type, metric.kind
+    )
+
+
+def here(gateway: Gateway, family: str) -> Samples:
+    return of_family(family, gateway.scrape())
