@@ -36,13 +36,13 @@ class PostgresqlServer:
             os.chown(folder, nobody.pw_uid, nobody.pw_gid)
             self._as = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
         command = ["initdb", "-D", str(folder / "data"), "-U", "gatewayz", "-A", "trust", "-E", "UTF8", "--locale=C"]
-        subprocess.run([*command, "--no-sync"], check=True, capture_output=True, cwd=folder, **self._as)  # noqa: S603  ours
+        subprocess.run([*command, "--no-sync"], check=True, capture_output=True, cwd=folder, **self._as)
 
     def start(self) -> None:
         options = ["-k", str(self.folder), "-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=50"]
         with (self.folder / "log").open("ab") as log:
             command = ["postgres", "-D", str(self.folder / "data"), *options]
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, **self._as)  # noqa: S603  ours
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, **self._as)
         deadline = time.monotonic() + DEADLINE_SECONDS
         while not self._run("psql", "-c", "SELECT 1", "postgres"):
             assert time.monotonic() < deadline, (self.folder / "log").read_text()
@@ -62,7 +62,7 @@ class PostgresqlServer:
 
     def _run(self, program: str, *arguments: str) -> bool:
         command = [program, "-h", str(self.folder), "-U", "gatewayz", *arguments]
-        return subprocess.run(command, check=False, capture_output=True).returncode == 0  # noqa: S603  ours
+        return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,7 @@ async def numbers(engine) -> list[int]:
 
 @pytest.mark.live
 async def test_a_killed_process_loses_only_the_last_moments(database_url, recorder, make_row) -> None:
-    victim = subprocess.Popen(  # noqa: ASYNC220, S603  our own code; waiting for it is the test
+    victim = subprocess.Popen(  # noqa: ASYNC220  our own code; waiting for it is the test
         [sys.executable, "-c", VICTIM, database_url, str(COMMIT_SECONDS)], cwd=ROOT, stdout=subprocess.PIPE
     )
     try:
@@ -126,13 +126,13 @@ async def test_rows_wait_while_the_disk_is_full(tmp_path, recorder, make_row, po
     mount, umount = shutil.which("mount"), shutil.which("umount")
     if os.geteuid() != 0 or mount is None or umount is None:
         pytest.skip("a small disk of its own needs root and mount")
-    mounted = subprocess.run([mount, "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=False, capture_output=True)  # noqa: ASYNC221, S603
+    mounted = subprocess.run([mount, "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=False, capture_output=True)  # noqa: ASYNC221
     if mounted.returncode:
         pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.decode().strip()}")
     try:
         await _fill_and_free(disk, recorder, make_row, poll_until, caplog)
     finally:
-        subprocess.run([umount, disk], check=True)  # noqa: ASYNC221, S603  ours
+        subprocess.run([umount, disk], check=True)  # noqa: ASYNC221  ours
 
 
 async def _fill_and_free(disk: Path, recorder, make_row, poll_until, caplog) -> None:

@@ -25,7 +25,7 @@ def server_url(tmp_path: Path) -> Iterator[str]:
         pytest.skip("no Valkey or Redis server here: neither valkey-server nor redis-server on PATH")
     socket = tmp_path / "s"
     command = [program, "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(tmp_path)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603  ours
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + DEADLINE_SECONDS
         while not socket.exists():
