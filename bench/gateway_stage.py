@@ -1,0 +1,121 @@
+"""STAGE of the benchmarks: a scripted upstream, an API key and gateways with it, each a real process on an ephemeral port.
+
+Comes in: a folder, and per gateway what differs between two of them. Goes out: running processes, certain to end. The gateway is used as
+anybody would: `python -m app serve` with a file and `OTEL_*` variables.
+"""
+
+import json
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from demo.child import Child, run_to_end, start_child
+from demo.scripted_upstream import READY_LINE
+
+GATEWAY_READY_LINE = "gateway: listening on "
+DIRECT_MODEL = "direct"
+"""Served by one provider."""
+
+DETOUR_MODEL = "detour"
+"""Served by a provider that fails when it is told to, and then by the other one."""
+
+PRICES_USD = {"healthy": (3.0, 4.0), "flaky": (1.0, 2.0)}
+"""Per million input and output tokens, by provider."""
+
+_FILE = """
+[server]
+port = 0
+[monitoring]
+share_seconds = 0.5
+[telemetry]
+enabled = {enabled}
+buffer_bytes = {buffer_bytes}
+[database]
+url = "sqlite+aiosqlite:///{folder}/gateway.db"
+[[providers]]
+name = "healthy"
+base_url = "{upstream}/healthy/v1"
+[[providers]]
+name = "flaky"
+base_url = "{upstream}/flaky/v1"
+"""
+_ROUTE = """
+[[models.routes]]
+provider = "{provider}"
+upstream_model = "{provider}-1"
+input_usd_per_million = {prices[0]}
+output_usd_per_million = {prices[1]}
+"""
+
+
+class Bench:
+    """What all gateways of a run share. `secret` is an API key without limits."""
+
+    def __init__(self, folder: Path, upstream_url: str) -> None:
+        self.folder = folder
+        self.upstream_url = upstream_url
+        self.secret = ""
+        self._gateways = 0
+
+    def write_config(self, *, telemetry: bool = True, buffer_bytes: int = 64 * 1024 * 1024) -> Path:
+        """Write a configuration file and return its path."""
+        self._gateways += 1
+        text = _FILE.format(
+            enabled=str(telemetry).lower(), buffer_bytes=buffer_bytes, folder=self.folder, upstream=self.upstream_url
+        )
+        for model, providers in ((DIRECT_MODEL, ("healthy",)), (DETOUR_MODEL, ("flaky", "healthy"))):
+            text += f'[[models]]\nname = "{model}"\n'
+            text += "".join(_ROUTE.format(provider=each, prices=PRICES_USD[each]) for each in providers)
+        path = self.folder / f"gateway-{self._gateways}.toml"
+        path.write_text(text)
+        return path
+
+    @asynccontextmanager
+    async def gateway(self, config: Path, otel: Mapping[str, str]) -> AsyncIterator[Child]:
+        """Run a gateway with these `OTEL_*` variables and no others; its output is in `child.log_path`."""
+        environ = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")} | dict(otel)
+        arguments = ("app", "--config", str(config), "serve")
+        child = await start_child("gateway", arguments, log_path=config.with_suffix(".log"), environ=environ)
+        try:
+            await child.wait_ready(GATEWAY_READY_LINE)
+            yield child
+        finally:
+            await child.stop()
+
+
+@asynccontextmanager
+async def bench_stage(folder: Path) -> AsyncIterator[Bench]:
+    """Start the upstream and make the key; raises `ChildFailedError`."""
+    arguments = ("demo.scripted_upstream", "--script", "steady")
+    upstream = await start_child("scripted upstream", arguments, log_path=folder / "upstream.log")
+    try:
+        await upstream.wait_ready(READY_LINE)
+        bench = Bench(folder, upstream.url)
+        made = await run_to_end(
+            (
+                "app",
+                "--config",
+                str(bench.write_config()),
+                "keys",
+                "create",
+                "--name",
+                "bench",
+                "--plan",
+                "free",
+                "--json",
+            )
+        )
+        bench.secret = json.loads(made)["secret"]
+        yield bench
+    finally:
+        await upstream.stop()
+
+
+def process_cpu_seconds(pid: int) -> float | None:
+    """Return the CPU time that a process has used, from `/proc` (proc(5), fields 14 and 15 of stat); None where there is none."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
