@@ -1,0 +1,67 @@
+"""`python -m tests.fuzz`: 100 000 malformed and hostile inputs against a running gateway (FUZZ_INPUTS=, FUZZ_SEED=)."""
+
+import asyncio
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.fuzz.run import Report, fuzz
+
+DEFAULT_INPUTS = 100_000
+
+
+def say(line: str) -> None:
+    """Print one line at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+async def _main(inputs: int, seed: int, folder: Path) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    say(f"fuzz: {inputs} inputs, FUZZ_SEED={seed}")
+    report = await fuzz(folder, inputs=inputs, seed=seed, say=say, stop=stop)
+    for line in lines(report):
+        say(line)
+    if report.problems:
+        return 1
+    if stop.is_set():
+        say("fuzz: stopped before its end; no defect until then")
+        return 130
+    return 0
+
+
+def lines(report: Report) -> list[str]:
+    """Return the report as text."""
+    kinds = ", ".join(f"{kind} {count}" for kind, count in report.kinds.most_common())
+    statuses = ", ".join(f"{status}: {count}" for status, count in sorted(report.statuses.items()))
+    found = [f"PROBLEM: {problem}" for problem in report.problems]
+    return [
+        f"fuzz: {report.inputs} inputs in {report.seconds:.0f} s, seed {report.seed}",
+        f"  kinds: {kinds}",
+        f"  answers: {statuses}",
+        f"  log lines: {dict(report.voices)}",
+        *(f"  {name}: {value}" for name, value in report.figures.items()),
+        *found,
+        f"fuzz: {len(report.problems)} problems" if report.problems else "fuzz: no problem",
+    ]
+
+
+if __name__ == "__main__":
+    run_folder = Path(tempfile.mkdtemp(prefix="gatewayz-fuzz-"))
+    try:
+        code = asyncio.run(
+            _main(
+                int(os.environ.get("FUZZ_INPUTS") or DEFAULT_INPUTS),
+                int(os.environ.get("FUZZ_SEED") or random.SystemRandom().randrange(1, 2**31)),
+                run_folder,
+            )
+        )
+    finally:
+        shutil.rmtree(run_folder, ignore_errors=True)
+    sys.exit(code)

@@ -1,0 +1,124 @@
+"""What every answer must be, whatever the input was."""
+
+import json
+import re
+from typing import Any, Final
+
+from tests.fuzz.canaries import BASIC, TOKEN
+from tests.fuzz.inputs import Input
+from tests.fuzz.wire import Answer
+
+MAPPED: Final = {
+    502: {"upstream_failed"},
+    503: {"overloaded", "store_unavailable"},
+    504: {"upstream_timeout"},
+}
+"""The statuses from 500 on that the gateway may answer, and the code that its error object then has."""
+
+NO_HTTP: Final = b"Invalid HTTP request received."
+"""What the server says where no request could be read."""
+
+_TRACE_ID: Final = re.compile(rb"[0-9a-f]{32}")
+_INSIDES: Final = re.compile(
+    rb'Traceback|File "|\.py\b|line \d+, in |site-packages|0x[0-9a-f]{8,}|sqlalchemy|litestar|aiohttp|asyncio'
+)
+_PROVIDER_STATUSES: Final = frozenset({400, 404, 409, 413, 422})
+_ERROR_KEYS: Final = {"message", "type", "param", "code"}
+
+
+def problems(made: Input, answer: Answer, secret: str) -> list[str]:
+    """Return what is wrong with an answer; empty for a good one."""
+    found = list(_common(answer, secret))
+    status = answer.status
+    if status >= 500 and status not in MAPPED:
+        found.append(f"a {status} that nobody mapped")
+    if status >= 400 and answer.body and answer.body != NO_HTTP:
+        found += _error(made, answer)
+    elif answer.header(b"content-type") == b"text/event-stream; charset=utf-8":
+        found += _events(answer.body)
+    elif made.path is not None and made.path.startswith("/v1/") and status == 200 and made.method != "HEAD":
+        try:
+            json.loads(answer.body)
+        except (ValueError, RecursionError) as error:
+            found.append(f"a 200 that is no JSON: {type(error).__name__}")
+    if made.is_tame and is_traffic(made) and trace_id(answer) is None and status != 431:
+        found.append("an answer without a trace id")
+    return found
+
+
+def is_traffic(made: Input) -> bool:
+    """Whether a tame input is counted as traffic; monitoring is not."""
+    path = "/" + "/".join(filter(None, (made.path or "").split("/")))
+    monitoring = path in {"/metrics", "/health/live", "/health/ready"}
+    return not monitoring and not re.fullmatch(r"/prometheus/metrics/[^/]+", path)
+
+
+def trace_id(answer: Answer) -> bytes | None:
+    """Return the trace id, which every counted request gets."""
+    return answer.header(b"x-trace-id")
+
+
+def _common(answer: Answer, secret: str) -> list[str]:
+    found = []
+    raw = answer.body + b"\n".join(name + b": " + value for name, value in answer.headers)
+    inside = _INSIDES.search(raw)
+    if inside is not None:
+        found.append(f"the insides of the program: {raw[max(0, inside.start() - 80) : inside.end() + 80]!r}")
+    if secret.encode() in raw or TOKEN.encode() in raw.lower() or BASIC.encode() in raw:
+        found.append("a key in the answer")
+    shown = trace_id(answer)
+    if shown is not None and _TRACE_ID.fullmatch(shown) is None:
+        found.append(f"not a trace id: {shown!r}")
+    return found
+
+
+def _error(made: Input, answer: Answer) -> list[str]:
+    """Check an error's shape: OpenAI's under /v1, problem+json elsewhere; where the path is not known, one of the two."""
+    content_type = answer.header(b"content-type") or b""
+    try:
+        body = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return [f"an error that is no JSON: {answer.body[:200]!r}"]
+    is_problem = content_type == b"application/problem+json"
+    if made.path is not None and "//" not in made.path and answer.status != 431:
+        is_api = made.path == "/v1" or made.path.startswith("/v1/")
+        if is_api == is_problem:
+            return [f"an error of the other kind: {content_type!r}"]
+    if is_problem:
+        keys = set(body) if isinstance(body, dict) else set()
+        ok = {"type", "title", "status"} <= keys <= {"type", "title", "status", "detail"} and body[
+            "status"
+        ] == answer.status
+        return [] if ok else [f"not a problem: {answer.body[:200]!r}"]
+    if content_type != b"application/json":
+        return [f"an error as {content_type!r}"]
+    return _openai_error(answer.status, body)
+
+
+def _openai_error(status: int, body: Any) -> list[str]:
+    error = body.get("error") if isinstance(body, dict) else None
+    if status in _PROVIDER_STATUSES and isinstance(error, dict | str):
+        # May be a provider's own words.
+        return []
+    if not isinstance(error, dict) or set(body) != {"error"} or set(error) != _ERROR_KEYS:
+        return [f"not an error object: {str(body)[:200]}"]
+    if not isinstance(error["message"], str) or not isinstance(error["type"], str):
+        return [f"an error object of other types: {str(body)[:200]}"]
+    if status in MAPPED and error["code"] not in MAPPED[status]:
+        return [f"a {status} with the code {error['code']!r}"]
+    return []
+
+
+def _events(body: bytes) -> list[str]:
+    """Check a relayed stream: whole events, closed by the end marker or by an error."""
+    if not body.endswith(b"\n\n"):
+        return [f"a stream that ends inside an event: {body[-200:]!r}"]
+    last = body[:-2].rpartition(b"\n\n")[2]
+    data = b"\n".join(line[6:] for line in last.split(b"\n") if line.startswith(b"data: "))
+    if data == b"[DONE]":
+        return []
+    try:
+        is_error = "error" in json.loads(data)
+    except (ValueError, TypeError, RecursionError):
+        is_error = False
+    return [] if is_error else [f"a stream without an end: {last[-200:]!r}"]

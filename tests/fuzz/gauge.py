@@ -1,0 +1,92 @@
+"""Looks at the gateway's own numbers while it is fuzzed: every scrape must parse in both formats and show nothing but known series."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from demo.books import Series
+from tests.fuzz.series import OPENMETRICS, TEXT, SeriesBounds, read_openmetrics, read_text
+from tests.fuzz.stand import Stand
+
+CATEGORIES: Final = ("system", "providers", "models", "business", "performance")
+_POLL_SECONDS: Final = 0.05
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """One scrape."""
+
+    samples: Mapping[Series, float]
+
+    def total(self, name: str) -> float:
+        """Return the sum over all series of that name."""
+        return sum(value for (each, _), value in self.samples.items() if each == name)
+
+    def requests(self) -> Counter[tuple[str, int]]:
+        """Return the counted requests by method and status."""
+        counted: Counter[tuple[str, int]] = Counter()
+        for (name, labels), value in self.samples.items():
+            if name == "fastapi_requests_total":
+                values = dict(labels)
+                counted[values["method"], int(values["status_code"])] += int(value)
+        return counted
+
+
+class Gauge:
+    """Scrapes and checks; `problems` holds what was wrong."""
+
+    def __init__(self, ready: Stand) -> None:
+        self._stand = ready
+        self._bounds = SeriesBounds(ready.config)
+        self.scrapes = 0
+        self.most_series = 0
+        self.problems: list[str] = []
+
+    async def read(self) -> Reading:
+        """Scrape in both formats and check both; the reading is that of the text format."""
+        text = await self._stand.get("/metrics", TEXT)
+        openmetrics = await self._stand.get("/metrics", OPENMETRICS)
+        samples: dict[Series, float] = {}
+        for exposition, read in ((text, read_text), (openmetrics, read_openmetrics)):
+            self.scrapes += 1
+            self._stand.leaks.search("/metrics", exposition.encode())
+            try:
+                samples = read(exposition)
+            except ValueError as error:
+                self._problem(f"an exposition that does not parse: {error}")
+                continue
+            self._check_bounds("/metrics", samples)
+        return Reading(samples)
+
+    async def read_categories(self) -> None:
+        """Scrape and check each category."""
+        for category in CATEGORIES:
+            exposition = await self._stand.get(f"/prometheus/metrics/{category}", TEXT)
+            self.scrapes += 1
+            self._check_bounds(category, read_text(exposition))
+
+    async def settle(self, is_settled: Callable[[Reading], bool], timeout_seconds: float) -> Reading:
+        """Read until a condition holds or the time is over; return the last reading."""
+        deadline = asyncio.get_running_loop().time() + timeout_seconds
+        while True:
+            reading = await self.read()
+            if is_settled(reading) or asyncio.get_running_loop().time() > deadline:
+                return reading
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def check_pushed(self) -> None:
+        """Check the series that the receiver got by OTLP."""
+        for name, metric in self._stand.receiver.metrics.items():
+            suffix = "_count" if metric.kind == "histogram" else ""
+            self._check_bounds("OTLP", {(name + suffix, labels): 0.0 for labels in metric.points})
+
+    def _check_bounds(self, where: str, samples: Mapping[Series, float]) -> None:
+        self.most_series = max(self.most_series, len(samples))
+        for stranger in self._bounds.strangers(samples):
+            self._problem(f"{where}: a series outside the bounded set: {stranger}")
+
+    def _problem(self, problem: str) -> None:
+        if len(self.problems) < 10 and problem not in self.problems:
+            self.problems.append(problem)

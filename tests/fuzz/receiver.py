@@ -1,0 +1,51 @@
+"""An OTLP receiver that looks through everything it gets at once and keeps only counts: a long run fits into memory."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+from otel.otlp_config import Signal
+from otel.testing.otlp_receiver import OtlpReceiver
+from tests.fuzz.canaries import Leaks
+
+MAX_ATTRIBUTE_CHARACTERS: Final = 512
+_MAX_KEPT: Final = 20
+
+
+class WatchingReceiver(OtlpReceiver):
+    """Counts spans by name and log records by logger; `oddities` are things that no signal may hold."""
+
+    def __init__(self, leaks: Leaks) -> None:
+        super().__init__()
+        self._leaks = leaks
+        self.span_names: Counter[str] = Counter()
+        self.loggers: Counter[str] = Counter()
+        self.attribute_keys: set[str] = set()
+        self.oddities: list[str] = []
+
+    def take(self, signal: Signal, headers: Mapping[str, str], body: bytes, *, accept: bool) -> None:
+        """Search the bytes for canaries, count what they hold, and forget it."""
+        self._leaks.search(f"OTLP {signal}", body)
+        super().take(signal, headers, body, accept=accept)
+        with self._changed:
+            spans, self._spans = self._spans, []
+            records, self._log_records = self._log_records, []
+            self._requests.clear()
+            for span in spans:
+                self.span_names[span["name"]] += 1
+                self._check(f"span {span['name']!r}", span["attributes"])
+                for event in span["events"]:
+                    self._check(f"span event {event['name']!r}", event["attributes"])
+            for record in records:
+                line = json.loads(record["body"])
+                self.loggers[line["logger"]] += 1
+                self._check(f"log record of {line['logger']}", line | record["attributes"])
+
+    def _check(self, where: str, attributes: Mapping[str, Any]) -> None:
+        self.attribute_keys.update(attributes)
+        for key, value in attributes.items():
+            for text in value if isinstance(value, list) else [value]:
+                is_odd = isinstance(text, str) and (len(text) > MAX_ATTRIBUTE_CHARACTERS or not text.isprintable())
+                if is_odd and len(self.oddities) < _MAX_KEPT:
+                    self.oddities.append(f"{where}: {key} = {text[:200]!r} ({len(text)} characters)")

@@ -1,0 +1,143 @@
+"""One run: rounds of tame and of wild inputs against a fresh gateway, each round reconciled, and a verdict."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from tests.fuzz.drive import Books, Driver, Failure
+from tests.fuzz.gauge import Gauge, Reading
+from tests.fuzz.generate import make_batch
+from tests.fuzz.shrink import shrink
+from tests.fuzz.stand import Stand, stand
+from tests.fuzz.verdict import SETTLE_SECONDS, count_problems, end_problems, log_problems, quiet, wild_problems
+
+BATCH_SIZE: Final = 2_500
+TAME_WORKERS: Final = 16
+WILD_WORKERS: Final = 24
+_PROGRESS_SECONDS: Final = 5.0
+
+
+class Report(msgspec.Struct):
+    """What came of a run."""
+
+    seed: int
+    seconds: float = 0.0
+    inputs: int = 0
+    kinds: Counter[str] = msgspec.field(default_factory=Counter)
+    statuses: Counter[int] = msgspec.field(default_factory=Counter)
+    voices: Counter[str] = msgspec.field(default_factory=Counter)
+    problems: list[str] = msgspec.field(default_factory=list)
+    figures: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+async def fuzz(folder: Path, *, inputs: int, seed: int, say: Callable[[str], None], stop: asyncio.Event) -> Report:
+    """Run until so many inputs were sent, one of them showed a defect, or `stop` is set."""
+    report = Report(seed)
+    books = Books()
+    started = time.monotonic()
+    async with stand(folder) as ready:
+        gauge = Gauge(ready)
+        start = await gauge.read()
+        progress = asyncio.create_task(_progress(books, gauge, inputs, say))
+        try:
+            await _rounds(ready, gauge, books, report, inputs=inputs, stop=stop)
+        finally:
+            progress.cancel()
+        report.problems += [await _explain(ready, failure, seed) for failure in books.failures[:3]]
+        if ready.gateway.exit_code is not None:
+            report.problems.append(
+                f"the gateway ended with exit code {ready.gateway.exit_code}: {ready.gateway.last_lines()}"
+            )
+        else:
+            for upstream in ready.upstreams:
+                await upstream.stop()
+            report.problems += await end_problems(ready, gauge, start)
+            end = await gauge.read()
+            report.figures = _figures(ready, gauge, start, end)
+            exit_code = await ready.gateway.stop()
+            if exit_code:
+                report.problems.append(f"the gateway stopped with exit code {exit_code}")
+        found, report.voices = log_problems(ready.log_path, ready)
+        report.problems += [*found, *gauge.problems, *ready.receiver.oddities]
+        report.problems += [f"a canary or a key in {leak}" for leak in ready.leaks.found]
+        report.figures |= {"span names": str(dict(ready.receiver.span_names))}
+    report.seconds = time.monotonic() - started
+    report.inputs, report.kinds, report.statuses = books.inputs, books.sent, books.statuses
+    return report
+
+
+async def _rounds(
+    ready: Stand, gauge: Gauge, books: Books, report: Report, *, inputs: int, stop: asyncio.Event
+) -> None:
+    """Send batch after batch; the next one is made while one is sent."""
+    driver = Driver(ready.port, ready.secret, books, stop)
+    sizes = [min(BATCH_SIZE, inputs - done) for done in range(0, inputs, BATCH_SIZE)]
+    before = await gauge.read()
+    coming = asyncio.create_task(asyncio.to_thread(make_batch, report.seed, 0, sizes[0], ready.secret))
+    for number in range(len(sizes)):
+        tame, wild = await coming
+        if number + 1 < len(sizes):
+            coming = asyncio.create_task(
+                asyncio.to_thread(make_batch, report.seed, number + 1, sizes[number + 1], ready.secret)
+            )
+        seen = Counter(books.counted)
+        await driver.send(tame, workers=TAME_WORKERS)
+        after = await _settled(gauge, lambda now, then=before, old=seen: not count_problems(then, now, books, old))
+        if not books.failures:
+            report.problems += [f"batch {number}: {each}" for each in count_problems(before, after, books, seen)]
+        before = after
+        seen, not_seen = Counter(books.counted), books.not_seen
+        await driver.send(wild, workers=WILD_WORKERS)
+        after = await _settled(gauge, quiet)
+        answered = Counter(
+            {status: count - seen["wild", status] for (kind, status), count in books.counted.items() if kind == "wild"}
+        )
+        report.problems += [
+            f"batch {number}, wild: {each}"
+            for each in wild_problems(before, after, answered, books.not_seen - not_seen)
+        ]
+        before = after
+        if stop.is_set() or books.failures or report.problems or ready.gateway.exit_code is not None:
+            break
+    coming.cancel()
+
+
+async def _settled(gauge: Gauge, is_settled: Callable[[Reading], bool]) -> Reading:
+    return await gauge.settle(lambda now: quiet(now) and is_settled(now), SETTLE_SECONDS)
+
+
+async def _explain(ready: Stand, failure: Failure, seed: int) -> str:
+    """Describe a failure with the smallest input that still shows it."""
+    small = await shrink(ready.port, ready.secret, failure)
+    payload = repr(small.payload.replace(ready.secret.encode(), b"API_KEY"))
+    what = f"seed {seed}, kind {failure.made.kind!r}, leave {small.leave!r}, {len(small.payload)} bytes"
+    return f"{failure.problem}\n  {what}:\n  {payload[:6_000]}"
+
+
+def _figures(ready: Stand, gauge: Gauge, start: Reading, end: Reading) -> dict[str, str]:
+    return {
+        "requests counted": f"{end.total('fastapi_requests_total'):g}",
+        "upstream attempts": f"{end.total('model_inference_requests_total'):g}",
+        "request logs received": str(ready.receiver.loggers["gatewayz.request"]),
+        "spans received": str(ready.receiver.span_names.total()),
+        "series": f"{len(start.samples)} at the start, {gauge.most_series} at the most; {gauge.scrapes} scrapes parsed",
+        "resident MiB": " -> ".join(
+            f"{each.total('process_resident_memory_bytes') / 2**20:.0f}" for each in (start, end)
+        ),
+        "open fds": " -> ".join(f"{each.total('process_open_fds'):g}" for each in (start, end)),
+    }
+
+
+async def _progress(books: Books, gauge: Gauge, inputs: int, say: Callable[[str], None]) -> None:
+    """Say every few seconds how far it is."""
+    started = time.monotonic()
+    while True:
+        await asyncio.sleep(_PROGRESS_SECONDS)
+        seconds = time.monotonic() - started
+        say(f"fuzz: {books.inputs} of {inputs} inputs, {books.inputs / seconds:.0f} a second, {gauge.most_series} series, "
+            f"{len(books.failures)} failures")  # fmt: skip

@@ -1,0 +1,157 @@
+"""What is fuzzed: the gateway as a process of its own, between honest and lying upstreams and a receiver that watches its telemetry."""
+
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import msgspec
+
+from app.config import AppConfig
+from app.config_load import load_config
+from demo import scripted_upstream
+from demo.child import Child, run_to_end, start_child
+from demo.stage import GATEWAY_READY_LINE
+from tests.fuzz import lying_upstream
+from tests.fuzz.canaries import Leaks
+from tests.fuzz.receiver import WatchingReceiver
+
+MAX_BODY_BYTES: Final = 160 * 1024
+MAX_HEADER_BYTES: Final = 16 * 1024
+LIAR: Final = "fuzz/liar"
+LIAR_EMBEDDINGS: Final = "fuzz/liar-embed"
+ODD_NAME: Final = 'odd "quoted" \\back\\slash {label="x"} ü'
+"""A model that is configured under a name which the exposition must escape."""
+
+_PLAN: Final = "fuzz"
+_CONFIG: Final = r"""
+[server]
+port = 0
+max_body_bytes = {max_body_bytes}
+max_header_bytes = {max_header_bytes}
+[monitoring]
+share_seconds = 0.0
+[database]
+url = "sqlite+aiosqlite:///{folder}/gateway.db"
+[cache]
+max_bytes = 1048576
+[[plans]]
+name = "{plan}"
+{providers}
+{models}
+"""
+_PROVIDERS: Final = {"liar": "liar", "healthy": "scripted", "flaky": "scripted", "stalling": "scripted"}
+_MODELS: Final = (
+    (LIAR, "chat", ("liar",), 0.0),
+    ("fuzz/liar-first", "chat", ("liar", "healthy"), 0.0),
+    (ODD_NAME, "chat", ("liar",), 0.0),
+    ("fuzz/cached", "chat", ("liar",), 60.0),
+    ("fuzz/scripted", "chat", ("flaky", "healthy"), 0.0),
+    ("fuzz/stalling", "chat", ("stalling", "liar"), 0.0),
+    (LIAR_EMBEDDINGS, "embeddings", ("liar",), 0.0),
+    ("fuzz/embed", "embeddings", ("healthy",), 0.0),
+)
+MODEL_NAMES: Final = tuple(name for name, *_ in _MODELS)
+
+
+class Stand(msgspec.Struct, frozen=True, kw_only=True):
+    """What runs. `secret` is a valid API key without limits."""
+
+    url: str
+    port: int
+    secret: str
+    config: AppConfig
+    folder: Path
+    gateway: Child
+    upstreams: tuple[Child, ...]
+    receiver: WatchingReceiver
+    leaks: Leaks
+
+    @property
+    def log_path(self) -> Path:
+        """The gateway's stdout and stderr."""
+        return self.gateway.log_path
+
+    async def get(self, path: str, accept: str) -> str:
+        """Read a monitoring endpoint; raises `aiohttp.ClientError`."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{self.url}{path}", headers={"accept": accept}) as response,
+        ):
+            response.raise_for_status()
+            return await response.text()
+
+
+@asynccontextmanager
+async def stand(folder: Path) -> AsyncIterator[Stand]:
+    """Start everything in an empty folder, and end everything at the exit."""
+    async with AsyncExitStack() as stack:
+
+        async def start(name: str, *arguments: str, **environ: str) -> Child:
+            log_path = folder / f"{name.replace(' ', '-')}.log"
+            child = await start_child(name, arguments, log_path=log_path, environ=os.environ | environ)
+            stack.push_async_callback(child.stop)
+            return child
+
+        scripted = await start("scripted upstream", "demo.scripted_upstream", "--script", "steady")
+        liar = await start("lying upstream", "tests.fuzz.lying_upstream")
+        await scripted.wait_ready(scripted_upstream.READY_LINE)
+        await liar.wait_ready(lying_upstream.READY_LINE)
+        config_path = folder / "gateway.toml"
+        config_path.write_text(_config(folder, {"liar": liar.url, "scripted": scripted.url}))
+        made = await run_to_end(
+            ("app", "--config", str(config_path), "keys", "create", "--name", "fuzz", "--plan", _PLAN, "--json")
+        )
+        secret = json.loads(made)["secret"]
+        leaks = Leaks(secret)
+        receiver = stack.enter_context(WatchingReceiver(leaks))
+        gateway = await start(
+            "gateway", "app", "--config", str(config_path), "serve",
+            OTEL_EXPORTER_OTLP_ENDPOINT=receiver.endpoint, OTEL_METRIC_EXPORT_INTERVAL="2000",
+        )  # fmt: skip
+        await gateway.wait_ready(GATEWAY_READY_LINE)
+        yield Stand(
+            url=gateway.url,
+            port=int(gateway.url.rpartition(":")[2]),
+            secret=secret,
+            config=load_config(config_path),
+            folder=folder,
+            gateway=gateway,
+            upstreams=(scripted, liar),
+            receiver=receiver,
+            leaks=leaks,
+        )
+
+
+def _config(folder: Path, urls: dict[str, str]) -> str:
+    """Write the configuration; impatient, so that silence costs little time."""
+    providers = [
+        f'[[providers]]\nname = "{name}"\nbase_url = "{urls[kind]}/{name}/v1"\n'
+        "first_byte_seconds = 1.0\nidle_seconds = 0.5\ntotal_seconds = 3.0\nmax_response_bytes = 1048576\n"
+        for name, kind in _PROVIDERS.items()
+    ]
+    models = [
+        f"[[models]]\nname = {_text(name)}\noperation = {_text(operation)}\ncache_ttl_seconds = {ttl_seconds}\n"
+        + "".join(
+            f"[[models.routes]]\nprovider = {_text(provider)}\nupstream_model = {_text(f'{provider}-{index}')}\n"
+            "input_usd_per_million = 0.15\noutput_usd_per_million = 0.6\n"
+            for provider in providers_of
+        )
+        for index, (name, operation, providers_of, ttl_seconds) in enumerate(_MODELS)
+    ]
+    return _CONFIG.format(
+        folder=folder,
+        plan=_PLAN,
+        max_body_bytes=MAX_BODY_BYTES,
+        max_header_bytes=MAX_HEADER_BYTES,
+        providers="\n".join(providers),
+        models="\n".join(models),
+    )
+
+
+def _text(value: str) -> str:
+    """Write a TOML string; JSON's escapes are TOML's."""
+    return msgspec.json.encode(value).decode()
