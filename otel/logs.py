@@ -34,6 +34,8 @@ _STANDARD_RECORD_KEYS: Final = frozenset(vars(logging.makeLogRecord({}))) | {
 }
 _RESERVED_KEYS: Final = frozenset({"timestamp", "level", "logger", "message", "trace_id", "span_id"})
 _MAX_TEXT: Final = 8_192
+_QUOTES_CALLERS: Final = "opentelemetry.trace"
+"""These loggers warn of a malformed `tracestate` by quoting it; what a caller sends does not belong into logs."""
 
 FieldValue = str | int | float | bool | None
 
@@ -100,6 +102,8 @@ class StdlibHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record; a record that cannot be formatted is reported as such instead of raising."""
+        if record.name.startswith(_QUOTES_CALLERS) and record.levelno < logging.ERROR:
+            return
         try:
             message = record.getMessage()
         except Exception as error:  # noqa: BLE001  a library's broken log call must not become the caller's problem

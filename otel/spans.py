@@ -4,7 +4,9 @@ Comes in: events. Goes out: spans with HTTP, `gen_ai.*` and `peer.service` attri
 route templates instead of raw paths, no prompt, no completion, no key, no exception text.
 """
 
+import re
 from collections.abc import Mapping
+from typing import Final
 
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
@@ -23,6 +25,7 @@ from otel.measure import NANO
 
 _SERVER_ERROR = 500
 _OPERATION_NAMES = {"chat": "chat", "embeddings": "embeddings"}
+_IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+#=|~-]{0,127}")
 
 
 class SpanWriter:
@@ -127,13 +130,14 @@ def _attempt_attributes(event: AttemptFinished) -> Mapping[str, str | int | floa
         "error.type": event.error_kind,
         "gatewayz.cancel_phase": event.cancel_phase,
         "http.response.status_code": event.http_status,
-        "gen_ai.response.id": event.response_id,
-        "gen_ai.response.model": event.response_model,
+        "gen_ai.response.id": _identifier(event.response_id),
+        "gen_ai.response.model": _identifier(event.response_model),
         "gen_ai.response.time_to_first_chunk": event.first_token_seconds,
     }
     attributes.update({key: value for key, value in optional.items() if value is not None})
-    if event.finish_reason is not None:
-        attributes["gen_ai.response.finish_reasons"] = [event.finish_reason]
+    finish_reason = _identifier(event.finish_reason)
+    if finish_reason is not None:
+        attributes["gen_ai.response.finish_reasons"] = [finish_reason]
     usage = event.usage
     if usage.input_tokens or usage.output_tokens:
         attributes["gen_ai.usage.input_tokens"] = usage.input_tokens
@@ -141,3 +145,8 @@ def _attempt_attributes(event: AttemptFinished) -> Mapping[str, str | int | floa
         attributes["gatewayz.usage.estimated"] = usage.estimated
         attributes["gatewayz.cost_usd"] = usage.cost_nanousd / NANO
     return attributes
+
+
+def _identifier(text: str | None) -> str | None:
+    """Return what a provider says of itself if it is shaped like a name; prose could quote a prompt, and has no bounds."""
+    return text if text is not None and _IDENTIFIER.fullmatch(text) else None
