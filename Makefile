@@ -63,7 +63,7 @@ faults: $(VENV)/.made-dev ## OTLP endpoint down, black hole, 503: FAULT_SECONDS=
 	@$(BIN)/python -m bench.faults
 
 bench: $(VENV)/.made-dev ## the benchmarks, each with its baseline in the same run
-	@for script in scrape delivery; do echo "bench: $$script"; $(BIN)/python -m bench.$$script || exit 1; done
+	@for script in scrape delivery gateway; do echo "bench: $$script"; $(BIN)/python -m bench.$$script || exit 1; done
 
 lock: $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv) ## pin the dependencies of pyproject.toml again, with hashes
 	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --extra production -o requirements/runtime.txt

@@ -14,6 +14,7 @@ from demo.child import Child, run_to_end, start_child
 from demo.scripted_upstream import READY_LINE
 
 GATEWAY_READY_LINE = "gateway: listening on "
+SCRIPTED = (("demo.scripted_upstream", "--script", "steady"), READY_LINE)
 DIRECT_MODEL = "direct"
 """Served by one provider."""
 
@@ -85,13 +86,13 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench_stage(folder: Path) -> AsyncIterator[Bench]:
-    """Start the upstream and make the key; raises `ChildFailedError`."""
-    arguments = ("demo.scripted_upstream", "--script", "steady")
-    upstream = await start_child("scripted upstream", arguments, log_path=folder / "upstream.log")
+async def bench_stage(folder: Path, upstream: tuple[tuple[str, ...], str] = SCRIPTED) -> AsyncIterator[Bench]:
+    """Start the upstream (a module with its arguments, and its ready line) and make the key; raises `ChildFailedError`."""
+    arguments, ready_line = upstream
+    provider = await start_child("upstream", arguments, log_path=folder / "upstream.log")
     try:
-        await upstream.wait_ready(READY_LINE)
-        bench = Bench(folder, upstream.url)
+        await provider.wait_ready(ready_line)
+        bench = Bench(folder, provider.url)
         made = await run_to_end(
             (
                 "app",
@@ -109,7 +110,7 @@ async def bench_stage(folder: Path) -> AsyncIterator[Bench]:
         bench.secret = json.loads(made)["secret"]
         yield bench
     finally:
-        await upstream.stop()
+        await provider.stop()
 
 
 def process_cpu_seconds(pid: int) -> float | None:

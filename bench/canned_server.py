@@ -1,0 +1,97 @@
+"""CANNED SERVER: answers every request with bytes made beforehand, so that neither the provider nor the OTLP endpoint is what is measured.
+
+Comes in: HTTP/1.1 with a content length. Goes out: a chat completion, or a stream of ten events a millisecond apart, as a provider; an empty
+200 to everything else, as an OTLP endpoint that accepts and discards. Run it as `python -m bench.canned_server`; it prints its URL.
+"""
+
+import asyncio
+import re
+import signal
+from typing import cast
+
+import msgspec
+import uvloop
+
+READY_LINE = "canned server: ready on "
+EVENTS = 10
+EVENT_SECONDS = 0.001
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_STREAM = re.compile(rb'"stream": ?true')
+
+
+def _event(fields: dict[str, object]) -> bytes:
+    data = b"data: " + msgspec.json.encode(fields) + b"\n\n"
+    return f"{len(data):x}\r\n".encode() + data + b"\r\n"
+
+
+def _chunk(delta: dict[str, object], finish_reason: str | None) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    return _event({**_HEAD, "object": "chat.completion.chunk", "choices": [choice]})
+
+
+def _response(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+
+
+_HEAD: dict[str, object] = {"id": "chatcmpl-1", "created": 1_700_000_000, "model": "canned"}
+_USAGE = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
+_CHOICE = {"index": 0, "message": {"role": "assistant", "content": "word " * 10}, "finish_reason": "stop"}
+WHOLE = _response(msgspec.json.encode({**_HEAD, "object": "chat.completion", "choices": [_CHOICE], "usage": _USAGE}))
+NOTHING = _response(b"")
+STREAM = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    + _chunk({"role": "assistant", "content": ""}, None),
+    *(_chunk({"content": "word "}, None) for _ in range(EVENTS)),
+    _chunk({}, "stop")
+    + _event({**_HEAD, "object": "chat.completion.chunk", "choices": [], "usage": _USAGE})
+    + b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n",
+)
+
+
+class Canned(asyncio.Protocol):
+    """One connection, one request at a time."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._buffer = b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one by its methods, not by its class
+
+    def data_received(self, data: bytes) -> None:
+        """Answer as soon as the body is whole."""
+        self._buffer += data
+        head, separator, body = self._buffer.partition(b"\r\n\r\n")
+        length = _LENGTH.search(head)
+        if not separator or len(body) < (int(length[1]) if length else 0):
+            return
+        self._buffer = b""
+        if not head.startswith(b"POST ") or b"/chat/completions " not in head.partition(b"\r\n")[0]:
+            self._write(NOTHING)
+        elif _STREAM.search(body):
+            self._write(STREAM[0])
+            for position, part in enumerate(STREAM[1:], 1):
+                self._loop.call_later(position * EVENT_SECONDS, self._write, part)
+        else:
+            self._write(WHOLE)
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+
+async def main() -> None:
+    """Serve until SIGTERM."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    server = await loop.create_server(lambda: Canned(loop), "127.0.0.1", 0)
+    print(f"{READY_LINE}http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
+    await stop.wait()
+    server.close()
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())

@@ -1,0 +1,137 @@
+"""CLOSED LOAD: as many requests as a number of connections can get answered in a time, over raw sockets in a process of its own.
+
+Comes in: arguments. Goes out: one line of JSON (`LoadResult`). Each connection sends its next request when it has the whole answer to
+the last one. Answers are only looked at as far as it takes to see their end and their status.
+"""
+
+import argparse
+import asyncio
+import statistics
+import sys
+import time
+from typing import cast
+from urllib.parse import urlsplit
+
+import msgspec
+import uvloop
+
+_CONTENT_LENGTH = b"\r\ncontent-length: "
+_OK = b"HTTP/1.1 200"
+_LAST_CHUNK = b"0\r\n\r\n"
+
+
+class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it. `failed` counts answers that were not 200 or not whole; times of the others in milliseconds."""
+
+    answered: int
+    failed: int
+    seconds: float
+    p50_milliseconds: float
+    p99_milliseconds: float
+
+
+class Connection(asyncio.Protocol):
+    """One connection of the load; `done` is set when it has nothing under way any more."""
+
+    def __init__(self, request: bytes, ends_at: float) -> None:
+        self.took_seconds: list[float] = []
+        self.failed = 0
+        self.done = asyncio.Event()
+        self._request = request
+        self._ends_at = ends_at
+        self._answer = b""
+        self._sent_at = 0.0
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the first request."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one by its methods, not by its class
+        self._next()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  the protocol's signature
+        """An answer that was under way is not coming."""
+        if not self.done.is_set():
+            self.failed += 1
+            self.done.set()
+
+    def _next(self) -> None:
+        self._sent_at = time.perf_counter()
+        if self._transport is None or self._sent_at >= self._ends_at:
+            self.done.set()
+            return
+        self._transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        """Look for the end of the answer."""
+        self._answer += data
+        if not _is_whole(self._answer):
+            return
+        if self._answer.startswith(_OK):
+            self.took_seconds.append(time.perf_counter() - self._sent_at)
+        else:
+            self.failed += 1
+        self._answer = b""
+        self._next()
+
+
+def _is_whole(answer: bytes) -> bool:
+    head, separator, body = answer.partition(b"\r\n\r\n")
+    if not separator:
+        return False
+    _, found, rest = head.partition(_CONTENT_LENGTH)
+    if found:
+        return len(body) >= int(rest.partition(b"\r\n")[0])
+    return body.endswith(_LAST_CHUNK)
+
+
+async def run(url: str, secret: str, body: bytes, *, connections: int, seconds: float) -> LoadResult:
+    """Load the gateway at `url`; raises OSError when it is not there."""
+    address = urlsplit(url)
+    host, port = address.hostname or "", address.port or 80
+    request = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nhost: {address.netloc}\r\nauthorization: Bearer {secret}\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    ).encode() + body
+    loop = asyncio.get_running_loop()
+    began = time.perf_counter()
+    ends_at = began + seconds
+    opened = [
+        await loop.create_connection(lambda: Connection(request, ends_at), host, port) for _ in range(connections)
+    ]
+    await asyncio.gather(*(connection.done.wait() for _, connection in opened))
+    took = time.perf_counter() - began
+    for transport, _ in opened:
+        transport.close()
+    times = [each * 1000 for _, connection in opened for each in connection.took_seconds]
+    failed = sum(connection.failed for _, connection in opened)
+    if len(times) < 2:
+        return LoadResult(answered=len(times), failed=failed, seconds=took, p50_milliseconds=0.0, p99_milliseconds=0.0)
+    cuts = statistics.quantiles(times, n=100)
+    return LoadResult(
+        answered=len(times), failed=failed, seconds=took, p50_milliseconds=cuts[49], p99_milliseconds=cuts[98]
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--secret", required=True)
+    parser.add_argument("--body", required=True)
+    parser.add_argument("--connections", type=int, required=True)
+    parser.add_argument("--seconds", type=float, required=True)
+    arguments = parser.parse_args()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        result = runner.run(
+            run(
+                arguments.url,
+                arguments.secret,
+                arguments.body.encode(),
+                connections=arguments.connections,
+                seconds=arguments.seconds,
+            )
+        )
+    sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
+
+
+if __name__ == "__main__":
+    main()
