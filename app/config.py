@@ -15,6 +15,9 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     max_body_bytes: int = 10 * 1024 * 1024
     max_header_bytes: int = 64 * 1024
     max_concurrent_requests: int = 1_000
+    receive_head_seconds: float = 10.0
+    receive_body_seconds: float = 120.0
+    send_stall_seconds: float = 60.0
     shutdown_grace_seconds: float = 10.0
 
 

@@ -85,6 +85,9 @@ def _sections(config: AppConfig) -> Iterator[Finding]:
         ("ledger.max_queued_rows", ledger.max_queued_rows),
     ):
         yield from _count(key_path, count)
+    yield from _seconds("server.receive_head_seconds", server.receive_head_seconds)
+    yield from _seconds("server.receive_body_seconds", server.receive_body_seconds)
+    yield from _seconds("server.send_stall_seconds", server.send_stall_seconds)
     yield from _seconds("server.shutdown_grace_seconds", server.shutdown_grace_seconds, zero=True)
     yield from _seconds("monitoring.share_seconds", config.monitoring.share_seconds, zero=True)
     yield from _seconds("telemetry.shutdown_seconds", telemetry.shutdown_seconds, zero=True)

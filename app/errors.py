@@ -1,7 +1,7 @@
 """ERRORS: everything the gateway refuses or fails with, and the OpenAI wire form of each.
 
-The domain raises these; `app/http/openai_errors.py` turns them into responses. `status`, `type` and `code` follow the OpenAI API,
-so that its official SDKs raise their own typed errors.
+The domain raises these; `app/gateway/wire_error.py` writes their bodies, `app/http/responses.py` sends them. `status`, `type` and `code`
+follow the OpenAI API, so that its official SDKs raise their own typed errors.
 """
 
 from typing import ClassVar
@@ -51,6 +51,14 @@ class UnknownModelError(GatewayError):
     status = 404
     type = "invalid_request_error"
     code = "model_not_found"
+
+
+class RequestTimeoutError(GatewayError):
+    """The client took too long to send its request."""
+
+    status = 408
+    type = "invalid_request_error"
+    code = "request_timeout"
 
 
 class BodyTooLargeError(GatewayError):

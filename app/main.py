@@ -86,7 +86,7 @@ def create_app(
     parts = _build_parts(config, secrets, telemetry.recorder, clock, random_bytes)
     app = build_app(
         [
-            api_router(parts.gateway, max_body_bytes=config.server.max_body_bytes),
+            api_router(parts.gateway, config.server),
             health_router(_readiness(parts, telemetry)),
             monitoring_router(telemetry.exposition, token=secrets.monitoring_token),
         ],

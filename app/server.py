@@ -5,7 +5,9 @@ may finish, the rest is ended in good order, the ledger is written, telemetry is
 """
 
 import asyncio
+import errno
 import gc
+import math
 import os
 import random
 import secrets as random_source
@@ -23,7 +25,7 @@ import uvicorn
 import uvloop
 from litestar import Litestar
 
-from app.config import AppConfig
+from app.config import AppConfig, ServerConfig
 from app.config_load import ConfigError, resolve_secrets
 from app.gateway.calls_in_hand import CallsInHand
 from app.http_protocol import bounded_protocol
@@ -42,6 +44,7 @@ SWITCH_INTERVAL_SECONDS: Final = 0.0005
 _POLL_SECONDS: Final = 0.02
 _END_SECONDS: Final = 1.0
 _BACKLOG: Final = 2_048
+_MAX_STALL_MS: Final = 2**31 - 1
 
 
 class GatewayServer(uvicorn.Server):
@@ -122,15 +125,12 @@ def serve(
         app_secrets = resolve_secrets(config, environ)
         telemetry = _telemetry(config, environ, stdout or sys.stdout)
         app = create_app(config, app_secrets, telemetry, random_bytes=random_source.token_bytes)
-        listener = _listen(config.server.host, config.server.port)
+        listener = listen(config.server)
     except (ConfigError, TelemetryConfigError, DatabaseOpenError) as error:
         say(str(error))
         return 1
     except OSError as error:
-        say(
-            f"cannot listen on {config.server.host}:{config.server.port}: {os.strerror(error.errno or 0)};"
-            " choose another port with --port"
-        )
+        say(f"cannot listen on {config.server.host}:{config.server.port}: {_why_not_listening(error)}")
         return 1
     telemetry.install_logging()
     telemetry.start()
@@ -163,7 +163,7 @@ async def _run(config: AppConfig, app: Litestar, listener: socket.socket, say: C
     server = GatewayServer(
         uvicorn.Config(
             app,
-            http=bounded_protocol(config.server.max_header_bytes),
+            http=bounded_protocol(config.server),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -215,9 +215,23 @@ def _first(group: BaseExceptionGroup[DatabaseOpenError]) -> DatabaseOpenError:
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """Open the listening socket; raises OSError."""
-    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-    listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+def listen(config: ServerConfig) -> socket.socket:
+    """Open the listening socket; raises OSError, `socket.gaierror` for a host that has no address."""
+    family = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+    listener = socket.create_server((config.host, config.port), family=family, backlog=_BACKLOG)
     listener.setblocking(False)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Its connections inherit it: the kernel alone knows whether a client that is slow to read still reads (Linux).
+        stall_ms = math.ceil(config.send_stall_seconds * 1_000)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, min(stall_ms, _MAX_STALL_MS))
     return listener
+
+
+def _why_not_listening(error: OSError) -> str:
+    """Say what is wrong and what to change."""
+    if isinstance(error, socket.gaierror):
+        return f"{error.strerror}; set server.host or --host to an address of this computer"
+    reason = os.strerror(error.errno or 0)
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{reason}; set server.host or --host to an address of this computer"
+    return f"{reason}; choose another port with --port"

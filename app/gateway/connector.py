@@ -44,7 +44,8 @@ class LiveConnector(aiohttp.TCPConnector):
 
     def __init__(self, *, limit: int, keepalive_timeout: float) -> None:
         super().__init__(limit=limit, keepalive_timeout=keepalive_timeout)
-        self._factory = functools.partial(_ResponseHandler, loop=asyncio.get_running_loop())  # type: ignore[assignment]  # partial is invariant  # type: ignore[assignment]  # a subclass of what the base makes
+        # mypy: `partial` is invariant, so a subclass of what the base makes is another type to it.
+        self._factory = functools.partial(_ResponseHandler, loop=asyncio.get_running_loop())  # type: ignore[assignment]
         self._served: weakref.WeakSet[ResponseHandler] = weakref.WeakSet()
 
     async def connect(

@@ -7,6 +7,7 @@ caller, body, model, limits; then cache and providers. While a provider works, t
 import asyncio
 from collections.abc import Callable
 
+from app.config import ServerConfig
 from app.errors import GatewayError, OverloadedError
 from app.gateway.answer_stream import AnswerStream
 from app.gateway.call import Call
@@ -33,12 +34,13 @@ _OK = 200
 
 
 class CompletionEndpoint:
-    """An ASGI application for one operation; `parse` turns a body into a request."""
+    """An ASGI application for one operation; `parse` turns a body into a request, `server` bounds the body."""
 
-    def __init__(self, gateway: Gateway, parse: Callable[[bytes], CallRequest], max_body_bytes: int) -> None:
+    def __init__(self, gateway: Gateway, parse: Callable[[bytes], CallRequest], server: ServerConfig) -> None:
         self._gateway = gateway
         self._parse = parse
-        self._max_body_bytes = max_body_bytes
+        self._max_body_bytes = server.max_body_bytes
+        self._receive_body_seconds = server.receive_body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. A client that left gets nothing, and nothing is raised for it."""
@@ -60,7 +62,8 @@ class CompletionEndpoint:
         check_declared_length(scope, self._max_body_bytes)
         with interrupt:
             caller = await gateway.identify(telemetry, bearer_secret(scope))
-            request = self._parse(await read_body(receive, self._max_body_bytes))
+            body = await read_body(receive, max_bytes=self._max_body_bytes, seconds=self._receive_body_seconds)
+            request = self._parse(body)
             model = gateway.models.find(request.model, request.operation)
             headers += limit_headers(await gateway.admit(telemetry, caller))
         call = gateway.open_call(telemetry, caller, request)

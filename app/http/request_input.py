@@ -3,9 +3,10 @@
 Comes in: an ASGI scope and its `receive`. Goes out: the secret and bounded bytes, or a `GatewayError`. It decodes nothing.
 """
 
+import asyncio
 from typing import Final
 
-from app.errors import BodyTooLargeError, InvalidApiKeyError, InvalidRequestError
+from app.errors import BodyTooLargeError, InvalidApiKeyError, InvalidRequestError, RequestTimeoutError
 from app.gateway.interrupt import InterruptedCallError
 from otel.asgi import Receive, Scope
 
@@ -35,8 +36,20 @@ def check_declared_length(scope: Scope, max_bytes: int) -> None:
                 raise _too_large(max_bytes)
 
 
-async def read_body(receive: Receive, max_bytes: int) -> bytes:
-    """Return the whole body; raises `BodyTooLargeError`, or `InterruptedCallError` when the client leaves before its end."""
+async def read_body(receive: Receive, *, max_bytes: int, seconds: float) -> bytes:
+    """Return the whole body.
+
+    Raises `BodyTooLargeError`, `RequestTimeoutError` when it is not there after `seconds`, `InterruptedCallError` when the client leaves.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await _read_body(receive, max_bytes)
+    except TimeoutError:
+        raise RequestTimeoutError(f"The request body did not arrive within {seconds:g} s.") from None
+
+
+async def _read_body(receive: Receive, max_bytes: int) -> bytes:
+    """Return the whole body, however long it takes."""
     parts: list[bytes] = []
     size = 0
     while True:

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import uvicorn
 
-from app.config import ModelConfig, PlanConfig, ProviderConfig, RouteConfig
+from app.config import ModelConfig, PlanConfig, ProviderConfig, RouteConfig, ServerConfig
 from app.errors import InvalidApiKeyError, KeyExpiredError, StoreUnavailableError
 from app.gateway.calls_in_hand import CallsInHand
 from app.gateway.clock import SystemClock
@@ -25,7 +25,7 @@ from app.gateway.response_cache import MemoryResponseCache
 from app.http.api_router import api_router
 from app.http_protocol import bounded_protocol
 from app.main import build_app
-from app.server import GatewayServer
+from app.server import GatewayServer, listen
 from otel.events import AttemptFinished, CallFinished, RequestFinished
 from otel.testing.recording import RecordingRecorder
 
@@ -335,8 +335,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
         limits=(None, None),
         plan=None,
         max_concurrent_requests=100,
-        max_body_bytes=1_000_000,
-        max_header_bytes=64 * 1024,
+        server_config=None,
         grace_seconds=5.0,
         cache_ttl_seconds=0.0,
         recorder=None,
@@ -354,6 +353,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
                 model_config(*names, cache_ttl_seconds=cache_ttl_seconds),
                 model_config(*names, name="acme/embed", operation="embeddings"),
             ]
+        server_config = server_config or ServerConfig(max_body_bytes=1_000_000)
         clock, ledger = SystemClock(), ListLedger()
         recorder = recorder or RecordingRecorder()
         providers = {config.name: Provider(config, f"key-of-{config.name}") for config in configs}
@@ -377,19 +377,16 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
             for provider in providers.values():
                 await provider.close()
 
-        app = build_app(
-            [api_router(gateway, max_body_bytes=max_body_bytes)], recorder=recorder, clock=clock, lifespan=lifespan
-        )
+        app = build_app([api_router(gateway, server_config)], recorder=recorder, clock=clock, lifespan=lifespan)
         said = []
-        config = uvicorn.Config(
-            app, http=bounded_protocol(max_header_bytes), ws="none", lifespan="off", log_config=None, port=0
-        )
+        config = uvicorn.Config(app, http=bounded_protocol(server_config), ws="none", lifespan="off", log_config=None)
         config.access_log = False
         server = InProcessServer(config, calls=gateway.calls_in_hand, grace_seconds=grace_seconds, say=said.append)
         await stack.enter_async_context(app.lifespan())
-        task = asyncio.create_task(server.serve())
+        listener = listen(msgspec.structs.replace(server_config, port=0))
+        task = asyncio.create_task(server.serve([listener]))
         await until(lambda: server.started or task.done(), "the server's start")
-        port = server.servers[0].sockets[0].getsockname()[1]
+        port = listener.getsockname()[1]
         running = RunningGateway(port=port, gateway=gateway, recorder=recorder, ledger=ledger, server=server, app=app)
         running.said = said
         running.serve_task = task

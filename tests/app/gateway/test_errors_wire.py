@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.config import ServerConfig
 from otel.events import CallFinished, ExceptionMapped
 from otel.testing.recording import RecordingRecorder
 
@@ -133,7 +134,7 @@ async def test_the_scheme_is_case_insensitive(make_upstream, make_gateway, schem
 
 
 async def test_credentials_are_checked_before_the_body_and_the_size_before_both(make_upstream, make_gateway):
-    gateway = await make_gateway(await make_upstream(), max_body_bytes=1_000)
+    gateway = await make_gateway(await make_upstream(), server_config=ServerConfig(max_body_bytes=1_000))
     wrong = {"authorization": "Bearer wrong"}
     assert (await gateway.post(CHAT, b"no json", wrong)).status == 401
     assert (await gateway.post(CHAT, b"x" * 1_001, wrong)).status == 413
@@ -142,7 +143,7 @@ async def test_credentials_are_checked_before_the_body_and_the_size_before_both(
 
 
 async def test_a_body_that_hides_its_size_is_bounded_too(make_upstream, make_gateway):
-    gateway = await make_gateway(await make_upstream(), max_body_bytes=1_000)
+    gateway = await make_gateway(await make_upstream(), server_config=ServerConfig(max_body_bytes=1_000))
 
     async def parts():
         for _ in range(20):

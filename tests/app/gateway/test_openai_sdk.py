@@ -5,7 +5,7 @@ import time
 import openai
 import pytest
 
-from app.config import PlanConfig
+from app.config import PlanConfig, ServerConfig
 from otel.events import RateLimited
 
 pytestmark = pytest.mark.live
@@ -111,7 +111,7 @@ async def test_bad_request(make_upstream, make_gateway, make_client):
 
 
 async def test_too_large(make_upstream, make_gateway, make_client):
-    gateway = await make_gateway(await make_upstream(), max_body_bytes=100_000)
+    gateway = await make_gateway(await make_upstream(), server_config=ServerConfig(max_body_bytes=100_000))
     client = await make_client(gateway)
     big = [{"role": "user", "content": "x" * 5_000_000}]
     for _ in range(5):
