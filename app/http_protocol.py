@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.config import ServerConfig
 from app.gateway.wire_error import WireError, WireErrorBody
@@ -35,6 +35,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._is_in_head = False
         self._is_in_body = False
         self._is_refused = False
+        self._served: RequestResponseCycle | None = None
         self._timers: dict[_Timer, asyncio.TimerHandle] = {}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
@@ -47,6 +48,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         for name in tuple(self._timers):
             self._stop_timer(name)
         self._unset_keepalive_if_required()
+        if self._served is not None and not self._served.response_complete:
+            # uvicorn tells only the newest request, which may still wait behind the one that is being served.
+            self._served.disconnected = True
+            self._served.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -85,6 +90,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._stop_timer("discard")
         super().on_message_complete()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """A request begins to be served; pipelined ones follow each other."""
+        self._served = cycle
+        super()._start_asgi_task(cycle, app)
+
     def on_response_complete(self) -> None:
         """An answer is complete; one that came before the end of the body (413) leaves the rest to be discarded, for a while.
 
@@ -95,9 +105,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._set_timer("discard", DISCARD_SECONDS, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP; after a refusal that has been said already."""
-        if not self._is_refused:
-            self._refuse(HTTPStatus.BAD_REQUEST, msg, "invalid_http")
+        """Answer what is no HTTP."""
+        self._refuse(HTTPStatus.BAD_REQUEST, msg, "invalid_http")
 
     @property
     def _is_answering(self) -> bool:
@@ -128,7 +137,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         )
 
     def _refuse(self, status: HTTPStatus, message: str, code: str) -> None:
-        """Answer without a request, and close. Into an answer that has begun nothing can be said; it ends where it is."""
+        """Answer without a request, once, and close. Into an answer that has begun nothing can be said; it ends where it is."""
+        if self._is_refused:
+            return
         self._is_refused = True
         self._stop_timer("head")
         if self.transport.is_closing():

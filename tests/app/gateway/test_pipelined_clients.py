@@ -1,0 +1,47 @@
+"""Clients that send more than one thing on a connection: each request ends once, and no refusal is said twice."""
+
+import asyncio
+import json
+import logging
+
+from app.config import ServerConfig
+
+
+def chat_request(wire) -> bytes:
+    body = json.dumps({"model": "acme/tiny", "messages": [{"role": "user", "content": "hi"}]}).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {wire.key}\r\n"
+    return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+
+
+async def test_a_client_that_leaves_ends_its_call_although_another_request_waits_behind_it(
+    make_upstream, make_gateway, wire
+) -> None:
+    async def silent(exchange) -> None:
+        await exchange.gone()
+        upstream.gone += 1
+
+    upstream = await make_upstream(silent)
+    gateway = await make_gateway(upstream)
+    _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(chat_request(wire) + chat_request(wire))
+    await wire.until(lambda: upstream.exchanges, "the first call")
+    writer.close()
+    await wire.until(lambda: upstream.gone, "the end of the upstream's work")
+    books = await gateway.settled()
+    assert [(call.status, call.cancel_phase) for call in books.calls] == [("cancelled", "before_first_byte")]
+    assert [request.status_code for request in books.requests] == [499]
+    assert len(upstream.exchanges) == 1
+
+
+async def test_a_head_that_is_broken_and_too_large_gets_one_answer(make_upstream, make_gateway, caplog) -> None:
+    gateway = await make_gateway(await make_upstream(), server_config=ServerConfig(max_header_bytes=1_000))
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    with caplog.at_level(logging.ERROR):
+        writer.write(b"GET / HTTP/1.1\r\n: no name\r\n" + b"x" * 5_000)
+        async with asyncio.timeout(5.0):
+            answer = await reader.read()
+    writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(body)["error"]["code"] == "invalid_http"
+    assert caplog.records == []
