@@ -19,10 +19,17 @@ _MAX_PORT = 65_535
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run one command."""
-    args = _parser().parse_args(arguments)
+    parser = _parser()
+    if not arguments:
+        parser.print_help(sys.stderr)
+        return 2
+    args = parser.parse_args(arguments)
     path = args.config or environ.get(CONFIG_VARIABLE)
     if not path:
-        sys.stderr.write(f"gateway: no configuration: give --config FILE or set {CONFIG_VARIABLE}\n")
+        sys.stderr.write(
+            f"gateway: no configuration: give --config FILE or set {CONFIG_VARIABLE};"
+            f" gatewayz.example.toml explains every key: copy it and keep what you change\n"
+        )
         return 1
     try:
         config = load_config(path)
@@ -44,21 +51,23 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help=f"the TOML file with the configuration (default: the variable {CONFIG_VARIABLE})",
     )
+    # The option is taken behind the command as well; there it has no default, which would undo the one before.
+    config_option = argparse.ArgumentParser(add_help=False)
+    config_option.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help="as before the command")
     commands = parser.add_subparsers(dest="command", required=True, metavar="serve|keys")
-    serve = commands.add_parser("serve", help="serve requests until SIGTERM or SIGINT; a second signal ends at once")
+    serve = commands.add_parser(
+        "serve", parents=[config_option], help="serve requests until SIGTERM or SIGINT; a second signal ends at once"
+    )
     serve.add_argument("--host", help="the address to listen on (default: server.host of the configuration)")
     serve.add_argument("--port", type=_port, help="the port, 0 for any free one (default: server.port)")
-    add_keys_parser(commands)
-    for command in commands.choices.values():
-        command.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help="as before the command")
+    add_keys_parser(commands, config_option)
     return parser
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= _MAX_PORT:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {_MAX_PORT}")
-    return port
+    if not (text.isascii() and text.isdigit()) or int(text) > _MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to {_MAX_PORT}")
+    return int(text)
 
 
 if __name__ == "__main__":

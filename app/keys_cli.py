@@ -36,17 +36,20 @@ class _KeysError(Exception):
         self.exit_code = exit_code
 
 
-def add_keys_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `keys` with its three commands; `args.keys_command` says which was given."""
-    parser = subparsers.add_parser("keys", help="make, list and revoke API keys")
+def add_keys_parser(
+    subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]", common: argparse.ArgumentParser
+) -> None:
+    """Add `keys` with its three commands, each with the options of `common`; `args.keys_command` says which was given."""
+    parser = subparsers.add_parser("keys", parents=[common], help="make, list and revoke API keys")
     commands = parser.add_subparsers(dest="keys_command", required=True, metavar="create|list|revoke")
-    create = commands.add_parser("create", help="make a key and print its secret, once")
+    create = commands.add_parser("create", parents=[common], help="make a key and print its secret, once")
     create.add_argument("--name", required=True, help="whose key it is, for people")
     create.add_argument("--plan", required=True, help="a plan of the configuration")
     create.add_argument("--trial-days", type=int, metavar="D", help="the key ends by itself after D days")
-    revoke = commands.add_parser("revoke", help="end a key; running gateways notice within 5 seconds")
+    revoke = commands.add_parser("revoke", parents=[common], help="end a key; running gateways notice within 5 seconds")
     revoke.add_argument("key_id", metavar="KEY_ID", help="as `keys list` shows it, key_…")
-    for command in (create, commands.add_parser("list", help="list all keys"), revoke):
+    listing = commands.add_parser("list", parents=[common], help="list all keys")
+    for command in (create, listing, revoke):
         command.add_argument("--json", action="store_true", help="print JSON")
 
 

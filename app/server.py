@@ -217,8 +217,13 @@ def _first(group: BaseExceptionGroup[DatabaseOpenError]) -> DatabaseOpenError:
 
 def listen(config: ServerConfig) -> socket.socket:
     """Open the listening socket; raises OSError, `socket.gaierror` for a host that has no address."""
-    family = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-    listener = socket.create_server((config.host, config.port), family=family, backlog=_BACKLOG)
+    address = (config.host, config.port)
+    try:
+        family = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+    except UnicodeError:
+        raise socket.gaierror(socket.EAI_NONAME, "Not a host name") from None
+    takes_ipv4_too = config.host == "::" and socket.has_dualstack_ipv6()
+    listener = socket.create_server(address, family=family, backlog=_BACKLOG, dualstack_ipv6=takes_ipv4_too)
     listener.setblocking(False)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         # Its connections inherit it: the kernel alone knows whether a client that is slow to read still reads (Linux).

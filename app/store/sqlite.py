@@ -7,6 +7,7 @@ wait for each other. FULL: a commit is on the disk when it returns; group commit
 import asyncio
 import sqlite3
 import time
+from pathlib import Path
 from typing import Any
 
 import aiosqlite
@@ -73,25 +74,46 @@ def set_up_connections(engine: AsyncEngine) -> None:
         connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
 
 
+def _check_path(database: str | None) -> None:
+    """Say what SQLite does not: why a file cannot be opened. Other forms than a path are left to it."""
+    if database is None or database.startswith(("file:", ":")):
+        return
+    path = Path(database).absolute()
+    if not path.parent.is_dir():
+        raise sqlite3.OperationalError(f"there is no folder {path.parent}")
+    if path.is_dir():
+        raise sqlite3.OperationalError("it is a folder")
+
+
 def prepare_file(engine: AsyncEngine) -> None:
     """Create the file where needed and switch it to WAL, which it stays in; blocks, for a thread. Raises `sqlite3.Error`.
 
     SQLite does not wait for other connections when it switches, so that processes that start together have to try again. This also
     finds out that a file cannot be opened before aiosqlite does, whose thread outlives such a failure.
     """
+    _check_path(engine.url.database)
     arguments, options = engine.dialect.create_connect_args(engine.url)
     connect: Any = sqlite3.connect
     connection: sqlite3.Connection = connect(*arguments, **options)
-    deadline = time.monotonic() + _WAL_SECONDS
+    connection.isolation_level = None
     try:
-        while True:
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or time.monotonic() > deadline:
-                    raise
-                time.sleep(_WAL_RETRY_SECONDS)
-            else:
-                return
+        _switch_to_wal(connection)
+        # A file that cannot be written is opened without a word, and would fail on the first row.
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("PRAGMA user_version = 0")
+        connection.execute("ROLLBACK")
     finally:
         connection.close()
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    deadline = time.monotonic() + _WAL_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(_WAL_RETRY_SECONDS)
+        else:
+            return

@@ -29,7 +29,7 @@ class Terminal:
 
     def __call__(self, *arguments: str) -> tuple[int, str, str]:
         parser = argparse.ArgumentParser()
-        add_keys_parser(parser.add_subparsers(dest="command"))
+        add_keys_parser(parser.add_subparsers(dest="command"), argparse.ArgumentParser(add_help=False))
         out, err = io.StringIO(), io.StringIO()
         args = parser.parse_args(["keys", *arguments])
         code = run_keys(args, self.config, self.environ, clock=self.clock, stdout=out, stderr=err)
@@ -114,7 +114,7 @@ def test_a_database_that_cannot_be_opened_is_one_line(terminal) -> None:
     terminal.config = AppConfig(database=DatabaseConfig(url="sqlite+aiosqlite:////nowhere/x.db"), plans=PLANS)
     code, out, err = terminal("list")
     assert (code, out) == (1, "")
-    assert err == "keys: database sqlite+aiosqlite:////nowhere/x.db: cannot be opened: unable to open database file\n"
+    assert err == "keys: database sqlite+aiosqlite:////nowhere/x.db: cannot be opened: there is no folder /nowhere\n"
 
 
 def test_the_variable_of_the_database_has_to_be_set(terminal) -> None:

@@ -14,8 +14,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from app.config import ServerConfig
 from app.gateway.clock import SystemClock
 from app.main import VERSION
+from app.server import listen
 from app.store.database import open_database
 from app.store.keys import ApiKeys
 from otel.disabled import DisabledRecorder
@@ -284,7 +286,7 @@ async def test_a_port_in_use_is_one_line(start, run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["serve"], 1, "gateway: no configuration: give --config FILE or set GATEWAYZ_CONFIG\n"),
+        (["serve"], 1, "gateway: no configuration: give --config FILE or set GATEWAYZ_CONFIG; gatewayz.example.toml "),
         (["--config", "/nowhere.toml", "serve"], 1, "gateway: /nowhere.toml: "),
         (["serve", "--port", "99999"], 2, "usage: "),
         (["serve", "--port", "x"], 2, "usage: "),
@@ -300,12 +302,27 @@ async def test_refusals_to_start(run, arguments, code, message):
         assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [("a..b", "Not a host name"), ("192.0.2.1", "Cannot assign requested address")],  # TEST-NET-1, nobody's address
+)
+async def test_a_host_that_is_not_ours_is_one_line(run, tmp_path, host, reason):
+    path = tmp_path / "gateway.toml"
+    path.write_text(CONFIG.format(folder=tmp_path, port=1, grace=1))
+    code, _, err = await (await run("serve", "--config", str(path), "--host", host)).end()
+    assert code == 1
+    assert err.startswith(f"gateway: cannot listen on {host}:0: {reason}")
+    assert err.endswith("; set server.host or --host to an address of this computer\n")
+    assert err.count("\n") == 1
+
+
 async def test_a_database_that_cannot_be_opened_is_one_line(run, tmp_path):
     path = tmp_path / "gateway.toml"
     path.write_text(CONFIG.format(folder=tmp_path / "none" / "here", port=1, grace=1))
     code, _, err = await (await run("serve", "--config", str(path))).end()
     assert code == 1
     assert err.startswith("gateway: database ")
+    assert err.endswith(f": cannot be opened: there is no folder {tmp_path}/none/here\n")
     assert err.count("\n") == 1
 
 
@@ -316,6 +333,14 @@ async def test_the_variable_names_the_file_and_help_explains(run, tmp_path):
     code, out, _ = await (await run("serve", "--help")).end()
     assert code == 0
     assert all(option in out for option in ("--host", "--port", "--config"))
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no socket for both IP versions here")
+def test_two_colons_are_every_address():
+    with listen(ServerConfig(host="::", port=0)) as listener:
+        port = listener.getsockname()[1]
+        for host in ("127.0.0.1", "::1"):
+            socket.create_connection((host, port), timeout=5).close()
 
 
 def test_the_version_is_the_packages():

@@ -1,5 +1,7 @@
 """Opening a database: what it promises, and what it says when it cannot."""
 
+import sqlite3
+
 import pytest
 from sqlalchemy import text
 
@@ -25,7 +27,8 @@ async def test_sqlite_is_set_up_to_keep_what_it_committed(sqlite_url) -> None:
         ("nonsense", "looks like sqlite\\+aiosqlite:///file.db"),
         ("mysql+aiomysql://u:secret@127.0.0.1/x", "needs the package aiomysql"),
         ("postgresql+asyncpg://u:secret@127.0.0.1:1/x", "cannot be opened: .*127.0.0.1"),
-        ("sqlite+aiosqlite:////nowhere/at/all/x.db", "cannot be opened: unable to open database file"),
+        ("sqlite+aiosqlite:////nowhere/at/all/x.db", "cannot be opened: there is no folder /nowhere/at/all$"),
+        ("sqlite+aiosqlite:////", "cannot be opened: it is a folder"),
     ],
 )
 async def test_a_url_that_does_not_work_is_one_line_without_its_password(url, says) -> None:
@@ -39,6 +42,24 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path) -> None:
     (tmp_path / "x.db").write_bytes(b"this is a text file, not a database\n" * 100)
     with pytest.raises(DatabaseOpenError, match="file is not a database"):
         await open_database(f"sqlite+aiosqlite:///{tmp_path}/x.db", DisabledRecorder())
+
+
+async def test_a_file_that_cannot_be_written_is_refused(tmp_path) -> None:
+    # A file without permission would be no hindrance to root, under whom tests may run.
+    engine = await open_database(f"sqlite+aiosqlite:///{tmp_path}/x.db", DisabledRecorder())
+    await engine.dispose()
+    with pytest.raises(DatabaseOpenError, match="cannot be opened: attempt to write a readonly database"):
+        await open_database(f"sqlite+aiosqlite:///file:{tmp_path}/x.db?mode=ro&uri=true", DisabledRecorder())
+
+
+async def test_a_file_that_somebody_else_holds_is_refused_after_a_wait(tmp_path) -> None:
+    engine = await open_database(f"sqlite+aiosqlite:///{tmp_path}/x.db", DisabledRecorder())
+    await engine.dispose()
+    holder = sqlite3.connect(tmp_path / "x.db", isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(DatabaseOpenError, match="cannot be opened: database is locked"):
+        await open_database(f"sqlite+aiosqlite:///{tmp_path}/x.db", DisabledRecorder())
+    holder.close()
 
 
 async def test_readiness_tells_a_working_database_from_one_that_is_away(engine) -> None:
