@@ -89,7 +89,8 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """One public model and the providers that serve it, in the order of fail-over.
 
     `credit_multiplier`: what the caller is charged, as a multiple of the provider's price.
-    `cache_ttl_seconds`: above 0, answers to deterministic requests (`temperature` 0, not streamed) are kept that long.
+    `cache_ttl_seconds`: above 0, answers to deterministic requests (embeddings; chats with `temperature` 0 that are not streamed) are
+    kept that long.
     """
 
     name: str

@@ -116,8 +116,10 @@ class Gateway:
     def _cache_key(call: Call, model: Model) -> bytes | None:
         """Return the key of a request that the cache may answer; None for every other."""
         request = call.request
-        if model.cache_ttl_seconds <= 0 or not is_deterministic(
-            temperature=request.number("temperature"), n=request.number("n"), stream=request.stream
+        # A text has one embedding, whatever else the request says.
+        if model.cache_ttl_seconds <= 0 or not (
+            request.operation == "embeddings"
+            or is_deterministic(temperature=request.number("temperature"), n=request.number("n"), stream=request.stream)
         ):
             return None
         try:

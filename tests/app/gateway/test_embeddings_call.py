@@ -44,3 +44,15 @@ async def test_what_is_no_embedding_fails_over(make_upstream, make_gateway, answ
     body = json.dumps({"model": "acme/embed", "input": "x"}).encode()
     found = await gateway.post("/v1/embeddings", body)
     assert (found.status, found.headers["x-gatewayz-provider"]) == (200, "beta")
+
+
+async def test_embeddings_come_from_the_cache_where_the_model_allows_it(make_upstream, make_gateway, wire):
+    upstream = await make_upstream()
+    model = wire.model_config("alpha", name="acme/embed", operation="embeddings", cache_ttl_seconds=60.0)
+    gateway = await make_gateway(upstream, models=[model])
+    body = json.dumps({"model": "acme/embed", "input": "x"}).encode()
+    first, second = [await gateway.post("/v1/embeddings", body) for _ in range(2)]
+    assert (first.headers["x-gatewayz-cache"], second.headers["x-gatewayz-cache"]) == ("miss", "hit")
+    assert first.raw == second.raw
+    assert len(upstream.exchanges) == 1
+    assert [call.cached for call in (await gateway.settled()).calls] == [False, True]
