@@ -149,6 +149,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 self.transport.close()
                 return
             self.cycle.disconnected = True
+            self.cycle.waiting_for_100_continue = False
             self.cycle.message_event.set()
         body = msgspec.json.encode(WireErrorBody(WireError(message, "invalid_request_error", None, code)))
         self.transport.write(

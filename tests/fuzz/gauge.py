@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from demo.books import Series
+from tests.fuzz.receiver import BOUNDED
 from tests.fuzz.series import OPENMETRICS, TEXT, SeriesBounds, read_openmetrics, read_text
 from tests.fuzz.stand import Stand
 
@@ -77,10 +78,15 @@ class Gauge:
             await asyncio.sleep(_POLL_SECONDS)
 
     def check_pushed(self) -> None:
-        """Check the series that the receiver got by OTLP."""
+        """Check what the receiver got by OTLP: series, span names, and the fields whose values are closed sets."""
         for name, metric in self._stand.receiver.metrics.items():
             suffix = "_count" if metric.kind == "histogram" else ""
             self._check_bounds("OTLP", {(name + suffix, labels): 0.0 for labels in metric.points})
+        for stray in self._bounds.stray_span_names(self._stand.receiver.span_names):
+            self._problem(f"a span called {stray!r}")
+        for key, values in self._stand.receiver.values.items():
+            for stray in self._bounds.stray_values(BOUNDED[key], values):
+                self._problem(f"a span or log record with {key} = {stray!r}")
 
     def _check_bounds(self, where: str, samples: Mapping[Series, float]) -> None:
         self.most_series = max(self.most_series, len(samples))

@@ -19,7 +19,7 @@ from tests.fuzz.request_inputs import (
     embeddings_fields,
     json_object,
 )
-from tests.fuzz.stand import LIAR, ODD_NAME
+from tests.fuzz.stand import LIAR, ODD_NAME, SILENT
 
 _SAYS: Final = (
     f"{PROVIDER_SAYS} said\nhello", f'{PROVIDER_SAYS}",provider="x', f"the prompt was {PROVIDER_SAYS}", "\ud800", "a" * 600,
@@ -163,7 +163,7 @@ class LieInputs:
         script = _STALL if rng.random() < 0.02 else rng.choice(_SCRIPTS)
         if rng.random() < 0.1:
             script = mutate(rng, script.encode(), most=2).decode("utf-8", "replace").replace("stall", "")
-        model = "fuzz/stalling" if script == _STALL else "fuzz/scripted"
+        model = rng.choice(("fuzz/stalling", SILENT)) if script == _STALL else "fuzz/scripted"
         told = "{" + ",".join(f'"{persona}":{script}' for persona in ("flaky", "stalling")) + "}"
         fields = [*chat_fields(rng, model), ("max_tokens", "3"), ("x_script", told)]
         return self._requests.post("script", CHAT, json_object(fields))

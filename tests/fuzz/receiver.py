@@ -10,7 +10,15 @@ from otel.testing.otlp_receiver import OtlpReceiver
 from tests.fuzz.canaries import Leaks
 
 MAX_ATTRIBUTE_CHARACTERS: Final = 512
+BOUNDED: Final[Mapping[str, str]] = {
+    "method": "method", "http.request.method": "method", "path": "path", "http.route": "path", "model": "model",
+    "gen_ai.request.model": "model", "gatewayz.model": "model", "provider": "provider", "gen_ai.provider.name": "provider",
+    "gatewayz.provider": "provider", "peer.service": "provider", "exception_type": "exception_type",
+}  # fmt: skip
+"""Log fields and span attributes by the label whose closed set they share."""
+
 _MAX_KEPT: Final = 5
+_MOST_VALUES: Final = 200
 
 
 class WatchingReceiver(OtlpReceiver):
@@ -21,7 +29,7 @@ class WatchingReceiver(OtlpReceiver):
         self._leaks = leaks
         self.span_names: Counter[str] = Counter()
         self.loggers: Counter[str] = Counter()
-        self.attribute_keys: set[str] = set()
+        self.values: dict[str, set[str]] = {key: set() for key in BOUNDED}
         self.oddities: list[str] = []
 
     def take(self, signal: Signal, headers: Mapping[str, str], body: bytes, *, accept: bool) -> None:
@@ -45,7 +53,9 @@ class WatchingReceiver(OtlpReceiver):
                 self._check(f"log record of {line['logger']}", line | record["attributes"])
 
     def _check(self, where: str, attributes: Mapping[str, Any]) -> None:
-        self.attribute_keys.update(attributes)
+        for key, values in self.values.items():
+            if key in attributes and len(values) < _MOST_VALUES:
+                values.add(attributes[key])
         for key, value in attributes.items():
             for text in value if isinstance(value, list) else [value]:
                 is_odd = isinstance(text, str) and (len(text) > MAX_ATTRIBUTE_CHARACTERS or not text.isprintable())

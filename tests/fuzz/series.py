@@ -57,11 +57,24 @@ class SeriesBounds:
             "plan": {plan.name for plan in config.plans},
             "metric": {spec.name for spec in CATALOGUE},
         }
+        operations = {
+            model.name: "embeddings" if model.operation == "embeddings" else "chat" for model in config.models
+        }
+        self._span_names = {f"{method} {path}" for method in _METHODS for path in _PATHS}
+        self._span_names |= {f"{operation} {name}" for name, operation in operations.items()}
         self._specs = {name: spec for spec in CATALOGUE for name in _sample_names(spec)}
 
     def strangers(self, series: Iterable[Series]) -> list[Series]:
         """Return the series that must not exist."""
         return [each for each in series if not self._is_allowed(each)]
+
+    def stray_values(self, label: str, values: Iterable[str]) -> set[str]:
+        """Return the values that a log field or span attribute of this closed set must not have."""
+        return set(values) - self._values[label]
+
+    def stray_span_names(self, names: Iterable[str]) -> set[str]:
+        """Return the names that no span may have."""
+        return set(names) - self._span_names
 
     def _is_allowed(self, series: Series) -> bool:
         name, pairs = series

@@ -23,6 +23,7 @@ MAX_BODY_BYTES: Final = 160 * 1024
 MAX_HEADER_BYTES: Final = 16 * 1024
 LIAR: Final = "fuzz/liar"
 LIAR_EMBEDDINGS: Final = "fuzz/liar-embed"
+SILENT: Final = "fuzz/silent"
 ODD_NAME: Final = 'odd "quoted" \\back\\slash {label="x"} ü'
 """A model that is configured under a name which the exposition must escape."""
 
@@ -32,6 +33,7 @@ _CONFIG: Final = r"""
 port = 0
 max_body_bytes = {max_body_bytes}
 max_header_bytes = {max_header_bytes}
+max_concurrent_requests = 14
 [monitoring]
 share_seconds = 0.0
 [database]
@@ -51,6 +53,7 @@ _MODELS: Final = (
     ("fuzz/cached", "chat", ("liar",), 60.0),
     ("fuzz/scripted", "chat", ("flaky", "healthy"), 0.0),
     ("fuzz/stalling", "chat", ("stalling", "liar"), 0.0),
+    (SILENT, "chat", ("stalling",), 0.0),
     (LIAR_EMBEDDINGS, "embeddings", ("liar",), 0.0),
     ("fuzz/embed", "embeddings", ("healthy",), 0.0),
 )

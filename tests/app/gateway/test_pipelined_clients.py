@@ -5,6 +5,7 @@ import json
 import logging
 
 from app.config import ServerConfig
+from otel.events import ExceptionMapped
 
 
 def chat_request(wire) -> bytes:
@@ -45,3 +46,21 @@ async def test_a_head_that_is_broken_and_too_large_gets_one_answer(make_upstream
     assert head.startswith(b"HTTP/1.1 400 ")
     assert json.loads(body)["error"]["code"] == "invalid_http"
     assert caplog.records == []
+
+
+async def test_a_body_that_is_broken_from_its_start_is_refused_although_the_client_waits_to_be_asked_for_it(
+    make_upstream, make_gateway, wire
+) -> None:
+    gateway = await make_gateway(await make_upstream())
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {wire.key}\r\nexpect: 100-continue\r\n"
+    )
+    writer.write(f"{head}transfer-encoding: chunked\r\n\r\nno length\r\n".encode())
+    async with asyncio.timeout(5.0):
+        answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    books = await gateway.settled()
+    assert [request.status_code for request in books.requests] == [499]
+    assert books.of(ExceptionMapped) == []
