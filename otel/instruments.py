@@ -1,7 +1,7 @@
 """INSTRUMENT: the catalogue's instruments on one meter, addressed by documented name.
 
-Comes in: values with their label set. Goes out: measurements to the SDK. Observable families get their instrument only once a
-callback is registered, so that a family without a source is absent instead of empty.
+Comes in: values with their label set. Goes out: measurements to the SDK, by the short way for a `LabelSet` (`otel/series.py`). Observable
+families get their instrument only once a callback is registered, so that a family without a source is absent instead of empty.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -10,15 +10,15 @@ from typing import TypeAlias
 from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
+from otel.label_set import LabelSet
 from otel.metric_spec import Kind, MetricSpec
+from otel.series import Series, Write
 
 Sample: TypeAlias = tuple[float, Mapping[str, str]]
 """A value and its label set."""
 
 SampleSource: TypeAlias = Callable[[], Iterable[Sample]]
 """Yields a family's samples now; runs in the thread that collects, must not block, and what it stops yielding vanishes."""
-
-_Write: TypeAlias = Callable[[float, Mapping[str, str], Context | None], None]
 
 
 class Instruments:
@@ -27,17 +27,32 @@ class Instruments:
     def __init__(self, meter: Meter, catalogue: Iterable[MetricSpec]) -> None:
         self._meter = meter
         self._specs = {spec.name: spec for spec in catalogue}
-        self._writes: dict[str, _Write] = {}
+        self._recording: dict[str, tuple[object, Write]] = {}
 
     def record(self, name: str, value: float, labels: Mapping[str, str], context: Context | None = None) -> None:
         """Add to a counter or record in a histogram; `context` carries the span that becomes the exemplar.
 
         Raises KeyError for a name that the catalogue lacks and TypeError for an observable family.
         """
-        write = self._writes.get(name)
-        if write is None:
-            write = self._writes[name] = self._create(self._specs[name])
-        write(value, labels, context)
+        if type(labels) is LabelSet:
+            series = labels.series.get(name)
+            if series is None:
+                series = labels.series[name] = self._series(name, labels)
+            series.record(value, context)
+            return
+        self._instrument(name)[1](value, labels, context)
+
+    def _series(self, name: str, labels: LabelSet) -> Series:
+        """Return a family's series with these labels."""
+        instrument, write = self._instrument(name)
+        return Series(instrument, write, labels, may_fall=self._specs[name].kind is Kind.UP_DOWN_COUNTER)
+
+    def _instrument(self, name: str) -> tuple[object, Write]:
+        """Return a family's instrument and its way to record, creating it on first use."""
+        found = self._recording.get(name)
+        if found is None:
+            found = self._recording[name] = self._create(self._specs[name])
+        return found
 
     def observe(self, name: str, source: SampleSource) -> None:
         """Make `source` the source of an observable family, called at each collection.
@@ -56,12 +71,15 @@ class Instruments:
         else:
             raise TypeError(f"{name} is moved by events, not observed")
 
-    def _create(self, spec: MetricSpec) -> _Write:
-        """Create the instrument of one event-moved family and return its write method."""
+    def _create(self, spec: MetricSpec) -> tuple[object, Write]:
+        """Create the instrument of one event-moved family."""
         if spec.kind is Kind.COUNTER:
-            return self._meter.create_counter(spec.instrument, spec.unit, spec.help).add
+            counter = self._meter.create_counter(spec.instrument, spec.unit, spec.help)
+            return counter, counter.add
         if spec.kind is Kind.UP_DOWN_COUNTER:
-            return self._meter.create_up_down_counter(spec.instrument, spec.unit, spec.help).add
+            gauge = self._meter.create_up_down_counter(spec.instrument, spec.unit, spec.help)
+            return gauge, gauge.add
         if spec.kind is Kind.HISTOGRAM:
-            return self._meter.create_histogram(spec.instrument, spec.unit, spec.help).record
+            histogram = self._meter.create_histogram(spec.instrument, spec.unit, spec.help)
+            return histogram, histogram.record
         raise TypeError(f"{spec.name} is observed, not moved by events")

@@ -1,7 +1,8 @@
 """MEASUREMENT: which metric moves for which event, one line per metric.
 
 Comes in: an event and, where it has one, the context of its span (for exemplars). Goes out: values and label sets to
-`otel/instruments.py`. Every name recorded here is in the catalogue, every label value passes `otel/labels.py`.
+`otel/instruments.py`. Every name recorded here is in the catalogue, every label value passes `otel/labels.py`. Label sets are made with
+`plus`, which returns the same set for the same labels.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ from otel.events import (
     RequestFinished,
 )
 from otel.instruments import Instruments
+from otel.label_set import LabelSet
 from otel.labels import LabelBounds, known_label_sets
 from otel.metric_spec import MetricSpec
 
@@ -34,6 +36,8 @@ class Measurements:
     def __init__(self, instruments: Instruments, bounds: LabelBounds) -> None:
         self._record: Callable[[str, float, Mapping[str, str], Context | None], None] = instruments.record
         self._bounds = bounds
+        self._no_labels = LabelSet()
+        self._app = self._no_labels.plus(semconv.APP_NAME, bounds.app_name)
 
     def start_at_zero(self, catalogue: tuple[MetricSpec, ...]) -> None:
         """Create the series that are known beforehand, so that the first event is an increase."""
@@ -42,39 +46,36 @@ class Measurements:
                 for labels in known_label_sets(spec, self._bounds):
                     self._record(spec.name, 0, labels, None)
 
-    def route_labels(self, method: str, path: str) -> dict[str, str]:
+    def route_labels(self, method: str, path: str) -> LabelSet:
         """Return the label set that names a route."""
-        return {
-            semconv.APP_NAME: self._bounds.app_name,
-            semconv.METHOD: self._bounds.method(method),
-            semconv.PATH: self._bounds.path(path),
-        }
+        by_method = self._app.plus(semconv.METHOD, self._bounds.method(method))
+        return by_method.plus(semconv.PATH, self._bounds.path(path))
 
-    def request_received(self, route: Mapping[str, str]) -> None:
+    def request_received(self, route: LabelSet) -> None:
         """A request entered."""
         self._record("fastapi_requests_in_progress", 1, route, None)
 
-    def request_finished(self, event: RequestFinished, route: Mapping[str, str], context: Context) -> None:
+    def request_finished(self, event: RequestFinished, route: LabelSet, context: Context) -> None:
         """A request ended, however it ended."""
-        with_status = {**route, semconv.STATUS_CODE: self._bounds.status_code(event.status_code)}
+        with_status = route.plus(semconv.STATUS_CODE, self._bounds.status_code(event.status_code))
         self._record("fastapi_requests_total", 1, with_status, context)
         self._record("fastapi_responses_total", 1, with_status, context)
         self._record("fastapi_requests_duration_seconds", event.duration_seconds, route, context)
         self._record("fastapi_requests_in_progress", -1, route, None)
 
-    def exception_mapped(self, event: ExceptionMapped, route: Mapping[str, str], context: Context) -> None:
+    def exception_mapped(self, event: ExceptionMapped, route: LabelSet, context: Context) -> None:
         """An exception was unhandled or became a 5xx."""
-        labels = {**route, semconv.EXCEPTION_TYPE: self._bounds.exception_type(event.exception_type)}
+        labels = route.plus(semconv.EXCEPTION_TYPE, self._bounds.exception_type(event.exception_type))
         self._record("fastapi_exceptions_total", 1, labels, context)
 
     def attempt_finished(self, event: AttemptFinished, started: AttemptStarted, context: Context) -> None:
         """An upstream attempt ended."""
-        provider = {semconv.PROVIDER: self._bounds.provider(started.provider)}
-        route = {**provider, semconv.MODEL: self._bounds.model(started.model)}
+        provider = self._no_labels.plus(semconv.PROVIDER, self._bounds.provider(started.provider))
+        route = provider.plus(semconv.MODEL, self._bounds.model(started.model))
         if event.response_seconds is not None:
             self._record("provider_response_time_seconds", event.response_seconds, provider, context)
         if event.status != "cancelled":
-            self._record("model_inference_requests_total", 1, {**route, semconv.STATUS: event.status}, context)
+            self._record("model_inference_requests_total", 1, route.plus(semconv.STATUS, event.status), context)
         if event.status == "success":
             self._record("model_inference_duration_seconds", event.duration_seconds, route, context)
         if event.first_token_seconds is not None:
@@ -84,15 +85,13 @@ class Measurements:
         if rate is not None:
             self._record("gatewayz_output_tokens_per_second", rate, route, context)
 
-    def _usage(
-        self, event: AttemptFinished, provider: Mapping[str, str], route: Mapping[str, str], context: Context
-    ) -> None:
+    def _usage(self, event: AttemptFinished, provider: LabelSet, route: LabelSet, context: Context) -> None:
         """Count the tokens and the money of an attempt, whatever its outcome."""
         usage = event.usage
         if usage.input_tokens:
-            self._record("tokens_used_total", usage.input_tokens, {**route, semconv.TOKEN_TYPE: "input"}, context)
+            self._record("tokens_used_total", usage.input_tokens, route.plus(semconv.TOKEN_TYPE, "input"), context)
         if usage.output_tokens:
-            self._record("tokens_used_total", usage.output_tokens, {**route, semconv.TOKEN_TYPE: "output"}, context)
+            self._record("tokens_used_total", usage.output_tokens, route.plus(semconv.TOKEN_TYPE, "output"), context)
         if usage.credits_nanousd:
             self._record("credits_used_total", usage.credits_nanousd / NANO, route, context)
         if usage.cost_nanousd:
@@ -102,34 +101,34 @@ class Measurements:
 
     def call_finished(self, event: CallFinished, context: Context) -> None:
         """All attempts of one call ended."""
-        model = {semconv.MODEL: self._bounds.model(event.model)}
+        model = self._no_labels.plus(semconv.MODEL, self._bounds.model(event.model))
         self._record("gatewayz_attempts_per_request", event.attempts, model, context)
         if event.status == "cancelled" and event.cancel_phase is not None:
-            provider = {semconv.PROVIDER: self._bounds.provider(event.provider)}
-            labels = {**provider, **model, semconv.PHASE: event.cancel_phase}
+            provider = self._no_labels.plus(semconv.PROVIDER, self._bounds.provider(event.provider))
+            labels = provider.plus(semconv.MODEL, model[semconv.MODEL]).plus(semconv.PHASE, event.cancel_phase)
             self._record("gatewayz_cancelled_calls_total", 1, labels, context)
 
     def cache_looked_up(self, event: CacheLookedUp, context: Context | None) -> None:
         """A cache was asked."""
         name = "cache_hits_total" if event.hit else "cache_misses_total"
-        self._record(name, 1, {semconv.CACHE: event.cache}, context)
+        self._record(name, 1, self._no_labels.plus(semconv.CACHE, event.cache), context)
 
     def rate_limited(self, event: RateLimited, context: Context | None) -> None:
         """A request was answered with 429."""
-        self._record("rate_limited_requests", 1, {semconv.LIMIT_TYPE: event.limit_type}, context)
+        self._record("rate_limited_requests", 1, self._no_labels.plus(semconv.LIMIT_TYPE, event.limit_type), context)
 
     def query_finished(self, event: QueryFinished, context: Context | None) -> None:
         """A database statement ended."""
-        labels = {semconv.OPERATION: event.operation}
+        labels = self._no_labels.plus(semconv.OPERATION, event.operation)
         self._record("database_query_duration_seconds", event.duration_seconds, labels, context)
 
     def ledger_rows_dropped(self, event: LedgerRowsDropped) -> None:
         """Ledger rows were given up."""
-        self._record("gatewayz_ledger_rows_dropped_total", event.rows, {}, None)
+        self._record("gatewayz_ledger_rows_dropped_total", event.rows, self._no_labels, None)
 
     def scrape_collected(self, duration_seconds: float) -> None:
         """A scrape collected and rendered."""
-        self._record("gatewayz_telemetry_scrape_duration_seconds", duration_seconds, {}, None)
+        self._record("gatewayz_telemetry_scrape_duration_seconds", duration_seconds, self._no_labels, None)
 
 
 def _output_tokens_per_second(event: AttemptFinished) -> float | None:
