@@ -1,7 +1,8 @@
 """CHILD: one process of the demo, from its start to its certain end.
 
 Comes in: a command that prints a line with its URL when it is ready. Goes out: a `Child` with that URL. Its output goes to a log file. It
-has a process group of its own, so that Ctrl-C reaches the demo alone, which then ends its children in order.
+has a process group of its own, so that Ctrl-C reaches the demo alone, which then ends its children in order; and it is on a leash
+(`demo/leash.py`), so that it ends as well when the demo itself is killed.
 """
 
 import asyncio
@@ -25,13 +26,14 @@ class ChildFailedError(RuntimeError):
 
 
 class Child:
-    """One running process. `url` is what its ready line said."""
+    """One running process. `url` is what its ready line said; `leash`, the file descriptor of the pipe that it lives by."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process, log_path: Path) -> None:
+    def __init__(self, name: str, process: asyncio.subprocess.Process, log_path: Path, leash: int) -> None:
         self.name = name
         self.log_path = log_path
         self.url = ""
         self._process = process
+        self._leash: int | None = leash
 
     @property
     def pid(self) -> int:
@@ -51,7 +53,9 @@ class Child:
                 await self._process.wait()
         except TimeoutError:
             self._signal(signal.SIGKILL)
-        return await self._process.wait()
+        exit_code = await self._process.wait()
+        self._let_go()
+        return exit_code
 
     async def wait_ready(self, ready_line: str, timeout_seconds: float = READY_SECONDS) -> None:
         """Wait until the process prints `ready_line` and a URL; raises `ChildFailedError`."""
@@ -73,6 +77,12 @@ class Child:
         """Return the end of its output."""
         return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-_LAST_LINES:])
 
+    def _let_go(self) -> None:
+        """Close the pipe, once."""
+        leash, self._leash = self._leash, None
+        if leash is not None:
+            os.close(leash)
+
     def _signal(self, number: signal.Signals) -> None:
         """Signal the group, unless it has ended."""
         if self._process.returncode is None:
@@ -86,19 +96,28 @@ async def start_child(
     name: str, arguments: Sequence[str], *, log_path: Path, environ: Mapping[str, str] | None = None
 ) -> Child:
     """Start `python -m ARGUMENTS` from the project's folder; it is not ready yet."""
-    with log_path.open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            *arguments,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=log,
-            stderr=asyncio.subprocess.STDOUT,
-            cwd=ROOT,
-            env=dict(environ) if environ is not None else None,
-            start_new_session=True,
-        )
-    return Child(name, process, log_path)
+    lifeline, leash = os.pipe()
+    try:
+        with log_path.open("wb") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "demo.leash",
+                *arguments,
+                stdin=lifeline,
+                stdout=log,
+                stderr=asyncio.subprocess.STDOUT,
+                cwd=ROOT,
+                env=dict(environ) if environ is not None else None,
+                start_new_session=True,
+            )
+    except BaseException:
+        # A process that was started all the same ends by this.
+        os.close(leash)
+        raise
+    finally:
+        os.close(lifeline)
+    return Child(name, process, log_path, leash)
 
 
 async def run_to_end(arguments: Sequence[str]) -> str:

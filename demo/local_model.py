@@ -34,12 +34,12 @@ def find_weights() -> Path | None:
 
 
 def _serve(weights: Path, host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT. The server's threads end with the process."""
-    import xllamacpp  # noqa: PLC0415  it loads a native library, which a look at `find_weights` need not
-
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    """Serve until a signal ends the process. Nothing of it is worth an orderly end, and the server's own can wait for ever."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        import xllamacpp  # noqa: PLC0415  it loads a native library, which a look at `find_weights` need not
+    except ImportError as error:
+        raise SystemExit(f"the real model's server cannot be loaded: {error}") from None
     os.nice(_NICENESS)
     params = xllamacpp.CommonParams()
     params.model.path = str(weights)
@@ -54,7 +54,7 @@ def _serve(weights: Path, host: str, port: int) -> None:
     params.cache_ram_mib = 0
     server = xllamacpp.Server(params)
     print(READY_LINE + server.listening_address, flush=True)
-    stop.wait()
+    threading.Event().wait()
 
 
 if __name__ == "__main__":

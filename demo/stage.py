@@ -1,7 +1,7 @@
 """STAGE: everything that a run needs, started in order and certain to end: upstreams, the real model, API keys, the gateway.
 
 Comes in: a folder, a port, whether the real model plays. Goes out: a `Stage` with the URLs and the keys. The gateway is used as anybody
-would: `python -m app serve` with a configuration file, `python -m app keys` for its keys.
+would: the module `app` with `serve` and a configuration file, and with `keys` for its keys.
 """
 
 import asyncio

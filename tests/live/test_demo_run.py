@@ -71,10 +71,9 @@ def _is_running(pid: int) -> bool:
     return True
 
 
-def _run_folders() -> set[str]:
-    """Return what runs have left in the tree."""
-    runs = ROOT / ".demo"
-    return {path.name for path in runs.iterdir()} if runs.exists() else set()
+def _run_folder(child: int) -> Path:
+    """Return the folder of the run that a child belongs to: its log is there. Other runs have theirs beside it."""
+    return Path(f"/proc/{child}/fd/1").readlink().parent
 
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="/proc is how the children are found")
@@ -82,12 +81,12 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="/p
 
 @needs_proc
 async def test_ctrl_c_ends_the_demo_with_its_table_and_leaves_no_process() -> None:
-    folders = _run_folders()
     process = await _start(PORT="0", SPEED="8")
     try:
         await _read_until(process, "demo:   5 s")
         children = _children(process.pid)
         assert len(children) == (3 if local_model.find_weights() is not None else 2)
+        folder = _run_folder(children[0])
         process.send_signal(signal.SIGINT)
         output = await _end(process)
     finally:
@@ -98,23 +97,34 @@ async def test_ctrl_c_ends_the_demo_with_its_table_and_leaves_no_process() -> No
         assert re.search(r" [1-9]\d* of them from the real model", output)
     assert "the same as gatewayz_cost_by_provider, to the nano-dollar" in output
     assert not [pid for pid in children if _is_running(pid)]
-    assert folders == _run_folders()
+    assert not folder.exists()
 
 
 @needs_proc
-async def test_sigterm_during_the_start_leaves_no_process() -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_a_signal_during_the_start_leaves_nothing(number: signal.Signals) -> None:
     process = await _start(PORT="0")
     try:
         await _read_until(process, "starting the gateway")
         children = _children(process.pid)
-        process.send_signal(signal.SIGTERM)
+        folder = _run_folder(children[0])
+        process.send_signal(number)
         output = await _end(process)
     finally:
         await _make_sure(process)
     assert process.returncode == 1
     assert "Traceback" not in output
-    assert children
+    assert folder.parent == ROOT / ".demo"
     assert not [pid for pid in children if _is_running(pid)]
+    assert not folder.exists()
+
+
+async def test_ctrl_c_before_anything_is_started_needs_no_traceback() -> None:
+    process = await _start(PORT="0")
+    process.send_signal(signal.SIGINT)
+    output = await _end(process)
+    assert process.returncode != 0
+    assert "Traceback" not in output
 
 
 async def test_a_port_in_use_is_one_line_that_names_port() -> None:

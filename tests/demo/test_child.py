@@ -1,0 +1,96 @@
+"""The demo's processes: they end when they are told to, and when nobody is left who could tell them."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from demo import local_model, scripted_upstream
+from demo.child import ROOT, ChildFailedError, start_child
+
+pytestmark = pytest.mark.live
+END_SECONDS = 10.0
+STARTER = """
+import asyncio, pathlib, sys
+from demo.child import start_child
+from demo.scripted_upstream import READY_LINE
+
+async def main():
+    child = await start_child("upstream", ["demo.scripted_upstream"], log_path=pathlib.Path(sys.argv[1]))
+    if sys.argv[2] == "ready":
+        await child.wait_ready(READY_LINE)
+    print(child.pid, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # A process whose parent did not wait for it yet has ended all the same.
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.parametrize("moment", ["starting", "ready"])
+async def test_a_child_ends_when_its_starter_is_killed(tmp_path: Path, moment: str) -> None:
+    starter = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", STARTER, str(tmp_path / "log"), moment, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    assert starter.stdout is not None
+    async with asyncio.timeout(60):
+        pid = int(await starter.stdout.readline())
+    assert is_running(pid)
+    starter.kill()
+    await starter.communicate()
+    deadline = time.monotonic() + END_SECONDS
+    while is_running(pid):
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+            raise AssertionError("the child lives on")
+        await asyncio.sleep(0.02)
+
+
+async def test_a_child_is_told_to_end_and_ends_in_order(tmp_path: Path) -> None:
+    child = await start_child("upstream", ["demo.scripted_upstream"], log_path=tmp_path / "log")
+    await child.wait_ready(scripted_upstream.READY_LINE)
+    assert child.exit_code is None
+    assert await child.stop() == 0
+    assert await child.stop() == 0
+    assert child.exit_code == 0
+
+
+async def test_a_child_that_fails_says_why(tmp_path: Path) -> None:
+    child = await start_child("upstream", ["demo.scripted_upstream", "--port", "x"], log_path=tmp_path / "log")
+    with pytest.raises(ChildFailedError, match=r"upstream ended with exit code 2:\n(.|\n)*invalid int value: 'x'"):
+        await child.wait_ready(scripted_upstream.READY_LINE)
+    assert await child.stop() == 2
+
+
+async def test_the_local_model_ends_at_once_although_it_has_just_begun(tmp_path: Path) -> None:
+    if local_model.find_weights() is None:
+        pytest.skip(local_model.MISSING)
+    child = await start_child("local model", ["demo.local_model"], log_path=tmp_path / "log")
+    await child.wait_ready(local_model.READY_LINE)
+    # Its own orderly end would wait for a main loop that has not begun yet.
+    assert await child.stop() == -signal.SIGTERM
+
+
+async def test_a_local_model_that_cannot_be_loaded_is_one_line(tmp_path: Path) -> None:
+    if local_model.find_weights() is None:
+        pytest.skip(local_model.MISSING)
+    (tmp_path / "xllamacpp.py").write_text("raise ImportError('libgomp.so.1: no such file')\n")
+    environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    child = await start_child("local model", ["demo.local_model"], log_path=tmp_path / "log", environ=environ)
+    with pytest.raises(ChildFailedError):
+        await child.wait_ready(local_model.READY_LINE)
+    assert child.last_lines() == "the real model's server cannot be loaded: libgomp.so.1: no such file"
+    assert await child.stop() == 1
