@@ -8,7 +8,9 @@ UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements/bootstrap.
 # A developer's own uv is used where there is one; otherwise the pinned one goes into .tools (no venv module, no root needed).
 UV ?= $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 export UV_PYTHON_DOWNLOADS := never
-export PYTHONDONTWRITEBYTECODE := 1
+# Compiled modules are kept, beside the packages and not beside the sources: without them each process compiles everything again.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help setup demo test check fmt fuzz faults lock bench stack stack-native stack-test clean
 
 help: ## list the targets

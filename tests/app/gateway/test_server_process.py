@@ -87,7 +87,7 @@ class Process:
 @pytest.fixture(scope="session")
 def bytecode(tmp_path_factory):
     """Where the processes of these tests keep compiled modules: without it each start compiles every package again."""
-    return tmp_path_factory.mktemp("bytecode")
+    return os.environ.get("PYTHONPYCACHEPREFIX") or tmp_path_factory.mktemp("bytecode")
 
 
 @pytest.fixture
