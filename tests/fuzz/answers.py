@@ -1,7 +1,9 @@
 """What every answer must be, whatever the input was."""
 
+import gzip
 import json
 import re
+import zlib
 from typing import Any, Final
 
 from tests.fuzz.canaries import BASIC, TOKEN
@@ -22,6 +24,9 @@ _TRACE_ID: Final = re.compile(rb"[0-9a-f]{32}")
 _INSIDES: Final = re.compile(
     rb'Traceback|File "|\.py\b|line \d+, in |site-packages|0x[0-9a-f]{8,}|sqlalchemy|litestar|aiohttp|asyncio'
 )
+_ENDS: Final = {
+    b"text/plain": b"\n", b"application/openmetrics-text": b"\n# EOF\n", b"text/markdown": b"\n", b"application/json": b"}",
+}  # fmt: skip
 _PROVIDER_STATUSES: Final = frozenset({400, 404, 409, 413, 422})
 _ERROR_KEYS: Final = {"message", "type", "param", "code"}
 
@@ -41,6 +46,8 @@ def problems(made: Input, answer: Answer, secret: str) -> list[str]:
             json.loads(answer.body)
         except (ValueError, RecursionError) as error:
             found.append(f"a 200 that is no JSON: {type(error).__name__}")
+    if status == 200 and made.method == "GET" and not is_traffic(made):
+        found += _monitoring(answer)
     if made.is_tame and is_traffic(made) and trace_id(answer) is None and status != 431:
         found.append("an answer without a trace id")
     return found
@@ -70,6 +77,26 @@ def _common(answer: Answer, secret: str) -> list[str]:
     if shown is not None and _TRACE_ID.fullmatch(shown) is None:
         found.append(f"not a trace id: {shown!r}")
     return found
+
+
+def _monitoring(answer: Answer) -> list[str]:
+    """Check that a monitoring answer is whole, whatever was negotiated; the regular scrapes parse them."""
+    body = answer.body
+    if answer.header(b"content-encoding") == b"gzip":
+        try:
+            body = gzip.decompress(body)
+        except (OSError, EOFError, zlib.error) as error:
+            return [f"not gzip: {type(error).__name__}"]
+    content_type = (answer.header(b"content-type") or b"").partition(b";")[0]
+    end = _ENDS.get(content_type)
+    if end is None:
+        return [f"monitoring as {content_type!r}"]
+    # Text without families is empty.
+    return (
+        []
+        if body.endswith(end) or (not body and content_type == b"text/plain")
+        else [f"not the end of {content_type!r}: {body[-100:]!r}"]
+    )
 
 
 def _error(made: Input, answer: Answer) -> list[str]:

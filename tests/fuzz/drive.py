@@ -78,11 +78,16 @@ class Driver:
                 if self._stop.is_set() or self._books.failures:
                     break
                 self._books.sent[made.kind] += 1
-                if made.is_tame:
+                try:
                     connection = connection or await _Connection.open(self._port)
+                except OSError as error:
+                    self._books.fail(made, f"no connection: {error}")
+                    break
+                if made.is_tame:
                     connection = await self._tame(connection, made)
                 else:
-                    await self._wild(made)
+                    wild, connection = connection, None
+                    await self._wild(wild, made)
         finally:
             if connection is not None:
                 await connection.close()
@@ -107,9 +112,8 @@ class Driver:
         await connection.close()
         return None
 
-    async def _wild(self, made: Input) -> None:
+    async def _wild(self, connection: "_Connection", made: Input) -> None:
         """Send a wild input on a connection of its own and check whatever is answered."""
-        connection = await _Connection.open(self._port)
         seen = 0
         try:
             # The server may have closed already: ENOTCONN is an OSError and no ConnectionError.

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from typing import Any, Final
 
-from tests.fuzz.canaries import ANSWER, PROVIDER_SAYS
+from tests.fuzz.canaries import ANSWER, MODEL, PROMPT, PROVIDER_SAYS
 from tests.fuzz.hostile_values import NO_JSON, NUMBERS, STRUCTURES, TEXTS, Material, mutate
 from tests.fuzz.inputs import Input
 from tests.fuzz.lying_upstream import FIELD, chat_answer, embeddings_answer, event_stream, stream_chunks, whole
@@ -23,7 +23,7 @@ from tests.fuzz.stand import LIAR, ODD_NAME, SILENT
 
 _SAYS: Final = (
     f"{PROVIDER_SAYS} said\nhello", f'{PROVIDER_SAYS}",provider="x', f"the prompt was {PROVIDER_SAYS}", "\ud800", "a" * 600,
-    "b" * 100_000, "\x00", "", "stop\n", "é" * 200, "\u202e", f"{PROVIDER_SAYS}\u2028x", "chatcmpl-2", "length",
+    "b" * 100_000, "\x00", "", "stop\n", "é" * 200, "\u202e", f"{PROVIDER_SAYS} \u2028x", "chatcmpl-2", "length",
 )  # fmt: skip
 _USAGE_NAMES: Final = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "total_tokens")
 _STATUSES: Final = (
@@ -196,9 +196,7 @@ class LieInputs:
                     fields[rng.choice((*fields, "error", "choices", "usage"))] = self._material.value(rng)
                 case _:
                     fields.pop(rng.choice((*fields, "")), None)
-        return ("{" + ",".join(f'"{name}":{value}' for name, value in fields.items()) + "}").encode(
-            "utf-8", "surrogatepass"
-        )
+        return _as_prose("{" + ",".join(f'"{name}":{value}' for name, value in fields.items()) + "}")
 
     def _content(self) -> str:
         return json.dumps({"role": "assistant", "content": self._rng.choice((ANSWER, *TEXTS))})
@@ -227,3 +225,10 @@ class LieInputs:
 
 def _lie(wire: bytes, then: str = "keep") -> str:
     return json.dumps({"wire": base64.b64encode(wire).decode(), "then": then})
+
+
+def _as_prose(answer: str) -> bytes:
+    """Encode an answer. A lone word cannot be told from an id that a provider gave: canaries stand in prose."""
+    for word in (PROMPT, MODEL):
+        answer = answer.replace(f'"{word}"', f'"{word} said"')
+    return answer.encode("utf-8", "surrogatepass")

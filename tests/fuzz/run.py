@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import aiohttp
 import msgspec
 
 from tests.fuzz.drive import Books, Driver, Failure
@@ -46,22 +47,16 @@ async def fuzz(folder: Path, *, inputs: int, seed: int, say: Callable[[str], Non
         progress = asyncio.create_task(_progress(books, gauge, inputs, say))
         try:
             await _rounds(ready, gauge, books, report, inputs=inputs, stop=stop)
+            report.problems += [await _explain(ready, failure, seed) for failure in books.failures[:3]]
+            await _end(ready, gauge, start, report)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            last = books.failures[0].problem if books.failures else "nothing else"
+            report.problems.append(
+                f"the gateway does not answer: {type(error).__name__} {error}; exit code {ready.gateway.exit_code};"
+                f" before: {last}; its last lines: {ready.gateway.last_lines()}"
+            )
         finally:
             progress.cancel()
-        report.problems += [await _explain(ready, failure, seed) for failure in books.failures[:3]]
-        if ready.gateway.exit_code is not None:
-            report.problems.append(
-                f"the gateway ended with exit code {ready.gateway.exit_code}: {ready.gateway.last_lines()}"
-            )
-        else:
-            for upstream in ready.upstreams:
-                await upstream.stop()
-            report.problems += await end_problems(ready, gauge, start)
-            end = await gauge.read()
-            report.figures = _figures(ready, gauge, start, end)
-            exit_code = await ready.gateway.stop()
-            if exit_code:
-                report.problems.append(f"the gateway stopped with exit code {exit_code}")
         found, report.voices = log_problems(ready.log_path, ready)
         report.problems += [*found, *gauge.problems, *ready.receiver.oddities]
         report.problems += [f"a canary or a key in {leak}" for leak in ready.leaks.found]
@@ -69,6 +64,17 @@ async def fuzz(folder: Path, *, inputs: int, seed: int, say: Callable[[str], Non
     report.seconds = time.monotonic() - started
     report.inputs, report.kinds, report.statuses = books.inputs, books.sent, books.statuses
     return report
+
+
+async def _end(ready: Stand, gauge: Gauge, start: Reading, report: Report) -> None:
+    """Check the gateway at rest, and that it stops in good order."""
+    for upstream in ready.upstreams:
+        await upstream.stop()
+    report.problems += await end_problems(ready, gauge, start)
+    report.figures = _figures(ready, gauge, start, await gauge.read())
+    exit_code = await ready.gateway.stop()
+    if exit_code:
+        report.problems.append(f"the gateway stopped with exit code {exit_code}")
 
 
 async def _rounds(

@@ -27,6 +27,7 @@ SILENT: Final = "fuzz/silent"
 ODD_NAME: Final = 'odd "quoted" \\back\\slash {label="x"} ü'
 """A model that is configured under a name which the exposition must escape."""
 
+_SCRAPE_SECONDS: Final = 30.0
 _PLAN: Final = "fuzz"
 _CONFIG: Final = r"""
 [server]
@@ -79,9 +80,9 @@ class Stand(msgspec.Struct, frozen=True, kw_only=True):
         return self.gateway.log_path
 
     async def get(self, path: str, accept: str) -> str:
-        """Read a monitoring endpoint; raises `aiohttp.ClientError`."""
+        """Read a monitoring endpoint; raises `aiohttp.ClientError` or `TimeoutError`."""
         async with (
-            aiohttp.ClientSession() as session,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_SCRAPE_SECONDS)) as session,
             session.get(f"{self.url}{path}", headers={"accept": accept}) as response,
         ):
             response.raise_for_status()
