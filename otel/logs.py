@@ -53,6 +53,7 @@ class LogWriter:
         self._write_line = write_line
         self._unix_ns = unix_ns
         self._encode = msgspec.json.Encoder(enc_hook=repr).encode
+        self._second: tuple[int, str] = (-1, "")
 
     def emit(
         self,
@@ -68,7 +69,7 @@ class LogWriter:
         """Write one line. `trusted` lines hold only bounded values and skip redaction; None-valued fields are left out."""
         now_ns = self._unix_ns() if unix_ns is None else unix_ns
         line: dict[str, FieldValue] = {
-            "timestamp": _rfc3339(now_ns),
+            "timestamp": self._rfc3339(now_ns),
             "level": level,
             "logger": logger,
             "message": message,
@@ -91,6 +92,15 @@ class LogWriter:
             )
         if self._write_line is not None:
             self._write_line(_with_trace(body, context))
+
+    def _rfc3339(self, unix_ns: int) -> str:
+        """Return a UTC timestamp with microseconds; lines of the same second share their beginning."""
+        seconds, rest_ns = divmod(unix_ns, _NANOSECONDS)
+        known, text = self._second
+        if seconds != known:
+            text = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
+            self._second = (seconds, text)
+        return f"{text}.{rest_ns // 1000:06d}Z"
 
 
 class StdlibHandler(logging.Handler):
@@ -144,12 +154,6 @@ def _plain(value: object) -> FieldValue:
 def _encodable(value: FieldValue) -> FieldValue:
     """Return the value with what UTF-8 cannot carry replaced by question marks."""
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
-
-
-def _rfc3339(unix_ns: int) -> str:
-    """Return a UTC timestamp with microseconds."""
-    seconds, rest_ns = divmod(unix_ns, _NANOSECONDS)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest_ns // 1000:06d}Z"
 
 
 def _with_trace(body: str, context: Context | None) -> str:

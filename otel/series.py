@@ -12,7 +12,10 @@ from time import time_ns
 from typing import Any, NamedTuple
 
 from opentelemetry.context import Context, get_current
+from opentelemetry.sdk.metrics import TraceBasedExemplarFilter
 from opentelemetry.sdk.metrics._internal import _view_instrument_match as sdk_match
+
+from otel.exemplar_reservoir import TracedContext
 
 Write = Callable[[float, Mapping[str, str], Context | None], None]
 """An instrument's own way to record: value, labels, context."""
@@ -30,7 +33,17 @@ class _Measurement(NamedTuple):
 class Series:
     """One series of `instrument`. Safe from any thread; `may_fall` says whether values below 0 are allowed."""
 
-    __slots__ = ("_aggregations", "_bound_to", "_consumer", "_filter", "_instrument", "_labels", "_lowest", "_write")
+    __slots__ = (
+        "_aggregations",
+        "_bound_to",
+        "_consumer",
+        "_filter",
+        "_instrument",
+        "_is_trace_based",
+        "_labels",
+        "_lowest",
+        "_write",
+    )
 
     def __init__(self, instrument: object, write: Write, labels: Mapping[str, str], *, may_fall: bool) -> None:
         self._instrument = instrument
@@ -40,6 +53,7 @@ class Series:
         self._lowest = -sys.float_info.max if may_fall else 0.0
         self._consumer: Any = getattr(instrument, "_measurement_consumer", None)
         self._filter: Any = None
+        self._is_trace_based = False
         self._aggregations: tuple[Any, ...] = ()
         self._bound_to: object | None = None
 
@@ -50,7 +64,10 @@ class Series:
             self._record_unbound(value, context)
             return
         measurement = _Measurement(value, time_ns(), self._labels, context or get_current())
-        is_sampled = self._filter.should_sample(*measurement)
+        if type(context) is TracedContext and self._is_trace_based:
+            is_sampled = context.is_sampled
+        else:
+            is_sampled = self._filter.should_sample(*measurement)
         for aggregation in self._aggregations:
             aggregation.aggregate(measurement, is_sampled)
 
@@ -74,6 +91,7 @@ class Series:
                 return
             self._aggregations = tuple(_aggregation(match, self._labels) for match in matches)
             self._filter = self._consumer._sdk_config.exemplar_filter  # noqa: SLF001  as above
+            self._is_trace_based = type(self._filter) is TraceBasedExemplarFilter
         except (AttributeError, TypeError):
             return
         self._bound_to = storages

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from otel.events import (
@@ -20,6 +20,7 @@ from otel.events import (
     RequestFinished,
     RequestReceived,
 )
+from otel.exemplar_reservoir import TracedContext, traced_context
 from otel.labels import LabelBounds
 from otel.measure import NANO
 
@@ -36,9 +37,9 @@ class SpanWriter:
         self._bounds = bounds
         self._propagator = TraceContextTextMapPropagator()
 
-    def start_request(self, event: RequestReceived) -> Context:
+    def start_request(self, event: RequestReceived) -> TracedContext:
         """Open the server span, as a child of the caller's `traceparent` where that is valid."""
-        parent = self._propagator.extract(event.headers, context=Context())
+        parent = self._propagator.extract(event.headers, context=Context()) if event.headers else Context()
         method = self._bounds.method(event.method)
         path = self._bounds.path(event.path)
         span = self._tracer.start_span(
@@ -47,7 +48,7 @@ class SpanWriter:
             SpanKind.SERVER,
             {"http.request.method": method, "http.route": path},
         )
-        return set_span_in_context(span, parent)
+        return traced_context(span, parent)
 
     @staticmethod
     def end_request(span: Span, event: RequestFinished, exception_type: str | None) -> None:
@@ -72,20 +73,19 @@ class SpanWriter:
         """Put the outcome of the call on the server span, where a trace search finds it without opening the attempts."""
         if not span.is_recording():
             return
-        span.set_attributes(
-            {
-                "gatewayz.model": self._bounds.model(event.model),
-                "gatewayz.call.status": event.status,
-                "gatewayz.call.attempts": event.attempts,
-                "gatewayz.cached": event.cached,
-                "gatewayz.stream": event.stream,
-                "gatewayz.cost_usd": event.usage.cost_nanousd / NANO,
-            }
-        )
+        attributes: dict[str, str | int | float] = {
+            "gatewayz.model": self._bounds.model(event.model),
+            "gatewayz.call.status": event.status,
+            "gatewayz.call.attempts": event.attempts,
+            "gatewayz.cached": event.cached,
+            "gatewayz.stream": event.stream,
+            "gatewayz.cost_usd": event.usage.cost_nanousd / NANO,
+        }
         if event.provider is not None:
-            span.set_attribute("gatewayz.provider", self._bounds.provider(event.provider))
+            attributes["gatewayz.provider"] = self._bounds.provider(event.provider)
         if event.cancel_phase is not None:
-            span.set_attribute("gatewayz.cancel_phase", event.cancel_phase)
+            attributes["gatewayz.cancel_phase"] = event.cancel_phase
+        span.set_attributes(attributes)
 
     def start_attempt(self, event: AttemptStarted, parent: Context) -> tuple[Context, dict[str, str]]:
         """Open a client span; returns its context and the headers that carry it to the provider."""
@@ -108,7 +108,7 @@ class SpanWriter:
                 "server.port": event.server_port,
             },
         )
-        context = set_span_in_context(span, parent)
+        context = traced_context(span, parent)
         headers: dict[str, str] = {}
         self._propagator.inject(headers, context)
         return context, headers

@@ -4,10 +4,12 @@ Comes in: the catalogue. Goes out: one SDK view per family with name, help, labe
 rename an attribute, so instruments record the documented label keys themselves.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+from opentelemetry.sdk.metrics import ExemplarReservoir
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 
+from otel.exemplar_reservoir import LatestExemplarReservoir
 from otel.metric_spec import Kind, MetricSpec
 
 
@@ -23,6 +25,12 @@ def build_views(catalogue: Iterable[MetricSpec]) -> list[View]:
                 ExplicitBucketHistogramAggregation(boundaries=spec.buckets) if spec.kind is Kind.HISTOGRAM else None
             ),
             aggregation_cardinality_limit=spec.series_limit,
+            exemplar_reservoir_factory=_reservoirs,
         )
         for spec in catalogue
     ]
+
+
+def _reservoirs(_aggregation: object) -> Callable[..., ExemplarReservoir]:
+    """Say what keeps the exemplars of a series, whatever its aggregation."""
+    return LatestExemplarReservoir

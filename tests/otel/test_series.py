@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.context import Context
-from opentelemetry.sdk.metrics import Counter, MeterProvider
+from opentelemetry.sdk.metrics import AlignedHistogramBucketExemplarReservoir, Counter, Exemplar, MeterProvider
 from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader, MetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import set_span_in_context
 
+from otel.exemplar_reservoir import LatestExemplarReservoir, traced_context
 from otel.instruments import Instruments
 from otel.label_set import LabelSet
 from otel.metric_spec import Category, Kind, Label, MetricSpec
@@ -45,7 +46,14 @@ SPECS = (
 )
 SPAN = TracerProvider(shutdown_on_exit=False).get_tracer("t").start_span("s")
 UNSAMPLED = TracerProvider(ALWAYS_OFF, shutdown_on_exit=False).get_tracer("t").start_span("s")
-CONTEXTS = (None, Context(), set_span_in_context(SPAN, Context()), set_span_in_context(UNSAMPLED, Context()))
+CONTEXTS = (
+    None,
+    Context(),
+    set_span_in_context(SPAN, Context()),
+    set_span_in_context(UNSAMPLED, Context()),
+    traced_context(SPAN, Context()),
+    traced_context(UNSAMPLED, None),
+)
 
 measurements = st.lists(
     st.tuples(
@@ -163,6 +171,44 @@ def test_an_sdk_of_another_build_is_recorded_to_the_public_way(monkeypatch: pyte
             rig.instruments.record("calls_total", value, labels)
     assert seen == [1, 2, 3]
     assert rig.points()["calls_total", (("provider", "a"),)] == (6, set())
+
+
+# With a span each: the SDK's reservoir gives a measurement without one the ids of the one before it.
+TRACED = (CONTEXTS[2], CONTEXTS[3], traced_context(UNSAMPLED, Context()))
+offers = st.lists(
+    st.tuples(
+        st.floats(-1, 20) | st.sampled_from(BUCKETS), st.sampled_from(TRACED), st.sampled_from([None, {"a": "1"}])
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(offers, min_size=1, max_size=3))
+def test_the_reservoir_of_a_histogram_keeps_what_the_sdks_keeps(rounds: list[Any]) -> None:
+    ours, theirs = LatestExemplarReservoir(boundaries=BUCKETS), AlignedHistogramBucketExemplarReservoir(BUCKETS)
+    for offered in rounds:
+        for number, (value, context, attributes) in enumerate(offered):
+            for reservoir in (ours, theirs):
+                reservoir.offer(value, number, attributes, context)
+        assert _plain(ours.collect({"b": "2"})) == _plain(theirs.collect({"b": "2"}))
+
+
+def _plain(exemplars: list[Exemplar]) -> list[Any]:
+    return [
+        (each.value, each.time_unix_nano, dict(each.filtered_attributes or {}), each.span_id, each.trace_id)
+        for each in exemplars
+    ]
+
+
+def test_the_reservoir_of_a_sum_keeps_the_latest() -> None:
+    reservoir = LatestExemplarReservoir()
+    for value in (1, 2, 3):
+        reservoir.offer(value, value, {"kept": "k", "point": "p"}, CONTEXTS[4])
+    (exemplar,) = reservoir.collect({"point": "p"})
+    assert (exemplar.value, exemplar.filtered_attributes) == (3, {"kept": "k"})
+    assert exemplar.trace_id == SPAN.get_span_context().trace_id
+    assert reservoir.collect({}) == []
 
 
 def test_equal_labels_are_the_same_set_and_a_flood_of_values_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
