@@ -225,8 +225,10 @@ def listen(config: ServerConfig) -> socket.socket:
     takes_ipv4_too = config.host == "::" and socket.has_dualstack_ipv6()
     listener = socket.create_server(address, family=family, backlog=_BACKLOG, dualstack_ipv6=takes_ipv4_too)
     listener.setblocking(False)
+    # Connections inherit the listener's options. Small pieces of a stream must not wait for each other.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
-        # Its connections inherit it: the kernel alone knows whether a client that is slow to read still reads (Linux).
+        # The kernel alone knows whether a client that is slow to read still reads (Linux).
         stall_ms = math.ceil(config.send_stall_seconds * 1_000)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, min(stall_ms, _MAX_STALL_MS))
     return listener

@@ -7,9 +7,8 @@ exactly one end of the attempt and of the call, with the usage of what was deliv
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from app.errors import OverloadedError
+from app.errors import OverloadedError, UpstreamFailedError, UpstreamTimeoutError
 from app.gateway.call import Call
-from app.gateway.failover import error_of
 from app.gateway.stream_chunks import DONE, StreamChunks
 from app.gateway.upstream_answer import UpstreamAnswer
 from app.gateway.upstream_failure import UpstreamFailure
@@ -91,8 +90,12 @@ class AnswerStream:
         self._close(whole=False)
         self._attempt.fail(failure)
         self._call.fail(failure.kind)
-        # The provider's own error event, if it sent one, is the last piece.
-        return self._piece if self._chunks.error is not None else error_event(error_of([failure]))
+        if self._chunks.error is not None:
+            # The provider's own error event is the last piece.
+            return self._piece
+        if failure.kind == "idle_timeout":
+            return error_event(UpstreamTimeoutError("The provider stopped in the middle of its answer."))
+        return error_event(UpstreamFailedError("The provider broke off its answer."))
 
     def _close(self, *, whole: bool) -> None:
         """Close the exchange and count what was used."""

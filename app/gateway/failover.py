@@ -23,7 +23,7 @@ _TIMEOUTS: Final = frozenset({"connect_timeout", "first_byte_timeout", "idle_tim
 async def first_answer(call: Call, model: Model, clock: Clock, take: Callable[[UpstreamAnswer], Awaitable[T]]) -> T:
     """Return what `take` makes of the first answer that it accepts.
 
-    Raises what `error_of` says when no provider is left, and `CallerFaultError` as soon as one provider blames the request. On either, and
+    Raises what `_error_of` says when no provider is left, and `CallerFaultError` as soon as one provider blames the request. On either, and
     on success, every attempt has ended; the call has ended on the errors only.
     """
     failures: list[UpstreamFailure] = []
@@ -35,14 +35,14 @@ async def first_answer(call: Call, model: Model, clock: Clock, take: Callable[[U
             answer = await _attempt(call, route, clock, take, failures)
         if answer is not None:
             return answer
-    error = error_of(failures)
+    error = _error_of(failures)
     if isinstance(error, UpstreamRateLimitedError):
         call.scope.record(RateLimited(limit_type="upstream"))
     call.fail(failures[-1].kind if failures else "internal")
     raise error
 
 
-def error_of(failures: list[UpstreamFailure]) -> GatewayError:
+def _error_of(failures: list[UpstreamFailure]) -> GatewayError:
     """Return the caller's error for the failures of all providers: 429 if each was rate limited, else by the last one."""
     if failures and all(failure.kind == "rate_limited" for failure in failures):
         waits = [failure.retry_after_seconds or DEFAULT_RETRY_AFTER_SECONDS for failure in failures]

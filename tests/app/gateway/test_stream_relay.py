@@ -86,7 +86,7 @@ async def test_each_chunk_arrives_when_the_provider_sends_it(make_upstream, make
         await exchange.stream_head()
         for text in "abc":
             await exchange.send(wire.sse(wire.chunk(text)))
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(20):
                 await go.acquire()
         await exchange.send(wire.sse(wire.chunk(finish="stop"), b"[DONE]"))
         await exchange.end()
@@ -214,7 +214,7 @@ async def test_a_provider_that_falls_silent_is_given_up(make_upstream, make_gate
     gateway = await make_gateway(await make_upstream(stall), idle_seconds=0.1, first_byte_seconds=30.0)
     started = time.monotonic()
     _, last = await gateway.stream()
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20
     assert last["error"]["code"] == "upstream_timeout"
     assert (await gateway.settled()).attempts[0].error_kind == "idle_timeout"
 
@@ -246,8 +246,7 @@ async def test_a_client_that_leaves_in_the_middle_cancels_the_upstream_call(make
     async with gateway.session.post("/v1/chat/completions", json=body) as response:
         await response.content.readuntil(b"\n\n")
         response.close()
-    async with asyncio.timeout(1):
-        await noticed.wait()
+    await wire.until(noticed.is_set, "the end of the upstream call")
     books = await gateway.settled()
     (attempt,) = books.attempts
     assert (attempt.status, attempt.cancel_phase) == ("cancelled", "after_first_byte")
@@ -271,7 +270,7 @@ async def test_a_slow_client_slows_the_provider_down(make_upstream, make_gateway
         await exchange.send(wire.sse(b"[DONE]"))
         await exchange.end()
 
-    gateway = await make_gateway(await make_upstream(flood), idle_seconds=0.2)
+    gateway = await make_gateway(await make_upstream(flood), idle_seconds=1.0)
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port, limit=2**16)
     body = json.dumps({"model": "acme/tiny", "messages": [{"role": "user", "content": "x"}], "stream": True}).encode()
     head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {wire.key}\r\n"
@@ -280,11 +279,12 @@ async def test_a_slow_client_slows_the_provider_down(make_upstream, make_gateway
     before = -1
     while before != sent:
         before = sent
-        # Longer than the idle time-out: a slow client is not the provider's fault.
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.1)
+    # Longer than the idle time-out: a slow client is not the provider's fault.
+    await asyncio.sleep(1.2)
     assert sent < 500, "the provider was read as fast as it sends"
     received = 0
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         tail = b""
         while b"data: [DONE]" not in tail:
             piece = await reader.read(2**16)
