@@ -6,7 +6,7 @@ import re
 import zlib
 from typing import Any, Final
 
-from tests.fuzz.canaries import BASIC, TOKEN
+from tests.fuzz.canaries import BASIC, TOKEN, Keys
 from tests.fuzz.inputs import Input
 from tests.fuzz.wire import Answer
 
@@ -31,9 +31,9 @@ _PROVIDER_STATUSES: Final = frozenset({400, 404, 409, 413, 422})
 _ERROR_KEYS: Final = {"message", "type", "param", "code"}
 
 
-def problems(made: Input, answer: Answer, secret: str) -> list[str]:
+def problems(made: Input, answer: Answer, keys: Keys) -> list[str]:
     """Return what is wrong with an answer; empty for a good one."""
-    found = list(_common(answer, secret))
+    found = list(_common(answer, keys))
     status = answer.status
     if status >= 500 and status not in MAPPED:
         found.append(f"a {status} that nobody mapped")
@@ -65,13 +65,13 @@ def trace_id(answer: Answer) -> bytes | None:
     return answer.header(b"x-trace-id")
 
 
-def _common(answer: Answer, secret: str) -> list[str]:
+def _common(answer: Answer, keys: Keys) -> list[str]:
     found = []
     raw = answer.body + b"\n".join(name + b": " + value for name, value in answer.headers)
     inside = _INSIDES.search(raw)
     if inside is not None:
         found.append(f"the insides of the program: {raw[max(0, inside.start() - 80) : inside.end() + 80]!r}")
-    if secret.encode() in raw or TOKEN.encode() in raw.lower() or BASIC.encode() in raw:
+    if any(key.encode() in raw for key in keys.all) or TOKEN.encode() in raw.lower() or BASIC.encode() in raw:
         found.append("a key in the answer")
     shown = trace_id(answer)
     if shown is not None and _TRACE_ID.fullmatch(shown) is None:

@@ -6,6 +6,8 @@ Every word begins with one stem in lower case and holds only letters, so that no
 import base64
 from typing import Final
 
+import msgspec
+
 STEM: Final = "zqcanary"
 
 PROMPT: Final = f"{STEM}prompt"
@@ -23,11 +25,31 @@ BASIC: Final = base64.b64encode(f"{STEM}:{STEM}basic".encode()).decode()
 _CONTEXT_BYTES: Final = 60
 
 
-class Leaks:
-    """Looks for canaries and for the real API key in what leaves the gateway."""
+class Keys(msgspec.Struct, frozen=True, kw_only=True):
+    """The real secrets: API keys without limits, of a plan with limits, and revoked; and the token of the monitoring endpoints."""
 
-    def __init__(self, secret: str) -> None:
-        self._needles = (STEM.encode(), BASIC.lower().encode(), secret.lower().encode())
+    main: str
+    limited: str
+    revoked: str
+    monitoring: str
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every one of them."""
+        return (self.main, self.limited, self.revoked, self.monitoring)
+
+    def hide(self, data: bytes) -> bytes:
+        """Return the bytes with names in place of the secrets."""
+        for name in self.__struct_fields__:
+            data = data.replace(getattr(self, name).encode(), f"<{name} key>".encode())
+        return data
+
+
+class Leaks:
+    """Looks for canaries and for the real secrets in what leaves the gateway."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._needles = (STEM.encode(), BASIC.lower().encode(), *(key.lower().encode() for key in keys.all))
         self.found: list[str] = []
 
     def search(self, where: str, data: bytes) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from tests.fuzz.answers import NO_HTTP, problems, trace_id
+from tests.fuzz.canaries import Keys
 from tests.fuzz.inputs import Input
 from tests.fuzz.wire import Answer, BadAnswerError, read_answer, read_body, read_head
 
@@ -57,9 +58,9 @@ class Books:
 class Driver:
     """The clients. For one event loop."""
 
-    def __init__(self, port: int, secret: str, books: Books, stop: asyncio.Event) -> None:
+    def __init__(self, port: int, keys: Keys, books: Books, stop: asyncio.Event) -> None:
         self._port = port
-        self._secret = secret
+        self._keys = keys
         self._books = books
         self._stop = stop
 
@@ -153,7 +154,7 @@ class Driver:
                 self._books.fail(made, "a connection that stays open after bytes that are no HTTP")
 
     def _check(self, made: Input, answer: Answer) -> None:
-        for problem in problems(made, answer, self._secret):
+        for problem in problems(made, answer, self._keys):
             self._books.fail(
                 made, f"{problem} (status {answer.status}, headers {answer.headers!r}, body {answer.body[:300]!r})"
             )

@@ -1,6 +1,7 @@
 """Looks at the gateway's own numbers while it is fuzzed: every scrape must parse in both formats and show nothing but known series."""
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -44,6 +45,7 @@ class Gauge:
         self.scrapes = 0
         self.most_series = 0
         self.problems: list[str] = []
+        self._last: Mapping[Series, float] = {}
 
     async def read(self) -> Reading:
         """Scrape in both formats and check both; the reading is that of the text format."""
@@ -59,6 +61,7 @@ class Gauge:
                 self._problem(f"an exposition that does not parse: {error}")
                 continue
             self._check_bounds("/metrics", samples)
+        self._check_values(samples)
         return Reading(samples)
 
     async def read_categories(self) -> None:
@@ -92,6 +95,17 @@ class Gauge:
         self.most_series = max(self.most_series, len(samples))
         for stranger in self._bounds.strangers(samples):
             self._problem(f"{where}: a series outside the bounded set: {stranger}")
+
+    def _check_values(self, samples: Mapping[Series, float]) -> None:
+        """Check that every value is a number of the usual kind, and that nothing that counts goes back."""
+        for series, value in samples.items():
+            if not math.isfinite(value) or value < 0:
+                self._problem(f"{series} is {value}")
+            elif self._bounds.counts(series[0]) and value < self._last.get(series, 0.0):
+                self._problem(f"{series} went from {self._last[series]} back to {value}")
+        for series in self._last.keys() - samples.keys():
+            self._problem(f"{series} has vanished")
+        self._last = samples
 
     def _problem(self, problem: str) -> None:
         if len(self.problems) < 10 and problem not in self.problems:

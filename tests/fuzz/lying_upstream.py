@@ -96,8 +96,8 @@ def _answer(path: str, body: bytes) -> tuple[bytes, str]:
         fields = None
     if not isinstance(fields, dict):
         fields = {}
-    lie = fields.get(FIELD)
     try:
+        lie: Any = fields.get(FIELD)
         return base64.b64decode(lie["wire"], validate=True), lie["then"]
     except (KeyError, TypeError, ValueError):
         return _honest(path, fields), "keep"

@@ -4,9 +4,9 @@ import random
 from collections.abc import Callable
 from typing import Final
 
-from tests.fuzz.canaries import HEADER, PATH, TOKEN
+from tests.fuzz.canaries import HEADER, PATH, TOKEN, Keys
 from tests.fuzz.hostile_values import Material, mutate
-from tests.fuzz.inputs import Headers, Input, request_bytes
+from tests.fuzz.inputs import Headers, Input, Leave, request_bytes
 from tests.fuzz.lie_inputs import LieInputs
 from tests.fuzz.request_inputs import CHAT, RequestInputs, chat_fields, json_object
 
@@ -40,17 +40,23 @@ _CHUNKS: Final = (
 )  # fmt: skip
 
 
+_DEPARTURES: Final[tuple[Leave, ...]] = ("close", "half_close", "after_head")
+
+
 class RawInputs:
     """Makes wild inputs, some of them out of tame ones."""
 
     def __init__(
-        self, rng: random.Random, material: Material, requests: RequestInputs, lies: LieInputs, secret: str
+        self, rng: random.Random, material: Material, requests: RequestInputs, lies: LieInputs, keys: Keys
     ) -> None:
         self._rng = rng
         self._material = material
         self._requests = requests
         self._lies = lies
-        self._key: Headers = [(b"Authorization", b"Bearer " + secret.encode()), (b"Content-Type", b"application/json")]
+        self._key: Headers = [
+            (b"Authorization", b"Bearer " + keys.main.encode()),
+            (b"Content-Type", b"application/json"),
+        ]
         self._makers: list[tuple[Callable[[], Input], int]] = [
             (self.request_line, 14), (self.header_lines, 18), (self.chunked, 12), (self.mutated, 24), (self.pipelined, 14), (self.partial, 16),
             (self.garbage, 8),
@@ -115,7 +121,7 @@ class RawInputs:
         payload = made.payload
         if rng.random() < 0.5:
             payload = payload[: rng.randrange(1, len(payload))]
-        leave = rng.choice(("close", "half_close", "after_head"))
+        leave = rng.choice(_DEPARTURES)
         return Input(kind=f"partial, {leave}", payload=payload, cuts=self._cuts(payload), leave=leave)
 
     def garbage(self) -> Input:
@@ -133,7 +139,7 @@ class RawInputs:
 
     def _input(self, kind: str, payload: bytes) -> Input:
         # A client that ends its side tells the server that nothing more will come: no time is lost with waiting.
-        leave = "half_close" if self._rng.random() < 0.15 else "stay"
+        leave: Leave = "half_close" if self._rng.random() < 0.15 else "stay"
         return Input(kind=kind, payload=payload, cuts=self._cuts(payload), leave=leave)
 
     def _cuts(self, payload: bytes) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import quote_from_bytes, unquote
 
-from tests.fuzz.canaries import BASIC, HEADER, PATH, PROMPT, TOKEN
+from tests.fuzz.canaries import BASIC, HEADER, PATH, PROMPT, TOKEN, Keys
 from tests.fuzz.hostile_values import Material, mutate
 from tests.fuzz.inputs import Headers, Input, request_bytes
 from tests.fuzz.stand import LIAR, LIAR_EMBEDDINGS, MAX_BODY_BYTES, MODEL_NAMES
@@ -44,6 +44,13 @@ _PATHS: Final = (
     "/%00", "/%ff%fe", "/%C3%28", "/%ed%a0%80", "/v1/models/%00", "/v1/models/%0d%0ax:1", "/v1%2fmodels", "/V1/models", "/v1/models;a=b",
     "/%76%31/models", "/v1/chat/completions%20", "/*", "/v1/models/{model}", "/prometheus/metrics/%7Bcategory%7D", "/v1/models/%25",
 )  # fmt: skip
+_READABLE: Final = (
+    "/metrics",
+    "/prometheus/metrics/models",
+    "/prometheus/metrics/summary",
+    "/v1/models",
+    "/health/ready",
+)
 _ACCEPTS: Final = (
     "*/*", "text/plain;version=0.0.4", "application/openmetrics-text;version=1.0.0", "text/html", "", ",", ";q=1", "text/plain;q=abc",
     "text/plain;q=-1,application/openmetrics-text;q=9", "application/openmetrics-text;version=99", "*/*;q=0", "text/plain;q=0.5;q=0.9",
@@ -114,12 +121,12 @@ def json_object(fields: Fields) -> bytes:
 
 
 class RequestInputs:
-    """Makes tame inputs from one batch's material; `secret` is a valid API key."""
+    """Makes tame inputs from one batch's material."""
 
-    def __init__(self, rng: random.Random, material: Material, secret: str) -> None:
+    def __init__(self, rng: random.Random, material: Material, keys: Keys) -> None:
         self._rng = rng
         self._material = material
-        self._key: Headers = [(b"Authorization", b"Bearer " + secret.encode())]
+        self._keys = keys
         self._makers: list[tuple[Callable[[], Input], int]] = [
             (self.field, 30), (self.mutated_body, 14), (self.odd_body, 12), (self.model_name, 12), (self.path, 18), (self.headers, 16),
         ]  # fmt: skip
@@ -131,8 +138,8 @@ class RequestInputs:
         return maker()
 
     def post(self, kind: str, path: str, body: bytes, headers: Headers | None = None) -> Input:
-        """Return a POST of JSON with a valid key."""
-        sent = [*self._key, (b"Content-Type", b"application/json"), *(headers or [])]
+        """Return a POST of JSON, mostly with a valid key."""
+        sent = [self._key(), (b"Content-Type", b"application/json"), *(headers or [])]
         return Input(kind=kind, payload=request_bytes("POST", path.encode(), sent, body), method="POST", path=path)
 
     def field(self) -> Input:
@@ -218,7 +225,7 @@ class RequestInputs:
                 f"name[]={self._quoted(self._material.text(rng))}", "&&&==&", "category=a&category=b", "%", "%zz", f"key={TOKEN}", "a=" * 900,
             ))  # fmt: skip
         body = json_object(chat_fields(rng)) if method in {"POST", "PUT", "PATCH"} and rng.random() < 0.7 else None
-        headers = [*(self._key if rng.random() < 0.7 else []), (b"Accept", rng.choice(_ACCEPTS).encode())]
+        headers = [*([self._key(target)] if rng.random() < 0.7 else []), (b"Accept", rng.choice(_ACCEPTS).encode())]
         payload = request_bytes(method, (target + query).encode(), headers, body)
         return Input(kind="path", payload=payload, method=method, path=unquote(target))
 
@@ -226,16 +233,21 @@ class RequestInputs:
         """Hostile headers on a request that is otherwise good."""
         rng = self._rng
         odd = [self._odd_header() for _ in range(rng.randint(1, 4))]
-        if rng.random() < 0.6:
-            fields = chat_fields(rng)
-            key = [] if any(name.lower() == b"authorization" for name, _ in odd) and rng.random() < 0.8 else self._key
-            sent = [*key, (b"Content-Type", b"application/json"), *odd]
-            payload = request_bytes("POST", CHAT.encode(), sent, json_object(fields))
-            return Input(kind="headers", payload=payload, method="POST", path=CHAT)
-        path = rng.choice(
-            ("/metrics", "/prometheus/metrics/models", "/prometheus/metrics/summary", "/v1/models", "/health/ready")
-        )
-        return Input(kind="headers", payload=request_bytes("GET", path.encode(), odd), method="GET", path=path)
+        is_chat = rng.random() < 0.6
+        path = CHAT if is_chat else rng.choice(_READABLE)
+        has_own = any(name == b"Authorization" for name, _ in odd)
+        key = [] if (has_own and rng.random() < 0.8) or rng.random() < 0.1 else [self._key(path)]
+        body = json_object(chat_fields(rng)) if is_chat else None
+        method = "POST" if is_chat else "GET"
+        payload = request_bytes(method, path.encode(), [*key, *odd], body)
+        return Input(kind="headers", payload=payload, method=method, path=path)
+
+    def _key(self, path: str = CHAT) -> tuple[bytes, bytes]:
+        """Return a header with a key: the right one for the path, now and then one that is used up or revoked."""
+        keys = self._keys
+        right = keys.monitoring if path.startswith(("/metrics", "/prometheus")) else keys.main
+        key = self._rng.choices((right, keys.main, keys.limited, keys.revoked, keys.monitoring), (90, 3, 4, 2, 1))[0]
+        return b"Authorization", b"Bearer " + key.encode()
 
     def _odd_header(self) -> tuple[bytes, bytes]:
         rng, text = self._rng, header_text(self._rng, self._material)

@@ -13,6 +13,7 @@ import msgspec
 from tests.fuzz.drive import Books, Driver, Failure
 from tests.fuzz.gauge import Gauge, Reading
 from tests.fuzz.generate import make_batch
+from tests.fuzz.inputs import Input
 from tests.fuzz.shrink import shrink
 from tests.fuzz.stand import Stand, stand
 from tests.fuzz.verdict import SETTLE_SECONDS, count_problems, end_problems, log_problems, quiet, wild_problems
@@ -81,46 +82,58 @@ async def _rounds(
     ready: Stand, gauge: Gauge, books: Books, report: Report, *, inputs: int, stop: asyncio.Event
 ) -> None:
     """Send batch after batch; the next one is made while one is sent."""
-    driver = Driver(ready.port, ready.secret, books, stop)
+    driver = Driver(ready.port, ready.keys, books, stop)
     sizes = [min(BATCH_SIZE, inputs - done) for done in range(0, inputs, BATCH_SIZE)]
+
+    def make(number: int) -> asyncio.Task[tuple[list[Input], list[Input]]]:
+        return asyncio.create_task(asyncio.to_thread(make_batch, report.seed, number, sizes[number], ready.keys))
+
     before = await gauge.read()
-    coming = asyncio.create_task(asyncio.to_thread(make_batch, report.seed, 0, sizes[0], ready.secret))
+    coming = make(0)
     for number in range(len(sizes)):
         tame, wild = await coming
         if number + 1 < len(sizes):
-            coming = asyncio.create_task(
-                asyncio.to_thread(make_batch, report.seed, number + 1, sizes[number + 1], ready.secret)
-            )
-        seen = Counter(books.counted)
-        await driver.send(tame, workers=TAME_WORKERS)
-        after = await _settled(gauge, lambda now, then=before, old=seen: not count_problems(then, now, books, old))
-        if not books.failures:
-            report.problems += [f"batch {number}: {each}" for each in count_problems(before, after, books, seen)]
-        before = after
-        seen, not_seen = Counter(books.counted), books.not_seen
-        await driver.send(wild, workers=WILD_WORKERS)
-        after = await _settled(gauge, quiet)
-        answered = Counter(
-            {status: count - seen["wild", status] for (kind, status), count in books.counted.items() if kind == "wild"}
-        )
-        report.problems += [
-            f"batch {number}, wild: {each}"
-            for each in wild_problems(before, after, answered, books.not_seen - not_seen)
-        ]
-        before = after
+            coming = make(number + 1)
+        after_tame, found = await _tame_round(gauge, driver, books, tame, before)
+        before, found_wild = await _wild_round(gauge, driver, books, wild, after_tame)
+        report.problems += [f"batch {number}: {each}" for each in (*found, *found_wild)]
         if stop.is_set() or books.failures or report.problems or ready.gateway.exit_code is not None:
             break
     coming.cancel()
 
 
-async def _settled(gauge: Gauge, is_settled: Callable[[Reading], bool]) -> Reading:
-    return await gauge.settle(lambda now: quiet(now) and is_settled(now), SETTLE_SECONDS)
+async def _tame_round(
+    gauge: Gauge, driver: Driver, books: Books, inputs: list[Input], before: Reading
+) -> tuple[Reading, list[str]]:
+    """Send tame inputs; return the reading after them, and where it is not exactly what they were answered."""
+    seen = Counter(books.counted)
+    await driver.send(inputs, workers=TAME_WORKERS)
+
+    def is_settled(now: Reading) -> bool:
+        return quiet(now) and not count_problems(before, now, books, seen)
+
+    after = await gauge.settle(is_settled, SETTLE_SECONDS)
+    # An input that failed was perhaps counted and not answered; it is reported for itself.
+    return after, [] if books.failures else count_problems(before, after, books, seen)
+
+
+async def _wild_round(
+    gauge: Gauge, driver: Driver, books: Books, inputs: list[Input], before: Reading
+) -> tuple[Reading, list[str]]:
+    """Send wild inputs; return the reading after them, and what of it cannot be."""
+    seen, not_seen = Counter(books.counted), books.not_seen
+    await driver.send(inputs, workers=WILD_WORKERS)
+    after = await gauge.settle(quiet, SETTLE_SECONDS)
+    answered = Counter(
+        {status: count - seen[key, status] for (key, status), count in books.counted.items() if key == "wild"}
+    )
+    return after, wild_problems(before, after, answered, books.not_seen - not_seen)
 
 
 async def _explain(ready: Stand, failure: Failure, seed: int) -> str:
     """Describe a failure with the smallest input that still shows it."""
-    small = await shrink(ready.port, ready.secret, failure)
-    payload = repr(small.payload.replace(ready.secret.encode(), b"API_KEY"))
+    small = await shrink(ready.port, ready.keys, failure)
+    payload = repr(ready.keys.hide(small.payload))
     what = f"seed {seed}, kind {failure.made.kind!r}, leave {small.leave!r}, {len(small.payload)} bytes"
     return f"{failure.problem}\n  {what}:\n  {payload[:6_000]}"
 

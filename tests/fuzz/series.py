@@ -68,6 +68,10 @@ class SeriesBounds:
         """Return the series that must not exist."""
         return [each for each in series if not self._is_allowed(each)]
 
+    def counts(self, sample_name: str) -> bool:
+        """Whether samples of that name can only grow."""
+        return sample_name in self._specs and self._specs[sample_name].kind.prometheus_type != "gauge"
+
     def stray_values(self, label: str, values: Iterable[str]) -> set[str]:
         """Return the values that a log field or span attribute of this closed set must not have."""
         return set(values) - self._values[label]

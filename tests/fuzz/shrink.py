@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from tests.fuzz.canaries import Keys
 from tests.fuzz.drive import Books, Driver, Failure
 from tests.fuzz.inputs import Input
 
@@ -14,13 +15,13 @@ _MOST_TRIES: Final = 300
 _SECONDS: Final = 30.0
 
 
-async def shrink(port: int, secret: str, failure: Failure) -> Input:
+async def shrink(port: int, keys: Keys, failure: Failure) -> Input:
     """Return the smallest input that was found to fail in the same way; the original where it fails only now and then."""
     best = msgspec.structs.replace(failure.made, cuts=())
     want = failure.problem.partition(":")[0].partition(" (")[0]
     try:
         async with asyncio.timeout(_SECONDS):
-            if not await _fails(port, secret, best, want):
+            if not await _fails(port, keys, best, want):
                 return failure.made
             tries = 0
             size = len(best.payload) // 2
@@ -32,7 +33,7 @@ async def shrink(port: int, secret: str, failure: Failure) -> Input:
                     if best.is_tame:
                         payload = _with_true_length(payload)
                     candidate = msgspec.structs.replace(best, payload=payload)
-                    if payload and await _fails(port, secret, candidate, want):
+                    if payload and await _fails(port, keys, candidate, want):
                         best, shorter = candidate, True
                     else:
                         position += size
@@ -43,9 +44,9 @@ async def shrink(port: int, secret: str, failure: Failure) -> Input:
     return best
 
 
-async def _fails(port: int, secret: str, candidate: Input, want: str) -> bool:
+async def _fails(port: int, keys: Keys, candidate: Input, want: str) -> bool:
     books = Books()
-    await Driver(port, secret, books, asyncio.Event()).send([candidate], workers=1)
+    await Driver(port, keys, books, asyncio.Event()).send([candidate], workers=1)
     return any(failure.problem.startswith(want) for failure in books.failures)
 
 

@@ -1,7 +1,9 @@
 """What is fuzzed: the gateway as a process of its own, between honest and lying upstreams and a receiver that watches its telemetry."""
 
+import asyncio
 import json
 import os
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -16,7 +18,7 @@ from demo import scripted_upstream
 from demo.child import Child, run_to_end, start_child
 from demo.stage import GATEWAY_READY_LINE
 from tests.fuzz import lying_upstream
-from tests.fuzz.canaries import Leaks
+from tests.fuzz.canaries import Keys, Leaks
 from tests.fuzz.receiver import WatchingReceiver
 
 MAX_BODY_BYTES: Final = 160 * 1024
@@ -37,12 +39,17 @@ max_header_bytes = {max_header_bytes}
 max_concurrent_requests = 14
 [monitoring]
 share_seconds = 0.0
+token_env = "FUZZ_MONITORING_TOKEN"
 [database]
 url = "sqlite+aiosqlite:///{folder}/gateway.db"
 [cache]
 max_bytes = 1048576
 [[plans]]
 name = "{plan}"
+[[plans]]
+name = "limited"
+key_requests_per_minute = 90
+plan_tokens_per_minute = 100000
 {providers}
 {models}
 """
@@ -62,11 +69,11 @@ MODEL_NAMES: Final = tuple(name for name, *_ in _MODELS)
 
 
 class Stand(msgspec.Struct, frozen=True, kw_only=True):
-    """What runs. `secret` is a valid API key without limits."""
+    """What runs, and the secrets that open it."""
 
     url: str
     port: int
-    secret: str
+    keys: Keys
     config: AppConfig
     folder: Path
     gateway: Child
@@ -81,9 +88,10 @@ class Stand(msgspec.Struct, frozen=True, kw_only=True):
 
     async def get(self, path: str, accept: str) -> str:
         """Read a monitoring endpoint; raises `aiohttp.ClientError` or `TimeoutError`."""
+        headers = {"accept": accept, "authorization": f"Bearer {self.keys.monitoring}"}
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_SCRAPE_SECONDS)) as session,
-            session.get(f"{self.url}{path}", headers={"accept": accept}) as response,
+            session.get(f"{self.url}{path}", headers=headers) as response,
         ):
             response.raise_for_status()
             return await response.text()
@@ -106,21 +114,19 @@ async def stand(folder: Path) -> AsyncIterator[Stand]:
         await liar.wait_ready(lying_upstream.READY_LINE)
         config_path = folder / "gateway.toml"
         config_path.write_text(_config(folder, {"liar": liar.url, "scripted": scripted.url}))
-        made = await run_to_end(
-            ("app", "--config", str(config_path), "keys", "create", "--name", "fuzz", "--plan", _PLAN, "--json")
-        )
-        secret = json.loads(made)["secret"]
-        leaks = Leaks(secret)
+        keys = await _keys(config_path)
+        leaks = Leaks(keys)
         receiver = stack.enter_context(WatchingReceiver(leaks))
         gateway = await start(
             "gateway", "app", "--config", str(config_path), "serve",
             OTEL_EXPORTER_OTLP_ENDPOINT=receiver.endpoint, OTEL_METRIC_EXPORT_INTERVAL="2000",
+            FUZZ_MONITORING_TOKEN=keys.monitoring,
         )  # fmt: skip
         await gateway.wait_ready(GATEWAY_READY_LINE)
         yield Stand(
             url=gateway.url,
             port=int(gateway.url.rpartition(":")[2]),
-            secret=secret,
+            keys=keys,
             config=load_config(config_path),
             folder=folder,
             gateway=gateway,
@@ -128,6 +134,28 @@ async def stand(folder: Path) -> AsyncIterator[Stand]:
             receiver=receiver,
             leaks=leaks,
         )
+
+
+async def _keys(config_path: Path) -> Keys:
+    """Make the API keys as an operator does."""
+
+    async def run(*arguments: str) -> str:
+        return await run_to_end(("app", "--config", str(config_path), "keys", *arguments))
+
+    async def create(name: str, plan: str) -> dict[str, str]:
+        made: dict[str, str] = json.loads(await run("create", "--name", name, "--plan", plan, "--json"))
+        return made
+
+    # The first key creates the database.
+    main = await create("main", _PLAN)
+    limited, revoked = await asyncio.gather(create("limited", "limited"), create("revoked", _PLAN))
+    await run("revoke", revoked["key_id"])
+    return Keys(
+        main=main["secret"],
+        limited=limited["secret"],
+        revoked=revoked["secret"],
+        monitoring=f"fuzz-monitoring-{secrets.token_hex(16)}",
+    )
 
 
 def _config(folder: Path, urls: dict[str, str]) -> str:

@@ -14,7 +14,7 @@ from otel.catalogue import CATALOGUE
 from otel.labels import LabelBounds, known_label_sets
 from otel.metric_spec import Kind
 from tests.fuzz.answers import problems
-from tests.fuzz.canaries import PROMPT, Leaks
+from tests.fuzz.canaries import PROMPT, Keys, Leaks
 from tests.fuzz.drive import Books
 from tests.fuzz.gauge import Reading
 from tests.fuzz.generate import make_batch
@@ -25,6 +25,7 @@ from tests.fuzz.verdict import count_problems, wild_problems
 from tests.fuzz.wire import Answer, BadAnswerError, read_answer
 
 INPUTS = 3_000
+KEYS = Keys(main="gwz_secret", limited="gwz_limited", revoked="gwz_revoked", monitoring="metrics-token")
 
 
 @pytest.mark.live
@@ -39,7 +40,7 @@ async def test_a_few_thousand_hostile_inputs_show_nothing(tmp_path: Path) -> Non
 
 
 def test_the_same_seed_makes_the_same_inputs() -> None:
-    first, again, other = (make_batch(seed, 3, 400, "gwz_secret") for seed in (1, 1, 2))
+    first, again, other = (make_batch(seed, 3, 400, KEYS) for seed in (1, 1, 2))
     assert first == again
     assert first != other
     tame, wild = first
@@ -75,7 +76,7 @@ def stream_answer(body: bytes) -> Answer:
     ],
 )
 def test_good_answers_pass(made: Input, answer: Answer) -> None:
-    assert problems(made, answer, "gwz_secret") == []
+    assert problems(made, answer, KEYS) == []
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def test_good_answers_pass(made: Input, answer: Answer) -> None:
     ],
 )
 def test_bad_answers_are_found(made: Input, answer: Answer) -> None:
-    assert problems(made, answer, "gwz_secret")
+    assert problems(made, answer, KEYS)
 
 
 @pytest.mark.parametrize(
@@ -183,9 +184,9 @@ def test_a_count_that_is_off_by_one_is_found() -> None:
 
 
 def test_a_canary_and_the_key_are_found_in_any_case() -> None:
-    leaks = Leaks("gwz_Secret")
+    leaks = Leaks(KEYS)
     leaks.search("here", b"nothing")
     assert leaks.found == []
     leaks.search("log", PROMPT.upper().encode())
-    leaks.search("span", b"x gwz_secret y")
+    leaks.search("span", b"x Metrics-Token y")
     assert [leak.partition(":")[0] for leak in leaks.found] == ["log", "span"]
