@@ -1,0 +1,58 @@
+"""`docs/gateway.md` says what the code does, where the two can be compared."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+from app.config import LedgerConfig, ModelConfig, ProviderConfig, ServerConfig
+from app.errors import GatewayError
+from app.gateway.upstream_failure import CallerFaultError, UpstreamFailure, failure_of_status
+from app.http.exception_handlers import _CODES
+from app.http.route_table import TRAFFIC_PATHS
+from app.main import LEDGER_CLOSE_SECONDS
+from otel.events import ErrorKind
+
+PAGE = (Path(__file__).parents[2] / "docs" / "gateway.md").read_text()
+
+
+def errors(cls=GatewayError):
+    for each in cls.__subclasses__():
+        yield each
+        yield from errors(each)
+
+
+def test_every_error_of_the_code_is_in_the_table() -> None:
+    rows = {(int(status), code) for status, code in re.findall(r"^\| (\d{3}) \| `(\w+)`", PAGE, re.MULTILINE)}
+    domain = {(each.status, each.code) for each in errors() if each.code}
+    assert CallerFaultError in set(errors())
+    http = {(400, "invalid_http"), (408, "request_timeout"), (431, "headers_too_large")}
+    assert rows == domain | http | set(_CODES.items())
+
+
+def test_every_way_in_which_a_provider_fails_is_named() -> None:
+    for kind in get_args(ErrorKind):
+        assert f"`{kind}`" in PAGE, kind
+
+
+def test_the_fail_over_table_says_what_the_code_does() -> None:
+    rows = re.findall(r"^\| .*?answers (.*?)(?::.*?)? \| `(\w+)` \|", PAGE, re.MULTILINE)
+    documented = {int(code): kind for codes, kind in rows for code in re.findall(r"\b\d{3}\b", codes)}
+    assert len(documented) == 7
+    for status in range(400, 600):
+        failure = failure_of_status(status, b"", retry_after=None, unix_seconds=0.0)
+        expected = documented.get(status, "upstream_4xx" if status < 500 else "upstream_5xx")
+        assert (failure.kind if isinstance(failure, UpstreamFailure) else "upstream_4xx") == expected
+    kept = re.search(r"with its status if that is ([\d, or]+), else with 400", PAGE)
+    assert kept is not None
+    passed_on = {int(code) for code in re.findall(r"\d{3}", kept[1])}
+    assert {code for code in range(400, 500) if CallerFaultError(code, b"").answer_status == code} == passed_on
+
+
+def test_every_route_and_the_keys_that_it_names_exist() -> None:
+    assert all(path in PAGE for path in TRAFFIC_PATHS)
+    known = {
+        name for each in (ServerConfig, ProviderConfig, ModelConfig, LedgerConfig) for name in each.__struct_fields__
+    }
+    named = set(re.findall(r"`(\w+_(?:seconds|bytes|rows|requests|multiplier))`", PAGE))
+    assert named <= known
+    assert f"within {LEDGER_CLOSE_SECONDS:g} seconds" in PAGE
