@@ -1,74 +1,12 @@
-"""COMMAND LINE: `python -m app serve | keys`.
+"""`python -m app`. The command line itself is in `app/command.py`."""
 
-Comes in: arguments and the environment. Goes out: an exit code: 0 done, 1 it could not be done (one line on stderr says
-why), 2 the arguments make no sense.
-"""
-
-import argparse
 import os
+import signal
 import sys
-from collections.abc import Mapping, Sequence
-
-import msgspec
-
-from app.config_load import CONFIG_VARIABLE, ConfigError, load_config
-from app.keys_cli import add_keys_parser, run_keys
-
-_MAX_PORT = 65_535
-
-
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run one command."""
-    parser = _parser()
-    if not arguments:
-        parser.print_help(sys.stderr)
-        return 2
-    args = parser.parse_args(arguments)
-    path = args.config or environ.get(CONFIG_VARIABLE)
-    if not path:
-        sys.stderr.write(
-            f"gateway: no configuration: give --config FILE or set {CONFIG_VARIABLE};"
-            f" gatewayz.example.toml explains every key: copy it and keep what you change\n"
-        )
-        return 1
-    try:
-        config = load_config(path)
-    except ConfigError as error:
-        sys.stderr.write(f"gateway: {error}\n")
-        return 1
-    if args.command == "keys":
-        return run_keys(args, config, environ)
-    from app.server import serve  # noqa: PLC0415  `keys` and --help need not wait for the server's imports
-
-    overrides = {name: value for name in ("host", "port") if (value := getattr(args, name)) is not None}
-    return serve(msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, **overrides)), environ)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m app", description="An LLM gateway that can be observed.")
-    parser.add_argument(
-        "--config",
-        metavar="FILE",
-        help=f"the TOML file with the configuration (default: the variable {CONFIG_VARIABLE})",
-    )
-    # The option is taken behind the command as well; there it has no default, which would undo the one before.
-    config_option = argparse.ArgumentParser(add_help=False)
-    config_option.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help="as before the command")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="serve|keys")
-    serve = commands.add_parser(
-        "serve", parents=[config_option], help="serve requests until SIGTERM or SIGINT; a second signal ends at once"
-    )
-    serve.add_argument("--host", help="the address to listen on (default: server.host of the configuration)")
-    serve.add_argument("--port", type=_port, help="the port, 0 for any free one (default: server.port)")
-    add_keys_parser(commands, config_option)
-    return parser
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or int(text) > _MAX_PORT:
-        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to {_MAX_PORT}")
-    return int(text)
-
 
 if __name__ == "__main__":
+    # Until the server looks after its own end there is nothing to end in order: Ctrl-C needs no traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from app.command import main
+
     sys.exit(main(sys.argv[1:], os.environ))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.__main__ import main
+from app.command import main
 from app.config_load import CONFIG_VARIABLE
 
 CREATE = ["create", "--name", "anna", "--plan", "free"]

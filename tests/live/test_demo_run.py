@@ -119,8 +119,12 @@ async def test_a_signal_during_the_start_leaves_nothing(number: signal.Signals) 
     assert not folder.exists()
 
 
+@needs_proc
 async def test_ctrl_c_before_anything_is_started_needs_no_traceback() -> None:
     process = await _start(PORT="0")
+    async with asyncio.timeout(READY_SECONDS):
+        while "msgspec" not in Path(f"/proc/{process.pid}/maps").read_text():  # noqa: ASYNC110  nobody tells us
+            await asyncio.sleep(0.005)
     process.send_signal(signal.SIGINT)
     output = await _end(process)
     assert process.returncode != 0

@@ -317,6 +317,19 @@ async def test_a_host_that_is_not_ours_is_one_line(run, tmp_path, host, reason):
     assert err.count("\n") == 1
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="/proc is how the moment is found")
+@pytest.mark.parametrize("arguments", [["serve"], ["keys", "list"]])
+async def test_ctrl_c_during_the_start_needs_no_traceback(run, tmp_path, wire, arguments):
+    path = tmp_path / "gateway.toml"
+    path.write_text(CONFIG.format(folder=tmp_path, port=1, grace=1))
+    process = await run(*arguments, "--config", str(path))
+    maps = Path(f"/proc/{process.process.pid}/maps")
+    await wire.until(lambda: "msgspec" in maps.read_text(), "the import of packages")
+    process.signal(signal.SIGINT)
+    _, out, err = await process.end()
+    assert "Traceback" not in out + err
+
+
 async def test_a_database_that_cannot_be_opened_is_one_line(run, tmp_path):
     path = tmp_path / "gateway.toml"
     path.write_text(CONFIG.format(folder=tmp_path / "none" / "here", port=1, grace=1))
