@@ -71,6 +71,10 @@ def _is_running(pid: int) -> bool:
     return True
 
 
+def _has_loaded(pid: int, package: str) -> bool:
+    return package in Path(f"/proc/{pid}/maps").read_text()
+
+
 def _run_folder(child: int) -> Path:
     """Return the folder of the run that a child belongs to: its log is there. Other runs have theirs beside it."""
     return Path(f"/proc/{child}/fd/1").readlink().parent
@@ -123,7 +127,7 @@ async def test_a_signal_during_the_start_leaves_nothing(number: signal.Signals) 
 async def test_ctrl_c_before_anything_is_started_needs_no_traceback() -> None:
     process = await _start(PORT="0")
     async with asyncio.timeout(READY_SECONDS):
-        while "msgspec" not in Path(f"/proc/{process.pid}/maps").read_text():  # noqa: ASYNC110  nobody tells us
+        while not _has_loaded(process.pid, "msgspec"):
             await asyncio.sleep(0.005)
     process.send_signal(signal.SIGINT)
     output = await _end(process)
