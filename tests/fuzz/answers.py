@@ -33,7 +33,12 @@ _ERROR_KEYS: Final = {"message", "type", "param", "code"}
 
 def problems(made: Input, answer: Answer, keys: Keys) -> list[str]:
     """Return what is wrong with an answer; empty for a good one."""
-    found = list(_common(answer, keys))
+    if answer.header(b"content-encoding") == b"gzip":
+        try:
+            answer = Answer(answer.status, answer.headers, gzip.decompress(answer.body))
+        except (OSError, EOFError, zlib.error) as error:
+            return [f"not gzip: {type(error).__name__}"]
+    found = _common(answer, keys)
     status = answer.status
     if status >= 500 and status not in MAPPED:
         found.append(f"a {status} that nobody mapped")
@@ -82,11 +87,6 @@ def _common(answer: Answer, keys: Keys) -> list[str]:
 def _monitoring(answer: Answer) -> list[str]:
     """Check that a monitoring answer is whole, whatever was negotiated; the regular scrapes parse them."""
     body = answer.body
-    if answer.header(b"content-encoding") == b"gzip":
-        try:
-            body = gzip.decompress(body)
-        except (OSError, EOFError, zlib.error) as error:
-            return [f"not gzip: {type(error).__name__}"]
     content_type = (answer.header(b"content-type") or b"").partition(b";")[0]
     end = _ENDS.get(content_type)
     if end is None:

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from typing import Any, Final
 
-from tests.fuzz.canaries import ANSWER, MODEL, PROMPT, PROVIDER_SAYS
+from tests.fuzz.canaries import ANSWER, MODEL, PROMPT, PROVIDER_SAYS, STEM
 from tests.fuzz.hostile_values import NO_JSON, NUMBERS, STRUCTURES, TEXTS, Material, mutate
 from tests.fuzz.inputs import Input
 from tests.fuzz.lying_upstream import FIELD, chat_answer, embeddings_answer, event_stream, stream_chunks, whole
@@ -21,9 +21,10 @@ from tests.fuzz.request_inputs import (
 )
 from tests.fuzz.stand import LIAR, ODD_NAME, SILENT
 
+_PROSE: Final = f"the prompt of a caller was {PROVIDER_SAYS} and so on"
 _SAYS: Final = (
-    f"{PROVIDER_SAYS} said\nhello", f'{PROVIDER_SAYS}",provider="x', f"the prompt was {PROVIDER_SAYS}", "\ud800", "a" * 600,
-    "b" * 100_000, "\x00", "", "stop\n", "é" * 200, "\u202e", f"{PROVIDER_SAYS} \u2028x", "chatcmpl-2", "length",
+    _PROSE, _PROSE.replace(" ", "\n"), f'{_PROSE}",provider="x', _PROSE.replace(" ", "\u2028"), "\ud800", "a" * 600, "b" * 100_000, "\x00", "",
+    "stop\n", "é" * 200, "\u202e", "chatcmpl-2", "length",
 )  # fmt: skip
 _USAGE_NAMES: Final = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "total_tokens")
 _STATUSES: Final = (
@@ -76,14 +77,14 @@ class LieInputs:
         """A whole answer with lies in its JSON."""
         body = self._lie_in(chat_answer(), in_choice="message")
         if self._rng.random() < 0.15:
-            body = mutate(self._rng, body)
+            body = self._mutated(body)
         return self._told("whole lie", whole(body, status=self._status()), stream=False)
 
     def embeddings(self) -> Input:
         """A list of embeddings with lies in its JSON."""
         rng = self._rng
         body = self._lie_in(embeddings_answer(), in_choice=None)
-        fields = [*embeddings_fields(), (FIELD, _lie(whole(mutate(rng, body) if rng.random() < 0.3 else body)))]
+        fields = [*embeddings_fields(), (FIELD, _lie(whole(self._mutated(body) if rng.random() < 0.3 else body)))]
         return self._requests.post("embeddings lie", EMBEDDINGS, json_object(fields))
 
     def stream(self) -> Input:
@@ -98,7 +99,7 @@ class LieInputs:
                     chunk = chunks[min(index, len(chunks) - 1)]
                     events[index] = b"data: " + self._lie_in(chunk, in_choice="delta") + b"\n\n"
                 case 2:
-                    events[index] = mutate(rng, events[index])
+                    events[index] = self._mutated(events[index])
                 case 3:
                     del events[index]
                     events = events or [b": nothing\n\n"]
@@ -140,7 +141,7 @@ class LieInputs:
             case 3:
                 wire = rng.choice(_BAD_WIRES)
             case 4:
-                wire = mutate(rng, whole(body))
+                wire = self._mutated(whole(body))
             case 5:
                 wire = whole(
                     gzip.compress(body),
@@ -198,6 +199,10 @@ class LieInputs:
                     fields.pop(rng.choice((*fields, "")), None)
         return _as_prose("{" + ",".join(f'"{name}":{value}' for name, value in fields.items()) + "}")
 
+    def _mutated(self, answer: bytes) -> bytes:
+        """Change some bytes; without canaries, for what is left of prose may look like an id."""
+        return mutate(self._rng, answer.replace(STEM.encode(), b"word"))
+
     def _content(self) -> str:
         return json.dumps({"role": "assistant", "content": self._rng.choice((ANSWER, *TEXTS))})
 
@@ -230,5 +235,5 @@ def _lie(wire: bytes, then: str = "keep") -> str:
 def _as_prose(answer: str) -> bytes:
     """Encode an answer. A lone word cannot be told from an id that a provider gave: canaries stand in prose."""
     for word in (PROMPT, MODEL):
-        answer = answer.replace(f'"{word}"', f'"{word} said"')
+        answer = answer.replace(f'"{word}"', f'"the prompt of a caller was {word} and so on"')
     return answer.encode("utf-8", "surrogatepass")
