@@ -1,6 +1,6 @@
 """PLAN: one request of the traffic as it is planned, and what it must move in the gateway's books; plain structs.
 
-Comes in: nothing. Goes out: `Planned` from `demo/kinds.py` to `demo/traffic.py`, `Observed` back from it, and both together to
+Comes in: nothing. Goes out: `Planned` from `demo/schedule.py` to `demo/traffic.py`, `Observed` back from it, and both together to
 `demo/books.py`. Because the scripts inside a request decide what each upstream does, its outcome is known before it is sent.
 """
 

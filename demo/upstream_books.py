@@ -10,7 +10,7 @@ from typing import Any
 
 
 class UpstreamBooks:
-    """For one event loop. An outcome is `status_NNN`, a fault's name, `paused_then_…`, or `client_left`."""
+    """For one event loop. An outcome is `status_NNN`, a fault's name, `broken_stream`, `error_event`, `refused_script` or `client_left`."""
 
     def __init__(self) -> None:
         self._requests: Counter[str] = Counter()
