@@ -25,7 +25,7 @@ _INSIDES: Final = re.compile(
     rb'Traceback|File "|\.py\b|line \d+, in |site-packages|0x[0-9a-f]{8,}|sqlalchemy|litestar|aiohttp|asyncio'
 )
 _ENDS: Final = {
-    b"text/plain": b"\n", b"application/openmetrics-text": b"\n# EOF\n", b"text/markdown": b"\n", b"application/json": b"}",
+    b"text/plain": b"\n", b"application/openmetrics-text": b"# EOF\n", b"text/markdown": b"\n", b"application/json": b"}",
 }  # fmt: skip
 _PROVIDER_STATUSES: Final = frozenset({400, 404, 409, 413, 422})
 _ERROR_KEYS: Final = {"message", "type", "param", "code"}
