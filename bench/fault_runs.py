@@ -19,6 +19,7 @@ from demo.scrape import read_exposition
 
 QUEUED_BYTES = "gatewayz_telemetry_queued_bytes"
 _METRICS = (("signal", "metrics"),)
+HEALTHY = ("healthy", "healthy again")
 FAULTS = ("down", "black hole", "503")
 _POLL_SECONDS = 1.0
 _DRAIN_SECONDS = 60.0
@@ -142,7 +143,7 @@ async def run_faults(bench: Bench, settings: Settings, say: Say) -> Run:
             say("warming up")
             await session.phase("warm-up", min(5.0, seconds / 2))
             say(f"healthy for {seconds:g} s")
-            await session.phase("healthy", seconds)
+            await session.phase(HEALTHY[0], seconds)
             for fault in FAULTS:
                 say(f"{fault} for {seconds:g} s; {session.latest_queued_bytes:,} bytes queued")
                 await session.endpoint.switch(fault)
@@ -151,7 +152,7 @@ async def run_faults(bench: Bench, settings: Settings, say: Say) -> Run:
             await session.endpoint.switch("up")
             await session.drained("catching up")
             say(f"healthy for {seconds:g} s")
-            await session.phase("healthy again", seconds)
+            await session.phase(HEALTHY[1], seconds)
         return await _finish(session)
 
 

@@ -10,7 +10,6 @@ anything is lost or doubled that the gateway has not itself counted as lost.
 
 import asyncio
 import os
-import statistics
 import sys
 import tempfile
 import time
@@ -18,17 +17,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import fault_checks as checks
-from bench.fault_runs import FAULTS, Run, Settings, run_faults, run_shutdown, run_small_buffer
+from bench.fault_latency import print_latency
+from bench.fault_runs import Run, Settings, run_faults, run_shutdown, run_small_buffer
 from bench.gateway_stage import bench_stage
-from bench.open_load import Sent, unanswered
+from bench.open_load import unanswered
 from demo.child import ChildFailedError
 
-HEALTHY = ("healthy", "healthy again")
 SHUTDOWN_LIMIT_SECONDS = 5.0
 SMALL_BUFFER_BYTES = 200_000
-SLICES = 6
-"""Parts of a healthy phase: the spread of their medians is the noise of the run."""
-
 BATCH = 64
 DROPPED = "gatewayz_telemetry_dropped_total"
 RETRIES = "gatewayz_telemetry_retries_total"
@@ -171,55 +167,6 @@ def _judge_end(run: Run) -> list[str]:
 def _doubles(run: Run) -> list[str]:
     tallies = checks.tallies(run.sent, run.received, run.output)
     return [f"{each.what}: {each.doubled} doubled" for each in tallies if each.doubled]
-
-
-def print_latency(run: Run) -> None:
-    """Print each phase's latency, and its median as a ratio to the healthy phases of the run."""
-    print(
-        f"\n  {'phase':<14}{'requests':>9} |{'plain p50':>10}{'p99 ms':>8}{'ratio':>7} |{'stream p50':>11}{'p99 ms':>8}",
-        end="",
-    )
-    print(f"{'ratio':>7} |{'queue peak':>12}{'CPU us/req':>11}")
-    healthy = [each for each in run.sent if each.phase in HEALTHY]
-    noise = {kind: _noise(healthy, kind) for kind in ("plain", "stream")}
-    felt = []
-    for phase in dict.fromkeys(each.phase for each in run.sent):
-        of_phase = [each for each in run.sent if each.phase == phase]
-        cells = ""
-        for kind in ("plain", "stream"):
-            values, base = _milliseconds(of_phase, kind), statistics.median(_milliseconds(healthy, kind))
-            if len(values) < 2:
-                cells += f" |{'':>10}{'':>8}{'':>7}"
-                continue
-            median = statistics.median(values)
-            p99 = statistics.quantiles(values, n=100)[98]
-            cells += f" |{median:>10.2f}{p99:>8.1f}{median / base:>7.2f}"
-            if phase in FAULTS and median > noise[kind][1]:
-                felt.append(f"{phase} ({kind})")
-        queued = run.queued_bytes.get(phase, 0)
-        used = run.cpu_seconds.get(phase)
-        cpu = "" if used is None else f"{used / len(of_phase) * 1e6:.0f}"
-        print(f"  {phase:<14}{len(of_phase):>9}{cells} |{queued:>12,}{cpu:>11}")
-    for kind, (low, high) in noise.items():
-        base = statistics.median(_milliseconds(healthy, kind))
-        print(
-            f"  noise of {kind}: medians of healthy slices are {low / base:.2f} to {high / base:.2f} of the healthy median"
-        )
-    print(f"  p50 above the noise: {', '.join(felt) or 'in no fault'}\n", flush=True)
-
-
-def _noise(healthy: Sequence[Sent], kind: str) -> tuple[float, float]:
-    """Return the lowest and the highest median of the healthy phases' slices, in milliseconds."""
-    medians = []
-    for phase in HEALTHY:
-        values = _milliseconds([each for each in healthy if each.phase == phase], kind)
-        size = max(1, len(values) // SLICES)
-        medians += [statistics.median(values[start : start + size]) for start in range(0, len(values) - size + 1, size)]
-    return min(medians), max(medians)
-
-
-def _milliseconds(sent: Sequence[Sent], kind: str) -> list[float]:
-    return [each.seconds * 1000 for each in sent if each.kind == kind]
 
 
 def print_tallies(tallies: Sequence[checks.Tally]) -> None:
