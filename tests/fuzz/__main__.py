@@ -52,13 +52,21 @@ def lines(report: Report) -> list[str]:
     ]
 
 
+def number(name: str, default: int) -> int:
+    """Return a positive number from the environment; ends the program for anything else."""
+    text = os.environ.get(name) or str(default)
+    if not text.isascii() or not text.isdigit() or int(text) == 0:
+        sys.exit(f"fuzz: {name}={text!r} is not a positive whole number")
+    return int(text)
+
+
 if __name__ == "__main__":
     run_folder = Path(tempfile.mkdtemp(prefix="gatewayz-fuzz-"))
     try:
         code = asyncio.run(
             _main(
-                int(os.environ.get("FUZZ_INPUTS") or DEFAULT_INPUTS),
-                int(os.environ.get("FUZZ_SEED") or random.SystemRandom().randrange(1, 2**31)),
+                number("FUZZ_INPUTS", DEFAULT_INPUTS),
+                number("FUZZ_SEED", random.SystemRandom().randrange(1, 2**31)),
                 run_folder,
             )
         )

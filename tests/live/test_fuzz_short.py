@@ -1,6 +1,7 @@
 """A short run of the fuzz (`make fuzz` runs 100 000 inputs), and that its checks can fail."""
 
 import asyncio
+import gzip
 import os
 import random
 import sys
@@ -51,6 +52,8 @@ def test_the_same_seed_makes_the_same_inputs() -> None:
 
 CHAT = Input(kind="x", payload=b"", method="POST", path="/v1/chat/completions")
 ELSEWHERE = Input(kind="x", payload=b"", method="GET", path="/nowhere")
+METRICS = Input(kind="x", payload=b"", method="GET", path="/metrics")
+GZIPPED = (b"content-encoding", b"gzip")
 TRACED = (b"x-trace-id", b"0" * 32)
 ERROR = b'{"error":{"message":"m","type":"server_error","param":null,"code":"upstream_failed"}}'
 PROBLEM = b'{"type":"about:blank","title":"Not Found","status":404}'
@@ -73,6 +76,8 @@ def stream_answer(body: bytes) -> Answer:
         (ELSEWHERE, json_answer(404, PROBLEM, b"application/problem+json")),
         (CHAT, stream_answer(b'data: {"a":1}\n\ndata: [DONE]\n\n')),
         (CHAT, stream_answer(b'data: {"error":{}}\n\n')),
+        (METRICS, Answer(200, [(b"content-type", b"text/plain"), GZIPPED], gzip.compress(b"a 1\n"))),
+        (METRICS, Answer(200, [(b"content-type", b"application/openmetrics-text; version=1.0.0")], b"a 1\n# EOF\n")),
     ],
 )
 def test_good_answers_pass(made: Input, answer: Answer) -> None:
@@ -97,6 +102,9 @@ def test_good_answers_pass(made: Input, answer: Answer) -> None:
         pytest.param(CHAT, Answer(200, [], b"{}"), id="no trace id"),
         pytest.param(CHAT, stream_answer(b'data: {"a":1}\n\n'), id="stream without an end"),
         pytest.param(CHAT, stream_answer(b"data: [DONE]\n"), id="stream inside an event"),
+        pytest.param(METRICS, Answer(200, [(b"content-type", b"text/plain"), GZIPPED], b"a 1\n"), id="not gzip"),
+        pytest.param(METRICS, Answer(200, [(b"content-type", b"application/openmetrics-text")], b"a 1\n"), id="no EOF"),
+        pytest.param(METRICS, Answer(200, [(b"content-type", b"text/html")], b"\n"), id="another type"),
     ],
 )
 def test_bad_answers_are_found(made: Input, answer: Answer) -> None:
