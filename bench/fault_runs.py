@@ -31,11 +31,12 @@ Say = Callable[[str], None]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """How long each fault lasts, and how many requests are sent per second."""
+    """How long each fault lasts, how many requests are sent per second, and the gateway's `telemetry.shutdown_seconds`."""
 
     fault_seconds: float
     per_second: float
     protocol: str = "http/protobuf"
+    shutdown_seconds: float = 4.0
 
 
 class Run(msgspec.Struct, kw_only=True):
@@ -63,6 +64,7 @@ class _Session:
         self.queued_bytes: dict[str, int] = {}
         self.cpu_seconds: dict[str, float] = {}
         self.latest_queued_bytes = 0
+        self.is_push_waiting = False
 
     async def phase(self, name: str, seconds: float) -> None:
         """Let a phase last, looking at the queue every second."""
@@ -80,19 +82,19 @@ class _Session:
         url = f"{self.gateway.url}/metrics?name[]={QUEUED_BYTES}"
         async with aiohttp.ClientSession() as session, session.get(url) as response:
             samples = read_exposition(await response.text())
-        self.latest_queued_bytes = round(
-            sum(value for (name, labels), value in samples.items() if name == QUEUED_BYTES and labels != _METRICS)
-        )
+        waiting = {labels: round(value) for (name, labels), value in samples.items() if name == QUEUED_BYTES}
+        self.is_push_waiting = waiting.pop(_METRICS, 0) > 0
+        self.latest_queued_bytes = sum(waiting.values())
         self.queued_bytes[phase] = max(self.queued_bytes.get(phase, 0), self.latest_queued_bytes)
 
-    async def drained(self, phase: str) -> None:
-        """Wait until the backlog is delivered."""
+    async def drained(self, phase: str, *, left_bytes: int) -> None:
+        """Wait until the backlog is delivered but for `left_bytes`, and each signal has found out that the endpoint is back."""
         self.load.phase = phase
         deadline = time.monotonic() + _DRAIN_SECONDS
         while time.monotonic() < deadline:
             await asyncio.sleep(_POLL_SECONDS / 4)
             await self.look(phase)
-            if self.latest_queued_bytes < _DRAINED_BYTES:
+            if self.latest_queued_bytes <= left_bytes and not self.is_push_waiting:
                 return
 
 
@@ -112,7 +114,8 @@ async def _session(
             "OTEL_EXPORTER_OTLP_TIMEOUT": f"{min(_LONGEST_TIMEOUT_SECONDS, seconds / 3) * 1000:.0f}",
             "OTEL_METRIC_EXPORT_INTERVAL": f"{min(_METRIC_INTERVAL_SECONDS, seconds / 3) * 1000:.0f}",
         }
-        async with bench.gateway(bench.write_config(buffer_bytes=buffer_bytes), otel) as gateway:
+        config = bench.write_config(buffer_bytes=buffer_bytes, shutdown_seconds=settings.shutdown_seconds)
+        async with bench.gateway(config, otel) as gateway:
             load = OpenLoad(gateway.url, bench.secret, per_second=settings.per_second)
             yield _Session(endpoint, gateway, load), load
     finally:
@@ -150,7 +153,7 @@ async def run_faults(bench: Bench, settings: Settings, say: Say) -> Run:
                 await session.phase(fault, seconds)
             say(f"up; {session.latest_queued_bytes:,} bytes queued")
             await session.endpoint.switch("up")
-            await session.drained("catching up")
+            await session.drained("catching up", left_bytes=_DRAINED_BYTES)
             say(f"healthy for {seconds:g} s")
             await session.phase(HEALTHY[1], seconds)
         return await _finish(session)
@@ -174,10 +177,5 @@ async def run_small_buffer(bench: Bench, settings: Settings, buffer_bytes: int, 
             await session.phase("down", settings.fault_seconds)
         say(f"up; {session.latest_queued_bytes:,} bytes queued of {buffer_bytes:,}")
         await session.endpoint.switch("up")
-        deadline = time.monotonic() + _DRAIN_SECONDS
-        while time.monotonic() < deadline:
-            await session.look("up")
-            if session.latest_queued_bytes == 0 and await session.endpoint.span_count():
-                break
-            await asyncio.sleep(_POLL_SECONDS / 4)
+        await session.drained("up", left_bytes=0)
         return await _finish(session)

@@ -32,6 +32,7 @@ share_seconds = 0.5
 [telemetry]
 enabled = {enabled}
 buffer_bytes = {buffer_bytes}
+shutdown_seconds = {shutdown_seconds}
 [database]
 url = "sqlite+aiosqlite:///{folder}/gateway.db"
 [[providers]]
@@ -59,11 +60,17 @@ class Bench:
         self.secret = ""
         self._gateways = 0
 
-    def write_config(self, *, telemetry: bool = True, buffer_bytes: int = 64 * 1024 * 1024) -> Path:
+    def write_config(
+        self, *, telemetry: bool = True, buffer_bytes: int = 64 * 1024 * 1024, shutdown_seconds: float = 4.0
+    ) -> Path:
         """Write a configuration file and return its path."""
         self._gateways += 1
         text = _FILE.format(
-            enabled=str(telemetry).lower(), buffer_bytes=buffer_bytes, folder=self.folder, upstream=self.upstream_url
+            enabled=str(telemetry).lower(),
+            buffer_bytes=buffer_bytes,
+            shutdown_seconds=shutdown_seconds,
+            folder=self.folder,
+            upstream=self.upstream_url,
         )
         for model, providers in ((DIRECT_MODEL, ("healthy",)), (DETOUR_MODEL, ("flaky", "healthy"))):
             text += f'[[models]]\nname = "{model}"\n'

@@ -20,7 +20,7 @@ async def bench(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench
 
 
 def settings(fault_seconds: float, protocol: str = "http/protobuf") -> Settings:
-    return Settings(fault_seconds=fault_seconds, per_second=40.0, protocol=protocol)
+    return Settings(fault_seconds=fault_seconds, per_second=40.0, protocol=protocol, shutdown_seconds=1.5)
 
 
 async def test_no_fault_of_the_endpoint_loses_or_doubles_anything(bench: Bench) -> None:
