@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from bench import faults
@@ -20,7 +21,7 @@ async def bench(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench
 
 
 def settings(fault_seconds: float, protocol: str = "http/protobuf") -> Settings:
-    return Settings(fault_seconds=fault_seconds, per_second=40.0, protocol=protocol, shutdown_seconds=1.5)
+    return Settings(fault_seconds=fault_seconds, per_second=40.0, protocol=protocol)
 
 
 async def test_no_fault_of_the_endpoint_loses_or_doubles_anything(bench: Bench) -> None:
@@ -31,7 +32,7 @@ async def test_no_fault_of_the_endpoint_loses_or_doubles_anything(bench: Bench) 
 
 
 async def test_what_is_lost_in_a_black_hole_at_the_end_is_said_exactly(bench: Bench) -> None:
-    run = await run_shutdown(bench, settings(0.6, "grpc"), print)
+    run = await run_shutdown(bench, msgspec.structs.replace(settings(0.6, "grpc"), shutdown_seconds=1.5), print)
     assert faults.judge_shutdown(run) == []
 
 
