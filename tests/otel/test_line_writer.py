@@ -65,3 +65,22 @@ def test_closing_an_unused_writer_starts_nothing() -> None:
     writer = LineWriter(HeldStream())
     assert writer.close(1) == 0
     assert threading.active_count() == before
+
+
+def test_many_threads_lose_and_double_nothing() -> None:
+    stream = HeldStream()
+    stream.open.set()
+    writer = LineWriter(stream, max_lines=100_000, gather_seconds=0.0)
+    threads = [
+        threading.Thread(target=lambda thread=thread: [writer.write(f"{thread} {number}") for number in range(2_000)])
+        for thread in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert writer.close(20) == 0
+    assert sorted(stream.text.splitlines()) == sorted(
+        f"{thread} {number}" for thread in range(8) for number in range(2_000)
+    )
+    assert writer.dropped == 0
