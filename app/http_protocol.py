@@ -36,6 +36,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._is_in_body = False
         self._is_refused = False
         self._served: RequestResponseCycle | None = None
+        self._last_words: bytes | None = None
         self._timers: dict[_Timer, asyncio.TimerHandle] = {}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
@@ -81,8 +82,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._refuse_head()
             # Stops the parser: without a request there is nobody to take a body.
             raise ValueError
-        self._is_in_body = True
         super().on_headers_complete()
+        self._is_in_body = True
 
     def on_message_complete(self) -> None:
         """A body is complete."""
@@ -101,7 +102,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         Closing at once would reset the connection, and a client that is still sending would never read its answer.
         """
         super().on_response_complete()
-        if self._is_in_body and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._last_words is not None and not self._has_answers_due:
+            self._say_last(self._last_words)
+        elif self._is_in_body:
             self._set_timer("discard", DISCARD_SECONDS, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:
@@ -137,25 +142,48 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         )
 
     def _refuse(self, status: HTTPStatus, message: str, code: str) -> None:
-        """Answer without a request, once, and close. Into an answer that has begun nothing can be said; it ends where it is."""
+        """Answer without a request, once, and close; the requests before it, which came whole, get their answers first."""
         if self._is_refused:
             return
         self._is_refused = True
         self._stop_timer("head")
         if self.transport.is_closing():
             return
-        if self._is_answering:
-            if self.cycle.response_started or self.pipeline:
-                self.transport.close()
-                return
-            self.cycle.disconnected = True
-            self.cycle.waiting_for_100_continue = False
-            self.cycle.message_event.set()
         body = msgspec.json.encode(WireErrorBody(WireError(message, "invalid_request_error", None, code)))
-        self.transport.write(
+        answer = (
             b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b"
             % (status, status.phrase.encode(), len(body), body)
         )
+        if self._is_in_body:
+            self._give_up_newest()
+        if self._has_answers_due:
+            self._last_words = answer
+        else:
+            self._say_last(answer)
+
+    @property
+    def _has_answers_due(self) -> bool:
+        """Whether a whole request waits for its answer, or for the rest of it."""
+        served = self._served
+        return bool(self.pipeline) or (served is not None and not (served.response_complete or served.disconnected))
+
+    def _give_up_newest(self) -> None:
+        """The newest request will never be whole: unless its answer has begun already, it gets none."""
+        newest = self.cycle
+        if self.pipeline and self.pipeline[0][0] is newest:
+            self.pipeline.popleft()
+        elif newest.response_started:
+            # It answered without its body, a 401 say, and is about to end; if it does not, it waits for bytes that never come.
+            self._set_timer("discard", DISCARD_SECONDS, self.transport.close)
+        else:
+            newest.disconnected = True
+            newest.waiting_for_100_continue = False
+            newest.message_event.set()
+
+    def _say_last(self, answer: bytes) -> None:
+        """Write the last answer of this connection, and close it once the client can have read it."""
+        self._last_words = None
+        self.transport.write(answer)
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._set_timer("discard", DISCARD_SECONDS, self.transport.close)

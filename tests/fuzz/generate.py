@@ -3,9 +3,9 @@
 import random
 
 from tests.fuzz.canaries import Keys
-from tests.fuzz.hostile_values import make_material
 from tests.fuzz.inputs import Input
 from tests.fuzz.lie_inputs import LieInputs
+from tests.fuzz.material import make_material
 from tests.fuzz.raw_inputs import RawInputs
 from tests.fuzz.request_inputs import RequestInputs
 

@@ -1,12 +1,10 @@
-"""Hostile values: what Hypothesis makes up for one batch, the old acquaintances of every fuzzer, and a mutator of bytes."""
+"""Hostile values: the old acquaintances of every fuzzer, what a batch is made of, and a mutator of bytes."""
 
 import json
 import random
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis import strategies as st
 
 from tests.fuzz.canaries import MODEL, PROMPT
 
@@ -44,25 +42,6 @@ STRUCTURES: Final = (
     '[{"text":1}]', '[{"type":"text","text":"x"}]', '{"a":1,"a":2}', '"\\ud800"', '"\\u0000"', '[{"role":"user","content":null}]',
 )  # fmt: skip
 
-_KEYS: Final = st.one_of(
-    st.sampled_from(("model", "messages", "stream", "usage", "id", "error", "choices", "content", "role", "")),
-    st.text(max_size=8),
-)
-_SCALARS: Final = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False)
-    | st.text(max_size=40)
-    | st.text(st.characters(codec=None), max_size=12)
-)
-_VALUES: Final = st.recursive(
-    _SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_KEYS, inner, max_size=4), max_leaves=12
-)
-_MATERIAL: Final = st.tuples(
-    _VALUES, st.text(max_size=60) | st.text(st.characters(codec=None), max_size=20), st.binary(max_size=120)
-)
-
 
 class Material(msgspec.Struct, frozen=True):
     """What the inputs of one batch are made of: JSON values as text, texts (lone surrogates included), and bytes."""
@@ -85,37 +64,6 @@ class Material(msgspec.Struct, frozen=True):
     def text(self, rng: random.Random) -> str:
         """Return some text."""
         return rng.choice(TEXTS) if rng.random() < 0.5 else rng.choice(self.texts)
-
-
-def make_material(batch_seed: int, examples: int) -> Material:
-    """Let Hypothesis make up the values of one batch; the same seed makes the same."""
-    material = Material([], [], [])
-
-    @seed(batch_seed)
-    @settings(
-        max_examples=examples,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(_MATERIAL)
-    def collect(example: tuple[Any, str, bytes]) -> None:
-        value, text, blob = example
-        material.values.append(json.dumps(value, ensure_ascii=len(text) % 2 == 0 or not _is_encodable(value)))
-        material.texts.append(text)
-        material.blobs.append(blob)
-
-    collect()
-    return material
-
-
-def _is_encodable(value: object) -> bool:
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 _TOKENS: Final = (

@@ -144,7 +144,7 @@ class LieInputs:
                 wire = self._mutated(whole(body))
             case 5:
                 wire = whole(
-                    gzip.compress(body),
+                    gzip.compress(body, mtime=0),
                     extra=b"content-encoding: " + rng.choice((b"gzip", b"br", b"x", b"deflate")) + b"\r\n",
                 )
             case _:

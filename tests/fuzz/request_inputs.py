@@ -174,7 +174,7 @@ class RequestInputs:
             case 1:
                 body = rng.choice(self._material.blobs)
             case 2:
-                body = gzip.compress(whole)
+                body = gzip.compress(whole, mtime=0)
                 headers = [(b"Content-Encoding", rng.choice((b"gzip", b"br", b"identity")))]
             case 3:
                 depth = rng.choice((100, 1_000, 10_000, 30_000))

@@ -8,8 +8,9 @@ from app.config import ServerConfig
 from otel.events import ExceptionMapped
 
 
-def chat_request(wire) -> bytes:
-    body = json.dumps({"model": "acme/tiny", "messages": [{"role": "user", "content": "hi"}]}).encode()
+def chat_request(wire, *, stream: bool = False) -> bytes:
+    messages = [{"role": "user", "content": "hi"}]
+    body = json.dumps({"model": "acme/tiny", "messages": messages, "stream": stream}).encode()
     head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {wire.key}\r\n"
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
@@ -64,3 +65,62 @@ async def test_a_body_that_is_broken_from_its_start_is_refused_although_the_clie
     books = await gateway.settled()
     assert [request.status_code for request in books.requests] == [499]
     assert books.of(ExceptionMapped) == []
+
+
+async def test_whole_requests_are_answered_whole_although_what_follows_them_is_no_http(
+    make_upstream, make_gateway, wire
+) -> None:
+    may_go_on = asyncio.Event()
+
+    async def slow_stream(exchange) -> None:
+        await exchange.stream_head()
+        await exchange.send(wire.sse(wire.chunk("first")))
+        await may_go_on.wait()
+        await exchange.send(wire.sse(wire.chunk("last"), b"[DONE]"))
+        await exchange.end()
+
+    upstream = await make_upstream(slow_stream)
+    gateway = await make_gateway(upstream)
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(chat_request(wire, stream=True))
+    async with asyncio.timeout(5.0):
+        answer = await reader.readuntil(b"first")
+        writer.write(chat_request(wire, stream=True) + b"\x00\x01 is no HTTP\r\n\r\n")
+        await writer.drain()
+        may_go_on.set()
+        answer += await reader.read()
+    writer.close()
+    assert answer.count(b"HTTP/1.1 200 OK") == 2
+    assert answer.count(b"[DONE]") == 2
+    assert answer.count(b"HTTP/1.1 ") == 3
+    last_head, _, last_body = answer[answer.rindex(b"HTTP/1.1 ") :].partition(b"\r\n\r\n")
+    assert last_head.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(last_body)["error"]["code"] == "invalid_http"
+    books = await gateway.settled()
+    assert [request.status_code for request in books.requests] == [200, 200]
+
+
+async def test_a_waiting_request_with_a_broken_body_does_not_cut_the_answer_before_it(
+    make_upstream, make_gateway, wire
+) -> None:
+    may_go_on = asyncio.Event()
+
+    async def slow(exchange) -> None:
+        await may_go_on.wait()
+        await exchange.reply(wire.completion)
+
+    upstream = await make_upstream(slow)
+    gateway = await make_gateway(upstream)
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    broken = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nno length\r\n"
+    writer.write(chat_request(wire) + broken)
+    await wire.until(lambda: upstream.exchanges, "the first call")
+    may_go_on.set()
+    async with asyncio.timeout(5.0):
+        answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert answer.count(b"HTTP/1.1 ") == 2
+    assert b"HTTP/1.1 400 " in answer
+    books = await gateway.settled()
+    assert [request.status_code for request in books.requests] == [200]
