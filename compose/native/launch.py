@@ -1,0 +1,21 @@
+"""LAUNCH: `python launch.py COMMAND…` becomes the command, which gets SIGTERM when its starter dies (Linux).
+
+The process id stays the same, so that signals reach the server itself. Elsewhere than on Linux a killed starter leaves its servers running.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+from typing import Final
+
+_PR_SET_PDEATHSIG: Final = 1
+"""prctl(2)."""
+
+if __name__ == "__main__":
+    if sys.platform == "linux":
+        starter = os.getppid()
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != starter:  # it died in between
+            sys.exit(1)
+    os.execv(sys.argv[1], sys.argv[1:])
