@@ -1,11 +1,10 @@
 """SCHEMA: the tables as the code of this version expects them; `migrations/` brings a database there.
 
 Times are integers: milliseconds since the Unix epoch, UTC. Money is in nano-US-dollars. Both stay exact in every database and in
-every sum. The ledger's primary key makes a repeated insert harmless; aggregates that are kept beside it can be brought forward in the
-same transaction from the rows that an insert really added.
+every sum. The ledger's primary key makes a repeated insert harmless; its rows are never changed, only deleted, whole hours at a time.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text
 
 METADATA = MetaData(
     naming_convention={
@@ -53,4 +52,38 @@ LEDGER = Table(
     Column("duration_ms", BigInteger, nullable=False),
     Column("first_token_ms", BigInteger),
     Index(None, "started_unix_ms"),
+)
+
+# One row per hour, provider, model and plan (`app/store/cost_rollup.py`); kept when the ledger's rows are purged.
+HOURLY_COSTS = Table(
+    "hourly_costs",
+    METADATA,
+    Column("hour_unix_ms", BigInteger, primary_key=True, autoincrement=False, comment="start of the hour, UTC"),
+    Column("provider", String(128), primary_key=True, comment="empty: no provider was reached"),
+    Column("model", String(128), primary_key=True),
+    Column("plan", String(128), primary_key=True),
+    Column("calls", BigInteger, nullable=False),
+    Column("successes", BigInteger, nullable=False),
+    Column("failures", BigInteger, nullable=False, comment="errors that are not the caller's own"),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cost_nanousd", BigInteger, nullable=False),
+    Column("credits_nanousd", BigInteger, nullable=False),
+    Column("ledger_purged", Boolean, nullable=False, comment="the hour's ledger rows are gone: late ones are added"),
+)
+
+DETECTOR_STATE = Table(
+    "detector_state",
+    METADATA,
+    Column("name", String(128), primary_key=True),
+    Column("state", Text, nullable=False, comment="JSON, the detector's own"),
+    Column("updated_unix_ms", BigInteger, nullable=False),
+)
+
+LEASES = Table(
+    "leases",
+    METADATA,
+    Column("name", String(128), primary_key=True),
+    Column("holder", String(128), nullable=False),
+    Column("expires_unix_ms", BigInteger, nullable=False),
 )
