@@ -34,6 +34,7 @@ class TelemetrySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     enabled: bool = True
     app_name: str = "gatewayz"
     buffer_bytes: int = 64 * 1024 * 1024
+    spool_folder: str | None = None
     shutdown_seconds: float = 4.0
 
 
@@ -60,12 +61,43 @@ class LedgerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     max_queued_rows: int = 100_000
 
 
+class BreakerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The circuit breaker that each provider has. `enabled = false` keeps all of them closed.
+
+    It opens after `consecutive_failures`, or when of at least `minimum_attempts` in the last `window_seconds` the share `failure_ratio`
+    failed. It stays open for `open_seconds`, and each time it opens again for twice as long, up to `max_open_seconds`; then it admits
+    `half_open_calls` at once.
+    """
+
+    enabled: bool = True
+    consecutive_failures: int = 5
+    failure_ratio: float = 0.5
+    minimum_attempts: int = 20
+    window_seconds: float = 30.0
+    open_seconds: float = 15.0
+    max_open_seconds: float = 240.0
+    half_open_calls: int = 2
+
+
+class ProbesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The gateway's own small calls to its providers: is it there (`provider_`), does it list its models (`model_`)."""
+
+    enabled: bool = True
+    provider_interval_seconds: float = 30.0
+    model_interval_seconds: float = 300.0
+    timeout_seconds: float = 5.0
+
+
 class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One provider that speaks the OpenAI wire format below `base_url` (which ends before `/chat/completions`)."""
+    """One provider that speaks the OpenAI wire format below `base_url` (which ends before `/chat/completions`).
+
+    `probe_path`: what probes GET below `base_url`; the list of models costs nothing anywhere.
+    """
 
     name: str
     base_url: str
     api_key_env: str | None = None
+    probe_path: str = "models"
     connect_seconds: float = 2.0
     first_byte_seconds: float = 30.0
     idle_seconds: float = 30.0
@@ -119,6 +151,8 @@ class AppConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     database: DatabaseConfig = DatabaseConfig()
     cache: CacheConfig = CacheConfig()
     ledger: LedgerConfig = LedgerConfig()
+    breaker: BreakerConfig = BreakerConfig()
+    probes: ProbesConfig = ProbesConfig()
     providers: tuple[ProviderConfig, ...] = ()
     models: tuple[ModelConfig, ...] = ()
     plans: tuple[PlanConfig, ...] = (PlanConfig(name="free"),)

@@ -152,6 +152,9 @@ def serve(
     if not report.is_complete:
         lost = ", ".join(f"{count} {name}" for name, count in report.lost_items.items() if count)
         say(f"telemetry not delivered within {config.telemetry.shutdown_seconds:g} s: {lost}")
+    if report.kept_items:
+        kept = ", ".join(f"{count} {name}" for name, count in report.kept_items.items())
+        say(f"telemetry kept in {config.telemetry.spool_folder} for the next start: {kept}")
     if exit_code == 0:
         say("stopped")
     return exit_code
@@ -191,7 +194,9 @@ async def _run(config: AppConfig, app: Litestar, listener: socket.socket, say: C
 def _telemetry(config: AppConfig, environ: Mapping[str, str], stdout: TextIO) -> Telemetry:
     """Build telemetry from the `OTEL_*` variables and the file's section; raises `TelemetryConfigError`."""
     section = config.telemetry
-    settings = telemetry_config_from_environ(environ, buffer_bytes=section.buffer_bytes)
+    settings = telemetry_config_from_environ(
+        environ, buffer_bytes=section.buffer_bytes, spool_folder=section.spool_folder
+    )
     if not section.enabled:
         settings = msgspec.structs.replace(settings, disabled=True)
     return build_telemetry(

@@ -89,6 +89,7 @@ class TelemetryConfig(msgspec.Struct, frozen=True, kw_only=True):
     sampler: str = "parentbased_always_on"
     sampler_ratio: float = 1.0
     buffer_bytes: int = DEFAULT_BUFFER_BYTES
+    spool_folder: str | None = None
 
     def build_sampler(self) -> Sampler:
         """Return the SDK's sampler of that name."""
@@ -108,11 +109,12 @@ class TelemetryConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def telemetry_config_from_environ(
-    environ: Mapping[str, str], *, buffer_bytes: int = DEFAULT_BUFFER_BYTES
+    environ: Mapping[str, str], *, buffer_bytes: int = DEFAULT_BUFFER_BYTES, spool_folder: str | None = None
 ) -> TelemetryConfig:
     """Read the `OTEL_*` variables; an empty one is unset, as the specification wants.
 
-    `buffer_bytes` bounds the encoded spans and log records in memory; it is no `OTEL_*` variable. Raises `TelemetryConfigError`.
+    `buffer_bytes` bounds the encoded spans and log records in memory; it is no `OTEL_*` variable. `spool_folder` is where
+    shutdown keeps what it could not deliver, None to give it up. Raises `TelemetryConfigError`.
     """
     _refuse_delta(environ)
     sampler, ratio = _sampler(environ)
@@ -128,6 +130,7 @@ def telemetry_config_from_environ(
         sampler=sampler,
         sampler_ratio=ratio,
         buffer_bytes=buffer_bytes,
+        spool_folder=spool_folder,
     )
 
 

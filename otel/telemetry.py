@@ -171,7 +171,13 @@ def _connect(
     loggers: LoggerProvider,
 ) -> Delivery:
     """Put the delivery's processors behind the providers."""
-    delivery = build_delivery(config, collect_metrics=reader.collect_for_push, clock=settings.clock, rng=settings.rng)
+    delivery = build_delivery(
+        config,
+        collect_metrics=reader.collect_for_push,
+        clock=settings.clock,
+        rng=settings.rng,
+        instance_id=settings.instance_id,
+    )
     if delivery.span_processor is not None:
         tracers.add_span_processor(delivery.span_processor)
     if delivery.log_processor is not None:

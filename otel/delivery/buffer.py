@@ -76,6 +76,7 @@ class SignalQueue(Generic[Item]):
         self._sending = False
         self._closed = False
         self._settled = False
+        self._restored_items = 0
         self._books = SignalBooks()
         with self._lock:
             buffer.queues.append(self)  # type: ignore[arg-type]  # the buffer never looks at an item
@@ -157,13 +158,37 @@ class SignalQueue(Generic[Item]):
         """From now on `offer` only counts what it is given as lost at shutdown."""
         self._closed = True
 
-    def settle(self) -> int:
-        """Give up everything that is left, a batch on the wire included; returns how many items shutdown lost in all."""
+    def restore(self, items: int, body: bytes) -> None:
+        """Queue a batch that an earlier process could not deliver. Before the first `store`: it is older than what comes now."""
+        with self._lock:
+            self._restored_items += items
+            self._batches.append(Batch(next(self._buffer.sequences), items, body))
+            self._resize(items, len(body))
+            self._buffer.make_room()
+        self._batch_stored.set()
+
+    @property
+    def has_restored(self) -> bool:
+        """Whether some of what was restored still waits; first in, first out, so a count says it."""
+        stats = self.stats()
+        return stats.exported + sum(stats.dropped.values()) < self._restored_items
+
+    def leftovers(self) -> list[tuple[int, bytes]]:
+        """Return the batches that are not delivered, oldest first, one on the wire included, as items and body."""
+        with self._lock:
+            return [(batch.items, batch.body) for batch in self._batches]
+
+    def settle(self, kept_items: int = 0) -> int:
+        """Give up everything that is left, a batch on the wire included; returns how many items shutdown lost in all.
+
+        `kept_items` of it are not lost: they are kept elsewhere for a later process.
+        """
         with self._lock:
             self._closed = True
             if not self._settled:
                 self._settled = True
-                self._books.dropped["shutdown"] += len(self._pending) + self._in_hand + self._batch_items
+                self._books.dropped["shutdown"] += len(self._pending) + self._in_hand + self._batch_items - kept_items
+                self._books.kept += kept_items
                 self._pending.clear()
                 self._batches.clear()
                 self._resize(-self._batch_items, -self._batch_bytes)

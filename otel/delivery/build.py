@@ -7,10 +7,10 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
-from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.metrics.export import MetricsData
@@ -28,6 +28,8 @@ from otel.delivery.http import HttpSender
 from otel.delivery.metric_push import MetricPush
 from otel.delivery.outcome import Sender
 from otel.delivery.processors import LogDelivery, SpanDelivery
+from otel.delivery.spool import Spool
+from otel.delivery.staleness import PushEncoder
 from otel.delivery.state_log import StateLog
 from otel.delivery.worker import Worker
 from otel.otlp_config import OtlpConfig, Signal
@@ -51,13 +53,20 @@ def build_delivery(
     clock: Callable[[], float] = time.monotonic,
     rng: random.Random,
     sender: Callable[[OtlpConfig], Sender] = build_sender,
+    instance_id: str = "",
 ) -> Delivery:
     """Build the delivery of every signal that is pushed.
 
     `collect_metrics` runs on the delivery's own thread; what it returns must be cumulative. `clock` is monotonic, in seconds; `rng`
-    spreads the retries of many processes. Raises `TelemetryConfigError` for certificate files that cannot be read.
+    spreads the retries of many processes; `instance_id` names this process's file in the spool.
+    Raises `TelemetryConfigError` for certificate files that cannot be read.
     """
-    return _Builder(config, clock, rng, sender).build(collect_metrics)
+    spool = (
+        None
+        if config.spool_folder is None
+        else Spool(Path(config.spool_folder), instance_id or f"{rng.getrandbits(64):016x}")
+    )
+    return _Builder(config, clock, rng, sender, spool).build(collect_metrics)
 
 
 class _Builder:
@@ -69,11 +78,13 @@ class _Builder:
         clock: Callable[[], float],
         rng: random.Random,
         sender: Callable[[OtlpConfig], Sender],
+        spool: Spool | None,
     ) -> None:
         self._config = config
         self._clock = clock
         self._rng = rng
         self._sender = sender
+        self._spool = spool
         self._buffer = ExportBuffer(config.buffer_bytes)
         self._batch_full = threading.Event()
         self._lanes: list[EncodeLane] = []
@@ -102,7 +113,12 @@ class _Builder:
                 self._encode_loop, "otlp-encode", wake=self._batch_full, pause_seconds=_ENCODER_PAUSE_SECONDS
             )
         delivery = Delivery(
-            self._pushed, encoder, span_processor=span_processor, log_processor=log_processor, clock=self._clock
+            self._pushed,
+            encoder,
+            span_processor=span_processor,
+            log_processor=log_processor,
+            clock=self._clock,
+            spool=self._spool,
         )
         return delivery
 
@@ -151,7 +167,7 @@ class _Builder:
         sender = self._sender(config)
         push = MetricPush(
             collect,
-            _encode_metrics,
+            PushEncoder(time.time_ns),
             sender,
             Backoff(self._rng.random, self._clock),
             StateLog(config.signal, sender.address, self._clock),
@@ -178,9 +194,4 @@ def _encode_spans(spans: Sequence[ReadableSpan]) -> bytes:
 
 def _encode_logs(records: Sequence[ReadableLogRecord]) -> bytes:
     body: bytes = encode_logs(records).SerializeToString()
-    return body
-
-
-def _encode_metrics(data: MetricsData) -> bytes:
-    body: bytes = encode_metrics(data).SerializeToString()
     return body

@@ -1,7 +1,8 @@
 """DELIVERY: the three signals' way out of the process, with one start, one shutdown and one set of books.
 
 Comes in: queues, loops and senders, already wired (`build.py`). Goes out: a report of what shutdown lost. Nothing connects before the
-first batch is sent. Shutdown flushes all signals at once, within one deadline, whatever the endpoint does.
+first batch is sent. Shutdown flushes all signals at once, within one deadline, whatever the endpoint does; log lines are taken until the
+other signals are done, because what becomes of them is said in log lines.
 """
 
 import threading
@@ -13,6 +14,7 @@ import msgspec
 
 from otel.delivery.outcome import Sender
 from otel.delivery.processors import LogDelivery, SpanDelivery
+from otel.delivery.spool import Leftover, ReleaseLoop, Spool
 from otel.delivery.stats import SignalStats
 from otel.delivery.worker import Worker
 from otel.otlp_config import Signal
@@ -26,6 +28,8 @@ class DeliveryReport(msgspec.Struct, frozen=True, kw_only=True):
 
     lost_items: Mapping[Signal, int]
     duration_seconds: float
+    kept_items: Mapping[Signal, int] = {}
+    """What the spool keeps for the next start; not lost."""
 
     @property
     def is_complete(self) -> bool:
@@ -45,8 +49,18 @@ class SignalEnd(Protocol):
     def close_intake(self) -> None:
         """Take nothing more."""
 
-    def settle(self) -> int:
-        """Give up what is left; returns how many items shutdown lost."""
+    def restore(self, items: int, body: bytes) -> None:
+        """Queue what an earlier process could not deliver, before everything else."""
+
+    @property
+    def has_restored(self) -> bool:
+        """Whether some of what was restored still waits."""
+
+    def leftovers(self) -> list[tuple[int, bytes]]:
+        """Return what is not delivered as items and body, oldest first."""
+
+    def settle(self, kept_items: int = 0) -> int:
+        """Give up what is left, of which `kept_items` are kept elsewhere; returns how many items shutdown lost."""
 
     def stats(self) -> SignalStats:
         """Return the books."""
@@ -92,6 +106,7 @@ class Delivery:
         span_processor: SpanDelivery | None,
         log_processor: LogDelivery | None,
         clock: Callable[[], float],
+        spool: Spool | None = None,
     ) -> None:
         self.span_processor = span_processor
         self.log_processor = log_processor
@@ -99,6 +114,8 @@ class Delivery:
         self._pushed = pushed
         self._encoder = encoder
         self._clock = clock
+        self._spool = spool
+        self._release: Worker | None = None
         self._lock = threading.Lock()
         self._started = False
         self._report: DeliveryReport | None = None
@@ -112,15 +129,30 @@ class Delivery:
         if self._started:
             return
         self._started = True
+        self._restore()
         for worker in self._workers():
             worker.start()
+
+    def _restore(self) -> None:
+        """Queue what an earlier process left in the spool; of a signal that is not pushed any more it is given up."""
+        if self._spool is None:
+            return
+        ends = {each.signal: each for each in self._pushed}
+        for left in self._spool.load():
+            if (pushed := ends.get(left.signal)) is not None:
+                pushed.end.restore(left.items, pushed.sender.pack(left.payload))
+        if self._spool.is_held:
+            loop = ReleaseLoop(self._spool, lambda: not any(each.end.has_restored for each in self._pushed))
+            self._release = Worker(loop, "otlp-spool", wake=threading.Event())
 
     def force_flush(self, timeout_seconds: float, *, signals: Collection[Signal] = SIGNALS) -> bool:
         """Push everything that was handed over so far; returns whether all of it was delivered or dropped in time.
 
         Blocks: never call it on an event loop. Before `start` nothing is sent.
         """
-        deadline = self._clock() + timeout_seconds
+        return self._flush(signals, self._clock() + timeout_seconds)
+
+    def _flush(self, signals: Collection[Signal], deadline: float) -> bool:
         flushed = [each for each in self._pushed if each.signal in signals]
         marks = [each.end.mark() for each in flushed]
         for each in flushed:
@@ -146,21 +178,54 @@ class Delivery:
     def _shut_down(self, deadline_seconds: float) -> DeliveryReport:
         started_at = self._clock()
         deadline = started_at + deadline_seconds
-        for each in self._pushed:
+        others = [each for each in self._pushed if each.signal != "logs"]
+        logs = [each for each in self._pushed if each.signal == "logs"]
+        for each in others:
             each.end.close_intake()
         for each in self._pushed:
             each.flush()
             each.loop.hurry(deadline)
         self._start()  # what ended before a start that never came is delivered too
         for worker in self._workers():
+            worker.wake()
+        for each in others:
+            each.worker.end()
+        for each in others:
+            each.worker.join(deadline - self._clock())
+        for _ in range(2):  # the second time for what was said during the first
+            self._flush(("logs",), deadline)
+        for each in logs:
+            each.end.close_intake()
+            each.flush()
+        for worker in self._workers():
             worker.end()
         for worker in self._workers():
             worker.join(deadline - self._clock())
-        lost_items = {each.signal: each.end.settle() for each in self._pushed}
+        kept = self._keep()
+        lost_items = {each.signal: each.end.settle(kept[each.signal]) for each in self._pushed}
         for each in self._pushed:
             each.sender.close()
-        return DeliveryReport(lost_items=lost_items, duration_seconds=self._clock() - started_at)
+        return DeliveryReport(
+            lost_items=lost_items,
+            duration_seconds=self._clock() - started_at,
+            kept_items={name: n for name, n in kept.items() if n},
+        )
+
+    def _keep(self) -> dict[Signal, int]:
+        """Write what is left to the spool; return how many items of each signal are safe there."""
+        kept: dict[Signal, int] = dict.fromkeys((each.signal for each in self._pushed), 0)
+        if self._spool is None:
+            return kept
+        left = [
+            Leftover(each.signal, items, each.sender.unpack(body))
+            for each in self._pushed
+            for items, body in each.end.leftovers()
+        ]
+        if self._spool.write(left):
+            for each in left:
+                kept[each.signal] += each.items
+        return kept
 
     def _workers(self) -> list[Worker]:
-        encoder = [] if self._encoder is None else [self._encoder]
-        return encoder + [each.worker for each in self._pushed]
+        shared = [worker for worker in (self._encoder, self._release) if worker is not None]
+        return shared + [each.worker for each in self._pushed]

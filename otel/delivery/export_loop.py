@@ -59,12 +59,13 @@ class ExportLoop:
         if self._queue.is_settled:
             return None
         if isinstance(outcome, Accepted):
-            self._queue.accepted(outcome.rejected_items)
+            # Said first: what is said is a log record to deliver, and a flush of the logs must not be over before it is in the queue.
             self._accepted(outcome)
+            self._queue.accepted(outcome.rejected_items)
         elif isinstance(outcome, Refused) or self._is_poison(batch, outcome):
+            self._state_log.refuses(outcome.reason)
             self._queue.refused()
             self._backoff.succeeded()
-            self._state_log.refuses(outcome.reason)
         else:
             self._queue.put_back()
             self._state_log.fails(outcome.reason)

@@ -61,6 +61,10 @@ class HttpSender:
         """Compress the payload where that is wanted; outside the interpreter's lock."""
         return gzip.compress(payload, _GZIP_LEVEL, mtime=0) if self._config.compression == "gzip" else payload
 
+    def unpack(self, body: bytes) -> bytes:
+        """Undo `pack`."""
+        return gzip.decompress(body) if self._config.compression == "gzip" else body
+
     def send(self, body: bytes, timeout_seconds: float) -> Outcome:
         """Post one body."""
         deadline = self._clock() + timeout_seconds

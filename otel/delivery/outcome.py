@@ -43,6 +43,9 @@ class Sender(Protocol):
     def pack(self, payload: bytes) -> bytes:
         """Turn an encoded request into the body that `send` takes: compressed here, once, so that the buffer holds less."""
 
+    def unpack(self, body: bytes) -> bytes:
+        """Turn such a body back into the encoded request; raises ValueError or OSError for bytes that are none."""
+
     def send(self, body: bytes, timeout_seconds: float) -> Outcome:
         """Send one body and wait for the answer; never raises. Called by one thread at a time."""
 

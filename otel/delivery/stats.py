@@ -1,6 +1,6 @@
 """STATS: the delivery's books, one page per signal: what is queued, exported, dropped and why, and how often it was retried.
 
-Invariant: every item handed over is in exactly one of queued, exported and dropped.
+Invariant: every item handed over is in exactly one of queued, exported, dropped, and, after shutdown, kept.
 """
 
 from collections.abc import Mapping
@@ -21,6 +21,8 @@ class SignalStats(msgspec.Struct, frozen=True, kw_only=True):
     exported: int
     dropped: Mapping[str, int]
     retries: int
+    kept: int = 0
+    """Items that shutdown left to a later process."""
 
 
 class SignalBooks:
@@ -29,6 +31,7 @@ class SignalBooks:
     def __init__(self) -> None:
         self.exported = 0
         self.retries = 0
+        self.kept = 0
         self.dropped = dict.fromkeys(semconv.DROP_REASONS, 0)
 
     def answered(self, items: int, rejected_items: int) -> None:
@@ -45,4 +48,5 @@ class SignalBooks:
             exported=self.exported,
             dropped=dict(self.dropped),
             retries=self.retries,
+            kept=self.kept,
         )

@@ -24,9 +24,12 @@ class DeliveryRig:
     """Records one span, one log record and one count per `record`, and pushes them to `endpoint`.
 
     Keyword arguments are further `OTEL_*` variables. Its defaults are impatient: time-outs of 0.5 s, batches every 20 ms, metrics every 100 ms.
+    `spool` is the folder for what shutdown could not deliver.
     """
 
-    def __init__(self, endpoint: str, *, buffer_bytes: int = 64 * 1024 * 1024, **environ: str) -> None:
+    def __init__(
+        self, endpoint: str, *, buffer_bytes: int = 64 * 1024 * 1024, spool: str | None = None, **environ: str
+    ) -> None:
         self.environ = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
             "OTEL_EXPORTER_OTLP_TIMEOUT": "500",
@@ -35,7 +38,7 @@ class DeliveryRig:
             "OTEL_METRIC_EXPORT_INTERVAL": "100",
             **environ,
         }
-        config = telemetry_config_from_environ(self.environ, buffer_bytes=buffer_bytes)
+        config = telemetry_config_from_environ(self.environ, buffer_bytes=buffer_bytes, spool_folder=spool)
         resource = build_resource(config, service_version="0", instance_id="rig")
         self._reader = InMemoryMetricReader()
         self._meters = MeterProvider([self._reader], resource=resource, shutdown_on_exit=False)

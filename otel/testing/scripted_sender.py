@@ -38,6 +38,10 @@ class ScriptedSender:
         """Return the payload as it is."""
         return payload
 
+    def unpack(self, body: bytes) -> bytes:
+        """Return the body as it is."""
+        return body
+
     def send(self, body: bytes, timeout_seconds: float) -> Outcome:
         """Answer from the script."""
         self.attempts.append((body, timeout_seconds))

@@ -1,0 +1,182 @@
+"""SPOOL: what shutdown could not deliver, kept on disk for the next start.
+
+Comes in: encoded requests that are left when the deadline is over. Goes out: the same requests, oldest first, when a process starts with
+the same folder. A file belongs to the process that holds its lock, and is removed only after everything in it was delivered or given up: a
+process that is killed in between leaves it to the next one, which may then send a batch twice (the same span ids, the same lines).
+
+Format of a file: the line `gatewayz-otlp-spool 1`, then records: signal (1 byte: t, m or l), items (4 bytes), length (4 bytes), CRC-32 of the
+body (4 bytes), all big-endian, and the body: an OTLP export request in protobuf, not compressed. A file that was cut short is read as far as
+it is whole.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import struct
+import zlib
+from collections.abc import Callable, Sequence
+from itertools import count
+from pathlib import Path
+from typing import IO, Final
+
+import msgspec
+
+from otel.otlp_config import Signal
+
+_MAGIC: Final = b"gatewayz-otlp-spool 1\n"
+_HEADER: Final = struct.Struct(">cIII")
+_CODES: Final[dict[Signal, bytes]] = {"traces": b"t", "metrics": b"m", "logs": b"l"}
+_SIGNALS: Final = {code: signal for signal, code in _CODES.items()}
+_SUFFIX: Final = ".otlp"
+_LOOK_SECONDS: Final = 0.25
+
+_logger = logging.getLogger("otel.delivery")
+
+
+class Leftover(msgspec.Struct, frozen=True):
+    """One encoded request that was not delivered: its signal, how many items it holds, and its OTLP bytes, not compressed."""
+
+    signal: Signal
+    items: int
+    payload: bytes
+
+
+class Spool:
+    """The folder. `load` at the start, `write` at the end; both by the thread that starts and shuts down."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        """`name` is unique to the process: its instance id."""
+        self.folder = folder
+        self._name = name
+        self._held: list[tuple[Path, IO[bytes]]] = []
+
+    def load(self) -> list[Leftover]:
+        """Take over the files that no living process holds, oldest first; what cannot be read is said in the log and left out."""
+        found: list[Leftover] = []
+        if not self.folder.is_dir():
+            return found
+        for path in sorted(self.folder.glob(f"*{_SUFFIX}"), key=_modified):
+            file = _lock(path)
+            if file is None:
+                continue
+            self._held.append((path, file))
+            found += _read(path, file)
+        return found
+
+    def write(self, leftovers: Sequence[Leftover]) -> bool:
+        """Write what is left and give back what was taken over; returns whether it is on disk. Never raises."""
+        if leftovers:
+            try:
+                self._write(leftovers)
+            except OSError as error:
+                reason = error.strerror or error
+                _logger.log(logging.ERROR, "telemetry cannot be kept for the next start in %s: %s", self.folder, reason)
+                self.let_go()
+                return False
+        self.release()
+        return True
+
+    def release(self) -> None:
+        """Remove the files that were taken over: all that was in them is delivered, given up, or written again."""
+        while self._held:
+            path, file = self._held.pop()
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+            file.close()
+
+    def let_go(self) -> None:
+        """Give back the files that were taken over as they are, as the end of the process does."""
+        while self._held:
+            self._held.pop()[1].close()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether files that were taken over are still on disk."""
+        return bool(self._held)
+
+    def _free_path(self) -> Path:
+        """Return where the file goes; never on top of one that is there."""
+        return next(
+            path for number in count() if not (path := self.folder / f"{self._name}-{number}{_SUFFIX}").exists()
+        )
+
+    def _write(self, leftovers: Sequence[Leftover]) -> None:
+        """Write a file that appears only when it is whole."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self.folder / f"{self._name}.part"
+        try:
+            with part.open("wb") as file:
+                file.write(_MAGIC)
+                for each in leftovers:
+                    header = _HEADER.pack(_CODES[each.signal], each.items, len(each.payload), zlib.crc32(each.payload))
+                    file.write(header + each.payload)
+                file.flush()
+                os.fsync(file.fileno())
+            part.rename(self._free_path())
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
+
+
+class ReleaseLoop:
+    """Removes the files that were taken over as soon as everything in them is delivered or given up. For one `Worker`."""
+
+    def __init__(self, spool: Spool, is_delivered: Callable[[], bool]) -> None:
+        self._spool = spool
+        self._is_delivered = is_delivered
+
+    @property
+    def is_done(self) -> bool:
+        """It never keeps a shutdown waiting: what is left then is written again."""
+        return True
+
+    def step(self) -> float | None:
+        """Look, and remove; returns the seconds until the next look, None when there is nothing left to look for."""
+        if self._spool.is_held and self._is_delivered():
+            self._spool.release()
+        return _LOOK_SECONDS if self._spool.is_held else None
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _lock(path: Path) -> IO[bytes] | None:
+    """Open a file and hold it; None where another process does, or removed it in between."""
+    try:
+        file = path.open("rb")
+    except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+    except OSError:
+        pass
+    file.close()
+    return None
+
+
+def _read(path: Path, file: IO[bytes]) -> list[Leftover]:
+    """Read the records that are whole."""
+    found: list[Leftover] = []
+    if file.read(len(_MAGIC)) != _MAGIC:
+        _logger.error("%s is not a spool of telemetry of this version; it is removed", path.name)
+        return found
+    while header := file.read(_HEADER.size):
+        signal = _SIGNALS.get(header[:1])
+        if len(header) == _HEADER.size and signal is not None:
+            _, items, length, checksum = _HEADER.unpack(header)
+            payload = file.read(length)
+            if len(payload) == length and zlib.crc32(payload) == checksum:
+                found.append(Leftover(signal, items, payload))
+                continue
+        _logger.error(
+            "%s is damaged: %d requests before the damage are sent, what is behind it is lost", path.name, len(found)
+        )
+        break
+    return found
