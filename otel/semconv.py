@@ -33,10 +33,14 @@ SIGNAL: Final = "signal"
 REASON: Final = "reason"
 PHASE: Final = "phase"
 METRIC: Final = "metric"
+OUTCOME: Final = "outcome"
+JOB_NAME: Final = "job_name"
+"""A periodic job; not `job`, which Prometheus itself puts on every series."""
 
 ATTEMPT_STATUSES: Final = ("success", "error")
 TOKEN_TYPES: Final = ("input", "output")
 BREAKER_STATES: Final = ("closed", "open", "half_open")
+PROBE_OUTCOMES: Final = ("up", "down", "unclear")
 ANOMALY_TYPES: Final = ("latency_spike", "error_surge", "unusual_pattern")
 QUERY_OPERATIONS: Final = ("select", "insert", "update", "delete")
 CACHES: Final = ("response", "api_key")
@@ -44,3 +48,4 @@ LIMIT_TYPES: Final = ("key_requests", "key_tokens", "plan_requests", "plan_token
 CANCEL_PHASES: Final = ("before_first_byte", "after_first_byte")
 SIGNALS: Final = ("traces", "metrics", "logs")
 DROP_REASONS: Final = ("buffer_full", "rejected", "shutdown", "encoding")
+JOB_FAILURES: Final = ("error", "timeout", "cancelled")

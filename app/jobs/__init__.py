@@ -1,0 +1,1 @@
+"""JOBS: what the gateway does by the clock instead of by request."""

@@ -1,0 +1,220 @@
+"""Jobs that are killed, hang or raise: the others go on, the books say which, and shutdown waits for none."""
+
+import asyncio
+import itertools
+import random
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from app.gateway.clock import ManualClock
+from app.jobs.job_metrics import observe_jobs
+from app.jobs.jobs import Job, Jobs
+from otel.catalogue import CATALOGUE
+from otel.testing.metered import Metered
+
+INTERVAL_SECONDS = 0.02
+SPECS = {spec.name: spec for spec in CATALOGUE}
+
+
+def make_jobs(clock: ManualClock | None = None, **runs: Callable[[], Awaitable[None]]) -> Jobs:
+    jobs = [
+        Job(name=name, run=run, interval_seconds=INTERVAL_SECONDS, timeout_seconds=2 * INTERVAL_SECONDS)
+        for name, run in runs.items()
+    ]
+    return Jobs(jobs, clock=clock or ManualClock(), rng=random.Random(1))
+
+
+async def until(check: Callable[[], bool], what: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 10.0
+    while not check():
+        assert time.monotonic() < deadline, what()
+        await asyncio.sleep(0.002)
+
+
+async def test_each_kind_of_failure_is_booked_and_all_go_on() -> None:
+    runs: Counter[str] = Counter()
+
+    async def well() -> None:
+        runs["well"] += 1
+
+    async def raising() -> None:
+        runs["raising"] += 1
+        raise ValueError("a defect")
+
+    async def hanging() -> None:
+        runs["hanging"] += 1
+        await asyncio.Event().wait()
+
+    async def killed() -> None:
+        runs["killed"] += 1
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.Event().wait()
+
+    clock = ManualClock(unix_ms=1_700_000_000_500)
+    jobs = make_jobs(clock, well=well, raising=raising, hanging=hanging, killed=killed)
+    async with jobs.running():
+        await until(lambda: min(runs[name] for name in jobs.names) >= 4, lambda: runs)
+        books = jobs.books()
+    assert sum(books["well"].failures.values()) == 0
+    for name, reason in (("raising", "error"), ("hanging", "timeout"), ("killed", "cancelled")):
+        failures = dict(books[name].failures)
+        assert runs[name] - 1 <= failures.pop(reason) <= runs[name]  # the last run may be in hand
+        assert sum(failures.values()) == 0
+    assert books["well"].last_success_unix_seconds == 1_700_000_000.5
+    assert [books[name].last_success_unix_seconds for name in ("raising", "hanging", "killed")] == [None] * 3
+    assert books["hanging"].last_duration_seconds == pytest.approx(2 * INTERVAL_SECONDS, abs=0.5)
+
+
+async def test_a_run_that_is_cancelled_from_outside_is_followed_by_the_next() -> None:
+    runs = 0
+
+    async def slow() -> None:
+        nonlocal runs
+        runs += 1
+        await asyncio.sleep(INTERVAL_SECONDS)
+
+    jobs = make_jobs(slow=slow)
+    async with jobs.running():
+        for number in range(1, 4):
+            await until(lambda number=number: runs >= number and bool(tasks_of("slow")), lambda: runs)
+            for task in tasks_of("slow"):
+                task.cancel()
+            await until(lambda number=number: jobs.books()["slow"].failures["cancelled"] >= number, jobs.books)
+        await until(lambda: jobs.books()["slow"].last_success_unix_seconds is not None, jobs.books)
+
+
+async def test_a_run_that_ignores_its_cancellation_is_never_joined_by_a_second() -> None:
+    runs = 0
+    may_end = asyncio.Event()
+
+    async def stubborn() -> None:
+        nonlocal runs
+        runs += 1
+        while not may_end.is_set():
+            try:
+                await may_end.wait()
+            except asyncio.CancelledError:
+                continue
+
+    others = 0
+
+    async def other() -> None:
+        nonlocal others
+        others += 1
+
+    jobs = make_jobs(stubborn=stubborn, other=other)
+    async with jobs.running():
+        await until(lambda: jobs.books()["stubborn"].failures["timeout"] >= 3, jobs.books)
+        assert runs == 1
+        assert len(tasks_of("stubborn")) == 1
+        assert others >= 3
+        may_end.set()
+        await until(lambda: runs >= 2, lambda: runs)
+        await until(lambda: jobs.books()["stubborn"].last_success_unix_seconds is not None, jobs.books)
+
+
+async def test_shutdown_waits_for_none_of_them() -> None:
+    may_end = asyncio.Event()
+
+    async def stubborn() -> None:
+        while not may_end.is_set():
+            try:
+                await may_end.wait()
+            except asyncio.CancelledError:
+                continue
+
+    async def hanging() -> None:
+        await asyncio.Event().wait()
+
+    jobs = make_jobs(stubborn=stubborn, hanging=hanging)
+    async with jobs.running(close_seconds=0.1):
+        await until(lambda: bool(tasks_of("stubborn") and tasks_of("hanging")), jobs.books)
+        stopping = time.monotonic()
+    assert time.monotonic() - stopping < 2.0
+    assert not tasks_of("hanging")
+    (left,) = tasks_of("stubborn")
+    may_end.set()
+    await left
+    assert not tasks_of("stubborn")
+
+
+async def test_a_slow_run_leaves_out_what_it_missed_and_says_how_late_the_next_one_is() -> None:
+    begun: list[float] = []
+    loop = asyncio.get_running_loop()
+
+    async def slow_once() -> None:
+        begun.append(loop.time())
+        if len(begun) == 1:
+            await asyncio.sleep(5 * INTERVAL_SECONDS)
+
+    job = Job(name="slow", run=slow_once, interval_seconds=INTERVAL_SECONDS, timeout_seconds=10.0)
+    jobs = Jobs([job], clock=ManualClock(), rng=random.Random(1))
+    async with jobs.running():
+        await until(lambda: len(begun) >= 2, lambda: begun)
+        lag_seconds = jobs.books()["slow"].last_lag_seconds
+        await until(lambda: len(begun) >= 4, lambda: begun)
+    assert lag_seconds is not None
+    assert lag_seconds >= 3.5 * INTERVAL_SECONDS
+    # The four runs that were missed are not made up for in a burst.
+    assert begun[3] - begun[1] >= 1.5 * INTERVAL_SECONDS
+
+
+async def test_jitter_spreads_the_runs_within_its_bounds() -> None:
+    begun: list[float] = []
+    loop = asyncio.get_running_loop()
+
+    async def run() -> None:
+        begun.append(loop.time())
+
+    job = Job(name="j", run=run, interval_seconds=0.05, timeout_seconds=1.0, jitter_ratio=0.5)
+    async with Jobs([job], clock=ManualClock(), rng=random.Random(3)).running():
+        await until(lambda: len(begun) >= 5, lambda: begun)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(begun)]
+    assert min(gaps) >= 0.02
+    assert max(gaps) - min(gaps) > 0.005
+
+
+def test_two_jobs_of_one_name_are_refused() -> None:
+    async def run() -> None: ...
+
+    job = Job(name="same", run=run, interval_seconds=1.0, timeout_seconds=1.0)
+    with pytest.raises(ValueError, match="same"):
+        Jobs([job, job], clock=ManualClock(), rng=random.Random(1))
+
+
+async def test_the_metrics_say_which_job_failed_and_why() -> None:
+    async def well() -> None: ...
+
+    async def raising() -> None:
+        raise ValueError("a defect")
+
+    metered = Metered()
+    jobs = make_jobs(ManualClock(unix_ms=1_700_000_000_000), well=well, raising=raising)
+    observe_jobs(metered.instruments.observe, jobs)
+    failures = "gatewayz_job_failures_total"
+    reasons = SPECS[failures].labels[1].values
+    before = metered.text()
+    for name in jobs.names:
+        for reason in reasons:
+            assert f'{failures}{{job_name="{name}",reason="{reason}"}} 0' in before
+    assert "gatewayz_job_last_success_timestamp_seconds{" not in before
+    async with jobs.running():
+        await until(lambda: jobs.books()["raising"].failures["error"] >= 2, jobs.books)
+    after = metered.text()
+    assert f'{failures}{{job_name="raising",reason="error"}} {jobs.books()["raising"].failures["error"]}' in after
+    assert f'{failures}{{job_name="well",reason="error"}} 0' in after
+    assert 'gatewayz_job_last_success_timestamp_seconds{job_name="well"} 1700000000' in after
+    assert 'gatewayz_job_last_success_timestamp_seconds{job_name="raising"}' not in after
+    for name in jobs.names:
+        assert f'gatewayz_job_last_duration_seconds{{job_name="{name}"}}' in after
+        assert f'gatewayz_job_lag_seconds{{job_name="{name}"}}' in after
+
+
+def tasks_of(name: str) -> list[asyncio.Task[Any]]:
+    return [task for task in asyncio.all_tasks() if task.get_name() == f"job {name}"]
