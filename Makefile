@@ -45,7 +45,7 @@ demo: $(VENV)/.made $(VENV)/.made-demo ## gateway, real model, scripted upstream
 	@$(BIN)/python -m demo
 
 test: $(VENV)/.made-dev $(VENV)/.made-demo ## all tests that need only Python
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -m "not stack"
 
 check: $(VENV)/.made-dev ## lint, types, import contracts, generated files and configuration
 	@echo "check: ruff"; $(BIN)/ruff check .
@@ -75,11 +75,13 @@ lock: $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv) ## pin the dependencies 
 stack: ## (not there yet) the whole pipeline with Docker Compose
 	@echo "make stack is not there yet: compose files come with the stack; 'make demo' runs the gateway without it" >&2; exit 1
 
-stack-native: ## (not there yet) the same servers without Docker
-	@echo "make stack-native is not there yet: it comes with the stack; 'make demo' runs the gateway without it" >&2; exit 1
+stack-native: $(VENV)/.made ## the same servers without Docker, built once with Go (STACK_PORTS=free, STACK_DATA=DIR)
+	@$(BIN)/python -m compose.native
 
-stack-test: ## (not there yet) end-to-end tests against the native servers
-	@echo "make stack-test is not there yet: it comes with the stack; 'make test' runs every test that needs only Python" >&2; exit 1
+stack-test: $(VENV)/.made-dev ## end-to-end tests against the native servers on free ports (FAULT_SECONDS=60)
+	@$(BIN)/python -m compose.native build
+	@rm -rf .stack/report
+	@$(BIN)/python -m pytest -m stack -n 2 --dist loadfile tests/stack; code=$$?; tail -n +1 .stack/report/*.txt 2>/dev/null; exit $$code
 
 clean: ## remove what the other targets made inside the tree
 	@rm -rf $(VENV) .tools .demo .fuzz .mypy_cache .ruff_cache .hypothesis .import_linter_cache

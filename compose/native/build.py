@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -45,7 +46,9 @@ def find_go() -> str:
     wanted = ".".join(map(str, GO_MINIMUM))
     go = shutil.which("go")
     if go is None:
-        raise BuildError(f"the native servers are built with Go {wanted} or newer, and there is no `go` on PATH; see https://go.dev/doc/install")
+        raise BuildError(
+            f"the native servers are built with Go {wanted} or newer, and there is no `go` on PATH; see https://go.dev/doc/install"
+        )
     said = subprocess.run([go, "version"], capture_output=True, text=True, check=False).stdout
     found = _GO_VERSION.search(said)
     if found is None or (int(found[1]), int(found[2])) < GO_MINIMUM:
@@ -69,12 +72,18 @@ def build(programs: Sequence[Program], cache: Path, say: Say) -> dict[str, Path]
     if todo:
         go = find_go()
         seconds = sum(program.cold_seconds for program in todo)
-        say(f"building {', '.join(program.name for program in todo)}: about {seconds / 60:.0f} min on 2 cores the first time, then never again")
+        say(
+            f"building {', '.join(program.name for program in todo)}: about {seconds / 60:.0f} min on 2 cores the first time, then never again"
+        )
         for number, program in enumerate(todo, 1):
             with _lock(cache, program):
                 if not _is_built(program, cache):
-                    _build_one(go, program, cache, lambda text, at=f"{number}/{len(todo)}": say(f"{at} {text}"))
+                    _build_one(go, program, cache, partial(_say_place, say, f"{number}/{len(todo)}"))
     return {name: binaries_folder(program, cache) / name for program in programs for name in program.binaries}
+
+
+def _say_place(say: Say, place: str, text: str) -> None:
+    say(f"{place} {text}")
 
 
 def _is_built(program: Program, cache: Path) -> bool:
@@ -100,9 +109,32 @@ def _build_one(go: str, program: Program, cache: Path, say: Say) -> None:
         out.mkdir()
         if program.builder:
             _generate(go, program, sources, cache, say)
-            command = [go, "build", "-tags", program.tags, "-trimpath", "-ldflags", "-s -w", "-o", f"{out}/{program.binaries[0]}", "."]
+            command = [
+                go,
+                "build",
+                "-tags",
+                program.tags,
+                "-trimpath",
+                "-ldflags",
+                "-s -w",
+                "-o",
+                f"{out}/{program.binaries[0]}",
+                ".",
+            ]
         else:
-            command = [go, "build", "-mod=readonly", "-tags", program.tags, "-trimpath", "-ldflags", "-s -w", "-o", f"{out}/", "tool"]
+            command = [
+                go,
+                "build",
+                "-mod=readonly",
+                "-tags",
+                program.tags,
+                "-trimpath",
+                "-ldflags",
+                "-s -w",
+                "-o",
+                f"{out}/",
+                "tool",
+            ]
         _run(command, sources, f"{program.name} (about {program.cold_seconds} s)", say)
         for made, name in program.renamed:
             (out / made).rename(out / name)
@@ -116,8 +148,15 @@ def _generate(go: str, program: Program, sources: Path, cache: Path, say: Say) -
     """Let OCB write the Collector's main package; the committed `go.mod` and `go.sum` pin what goes into it."""
     tools = cache / "native" / f"ocb-{program.builder}"
     if not (tools / "builder").is_file():
-        _run([go, "install", f"{_OCB}@{program.builder}"], sources, "the Collector's builder", say, {"GOBIN": str(tools)})
-    _run([str(tools / "builder"), "--config", "manifest.yaml", "--skip-compilation", "--skip-get-modules"], sources, "the Collector's sources", say)
+        _run(
+            [go, "install", f"{_OCB}@{program.builder}"], sources, "the Collector's builder", say, {"GOBIN": str(tools)}
+        )
+    _run(
+        [str(tools / "builder"), "--config", "manifest.yaml", "--skip-compilation", "--skip-get-modules"],
+        sources,
+        "the Collector's sources",
+        say,
+    )
     generated = next(path.parent for path in sources.rglob("main.go"))
     for path in generated.iterdir():
         if path.suffix == ".go":

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
@@ -70,7 +71,7 @@ class ServerProcess:
                     raise ServerFailedError(f"{self.server.name} ended with exit code {code}:\n{self.last_lines()}")
                 try:
                     async with session.get(self.server.ready_url) as response:
-                        if response.status == 200:
+                        if response.status == HTTPStatus.OK:
                             return time.monotonic() - began
                 except (aiohttp.ClientError, TimeoutError):
                     pass

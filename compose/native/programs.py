@@ -46,7 +46,9 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
         return digest.hexdigest()[:16]
 
 
-COLLECTOR: Final = Program(name="collector", binaries=("otelcol",), cold_seconds=240, tags="grpcnotrace", builder="v0.161.0")
+COLLECTOR: Final = Program(
+    name="collector", binaries=("otelcol",), cold_seconds=240, tags="grpcnotrace", builder="v0.161.0"
+)
 PROMETHEUS: Final = Program(
     name="prometheus", binaries=("prometheus", "promtool"), tags="netgo,remove_all_sd", cold_seconds=105
 )

@@ -114,7 +114,14 @@ def _tempo(binary: Path, ports: Ports, data: Path) -> Server:
     url = f"http://{LOOPBACK}:{ports.tempo}"
     command = (str(binary), f"-config.file={ROOT}/compose/tempo/tempo.yaml", "-config.expand-env=true")
     # Its generator sleeps for 5 s when it is told to end.
-    return Server(name="tempo", command=command, folder=_made(data / "tempo"), ready_url=f"{url}/ready", url=url, stop_seconds=30.0)
+    return Server(
+        name="tempo",
+        command=command,
+        folder=_made(data / "tempo"),
+        ready_url=f"{url}/ready",
+        url=url,
+        stop_seconds=30.0,
+    )
 
 
 def _collector(binary: Path, ports: Ports, data: Path, choices: Choices) -> Server:

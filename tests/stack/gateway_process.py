@@ -1,0 +1,54 @@
+"""The gateway of a fault story: one configuration, one port, one database and one spool over all its starts."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.gateway_stage import GATEWAY_READY_LINE, Bench
+from demo.child import Child, start_child
+
+
+class GatewayProcess:
+    """Starts, stops and kills it; each start is a new process with a log file of its own. `database_path` is its ledger."""
+
+    def __init__(self, bench: Bench, otel: Mapping[str, str]) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self.database_path = bench.folder / "gateway.db"
+        self.logs: list[Path] = []
+        self._folder = bench.folder
+        self._config = bench.write_config()
+        text = self._config.read_text().replace("port = 0", f"port = {port}")
+        text = text.replace("[telemetry]\n", f'[telemetry]\nspool_folder = "{bench.folder}/spool"\n')
+        self._config.write_text(text)
+        self._environ = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")} | dict(otel)
+        self._child: Child | None = None
+
+    async def start(self) -> None:
+        """Start it and wait until it serves."""
+        log = self._folder / f"gateway-run-{len(self.logs)}.log"
+        self.logs.append(log)
+        arguments = ("app", "--config", str(self._config), "serve")
+        self._child = await start_child("gateway", arguments, log_path=log, environ=self._environ)
+        await self._child.wait_ready(GATEWAY_READY_LINE)
+
+    async def stop(self) -> int:
+        """End it by SIGTERM; return its exit code."""
+        return 0 if self._child is None else await self._child.stop()
+
+    async def kill(self) -> None:
+        """End it by SIGKILL."""
+        if self._child is not None:
+            os.killpg(self._child.pid, signal.SIGKILL)
+            await self._child.stop()
+
+    async def restart(self) -> None:
+        """End it by SIGTERM and start it again."""
+        await self.stop()
+        await asyncio.sleep(0)
+        await self.start()
