@@ -91,7 +91,6 @@ def metric_lines(sent: Sequence[Sent], received: Received) -> list[MetricLine]:
     def add(name: str, amount: int, **labels: str) -> None:
         books[name, tuple(sorted(labels.items()))] += amount
 
-    add("fastapi_requests_in_progress", 0, **route)
     for each in sent:
         model = DETOUR_MODEL if each.kind == "detour" else DIRECT_MODEL
         add("fastapi_requests_total", 1, **route, status_code=str(each.status))

@@ -106,6 +106,11 @@ class SignalQueue(Generic[Item]):
         """How many items wait to be encoded."""
         return len(self._pending)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more is taken."""
+        return self._closed
+
     def take(self) -> list[Item]:
         """Take the oldest pending items, at most a batch, for encoding; `store` must follow."""
         with self._lock:

@@ -192,8 +192,7 @@ class Delivery:
             each.worker.end()
         for each in others:
             each.worker.join(deadline - self._clock())
-        for _ in range(2):  # the second time for what was said during the first
-            self._flush(("logs",), deadline)
+        self._flush([each.signal for each in logs], deadline)
         for each in logs:
             each.end.close_intake()
             each.flush()

@@ -34,11 +34,18 @@ class EncodeLane:
         self._pack = pack
         self._state_log = state_log
         self._due_at = float("-inf")
+        self._to_flush = 0
+
+    def flush(self) -> None:
+        """What waits now is due at once; what comes later is not, or a busy process would send batches of one item each."""
+        self._to_flush = self.queue.pending_items
 
     def wait_seconds(self, now: float) -> float:
         """Return how long until this lane has a batch to encode, 0 or less if it has one now."""
         waiting = self.queue.pending_items
-        if waiting >= self._batch_size:
+        if waiting == 0:
+            self._to_flush = 0
+        if waiting >= self._batch_size or self._to_flush > 0 or (waiting and self.queue.is_closed):
             return 0.0
         if waiting == 0 and now >= self._due_at:
             self._due_at = now + self.schedule_delay_seconds
@@ -47,6 +54,7 @@ class EncodeLane:
     def encode_one_batch(self) -> None:
         """Encode the oldest pending items, at most a batch."""
         items = self.queue.take()
+        self._to_flush = max(0, self._to_flush - len(items))
         body, encoded = b"", 0
         try:
             body, encoded = self._encode_what_can_be(items)
@@ -82,7 +90,7 @@ class EncodeLoop:
         self._flush = False
 
     def flush(self) -> None:
-        """Encode everything that is pending without waiting for batches to fill up."""
+        """Encode what is pending without waiting for batches to fill up."""
         self._flush = True
 
     @property
@@ -92,14 +100,12 @@ class EncodeLoop:
 
     def step(self) -> float:
         """Encode at most one batch per lane; returns the seconds until the next one is due."""
-        flush = self._flush
-        if flush:  # cleared only when seen: a flush asked for between the two lines must not be forgotten
-            self._flush = False
+        if self._flush:
+            self._flush = False  # before the lanes look: what is asked for from here on is another flush
+            for lane in self._lanes:
+                lane.flush()
         now = self._clock()
         for lane in self._lanes:
-            if lane.queue.pending_items and (flush or lane.wait_seconds(now) <= 0):
+            if lane.queue.pending_items and lane.wait_seconds(now) <= 0:
                 lane.encode_one_batch()
-        if flush and not self.is_done:
-            self._flush = True
-            return 0.0
         return max(0.0, min(lane.wait_seconds(now) for lane in self._lanes))

@@ -7,7 +7,7 @@ there twice.
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -34,9 +34,15 @@ class HistogramPoint(msgspec.Struct, frozen=True):
 
 PointValue: TypeAlias = float | HistogramPoint
 
+_NO_RECORDED_VALUE: Final = 1
+"""DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK of OTLP."""
+
 
 class ReceivedMetric(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest state of one metric. `kind` is OTLP's name: `sum`, `gauge`, `histogram` or another."""
+    """The newest state of one metric. `kind` is OTLP's name: `sum`, `gauge`, `histogram` or another.
+
+    `ended` are the points of which the push says that they have no value any more; `points` lacks them.
+    """
 
     name: str
     kind: str
@@ -45,6 +51,7 @@ class ReceivedMetric(msgspec.Struct, frozen=True, kw_only=True):
     is_monotonic: bool
     is_cumulative: bool
     points: Mapping[Labels, PointValue]
+    ended: frozenset[Labels]
     exemplar_trace_ids: tuple[str, ...]
 
 
@@ -228,13 +235,17 @@ def _metric(metric: Metric) -> ReceivedMetric:
         is_monotonic=bool(getattr(data, "is_monotonic", False)),
         is_cumulative=getattr(data, "aggregation_temporality", 2) == 2,  # noqa: PLR2004  AGGREGATION_TEMPORALITY_CUMULATIVE
         points={
-            tuple(sorted((key, str(value)) for key, value in attributes(point.attributes).items())): _point(kind, point)
-            for point in data.data_points
+            _labels(point): _point(kind, point) for point in data.data_points if not point.flags & _NO_RECORDED_VALUE
         },
+        ended=frozenset(_labels(point) for point in data.data_points if point.flags & _NO_RECORDED_VALUE),
         exemplar_trace_ids=tuple(
             exemplar.trace_id.hex() for point in data.data_points for exemplar in getattr(point, "exemplars", ())
         ),
     )
+
+
+def _labels(point: Any) -> Labels:
+    return tuple(sorted((key, str(value)) for key, value in attributes(point.attributes).items()))
 
 
 def _point(kind: str, point: Any) -> PointValue:

@@ -84,7 +84,7 @@ class Gauge:
         """Check what the receiver got by OTLP: series, span names, and the fields whose values are closed sets."""
         for name, metric in self._stand.receiver.metrics.items():
             suffix = "_count" if metric.kind == "histogram" else ""
-            self._check_bounds("OTLP", {(name + suffix, labels): 0.0 for labels in metric.points})
+            self._check_bounds("OTLP", {(name + suffix, labels): 0.0 for labels in (*metric.points, *metric.ended)})
         for stray in self._bounds.stray_span_names(self._stand.receiver.span_names):
             self._problem(f"a span called {stray!r}")
         for key, values in self._stand.receiver.values.items():

@@ -21,9 +21,10 @@ class Rig:
         self.clock = ManualClock()
         self.sender = ScriptedSender(outcomes)
         self.collections = 0
+        self.acknowledged_after = []
         self.push = MetricPush(
             collect or self._collect,
-            lambda data: str(self.collections).encode(),
+            self,
             self.sender,
             Backoff(random.Random(3).random, self.clock),
             StateLog("metrics", "collector:4318", self.clock),
@@ -35,6 +36,14 @@ class Rig:
     def _collect(self):
         self.collections += 1
         return MetricsData(resource_metrics=["not empty"])
+
+    def encode(self, data, *, is_last):
+        if data is None:
+            return b""
+        return b"%d%s" % (self.collections, b" last" if is_last else b"")
+
+    def acknowledged(self):
+        self.acknowledged_after.append(len(self.sender.attempts))
 
     def run(self, seconds):
         """Step as the thread does for a while."""
@@ -150,7 +159,7 @@ def test_shutdown_collects_once_more_and_is_done_when_that_is_delivered():
     assert not rig.push.is_done
     rig.push.step()
     assert rig.push.is_done
-    assert rig.sender.accepted[-1] == b"%d" % rig.collections
+    assert rig.sender.accepted[-1] == b"%d last" % rig.collections
     assert rig.push.settle() == 0
 
 
@@ -164,3 +173,21 @@ def test_shutdown_gives_up_at_the_deadline_and_counts_one_lost_push():
     assert rig.push.settle() == 1
     assert (rig.dropped, rig.stats.queued_items) == ({"shutdown": 1}, 0)
     assert all(timeout_seconds <= 4 for _, timeout_seconds in rig.sender.attempts[-3:])
+
+
+def test_only_what_was_taken_whole_counts_as_acknowledged():
+    outcomes = [RetryLater(reason="down"), Accepted(), Accepted(rejected_items=1, message="bad"), Refused(reason="no")]
+    rig = Rig(outcomes)
+    rig.run(INTERVAL * 4)
+    assert len(rig.sender.attempts) == 5
+    assert rig.acknowledged_after == [2, 5]
+
+
+def test_every_collection_of_a_shutdown_is_a_last_one_and_none_before_is():
+    rig = Rig([Accepted()] + [RetryLater(reason="down")] * 8)
+    rig.run(INTERVAL * 2)
+    assert not any(b"last" in body for body, _ in rig.sender.attempts)
+    rig.push.hurry(rig.clock() + INTERVAL * 2)
+    rig.run(INTERVAL * 2)
+    assert rig.push.is_done
+    assert rig.sender.attempts[-1][0].endswith(b" last")
