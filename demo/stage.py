@@ -103,10 +103,10 @@ async def stage(options: StageOptions, say: Callable[[str], None]) -> AsyncItera
         config_path.write_text(file.as_toml())
         say("making API keys and starting the gateway")
         # The first key creates the database; from then on gateway and keys can come at the same time.
-        main_key, _ = await _create_key(config_path, "main", FREE_PLAN)
+        main_key, _ = await create_key(config_path, "main", FREE_PLAN)
         gateway = await start("gateway", "app", "--config", str(config_path), "serve")
         others = await asyncio.gather(
-            _revoked_key(config_path), *(_create_key(config_path, plan.name, plan.name) for plan in LIMITED_PLANS)
+            revoked_key(config_path), *(create_key(config_path, plan.name, plan.name) for plan in LIMITED_PLANS)
         )
         await gateway.wait_ready(GATEWAY_READY_LINE)
         await _wait_until_ready(f"{gateway.url}/health/ready")
@@ -161,15 +161,15 @@ async def _wait_until_ready(url: str) -> None:
             await asyncio.sleep(_POLL_SECONDS)
 
 
-async def _create_key(config_path: Path, name: str, plan: str) -> tuple[str, str]:
+async def create_key(config_path: Path, name: str, plan: str) -> tuple[str, str]:
     """Make a key; return its secret and its id."""
     arguments = ("app", "--config", str(config_path), "keys", "create", "--name", name, "--plan", plan, "--json")
     made = json.loads(await run_to_end(arguments))
     return made["secret"], made["key_id"]
 
 
-async def _revoked_key(config_path: Path) -> tuple[str, str]:
+async def revoked_key(config_path: Path) -> tuple[str, str]:
     """Make a key and revoke it."""
-    secret, key_id = await _create_key(config_path, "revoked", FREE_PLAN)
+    secret, key_id = await create_key(config_path, "revoked", FREE_PLAN)
     await run_to_end(("app", "--config", str(config_path), "keys", "revoke", key_id))
     return secret, key_id
