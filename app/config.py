@@ -88,6 +88,26 @@ class ProbesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     timeout_seconds: float = 5.0
 
 
+class JobsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How often the gateway does what it does by the clock, in seconds.
+
+    `lease_seconds`: how long an instance that died still counts as the one that publishes what the database says.
+    """
+
+    business_seconds: float = 60.0
+    model_usage_seconds: float = 60.0
+    cost_rollup_seconds: float = 3_600.0
+    retention_seconds: float = 3_600.0
+    lease_seconds: float = 15.0
+    event_loop_lag_seconds: float = 0.1
+
+
+class RetentionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long single calls are kept; their hourly sums stay."""
+
+    ledger_days: int = 90
+
+
 class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One provider that speaks the OpenAI wire format below `base_url` (which ends before `/chat/completions`).
 
@@ -142,6 +162,25 @@ class PlanConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     plan_tokens_per_minute: int | None = None
 
 
+class AnomaliesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When something is an anomaly: how large a change counts, and how sure we must be (`app/anomaly/`).
+
+    `latency_factor`: times the usual duration for as many tokens. `error_rise`: share of attempts above the usual, 0 to 1.
+    `traffic_factor`, `token_factor`: times or one part of the usual attempts per minute, or tokens per attempt. `significance`: standard
+    deviations. `min_attempts`: fewer say nothing about durations and tokens. After `max_episode_minutes` the unusual is the normal.
+    """
+
+    enabled: bool = True
+    interval_seconds: float = 60.0
+    latency_factor: float = 1.75
+    error_rise: float = 0.05
+    traffic_factor: float = 3.0
+    token_factor: float = 2.0
+    significance: float = 5.0
+    min_attempts: int = 20
+    max_episode_minutes: int = 60
+
+
 class AppConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -151,6 +190,9 @@ class AppConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     database: DatabaseConfig = DatabaseConfig()
     cache: CacheConfig = CacheConfig()
     ledger: LedgerConfig = LedgerConfig()
+    jobs: JobsConfig = JobsConfig()
+    retention: RetentionConfig = RetentionConfig()
+    anomalies: AnomaliesConfig = AnomaliesConfig()
     breaker: BreakerConfig = BreakerConfig()
     probes: ProbesConfig = ProbesConfig()
     providers: tuple[ProviderConfig, ...] = ()

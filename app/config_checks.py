@@ -11,10 +11,20 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from app.config import AppConfig, DatabaseConfig, ModelConfig, PlanConfig, ProviderConfig, RouteConfig
+from app.config import (
+    AppConfig,
+    BreakerConfig,
+    DatabaseConfig,
+    ModelConfig,
+    PlanConfig,
+    ProbesConfig,
+    ProviderConfig,
+    RouteConfig,
+)
 from otel.semconv import OTHER
 
 MAX_NAME_CHARS = 128
+MIN_LEDGER_DAYS = 2
 OPERATIONS = ("chat", "embeddings")
 URL_SCHEMES = {
     "database": ("sqlite+aiosqlite", "postgresql+asyncpg"),
@@ -55,6 +65,8 @@ def check_url_scheme(key_path: str, url: str, section: str) -> Finding | None:
 
 def _findings(config: AppConfig) -> Iterator[Finding]:
     yield from _sections(config)
+    yield from _breaker(config.breaker)
+    yield from _probes(config.probes)
     yield from _names("providers", config.providers)
     yield from _names("models", config.models)
     yield from _names("plans", config.plans)
@@ -92,10 +104,45 @@ def _sections(config: AppConfig) -> Iterator[Finding]:
     yield from _seconds("monitoring.share_seconds", config.monitoring.share_seconds, zero=True)
     yield from _seconds("telemetry.shutdown_seconds", telemetry.shutdown_seconds, zero=True)
     yield from _seconds("ledger.commit_seconds", ledger.commit_seconds)
+    for field in msgspec.structs.fields(config.jobs):
+        yield from _seconds(f"jobs.{field.name}", getattr(config.jobs, field.name))
+    if config.retention.ledger_days < MIN_LEDGER_DAYS:
+        yield Finding(
+            "retention.ledger_days",
+            repr(config.retention.ledger_days),
+            f"{MIN_LEDGER_DAYS} or more: uptime needs 24 hours",
+        )
     yield from _variable("monitoring.token_env", config.monitoring.token_env)
     yield from _name("telemetry.app_name", telemetry.app_name)
     yield from _url("database", config.database.url, config.database.url_env)
     yield from _url("cache", config.cache.url, config.cache.url_env)
+
+
+def _breaker(breaker: BreakerConfig) -> Iterator[Finding]:
+    yield from _count("breaker.consecutive_failures", breaker.consecutive_failures)
+    yield from _count("breaker.minimum_attempts", breaker.minimum_attempts)
+    yield from _count("breaker.half_open_calls", breaker.half_open_calls)
+    yield from _seconds("breaker.window_seconds", breaker.window_seconds)
+    yield from _seconds("breaker.open_seconds", breaker.open_seconds)
+    yield from _seconds("breaker.max_open_seconds", breaker.max_open_seconds)
+    if not 0 < breaker.failure_ratio <= 1:
+        yield Finding("breaker.failure_ratio", repr(breaker.failure_ratio), "more than 0, at most 1")
+    if breaker.max_open_seconds < breaker.open_seconds:
+        yield Finding(
+            "breaker.max_open_seconds", repr(breaker.max_open_seconds), f"open_seconds ({breaker.open_seconds}) or more"
+        )
+
+
+def _probes(probes: ProbesConfig) -> Iterator[Finding]:
+    yield from _seconds("probes.provider_interval_seconds", probes.provider_interval_seconds)
+    yield from _seconds("probes.model_interval_seconds", probes.model_interval_seconds)
+    yield from _seconds("probes.timeout_seconds", probes.timeout_seconds)
+    if probes.timeout_seconds > probes.provider_interval_seconds:
+        yield Finding(
+            "probes.timeout_seconds",
+            repr(probes.timeout_seconds),
+            f"provider_interval_seconds ({probes.provider_interval_seconds}) or less, so that no probe outlasts the next",
+        )
 
 
 def _url(section: str, url: str | None, variable: str | None) -> Iterator[Finding]:
@@ -129,6 +176,8 @@ def _name(key_path: str, name: str) -> Iterator[Finding]:
 def _provider(key_path: str, provider: ProviderConfig) -> Iterator[Finding]:
     yield from _base_url(f"{key_path}.base_url", provider.base_url)
     yield from _variable(f"{key_path}.api_key_env", provider.api_key_env)
+    if not re.fullmatch(r"[A-Za-z0-9._~-][A-Za-z0-9._~/-]{0,199}", provider.probe_path):
+        yield Finding(f"{key_path}.probe_path", repr(provider.probe_path), "a path below base_url, as in models")
     for key, seconds in (
         ("connect_seconds", provider.connect_seconds),
         ("first_byte_seconds", provider.first_byte_seconds),

@@ -103,6 +103,14 @@ class StoreUnavailableError(GatewayError):
     code = "store_unavailable"
 
 
+class ProvidersUnavailableError(GatewayError):
+    """Every provider of the model is left alone by its circuit breaker; none was asked."""
+
+    status = 503
+    type = "server_error"
+    code = "providers_unavailable"
+
+
 class UpstreamFailedError(GatewayError):
     """Every provider of the model failed, or answered with something that is not the wire format."""
 

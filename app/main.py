@@ -29,15 +29,21 @@ from app.http.exception_handlers import exception_handlers
 from app.http.health import Readiness, health_router
 from app.http.monitoring import monitoring_router
 from app.http.route_table import RouteTable
+from app.jobs.event_loop_lag import EventLoopWatch
+from app.jobs.job_metrics import observe_jobs
+from app.jobs.jobs import Job, Jobs
+from app.state.provider_states import ProviderStates
 from app.store.database import check_database, create_engine, migrate
 from app.store.key_directory import StoredKeyDirectory
 from app.store.keys import ApiKeys
 from app.store.ledger import LedgerWriter
 from app.store.valkey_cache import ValkeyResponseCache, open_valkey_cache
+from app.store_jobs import StoreJobs
 from otel.asgi import AsgiApp, RequestTelemetry
 from otel.delivery import SignalStats
 from otel.events import Recorder
 from otel.exposition import Exposition
+from otel.instruments import SampleSource
 from otel.otlp_config import Signal
 
 VERSION: Final = "0.1.0"
@@ -55,6 +61,9 @@ class AppTelemetry(Protocol):
     def exposition(self) -> Exposition:
         """Answers the monitoring endpoints."""
 
+    def observe(self, family: str, source: SampleSource) -> None:
+        """Give an observable family its source."""
+
     def delivery_stats(self) -> Mapping[Signal, SignalStats]:
         """The export's books by pushed signal."""
 
@@ -67,7 +76,11 @@ class Parts(msgspec.Struct, frozen=True):
     keys: ApiKeys
     ledger: LedgerWriter
     providers: tuple[Provider, ...]
+    states: ProviderStates
     cache: ResponseCache
+    store_jobs: StoreJobs
+    jobs: Jobs
+    event_loop_watch: EventLoopWatch
 
 
 def create_app(
@@ -84,6 +97,8 @@ def create_app(
     """
     clock = clock or SystemClock()
     parts = _build_parts(config, secrets, telemetry.recorder, clock, random_bytes)
+    parts.store_jobs.observe(telemetry.observe)
+    observe_jobs(telemetry.observe, parts.jobs)
     app = build_app(
         [
             api_router(parts.gateway, config.server),
@@ -135,6 +150,7 @@ def _build_parts(
     keys = ApiKeys(engine, clock, random_bytes)
     ledger = LedgerWriter(engine, config.ledger, recorder)
     providers = tuple(Provider(each, secrets.provider_keys.get(each.name)) for each in config.providers)
+    states = ProviderStates(config, clock, recorder)
     cache: ResponseCache
     if secrets.cache_url is None:
         cache = MemoryResponseCache(config.cache.max_bytes, clock)
@@ -144,6 +160,7 @@ def _build_parts(
     ids = random.Random(random_bytes(32))  # noqa: S311
     gateway = Gateway(
         models=ModelTable(config.models, {provider.name: provider for provider in providers}),
+        gate=states,
         keys=StoredKeyDirectory(keys, config.plans, clock, recorder),
         limiter=PlanRateLimiter(config.plans, clock),
         cache=cache,
@@ -152,7 +169,11 @@ def _build_parts(
         clock=clock,
         new_call_id=lambda: f"{ids.getrandbits(128):032x}",
     )
-    return Parts(gateway, engine, keys, ledger, providers, cache)
+    store_jobs = StoreJobs(engine, config, clock, holder=random_bytes(16).hex())
+    periodic: tuple[Job, ...] = store_jobs.jobs()
+    jobs = Jobs(periodic, clock=clock, rng=ids)
+    watch = EventLoopWatch(recorder, clock.monotonic, config.jobs.event_loop_lag_seconds)
+    return Parts(gateway, engine, keys, ledger, providers, states, cache, store_jobs, jobs, watch)
 
 
 def _lifespan(parts: Parts) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
@@ -173,6 +194,9 @@ def _lifespan(parts: Parts) -> Callable[[Litestar], AbstractAsyncContextManager[
             for provider in parts.providers:
                 await provider.start()
                 stack.push_async_callback(provider.close)
+            await stack.enter_async_context(parts.event_loop_watch.running())
+            await stack.enter_async_context(parts.store_jobs.publishing())
+            await stack.enter_async_context(parts.jobs.running())
             yield
 
     return lifespan

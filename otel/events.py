@@ -149,6 +149,26 @@ class LedgerRowsDropped(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
 
 
+class BreakerChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider's circuit breaker entered `state`."""
+
+    provider: str
+    state: Literal["closed", "open", "half_open"]
+
+
+class ProbeFinished(msgspec.Struct, frozen=True, kw_only=True):
+    """A small call of our own to a provider ended; `unclear`: it answered, but not in a way that says whether it takes traffic."""
+
+    provider: str
+    outcome: Literal["up", "down", "unclear"]
+
+
+class EventLoopLagged(msgspec.Struct, frozen=True, kw_only=True):
+    """The event loop ran a timer, so much later than it was due."""
+
+    lag_seconds: float
+
+
 Event: TypeAlias = (
     RequestFinished
     | ExceptionMapped
@@ -159,6 +179,9 @@ Event: TypeAlias = (
     | RateLimited
     | QueryFinished
     | LedgerRowsDropped
+    | BreakerChanged
+    | ProbeFinished
+    | EventLoopLagged
 )
 
 

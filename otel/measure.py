@@ -14,10 +14,13 @@ from otel import semconv
 from otel.events import (
     AttemptFinished,
     AttemptStarted,
+    BreakerChanged,
     CacheLookedUp,
     CallFinished,
+    EventLoopLagged,
     ExceptionMapped,
     LedgerRowsDropped,
+    ProbeFinished,
     QueryFinished,
     RateLimited,
     RequestFinished,
@@ -122,9 +125,23 @@ class Measurements:
         labels = self._no_labels.plus(semconv.OPERATION, event.operation)
         self._record("database_query_duration_seconds", event.duration_seconds, labels, context)
 
+    def breaker_changed(self, event: BreakerChanged) -> None:
+        """A circuit breaker entered a state."""
+        provider = self._no_labels.plus(semconv.PROVIDER, self._bounds.provider(event.provider))
+        self._record("gatewayz_circuit_breaker_transitions_total", 1, provider.plus(semconv.STATE, event.state), None)
+
+    def probe_finished(self, event: ProbeFinished) -> None:
+        """A probe of a provider ended."""
+        provider = self._no_labels.plus(semconv.PROVIDER, self._bounds.provider(event.provider))
+        self._record("gatewayz_provider_probes_total", 1, provider.plus(semconv.OUTCOME, event.outcome), None)
+
     def ledger_rows_dropped(self, event: LedgerRowsDropped) -> None:
         """Ledger rows were given up."""
         self._record("gatewayz_ledger_rows_dropped_total", event.rows, self._no_labels, None)
+
+    def event_loop_lagged(self, event: EventLoopLagged) -> None:
+        """The event loop ran a timer."""
+        self._record("gatewayz_event_loop_lag_seconds", event.lag_seconds, self._no_labels, None)
 
     def scrape_collected(self, duration_seconds: float) -> None:
         """A scrape collected and rendered."""

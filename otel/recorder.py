@@ -17,12 +17,15 @@ from opentelemetry.trace import Span, get_current_span
 from otel.events import (
     AttemptFinished,
     AttemptStarted,
+    BreakerChanged,
     CacheLookedUp,
     CallerIdentified,
     CallFinished,
     Event,
+    EventLoopLagged,
     ExceptionMapped,
     LedgerRowsDropped,
+    ProbeFinished,
     QueryFinished,
     RateLimited,
     RequestFinished,
@@ -83,10 +86,16 @@ class TelemetryRecorder:
             self.measurements.cache_looked_up(event, context)
         elif isinstance(event, LedgerRowsDropped):
             self.measurements.ledger_rows_dropped(event)
+        elif isinstance(event, BreakerChanged):
+            self.measurements.breaker_changed(event)
+        elif isinstance(event, ProbeFinished):
+            self.measurements.probe_finished(event)
         elif isinstance(event, RateLimited):
             self.measurements.rate_limited(event, context)
         elif isinstance(event, CallFinished):
             self.measurements.call_finished(event, context)
+        elif isinstance(event, EventLoopLagged):
+            self.measurements.event_loop_lagged(event)
         else:
             raise TypeError(f"{type(event).__name__} belongs to a request: record it in its scope")
 

@@ -1,14 +1,14 @@
 """ATTEMPT: the account of one call to one provider, from its start to its one end.
 
-Comes in: what happens to the attempt, as it happens. Goes out: `AttemptStarted` and exactly one `AttemptFinished`, and the attempt's
-usage to the call. It does no I/O.
+Comes in: what happens to the attempt, as it happens. Goes out: `AttemptStarted` and exactly one `AttemptFinished`, to telemetry and to
+the permit it was made under, and the attempt's usage to the call. It does no I/O.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
 from app.gateway.model_table import Route
-from app.gateway.ports import Clock
+from app.gateway.ports import AttemptPermit, Clock
 from app.gateway.request_body import CallRequest, Operation
 from app.gateway.token_usage import ReportedUsage, input_characters, tokens_of
 from app.gateway.upstream_failure import CallerFaultError, UpstreamFailure
@@ -29,8 +29,18 @@ _TIMED_OUT: Final = frozenset({"connect_timeout", "first_byte_timeout"})
 class Attempt:
     """One attempt; used by the request's task."""
 
-    def __init__(self, scope: RequestScope, request: CallRequest, route: Route, number: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        scope: RequestScope,
+        request: CallRequest,
+        route: Route,
+        permit: AttemptPermit,
+        *,
+        number: int,
+        clock: Clock,
+    ) -> None:
         self.route = route
+        self._permit = permit
         self.usage: Usage = NO_USAGE
         self.response_id: str | None = None
         self.response_model: str | None = None
@@ -119,18 +129,18 @@ class Attempt:
         if self._finished:
             return
         self._finished = True
-        self._scope.finish(
-            AttemptFinished(
-                status=status,
-                duration_seconds=self._clock.monotonic() - self.started_seconds,
-                error_kind=error_kind,
-                cancel_phase=cancel_phase,
-                http_status=self._http_status,
-                response_seconds=self._response_seconds,
-                first_token_seconds=self.first_token_seconds,
-                usage=self.usage,
-                response_id=self.response_id,
-                response_model=self.response_model,
-                finish_reason=self.finish_reason,
-            )
+        event = AttemptFinished(
+            status=status,
+            duration_seconds=self._clock.monotonic() - self.started_seconds,
+            error_kind=error_kind,
+            cancel_phase=cancel_phase,
+            http_status=self._http_status,
+            response_seconds=self._response_seconds,
+            first_token_seconds=self.first_token_seconds,
+            usage=self.usage,
+            response_id=self.response_id,
+            response_model=self.response_model,
+            finish_reason=self.finish_reason,
         )
+        self._scope.finish(event)
+        self._permit.attempt_finished(self._request.model, event)

@@ -11,7 +11,7 @@ from typing import Self
 from app.gateway.attempt import Attempt
 from app.gateway.interrupt import InterruptedCallError
 from app.gateway.model_table import Route
-from app.gateway.ports import Caller, Clock, Ledger, LedgerRow
+from app.gateway.ports import AttemptPermit, Caller, Clock, Ledger, LedgerRow
 from app.gateway.request_body import CallRequest
 from otel.events import CallFinished, CallStatus, CancelPhase, RequestScope, Usage
 
@@ -52,9 +52,10 @@ class Call:
             self._end_attempt()
             self._finish("error", error_kind="internal")
 
-    def start_attempt(self, route: Route) -> Attempt:
-        """Begin the next attempt."""
-        attempt = Attempt(self.scope, self.request, route, len(self.attempts) + 1, self._clock)
+    def start_attempt(self, route: Route, permit: AttemptPermit) -> Attempt:
+        """Begin the next attempt; its end, which this call makes certain, gives the permit back."""
+        number = len(self.attempts) + 1
+        attempt = Attempt(self.scope, self.request, route, permit, number=number, clock=self._clock)
         self.attempts.append(attempt)
         self.provider = route.provider.name
         return attempt

@@ -14,7 +14,16 @@ from app.gateway.call import Call
 from app.gateway.calls_in_hand import CallsInHand
 from app.gateway.failover import first_answer
 from app.gateway.model_table import Model, ModelTable
-from app.gateway.ports import Caller, Clock, KeyDirectory, Ledger, LimitDecision, RateLimiter, ResponseCache
+from app.gateway.ports import (
+    Caller,
+    Clock,
+    KeyDirectory,
+    Ledger,
+    LimitDecision,
+    ProviderGate,
+    RateLimiter,
+    ResponseCache,
+)
 from app.gateway.request_body import CallRequest
 from app.gateway.response_cache import cache_key, is_deterministic
 from app.gateway.upstream_answer import UpstreamAnswer
@@ -37,6 +46,7 @@ class Gateway:
         self,
         *,
         models: ModelTable,
+        gate: ProviderGate,
         keys: KeyDirectory,
         limiter: RateLimiter,
         cache: ResponseCache,
@@ -47,6 +57,7 @@ class Gateway:
     ) -> None:
         self.models = models
         self.calls_in_hand = calls_in_hand
+        self._gate = gate
         self._keys = keys
         self._limiter = limiter
         self._cache = cache
@@ -89,7 +100,7 @@ class Gateway:
             if kept is not None:
                 call.hit_cache()
                 return Answer(kept, None, "hit")
-        body = await first_answer(call, model, self._clock, _take_whole)
+        body = await first_answer(call, model, self._gate, self._clock, _take_whole)
         call.succeed()
         if key is not None:
             await self._cache.put(key, body, model.cache_ttl_seconds)
@@ -103,7 +114,7 @@ class Gateway:
             await stream.prime()
             return stream
 
-        return await first_answer(call, model, self._clock, take)
+        return await first_answer(call, model, self._gate, self._clock, take)
 
     async def settle(self, call: Call) -> None:
         """Charge the tokens of a call that has ended to its caller's limits."""

@@ -1,8 +1,11 @@
-"""PORTS: what the gateway's domain needs from the outside, as Protocols; `app/store` and the tests provide them."""
+"""PORTS: what the gateway's domain needs from the outside, as Protocols; `app/store`, `app/state` and the tests provide them."""
 
+from collections.abc import Iterable
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
+
+from otel.events import AttemptFinished
 
 LimitType: TypeAlias = Literal["key_requests", "key_tokens", "plan_requests", "plan_tokens"]
 
@@ -63,6 +66,30 @@ class ResponseCache(Protocol):
 
     async def put(self, key: bytes, value: bytes, ttl_seconds: float) -> None:
         """Keep an answer; a broken cache keeps nothing and fails nothing."""
+
+
+class AttemptObserver(Protocol):
+    """Learns of every attempt as it ends."""
+
+    def attempt_finished(self, provider: str, model: str, event: AttemptFinished, now_seconds: float) -> None:
+        """Take in an attempt that ended at `now_seconds` of the monotonic clock; never raises."""
+
+
+class AttemptPermit(Protocol):
+    """The right to make one attempt; its end must be said, or the provider counts it as under way for ever."""
+
+    def attempt_finished(self, model: str, event: AttemptFinished) -> None:
+        """Take in the attempt's one end; never raises."""
+
+
+class ProviderGate(Protocol):
+    """Says which providers may be asked now."""
+
+    def admit(self, provider: str) -> AttemptPermit | None:
+        """Return the permit for one attempt, or None while the provider is left alone."""
+
+    def retry_after_seconds(self, providers: Iterable[str]) -> float:
+        """Return after how long the first of these providers may be asked again."""
 
 
 class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -53,7 +53,6 @@ WITHOUT_WRITER_YET = {
     "provider_error_rate",
     "gatewayz_provider_health_score",
     "gatewayz_circuit_breaker_state",
-    "gatewayz_circuit_breaker_transitions_total",
     "gatewayz_model_uptime_24h",
     "gatewayz_token_efficiency",
     "active_api_keys",

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import uvicorn
 
-from app.config import ModelConfig, PlanConfig, ProviderConfig, RouteConfig, ServerConfig
+from app.config import AppConfig, BreakerConfig, ModelConfig, PlanConfig, ProviderConfig, RouteConfig, ServerConfig
 from app.errors import InvalidApiKeyError, KeyExpiredError, StoreUnavailableError
 from app.gateway.calls_in_hand import CallsInHand
 from app.gateway.clock import SystemClock
@@ -26,6 +26,7 @@ from app.http.api_router import api_router
 from app.http_protocol import bounded_protocol
 from app.main import build_app
 from app.server import GatewayServer, listen
+from app.state.provider_states import ProviderStates
 from otel.events import AttemptFinished, CallFinished, RequestFinished
 from otel.testing.recording import RecordingRecorder
 
@@ -340,6 +341,8 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
         grace_seconds=5.0,
         cache_ttl_seconds=0.0,
         recorder=None,
+        clock=None,
+        breaker=None,
         **provider_options,
     ):
         configs = [
@@ -355,12 +358,15 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
                 model_config(*names, name="acme/embed", operation="embeddings"),
             ]
         server_config = server_config or ServerConfig(max_body_bytes=1_000_000)
-        clock, ledger = SystemClock(), ListLedger()
+        clock, ledger = clock or SystemClock(), ListLedger()
         recorder = recorder or RecordingRecorder()
         providers = {config.name: Provider(config, f"key-of-{config.name}") for config in configs}
+        app_config = AppConfig(providers=tuple(configs), models=tuple(models), breaker=breaker or BreakerConfig())
+        states = ProviderStates(app_config, clock, recorder)
         call_ids = iter(range(1_000_000))
         gateway = Gateway(
             models=ModelTable(models, providers),
+            gate=states,
             keys=FakeKeys(*limits),
             limiter=PlanRateLimiter([plan or PlanConfig(name="free")], clock),
             cache=MemoryResponseCache(1_000_000, clock),
@@ -390,6 +396,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
         port = listener.getsockname()[1]
         running = RunningGateway(port=port, gateway=gateway, recorder=recorder, ledger=ledger, server=server, app=app)
         running.said = said
+        running.states = states
         running.serve_task = task
 
         async def stop():

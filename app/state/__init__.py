@@ -1,0 +1,1 @@
+"""What the gateway knows of its providers: attempts in a window, breakers, probes, availability, health."""

@@ -1,0 +1,120 @@
+"""PROVIDER STATE: the breaker, the availability and the health of one provider, kept consistent with each other.
+
+Comes in: attempts, probe results, the passage of time. Goes out: permits for attempts, and what the gauges show. A transition of the breaker
+is one event for telemetry, one log line, and a change of the availability.
+"""
+
+import logging
+from typing import Final
+
+from app.config import BreakerConfig, ProviderConfig
+from app.gateway.ports import Clock
+from app.state.attempt_window import AttemptWindow
+from app.state.attempt_windows import AttemptWindows, outcome_of
+from app.state.availability import Availability
+from app.state.breaker import CallPermit, CallResult, CircuitBreaker, Transition
+from app.state.health import health_score
+from otel.events import AttemptFinished, BreakerChanged, Recorder
+
+_LOGGER: Final = logging.getLogger("gatewayz.breaker")
+
+
+class ProviderState:
+    """One provider, for one event loop; the properties named after gauges are safe from any thread."""
+
+    def __init__(
+        self,
+        provider: ProviderConfig,
+        breaker: BreakerConfig,
+        *,
+        windows: AttemptWindows,
+        evidence_seconds: float,
+        clock: Clock,
+        recorder: Recorder,
+    ) -> None:
+        self.name = provider.name
+        self._config = provider
+        self._clock = clock
+        self._recorder = recorder
+        self._windows = windows
+        self._window: AttemptWindow = windows.of_provider(provider.name)
+        self._availability = Availability(evidence_seconds)
+        self.breaker = CircuitBreaker(breaker, clock.monotonic(), self._breaker_changed)
+
+    def admit(self) -> "AttemptPermit | None":
+        """Return the permit for one attempt, or None while the provider is left alone."""
+        permit = self.breaker.admit(self._clock.monotonic())
+        return None if permit is None else AttemptPermit(self, permit)
+
+    def attempt_finished(self, permit: CallPermit, model: str, event: AttemptFinished) -> None:
+        """Take in the one end of an attempt."""
+        now_seconds = self._clock.monotonic()
+        self._windows.attempt_finished(self.name, model, event, now_seconds)
+        permit.end(now_seconds, _result_of(event))
+
+    def probed(self, *, available: bool) -> None:
+        """Take in what a probe found."""
+        self._availability.found(self._clock.monotonic(), available=available)
+
+    def settle(self) -> None:
+        """Make the transition that is due by time, so that it is counted without any traffic."""
+        self.breaker.settle(self._clock.monotonic())
+
+    @property
+    def availability(self) -> float | None:
+        """Share of the last 5 minutes in which it could take traffic; None where nothing is known."""
+        return self._availability.share(self._clock.monotonic())
+
+    @property
+    def error_rate(self) -> float | None:
+        """Failed share of the attempts of the last 5 minutes; None without attempts."""
+        return self._window.counts(self._clock.monotonic()).error_rate
+
+    @property
+    def health(self) -> float | None:
+        """The health score; None where nothing is known."""
+        now_seconds = self._clock.monotonic()
+        return health_score(
+            self._availability.share(now_seconds),
+            self._window.counts(now_seconds),
+            target_seconds=self._config.latency_target_seconds,
+            limit_seconds=self._config.latency_limit_seconds,
+        )
+
+    def _breaker_changed(self, transition: Transition) -> None:
+        if transition.state == "open":
+            self._availability.block(transition.at_seconds)
+        elif transition.state == "half_open":
+            self._availability.unblock(transition.at_seconds)
+        else:
+            self._availability.found(transition.at_seconds, available=True)
+        self._recorder.record(BreakerChanged(provider=self.name, state=transition.state))
+        _LOGGER.log(
+            logging.WARNING if transition.state == "open" else logging.INFO,
+            "circuit breaker of %s is %s: %s",
+            self.name,
+            transition.state,
+            transition.reason,
+            extra={"provider": self.name, "state": transition.state, "open_seconds": transition.open_seconds or None},
+        )
+
+
+class AttemptPermit:
+    """Satisfies the gateway's port of this name: the right to one attempt, given back by its end."""
+
+    __slots__ = ("_permit", "_state")
+
+    def __init__(self, state: ProviderState, permit: CallPermit) -> None:
+        self._state = state
+        self._permit = permit
+
+    def attempt_finished(self, model: str, event: AttemptFinished) -> None:
+        """Take in the attempt's one end."""
+        self._state.attempt_finished(self._permit, model, event)
+
+
+def _result_of(event: AttemptFinished) -> CallResult:
+    outcome = outcome_of(event)
+    if outcome is None:
+        return "neutral"
+    return "failure" if outcome.failed else "success"
