@@ -67,7 +67,7 @@ class Telemetry:
         *,
         recorder: Recorder,
         exposition: Exposition,
-        instruments: Instruments,
+        instruments: Instruments | None,
         log_handler: logging.Handler,
         providers: tuple[MeterProvider, TracerProvider, LoggerProvider],
         delivery: Delivery | None,
@@ -88,8 +88,9 @@ class Telemetry:
             self._delivery.start()
 
     def observe(self, family: str, source: SampleSource) -> None:
-        """Give an observable family its source; raises KeyError or TypeError for a name that is none."""
-        self._instruments.observe(family, source)
+        """Give an observable family its source; raises KeyError or TypeError for a name that is none. Nothing where telemetry is off."""
+        if self._instruments is not None:
+            self._instruments.observe(family, source)
 
     def install_logging(self, level: int = logging.INFO) -> None:
         """Send everything that is logged in this process through telemetry, in place of the root logger's handlers."""
@@ -155,7 +156,7 @@ def build_telemetry(config: TelemetryConfig, settings: TelemetrySettings) -> Tel
     return Telemetry(
         recorder=recorder,
         exposition=exposition,
-        instruments=instruments,
+        instruments=None if config.disabled else instruments,
         log_handler=StdlibHandler(logs),
         providers=(meters, tracers, loggers),
         delivery=delivery,

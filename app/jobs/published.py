@@ -1,0 +1,46 @@
+"""PUBLISHED: a state that a job computes and the collecting thread reads; None where it is not known, or not ours to say.
+
+Comes in: a function that computes it. Goes out: its newest result, for as long as that is fresh. Unknown is not zero: a computation that
+fails or is cancelled takes the old result away.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from app.gateway.ports import Clock
+
+T = TypeVar("T")
+
+
+class Published(Generic[T]):
+    """One state. `may_publish` says whether this instance speaks for all; after `max_age_seconds` a result is not true any more."""
+
+    def __init__(
+        self,
+        compute: Callable[[], Awaitable[T]],
+        *,
+        clock: Clock,
+        max_age_seconds: float,
+        may_publish: Callable[[], bool],
+    ) -> None:
+        self._compute = compute
+        self._clock = clock
+        self._max_age_seconds = max_age_seconds
+        self._may_publish = may_publish
+        self._newest: tuple[float, T] | None = None
+
+    async def refresh(self) -> None:
+        """Compute it anew, a job's run; raises what the computation raises."""
+        asked = self._clock.monotonic()
+        try:
+            self._newest = (asked, await self._compute())
+        except BaseException:
+            self._newest = None
+            raise
+
+    def read(self) -> T | None:
+        """Return the newest result; from any thread."""
+        newest = self._newest
+        if newest is None or not self._may_publish() or self._clock.monotonic() - newest[0] > self._max_age_seconds:
+            return None
+        return newest[1]

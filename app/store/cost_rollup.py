@@ -1,0 +1,119 @@
+"""COST ROLL-UP: the ledger's rows become one row per hour, provider, model and plan in `hourly_costs`, exactly.
+
+Comes in: the ledger. Goes out: every finished hour's sums, in integers. An hour is summed anew from its rows whenever the ledger has
+another number of them than the roll-up: so it does not matter how often this runs, who runs it at the same time, or how late a row comes.
+Hours whose rows were purged (`app/store/retention.py`) cannot be summed anew: what still comes for them is added, and purged with it.
+"""
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Select,
+    and_,
+    case,
+    delete,
+    func,
+    literal,
+    literal_column,
+    not_,
+    or_,
+    select,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.store.database import database_errors
+from app.store.schema import HOURLY_COSTS, LEDGER
+from app.store.transactions import reading_one_moment, writing_alone
+from app.store.upsert import insert_into
+
+HOUR_MS: Final = 3_600_000
+
+SUCCEEDED: Final[ColumnElement[bool]] = LEDGER.c.status == "success"
+FAILED: Final[ColumnElement[bool]] = and_(
+    LEDGER.c.status == "error", or_(LEDGER.c.error_kind.is_(None), LEDGER.c.error_kind != "upstream_4xx")
+)
+"""An error that is not of the caller's own making. A call whose client left is neither this nor a success."""
+
+_SUMS: Final[dict[str, ColumnElement[Any]]] = {
+    "calls": func.count(),
+    "successes": func.sum(case((SUCCEEDED, 1), else_=0)),
+    "failures": func.sum(case((FAILED, 1), else_=0)),
+    **{name: func.sum(LEDGER.c[name]) for name in ("input_tokens", "output_tokens", "cost_nanousd", "credits_nanousd")},
+}
+# Constants are written out: PostgreSQL does not recognise two parameters of one value as the same expression in GROUP BY.
+_HOUR: Final = LEDGER.c.started_unix_ms - LEDGER.c.started_unix_ms % literal_column(str(HOUR_MS), BigInteger)
+_PROVIDER: Final = func.coalesce(LEDGER.c.provider, literal_column("''"))
+
+
+def hour_of(unix_ms: int) -> int:
+    """Return the start of the hour that a moment is in."""
+    return unix_ms - unix_ms % HOUR_MS
+
+
+async def roll_up(engine: AsyncEngine, now_unix_ms: int) -> int:
+    """Bring every hour that has ended up to date, the oldest first, each in a transaction of its own; returns how many needed it.
+
+    Raises `StoreUnavailableError`; the hours before the failure are done.
+    """
+    with database_errors():
+        hours = await _hours_to_sum(engine, hour_of(now_unix_ms))
+        for hour in hours:
+            async with writing_alone(engine, HOURLY_COSTS) as connection:
+                await bring_up_to_date(connection, hour, purge=False)
+    return len(hours)
+
+
+async def _hours_to_sum(engine: AsyncEngine, before_unix_ms: int) -> list[int]:
+    """Return the hours whose rows in the ledger are not those of the roll-up, in order. Counts the ledger over its index."""
+    counted = select(_HOUR, func.count()).where(LEDGER.c.started_unix_ms < before_unix_ms).group_by(_HOUR)
+    summed = (
+        select(HOURLY_COSTS.c.hour_unix_ms, func.sum(HOURLY_COSTS.c.calls))
+        .where(not_(HOURLY_COSTS.c.ledger_purged))
+        .group_by(HOURLY_COSTS.c.hour_unix_ms)
+    )
+    async with reading_one_moment(engine) as connection:
+        in_ledger = {int(hour): int(calls) for hour, calls in await connection.execute(counted)}
+        in_rollup = {int(hour): int(calls) for hour, calls in await connection.execute(summed)}
+    return sorted(hour for hour, calls in in_ledger.items() if in_rollup.get(hour) != calls)
+
+
+async def bring_up_to_date(connection: AsyncConnection, hour_unix_ms: int, *, purge: bool) -> int:
+    """Make the sums of one hour those of its calls; returns how many rows left the ledger.
+
+    Inside `writing_alone`. With `purge` the hour's rows are deleted from the ledger, exactly those that are in the sums.
+    """
+    is_purged = bool(
+        await connection.scalar(
+            select(func.count()).where(HOURLY_COSTS.c.hour_unix_ms == hour_unix_ms, HOURLY_COSTS.c.ledger_purged)
+        )
+    )
+    if not is_purged:
+        await connection.execute(delete(HOURLY_COSTS).where(HOURLY_COSTS.c.hour_unix_ms == hour_unix_ms))
+    gone = purge or is_purged
+    insert = insert_into(connection.dialect, HOURLY_COSTS).from_select(
+        ["hour_unix_ms", "provider", "model", "plan", *_SUMS, "ledger_purged"], _sums_of(hour_unix_ms, gone)
+    )
+    added = {name: HOURLY_COSTS.c[name] + insert.excluded[name] for name in _SUMS}
+    await connection.execute(
+        insert.on_conflict_do_update(index_elements=["hour_unix_ms", "provider", "model", "plan"], set_=added)
+    )
+    if not gone:
+        return 0
+    deleted = await connection.execute(delete(LEDGER).where(_in_hour(hour_unix_ms)))
+    return int(deleted.rowcount)
+
+
+def _sums_of(hour_unix_ms: int, gone: bool) -> Select[Any]:
+    keys = (_PROVIDER, LEDGER.c.model, LEDGER.c.plan)
+    return (
+        select(literal(hour_unix_ms, BigInteger), *keys, *_SUMS.values(), literal(gone, Boolean))
+        .where(_in_hour(hour_unix_ms))
+        .group_by(*keys)
+    )
+
+
+def _in_hour(hour_unix_ms: int) -> ColumnElement[bool]:
+    return and_(LEDGER.c.started_unix_ms >= hour_unix_ms, LEDGER.c.started_unix_ms < hour_unix_ms + HOUR_MS)

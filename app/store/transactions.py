@@ -1,0 +1,36 @@
+"""TRANSACTIONS: the two kinds that sums over a moving ledger need, in both databases.
+
+Comes in: an engine. Goes out: a connection inside a transaction that commits at the end, or is rolled back by whatever is raised.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import Table, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+
+@asynccontextmanager
+async def reading_one_moment(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Every statement sees the database as it was at the first one."""
+    async with _options(engine, "BEGIN").begin() as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def writing_alone(engine: AsyncEngine, table: Table) -> AsyncIterator[AsyncConnection]:
+    """Nobody else writes to `table` meanwhile, and every statement sees the other tables as they were at the first one.
+
+    Readers are not held up; in SQLite every other writer waits.
+    """
+    async with _options(engine, "BEGIN IMMEDIATE").begin() as connection:
+        if engine.dialect.name == "postgresql":
+            # Before any other statement: the moment that the transaction sees is that of the first query.
+            await connection.execute(text(f"LOCK TABLE {table.name} IN EXCLUSIVE MODE"))
+        yield connection
+
+
+def _options(engine: AsyncEngine, sqlite_begin: str) -> AsyncEngine:
+    if engine.dialect.name == "postgresql":
+        return engine.execution_options(isolation_level="REPEATABLE READ")
+    return engine.execution_options(sqlite_begin=sqlite_begin)

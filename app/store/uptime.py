@@ -1,0 +1,109 @@
+"""UPTIME: how each model did over the last 24 hours, and how many tokens it ever took and gave, from the ledger and its roll-up.
+
+Comes in: a moment. Goes out: integers per model; a restart changes none of them. Hours that are rolled up are read as such; the ledger
+itself is only asked for what they do not cover, the first part of an hour at the beginning of the window and the newest rows at its end.
+A row that comes later than the roll-up of its hour is in from the next roll-up on.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import ColumnElement, Select, and_, case, func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.store.cost_rollup import FAILED, HOUR_MS, SUCCEEDED, hour_of
+from app.store.database import database_errors
+from app.store.schema import HOURLY_COSTS, LEDGER
+from app.store.transactions import reading_one_moment
+
+WINDOW_MS: Final = 24 * HOUR_MS
+
+
+class ModelUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """One model: calls of the last 24 hours that succeeded and failed, and tokens of all time.
+
+    Calls whose client left, and errors of the caller's own making, are in neither count.
+    """
+
+    successes: int = 0
+    failures: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    @property
+    def uptime(self) -> float | None:
+        """Successful share of the calls, 0 to 1; None without calls."""
+        calls = self.successes + self.failures
+        return self.successes / calls if calls else None
+
+    @property
+    def token_efficiency(self) -> float | None:
+        """Output tokens per input token; None without input."""
+        return self.output_tokens / self.input_tokens if self.input_tokens else None
+
+
+async def model_usage(engine: AsyncEngine, now_unix_ms: int) -> Mapping[str, ModelUsage]:
+    """Return what the ledger says of each model that it knows; raises `StoreUnavailableError`."""
+    since = now_unix_ms - WINDOW_MS
+    first_whole_hour = hour_of(since + HOUR_MS - 1)
+    sums: dict[str, list[int]] = {}
+    with database_errors():
+        async with reading_one_moment(engine) as connection:
+            newest = await connection.scalar(select(func.max(HOURLY_COSTS.c.hour_unix_ms)))
+            rolled_up_to = 0 if newest is None else int(newest) + HOUR_MS
+            for query in (
+                _rolled_up(first_whole_hour),
+                _newest_rows(rolled_up_to, since),
+                _first_part(since, min(first_whole_hour, rolled_up_to)),
+            ):
+                for model, *values in await connection.execute(query):
+                    of_model = sums.setdefault(model, [0, 0, 0, 0])
+                    for place, value in enumerate(values):
+                        of_model[place] += int(value)
+    return {
+        model: ModelUsage(successes=successes, failures=failures, input_tokens=taken, output_tokens=given)
+        for model, (successes, failures, taken, given) in sums.items()
+    }
+
+
+def _rolled_up(first_hour: int) -> Select[Any]:
+    """Everything that is rolled up: tokens of all hours, outcomes of those from `first_hour` on."""
+    table = HOURLY_COSTS.c
+    is_in_window = table.hour_unix_ms >= first_hour
+    return select(
+        table.model,
+        func.sum(case((is_in_window, table.successes), else_=0)),
+        func.sum(case((is_in_window, table.failures), else_=0)),
+        func.sum(table.input_tokens),
+        func.sum(table.output_tokens),
+    ).group_by(table.model)
+
+
+def _newest_rows(rolled_up_to: int, since: int) -> Select[Any]:
+    """The ledger's rows behind the roll-up: tokens of all of them, outcomes of those in the window."""
+    is_in_window = LEDGER.c.started_unix_ms >= since
+    return (
+        select(
+            LEDGER.c.model,
+            _count(and_(SUCCEEDED, is_in_window)),
+            _count(and_(FAILED, is_in_window)),
+            func.sum(LEDGER.c.input_tokens),
+            func.sum(LEDGER.c.output_tokens),
+        )
+        .where(LEDGER.c.started_unix_ms >= rolled_up_to)
+        .group_by(LEDGER.c.model)
+    )
+
+
+def _first_part(since: int, before: int) -> Select[Any]:
+    """Outcomes of the hour that the window begins in; its tokens are in the roll-up."""
+    return (
+        select(LEDGER.c.model, _count(SUCCEEDED), _count(FAILED))
+        .where(LEDGER.c.started_unix_ms >= since, LEDGER.c.started_unix_ms < before)
+        .group_by(LEDGER.c.model)
+    )
+
+
+def _count(condition: ColumnElement[bool]) -> ColumnElement[Any]:
+    return func.sum(case((condition, 1), else_=0))
