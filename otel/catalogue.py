@@ -265,7 +265,7 @@ GUIDE_FAMILIES: Final[tuple[MetricSpec, ...]] = (
         kind=Kind.OBSERVABLE_GAUGE,
         unit="{subscription}",
         help="Active API keys by plan, trials excluded.",
-        labels=(Label(semconv.PLAN, bound_by="configured plans"),),
+        labels=(Label(semconv.PLAN, bound_by="configured plans or other"),),
         categories=(Category.BUSINESS,),
         moved_by="the database",
         queries=("sum(subscription_count)",),
