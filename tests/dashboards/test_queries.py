@@ -2,7 +2,9 @@
 
 import pytest
 
+from otel.catalogue import GUIDE_FAMILIES
 from tests.checks import queries
+from tests.checks.guide_queries import AS_WRITTEN, REPLACED
 from tests.checks.promql import families_in, problems_of
 
 P95 = "histogram_quantile(0.95, {})"
@@ -75,3 +77,22 @@ def test_a_sound_query_is_left_alone(query):
 def test_families_of_a_query_are_named_without_their_parts():
     query = f"{P95.format('sum by (le) (rate(provider_response_time_seconds_bucket[5m]))')} > 0 and on () up == 1"
     assert families_in(query) == {"provider_response_time_seconds"}
+
+
+@pytest.mark.parametrize("query", AS_WRITTEN)
+def test_a_query_of_the_guide_names_families_that_we_have(query):
+    # What else is wrong with it (a quantile of each series, the rate of a state) is the guide's; it is answered as written.
+    assert {spec.name for spec in GUIDE_FAMILIES} >= families_in(query) != set()
+
+
+@pytest.mark.parametrize(("query", "replacement"), REPLACED.items())
+def test_a_query_of_the_guide_that_does_not_parse_has_a_sound_one_in_its_place(query, replacement):
+    assert problems_of(query)[0].startswith("does not parse")
+    assert problems_of(replacement) == []
+    assert replacement in {query for _, query in queries.catalogue_queries()}
+
+
+def test_every_family_of_the_guide_is_in_a_query_of_it_or_in_an_example():
+    asked = set().union(*(families_in(query) for query in AS_WRITTEN))
+    examples = set().union(*(families_in(query) for _, query in queries.catalogue_queries()))
+    assert {spec.name for spec in GUIDE_FAMILIES} - asked - examples == set()
