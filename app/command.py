@@ -1,4 +1,4 @@
-"""COMMAND LINE: `python -m app serve | keys`.
+"""COMMAND LINE: `python -m app serve | keys | doctor`.
 
 Comes in: arguments and the environment. Goes out: an exit code: 0 done, 1 it could not be done (one line on stderr says
 why), 2 the arguments make no sense.
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from app.config_load import CONFIG_VARIABLE, ConfigError, load_config
+from app.doctor.parser import add_doctor_parser
 from app.keys_cli import add_keys_parser, run_keys
 
 _MAX_PORT = 65_535
@@ -24,17 +25,21 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         return 2
     args = parser.parse_args(arguments)
     path = args.config or environ.get(CONFIG_VARIABLE)
-    if not path:
+    if not path and args.command != "doctor":
         sys.stderr.write(
             f"gateway: no configuration: give --config FILE or set {CONFIG_VARIABLE};"
             f" gatewayz.example.toml explains every key: copy it and keep what you change\n"
         )
         return 1
     try:
-        config = load_config(path)
+        config = load_config(path) if path else None
     except ConfigError as error:
         sys.stderr.write(f"gateway: {error}\n")
-        return 1
+        return 2 if args.command == "doctor" else 1
+    if args.command == "doctor" or config is None:
+        from app.doctor.command import run_doctor  # noqa: PLC0415  as below
+
+        return run_doctor(args, config, environ)
     if args.command == "keys":
         return run_keys(args, config, environ)
     from app.server import serve  # noqa: PLC0415  `keys` and --help need not wait for the server's imports
@@ -53,13 +58,14 @@ def _parser() -> argparse.ArgumentParser:
     # The option is taken behind the command as well; there it has no default, which would undo the one before.
     config_option = argparse.ArgumentParser(add_help=False)
     config_option.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help="as before the command")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="serve|keys")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="serve|keys|doctor")
     serve = commands.add_parser(
         "serve", parents=[config_option], help="serve requests until SIGTERM or SIGINT; a second signal ends at once"
     )
     serve.add_argument("--host", help="the address to listen on (default: server.host of the configuration)")
     serve.add_argument("--port", type=_port, help="the port, 0 for any free one (default: server.port)")
     add_keys_parser(commands, config_option)
+    add_doctor_parser(commands, config_option)
     return parser
 
 

@@ -1,0 +1,69 @@
+"""ASK GATEWAY: its health, its metrics, and the one marked request.
+
+Comes in: settings and a client. Goes out: facts. The request is marked by its trace id: with it the same request is found as a span, as
+a log line, and by the series that it moves.
+"""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Final
+
+from app.doctor.facts import Marked, Server
+from app.doctor.scrape import TEXT_FORMAT, Scrape, parse_scrape
+from app.doctor.settings import Settings
+from app.doctor.web import NoAnswer, Reply, Web
+
+_USER_AGENT: Final = "gatewayz-doctor"
+
+
+def server_of(url: str, reply: Reply) -> Server:
+    """Say what an answer says about its server."""
+    if isinstance(reply, NoAnswer):
+        return Server(url=url, trouble=reply.reason)
+    return Server(url=url, status=reply.status, skew_seconds=reply.skew_seconds, body=reply.body)
+
+
+async def ask_server(web: Web, url: str, path: str) -> Server:
+    """Ask one URL; an empty one is not asked."""
+    return server_of(url, await web.get(url + path)) if url else Server(url="", trouble="left out")
+
+
+async def ask_metrics(web: Web, settings: Settings) -> tuple[Server, Scrape | None]:
+    """Read the gateway's `/metrics`."""
+    url = f"{settings.addresses['gateway']}/metrics"
+    headers = {"accept": TEXT_FORMAT, "user-agent": _USER_AGENT}
+    if settings.metrics_token:
+        headers["authorization"] = f"Bearer {settings.metrics_token}"
+    reply = await web.get(url, headers=headers)
+    if isinstance(reply, NoAnswer) or reply.status != HTTPStatus.OK:
+        return server_of(url, reply), None
+    return server_of(url, reply), parse_scrape(reply.text)
+
+
+async def send_marked(web: Web, settings: Settings, random_bytes: Callable[[int], bytes]) -> Marked:
+    """Send it: the list of models, which costs nothing, or with a model one completion of one token."""
+    trace_id, span_id = random_bytes(16).hex(), random_bytes(8).hex()
+    headers = {"traceparent": f"00-{trace_id}-{span_id}-01", "user-agent": _USER_AGENT}
+    if settings.api_key:
+        headers["authorization"] = f"Bearer {settings.api_key}"
+    if settings.model is None:
+        method, path = "GET", "/v1/models"
+        reply = await web.get(settings.addresses["gateway"] + path, headers=headers)
+    else:
+        method, path = "POST", "/v1/chat/completions"
+        body = {
+            "model": settings.model,
+            "messages": [{"role": "user", "content": "ping"}],
+            "max_tokens": 1,
+            "user": _USER_AGENT,
+        }
+        reply = await web.post(settings.addresses["gateway"] + path, json=body, headers=headers)
+    if isinstance(reply, NoAnswer):
+        return Marked(trace_id=trace_id, method=method, path=path, status=None, trouble=reply.reason)
+    return Marked(
+        trace_id=trace_id,
+        method=method,
+        path=path,
+        status=reply.status,
+        answered_trace_id=reply.headers.get("x-trace-id", ""),
+    )

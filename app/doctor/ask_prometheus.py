@@ -1,0 +1,170 @@
+"""ASK PROMETHEUS: its set-up, and what it holds of this gateway process.
+
+Comes in: its address, the gateway's metrics. Goes out: facts. Questions about the gateway's samples are asked at the gateway's time, so that
+a wrong clock there does not hide them.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+
+from app.doctor.facts import Marked, PrometheusFacts, Stored, Target
+from app.doctor.scrape import Scrape
+from app.doctor.web import NoAnswer, Web
+
+T = TypeVar("T")
+
+_STRATEGY: Final = re.compile(r"^\s*translation_strategy:\s*(\S+)", re.MULTILINE)
+_LARGEST_NAMES: Final = 3
+IDENTITY: Final = "process_start_time_seconds"
+"""Two processes of one service do not start in the same hundredth of a second: this finds the instance label of ours."""
+
+
+class _Row(msgspec.Struct):
+    metric: dict[str, str]
+    value: tuple[float, str]
+
+
+class _Vector(msgspec.Struct):
+    result: list[_Row]
+
+
+class _Rule(msgspec.Struct, rename="camel"):
+    name: str
+    health: str
+    last_error: str = ""
+
+
+class _Group(msgspec.Struct):
+    rules: list[_Rule]
+
+
+class _Groups(msgspec.Struct):
+    groups: list[_Group]
+
+
+class _Alertmanagers(msgspec.Struct, rename="camel"):
+    active_alertmanagers: list[Any]
+
+
+class _Head(msgspec.Struct, rename={"series": "numSeries"}):
+    series: int
+
+
+class _Count(msgspec.Struct):
+    name: str
+    value: int
+
+
+class _Tsdb(msgspec.Struct, rename="camel"):
+    head_stats: _Head
+    series_count_by_metric_name: list[_Count]
+
+
+class _ActiveTarget(msgspec.Struct, rename="camel"):
+    labels: dict[str, str]
+    scrape_url: str
+    health: str
+    last_error: str
+
+
+class _Targets(msgspec.Struct, rename="camel"):
+    active_targets: list[_ActiveTarget]
+
+
+class _ServerConfig(msgspec.Struct):
+    yaml: str
+
+
+class _Data(msgspec.Struct, Generic[T]):
+    """The envelope of every answer."""
+
+    data: T
+
+
+class PrometheusApi:
+    """Prometheus' HTTP API; what cannot be had, or has another shape, is None."""
+
+    def __init__(self, web: Web, url: str) -> None:
+        self._web = web
+        self._url = url
+
+    async def get(self, path: str, shape: type[_Data[T]], **params: str) -> T | None:
+        """Return `data` of an answer."""
+        reply = await self._web.get(f"{self._url}/api/v1/{path}", params=params)
+        answer = None if isinstance(reply, NoAnswer) or reply.status != HTTPStatus.OK else reply.read(shape)
+        return None if answer is None else answer.data
+
+    async def query(self, expression: str, unix_seconds: float) -> list[tuple[dict[str, str], float]]:
+        """Return an instant vector; empty where there is none."""
+        data = await self.get("query", _Data[_Vector], query=expression, time=f"{unix_seconds:.3f}")
+        return [] if data is None else [(row.metric, float(row.value[1])) for row in data.result]
+
+
+async def ask_set_up(api: PrometheusApi, unix_seconds: float, families: Iterable[str]) -> PrometheusFacts:
+    """Ask how it is configured and what it says about itself."""
+    flags = await api.get("status/flags", _Data[dict[str, str]])
+    config = await api.get("status/config", _Data[_ServerConfig])
+    groups = await api.get("rules", _Data[_Groups])
+    alertmanagers = await api.get("alertmanagers", _Data[_Alertmanagers])
+    tsdb = await api.get("status/tsdb", _Data[_Tsdb])
+    rules = None if groups is None else [rule for group in groups.groups for rule in group.rules]
+    strategy = None if config is None else _STRATEGY.search(config.yaml)
+    largest = () if tsdb is None else tsdb.series_count_by_metric_name[:_LARGEST_NAMES]
+    return PrometheusFacts(
+        targets=await ask_targets(api),
+        otlp_receiver=None if flags is None else flags.get("web.enable-otlp-receiver") == "true",
+        translation_strategy=None if strategy is None else strategy[1].strip("\"'"),
+        rules=None if rules is None else len(rules),
+        rule_errors=tuple(f"{rule.name}: {rule.last_error}" for rule in rules or () if rule.health == "err"),
+        alertmanagers=None if alertmanagers is None else len(alertmanagers.active_alertmanagers),
+        head_series=None if tsdb is None else tsdb.head_stats.series,
+        largest_names=tuple((each.name, each.value) for each in largest),
+        jobs_by_name=await _ask_jobs(api, unix_seconds, families),
+    )
+
+
+async def ask_targets(api: PrometheusApi) -> tuple[Target, ...] | None:
+    """Ask for the targets that it scrapes."""
+    data = await api.get("targets", _Data[_Targets], state="active")
+    if data is None:
+        return None
+    return tuple(
+        Target(each.labels.get("job", ""), each.scrape_url, each.health, each.last_error)
+        for each in data.active_targets
+    )
+
+
+async def _ask_jobs(api: PrometheusApi, unix_seconds: float, families: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
+    """Ask under which jobs each family is stored."""
+    names = "|".join(name for family in families for name in (family, f"{family}_count"))
+    jobs: dict[str, list[str]] = {}
+    for labels, _ in await api.query(f'count by (__name__, job) ({{__name__=~"{names}"}})', unix_seconds):
+        jobs.setdefault(labels.get("__name__", ""), []).append(labels.get("job", ""))
+    return {name: tuple(sorted(found)) for name, found in jobs.items()}
+
+
+async def ask_stored(
+    api: PrometheusApi, gateway: Scrape, marked: Marked, unix_seconds: float, age_seconds: float
+) -> Stored:
+    """Ask what of this gateway process has a sample not older than `age_seconds`."""
+    started = gateway.total(IDENTITY)
+    instance = None
+    if started is not None:
+        rows = await api.query(f"{IDENTITY} == {started!r}", unix_seconds)
+        # Behind a scrape that stores as well there are two of them: the pushed one has an instance id, not an address.
+        instances = sorted((row[0].get("instance", "") for row in rows), key=lambda each: (":" in each, each))
+        instance = instances[0] if instances else None
+    which = f'instance="{instance}"' if instance is not None else 'app_name=~".+"'
+    window = f"[{max(1, round(age_seconds))}s]"
+    names = await api.query(f"count by (__name__) (last_over_time({{{which}}}{window}))", unix_seconds)
+    labels = ",".join([which, *(f'{key}="{value}"' for key, value in marked.labels.items())])
+    values = await api.query(f"max(last_over_time(fastapi_requests_total{{{labels}}}{window}))", unix_seconds)
+    return Stored(
+        instance=instance,
+        fresh_names=frozenset(labels.get("__name__", "") for labels, _ in names),
+        marked_value=values[0][1] if values else None,
+    )

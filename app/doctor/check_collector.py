@@ -1,0 +1,189 @@
+"""CHECK COLLECTOR: it listens, has a pipeline for each signal, receives, and gets rid of what it received."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Final
+
+from app.doctor.check_export import refuses_for_now
+from app.doctor.facts import COLLECTED_AS, STORES, Facts
+from app.doctor.findings import Check, Verdict, broken, ok, unknown
+from app.doctor.settings import SIGNALS
+from otel.otlp_config import Signal
+
+_FULL_SHARE: Final = 0.9
+_NO_METRICS: Final = "the Collector's own metrics are not served (--collector-metrics)"
+
+
+def _reachable(facts: Facts) -> Verdict:
+    server = facts.servers["collector_health"]
+    speaks = [signal for signal in SIGNALS if not facts.otlp[signal].is_silent]
+    if server.answers or facts.collector_after is not None or speaks:
+        return ok("it answers")
+    return broken(
+        f"health {server.url or '(left out)'}: {server.trouble}; OTLP {facts.otlp['traces'].address}: {facts.otlp['traces'].reason}",
+        "start the Collector (`make stack` or `make stack-native`), or give its addresses with --otlp and --collector-health",
+    )
+
+
+def _otlp(facts: Facts) -> Verdict:
+    silent = [signal for signal in SIGNALS if facts.otlp[signal].is_silent]
+    if silent:
+        answer = facts.otlp[silent[0]]
+        return broken(
+            f"no OTLP at {answer.address}: {answer.reason}",
+            "the address or protocol is wrong: the Collector takes OTLP over HTTP on 4318 and over gRPC on 4317;"
+            " correct --otlp or OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL",
+        )
+    if all(facts.otlp[signal].has_no_pipeline for signal in SIGNALS):
+        return broken(
+            f"{facts.otlp['traces'].address} is no OTLP endpoint: {facts.otlp['traces'].reason}",
+            "something else listens there: give the Collector's address with --otlp or OTEL_EXPORTER_OTLP_ENDPOINT",
+        )
+    token = ", which asks for a token" if facts.otlp_needs_token else ""
+    return ok(f"OTLP at {facts.otlp['traces'].address}{token}")
+
+
+def _pipeline(signal: Signal) -> Callable[[Facts], Verdict]:
+    def judge(facts: Facts) -> Verdict:
+        answer = facts.otlp[signal]
+        if answer.accepted:
+            return ok("an export is accepted")
+        if answer.has_no_pipeline:
+            return broken(
+                f"the Collector takes no {signal}: {answer.reason}",
+                f"its configuration has no pipeline for {signal}: start it with --config=collector-config/{signal}.yaml as well",
+            )
+        return unknown(f"an export was answered with: {answer.reason}")
+
+    return judge
+
+
+def _receives(signal: Signal) -> Callable[[Facts], Verdict]:
+    def judge(facts: Facts) -> Verdict:
+        accepted = facts.collector_growth("receiver_accepted", signal)
+        if accepted > 0 or facts.arrived(signal):
+            return ok(f"{accepted:.0f} {COLLECTED_AS[signal]} meanwhile")
+        if facts.collector_after is None:
+            return unknown(_NO_METRICS)
+        if refuses_for_now(facts, signal):
+            return broken(
+                f"the Collector refuses {signal} for now",
+                "it is short of memory: raise COLLECTOR_MEMORY_MIB, or see in its log what it says",
+            )
+        if facts.gateway_growth("gatewayz_telemetry_exported_total", signal=signal) > 0:
+            return broken(
+                f"the gateway's {signal} are taken, but not by this Collector",
+                "the gateway sends to another one: compare its OTEL_EXPORTER_OTLP_ENDPOINT with --otlp and --collector-metrics",
+            )
+        return unknown("nothing came meanwhile")
+
+    return judge
+
+
+def _sends(signal: Signal) -> Callable[[Facts], Verdict]:
+    def judge(facts: Facts) -> Verdict:
+        after = facts.collector_after
+        if after is None:
+            return ok("they arrive") if facts.arrived(signal) else unknown(_NO_METRICS)
+        failed = facts.collector_growth("exporter_send_failed", signal)
+        queue_failed = facts.collector_growth("exporter_enqueue_failed", signal)
+        waiting, capacity = _queue(facts, signal)
+        items = COLLECTED_AS[signal]
+        if queue_failed > 0 or (capacity and waiting >= capacity * _FULL_SHARE):
+            return broken(
+                f"the queue to {STORES[signal]} is full: {waiting:.0f} of {capacity:.0f}, {queue_failed:.0f} {items} turned away meanwhile",
+                f"{STORES[signal]} takes too little: the Collector's log says what it answers; a longer outage needs a larger"
+                f" sending_queue.queue_size in collector-config/{signal}.yaml",
+            )
+        if failed > 0:
+            return broken(
+                f"{STORES[signal]} refused {failed:.0f} {items} for good: the Collector dropped them",
+                f"the Collector's log quotes the answer of {STORES[signal]}; check the exporter's endpoint in"
+                f" collector-config/{signal}.yaml and the limits of {STORES[signal]}",
+            )
+        sent = facts.collector_growth("exporter_sent", signal)
+        if sent > 0 or facts.arrived(signal):
+            return ok(f"{sent:.0f} {items} meanwhile; {waiting:.0f} requests wait")
+        if facts.collector_growth("receiver_accepted", signal) > 0:
+            return broken(
+                f"{signal} come into the Collector and do not leave it; {waiting:.0f} requests wait",
+                f"{STORES[signal]} does not take them, or the pipeline drops them: see the Collector's log, the exporter's endpoint and"
+                f" the processors in collector-config/{signal}.yaml",
+            )
+        return unknown("nothing came in meanwhile")
+
+    return judge
+
+
+def _queue(facts: Facts, signal: Signal) -> tuple[float, float]:
+    """Return how much waits in the signal's queues, and their capacity, each of the fullest."""
+    after = facts.collector_after
+    if after is None:
+        return 0.0, 0.0
+    by_exporter = {
+        each.labels.get("exporter"): each.value
+        for each in after.matching("otelcol_exporter_queue_size")
+        if each.labels.get("data_type", signal) == signal
+    }
+    if not by_exporter:
+        return 0.0, 0.0
+    fullest = max(by_exporter, key=lambda name: by_exporter[name])
+    capacity = [
+        each.value
+        for each in after.matching("otelcol_exporter_queue_capacity")
+        if each.labels.get("exporter") == fullest and each.labels.get("data_type", signal) == signal
+    ]
+    return by_exporter[fullest], capacity[0] if capacity else 0.0
+
+
+def _healthy(facts: Facts) -> Verdict:
+    server = facts.servers["collector_health"]
+    if not server.url:
+        return unknown("left out")
+    if server.status == HTTPStatus.OK:
+        return ok(f"{server.url} says so")
+    said = f"HTTP {server.status}" if server.answers else server.trouble
+    return broken(
+        f"{server.url}: {said}",
+        "the Collector's log says which part is unhealthy; --collector-health gives the address of its health check",
+    )
+
+
+COLLECTOR_CHECKS: Final[tuple[Check[Facts], ...]] = (
+    Check(name="collector.reachable", judge=_reachable),
+    Check(name="collector.otlp", judge=_otlp, needs=("collector.reachable",)),
+    *(
+        Check(
+            name=f"collector.{signal}_pipeline",
+            judge=_pipeline(signal),
+            needs=("collector.otlp", "collector.reachable"),
+        )
+        for signal in SIGNALS
+    ),
+    *(
+        Check(
+            name=f"collector.{signal}_received",
+            judge=_receives(signal),
+            needs=(f"export.{signal}_taken", f"collector.{signal}_sent"),
+        )
+        for signal in SIGNALS
+    ),
+    *(
+        Check(
+            name=f"collector.{signal}_sent",
+            judge=_sends(signal),
+            needs=("collector.reachable", f"{STORES[signal]}.reachable"),
+        )
+        for signal in SIGNALS
+    ),
+    Check(
+        name="collector.healthy",
+        judge=_healthy,
+        needs=(
+            "collector.reachable",
+            *(f"{STORES[signal]}.reachable" for signal in SIGNALS),
+            *(f"collector.{signal}_sent" for signal in SIGNALS),
+        ),
+    ),
+)
+"""Receiving needs sending: a full queue is turned away at the receiver."""

@@ -1,0 +1,145 @@
+"""CHECK EXPORT: the gateway pushes each signal, and what it pushes is taken.
+
+The gateway's own books say what happened: exported, tried again, given up. The empty exports of the doctor say what the endpoint thinks of
+the signal. Together they tell a wrong address from a missing token from a Collector that refuses.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from app.doctor.facts import Facts
+from app.doctor.findings import Check, Verdict, broken, ok, unknown
+from app.doctor.settings import SIGNALS
+from otel import semconv
+from otel.otlp_config import Signal
+
+_LOSSES: Final = tuple(reason for reason in semconv.DROP_REASONS if reason != "rejected")
+
+
+def is_pushed(facts: Facts, signal: Signal) -> bool | None:
+    """Whether the gateway pushes a signal at all; None where that cannot be seen."""
+    if facts.gateway_after is None:
+        return None
+    return bool(facts.gateway_after.matching("gatewayz_telemetry_exported_total", signal=signal))
+
+
+def is_scraped_instead(facts: Facts) -> bool:
+    """Whether Prometheus stores what it scrapes, and nothing is pushed."""
+    return is_pushed(facts, "metrics") is False and facts.stored is not None and bool(facts.stored.fresh_names)
+
+
+def _on(signal: Signal) -> Callable[[Facts], Verdict]:
+    def judge(facts: Facts) -> Verdict:
+        pushed = is_pushed(facts, signal)
+        if pushed is None:
+            return unknown("the gateway's metrics are not there")
+        if pushed:
+            return ok("the gateway pushes them")
+        if signal == "metrics" and is_scraped_instead(facts):
+            return ok("not pushed, but scraped and stored by Prometheus")
+        return broken(
+            f"the gateway pushes no {signal}",
+            f"start it with OTEL_EXPORTER_OTLP_ENDPOINT=http://COLLECTOR:4318 and without OTEL_{signal.upper()}_EXPORTER=none",
+        )
+
+    return judge
+
+
+def _delivers(signal: Signal) -> Callable[[Facts], Verdict]:
+    def judge(facts: Facts) -> Verdict:
+        if facts.arrived(signal):
+            return ok("they arrive")
+        if not is_pushed(facts, signal):
+            return unknown("nothing is pushed")
+        exported = facts.gateway_growth("gatewayz_telemetry_exported_total", signal=signal)
+        rejected = facts.gateway_growth("gatewayz_telemetry_dropped_total", signal=signal, reason="rejected")
+        if rejected > 0:
+            return _rejected(facts, signal, rejected)
+        if exported > 0:
+            return ok(f"the endpoint took {exported:.0f} since the doctor began")
+        return _stuck(facts, signal)
+
+    return judge
+
+
+def _rejected(facts: Facts, signal: Signal, count: float) -> Verdict:
+    found = f"the endpoint refuses the gateway's {signal} for good ({count:.0f} dropped meanwhile)"
+    if facts.otlp_needs_token:
+        return broken(
+            f"{found}; {facts.otlp[signal].address} asks for a token",
+            'give the gateway OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20TOKEN", with the token of the Collector\'s receiver',
+        )
+    return broken(
+        f"{found}, while {facts.otlp[signal].address} accepts an export",
+        "the gateway sends elsewhere: its OTEL_EXPORTER_OTLP_ENDPOINT names a server or path that takes no OTLP;"
+        " the Collector's is http://COLLECTOR:4318 (HTTP) or http://COLLECTOR:4317 (gRPC)",
+    )
+
+
+def _stuck(facts: Facts, signal: Signal) -> Verdict:
+    after = facts.gateway_after
+    queued = (after.total("gatewayz_telemetry_queued_items", signal=signal) if after else None) or 0.0
+    retries = facts.gateway_growth("gatewayz_telemetry_retries_total", signal=signal)
+    if refuses_for_now(facts, signal):
+        return ok(f"they reach the Collector, which refuses them for now; {queued:.0f} wait in the gateway")
+    if queued > 0 or retries > 0:
+        return broken(
+            f"the gateway's {signal} are not taken: {queued:.0f} wait, {retries:.0f} more tries failed;"
+            f" {facts.otlp[signal].address} accepts an export",
+            "the gateway sends to a host or port where no Collector listens, or by the wrong protocol: correct its"
+            " OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL; its log names the address and the reason",
+        )
+    if facts.marked is None:
+        return unknown("nothing was to be sent meanwhile")
+    if signal == "traces":
+        return broken(
+            "the marked request left no span to export",
+            "the sampler drops it: set OTEL_TRACES_SAMPLER=parentbased_always_on or always_on",
+        )
+    return unknown("nothing was pushed yet: OTEL_METRIC_EXPORT_INTERVAL may be longer than --timeout")
+
+
+def refuses_for_now(facts: Facts, signal: Signal) -> bool:
+    """Whether the Collector got the signal meanwhile and did not take it."""
+    return any(
+        facts.collector_growth(kind, signal) > 0
+        for kind in ("receiver_refused", "receiver_failed", "exporter_enqueue_failed")
+    )
+
+
+def _nothing_lost(facts: Facts) -> Verdict:
+    if facts.gateway_after is None:
+        return unknown("the gateway's metrics are not there")
+    lost = []
+    for signal in SIGNALS:
+        for reason in _LOSSES:
+            count = facts.gateway_growth("gatewayz_telemetry_dropped_total", signal=signal, reason=reason)
+            if count > 0:
+                lost.append(f"{count:.0f} {signal} ({reason})")
+    if lost:
+        return broken(
+            f"the gateway is losing telemetry: {', '.join(lost)}",
+            "its buffer overflows: bring the Collector back, or raise telemetry.buffer_bytes and OTEL_BSP_MAX_QUEUE_SIZE",
+        )
+    before = facts.gateway_after.total("gatewayz_telemetry_dropped_total") or 0.0
+    return ok(f"nothing meanwhile; {before:.0f} items since the gateway started")
+
+
+EXPORT_CHECKS: Final[tuple[Check[Facts], ...]] = (
+    *(Check(name=f"export.{signal}_on", judge=_on(signal), needs=("gateway.families",)) for signal in SIGNALS),
+    *(
+        Check(
+            name=f"export.{signal}_taken",
+            judge=_delivers(signal),
+            needs=(
+                f"export.{signal}_on",
+                "gateway.request",
+                "collector.reachable",
+                "collector.otlp",
+                f"collector.{signal}_pipeline",
+            ),
+        )
+        for signal in SIGNALS
+    ),
+    Check(name="export.nothing_lost", judge=_nothing_lost, needs=("gateway.metrics", "collector.reachable")),
+)

@@ -1,0 +1,87 @@
+"""DOCTOR COMMAND: `python -m app doctor`.
+
+Comes in: parsed arguments, the configuration where there is one, the environment. Goes out: a table or JSON on stdout, progress on stderr, an
+exit code: 0 nothing is broken, 1 something is, 2 the arguments make no sense.
+"""
+
+import argparse
+import asyncio
+import secrets
+import sys
+from collections.abc import Callable, Mapping
+from typing import Final, TextIO
+
+from app.config import AppConfig
+from app.doctor.checks import CHECKS
+from app.doctor.facts import Facts
+from app.doctor.findings import judge_all
+from app.doctor.observe import observe
+from app.doctor.report import as_json, as_table, is_healthy
+from app.doctor.settings import DEFAULTS, VARIABLE_PREFIX, Settings, SettingsError, addresses_from, otlp_from
+from app.doctor.web import Web
+from otel.delivery.build import build_sender
+from otel.otlp_config import TelemetryConfigError
+
+_ANY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared with, not bound to
+
+
+def run_doctor(
+    args: argparse.Namespace,
+    config: AppConfig | None,
+    environ: Mapping[str, str],
+    *,
+    stdout: TextIO | None = None,
+    stderr: TextIO | None = None,
+) -> int:
+    """Run the command and return the exit code. Starts an event loop of its own."""
+    errors = stderr or sys.stderr
+
+    def say(text: str) -> None:
+        print(f"doctor: {text}", file=errors, flush=True)
+
+    try:
+        settings = settings_from(args, config, environ)
+    except (SettingsError, TelemetryConfigError) as error:
+        say(str(error))
+        return 2
+    facts = asyncio.run(_observe(settings, say))
+    findings = judge_all(CHECKS, facts)
+    print(as_json(findings, facts) if args.json else as_table(findings), file=stdout or sys.stdout)
+    return 0 if is_healthy(findings) else 1
+
+
+def settings_from(args: argparse.Namespace, config: AppConfig | None, environ: Mapping[str, str]) -> Settings:
+    """Return the settings; raises `SettingsError` or `TelemetryConfigError`."""
+    known: dict[str, str] = {}
+    token = environ.get(f"{VARIABLE_PREFIX}METRICS_TOKEN")
+    if config is not None:
+        if config.server.port:
+            known["gateway"] = f"http://{_reachable_host(config.server.host)}:{config.server.port}"
+        if config.monitoring.token_env is not None:
+            token = token or environ.get(config.monitoring.token_env)
+    timeout_seconds: float = args.timeout
+    settings = Settings(
+        addresses=addresses_from({name: getattr(args, name) for name in DEFAULTS}, environ, known),
+        otlp=otlp_from(args.otlp, environ),
+        api_key=args.key or environ.get(f"{VARIABLE_PREFIX}KEY"),
+        metrics_token=token,
+        grafana_token=environ.get(f"{VARIABLE_PREFIX}GRAFANA_TOKEN"),
+        model=args.model,
+        send_request=not args.no_request,
+        timeout_seconds=timeout_seconds,
+        request_seconds=min(3.0, timeout_seconds),
+    )
+    if not settings.addresses["gateway"]:
+        raise SettingsError("--gateway cannot be left out")
+    return settings
+
+
+def _reachable_host(host: str) -> str:
+    """Return where to reach a gateway that listens on `host`."""
+    host = "127.0.0.1" if host in _ANY_ADDRESS else host
+    return f"[{host}]" if ":" in host else host
+
+
+async def _observe(settings: Settings, say: Callable[[str], None]) -> Facts:
+    async with Web(settings.request_seconds) as web:
+        return await observe(settings, web, make_sender=build_sender, random_bytes=secrets.token_bytes, say=say)

@@ -1,0 +1,174 @@
+"""FACTS: everything the doctor saw of one pipeline, before any judgement.
+
+Filled by `observe.py` and the `ask_*` modules, read by the `check_*` modules. None always means: not seen.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from app.doctor.scrape import Scrape, growth
+from otel.otlp_config import Signal
+
+COLLECTED_AS: Final[Mapping[Signal, str]] = {"traces": "spans", "metrics": "metric_points", "logs": "log_records"}
+"""How the Collector's own metrics call the items of a signal."""
+
+STORES: Final[Mapping[Signal, str]] = {"traces": "tempo", "metrics": "prometheus", "logs": "loki"}
+"""Where each signal ends."""
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """One server: whether anything answers at `url`. An empty URL is a server that was left out."""
+
+    url: str
+    status: int | None = None
+    trouble: str = ""
+    skew_seconds: float | None = None
+    body: bytes = b""
+
+    @property
+    def answers(self) -> bool:
+        """Whether there was any HTTP answer."""
+        return self.status is not None
+
+
+class Marked(msgspec.Struct, frozen=True, kw_only=True):
+    """The request that was sent to be followed. `status` is None where it got no answer."""
+
+    trace_id: str
+    method: str
+    path: str
+    status: int | None
+    answered_trace_id: str = ""
+    trouble: str = ""
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What identifies its series of `fastapi_requests_total`."""
+        return {"method": self.method, "path": self.path, "status_code": str(self.status)}
+
+
+class OtlpAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What an empty export of one signal got from the Collector."""
+
+    address: str
+    accepted: bool
+    reason: str = ""
+
+    @property
+    def wants_token(self) -> bool:
+        """401, 403 and their gRPC forms."""
+        return any(word in self.reason for word in ("HTTP 401", "HTTP 403", "UNAUTHENTICATED", "PERMISSION_DENIED"))
+
+    @property
+    def has_no_pipeline(self) -> bool:
+        """404 and its gRPC form: an OTLP receiver answers so for a signal that no pipeline takes."""
+        return any(word in self.reason for word in ("HTTP 404", "UNIMPLEMENTED"))
+
+    @property
+    def is_silent(self) -> bool:
+        """Nothing that speaks the protocol answered."""
+        return (not self.accepted and not self.reason.startswith(("HTTP ", "gRPC "))) or "UNAVAILABLE" in self.reason
+
+
+class Target(msgspec.Struct, frozen=True):
+    """One target that Prometheus scrapes."""
+
+    job: str
+    url: str
+    health: str
+    error: str
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """What Prometheus holds of this gateway process since the marked request.
+
+    `fresh_names`: sample names with a point newer than the request. `marked_value`: the marked request's counter.
+    """
+
+    instance: str | None
+    fresh_names: frozenset[str]
+    marked_value: float | None
+
+
+class PrometheusFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What Prometheus says about itself."""
+
+    targets: tuple[Target, ...] | None = None
+    otlp_receiver: bool | None = None
+    translation_strategy: str | None = None
+    rules: int | None = None
+    rule_errors: tuple[str, ...] = ()
+    alertmanagers: int | None = None
+    head_series: int | None = None
+    largest_names: tuple[tuple[str, int], ...] = ()
+    jobs_by_name: Mapping[str, tuple[str, ...]] | None = None
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    """The marked request's line in Loki, with the labels it was found under."""
+
+    selector: str
+    labels: Mapping[str, str]
+    has_job: bool
+
+
+class LinkEnd(msgspec.Struct, frozen=True, rename="camel"):
+    """One end of a link between Grafana's data sources."""
+
+    datasource_uid: str | None = None
+
+
+class LinkSettings(msgspec.Struct, frozen=True, rename="camel"):
+    """What of a data source's `jsonData` links to others."""
+
+    exemplar_trace_id_destinations: tuple[LinkEnd, ...] = ()
+    derived_fields: tuple[LinkEnd, ...] = ()
+    traces_to_logs_v2: LinkEnd = LinkEnd()
+    traces_to_metrics: LinkEnd = LinkEnd()
+
+
+class DataSource(msgspec.Struct, frozen=True, rename="camel"):
+    """One data source of Grafana."""
+
+    type: str
+    uid: str
+    json_data: LinkSettings = LinkSettings()
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """All of it. `gateway_before` and `gateway_after` are `/metrics` before the request and at the end; the Collector's likewise."""
+
+    servers: Mapping[str, Server]
+    metrics: Server
+    gateway_before: Scrape | None
+    gateway_after: Scrape | None
+    collector_before: Scrape | None
+    collector_after: Scrape | None
+    otlp: Mapping[Signal, OtlpAnswer]
+    otlp_needs_token: bool
+    marked: Marked | None
+    expected_value: float | None
+    prometheus: PrometheusFacts
+    stored: Stored | None
+    line: LogLine | None
+    trace_spans: int | None
+    data_sources: tuple[DataSource, ...] | None
+    max_skew_seconds: float
+
+    def arrived(self, signal: Signal) -> bool:
+        """Whether the signal of the marked request was seen in its store."""
+        if signal == "traces":
+            return bool(self.trace_spans)
+        if signal == "logs":
+            return self.line is not None
+        return self.stored is not None and bool(self.stored.fresh_names)
+
+    def gateway_growth(self, name: str, **labels: str) -> float:
+        """By how much a metric of the gateway grew meanwhile."""
+        return growth(self.gateway_before, self.gateway_after, name, **labels)
+
+    def collector_growth(self, kind: str, signal: Signal, **labels: str) -> float:
+        """By how much `otelcol_<kind>_<items>` grew meanwhile."""
+        return growth(self.collector_before, self.collector_after, f"otelcol_{kind}_{COLLECTED_AS[signal]}", **labels)

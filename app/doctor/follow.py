@@ -1,0 +1,141 @@
+"""FOLLOW: waits until the marked request is in every store that it can reach, or until time is up.
+
+Comes in: the request, what is known of the servers so far. Goes out: what was found of it. A signal is not waited for where it cannot come: its
+store does not answer, the gateway does not push it, or its endpoint refuses it for good.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from app.doctor.ask_gateway import ask_metrics
+from app.doctor.ask_prometheus import PrometheusApi, ask_stored, ask_targets
+from app.doctor.ask_stores import ask_line, ask_trace
+from app.doctor.check_prometheus import SCRAPE_JOB, documented_on
+from app.doctor.facts import STORES, LogLine, Marked, Server, Stored
+from app.doctor.scrape import Scrape, growth
+from app.doctor.settings import SIGNALS, Settings
+from app.doctor.web import Web
+from otel.otlp_config import Signal
+
+_SAY_EVERY_SECONDS: Final = 5.0
+_NAMES_GRACE_SECONDS: Final = 3.0
+"""A push is stored in batches: how much later than its first samples its last may come."""
+
+_NO_COLLECTOR_SECONDS: Final = 4.0
+_WHAT: Final[Mapping[Signal, str]] = {
+    "traces": "the trace in Tempo",
+    "metrics": "the sample in Prometheus",
+    "logs": "the line in Loki",
+}
+
+
+class Followed(msgspec.Struct, kw_only=True):
+    """What was found so far. `expected_value` is the marked request's counter on `/metrics`."""
+
+    expected_value: float | None = None
+    stored: Stored | None = None
+    line: LogLine | None = None
+    trace_spans: int | None = None
+
+
+class Follower:
+    """Follows one request. `clock` is monotonic and `unix_seconds` the wall clock, both in seconds."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        web: Web,
+        servers: Mapping[str, Server],
+        before: Scrape | None,
+        *,
+        say: Callable[[str], None],
+        clock: Callable[[], float],
+        unix_seconds: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._web = web
+        self._servers = servers
+        self._before = before
+        self._say = say
+        self._clock = clock
+        self._unix_seconds = unix_seconds
+        self._found = Followed()
+        self._answered_at = clock()
+        self._names_since: float | None = None
+
+    async def follow(self, marked: Marked, deadline: float, *, collector_answers: bool) -> Followed:
+        """Return what was found by the deadline."""
+        self._answered_at = self._clock()
+        if not collector_answers:
+            deadline = min(deadline, self._answered_at + _NO_COLLECTOR_SECONDS)
+        pending = {signal for signal in SIGNALS if self._servers[STORES[signal]].answers}
+        say_at = self._clock()
+        target_pending = self._servers["prometheus"].answers
+        while pending or target_pending:
+            _, scrape = await ask_metrics(self._web, self._settings)
+            pending = {signal for signal in pending if self._can_come(signal, scrape)}
+            rounds = await asyncio.gather(*(self._ask(signal, marked, scrape) for signal in sorted(pending)))
+            pending -= {signal for signal, found in zip(sorted(pending), rounds, strict=True) if found}
+            target_pending = target_pending and not await self._target_is_up()
+            now = self._clock()
+            if now >= deadline:
+                break
+            if pending and now >= say_at:
+                say_at = now + _SAY_EVERY_SECONDS
+                waited_for = ", ".join(_WHAT[signal] for signal in SIGNALS if signal in pending)
+                self._say(f"waiting for {waited_for}; at most {deadline - now:.0f} s more")
+            await asyncio.sleep(self._settings.poll_seconds)
+        return self._found
+
+    def gateway_unix_seconds(self) -> float:
+        """The time on the gateway's clock, as far as a whole-second `Date` tells."""
+        skew = self._servers["gateway"].skew_seconds or 0.0
+        return self._unix_seconds() + (skew if abs(skew) > self._settings.max_skew_seconds else 0.0)
+
+    def _can_come(self, signal: Signal, scrape: Scrape | None) -> bool:
+        if scrape is None:
+            return signal != "metrics"
+        pushed = bool(scrape.matching("gatewayz_telemetry_exported_total", signal=signal))
+        if not pushed and signal == "metrics":
+            # Prometheus may store what it scrapes instead.
+            return self._found.stored is None or self._found.stored.instance is not None
+        rejected = growth(self._before, scrape, "gatewayz_telemetry_dropped_total", signal=signal, reason="rejected")
+        return pushed and rejected == 0
+
+    async def _ask(self, signal: Signal, marked: Marked, scrape: Scrape | None) -> bool:
+        """Ask a store once; return whether there is nothing more to wait for."""
+        url = self._settings.addresses[STORES[signal]]
+        if signal == "traces":
+            self._found.trace_spans = await ask_trace(self._web, url, marked.trace_id)
+            return self._found.trace_spans is not None
+        if signal == "logs":
+            self._found.line = await ask_line(self._web, url, marked.trace_id, self._unix_seconds())
+            return self._found.line is not None
+        return scrape is not None and await self._ask_prometheus(url, marked, scrape)
+
+    async def _ask_prometheus(self, url: str, marked: Marked, scrape: Scrape) -> bool:
+        then = None if self._before is None else self._before.total("fastapi_requests_total", **marked.labels)
+        value = scrape.total("fastapi_requests_total", **marked.labels)
+        if value is not None and value > (then or 0.0):
+            self._found.expected_value = value if self._found.expected_value is None else self._found.expected_value
+        age_seconds = int(self._clock() - self._answered_at)
+        if age_seconds < 1:
+            return False  # a sample of the second before the request would count as fresh
+        api = PrometheusApi(self._web, url)
+        stored = await ask_stored(api, scrape, marked, self.gateway_unix_seconds(), age_seconds)
+        self._found.stored = stored
+        if not stored.fresh_names:
+            return False
+        if not documented_on(self._before or scrape) - stored.fresh_names:
+            expected = self._found.expected_value
+            return expected is not None and (stored.marked_value or 0.0) >= expected
+        self._names_since = self._clock() if self._names_since is None else self._names_since
+        return self._clock() - self._names_since >= _NAMES_GRACE_SECONDS
+
+    async def _target_is_up(self) -> bool:
+        targets = await ask_targets(PrometheusApi(self._web, self._settings.addresses["prometheus"]))
+        ours = [target for target in targets or () if target.job == SCRAPE_JOB]
+        return not ours or all(target.health == "up" for target in ours)

@@ -1,0 +1,109 @@
+"""OBSERVE: asks every server, sends the marked request, follows it, and asks again what may have moved meanwhile.
+
+Comes in: settings, a client, clocks. Goes out: facts, judged elsewhere.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from app.doctor.ask_collector import MakeSender, ask_collector_metrics, ask_otlp
+from app.doctor.ask_gateway import ask_metrics, ask_server, send_marked
+from app.doctor.ask_prometheus import PrometheusApi, ask_set_up
+from app.doctor.ask_stores import ask_data_sources
+from app.doctor.facts import DataSource, Facts, PrometheusFacts, Server
+from app.doctor.follow import Followed, Follower
+from app.doctor.settings import Settings
+from app.doctor.web import Web
+from otel.catalogue import CATALOGUE
+
+READY_PATHS: Final[Mapping[str, tuple[str, str]]] = {
+    "gateway": ("gateway", "/health/live"),
+    "gateway_ready": ("gateway", "/health/ready"),
+    "collector_health": ("collector_health", "/"),
+    "prometheus": ("prometheus", "/-/ready"),
+    "loki": ("loki", "/ready"),
+    "tempo": ("tempo", "/ready"),
+    "alertmanager": ("alertmanager", "/-/ready"),
+    "alertmanager_status": ("alertmanager", "/api/v2/status"),
+    "grafana": ("grafana", "/api/health"),
+}
+"""Which address is asked for what, by the name under which the answer is kept."""
+
+_OWN_FAMILIES: Final = tuple(spec.name for spec in CATALOGUE if not spec.name.startswith("process_"))
+"""Every Prometheus client library has the `process_` families: these are not ours alone."""
+
+
+async def observe(
+    settings: Settings,
+    web: Web,
+    *,
+    make_sender: MakeSender,
+    random_bytes: Callable[[int], bytes],
+    say: Callable[[str], None],
+    clock: Callable[[], float] = time.monotonic,
+    unix_seconds: Callable[[], float] = time.time,
+) -> Facts:
+    """Look at the whole pipeline within `settings.timeout_seconds` and the time of two requests."""
+    deadline = clock() + settings.timeout_seconds
+    collector_url = settings.addresses["collector_metrics"]
+    say("asking the servers")
+    servers, (_, before), collector_before, (otlp, needs_token) = await asyncio.gather(
+        _ask_servers(web, settings.addresses),
+        ask_metrics(web, settings),
+        ask_collector_metrics(web, collector_url),
+        ask_otlp(settings.otlp, make_sender, settings.request_seconds),
+    )
+    follower = Follower(settings, web, servers, before, say=say, clock=clock, unix_seconds=unix_seconds)
+    marked, found = None, Followed()
+    if settings.send_request and servers["gateway"].answers:
+        marked = await send_marked(web, settings, random_bytes)
+        say(f"sent {marked.method} {marked.path}, trace {marked.trace_id}")
+        collector_answers = collector_before is not None or any(not answer.is_silent for answer in otlp.values())
+        found = await follower.follow(marked, deadline, collector_answers=collector_answers)
+    (metrics, after), collector_after, prometheus, data_sources = await asyncio.gather(
+        ask_metrics(web, settings),
+        ask_collector_metrics(web, collector_url),
+        _ask_prometheus(web, settings, servers, follower.gateway_unix_seconds()),
+        _ask_data_sources(web, settings, servers),
+    )
+    return Facts(
+        servers=servers,
+        metrics=metrics,
+        gateway_before=before,
+        gateway_after=after,
+        collector_before=collector_before,
+        collector_after=collector_after,
+        otlp=otlp,
+        otlp_needs_token=needs_token,
+        marked=marked,
+        expected_value=found.expected_value,
+        prometheus=prometheus,
+        stored=found.stored,
+        line=found.line,
+        trace_spans=found.trace_spans,
+        data_sources=data_sources,
+        max_skew_seconds=settings.max_skew_seconds,
+    )
+
+
+async def _ask_servers(web: Web, addresses: Mapping[str, str]) -> dict[str, Server]:
+    replies = await asyncio.gather(*(ask_server(web, addresses[name], path) for name, path in READY_PATHS.values()))
+    return dict(zip(READY_PATHS, replies, strict=True))
+
+
+async def _ask_prometheus(
+    web: Web, settings: Settings, servers: Mapping[str, Server], unix_seconds: float
+) -> PrometheusFacts:
+    if not servers["prometheus"].answers:
+        return PrometheusFacts()
+    return await ask_set_up(PrometheusApi(web, settings.addresses["prometheus"]), unix_seconds, _OWN_FAMILIES)
+
+
+async def _ask_data_sources(
+    web: Web, settings: Settings, servers: Mapping[str, Server]
+) -> tuple[DataSource, ...] | None:
+    if not servers["grafana"].answers:
+        return None
+    return await ask_data_sources(web, settings.addresses["grafana"], settings.grafana_token)

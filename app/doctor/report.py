@@ -1,0 +1,48 @@
+"""REPORT: findings as a table for people, or as JSON for scripts.
+
+Comes in: findings. Goes out: text. The JSON has `healthy`, `broken` (names), `trace_id` and one object per check.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from app.doctor.facts import Facts
+from app.doctor.findings import Finding, State
+
+_MARKS: Final = {State.OK: "ok", State.BROKEN: "BROKEN", State.UNKNOWN: "unknown"}
+
+
+def is_healthy(findings: Sequence[Finding]) -> bool:
+    """Whether nothing is broken."""
+    return not any(finding.state is State.BROKEN for finding in findings)
+
+
+def as_json(findings: Sequence[Finding], facts: Facts) -> str:
+    """Return one JSON document."""
+    document: dict[str, Any] = {
+        "healthy": is_healthy(findings),
+        "broken": [finding.check for finding in findings if finding.state is State.BROKEN],
+        "trace_id": None if facts.marked is None else facts.marked.trace_id,
+        "checks": [msgspec.structs.asdict(finding) for finding in findings],
+    }
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+
+
+def as_table(findings: Sequence[Finding]) -> str:
+    """Return a line per check, a second one with the fix under each broken one, and a last line that sums up."""
+    width = max(len(finding.check) for finding in findings)
+    lines = []
+    for finding in findings:
+        found = f"follows from {finding.follows_from}" if finding.follows_from else finding.found
+        lines.append(f"{finding.check:{width}}  {_MARKS[finding.state]:7}  {found}")
+        if finding.state is State.BROKEN:
+            lines.append(f"{'':{width}}  {'':7}  fix: {finding.fix}")
+    counts = {state: sum(finding.state is state for finding in findings) for state in State}
+    if is_healthy(findings):
+        lines.append(f"\nhealthy: {counts[State.OK]} ok, {counts[State.UNKNOWN]} unknown")
+    else:
+        names = ", ".join(finding.check for finding in findings if finding.state is State.BROKEN)
+        lines.append(f"\nbroken: {names}  ({counts[State.OK]} ok, {counts[State.UNKNOWN]} unknown)")
+    return "\n".join(lines)

@@ -1,0 +1,98 @@
+"""SETTINGS: where the doctor finds each server, and how patient it is.
+
+Comes in: flags, the environment, the gateway's configuration where there is one. Goes out: `Settings`. A flag wins over its variable,
+a variable over the configuration, that over the documented port on loopback.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from otel.otlp_config import OtlpConfig, Signal, otlp_config_from_environ
+
+SIGNALS: Final[tuple[Signal, ...]] = ("traces", "metrics", "logs")
+OFF: Final = "off"
+"""As an address: this server is not part of the pipeline."""
+
+DEFAULTS: Final[Mapping[str, str]] = {
+    "gateway": "http://127.0.0.1:8000",
+    "collector_health": "http://127.0.0.1:13133",
+    "collector_metrics": "http://127.0.0.1:8888",
+    "prometheus": "http://127.0.0.1:9090",
+    "loki": "http://127.0.0.1:3100",
+    "tempo": "http://127.0.0.1:3200",
+    "alertmanager": "http://127.0.0.1:9093",
+    "grafana": "http://127.0.0.1:3000",
+}
+"""By name; the flag is `--collector-health`, the variable GATEWAYZ_DOCTOR_COLLECTOR_HEALTH."""
+
+VARIABLE_PREFIX: Final = "GATEWAYZ_DOCTOR_"
+_OTLP_ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; the message is one line."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the doctor is told. Addresses are base URLs without a slash at the end, or empty for a server that is left out.
+
+    `otlp` is where OTLP is expected, by signal, with the headers (tokens) that the environment holds.
+    """
+
+    addresses: Mapping[str, str]
+    otlp: Mapping[Signal, OtlpConfig]
+    api_key: str | None = None
+    metrics_token: str | None = None
+    grafana_token: str | None = None
+    model: str | None = None
+    send_request: bool = True
+    timeout_seconds: float = 30.0
+    request_seconds: float = 3.0
+    max_skew_seconds: float = 5.0
+    poll_seconds: float = 0.4
+
+    def __repr__(self) -> str:
+        """Show no secret."""
+        return f"Settings({dict(self.addresses)})"
+
+
+def addresses_from(
+    flags: Mapping[str, str | None], environ: Mapping[str, str], known: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the base URL of each server; `known` is what the configuration says. Raises `SettingsError`."""
+    found = {}
+    for name, default in DEFAULTS.items():
+        variable = VARIABLE_PREFIX + name.upper()
+        flag = flags.get(name)
+        if flag is not None:
+            source, url = f"--{name.replace('_', '-')}", flag
+        elif environ.get(variable, "").strip():
+            source, url = variable, environ[variable].strip()
+        else:
+            source, url = name, known.get(name, default)
+        found[name] = "" if url == OFF else _checked(source, url)
+    return found
+
+
+def _checked(source: str, url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid or not url.isprintable() or " " in url:
+        raise SettingsError(f"{source} takes http://HOST:PORT, or {OFF} for a server that is not used")
+    return url.rstrip("/")
+
+
+def otlp_from(flag: str | None, environ: Mapping[str, str]) -> dict[Signal, OtlpConfig]:
+    """Return where OTLP is expected: `--otlp` as the base URL, else what OTEL_* says; raises `TelemetryConfigError`."""
+    variables = dict(environ)
+    if flag is not None:
+        variables[_OTLP_ENDPOINT] = flag
+        for signal in SIGNALS:
+            variables.pop(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", None)
+    return {signal: otlp_config_from_environ(variables, signal) for signal in SIGNALS}

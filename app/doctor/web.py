@@ -1,0 +1,120 @@
+"""WEB: asks one server one thing, within a bounded time, and never raises.
+
+Comes in: a URL. Goes out: an `Answer`, or a `NoAnswer` with the reason as a person would say it. Each answer also says how far the server's
+clock (its `Date` header) is from ours.
+"""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, Self, TypeAlias, TypeVar
+
+import aiohttp
+import msgspec
+
+T = TypeVar("T")
+
+MAX_BODY_BYTES: Final = 32 * 1024 * 1024
+_DATE_TRUNCATION_SECONDS: Final = 0.5
+"""A `Date` header has whole seconds: on average it is half a second old when it is made."""
+
+
+def read_json(body: bytes, shape: type[T]) -> T | None:
+    """Return a decoded body; None where it is no JSON of this shape."""
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a server answered. `skew_seconds`: its clock minus ours; None where it sent no date."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+    skew_seconds: float | None
+
+    @property
+    def text(self) -> str:
+        """The body."""
+        return self.body.decode(errors="replace")
+
+    def read(self, shape: type[T]) -> T | None:
+        """Return the decoded body; None where it is no JSON of this shape."""
+        return read_json(self.body, shape)
+
+
+class NoAnswer(msgspec.Struct, frozen=True):
+    """There was none, and why."""
+
+    reason: str
+
+
+Reply: TypeAlias = Answer | NoAnswer
+
+
+class Web:
+    """An HTTP client for one event loop, to be used as a context manager. `timeout_seconds` bounds each request."""
+
+    def __init__(self, timeout_seconds: float, *, unix_seconds: Callable[[], float] = time.time) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._unix_seconds = unix_seconds
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        # A connection of its own for each request: one that a server closed in between must not look like an outage.
+        connector = aiohttp.TCPConnector(force_close=True)
+        timeout = aiohttp.ClientTimeout(total=self._timeout_seconds)
+        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def get(
+        self, url: str, *, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        """Send a GET."""
+        return await self._ask("GET", url, params=params, headers=headers)
+
+    async def post(self, url: str, *, json: Any, headers: Mapping[str, str] | None = None) -> Reply:
+        """Send JSON."""
+        return await self._ask("POST", url, json=json, headers=headers)
+
+    async def _ask(self, method: str, url: str, **arguments: Any) -> Reply:
+        if self._session is None:
+            raise RuntimeError("Web is used as a context manager")
+        began = self._unix_seconds()
+        try:
+            async with self._session.request(method, url, allow_redirects=False, **arguments) as response:
+                head = self._unix_seconds()
+                body = await response.content.read(MAX_BODY_BYTES)
+                while not response.content.at_eof() and len(body) < MAX_BODY_BYTES:
+                    body += await response.content.read(MAX_BODY_BYTES - len(body))
+                return Answer(
+                    status=response.status,
+                    body=body,
+                    headers={key.lower(): value for key, value in response.headers.items()},
+                    skew_seconds=_skew_seconds(response.headers.get("date"), (began + head) / 2),
+                )
+        except TimeoutError:
+            return NoAnswer(f"no answer within {self._timeout_seconds:g} s")
+        except aiohttp.ClientConnectorError as error:
+            return NoAnswer(_connect_reason(error.os_error))
+        except (aiohttp.ClientError, ValueError, OSError) as error:
+            return NoAnswer(f"{type(error).__name__}: {error}".rstrip(": "))
+
+
+def _connect_reason(error: OSError) -> str:
+    """Say it in the system's words: asyncio's name the call instead of the cause."""
+    return f"no connection: {os.strerror(error.errno) if error.errno and error.errno > 0 else error}"
+
+
+def _skew_seconds(date: str | None, unix_seconds: float) -> float | None:
+    try:
+        return parsedate_to_datetime(date or "").timestamp() + _DATE_TRUNCATION_SECONDS - unix_seconds
+    except ValueError:
+        return None
