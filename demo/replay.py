@@ -45,14 +45,15 @@ async def prepare(folder: Path, *, upstream_url: str) -> None:
     config_path.write_text(file.as_toml())
     if _keys_path(folder).exists():
         return
-    keys = {
-        "main": (await create_key(config_path, "main", FREE_PLAN))[0],
-        "revoked": (await revoked_key(config_path))[0],
-    }
-    for plan in LIMITED_PLANS:
-        keys[plan.name], _ = await create_key(config_path, plan.name, plan.name)
+    # The first key creates the database; the others can come at the same time.
+    secrets = {"main": (await create_key(config_path, "main", FREE_PLAN))[0]}
+    names = ("revoked", *(plan.name for plan in LIMITED_PLANS))
+    made = await asyncio.gather(
+        revoked_key(config_path), *(create_key(config_path, plan.name, plan.name) for plan in LIMITED_PLANS)
+    )
+    secrets |= {name: secret for name, (secret, _) in zip(names, made, strict=True)}
     _keys_path(folder).touch(mode=0o600)
-    _keys_path(folder).write_text(json.dumps(keys))
+    _keys_path(folder).write_text(json.dumps(secrets))
 
 
 async def send(folder: Path, settings: Settings, *, gateway_url: str, upstream_url: str) -> int:
