@@ -1,0 +1,119 @@
+"""`python -m app doctor`: exit codes, both forms of output, and where it looks for the servers."""
+
+import argparse
+import asyncio
+import json
+
+import pytest
+
+from app.command import main
+from app.config import AppConfig, MonitoringConfig, ServerConfig
+from app.doctor.command import settings_from
+from app.doctor.parser import add_doctor_parser
+from app.doctor.settings import DEFAULTS
+
+
+def parsed(*arguments):
+    parser = argparse.ArgumentParser()
+    add_doctor_parser(parser.add_subparsers(), argparse.ArgumentParser(add_help=False))
+    return parser.parse_args(["doctor", *arguments])
+
+
+def addresses(pipeline) -> list[str]:
+    return [part for name in DEFAULTS for part in (f"--{name.replace('_', '-')}", f"{pipeline.url}/{name}")] + [
+        "--otlp",
+        f"{pipeline.url}/otlp",
+    ]
+
+
+async def run(*arguments: str) -> int:
+    """Run it in a thread: it has an event loop of its own, and this one serves the scripted pipeline."""
+    return await asyncio.to_thread(main, ["doctor", *arguments], {})
+
+
+async def test_a_fault_is_exit_code_1_and_stands_in_the_json(pipeline, capsys):
+    pipeline.down = {"loki"}
+    assert await run(*addresses(pipeline), "--no-request", "--json") == 1
+    printed = capsys.readouterr()
+    document = json.loads(printed.out)
+    assert document["healthy"] is False
+    assert document["broken"] == ["loki.reachable"]
+    [loki] = [each for each in document["checks"] if each["check"] == "loki.reachable"]
+    assert loki["state"] == "broken"
+    assert "--loki" in loki["fix"]
+    assert printed.err == "doctor: asking the servers\n"
+
+
+async def test_health_is_exit_code_0_and_a_table(pipeline, capsys):
+    assert await run(*addresses(pipeline), "--no-request") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:2] == ["gateway.reachable", "ok"]
+    assert lines[-1].startswith("healthy: ")
+
+
+async def test_each_finding_has_its_fix_on_the_next_line(pipeline, capsys):
+    pipeline.down = {"tempo"}
+    assert await run(*addresses(pipeline), "--no-request") == 1
+    lines = capsys.readouterr().out.splitlines()
+    [row] = [number for number, line in enumerate(lines) if line.startswith("tempo.reachable") and "BROKEN" in line]
+    assert lines[row + 1].strip().startswith("fix: start Tempo")
+    assert lines[-1].startswith("broken: tempo.reachable ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "said"),
+    [
+        (["--loki", "3100"], {}, "--loki takes http://HOST:PORT, or off"),
+        (["--loki", "http://"], {}, "--loki takes"),
+        ([], {"GATEWAYZ_DOCTOR_TEMPO": "ftp://x"}, "GATEWAYZ_DOCTOR_TEMPO takes"),
+        (["--gateway", "off"], {}, "--gateway cannot be left out"),
+        ([], {"OTEL_EXPORTER_OTLP_PROTOCOL": "carrier-pigeon"}, "OTEL_EXPORTER_OTLP_PROTOCOL must be"),
+        (["--config", "/nowhere.toml"], {}, "/nowhere.toml: no such file"),
+    ],
+)
+def test_what_makes_no_sense_is_exit_code_2_and_one_line(capsys, arguments, environ, said):
+    assert main(["doctor", *arguments], environ) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "x", "601"])
+def test_a_timeout_that_is_none(capsys, seconds):
+    with pytest.raises(SystemExit) as caught:
+        main(["doctor", "--timeout", seconds], {})
+    assert caught.value.code == 2
+    assert "is not a number of seconds" in capsys.readouterr().err
+
+
+def test_a_flag_wins_over_its_variable_and_that_over_the_configuration():
+    config = AppConfig(server=ServerConfig(host="::", port=8100))
+    assert settings_from(parsed(), None, {}).addresses == DEFAULTS
+    assert settings_from(parsed(), config, {}).addresses["gateway"] == "http://127.0.0.1:8100"
+    environ = {"GATEWAYZ_DOCTOR_GATEWAY": "http://b/", "GATEWAYZ_DOCTOR_COLLECTOR_HEALTH": "off"}
+    settings = settings_from(parsed(), config, environ)
+    assert settings.addresses["gateway"] == "http://b"
+    assert settings.addresses["collector_health"] == ""
+    assert settings_from(parsed("--gateway", "http://c"), config, environ).addresses["gateway"] == "http://c"
+
+
+def test_secrets_come_from_variables_and_are_not_shown():
+    config = AppConfig(monitoring=MonitoringConfig(token_env="SCRAPE_TOKEN"))
+    environ = {
+        "SCRAPE_TOKEN": "s3cret",
+        "GATEWAYZ_DOCTOR_KEY": "gwz_k",
+        "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20t0ken",
+    }
+    settings = settings_from(parsed(), config, environ)
+    assert (settings.metrics_token, settings.api_key) == ("s3cret", "gwz_k")
+    assert dict(settings.otlp["logs"].headers) == {"authorization": "Bearer t0ken"}
+    assert not any(secret in repr(settings) for secret in ("s3cret", "gwz_k", "t0ken"))
+
+
+def test_otlp_is_the_environments_own_unless_the_flag_says_otherwise():
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:4318", "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://b:4318/logs"}
+    settings = settings_from(parsed(), None, environ)
+    assert [settings.otlp[signal].address for signal in ("traces", "metrics", "logs")] == ["a:4318", "a:4318", "b:4318"]
+    settings = settings_from(parsed("--otlp", "http://c:4318"), None, environ)
+    assert {each.address for each in settings.otlp.values()} == {"c:4318"}
