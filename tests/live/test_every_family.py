@@ -43,12 +43,28 @@ share_seconds = 0.0
 url = "sqlite+aiosqlite:///{folder}/gateway.db"
 [ledger]
 max_queued_rows = 20
+[jobs]
+business_seconds = 0.2
+model_usage_seconds = 0.2
+[breaker]
+# What opens stays open, so that its state is there to look at.
+open_seconds = 3600.0
+max_open_seconds = 3600.0
+[probes]
+provider_interval_seconds = 2.0
+timeout_seconds = 2.0
 [[providers]]
 name = "first"
 base_url = "{upstream}/flaky/v1"
 [[providers]]
 name = "second"
 base_url = "{upstream}/healthy/v1"
+[[providers]]
+name = "fragile"
+base_url = "{upstream}/breaking/v1"
+[[models]]
+name = "test/fragile"
+routes = [{{ provider = "fragile", upstream_model = "breaking-1" }}]
 [[models]]
 name = "test/model"
 cache_ttl_seconds = 60.0
@@ -69,9 +85,19 @@ Samples = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
 class Gateway:
     """The running gateway, as a client and an observer see it."""
 
-    def __init__(self, url: str, upstream: str, receiver: OtlpReceiver, keys: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self,
+        url: str,
+        upstream: str,
+        receiver: OtlpReceiver,
+        *,
+        create_key: Callable[..., str],
+        keys: Mapping[str, str],
+        folder: Path,
+    ) -> None:
         self.receiver = receiver
         self.upstream = upstream
+        self.create_key = create_key
         self.keys = keys
         self.database = folder / "gateway.db"
         self.client = httpx.Client(base_url=url, timeout=DEADLINE_SECONDS)
@@ -149,20 +175,22 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     config = folder / "gateway.toml"
     config.write_text(CONFIG.format(folder=folder, upstream=upstream))
     environ = os.environ | {"GATEWAYZ_CONFIG": str(config), "OTEL_METRIC_EXPORT_INTERVAL": "200"}
-    keys = {}
-    for plan in ("free", "tight"):
+
+    def create_key(plan: str, *options: str) -> str:
         made = subprocess.run(
-            [sys.executable, "-m", "app", "keys", "create", "--name", plan, "--plan", plan, "--json"],
+            [sys.executable, "-m", "app", "keys", "create", "--name", plan, "--plan", plan, "--json", *options],
             cwd=ROOT,
             env=environ,
             capture_output=True,
             text=True,
             check=True,
         )
-        keys[plan] = json.loads(made.stdout)["secret"]
+        return str(json.loads(made.stdout)["secret"])
+
+    keys = {plan: create_key(plan) for plan in ("free", "tight")}
     with OtlpReceiver() as receiver:
         url = start("app", "serve", environ=environ | {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint})
-        running = Gateway(url, upstream, receiver, keys, folder)
+        running = Gateway(url, upstream, receiver, create_key=create_key, keys=keys, folder=folder)
         running.chat()  # the key is known from here on, so that a case moves only what it means to
         yield running
         running.client.close()
@@ -190,6 +218,15 @@ def failed_over(gateway: Gateway) -> None:
 
 def failed(gateway: Gateway) -> None:
     assert gateway.chat({"flaky": {"status": 500}, "healthy": {"status": 500}}).status_code == 502
+
+
+def broken(gateway: Gateway) -> None:
+    """Failures in a row open the breaker of a provider that is in no other case; then there is nobody left to ask."""
+    for _ in range(5):
+        assert gateway.chat({"breaking": {"status": 500}}, model="test/fragile").status_code == 502
+    answer = gateway.chat({"breaking": ANSWER}, model="test/fragile")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "providers_unavailable")
+    assert 3_500 < int(answer.headers["retry-after"]) <= 3_600
 
 
 def not_reported(gateway: Gateway) -> None:
@@ -251,6 +288,14 @@ def export_refused(gateway: Gateway) -> None:
     gateway.receiver.accept()
 
 
+def subscribed(gateway: Gateway) -> None:
+    gateway.create_key("tight")
+
+
+def tried(gateway: Gateway) -> None:
+    gateway.create_key("tight", "--trial-days", "7")
+
+
 class Case(NamedTuple):
     """An event and what it adds to samples of one family; None: it grows, by how much is not the event's to say."""
 
@@ -292,6 +337,12 @@ CASES: dict[str, Case] = {
     ),
     "gatewayz_cancelled_calls_total": case(left, 1, FIRST | {"phase": "after_first_byte"}),
     "gatewayz_estimated_usage_total": case(not_reported, 1, FIRST),
+    "gatewayz_circuit_breaker_transitions_total": case(broken, 1, {"provider": "fragile", "state": "open"}),
+    "gatewayz_provider_probes_total": case(answered, None, {"provider": "second", "outcome": "up"}),
+    "active_api_keys": case(subscribed, 1, {}),
+    "subscription_count": case(subscribed, 1, {"plan": "tight"}),
+    "trial_active": case(tried, 1, {}),
+    "gatewayz_event_loop_lag_seconds": case(listed, None, {}, part="_count"),
     "gatewayz_ledger_rows_dropped_total": case(unwritable, None, {}),
     "gatewayz_telemetry_exported_total": case(answered, None, {"signal": "traces"}, {"signal": "logs"}),
     "gatewayz_telemetry_dropped_total": case(export_refused, None, {"signal": "traces", "reason": "rejected"}),
@@ -303,10 +354,21 @@ CASES: dict[str, Case] = {
 # What no HTTP event can move on purpose, or what is a state and no count: it is there, under the same labels everywhere.
 PRESENT = {
     "fastapi_app_info": moved(app_name="gatewayz", version="0.1.0"),
+    "gatewayz_model_uptime_24h": moved(model="test/model"),
+    "gatewayz_token_efficiency": moved(model="test/model"),
+    "gatewayz_job_last_success_timestamp_seconds": moved(job_name="business"),
+    "gatewayz_job_last_duration_seconds": moved(job_name="business"),
+    "gatewayz_job_lag_seconds": moved(job_name="business"),
+    "gatewayz_job_failures_total": moved(job_name="business", reason="timeout"),
     "gatewayz_telemetry_queued_bytes": moved(signal="traces"),
     "gatewayz_telemetry_queued_items": moved(signal="logs"),
     "gatewayz_telemetry_record_failures_total": moved(),
     "gatewayz_telemetry_log_lines_dropped_total": moved(),
+    "provider_availability": moved(provider="second"),
+    "provider_error_rate": moved(provider="first"),
+    "gatewayz_provider_health_score": moved(provider="first"),
+    "gatewayz_circuit_breaker_state": moved(provider="fragile", state="half_open"),
+    "gatewayz_model_listed": moved(provider="fragile", model="test/fragile"),
     "process_resident_memory_bytes": moved(),
     "process_open_fds": moved(),
     "process_start_time_seconds": moved(),
@@ -319,21 +381,14 @@ ABSENT = {
     "gatewayz_telemetry_overflow_total",
     # Their writers come with state, health and anomalies (tests/otel/test_catalogue.py lists them too).
     "gatewayz_detected_anomalies",
-    "provider_availability",
-    "provider_error_rate",
-    "gatewayz_provider_health_score",
-    "gatewayz_circuit_breaker_state",
-    "gatewayz_circuit_breaker_transitions_total",
-    "gatewayz_model_uptime_24h",
-    "gatewayz_token_efficiency",
-    "active_api_keys",
-    "subscription_count",
-    "trial_active",
-    "gatewayz_event_loop_lag_seconds",
 }
 
 # They move by themselves between two looks: scrapes, pushes, the clock.
 RESTLESS = {
+    "gatewayz_event_loop_lag_seconds",
+    "gatewayz_job_last_success_timestamp_seconds",
+    "gatewayz_job_last_duration_seconds",
+    "gatewayz_job_lag_seconds",
     "gatewayz_telemetry_exported_total",
     "gatewayz_telemetry_scrape_duration_seconds",
     "gatewayz_telemetry_queued_bytes",
@@ -342,6 +397,9 @@ RESTLESS = {
     "process_cpu_seconds_total",
     "process_resident_memory_bytes",
     "process_open_fds",
+    "provider_availability",
+    "gatewayz_provider_health_score",
+    "gatewayz_provider_probes_total",
 }
 
 
@@ -372,9 +430,37 @@ def test_an_event_moves_its_family_everywhere(gateway: Gateway, family: str) -> 
 
 @pytest.mark.parametrize("family", PRESENT)
 def test_a_state_is_there_everywhere(gateway: Gateway, family: str) -> None:
-    samples = gateway.scrape()
-    assert (family, PRESENT[family]) in samples
+    wait_for(f"{family} is there", lambda: (family, PRESENT[family]) in gateway.scrape())
     assert_the_same_everywhere(gateway, family)
+
+
+def test_uptime_and_token_efficiency_are_those_of_the_ledger(gateway: Gateway) -> None:
+    label = moved(model="test/model")
+
+    def of_ledger() -> tuple[int, int, int, int, int]:
+        database = sqlite3.connect(gateway.database)
+        query = """
+            SELECT count(*), sum(status = 'success'), sum(status = 'error'), sum(output_tokens), sum(input_tokens)
+            FROM ledger WHERE model = 'test/model'
+        """
+        found = database.execute(query).fetchone()
+        database.close()
+        return found
+
+    def ratios() -> tuple[float, float]:
+        _, successes, failures, given, taken = of_ledger()
+        return successes / (successes + failures), given / taken
+
+    def exposed() -> tuple[float | None, float | None]:
+        samples = gateway.scrape()
+        return samples.get(("gatewayz_model_uptime_24h", label)), samples.get(("gatewayz_token_efficiency", label))
+
+    calls = of_ledger()[0]
+    failed(gateway)
+    answered(gateway)
+    wait_for("both calls are in the ledger", lambda: of_ledger()[0] == calls + 2)
+    wait_for(f"{exposed()} becomes {ratios()}", lambda: exposed() == pytest.approx(ratios()))
+    assert 0 < ratios()[0] < 1
 
 
 def test_a_request_is_in_progress_until_it_ends(gateway: Gateway) -> None:
