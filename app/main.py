@@ -32,6 +32,9 @@ from app.http.route_table import RouteTable
 from app.jobs.event_loop_lag import EventLoopWatch
 from app.jobs.job_metrics import observe_jobs
 from app.jobs.jobs import Job, Jobs
+from app.state.gauges import observe_providers
+from app.state.probes import Probes
+from app.state.provider_jobs import provider_jobs
 from app.state.provider_states import ProviderStates
 from app.store.database import check_database, create_engine, migrate
 from app.store.key_directory import StoredKeyDirectory
@@ -77,6 +80,7 @@ class Parts(msgspec.Struct, frozen=True):
     ledger: LedgerWriter
     providers: tuple[Provider, ...]
     states: ProviderStates
+    probes: Probes
     cache: ResponseCache
     store_jobs: StoreJobs
     jobs: Jobs
@@ -98,6 +102,7 @@ def create_app(
     clock = clock or SystemClock()
     parts = _build_parts(config, secrets, telemetry.recorder, clock, random_bytes)
     parts.store_jobs.observe(telemetry.observe)
+    observe_providers(telemetry.observe, parts.states, parts.probes)
     observe_jobs(telemetry.observe, parts.jobs)
     app = build_app(
         [
@@ -151,6 +156,7 @@ def _build_parts(
     ledger = LedgerWriter(engine, config.ledger, recorder)
     providers = tuple(Provider(each, secrets.provider_keys.get(each.name)) for each in config.providers)
     states = ProviderStates(config, clock, recorder)
+    probes = Probes(config, secrets.provider_keys, states, clock=clock, recorder=recorder)
     cache: ResponseCache
     if secrets.cache_url is None:
         cache = MemoryResponseCache(config.cache.max_bytes, clock)
@@ -170,10 +176,10 @@ def _build_parts(
         new_call_id=lambda: f"{ids.getrandbits(128):032x}",
     )
     store_jobs = StoreJobs(engine, config, clock, holder=random_bytes(16).hex())
-    periodic: tuple[Job, ...] = store_jobs.jobs()
+    periodic: tuple[Job, ...] = (*store_jobs.jobs(), *provider_jobs(config.probes, states, probes))
     jobs = Jobs(periodic, clock=clock, rng=ids)
     watch = EventLoopWatch(recorder, clock.monotonic, config.jobs.event_loop_lag_seconds)
-    return Parts(gateway, engine, keys, ledger, providers, states, cache, store_jobs, jobs, watch)
+    return Parts(gateway, engine, keys, ledger, providers, states, probes, cache, store_jobs, jobs, watch)
 
 
 def _lifespan(parts: Parts) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:

@@ -78,7 +78,10 @@ LIMITED_PLANS: Final = (
 
 
 class GatewayFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What differs between two runs. `real_url` is None without the real model; times in seconds."""
+    """What differs between two runs. `real_url` is None without the real model; times in seconds.
+
+    `with_breakers`: off, because the books say of each request which providers it must reach, however often they failed before.
+    """
 
     port: int
     database_path: str
@@ -88,6 +91,7 @@ class GatewayFile(msgspec.Struct, frozen=True, kw_only=True):
     first_byte_seconds: float = 2.0
     idle_seconds: float = 1.5
     share_seconds: float = 1.0
+    with_breakers: bool = False
 
     @property
     def models(self) -> tuple[DemoModel, ...]:
@@ -99,6 +103,7 @@ class GatewayFile(msgspec.Struct, frozen=True, kw_only=True):
         tables = [
             f"[server]\nport = {self.port}\nmax_body_bytes = {MAX_BODY_BYTES}\n",
             f"[monitoring]\nshare_seconds = {self.share_seconds}\n",
+            f"[breaker]\nenabled = {str(self.with_breakers).lower()}\n",
             f"[database]\nurl = {_text(f'sqlite+aiosqlite:///{self.database_path}')}\n",
         ]
         names = dict.fromkeys(route.provider for model in self.models for route in model.routes)
@@ -137,6 +142,13 @@ def _model(model: DemoModel) -> str:
 def upstream_name(model: DemoModel, route: RoutePrice) -> str:
     """Return the provider's own name for a model."""
     return f"{route.provider}/{model.name}"
+
+
+def upstream_names(provider: str) -> tuple[str, ...]:
+    """Return the names under which a provider has the demo's models."""
+    return tuple(
+        upstream_name(model, route) for model in MODELS for route in model.routes if route.provider == provider
+    )
 
 
 def _text(value: str) -> str:

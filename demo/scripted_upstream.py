@@ -18,6 +18,7 @@ import msgspec
 from aiohttp import web
 
 from demo import upstream_wire as wire
+from demo.gateway_config import upstream_names
 from demo.upstream_books import Gates, UpstreamBooks
 from demo.upstream_script import (
     PERSONAS,
@@ -181,7 +182,12 @@ class ScriptedUpstream:
         return web.Response(body=wire.embeddings(body, script), content_type=_JSON), "status_200"
 
     async def _models(self, request: web.Request) -> web.Response:
-        return web.Response(body=wire.models((f"{request.match_info['persona']}-1",)), content_type=_JSON)
+        """List the models, or fail by the persona's habits; in no books, because it is no call."""
+        persona = request.match_info["persona"]
+        status = self._habits.get(persona, Habits()).status_of_list(self._monotonic() - self._started_seconds)
+        if status != _OK:
+            return web.Response(status=status, body=wire.error_body(status), content_type=_JSON)
+        return web.Response(body=wire.models((f"{persona}-1", *upstream_names(persona))), content_type=_JSON)
 
     async def _books(self, _request: web.Request) -> web.Response:
         return web.Response(body=msgspec.json.encode(self.books.as_json()), content_type=_JSON)

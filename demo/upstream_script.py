@@ -104,6 +104,15 @@ class Habits(msgspec.Struct, frozen=True, kw_only=True):
     outage_every_seconds: float = 0.0
     outage_seconds: float = 0.0
 
+    def is_out(self, elapsed_seconds: float) -> bool:
+        """Whether an outage is going on."""
+        every_seconds = self.outage_every_seconds
+        return every_seconds > 0 and elapsed_seconds % every_seconds > every_seconds - self.outage_seconds
+
+    def status_of_list(self, elapsed_seconds: float) -> int:
+        """Return the HTTP status with which the list of models is answered: it costs no work, so only an outage stops it."""
+        return 503 if self.is_out(elapsed_seconds) else 200
+
 
 STEADY: Final = {persona: Habits() for persona in PERSONAS}
 SCRIPTS: Final[dict[str, dict[str, Habits]]] = {
@@ -125,9 +134,7 @@ def improvise(habits: Habits, body: dict[str, Any], *, elapsed_seconds: float, r
     tokens = requested_tokens(body)
     pace = rng.lognormvariate(0.0, habits.spread)
     delay_seconds = min(habits.first_byte_seconds * pace, MAX_SECONDS)
-    if habits.outage_every_seconds and elapsed_seconds % habits.outage_every_seconds > (
-        habits.outage_every_seconds - habits.outage_seconds
-    ):
+    if habits.is_out(elapsed_seconds):
         return Script(status=503, delay_seconds=0.001)
     draw = rng.random()
     for status, share in habits.status_shares:

@@ -12,7 +12,7 @@ from app.gateway.ports import Clock
 from app.state.attempt_window import AttemptWindow
 from app.state.attempt_windows import AttemptWindows, outcome_of
 from app.state.availability import Availability
-from app.state.breaker import CallPermit, CallResult, CircuitBreaker, Transition
+from app.state.breaker import BreakerState, CallPermit, CallResult, CircuitBreaker, Transition
 from app.state.health import health_score
 from otel.events import AttemptFinished, BreakerChanged, Recorder
 
@@ -59,6 +59,11 @@ class ProviderState:
     def settle(self) -> None:
         """Make the transition that is due by time, so that it is counted without any traffic."""
         self.breaker.settle(self._clock.monotonic())
+
+    @property
+    def breaker_state(self) -> BreakerState:
+        """The state that the circuit breaker is in."""
+        return self.breaker.state(self._clock.monotonic())
 
     @property
     def availability(self) -> float | None:

@@ -1,26 +1,24 @@
-"""PROVIDER STATES: the state of every configured provider, behind the gateway's port and in front of the gauges.
+"""PROVIDER STATES: the state of every configured provider, by name; the gateway's port to them.
 
-Comes in: what `app/gateway` asks before and says after each attempt, and probe results. Goes out: permits, and the samples of the
-gauges, each absent where nothing is known. What is not configured any more has no state, so its series vanish.
+Comes in: what `app/gateway` asks before and says after each attempt, and probe results. Goes out: permits, and the states for whoever
+shows them. What is not configured any more has no state.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import ItemsView, Iterable
 from typing import Final
 
 from app.config import AppConfig
 from app.gateway.ports import Clock
 from app.state.attempt_windows import AttemptWindows
 from app.state.provider_state import AttemptPermit, ProviderState
-from otel import semconv
 from otel.events import Recorder
-from otel.instruments import Sample, SampleSource
 
 _EVIDENCE_INTERVALS: Final = 3.0
 """A probe's result stands in for so many intervals, should the next ones fail to come."""
 
 
 class ProviderStates:
-    """Satisfies `ProviderGate`. For one event loop; the gauges' sources are safe from any thread."""
+    """Satisfies `ProviderGate`. For one event loop; what a `ProviderState` shows is safe from any thread."""
 
     def __init__(self, config: AppConfig, clock: Clock, recorder: Recorder) -> None:
         self._clock = clock
@@ -44,6 +42,10 @@ class ProviderStates:
     def __getitem__(self, provider: str) -> ProviderState:
         return self._states[provider]
 
+    def items(self) -> ItemsView[str, ProviderState]:
+        """Return the states with the providers' names; the set never changes."""
+        return self._states.items()
+
     def admit(self, provider: str) -> AttemptPermit | None:
         """Return the permit for one attempt, or None while the provider is left alone."""
         return self._states[provider].admit()
@@ -57,29 +59,3 @@ class ProviderStates:
         """Make the transitions that are due by time; run once a second, it keeps their counter true without traffic."""
         for state in self._states.values():
             state.settle()
-
-    def gauges(self) -> Mapping[str, SampleSource]:
-        """Return the sources of the provider gauges, by family."""
-        return {
-            "provider_availability": self._known(lambda state: state.availability),
-            "provider_error_rate": self._known(lambda state: state.error_rate),
-            "gatewayz_provider_health_score": self._known(lambda state: state.health),
-            "gatewayz_circuit_breaker_state": self._breaker_states,
-        }
-
-    def _known(self, value_of: Callable[[ProviderState], float | None]) -> SampleSource:
-        def source() -> Iterable[Sample]:
-            values = ((name, value_of(state)) for name, state in self._states.items())
-            return [(value, {semconv.PROVIDER: name}) for name, value in values if value is not None]
-
-        return source
-
-    def _breaker_states(self) -> Iterable[Sample]:
-        """One series per state: 1 for the one that the breaker is in."""
-        now_seconds = self._clock.monotonic()
-        states = ((name, state.breaker.state(now_seconds)) for name, state in self._states.items())
-        return [
-            (float(state == each), {semconv.PROVIDER: name, semconv.STATE: each})
-            for name, state in states
-            for each in semconv.BREAKER_STATES
-        ]

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from app.config import LedgerConfig, ModelConfig, ProviderConfig, ServerConfig
+from app.config import BreakerConfig, LedgerConfig, ModelConfig, ProbesConfig, ProviderConfig, ServerConfig
 from app.errors import GatewayError
 from app.gateway.upstream_failure import CallerFaultError, UpstreamFailure, failure_of_status
 from app.http.exception_handlers import _CODES
@@ -50,9 +50,8 @@ def test_the_fail_over_table_says_what_the_code_does() -> None:
 
 def test_every_route_and_the_keys_that_it_names_exist() -> None:
     assert all(path in PAGE for path in TRAFFIC_PATHS)
-    known = {
-        name for each in (ServerConfig, ProviderConfig, ModelConfig, LedgerConfig) for name in each.__struct_fields__
-    }
+    sections = (ServerConfig, ProviderConfig, ModelConfig, LedgerConfig, BreakerConfig, ProbesConfig)
+    known = {name for each in sections for name in each.__struct_fields__}
     named = set(re.findall(r"`(\w+_(?:seconds|bytes|rows|requests|multiplier))`", PAGE))
     assert named <= known
     assert f"within {LEDGER_CLOSE_SECONDS:g} seconds" in PAGE

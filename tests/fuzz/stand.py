@@ -44,6 +44,9 @@ token_env = "FUZZ_MONITORING_TOKEN"
 url = "sqlite+aiosqlite:///{folder}/gateway.db"
 [cache]
 max_bytes = 1048576
+# Lies are answered by the provider that tells them: it must be asked again and again, however often it failed.
+[breaker]
+enabled = false
 [[plans]]
 name = "{plan}"
 [[plans]]

@@ -136,7 +136,7 @@ class BreakerMachine(RuleBasedStateMachine):
         assert (self.breaker.retry_after_seconds(self.now) > 0) == (state == "open")
 
 
-BreakerMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+BreakerMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
 TestBreakerMachine = BreakerMachine.TestCase
 
 

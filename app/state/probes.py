@@ -1,0 +1,159 @@
+"""PROBES: the gateway's own small calls to its providers: is it there, and does it list the models that we route to it.
+
+Comes in: the providers' addresses and keys. Goes out: findings for `ProviderStates`, one event per probe, and which models are listed. A probe
+has a connection and a time-out of its own and passes through nothing that counts or limits traffic. It costs no tokens.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, TypeAlias
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from app.config import AppConfig, ProviderConfig
+from app.gateway.ports import Clock
+from app.gateway.provider import USER_AGENT
+from app.state.provider_states import ProviderStates
+from otel.events import ProbeFinished, Recorder
+
+Finding: TypeAlias = Literal["up", "down", "unclear"]
+
+MAX_LIST_BYTES: Final = 16 * 1024 * 1024
+_OK: Final = 200
+_SERVER_ERRORS: Final = range(500, 600)
+_TOO_MANY_REQUESTS: Final = 429
+# Our key or our account is refused, or the server is not ready: a call would fare no better.
+_DOWN: Final = frozenset({401, 402, 403, 407, 408, 425})
+_FRESH_INTERVALS: Final = 3.0
+
+
+class _ListedModel(msgspec.Struct, frozen=True):
+    id: str
+
+
+class _ModelList(msgspec.Struct, frozen=True):
+    data: tuple[_ListedModel, ...]
+
+
+class _Listing(msgspec.Struct, frozen=True):
+    """What a provider's list said of our models, and when."""
+
+    at_seconds: float
+    is_listed: Mapping[str, bool]
+
+
+class Probes:
+    """Probes every provider of a configuration. For one event loop; `listed_models` is safe from any thread."""
+
+    def __init__(
+        self,
+        config: AppConfig,
+        api_keys: Mapping[str, str],
+        states: ProviderStates,
+        *,
+        clock: Clock,
+        recorder: Recorder,
+    ) -> None:
+        self._providers = config.providers
+        self._api_keys = api_keys
+        self._states = states
+        self._clock = clock
+        self._recorder = recorder
+        self._timeout = aiohttp.ClientTimeout(total=config.probes.timeout_seconds)
+        self._fresh_seconds = _FRESH_INTERVALS * config.probes.model_interval_seconds
+        self._upstream_models: dict[str, dict[str, list[str]]] = {provider.name: {} for provider in config.providers}
+        for model in config.models:
+            for route in model.routes:
+                self._upstream_models[route.provider].setdefault(model.name, []).append(route.upstream_model)
+        self._listings: dict[str, _Listing] = {}
+
+    async def probe_providers(self) -> None:
+        """Ask each provider, all at once, whether it is there."""
+        async with self._session() as session:
+            await asyncio.gather(*(self._probe(session, provider) for provider in self._providers))
+
+    async def probe_models(self) -> None:
+        """Ask each provider, all at once, which models it has."""
+        async with self._session() as session:
+            await asyncio.gather(*(self._list(session, provider) for provider in self._providers))
+
+    def listed_models(self) -> Mapping[tuple[str, str], bool]:
+        """Return by provider and model whether the provider lists it; what no fresh list speaks of is not in it."""
+        oldest_seconds = self._clock.monotonic() - self._fresh_seconds
+        return {
+            (provider, model): is_listed
+            for provider, listing in self._listings.copy().items()
+            if listing.at_seconds > oldest_seconds
+            for model, is_listed in listing.is_listed.items()
+        }
+
+    def _session(self) -> aiohttp.ClientSession:
+        """Return a session that reuses no connection: a probe must find out whether a new one can be made."""
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(force_close=True, limit=0),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=self._timeout,
+        )
+
+    async def _probe(self, session: aiohttp.ClientSession, provider: ProviderConfig) -> None:
+        finding: Finding
+        try:
+            async with self._get(session, provider, provider.probe_path) as response:
+                finding = finding_of(response.status)
+        except (aiohttp.ClientError, OSError, ValueError, TimeoutError):
+            finding = "down"
+        if finding != "unclear":
+            self._states[provider.name].probed(available=finding == "up")
+        self._recorder.record(ProbeFinished(provider=provider.name, outcome=finding))
+
+    async def _list(self, session: aiohttp.ClientSession, provider: ProviderConfig) -> None:
+        ids: frozenset[str] | None = None
+        try:
+            async with self._get(session, provider, "models") as response:
+                if response.status == _OK:
+                    ids = ids_of(await _read(response))
+        except (aiohttp.ClientError, OSError, ValueError, TimeoutError):
+            # That it does not answer is the other probe's to say.
+            return
+        if ids is None:
+            self._listings.pop(provider.name, None)
+            return
+        is_listed = {model: not ids.isdisjoint(names) for model, names in self._upstream_models[provider.name].items()}
+        self._listings[provider.name] = _Listing(self._clock.monotonic(), is_listed)
+
+    def _get(
+        self, session: aiohttp.ClientSession, provider: ProviderConfig, path: str
+    ) -> "aiohttp.client._RequestContextManager":
+        headers = {"user-agent": USER_AGENT, "accept": "application/json"}
+        if api_key := self._api_keys.get(provider.name):
+            headers["authorization"] = f"Bearer {api_key}"
+        url = URL(provider.base_url.rstrip("/") + "/").join(URL(path))
+        return session.get(url, headers=headers, allow_redirects=False)
+
+
+def finding_of(status: int) -> Finding:
+    """Return what a probe's HTTP status says. A provider without the probed path is there; one that is full may or may not be."""
+    if status == _TOO_MANY_REQUESTS:
+        return "unclear"
+    return "down" if status in _SERVER_ERRORS or status in _DOWN else "up"
+
+
+def ids_of(body: bytes) -> frozenset[str] | None:
+    """Return the ids in a list of models; None where the body is no such list."""
+    try:
+        models: Sequence[_ListedModel] = msgspec.json.decode(body, type=_ModelList).data
+    except (ValueError, RecursionError):
+        return None
+    return frozenset(model.id for model in models)
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """Return the body; empty, which is no list, where it is larger than any list should be."""
+    parts: list[bytes] = []
+    left = MAX_LIST_BYTES
+    while left >= 0 and (part := await response.content.readany()):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts) if left >= 0 else b""
