@@ -91,7 +91,7 @@ def _sends(signal: Signal) -> Callable[[Facts], Verdict]:
         items = COLLECTED_AS[signal]
         if queue_failed > 0 or (capacity and waiting >= capacity * _FULL_SHARE):
             return broken(
-                f"the queue to {STORES[signal]} is full: {waiting:.0f} of {capacity:.0f}, {queue_failed:.0f} {items} turned away meanwhile",
+                f"the queue to {STORES[signal]} is full: {waiting:.0f} of {capacity:.0f} used, {queue_failed:.0f} {items} turned away meanwhile",
                 f"{STORES[signal]} takes too little: the Collector's log says what it answers; a longer outage needs a larger"
                 f" sending_queue.queue_size in collector-config/{signal}.yaml",
             )
@@ -103,10 +103,10 @@ def _sends(signal: Signal) -> Callable[[Facts], Verdict]:
             )
         sent = facts.collector_growth("exporter_sent", signal)
         if sent > 0 or facts.arrived(signal):
-            return ok(f"{sent:.0f} {items} meanwhile; {waiting:.0f} requests wait")
+            return ok(f"{sent:.0f} {items} meanwhile; {waiting:.0f} of {capacity:.0f} of the queue is used")
         if facts.collector_growth("receiver_accepted", signal) > 0:
             return broken(
-                f"{signal} come into the Collector and do not leave it; {waiting:.0f} requests wait",
+                f"{signal} come into the Collector and do not leave it; {waiting:.0f} of {capacity:.0f} of the queue is used",
                 f"{STORES[signal]} does not take them, or the pipeline drops them: see the Collector's log, the exporter's endpoint and"
                 f" the processors in collector-config/{signal}.yaml",
             )
@@ -172,7 +172,11 @@ COLLECTOR_CHECKS: Final[tuple[Check[Facts], ...]] = (
         Check(
             name=f"collector.{signal}_sent",
             judge=_sends(signal),
-            needs=("collector.reachable", f"{STORES[signal]}.reachable"),
+            needs=(
+                "collector.reachable",
+                f"{STORES[signal]}.reachable",
+                *(("prometheus.otlp_receiver",) if signal == "metrics" else ()),
+            ),
         )
         for signal in SIGNALS
     ),
