@@ -6,6 +6,7 @@ Needs Linux, root, Go (or the built binaries) and the programs that it names whe
 from Go modules, is left out by its profile. Exit code 0: all was found; 1: something was not, or could not be done; 2: usage.
 """
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -54,6 +55,8 @@ def main(arguments: Sequence[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     chosen = arguments[1:] or list(CASES)
+    # Told to end, it still removes what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         check_machine()
         binaries = build((*SERVERS, DOCKER_COMPOSE), cache_folder(), _say)
@@ -64,6 +67,8 @@ def main(arguments: Sequence[str]) -> int:
     except (BuildError, DaemonError, StackFailedError) as error:
         _say(str(error))
         return 1
+    except KeyboardInterrupt:
+        return 130
     except subprocess.CalledProcessError as error:
         _say(f"{error}\n{error.stderr or ''}")
         return 1
