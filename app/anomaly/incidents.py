@@ -1,0 +1,111 @@
+"""INCIDENTS: one cause is one anomaly, however many signals show it.
+
+Comes in: the signals that began and ended this minute. Goes out: the anomalies that began, each to be counted once, and those that ended.
+
+A slow provider makes its models slow, a slow model every provider that serves it. So a signal that begins joins a running anomaly of its
+type when its scope is connected to one that is part of it: a provider with the models it serves, and the gateway as a whole with all. What
+begins in the same minute and is connected is one anomaly, named after the most surprising reading. And traffic that moves while a
+connected scope is slow or failing is fail-over at work: it joins that anomaly. An anomaly has ended when all its signals have.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from app.anomaly.reading import TYPE_OF, AnomalyType, Reading, Scope, Signal
+from app.anomaly.scope_state import Change
+
+TOGETHER_MINUTES: Final = 5
+"""What begins within so many minutes is one anomaly, connected or not: our own network, or the clients."""
+
+
+class Incident(msgspec.Struct):
+    """A running anomaly: its type, what it is named after, when it began (minutes of the Unix epoch), and the signals that still show it."""
+
+    type: AnomalyType
+    lead: Scope
+    began_minute: int
+    members: list[tuple[Scope, Signal]]
+
+
+class Began(msgspec.Struct, frozen=True, kw_only=True):
+    """A new anomaly: count it. `also` are the other scopes that show it in the same minute."""
+
+    type: AnomalyType
+    reading: Reading
+    also: tuple[Scope, ...]
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """An anomaly is over, `minutes` after it began."""
+
+    type: AnomalyType
+    scope: Scope
+    minutes: int
+
+
+class Connections:
+    """Which scopes one cause can show in."""
+
+    def __init__(self, routes: Iterable[tuple[str, str]]) -> None:
+        self._routes = frozenset(routes)
+
+    def connected(self, one: Scope, other: Scope) -> bool:
+        """Tell whether one cause can show in both."""
+        if one == other or "gateway" in (one.kind, other.kind):
+            return True
+        if one.kind == other.kind:
+            return False
+        provider, model = (one, other) if one.kind == "provider" else (other, one)
+        return (provider.name, model.name) in self._routes
+
+
+def settle(
+    incidents: list[Incident], changes: Sequence[Change], connections: Connections, minute: int
+) -> list[Began | Ended]:
+    """Update the running incidents in place; return what began and what ended."""
+    findings: list[Began | Ended] = []
+    fresh: list[Reading] = []
+    for change in changes:
+        if change.edge != "began":
+            _leave(incidents, change)
+        elif change.reading is not None:
+            fresh.append(change.reading)
+    # The most surprising first: it gives the name, and what is connected to it joins.
+    for reading in sorted(fresh, key=lambda each: (-each.surprise, each.scope)):
+        running = _running(incidents, reading, connections, minute)
+        if running is not None:
+            running.members.append((reading.scope, reading.signal))
+            continue
+        incidents.append(Incident(TYPE_OF[reading.signal], reading.scope, minute, [(reading.scope, reading.signal)]))
+        findings.append(Began(type=TYPE_OF[reading.signal], reading=reading, also=()))
+    findings = [_with_company(found, incidents) if isinstance(found, Began) else found for found in findings]
+    for incident in [each for each in incidents if not each.members]:
+        incidents.remove(incident)
+        findings.append(Ended(type=incident.type, scope=incident.lead, minutes=minute - incident.began_minute))
+    return findings
+
+
+def _leave(incidents: list[Incident], change: Change) -> None:
+    member = (change.scope, change.signal)
+    for incident in incidents:
+        if member in incident.members:
+            incident.members.remove(member)
+
+
+def _running(incidents: list[Incident], reading: Reading, connections: Connections, minute: int) -> Incident | None:
+    """Return the incident that explains the reading."""
+    own = TYPE_OF[reading.signal]
+    for incident in incidents:
+        explains = incident.type == own or reading.signal == "traffic"
+        together = incident.type == own and minute - incident.began_minute <= TOGETHER_MINUTES
+        if together or (explains and any(connections.connected(reading.scope, at) for at, _ in incident.members)):
+            return incident
+    return None
+
+
+def _with_company(found: Began, incidents: Sequence[Incident]) -> Began:
+    incident = next(each for each in incidents if each.type == found.type and each.lead == found.reading.scope)
+    others = {scope for scope, _ in incident.members} - {found.reading.scope}
+    return msgspec.structs.replace(found, also=tuple(sorted(others)))

@@ -1,0 +1,123 @@
+"""ANOMALY WATCH: the detector at work in the gateway.
+
+Comes in: every attempt as it ends, and once a minute a run of the job. Goes out: one `AnomalyBegan` per anomaly, one log line where it
+ends, and the detector's state to the store, so that a restart knows what is normal.
+"""
+
+import asyncio
+import logging
+from typing import Final, Protocol
+
+from app.anomaly.detector import AnomalyDetector, AttemptOutcome, StateError
+from app.anomaly.incidents import Began, Ended
+from app.config import AppConfig
+from app.gateway.ports import Clock
+from otel.events import AnomalyBegan, AttemptFinished, Recorder
+
+STATE_NAME: Final = "anomalies"
+
+_LOGGER: Final = logging.getLogger("gatewayz.anomaly")
+_MAX_LOADS: Final = 5
+
+
+class DetectorStateStore(Protocol):
+    """Keeps the detector's state over restarts."""
+
+    async def load(self, name: str) -> str | None:
+        """Return what was saved last, None before the first save; raises when the store fails."""
+
+    async def save(self, name: str, state: str) -> None:
+        """Replace what is kept; raises when the store fails."""
+
+
+class AnomalyWatch:
+    """Satisfies `AttemptObserver`; for one event loop."""
+
+    def __init__(self, config: AppConfig, store: DetectorStateStore, clock: Clock, recorder: Recorder) -> None:
+        routes = [(route.provider, model.name) for model in config.models for route in model.routes]
+        self._detector = AnomalyDetector(routes, config.anomalies)
+        self._store = store
+        self._clock = clock
+        self._recorder = recorder
+        self._loads = 0
+        self._is_loaded = False
+
+    def attempt_finished(self, provider: str, model: str, event: AttemptFinished, now_seconds: float) -> None:  # noqa: ARG002  the port's clock is monotonic; minutes are of the wall clock, which a restart does not begin anew
+        """Count an attempt that ended now."""
+        self._detector.observe(
+            provider,
+            model,
+            _outcome_of(event),
+            now_seconds=self._clock.unix_ms() / 1_000,
+            duration_seconds=event.duration_seconds,
+            input_tokens=event.usage.input_tokens,
+            output_tokens=event.usage.output_tokens,
+        )
+
+    async def run_once(self) -> None:
+        """Judge the minutes that are over; raises when the store fails, after the judgement."""
+        if not self._is_loaded:
+            await self._load()
+        now_seconds = self._clock.unix_ms() / 1_000
+        for findings in self._detector.evaluate_in_steps(now_seconds):
+            for finding in findings:
+                self._tell(finding)
+            # Other work of the event loop does not wait for a large configuration.
+            await asyncio.sleep(0)
+        await self._store.save(STATE_NAME, self._detector.dump().decode())
+
+    async def _load(self) -> None:
+        """Go on from the stored state. A store that fails is asked again by the next runs, then the watch begins anew."""
+        self._loads += 1
+        if self._loads <= _MAX_LOADS:
+            state = await self._store.load(STATE_NAME)
+        else:
+            state = None
+            _LOGGER.warning("the anomaly detector begins anew: its state could not be loaded")
+        self._is_loaded = True
+        if state is None:
+            return
+        try:
+            self._detector.restore(state, now_seconds=self._clock.unix_ms() / 1_000)
+        except StateError as error:
+            _LOGGER.warning("the anomaly detector begins anew: %s", error)
+
+    def _tell(self, finding: Began | Ended) -> None:
+        if isinstance(finding, Ended):
+            _LOGGER.info(
+                "%s of %s %s ended",
+                finding.type,
+                finding.scope.kind,
+                finding.scope.name,
+                extra={
+                    "type": finding.type,
+                    "scope": finding.scope.kind,
+                    finding.scope.kind: finding.scope.name,
+                    "lasted_minutes": finding.minutes,
+                },
+            )
+            return
+        reading = finding.reading
+        self._recorder.record(
+            AnomalyBegan(
+                type=finding.type,
+                scope=reading.scope.kind,
+                name=reading.scope.name,
+                signal=reading.signal,
+                value=reading.value,
+                baseline=reading.baseline,
+                spread=reading.spread,
+                threshold=reading.threshold,
+                samples=reading.samples,
+                window_minutes=reading.minutes,
+                also=tuple(f"{scope.kind}:{scope.name}" for scope in finding.also),
+            )
+        )
+
+
+def _outcome_of(event: AttemptFinished) -> AttemptOutcome:
+    if event.status == "success":
+        return "success"
+    if event.status == "cancelled" or event.error_kind == "upstream_4xx":
+        return "unjudged"
+    return "failure"
