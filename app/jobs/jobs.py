@@ -53,14 +53,14 @@ class Jobs:
 
     def __init__(self, jobs: Iterable[Job], *, clock: Clock, rng: random.Random) -> None:
         self._schedules = [_Schedule(job, clock, rng) for job in jobs]
-        names = self.names
+        names = [job.name for job in self.jobs]
         if len(set(names)) < len(names):
             raise ValueError(f"two jobs have the same name: {', '.join(names)}")
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The jobs' names, in the order given."""
-        return tuple(schedule.job.name for schedule in self._schedules)
+    def jobs(self) -> tuple[Job, ...]:
+        """The jobs, in the order given."""
+        return tuple(schedule.job for schedule in self._schedules)
 
     def books(self) -> Mapping[str, JobBooks]:
         """Return each job's books, by its name."""

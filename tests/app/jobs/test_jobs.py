@@ -59,7 +59,7 @@ async def test_each_kind_of_failure_is_booked_and_all_go_on() -> None:
     clock = ManualClock(unix_ms=1_700_000_000_500)
     jobs = make_jobs(clock, well=well, raising=raising, hanging=hanging, killed=killed)
     async with jobs.running():
-        await until(lambda: min(runs[name] for name in jobs.names) >= 4, lambda: runs)
+        await until(lambda: min(runs[name] for name in jobs.books()) >= 4, lambda: runs)
         books = jobs.books()
     assert sum(books["well"].failures.values()) == 0
     for name, reason in (("raising", "error"), ("hanging", "timeout"), ("killed", "cancelled")):
@@ -200,7 +200,7 @@ async def test_the_metrics_say_which_job_failed_and_why() -> None:
     failures = "gatewayz_job_failures_total"
     reasons = SPECS[failures].labels[1].values
     before = metered.text()
-    for name in jobs.names:
+    for name in jobs.books():
         for reason in reasons:
             assert f'{failures}{{job_name="{name}",reason="{reason}"}} 0' in before
     assert "gatewayz_job_last_success_timestamp_seconds{" not in before
@@ -211,7 +211,7 @@ async def test_the_metrics_say_which_job_failed_and_why() -> None:
     assert f'{failures}{{job_name="well",reason="error"}} 0' in after
     assert 'gatewayz_job_last_success_timestamp_seconds{job_name="well"} 1700000000' in after
     assert 'gatewayz_job_last_success_timestamp_seconds{job_name="raising"}' not in after
-    for name in jobs.names:
+    for name in jobs.books():
         assert f'gatewayz_job_last_duration_seconds{{job_name="{name}"}}' in after
         assert f'gatewayz_job_lag_seconds{{job_name="{name}"}}' in after
 

@@ -1,0 +1,119 @@
+"""Each job of the gateway killed, hung, made to raise: the others go on, and the metrics say which it was and why."""
+
+import asyncio
+import io
+import os
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.config import AppConfig, DatabaseConfig, ModelConfig, ProviderConfig, RouteConfig
+from app.config_load import resolve_secrets
+from app.gateway.clock import SystemClock
+from app.jobs.job_metrics import observe_jobs
+from app.jobs.jobs import FAILURE_REASONS, Job, Jobs
+from app.label_bounds import label_bounds
+from app.main import create_app
+from demo.scrape import read_exposition
+from otel.config import telemetry_config_from_environ
+from otel.telemetry import TelemetrySettings, build_telemetry
+from otel.testing.metered import Metered
+
+CONFIG = AppConfig(
+    providers=(ProviderConfig(name="alpha", base_url="http://127.0.0.1:9/v1"),),
+    models=(ModelConfig(name="small", routes=(RouteConfig(provider="alpha", upstream_model="x"),)),),
+)
+INTERVAL_SECONDS = 0.02
+FAMILY = "gatewayz_job_failures_total"
+
+
+async def raise_error() -> None:
+    raise ValueError("sabotage")
+
+
+async def hang() -> None:
+    await asyncio.Event().wait()
+
+
+async def be_killed() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().call_soon(task.cancel)
+    await asyncio.Event().wait()
+
+
+SABOTAGE = {"error": raise_error, "timeout": hang, "cancelled": be_killed}
+
+
+@pytest.fixture
+async def gateway_jobs(tmp_path: Path) -> AsyncIterator[tuple[Job, ...]]:
+    """The jobs of a running gateway, whose database and probes are real."""
+    config = msgspec.structs.replace(CONFIG, database=DatabaseConfig(url=f"sqlite+aiosqlite:///{tmp_path}/gateway.db"))
+    telemetry = build_telemetry(
+        telemetry_config_from_environ({}),
+        TelemetrySettings(
+            bounds=label_bounds(config),
+            version="0",
+            instance_id="i",
+            clock=time.monotonic,
+            unix_ns=time.time_ns,
+            rng=random.Random(1),
+            stdout=io.StringIO(),
+        ),
+    )
+    app = create_app(config, resolve_secrets(config, {}), telemetry, random_bytes=os.urandom)
+    async with app.lifespan():
+        yield app.state.parts.jobs.jobs
+    telemetry.shutdown(1.0)
+
+
+def with_one_sabotaged(jobs: Sequence[Job], name: str, run: Callable[[], Any]) -> list[Job]:
+    fast = [msgspec.structs.replace(job, interval_seconds=INTERVAL_SECONDS, jitter_ratio=0.0) for job in jobs]
+    timeout_seconds = INTERVAL_SECONDS if run is hang else 30.0
+    return [
+        msgspec.structs.replace(job, run=run, timeout_seconds=timeout_seconds) if job.name == name else job
+        for job in fast
+    ]
+
+
+@pytest.mark.parametrize("reason", FAILURE_REASONS)
+async def test_one_job_that_fails_stops_no_other(gateway_jobs, reason) -> None:
+    assert len(gateway_jobs) >= 5
+    for broken in gateway_jobs:
+        jobs = Jobs(
+            with_one_sabotaged(gateway_jobs, broken.name, SABOTAGE[reason]), clock=SystemClock(), rng=random.Random(1)
+        )
+        metered = Metered()
+        observe_jobs(metered.instruments.observe, jobs)
+        others = {job.name for job in gateway_jobs} - {broken.name}
+        async with jobs.running():
+            deadline = time.monotonic() + 20.0
+            while not has_shown(jobs, broken.name, others, reason):
+                assert time.monotonic() < deadline, (broken.name, jobs.books())
+                await asyncio.sleep(0.005)
+        samples = read_exposition(metered.text())
+        failed = {
+            dict(labels)["job_name"]: dict(labels)["reason"]
+            for (name, labels), value in samples.items()
+            if name == FAMILY and value > 0
+        }
+        assert failed == {broken.name: reason}
+        succeeded = {
+            dict(labels)["job_name"]
+            for name, labels in samples
+            if name == "gatewayz_job_last_success_timestamp_seconds"
+        }
+        assert succeeded == others
+
+
+def has_shown(jobs: Jobs, broken: str, others: set[str], reason: str) -> bool:
+    """Whether the broken job failed more than once, so that it was tried again, and each other one has succeeded."""
+    books = jobs.books()
+    return books[broken].failures[reason] >= 2 and all(
+        books[name].last_success_unix_seconds is not None for name in others
+    )
