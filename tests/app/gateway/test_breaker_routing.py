@@ -1,0 +1,173 @@
+"""Fail-over with circuit breakers: who is asked, who is passed over, and what the caller gets when nobody is left."""
+
+import asyncio
+
+import pytest
+
+from app.config import BreakerConfig
+from app.gateway.clock import ManualClock
+from otel.events import BreakerChanged, ExceptionMapped, RateLimited
+
+BREAKER = BreakerConfig(consecutive_failures=3, open_seconds=10.0, half_open_calls=1)
+
+
+def says(status, body=None, headers=None):
+    async def script(exchange):
+        await exchange.reply(body or {"error": {"message": "no"}}, status, headers)
+
+    return script
+
+
+async def hang(exchange):
+    await exchange.gone()
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+@pytest.fixture
+def make(make_gateway, clock):
+    async def make(*upstreams, **options):
+        return await make_gateway(*upstreams, clock=clock, breaker=BREAKER, **options)
+
+    return make
+
+
+def transitions(books):
+    return [(event.provider, event.state) for event in books.of(BreakerChanged)]
+
+
+async def test_an_open_provider_is_passed_over_until_its_time_is_over(make_upstream, make, clock, wire):
+    first, second = await make_upstream(says(500)), await make_upstream(name="beta")
+    gateway = await make(first, second)
+    for _ in range(5):
+        answer = await gateway.chat()
+        assert (answer.status, answer.headers["x-gatewayz-provider"]) == (200, "beta")
+    assert len(first.exchanges) == 3
+    assert len(second.exchanges) == 5
+    books = await gateway.settled()
+    assert [call.attempts for call in books.calls] == [2, 2, 2, 1, 1]
+    assert transitions(books) == [("alpha", "open")]
+
+    first.script = wire.answer
+    clock.advance(10.0)
+    assert (await gateway.chat()).headers["x-gatewayz-provider"] == "alpha"
+    assert (await gateway.chat()).headers["x-gatewayz-provider"] == "alpha"
+    assert transitions(await gateway.settled()) == [("alpha", "open"), ("alpha", "half_open"), ("alpha", "closed")]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_nobody_left_to_ask_is_a_503_of_its_own(make_upstream, make, clock, *, stream):
+    upstream = await make_upstream(says(500))
+    gateway = await make(upstream)
+    for _ in range(3):
+        assert (await gateway.chat(stream=stream)).status == 502
+    clock.advance(2.5)
+    answer = await gateway.chat(stream=stream)
+    assert answer.status == 503
+    assert answer.headers["retry-after"] == "8"
+    assert answer.json["error"] | {"message": ""} == {
+        "message": "",
+        "type": "server_error",
+        "param": None,
+        "code": "providers_unavailable",
+    }
+    assert len(upstream.exchanges) == 3
+    books = await gateway.settled()
+    call, row = books.calls[-1], books.rows[-1]
+    assert (call.status, call.error_kind, call.attempts, call.provider) == ("error", "providers_unavailable", 0, None)
+    assert (row.status, row.error_kind, row.attempts, row.provider) == ("error", "providers_unavailable", 0, None)
+    assert [event.exception_type for event in books.of(ExceptionMapped)] == ["UpstreamFailedError"] * 3 + [
+        "ProvidersUnavailableError"
+    ]
+
+
+async def test_retry_after_is_that_of_the_first_to_come_back(make_upstream, make, clock, wire):
+    first, second = await make_upstream(says(500)), await make_upstream(name="beta")
+    gateway = await make(first, second)
+    for _ in range(3):
+        await gateway.chat()
+    clock.advance(4.0)
+    second.script = says(500)
+    for _ in range(3):
+        assert (await gateway.chat()).status == 502
+    answer = await gateway.chat()
+    assert (answer.status, answer.headers["retry-after"]) == (503, "6")
+    assert len(first.exchanges) == 3
+    first.script = wire.answer
+    clock.advance(6.0)
+    assert (await gateway.chat()).headers["x-gatewayz-provider"] == "alpha"
+
+
+async def test_those_that_were_asked_decide_the_status(make_upstream, make):
+    first = await make_upstream(says(500))
+    second = await make_upstream(says(429, headers={"retry-after": "7"}), name="beta")
+    gateway = await make(first, second)
+    statuses = [(await gateway.chat()).status for _ in range(3)]
+    assert statuses == [502, 502, 502]
+    assert [each.state for each in (await gateway.settled()).of(BreakerChanged)] == ["open", "open"]
+    assert (await gateway.chat()).status == 503
+    assert (await gateway.settled()).of(RateLimited) == []
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+async def test_the_callers_own_mistakes_open_nothing(make_upstream, make, status):
+    gateway = await make(await make_upstream(says(status)))
+    for _ in range(20):
+        assert (await gateway.chat()).status == status
+    assert transitions(await gateway.settled()) == []
+    assert gateway.states["alpha"].error_rate is None
+
+
+@pytest.mark.parametrize("status", [401, 429, 503])
+async def test_what_is_the_providers_fault_opens_it(make_upstream, make, status):
+    gateway = await make(await make_upstream(says(status)))
+    for _ in range(3):
+        await gateway.chat()
+    assert transitions(await gateway.settled()) == [("alpha", "open")]
+    assert gateway.states["alpha"].error_rate == 1.0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_trial_whose_client_leaves_gives_its_slot_back(make_upstream, make, clock, wire, *, stream):
+    upstream = await make_upstream(says(500))
+    gateway = await make(upstream)
+    for _ in range(3):
+        await gateway.chat()
+    clock.advance(10.0)
+    upstream.script = hang
+    for trial in range(3):
+        call = asyncio.create_task(gateway.chat(stream=stream))
+        await wire.until(lambda trial=trial: len(upstream.exchanges) == 4 + trial, "the trial call")
+        refused = await gateway.chat()
+        assert (refused.status, refused.headers["retry-after"]) == (503, "1"), "one trial at a time"
+        call.cancel()
+        await gateway.settled()
+    upstream.script = wire.answer
+    assert (await gateway.chat()).status == 200
+    assert transitions(await gateway.settled()) == [("alpha", "open"), ("alpha", "half_open"), ("alpha", "closed")]
+
+
+async def test_a_stream_that_breaks_counts_when_it_breaks(make_upstream, make, wire):
+    async def broken(exchange):
+        await exchange.stream_head()
+        await exchange.send(wire.sse(wire.chunk("Hel")))
+        exchange.close()
+
+    gateway = await make(await make_upstream(broken))
+    for _ in range(3):
+        assert b"error" in (await gateway.chat(stream=True)).raw
+    assert transitions(await gateway.settled()) == [("alpha", "open")]
+
+
+async def test_an_answer_from_the_cache_needs_no_provider(make_upstream, make):
+    upstream = await make_upstream()
+    gateway = await make(upstream, cache_ttl_seconds=60.0)
+    assert (await gateway.chat(temperature=0)).status == 200
+    upstream.script = says(500)
+    for _ in range(3):
+        await gateway.chat()
+    assert (await gateway.chat()).status == 503
+    assert (await gateway.chat(temperature=0)).headers["x-gatewayz-cache"] == "hit"
