@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from app.config import (
+    AnomaliesConfig,
     AppConfig,
     BreakerConfig,
     DatabaseConfig,
@@ -67,6 +68,7 @@ def _findings(config: AppConfig) -> Iterator[Finding]:
     yield from _sections(config)
     yield from _breaker(config.breaker)
     yield from _probes(config.probes)
+    yield from _anomalies(config.anomalies)
     yield from _names("providers", config.providers)
     yield from _names("models", config.models)
     yield from _names("plans", config.plans)
@@ -143,6 +145,22 @@ def _probes(probes: ProbesConfig) -> Iterator[Finding]:
             repr(probes.timeout_seconds),
             f"provider_interval_seconds ({probes.provider_interval_seconds}) or less, so that no probe outlasts the next",
         )
+
+
+def _anomalies(anomalies: AnomaliesConfig) -> Iterator[Finding]:
+    yield from _seconds("anomalies.interval_seconds", anomalies.interval_seconds)
+    yield from _count("anomalies.min_attempts", anomalies.min_attempts)
+    yield from _count("anomalies.max_episode_minutes", anomalies.max_episode_minutes)
+    for key in ("latency_factor", "traffic_factor", "token_factor"):
+        factor = getattr(anomalies, key)
+        if not 1 < factor < math.inf:
+            yield Finding(f"anomalies.{key}", repr(factor), "more than 1: times the usual")
+    if not 0 < anomalies.error_rise < 1:
+        yield Finding(
+            "anomalies.error_rise", repr(anomalies.error_rise), "more than 0, less than 1: a share of the attempts"
+        )
+    if not 0 < anomalies.significance < math.inf:
+        yield Finding("anomalies.significance", repr(anomalies.significance), "more than 0: standard deviations")
 
 
 def _url(section: str, url: str | None, variable: str | None) -> Iterator[Finding]:

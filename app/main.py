@@ -14,6 +14,7 @@ from litestar import Litestar, Router
 from litestar.types import ASGIApp
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.anomaly.watch import AnomalyWatch
 from app.config import AppConfig
 from app.config_load import Secrets
 from app.gateway.calls_in_hand import CallsInHand
@@ -37,6 +38,7 @@ from app.state.probes import Probes
 from app.state.provider_jobs import provider_jobs
 from app.state.provider_states import ProviderStates
 from app.store.database import check_database, create_engine, migrate
+from app.store.detector_state import StoredDetectorState
 from app.store.key_directory import StoredKeyDirectory
 from app.store.keys import ApiKeys
 from app.store.ledger import LedgerWriter
@@ -155,7 +157,8 @@ def _build_parts(
     keys = ApiKeys(engine, clock, random_bytes)
     ledger = LedgerWriter(engine, config.ledger, recorder)
     providers = tuple(Provider(each, secrets.provider_keys.get(each.name)) for each in config.providers)
-    states = ProviderStates(config, clock, recorder)
+    anomalies = AnomalyWatch(config, StoredDetectorState(engine, clock), clock, recorder)
+    states = ProviderStates(config, clock, recorder, observers=anomalies.observers())
     probes = Probes(config, secrets.provider_keys, states, clock=clock, recorder=recorder)
     cache: ResponseCache
     if secrets.cache_url is None:
@@ -176,7 +179,11 @@ def _build_parts(
         new_call_id=lambda: f"{ids.getrandbits(128):032x}",
     )
     store_jobs = StoreJobs(engine, config, clock, holder=random_bytes(16).hex())
-    periodic: tuple[Job, ...] = (*store_jobs.jobs(), *provider_jobs(config.probes, states, probes))
+    periodic: tuple[Job, ...] = (
+        *store_jobs.jobs(),
+        *provider_jobs(config.probes, states, probes),
+        *anomalies.jobs(),
+    )
     jobs = Jobs(periodic, clock=clock, rng=ids)
     watch = EventLoopWatch(recorder, clock.monotonic, config.jobs.event_loop_lag_seconds)
     return Parts(gateway, engine, keys, ledger, providers, states, probes, cache, store_jobs, jobs, watch)

@@ -108,6 +108,7 @@ GUIDE_FAMILIES: Final[tuple[MetricSpec, ...]] = (
         help="Anomalies that began, by type.",
         labels=(Label(semconv.TYPE, values=semconv.ANOMALY_TYPES),),
         categories=(Category.SYSTEM,),
+        starts_at_zero=True,
         moved_by="the anomaly detector, once per anomaly",
         queries=("sum by (type) (increase(gatewayz_detected_anomalies[1h]))",),
     ),

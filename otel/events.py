@@ -169,6 +169,27 @@ class EventLoopLagged(msgspec.Struct, frozen=True, kw_only=True):
     lag_seconds: float
 
 
+class AnomalyBegan(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider, a model or the whole gateway left its own recent normal, with the numbers that say so.
+
+    `value`, `baseline` and `threshold` are in the signal's unit: `slowdown` times the expected duration, `errors` a share (0 to 1),
+    `input_tokens` and `output_tokens` per attempt, `traffic` attempts per minute. `spread` is one standard deviation: a factor, but for errors
+    a share. `samples` attempts in `window_minutes`. `also`: other scopes that show it, as `kind:name`.
+    """
+
+    type: Literal["latency_spike", "error_surge", "unusual_pattern"]
+    scope: Literal["provider", "model", "gateway"]
+    name: str
+    signal: Literal["slowdown", "errors", "input_tokens", "output_tokens", "traffic"]
+    value: float
+    baseline: float
+    spread: float
+    threshold: float
+    samples: int
+    window_minutes: int
+    also: tuple[str, ...] = ()
+
+
 Event: TypeAlias = (
     RequestFinished
     | ExceptionMapped
@@ -180,6 +201,7 @@ Event: TypeAlias = (
     | QueryFinished
     | LedgerRowsDropped
     | BreakerChanged
+    | AnomalyBegan
     | ProbeFinished
     | EventLoopLagged
 )

@@ -12,6 +12,7 @@ from opentelemetry.context import Context
 
 from otel import semconv
 from otel.events import (
+    AnomalyBegan,
     AttemptFinished,
     AttemptStarted,
     BreakerChanged,
@@ -124,6 +125,10 @@ class Measurements:
         """A database statement ended."""
         labels = self._no_labels.plus(semconv.OPERATION, event.operation)
         self._record("database_query_duration_seconds", event.duration_seconds, labels, context)
+
+    def anomaly_began(self, event: AnomalyBegan, context: Context) -> None:
+        """An anomaly began."""
+        self._record("gatewayz_detected_anomalies", 1, self._no_labels.plus(semconv.TYPE, event.type), context)
 
     def breaker_changed(self, event: BreakerChanged) -> None:
         """A circuit breaker entered a state."""

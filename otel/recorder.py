@@ -14,7 +14,10 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, get_current_span
 
+from otel.anomaly_log import LOGGER as ANOMALY_LOGGER
+from otel.anomaly_log import anomaly_fields, anomaly_message
 from otel.events import (
+    AnomalyBegan,
     AttemptFinished,
     AttemptStarted,
     BreakerChanged,
@@ -86,6 +89,8 @@ class TelemetryRecorder:
             self.measurements.cache_looked_up(event, context)
         elif isinstance(event, LedgerRowsDropped):
             self.measurements.ledger_rows_dropped(event)
+        elif isinstance(event, AnomalyBegan):
+            self._anomaly_began(event)
         elif isinstance(event, BreakerChanged):
             self.measurements.breaker_changed(event)
         elif isinstance(event, ProbeFinished):
@@ -98,6 +103,14 @@ class TelemetryRecorder:
             self.measurements.event_loop_lagged(event)
         else:
             raise TypeError(f"{type(event).__name__} belongs to a request: record it in its scope")
+
+    def _anomaly_began(self, event: AnomalyBegan) -> None:
+        """Count it, put it on a short span of its own, and write its line with that span's ids."""
+        fields = anomaly_fields(event, self.bounds)
+        context = self.spans.anomaly_began(fields)
+        self.measurements.anomaly_began(event, context)
+        message = anomaly_message(event, self.bounds)
+        self.logs.emit("warning", ANOMALY_LOGGER, message, fields, context=context, trusted=True)
 
 
 class _Current:

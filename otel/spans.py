@@ -87,6 +87,13 @@ class SpanWriter:
             attributes["gatewayz.cancel_phase"] = event.cancel_phase
         span.set_attributes(attributes)
 
+    def anomaly_began(self, fields: Mapping[str, str | int | float]) -> Context:
+        """Open and end a span for the evaluation that found an anomaly, with the anomaly as its event; returns its context."""
+        span = self._tracer.start_span("anomaly evaluation", Context())
+        span.add_event("gatewayz.anomaly", {f"gatewayz.anomaly.{key}": value for key, value in fields.items()})
+        span.end()
+        return traced_context(span, Context())
+
     def start_attempt(self, event: AttemptStarted, parent: Context) -> tuple[Context, dict[str, str]]:
         """Open a client span; returns its context and the headers that carry it to the provider."""
         provider = self._bounds.provider(event.provider)

@@ -25,13 +25,14 @@ _CENTRE_EVERY: Final = 3
 
 
 class Baseline(msgspec.Struct):
-    """The normal of one signal. Lists are oldest first; values are natural logarithms."""
+    """The normal of one signal. Lists are oldest first; values are natural logarithms. `attempt_variance`: between single attempts."""
 
     recent: list[float] = []
     deviations: list[float] = []
     noises: list[float] = []
     waiting: list[tuple[float, float | None, float]] = []
     learned: int = 0
+    attempt_variance: float = 0.0
     centre: float = 0.0
     spread_up: float = 0.0
     spread_down: float = 0.0
@@ -43,8 +44,11 @@ class Baseline(msgspec.Struct):
         """Whether it may judge."""
         return len(self.recent) >= MIN_VALUES
 
-    def learn(self, value: float, variance: float) -> None:
-        """Take a normal minute's value; it counts once `DELAY_MINUTES` more have come."""
+    def learn(self, value: float, *, attempt_variance: float = 0.0, attempts: int = 1) -> None:
+        """Take a normal minute's value, the mean of so many attempts; it counts once `DELAY_MINUTES` more have come."""
+        memory = min(self.learned + 1, RECENT_MINUTES)
+        self.attempt_variance += (attempt_variance - self.attempt_variance) / memory
+        variance = attempt_variance / attempts
         deviation = round(value - self.centre, 4) if self.is_mature else None
         self.waiting.append((round(value, 4), deviation, round(variance, 6)))
         if len(self.waiting) > DELAY_MINUTES:

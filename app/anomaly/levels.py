@@ -88,7 +88,8 @@ class Level:
             shift = mean - baseline.centre
             size = abs(shift) if self._both_ways else shift
             if size >= self._shift:
-                sampling = max(squares / count - mean * mean, 0.0) / count
+                # A few attempts may look more alike than attempts are.
+                sampling = max(squares / count - mean * mean, baseline.attempt_variance) / count
                 wandering = baseline.spread_up if shift > 0 else baseline.spread_down
                 spread = math.sqrt(max(wandering, _LEAST_SPREAD) ** 2 + sampling)
                 if size >= self._significance * spread:
@@ -119,7 +120,7 @@ class Level:
             count, total, squares = self._moments(newest, totals[last - minutes])
             if count >= self._min_attempts:
                 mean = total / count
-                baseline.learn(mean, max(squares / count - mean * mean, 0.0) / count)
+                baseline.learn(mean, attempt_variance=max(squares / count - mean * mean, 0.0), attempts=count)
                 return
 
     def _shown(self, logarithm: float) -> float:

@@ -87,4 +87,4 @@ def learn_traffic(totals: Sequence[Minute], baselines: Sequence[Baseline], reach
     for minutes, baseline in zip(WINDOWS_MINUTES, baselines, strict=True):
         if minutes <= min(last, reach_minutes):
             attempts = newest - totals[last - minutes].attempts
-            baseline.learn(math.log1p(attempts), 0.0)
+            baseline.learn(math.log1p(attempts))

@@ -11,13 +11,15 @@ from typing import Final, Protocol
 from app.anomaly.detector import AnomalyDetector, AttemptOutcome, StateError
 from app.anomaly.incidents import Began, Ended
 from app.config import AppConfig
-from app.gateway.ports import Clock
+from app.gateway.ports import AttemptObserver, Clock
+from app.jobs.jobs import Job
 from otel.events import AnomalyBegan, AttemptFinished, Recorder
 
 STATE_NAME: Final = "anomalies"
 
 _LOGGER: Final = logging.getLogger("gatewayz.anomaly")
 _MAX_LOADS: Final = 5
+_TIMEOUT_SECONDS: Final = 30.0
 
 
 class DetectorStateStore(Protocol):
@@ -35,12 +37,31 @@ class AnomalyWatch:
 
     def __init__(self, config: AppConfig, store: DetectorStateStore, clock: Clock, recorder: Recorder) -> None:
         routes = [(route.provider, model.name) for model in config.models for route in model.routes]
+        self._config = config.anomalies
         self._detector = AnomalyDetector(routes, config.anomalies)
         self._store = store
         self._clock = clock
         self._recorder = recorder
         self._loads = 0
         self._is_loaded = False
+
+    def observers(self) -> tuple[AttemptObserver, ...]:
+        """Return who is to learn of attempts: itself, unless it is switched off."""
+        return (self,) if self._config.enabled else ()
+
+    def jobs(self) -> tuple[Job, ...]:
+        """Return the evaluation as a job, unless it is switched off."""
+        if not self._config.enabled:
+            return ()
+        interval_seconds = self._config.interval_seconds
+        return (
+            Job(
+                name="anomalies",
+                run=self.run_once,
+                interval_seconds=interval_seconds,
+                timeout_seconds=min(interval_seconds, _TIMEOUT_SECONDS),
+            ),
+        )
 
     def attempt_finished(self, provider: str, model: str, event: AttemptFinished, now_seconds: float) -> None:  # noqa: ARG002  the port's clock is monotonic; minutes are of the wall clock, which a restart does not begin anew
         """Count an attempt that ended now."""

@@ -5,10 +5,11 @@ is one event for telemetry, one log line, and a change of the availability.
 """
 
 import logging
+from collections.abc import Sequence
 from typing import Final
 
 from app.config import BreakerConfig, ProviderConfig
-from app.gateway.ports import Clock
+from app.gateway.ports import AttemptObserver, Clock
 from app.state.attempt_window import AttemptWindow
 from app.state.attempt_windows import AttemptWindows, outcome_of
 from app.state.availability import Availability
@@ -28,6 +29,7 @@ class ProviderState:
         breaker: BreakerConfig,
         *,
         windows: AttemptWindows,
+        observers: Sequence[AttemptObserver],
         evidence_seconds: float,
         clock: Clock,
         recorder: Recorder,
@@ -36,7 +38,7 @@ class ProviderState:
         self._config = provider
         self._clock = clock
         self._recorder = recorder
-        self._windows = windows
+        self._observers = observers
         self._window: AttemptWindow = windows.of_provider(provider.name)
         self._availability = Availability(evidence_seconds)
         self.breaker = CircuitBreaker(breaker, clock.monotonic(), self._breaker_changed)
@@ -49,7 +51,8 @@ class ProviderState:
     def attempt_finished(self, permit: CallPermit, model: str, event: AttemptFinished) -> None:
         """Take in the one end of an attempt."""
         now_seconds = self._clock.monotonic()
-        self._windows.attempt_finished(self.name, model, event, now_seconds)
+        for observer in self._observers:
+            observer.attempt_finished(self.name, model, event, now_seconds)
         permit.end(now_seconds, _result_of(event))
 
     def probed(self, *, available: bool) -> None:

@@ -4,11 +4,11 @@ Comes in: what `app/gateway` asks before and says after each attempt, and probe 
 shows them. What is not configured any more has no state.
 """
 
-from collections.abc import ItemsView, Iterable
+from collections.abc import ItemsView, Iterable, Sequence
 from typing import Final
 
 from app.config import AppConfig
-from app.gateway.ports import Clock
+from app.gateway.ports import AttemptObserver, Clock
 from app.state.attempt_windows import AttemptWindows
 from app.state.provider_state import AttemptPermit, ProviderState
 from otel.events import Recorder
@@ -20,7 +20,9 @@ _EVIDENCE_INTERVALS: Final = 3.0
 class ProviderStates:
     """Satisfies `ProviderGate`. For one event loop; what a `ProviderState` shows is safe from any thread."""
 
-    def __init__(self, config: AppConfig, clock: Clock, recorder: Recorder) -> None:
+    def __init__(
+        self, config: AppConfig, clock: Clock, recorder: Recorder, *, observers: Sequence[AttemptObserver] = ()
+    ) -> None:
         self._clock = clock
         self.windows = AttemptWindows(
             (provider.name for provider in config.providers),
@@ -32,6 +34,7 @@ class ProviderStates:
                 provider,
                 config.breaker,
                 windows=self.windows,
+                observers=(self.windows, *observers),
                 evidence_seconds=_EVIDENCE_INTERVALS * config.probes.provider_interval_seconds,
                 clock=clock,
                 recorder=recorder,

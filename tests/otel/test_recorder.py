@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from otel.catalogue import CATALOGUE
 from otel.events import (
+    AnomalyBegan,
     AttemptFinished,
     AttemptStarted,
     CacheLookedUp,
@@ -387,3 +388,47 @@ def test_a_failure_in_recording_is_counted_and_the_rest_still_happens(signals: S
     assert len([record for record in caplog.records if record.name == "otel.recorder"]) == 1
     assert len(signals.lines) == 1
     assert signals.points()["fastapi_requests_total", "method=POST,path=/v1/chat/completions,status_code=200"] == 1
+
+
+def test_an_anomaly_is_one_count_one_span_with_its_event_and_one_warning_with_the_numbers(signals: Signals) -> None:
+    signals.recorder.record(
+        AnomalyBegan(
+            type="latency_spike",
+            scope="provider",
+            name="openrouter",
+            signal="slowdown",
+            value=3.14159265,
+            baseline=1.01,
+            spread=1.2,
+            threshold=1.75,
+            samples=120,
+            window_minutes=3,
+            also=("model:a/b", "model:secret", "gateway:all"),
+        )
+    )
+    numbers = {
+        "type": "latency_spike",
+        "scope": "provider",
+        "provider": "openrouter",
+        "signal": "slowdown",
+        "value": 3.142,
+        "baseline": 1.01,
+        "spread": 1.2,
+        "threshold": 1.75,
+        "samples": 120,
+        "window_minutes": 3,
+        "also": "model:a/b model:other gateway:all",
+    }
+    exemplars = signals.exemplar_traces("gatewayz_detected_anomalies")
+    assert signals.points() == {("gatewayz_detected_anomalies", "type=latency_spike"): 1}
+    (span,) = signals.spans.get_finished_spans()
+    (event,) = span.events
+    assert (span.name, event.name) == ("anomaly evaluation", "gatewayz.anomaly")
+    assert dict(event.attributes) == {f"gatewayz.anomaly.{key}": value for key, value in numbers.items()}
+    (line,) = map(json.loads, signals.lines)
+    assert {key: line[key] for key in numbers} == numbers
+    assert (line["level"], line["logger"]) == ("warning", "gatewayz.anomaly")
+    assert line["message"] == "latency_spike of provider openrouter: slowdown 3.142, usually 1.01"
+    assert line["trace_id"] == f"{span.context.trace_id:032x}"
+    assert exemplars == {line["trace_id"]}
+    assert signals.guard.failures == 0
