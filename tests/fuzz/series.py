@@ -37,6 +37,17 @@ _STATUSES: Final = {
     "504",
 }
 _EXCEPTIONS: Final = {"UpstreamFailedError", "UpstreamTimeoutError", "OverloadedError", "StoreUnavailableError"}
+_JOBS: Final = {
+    "anomalies",
+    "business",
+    "circuit_breakers",
+    "cost_rollup",
+    "lease",
+    "ledger_retention",
+    "model_probes",
+    "model_usage",
+    "provider_probes",
+}
 _EXEMPLAR: Final = {"trace_id": re.compile("[0-9a-f]{32}"), "span_id": re.compile("[0-9a-f]{16}")}
 
 
@@ -55,6 +66,7 @@ class SeriesBounds:
             "provider": {provider for provider, _ in self._routes},
             "model": {model for _, model in self._routes},
             "plan": {plan.name for plan in config.plans},
+            "job_name": _JOBS,
             "metric": {spec.name for spec in CATALOGUE},
         }
         operations = {
