@@ -1,0 +1,233 @@
+"""A gateway that is stopped or killed in the middle of its work: what is computed from the ledger goes on where it was.
+
+SIGTERM loses no ledger row. SIGKILL loses at most the rows of the last second: those of calls that ended within the group commit's time.
+"""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any
+
+import httpx
+import pytest
+
+from demo.scrape import read_exposition
+
+pytestmark = pytest.mark.live
+
+ROOT = Path(__file__).parents[2]
+DEADLINE_SECONDS = 40.0
+HOUR_MS = 3_600_000
+COMMIT_SECONDS = 0.25
+LOST_SECONDS = 1.0
+SENDERS = 4
+LABEL = (("model", "test/model"),)
+CONFIG = """
+[server]
+port = 0
+[monitoring]
+share_seconds = 0.0
+[database]
+url = "sqlite+aiosqlite:///{folder}/gateway.db"
+[ledger]
+commit_seconds = {commit_seconds}
+[jobs]
+business_seconds = 0.2
+model_usage_seconds = 0.2
+cost_rollup_seconds = 0.2
+lease_seconds = 4.5
+[[providers]]
+name = "only"
+base_url = "{upstream}/flaky/v1"
+[[models]]
+name = "test/model"
+routes = [{{ provider = "only", upstream_model = "f", input_usd_per_million = 1.0, output_usd_per_million = 2.0 }}]
+"""
+
+
+class Books:
+    """The senders' own record: when each answered call ended (monotonic seconds), and how it ended."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.ended: dict[str, float] = {}
+        self.is_success: dict[str, bool] = {}
+
+    def note(self, trace_id: str, is_success: bool) -> None:
+        with self._lock:
+            self.ended[trace_id] = time.monotonic()
+            self.is_success[trace_id] = is_success
+
+
+class Stage:
+    """The files and processes of one test."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.folder = folder
+        self._stack = stack
+        self._starts = 0
+        self.upstream = self._start(["demo.scripted_upstream", "--port", "0"])[1]
+        config = folder / "gateway.toml"
+        config.write_text(CONFIG.format(folder=folder, upstream=self.upstream, commit_seconds=COMMIT_SECONDS))
+        self.environ = os.environ | {"GATEWAYZ_CONFIG": str(config)}
+        made = subprocess.run(
+            [sys.executable, "-m", "app", "keys", "create", "--name", "t", "--plan", "free", "--json"],
+            cwd=ROOT,
+            env=self.environ,
+            capture_output=True,
+            check=True,
+        )
+        self.secret = json.loads(made.stdout)["secret"]
+
+    def start_gateway(self) -> tuple[subprocess.Popen[bytes], str]:
+        return self._start(["app", "serve"], self.environ)
+
+    def _start(
+        self, arguments: list[str], environ: Mapping[str, str] = os.environ
+    ) -> tuple[subprocess.Popen[bytes], str]:
+        self._starts += 1
+        said: IO[bytes] = self._stack.enter_context((self.folder / f"said-{self._starts}").open("wb"))
+        command = [sys.executable, "-m", *arguments]
+        process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=said, stderr=said)
+        self._stack.callback(end, process)
+        address = wait_for(lambda: announced(self.folder / f"said-{self._starts}"), f"{arguments[0]} listens")
+        return process, address
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        database = sqlite3.connect(self.folder / "gateway.db", timeout=DEADLINE_SECONDS)
+        try:
+            return database.execute(statement).fetchall()
+        finally:
+            database.close()
+
+    def rolled_up(self) -> tuple[int, int]:
+        """Calls and cost of all hours that are rolled up."""
+        return self.query("SELECT sum(calls), sum(cost_nanousd) FROM hourly_costs")[0]
+
+    def finished(self) -> tuple[int, int]:
+        """Calls and cost of all hours that have ended, from the ledger."""
+        this_hour_unix_ms = time.time_ns() // 1_000_000 // HOUR_MS * HOUR_MS
+        calls = self.query("SELECT started_unix_ms, cost_nanousd FROM ledger")
+        costs = [cost for started_unix_ms, cost in calls if started_unix_ms < this_hour_unix_ms]
+        return len(costs), sum(costs)
+
+    def ratios(self) -> tuple[float, float]:
+        """Uptime and token efficiency as the ledger has them; every row is of the last 24 hours here but those made older."""
+        (row,) = self.query(
+            f"""SELECT sum(recent * (status = 'success')) * 1.0 / sum(recent), sum(output_tokens) * 1.0 / sum(input_tokens)
+            FROM (SELECT *, started_unix_ms > {time.time_ns() // 1_000_000 - 24 * HOUR_MS} AS recent FROM ledger)"""  # noqa: S608  a number
+        )
+        return row
+
+
+def announced(said: Path) -> str | None:
+    found = [line for line in said.read_text().splitlines() if "http://127.0.0.1:" in line]
+    return found[0].split()[-1] if found else None
+
+
+def wait_for(look: Callable[[], Any], what: str) -> Any:
+    """Poll until `look` returns something true, and return it."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    pause = threading.Event()
+    while not (found := look()):
+        assert time.monotonic() < deadline, what
+        pause.wait(0.02)
+    return found
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    with ExitStack() as stack:
+        yield Stage(tmp_path, stack)
+
+
+def state(address: str) -> tuple[float | None, float | None]:
+    samples = read_exposition(httpx.get(f"{address}/metrics", headers={"accept": "text/plain"}).text)
+    return samples.get(("gatewayz_model_uptime_24h", LABEL)), samples.get(("gatewayz_token_efficiency", LABEL))
+
+
+def send(address: str, secret: str, books: Books, until: threading.Event) -> None:
+    """Send calls, every third of which fails, until told to stop or nobody answers any more."""
+    number = 0
+    with httpx.Client(base_url=address, headers={"authorization": f"Bearer {secret}"}, timeout=10.0) as client:
+        while not until.is_set():
+            number += 1
+            script = {"status": 500} if number % 3 == 0 else {"prompt_tokens": 10, "completion_tokens": 5}
+            body = {
+                "model": "test/model",
+                "messages": [{"role": "user", "content": "one"}],
+                "x_script": {"flaky": script},
+            }
+            try:
+                answer = client.post("/v1/chat/completions", json=body)
+            except httpx.TransportError:
+                return
+            books.note(answer.headers["x-trace-id"], answer.status_code == 200)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
+def test_what_comes_from_the_ledger_goes_on(stage: Stage, number: signal.Signals) -> None:
+    process, address = stage.start_gateway()
+    books, stop = Books(), threading.Event()
+    threads = [threading.Thread(target=send, args=(address, stage.secret, books, stop)) for _ in range(SENDERS)]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: len(books.ended) >= 200 and state(address)[0] is not None, "calls are answered and counted")
+    process.send_signal(number)
+    ended_at = time.monotonic()
+    process.wait(DEADLINE_SECONDS)
+    stop.set()
+    for thread in threads:
+        thread.join(DEADLINE_SECONDS)
+    assert process.returncode == (0 if number is signal.SIGTERM else -signal.SIGKILL)
+
+    status = dict(stage.query("SELECT trace_id, status FROM ledger"))
+    answered = books.ended.keys()
+    lost = answered - status.keys()
+    if number is signal.SIGTERM:
+        assert not lost
+    late = {trace_id for trace_id in lost if books.ended[trace_id] < ended_at - LOST_SECONDS}
+    assert not late, f"of {len(answered)} answered calls {len(lost)} are lost, {len(late)} of them too old"
+    for trace_id in answered & status.keys():
+        assert (status[trace_id] == "success") == books.is_success[trace_id]
+
+    # Make the calls some hours old, the last of them older than a day, so that there is something to roll up.
+    rows = len(status)
+    database = sqlite3.connect(stage.folder / "gateway.db", isolation_level=None)
+    database.execute(f"UPDATE ledger SET started_unix_ms = started_unix_ms - (rowid % 30) * {HOUR_MS}")  # noqa: S608  a number
+    before_restart = stage.ratios()
+    database.close()
+
+    second, address = stage.start_gateway()
+    wait_for(lambda: state(address) == pytest.approx(before_restart), "uptime and efficiency go on after the restart")
+    wait_for(lambda: stage.rolled_up() == stage.finished(), "every finished hour is rolled up")
+    assert 0 < stage.rolled_up()[0] < rows
+    # Rolled up or not, the sums are the same; and what comes now counts on top.
+    assert state(address) == pytest.approx(before_restart)
+    more, one = Books(), threading.Event()
+    thread = threading.Thread(target=send, args=(address, stage.secret, more, one))
+    thread.start()
+    wait_for(lambda: len(more.ended) >= 10, "calls are answered again")
+    one.set()
+    thread.join(DEADLINE_SECONDS)
+    wait_for(
+        lambda: more.ended.keys() <= {trace_id for (trace_id,) in stage.query("SELECT trace_id FROM ledger")},
+        "their rows are in the ledger",
+    )
+    wait_for(lambda: state(address) == pytest.approx(stage.ratios()), "the gauges follow the new calls")
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(DEADLINE_SECONDS) == 0
