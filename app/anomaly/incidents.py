@@ -20,6 +20,10 @@ TOGETHER_MINUTES: Final = 5
 """What begins within so many minutes is one anomaly, connected or not: our own network, or the clients."""
 
 
+_KINDS: Final = ("provider", "model", "gateway")
+"""Which name an anomaly gets where readings are equal: a provider with one model is the likelier cause."""
+
+
 class Incident(msgspec.Struct):
     """A running anomaly: its type, what it is named after, when it began (minutes of the Unix epoch), and the signals that still show it."""
 
@@ -73,7 +77,7 @@ def settle(
         elif change.reading is not None:
             fresh.append(change.reading)
     # The most surprising first: it gives the name, and what is connected to it joins.
-    for reading in sorted(fresh, key=lambda each: (-each.surprise, each.scope)):
+    for reading in sorted(fresh, key=lambda each: (-each.surprise, _KINDS.index(each.scope.kind))):
         running = _running(incidents, reading, connections, minute)
         if running is not None:
             running.members.append((reading.scope, reading.signal))

@@ -18,15 +18,16 @@ from app.anomaly.reading import Reading, Scope
 WINDOWS_MINUTES: Final = (1, 5, 15)
 
 _MIN_USUAL_ATTEMPTS: Final = 10
+_MIN_LEARNED: Final = 30
 _LEAST_SPREAD: Final = 0.1
+_SIGNIFICANCE: Final = 3.0
 _BEYOND_EXTREME: Final = 1.25
-_SURGE_SIGNIFICANCE: Final = 3.0
-_DROP_SIGNIFICANCE: Final = 4.0
-"""More, because lulls are deeper than bursts are high on a logarithmic scale."""
-
 _DROP_SHIFT: Final = math.log(5)
 _MAX_BY_CHANCE: Final = 0.4
-_MIN_LEARNED: Final = 30
+_DAILY_FACTOR: Final = 2.0
+"""What the time of day may have changed since the last hour's median."""
+
+_MIN_SURPRISE: Final = 3.7
 
 
 def judge_traffic(
@@ -35,8 +36,8 @@ def judge_traffic(
     """Judge the newest minute; `surge_shift` is the natural logarithm of the smallest surge that counts."""
     verdict: Verdict = "unknown"
     newest, last = totals[-1].attempts, len(totals) - 1
-    single = baselines[0]
-    for minutes, baseline in zip(WINDOWS_MINUTES[1:], baselines[1:], strict=True):
+    for at in range(1, len(WINDOWS_MINUTES)):
+        minutes, baseline = WINDOWS_MINUTES[at], baselines[at]
         if minutes > min(last, reach_minutes) or len(baseline.recent) < _MIN_LEARNED:
             continue
         if baseline.centre < math.log1p(_MIN_USUAL_ATTEMPTS):
@@ -45,18 +46,20 @@ def judge_traffic(
         change = math.log1p(attempts) - baseline.centre
         size = abs(change)
         least = surge_shift if change > 0 else max(surge_shift, _DROP_SHIFT)
-        if size >= least:
-            by_chance = (single.spread_up if change > 0 else single.spread_down) / math.sqrt(minutes)
-            if minutes == WINDOWS_MINUTES[1] and by_chance > _MAX_BY_CHANCE:
+        usual = math.expm1(baseline.centre)
+        if size >= least and _is_more_than_chance(attempts, usual):
+            by_chance = _by_chance(baselines, at, change)
+            if at == 1 and by_chance > _MAX_BY_CHANCE:
                 continue
-            spread = _spread(baseline, change, by_chance)
-            bound = max(least, _bound(baseline, change, spread))
+            spread = math.sqrt(max(_side(baseline, change), by_chance, _LEAST_SPREAD) ** 2 + 1 / usual)
+            extreme = baseline.highest if change > 0 else -baseline.lowest
+            bound = max(least, _SIGNIFICANCE * spread, _BEYOND_EXTREME * extreme)
             if size >= bound:
                 return "beyond", Reading(
                     scope=scope,
                     signal="traffic",
                     value=attempts / minutes,
-                    baseline=math.expm1(baseline.centre) / minutes,
+                    baseline=usual / minutes,
                     spread=math.exp(spread),
                     threshold=max(math.expm1(baseline.centre + math.copysign(bound, change)), 0.0) / minutes,
                     samples=attempts,
@@ -68,17 +71,23 @@ def judge_traffic(
     return verdict, None
 
 
-def _spread(baseline: Baseline, change: float, by_chance: float) -> float:
-    """Return the widest explanation: the window's own history, bursts that fall together, few attempts."""
-    wandering = baseline.spread_up if change > 0 else baseline.spread_down
-    return math.sqrt(max(wandering, by_chance, _LEAST_SPREAD) ** 2 + math.exp(-baseline.centre))
+def _side(baseline: Baseline, change: float) -> float:
+    return baseline.spread_up if change > 0 else baseline.spread_down
 
 
-def _bound(baseline: Baseline, change: float, spread: float) -> float:
-    """Return how far is too far: by the spread, and further than anything lately."""
-    if change > 0:
-        return max(_SURGE_SIGNIFICANCE * spread, _BEYOND_EXTREME * baseline.highest)
-    return max(_DROP_SIGNIFICANCE * spread, _BEYOND_EXTREME * -baseline.lowest)
+def _by_chance(baselines: Sequence[Baseline], at: int, change: float) -> float:
+    """Return how far a window would wander if its shorter windows followed each other by chance; its own history may be too short."""
+    return max(
+        _side(baselines[shorter], change) * math.sqrt(WINDOWS_MINUTES[shorter] / WINDOWS_MINUTES[at])
+        for shorter in range(at)
+    )
+
+
+def _is_more_than_chance(attempts: int, usual: float) -> bool:
+    """Tell whether independent arrivals would explain the number even if the time of day had moved their rate by `_DAILY_FACTOR`."""
+    expected = usual * _DAILY_FACTOR if attempts > usual else usual / _DAILY_FACTOR
+    deviance = expected - attempts + (attempts * math.log(attempts / expected) if attempts else 0.0)
+    return math.sqrt(2 * max(deviance, 0.0)) >= _MIN_SURPRISE
 
 
 def learn_traffic(totals: Sequence[Minute], baselines: Sequence[Baseline], reach_minutes: int) -> None:
