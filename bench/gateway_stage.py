@@ -35,6 +35,9 @@ buffer_bytes = {buffer_bytes}
 shutdown_seconds = {shutdown_seconds}
 [database]
 url = "sqlite+aiosqlite:///{folder}/gateway.db"
+[breaker]
+# A provider that is told to fail must be asked each time: the loads count attempts.
+enabled = false
 [[providers]]
 name = "healthy"
 base_url = "{upstream}/healthy/v1"

@@ -87,8 +87,10 @@ async def test_nothing_is_lost_and_nothing_comes_twice(stack_with, tmp_path: Pat
 async def _compare(stores: Stores, process: GatewayProcess, sent: list[Sent], faults: list[Fault], say) -> None:
     """Hold every store against the driver's books, and print the table."""
     answered = {each.trace_id: each for each in sent if each.trace_id}
-    assert all(each.status == 200 for each in answered.values())
     count = len(answered)
+    say(f"{len(sent)} requests sent, {count} answered; those while no gateway ran were refused their connection")
+    # None of these faults is one of the gateway or of its providers: every request that reached it was served.
+    assert Counter(each.status for each in answered.values()) == {200: count}
 
     async def is_all_there() -> bool:
         return (
@@ -167,14 +169,16 @@ async def test_a_killed_gateway_loses_at_most_its_last_second(stack_with, tmp_pa
             assert before
             assert after
 
-            async def has_newest() -> bool:
-                return await stores.has_trace(after[-1].trace_id) and await stores.has_log(after[-1].trace_id)
+            newer = {each.trace_id for each in after}
 
-            assert await until(has_newest, SETTLE_SECONDS)
+            async def has_newer() -> bool:
+                return newer <= (await stores.request_logs()).keys() and newer <= (await stores.traces()).keys()
+
+            assert await until(has_newer, SETTLE_SECONDS)
             traces, logs = await stores.traces(), await stores.request_logs()
         finally:
             assert await process.stop() == 0
-    assert all(each.trace_id in traces and each.trace_id in logs and each.trace_id in ledger_ids for each in after)
+    assert newer <= ledger_ids
     for what, found in (("traces", traces), ("logs", logs), ("ledger rows", ledger_ids)):
         gone = [each for each in before if each.trace_id not in found]
         oldest = max((killed_seconds - each.due_seconds - each.seconds for each in gone), default=0.0)
