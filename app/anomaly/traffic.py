@@ -27,7 +27,7 @@ _MAX_BY_CHANCE: Final = 0.4
 _DAILY_FACTOR: Final = 2.0
 """What the time of day may have changed since the last hour's median."""
 
-_MIN_SURPRISE: Final = 3.7
+_MIN_SURPRISE: Final = 4.3
 
 
 def judge_traffic(
