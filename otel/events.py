@@ -91,12 +91,14 @@ class AttemptFinished(msgspec.Struct, frozen=True, kw_only=True):
 
     `response_seconds`: until the first byte of the answer, or until the time-out; None when there was neither.
     `first_token_seconds`: until the first streamed chunk with content; None without one.
+    `connection_was_stale`: a `connect_error` on a pooled connection that had been idle, which the provider or a firewall had closed.
     `cancel_phase` is set exactly when `status` is `cancelled`, `error_kind` exactly when it is `error`.
     """
 
     status: AttemptStatus
     duration_seconds: float
     error_kind: ErrorKind | None = None
+    connection_was_stale: bool = False
     cancel_phase: CancelPhase | None = None
     http_status: int | None = None
     response_seconds: float | None = None

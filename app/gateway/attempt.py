@@ -116,14 +116,19 @@ class Attempt:
             return
         if failure.kind in _TIMED_OUT:
             self._response_seconds = self._clock.monotonic() - self.started_seconds
-        self._finish("error", error_kind=failure.kind)
+        self._finish("error", error_kind=failure.kind, connection_was_stale=failure.connection_was_reused)
 
     def cancel(self, phase: CancelPhase) -> None:
         """End it because nobody waits for it any more."""
         self._finish("cancelled", cancel_phase=phase)
 
     def _finish(
-        self, status: AttemptStatus, *, error_kind: ErrorKind | None = None, cancel_phase: CancelPhase | None = None
+        self,
+        status: AttemptStatus,
+        *,
+        error_kind: ErrorKind | None = None,
+        connection_was_stale: bool = False,
+        cancel_phase: CancelPhase | None = None,
     ) -> None:
         """Emit the one end."""
         if self._finished:
@@ -133,6 +138,7 @@ class Attempt:
             status=status,
             duration_seconds=self._clock.monotonic() - self.started_seconds,
             error_kind=error_kind,
+            connection_was_stale=connection_was_stale,
             cancel_phase=cancel_phase,
             http_status=self._http_status,
             response_seconds=self._response_seconds,

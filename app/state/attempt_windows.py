@@ -1,7 +1,7 @@
 """ATTEMPT WINDOWS: one window for each configured provider, and one for each model at each of its providers.
 
 Comes in: every attempt as it ends. Goes out: the windows, by key. An attempt that says nothing of the provider (its client left, its
-request was wrong) is in none of them; what is not configured has none, so memory is constant.
+request was wrong, its connection was stale) is in none of them; what is not configured has none, so memory is constant.
 """
 
 from collections.abc import Iterable, Mapping
@@ -53,8 +53,12 @@ class AttemptWindows:
 
 
 def outcome_of(event: AttemptFinished) -> Outcome | None:
-    """Return what an attempt says of its provider; None where it was cancelled or the caller's own request was refused."""
-    if event.status == "cancelled" or event.error_kind == "upstream_4xx":
+    """Return what an attempt says of its provider; None where it was cancelled or the caller's own request was refused.
+
+    Nor does a pooled connection that turned out closed say anything: after a quiet time all of them may be, and the attempt that follows
+    over a fresh one tells how the provider is.
+    """
+    if event.status == "cancelled" or event.error_kind == "upstream_4xx" or event.connection_was_stale:
         return None
     first_token = event.first_token_seconds
     return Outcome(

@@ -15,7 +15,7 @@ from app.config import BreakerConfig
 
 BreakerState: TypeAlias = Literal["closed", "open", "half_open"]
 CallResult: TypeAlias = Literal["success", "failure", "neutral"]
-"""`neutral` says nothing of the provider: a client that left, a request that was wrong."""
+"""`neutral` says nothing of the provider: a client that left, a request that was wrong, a stale connection."""
 
 
 class Transition(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ has a connection and a time-out of its own and passes through nothing that count
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal, TypeAlias
 
 import aiohttp
@@ -33,8 +33,16 @@ class _ListedModel(msgspec.Struct, frozen=True):
     id: str
 
 
-class _ModelList(msgspec.Struct, frozen=True):
+class ModelList(msgspec.Struct, frozen=True):
+    """A provider's list of models; `has_more`: of which there are further pages."""
+
     data: tuple[_ListedModel, ...]
+    has_more: bool = False
+
+    def names_one_of(self, ids: Iterable[str]) -> bool | None:
+        """Whether one of these ids is in the list; None where it may be on a further page."""
+        is_listed = not {model.id for model in self.data}.isdisjoint(ids)
+        return None if self.has_more and not is_listed else is_listed
 
 
 class _Listing(msgspec.Struct, frozen=True):
@@ -109,18 +117,19 @@ class Probes:
         self._recorder.record(ProbeFinished(provider=provider.name, outcome=finding))
 
     async def _list(self, session: aiohttp.ClientSession, provider: ProviderConfig) -> None:
-        ids: frozenset[str] | None = None
+        models: ModelList | None = None
         try:
             async with self._get(session, provider, "models") as response:
                 if response.status == _OK:
-                    ids = ids_of(await _read(response))
+                    models = list_of(await _read(response))
         except (aiohttp.ClientError, OSError, ValueError, TimeoutError):
             # That it does not answer is the other probe's to say.
             return
-        if ids is None:
+        if models is None:
             self._listings.pop(provider.name, None)
             return
-        is_listed = {model: not ids.isdisjoint(names) for model, names in self._upstream_models[provider.name].items()}
+        found = {model: models.names_one_of(ids) for model, ids in self._upstream_models[provider.name].items()}
+        is_listed = {model: answer for model, answer in found.items() if answer is not None}
         self._listings[provider.name] = _Listing(self._clock.monotonic(), is_listed)
 
     def _get(
@@ -140,13 +149,12 @@ def finding_of(status: int) -> Finding:
     return "down" if status in _SERVER_ERRORS or status in _DOWN else "up"
 
 
-def ids_of(body: bytes) -> frozenset[str] | None:
-    """Return the ids in a list of models; None where the body is no such list."""
+def list_of(body: bytes) -> ModelList | None:
+    """Read a list of models; None where the body is no such list."""
     try:
-        models: Sequence[_ListedModel] = msgspec.json.decode(body, type=_ModelList).data
+        return msgspec.json.decode(body, type=ModelList)
     except (ValueError, RecursionError):
         return None
-    return frozenset(model.id for model in models)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -162,6 +162,27 @@ async def test_a_stream_that_breaks_counts_when_it_breaks(make_upstream, make, w
     assert transitions(await gateway.settled()) == [("alpha", "open")]
 
 
+async def test_connections_that_were_closed_while_idle_open_nothing(make_upstream, make, wire):
+    """Each call finds its pooled connection closed under its hands and goes over a fresh one."""
+
+    async def die_on_reuse(exchange):
+        if len([each for each in upstream.exchanges if each.connection == exchange.connection]) > 1:
+            exchange.close()
+        else:
+            await exchange.reply(wire.completion)
+
+    upstream = await make_upstream(die_on_reuse)
+    gateway = await make(upstream)
+    together = 4
+    for _ in range(3):
+        answers = await asyncio.gather(*(gateway.chat() for _ in range(together)))
+        assert [answer.status for answer in answers] == [200] * together
+    books = await gateway.settled()
+    assert [attempt.error_kind for attempt in books.attempts].count("connect_error") >= BREAKER.consecutive_failures
+    assert transitions(books) == []
+    assert gateway.states["alpha"].error_rate == 0.0
+
+
 async def test_an_answer_from_the_cache_needs_no_provider(make_upstream, make):
     upstream = await make_upstream()
     gateway = await make(upstream, cache_ttl_seconds=60.0)

@@ -183,6 +183,7 @@ def finished(status, kind: ErrorKind | None = None, *, first_token=None):
 def test_what_says_nothing_of_the_provider_is_no_outcome():
     assert outcome_of(finished("cancelled")) is None
     assert outcome_of(finished("error", "upstream_4xx")) is None
+    assert outcome_of(structs.replace(finished("error", "connect_error"), connection_was_stale=True)) is None
     for kind in ("rate_limited", "upstream_5xx", "connect_timeout", "upstream_auth", "stream_broken"):
         outcome = outcome_of(finished("error", kind))
         assert outcome is not None

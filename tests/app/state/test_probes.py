@@ -11,7 +11,7 @@ from aiohttp import web
 from app.config import AppConfig, ModelConfig, ProbesConfig, ProviderConfig, RouteConfig
 from app.gateway.clock import ManualClock
 from app.state.gauges import observe_providers
-from app.state.probes import MAX_LIST_BYTES, Probes, finding_of, ids_of
+from app.state.probes import MAX_LIST_BYTES, Probes, finding_of, list_of
 from app.state.provider_jobs import provider_jobs
 from app.state.provider_states import ProviderStates
 from otel.events import ProbeFinished
@@ -184,9 +184,17 @@ async def test_an_endless_list_is_given_up(provider):
     assert rig.gauge("gatewayz_model_listed") == []
 
 
-def test_ids_of_a_list():
-    assert ids_of(LIST) == {"a-1", "a-2"}
-    assert ids_of(b'{"data": []}') == frozenset()
+async def test_what_may_be_on_a_further_page_is_unknown(provider):
+    provider.answer = (200, b'{"data": [{"id": "a-1"}], "has_more": true}')
+    rig = Rig(provider.url)
+    await rig.probes.probe_models()
+    assert rig.gauge("gatewayz_model_listed") == [(1.0, {"provider": "p", "model": "one"})]
+
+
+def test_an_empty_list_lists_nothing():
+    models = list_of(b'{"data": []}')
+    assert models is not None
+    assert models.names_one_of(["a-1"]) is False
 
 
 def test_the_jobs_and_their_cadence():
