@@ -21,6 +21,7 @@ from otel.otlp_config import Signal
 
 SIGNALS: Final[tuple[Signal, ...]] = ("traces", "metrics", "logs")
 _FLUSH_POLL_SECONDS: Final = 0.005
+_LAST_ENCODING_SECONDS: Final = 0.2
 
 
 class DeliveryReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,7 +178,19 @@ class Delivery:
 
     def _shut_down(self, deadline_seconds: float) -> DeliveryReport:
         started_at = self._clock()
-        deadline = started_at + deadline_seconds
+        self._finish(started_at + deadline_seconds)
+        kept = self._keep()
+        lost_items = {each.signal: each.end.settle(kept[each.signal]) for each in self._pushed}
+        for each in self._pushed:
+            each.sender.close()
+        return DeliveryReport(
+            lost_items=lost_items,
+            duration_seconds=self._clock() - started_at,
+            kept_items={name: n for name, n in kept.items() if n},
+        )
+
+    def _finish(self, deadline: float) -> None:
+        """Send what there is until the deadline, and end the threads."""
         others = [each for each in self._pushed if each.signal != "logs"]
         logs = [each for each in self._pushed if each.signal == "logs"]
         for each in others:
@@ -198,17 +211,11 @@ class Delivery:
             each.flush()
         for worker in self._workers():
             worker.end()
+        if self._encoder is not None:
+            # It needs no endpoint: what came in the last moment cannot be delivered any more, but kept.
+            self._encoder.join(max(deadline - self._clock(), _LAST_ENCODING_SECONDS))
         for worker in self._workers():
             worker.join(deadline - self._clock())
-        kept = self._keep()
-        lost_items = {each.signal: each.end.settle(kept[each.signal]) for each in self._pushed}
-        for each in self._pushed:
-            each.sender.close()
-        return DeliveryReport(
-            lost_items=lost_items,
-            duration_seconds=self._clock() - started_at,
-            kept_items={name: n for name, n in kept.items() if n},
-        )
 
     def _keep(self) -> dict[Signal, int]:
         """Write what is left to the spool; return how many items of each signal are safe there."""

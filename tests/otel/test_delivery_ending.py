@@ -13,6 +13,7 @@ from otel.config import telemetry_config_from_environ
 from otel.events import RequestFinished, RequestReceived
 from otel.labels import LabelBounds
 from otel.telemetry import TelemetrySettings, build_telemetry
+from otel.testing.delivery_rig import DeliveryRig
 from otel.testing.otlp_grpc_receiver import OtlpGrpcReceiver
 from otel.testing.otlp_receiver import OtlpReceiver
 
@@ -111,3 +112,21 @@ def lines(stdout):
 def saying(stdout, text):
     """Return how many lines say that."""
     return sum(text in line["message"] for line in lines(stdout))
+
+
+def test_what_is_said_in_the_last_moment_is_kept_for_the_next_start(receiver, tmp_path):
+    receiver.stop()
+    patient = {"OTEL_EXPORTER_OTLP_PROTOCOL": receiver.protocol, "OTEL_BLRP_SCHEDULE_DELAY": "60000"}
+    rig = DeliveryRig(receiver.endpoint, spool=str(tmp_path), **patient)
+    rig.delivery.start()
+    rig.record(3)
+    last_words = threading.Timer(0.4, lambda: rig._logger.emit(body="last words"))
+    last_words.start()
+    report = rig.close(0.6)
+    last_words.join()
+    assert report.lost_items == {"traces": 0, "metrics": 0, "logs": 0}
+    assert report.kept_items == {"traces": 3, "metrics": 1, "logs": 4}
+    receiver.start()
+    with DeliveryRig(receiver.endpoint, spool=str(tmp_path), **patient):
+        assert receiver.wait_until(lambda: len(receiver.log_records) == 4)
+    assert {record["body"] for record in receiver.log_records} == {0, 1, 2, "last words"}
