@@ -24,7 +24,7 @@ from app.store.business import business_counts
 from app.store.cost_rollup import roll_up
 from app.store.leases import StoredLeases
 from app.store.retention import purge_ledger
-from app.store.uptime import model_usage
+from app.store.uptime import ModelUsageReader
 
 _LOGGER = logging.getLogger(__name__)
 _DAY_MS: Final = 86_400_000
@@ -43,6 +43,7 @@ class StoreJobs:
         self._config = config
         self._clock = clock
         self.lease = Lease(StoredLeases(engine), clock, name="state", holder=holder, seconds=config.jobs.lease_seconds)
+        self._usage = ModelUsageReader(engine)
         self._keys: Published[KeyCounts] = Published(
             self._count_keys,
             clock=clock,
@@ -116,7 +117,7 @@ class StoreJobs:
         return await business_counts(self._engine, self._clock.unix_ms())
 
     async def _sum_models(self) -> Mapping[str, ModelRecord]:
-        return await model_usage(self._engine, self._clock.unix_ms())
+        return await self._usage.read(self._clock.unix_ms())
 
     async def _roll_up(self) -> None:
         hours = await roll_up(self._engine, self._clock.unix_ms())

@@ -2,15 +2,16 @@
 
 Comes in: a moment. Goes out: integers per model; a restart changes none of them. Hours that are rolled up are read as such; the ledger
 itself is only asked for what they do not cover, the first part of an hour at the beginning of the window and the newest rows at its end.
-A row that comes later than the roll-up of its hour is in from the next roll-up on.
+The tokens of older hours are summed once an hour. A row that comes later than the roll-up of its hour is in from the next roll-up on,
+one that is more than a day late an hour after that.
 """
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, case, func, select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal_column, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.store.cost_rollup import FAILED, HOUR_MS, SUCCEEDED, hour_of
 from app.store.database import database_errors
@@ -18,6 +19,11 @@ from app.store.schema import HOURLY_COSTS, LEDGER
 from app.store.transactions import reading_one_moment
 
 WINDOW_MS: Final = 24 * HOUR_MS
+
+_Sums: TypeAlias = tuple[str, int, int, int, int]
+"""Model, successes, failures, input and output tokens."""
+
+_NONE: Final[ColumnElement[Any]] = literal_column("0")
 
 
 class ModelUsage(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,41 +49,74 @@ class ModelUsage(msgspec.Struct, frozen=True, kw_only=True):
         return self.output_tokens / self.input_tokens if self.input_tokens else None
 
 
-async def model_usage(engine: AsyncEngine, now_unix_ms: int) -> Mapping[str, ModelUsage]:
-    """Return what the ledger says of each model that it knows; raises `StoreUnavailableError`."""
-    since = now_unix_ms - WINDOW_MS
-    first_whole_hour = hour_of(since + HOUR_MS - 1)
-    sums: dict[str, list[int]] = {}
-    with database_errors():
-        async with reading_one_moment(engine) as connection:
-            newest = await connection.scalar(select(func.max(HOURLY_COSTS.c.hour_unix_ms)))
-            rolled_up_to = 0 if newest is None else int(newest) + HOUR_MS
-            for query in (
-                _rolled_up(first_whole_hour),
-                _newest_rows(rolled_up_to, since),
-                _first_part(since, min(first_whole_hour, rolled_up_to)),
-            ):
-                for model, *values in await connection.execute(query):
-                    of_model = sums.setdefault(model, [0, 0, 0, 0])
-                    for place, value in enumerate(values):
-                        of_model[place] += int(value)
-    return {
-        model: ModelUsage(successes=successes, failures=failures, input_tokens=taken, output_tokens=given)
-        for model, (successes, failures, taken, given) in sums.items()
-    }
+class ModelUsageReader:
+    """Reads the usage of all models that the ledger knows; one reading at a time."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._old_before: int | None = None
+        self._old_tokens: Sequence[_Sums] = ()
+
+    async def read(self, now_unix_ms: int) -> Mapping[str, ModelUsage]:
+        """Return each model's usage at a moment; raises `StoreUnavailableError`."""
+        since = now_unix_ms - WINDOW_MS
+        sums: dict[str, list[int]] = {}
+        with database_errors():
+            async with reading_one_moment(self._engine) as connection:
+                newest = await connection.scalar(select(func.max(HOURLY_COSTS.c.hour_unix_ms)))
+                rolled_up_to = 0 if newest is None else int(newest) + HOUR_MS
+                first_hour = min(hour_of(since + HOUR_MS - 1), rolled_up_to)
+                if self._old_before != first_hour:
+                    self._old_tokens = await _fetch(connection, _tokens_before(first_hour))
+                    self._old_before = first_hour
+                parts = [
+                    *self._old_tokens,
+                    *await _fetch(connection, _rolled_up(first_hour)),
+                    *await _fetch(connection, _newest_rows(rolled_up_to, since)),
+                    *await _fetch(connection, _first_part(since, first_hour)),
+                ]
+        for model, *values in parts:
+            of_model = sums.setdefault(model, [0, 0, 0, 0])
+            for place, value in enumerate(values):
+                of_model[place] += value
+        return {
+            model: ModelUsage(successes=successes, failures=failures, input_tokens=taken, output_tokens=given)
+            for model, (successes, failures, taken, given) in sums.items()
+        }
 
 
-def _rolled_up(first_hour: int) -> Select[Any]:
-    """Everything that is rolled up: tokens of all hours, outcomes of those from `first_hour` on."""
+async def _fetch(connection: AsyncConnection, query: Select[Any]) -> list[_Sums]:
+    """PostgreSQL sums 64-bit integers into exact decimals, hence `int`."""
+    return [
+        (model, int(successes), int(failures), int(taken), int(given))
+        for model, successes, failures, taken, given in await connection.execute(query)
+    ]
+
+
+def _tokens_before(hour_unix_ms: int) -> Select[Any]:
+    """The tokens of all hours that are older than the window."""
     table = HOURLY_COSTS.c
-    is_in_window = table.hour_unix_ms >= first_hour
-    return select(
-        table.model,
-        func.sum(case((is_in_window, table.successes), else_=0)),
-        func.sum(case((is_in_window, table.failures), else_=0)),
-        func.sum(table.input_tokens),
-        func.sum(table.output_tokens),
-    ).group_by(table.model)
+    return (
+        select(table.model, _NONE, _NONE, func.sum(table.input_tokens), func.sum(table.output_tokens))
+        .where(table.hour_unix_ms < hour_unix_ms)
+        .group_by(table.model)
+    )
+
+
+def _rolled_up(first_hour_unix_ms: int) -> Select[Any]:
+    """Outcomes and tokens of the window's hours that are rolled up."""
+    table = HOURLY_COSTS.c
+    return (
+        select(
+            table.model,
+            func.sum(table.successes),
+            func.sum(table.failures),
+            func.sum(table.input_tokens),
+            func.sum(table.output_tokens),
+        )
+        .where(table.hour_unix_ms >= first_hour_unix_ms)
+        .group_by(table.model)
+    )
 
 
 def _newest_rows(rolled_up_to: int, since: int) -> Select[Any]:
@@ -99,7 +138,7 @@ def _newest_rows(rolled_up_to: int, since: int) -> Select[Any]:
 def _first_part(since: int, before: int) -> Select[Any]:
     """Outcomes of the hour that the window begins in; its tokens are in the roll-up."""
     return (
-        select(LEDGER.c.model, _count(SUCCEEDED), _count(FAILED))
+        select(LEDGER.c.model, _count(SUCCEEDED), _count(FAILED), _NONE, _NONE)
         .where(LEDGER.c.started_unix_ms >= since, LEDGER.c.started_unix_ms < before)
         .group_by(LEDGER.c.model)
     )

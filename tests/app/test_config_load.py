@@ -73,7 +73,7 @@ def test_a_good_file_and_its_defaults(write) -> None:
 def test_the_example_loads_and_says_every_default() -> None:
     config = load_config(EXAMPLE)
     assert config.server == AppConfig().server
-    for section in ("monitoring", "telemetry", "database", "cache", "ledger", "jobs", "retention"):
+    for section in ("monitoring", "telemetry", "database", "cache", "ledger", "jobs", "retention", "breaker", "probes"):
         assert getattr(config, section) == getattr(AppConfig(), section)
     first = config.providers[0]
     for field in msgspec.structs.fields(type(first)):
@@ -192,6 +192,16 @@ def test_the_example_mentions_every_key() -> None:
             "https://beta.example/v1",
             "https://beta.example/v1?a=b",
             "providers[1].base_url: a URL with a query or fragment",
+        ),
+        (
+            "[server]",
+            "[jobs]\nlease_seconds = 0\n[server]",
+            "jobs.lease_seconds: 0.0; allowed: seconds, more than 0",
+        ),
+        (
+            "[server]",
+            "[retention]\nledger_days = 1\n[server]",
+            "retention.ledger_days: 1; allowed: 2 or more: uptime needs 24 hours",
         ),
         (
             "[server]",

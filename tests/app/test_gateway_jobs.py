@@ -4,6 +4,7 @@ import asyncio
 import io
 import os
 import random
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -12,7 +13,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.config import AppConfig, DatabaseConfig, ModelConfig, ProviderConfig, RouteConfig
+from app.config import (
+    AnomaliesConfig,
+    AppConfig,
+    DatabaseConfig,
+    JobsConfig,
+    ModelConfig,
+    ProbesConfig,
+    ProviderConfig,
+    RetentionConfig,
+    RouteConfig,
+)
 from app.config_load import resolve_secrets
 from app.gateway.clock import SystemClock
 from app.jobs.job_metrics import observe_jobs
@@ -20,6 +31,7 @@ from app.jobs.jobs import FAILURE_REASONS, Job, Jobs
 from app.label_bounds import label_bounds
 from app.main import create_app
 from demo.scrape import read_exposition
+from otel.catalogue import CATALOGUE
 from otel.config import telemetry_config_from_environ
 from otel.telemetry import TelemetrySettings, build_telemetry
 from otel.testing.metered import Metered
@@ -109,6 +121,18 @@ async def test_one_job_that_fails_stops_no_other(gateway_jobs, reason) -> None:
             if name == "gatewayz_job_last_success_timestamp_seconds"
         }
         assert succeeded == others
+
+
+async def test_the_page_lists_every_job_with_the_key_of_its_interval(gateway_jobs) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "jobs.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| .* \| (.*) \|$", page, re.MULTILINE))
+    assert {job.name for job in gateway_jobs} <= rows.keys()
+    sections = (JobsConfig, RetentionConfig, ProbesConfig, AnomaliesConfig)
+    known = {name for each in sections for name in each.__struct_fields__}
+    assert set(re.findall(r"`(\w+_(?:seconds|days))`", page)) <= known | {spec.name for spec in CATALOGUE}
+    families = set(re.findall(r"`(gatewayz_\w+|\w+_keys|subscription_count|trial_active)`", page))
+    assert families <= {spec.name for spec in CATALOGUE}
+    assert {spec.name for spec in CATALOGUE if spec.name.startswith("gatewayz_job_")} <= families
 
 
 def has_shown(jobs: Jobs, broken: str, others: set[str], reason: str) -> bool:

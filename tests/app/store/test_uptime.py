@@ -11,7 +11,7 @@ from app.store.cost_rollup import HOUR_MS, hour_of, roll_up
 from app.store.database import create_engine
 from app.store.retention import purge_ledger
 from app.store.schema import HOURLY_COSTS, LEDGER
-from app.store.uptime import WINDOW_MS, ModelUsage, model_usage
+from app.store.uptime import WINDOW_MS, ModelUsage, ModelUsageReader
 from otel.disabled import DisabledRecorder
 
 NOW = hour_of(1_700_000_000_000) + HOUR_MS // 3
@@ -79,11 +79,14 @@ async def test_the_counts_are_those_of_all_calls(engine, make_row, calls, rolled
         for number, (started, model, (status, error_kind), taken, given_back) in enumerate(calls)
     ]
     await append(engine, rows)
-    assert await model_usage(engine, NOW) == naive(rows)
+    usage = ModelUsageReader(engine)
+    assert await usage.read(NOW) == naive(rows)
     await roll_up(engine, rolled_up_at)
-    assert await model_usage(engine, NOW) == naive(rows)
+    assert await usage.read(NOW) == naive(rows)
     await purge_ledger(engine, purged_at)
-    assert await model_usage(engine, NOW) == naive(rows)
+    assert await usage.read(NOW) == naive(rows)
+    # A restart: nothing is remembered.
+    assert await ModelUsageReader(engine).read(NOW) == naive(rows)
 
 
 async def test_a_late_row_counts_from_the_next_roll_up_on(engine, make_row) -> None:
@@ -91,11 +94,16 @@ async def test_a_late_row_counts_from_the_next_roll_up_on(engine, make_row) -> N
     newer = make_row(2, started_unix_ms=NOW - 2 * HOUR_MS)
     await append(engine, [early, newer])
     await roll_up(engine, NOW)
+    usage = ModelUsageReader(engine)
+    assert await usage.read(NOW) == naive([early, newer])
     late = make_row(3, started_unix_ms=NOW - 5 * HOUR_MS + 1, status="error")
-    await append(engine, [late])
+    very_late = make_row(4, started_unix_ms=NOW - 2 * WINDOW_MS, input_tokens=1_000)
+    await append(engine, [late, very_late])
     await roll_up(engine, NOW)
-    assert await model_usage(engine, NOW) == naive([early, newer, late])
-    assert (await model_usage(engine, NOW))["small"].uptime == pytest.approx(2 / 3)
+    assert await usage.read(NOW) == naive([early, newer, late])
+    assert (await usage.read(NOW))["small"].uptime == pytest.approx(2 / 3)
+    next_hour = await usage.read(NOW + HOUR_MS)
+    assert next_hour == naive([early, newer, late, very_late])
 
 
 def test_what_cannot_be_divided_is_unknown() -> None:
@@ -109,5 +117,5 @@ def test_what_cannot_be_divided_is_unknown() -> None:
 async def test_a_database_that_is_away_is_one_error() -> None:
     engine = create_engine("postgresql+asyncpg://u@127.0.0.1:1/x", DisabledRecorder())
     with pytest.raises(StoreUnavailableError):
-        await model_usage(engine, NOW)
+        await ModelUsageReader(engine).read(NOW)
     await engine.dispose()
