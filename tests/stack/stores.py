@@ -12,7 +12,8 @@ import aiohttp
 from compose.native.stack import Stack
 from demo.books import Series
 
-PAGE_LINES: Final = 5_000
+PAGE_LINES: Final = 2_000
+REQUEST_LOGS: Final = '{job="gatewayz"} |= `"logger":"gatewayz.request"`'
 MOST_TRACES: Final = 200_000
 _POLL_SECONDS: Final = 0.25
 PUSH_LABELS: Final = frozenset({"job", "instance", "deployment_environment_name"})
@@ -109,7 +110,7 @@ class Stores:
             answer = await self.get(
                 "loki",
                 "/loki/api/v1/query_range",
-                query='{job="gatewayz"} | json | logger="gatewayz.request"',
+                query=REQUEST_LOGS,
                 start=start,
                 end=(int(time.time()) + 5) * 1_000_000_000,
                 limit=PAGE_LINES,
@@ -129,7 +130,7 @@ class Stores:
     async def log_count(self) -> int:
         """Return the number of request logs since the start."""
         seconds = int(time.time()) - self.start_seconds + 5
-        query = f'sum(count_over_time({{job="gatewayz"}} | json | logger="gatewayz.request" [{seconds}s]))'
+        query = f"sum(count_over_time({REQUEST_LOGS} [{seconds}s]))"
         result = (await self.get("loki", "/loki/api/v1/query", query=query))["data"]["result"]
         return int(result[0]["value"][1]) if result else 0
 
