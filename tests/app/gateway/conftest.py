@@ -177,6 +177,10 @@ class Upstream:
         try:
             while not writer.is_closing():
                 head = await reader.readuntil(b"\r\n\r\n")
+                if head.startswith(b"GET "):
+                    # A probe is no call: no script is asked, and no test finds it among the exchanges.
+                    await Exchange(head, b"", reader, writer, connection).reply({"data": []})
+                    continue
                 length = next(
                     int(line.split(b":")[1])
                     for line in head.split(b"\r\n")
