@@ -13,7 +13,7 @@ import pytest
 from bench.gateway_stage import DIRECT_MODEL, bench_stage
 from compose.native.ports import LOOPBACK, free_ports
 from compose.native.servers import PROMETHEUS_FILE, ROOT, Choices
-from compose.native.stack import make_stack
+from compose.native.stack import Stack, make_stack
 from otel.catalogue import CATALOGUE
 from otel.config import telemetry_config_from_environ
 from otel.labels import LabelBounds
@@ -33,7 +33,10 @@ COUNTER_SERIES = f'{{__name__=~"{COUNTERS}", job="gatewayz"}}'
 class Rig:
     """Prometheus and the Collector, and one gateway with its requests."""
 
-    def __init__(self, stores: Stores, process: GatewayProcess, otel: Mapping[str, str], secret: str) -> None:
+    def __init__(
+        self, stack: Stack, stores: Stores, process: GatewayProcess, otel: Mapping[str, str], secret: str
+    ) -> None:
+        self.stack = stack
         self.stores = stores
         self.process = process
         self.otel = otel
@@ -56,6 +59,10 @@ class Rig:
             tuple(sorted((name, value) for name, value in each["metric"].items() if name != "instance"))
             for each in await self.stores.prometheus(GAUGE_SERIES)
         )
+
+    async def instances(self) -> set[str]:
+        """Return the instances that show any gauge."""
+        return {each["metric"]["instance"] for each in await self.stores.prometheus(GAUGE_SERIES)}
 
     async def counters(self) -> dict[str, float]:
         return {str(each["metric"]): float(each["value"][1]) for each in await self.stores.prometheus(COUNTER_SERIES)}
@@ -83,7 +90,7 @@ async def rig(binaries: dict[str, Path], tmp_path: Path) -> AsyncIterator[Rig]:
         try:
             await stack.start("prometheus", "otelcol")
             async with Stores(stack) as stores:
-                yield Rig(stores, process, otel, bench.secret)
+                yield Rig(stack, stores, process, otel, bench.secret)
         finally:
             await process.stop()
             await stack.stop("prometheus", "otelcol")
@@ -129,6 +136,25 @@ async def test_gauges_end_with_the_gateway_and_counters_stay(rig: Rig) -> None:
     assert await until(are_back, SECONDS)
     assert set((await rig.gauges()).values()) == {1}
     assert (await rig.counters()).items() >= final.items()
+
+
+async def test_gauges_end_also_when_the_last_push_waited_on_disk(rig: Rig) -> None:
+    await rig.process.start()
+    await rig.chat()
+    assert await until(rig.has_pushed, SECONDS)
+    before = await rig.instances()
+    await rig.stack.stop("otelcol")
+    assert await rig.process.stop() == 0
+    assert await rig.instances() == before, "the marks have not arrived"
+    await rig.stack.start("otelcol")
+    await rig.process.start()
+
+    async def are_those_of_another() -> bool:
+        now = await rig.instances()
+        return len(now) == 1 and now != before
+
+    assert await until(are_those_of_another, SECONDS), await rig.instances()
+    assert await rig.stores.total("fastapi_requests_total") == 1, "the final counters were in the same push"
 
 
 async def test_what_a_killed_gateway_leaves_is_told_apart(rig: Rig) -> None:
