@@ -70,7 +70,8 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except subprocess.CalledProcessError as error:
-        _say(f"{error}\n{error.stderr or ''}")
+        said = error.stderr.decode(errors="replace") if isinstance(error.stderr, bytes) else error.stderr or ""
+        _say(f"{error}\n{said[-3_000:]}")
         return 1
     print(f"{len(chosen)} passed, 0 failed")
     return 0

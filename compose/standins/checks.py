@@ -66,6 +66,27 @@ def base(run: StackRun) -> Iterator[str]:
     rules = json.loads(run.ask("prometheus", "/api/v1/rules").body)["data"]["groups"]
     yield f"groups of rules loaded: {len(rules)}"
     yield from _collector_keeps_its_volume(run)
+    yield from _gateway_keeps_its_keys(run)
+
+
+def _gateway_keeps_its_keys(run: StackRun) -> Iterator[str]:
+    """A key made in the container opens the gateway, and one made anew as well; told to stop, it ends in order."""
+    command = ("python", "-m", "app", "keys", "create", "--name", "me", "--plan", "free", "--json")
+    secret = json.loads(run.compose("exec", "--no-TTY", "gateway", *command))["secret"]
+    headers = {"authorization": f"Bearer {secret}"}
+    yield _expect(
+        "GET /v1/models with a key made in the container", run.ask("gateway", "/v1/models", headers=headers).status, _OK
+    )
+    run.compose("stop", "gateway")
+    yield _expect(
+        "exit code of the gateway after SIGTERM",
+        json.loads(run.compose("ps", "--all", "--format", "json", "gateway"))["ExitCode"],
+        0,
+    )
+    run.compose("up", "--detach", "--no-build", "--pull", "never", "--force-recreate", "--no-deps", "--wait", "gateway")
+    yield _expect(
+        "the same key after the container was made anew", run.ask("gateway", "/v1/models", headers=headers).status, _OK
+    )
 
 
 def _collector_keeps_its_volume(run: StackRun) -> Iterator[str]:

@@ -95,9 +95,8 @@ def _pip_settings() -> str:
 
 
 def _docker(environ: Mapping[str, str], *arguments: str, stdin: io.BufferedReader | None = None) -> None:
-    subprocess.run(
-        [str(shutil.which("docker")), *arguments], env=environ, stdin=stdin, stdout=subprocess.DEVNULL, check=True
-    )
+    """Run it without its output; what it said is in the error."""
+    subprocess.run([str(shutil.which("docker")), *arguments], env=environ, stdin=stdin, capture_output=True, check=True)
 
 
 def _run(*command: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from demo import scripted_upstream
 from demo.child import Child, run_to_end, start_child
 from demo.gateway_config import LIMITED_PLANS
-from demo.replay import main
+from demo.replay import main, prepare
 from demo.scrape import scrape
 from demo.stage import GATEWAY_READY_LINE
 
@@ -40,7 +40,7 @@ async def test_traffic_for_a_gateway_elsewhere(tmp_path: Path) -> None:
         assert (folder / "keys.json").stat().st_mode & 0o077 == 0
 
         # A second start of the containers keeps the keys and the database.
-        await run_to_end(("demo.replay", "prepare", str(folder), "--upstream", upstream.url))
+        await prepare(folder, upstream_url=upstream.url)
         assert json.loads((folder / "keys.json").read_text()) == keys
 
         gateway = await start("gateway", "app", "--config", str(folder / "gateway.toml"), "serve")
