@@ -84,6 +84,7 @@ class Attempt:
         """Content arrived; the first time counts."""
         if self.first_token_seconds is None:
             self.first_token_seconds = self._clock.monotonic() - self.started_seconds
+            self._permit.attempt_answers()
 
     def count_usage(self, reported: ReportedUsage | None, output_characters: int) -> None:
         """Price what the attempt used; a count that the provider does not report is estimated, and the usage marked."""

@@ -78,6 +78,9 @@ class AttemptObserver(Protocol):
 class AttemptPermit(Protocol):
     """The right to make one attempt; its end must be said, or the provider counts it as under way for ever."""
 
+    def attempt_answers(self) -> None:
+        """Learn that content of a streamed answer arrived, long before the attempt may end; never raises."""
+
     def attempt_finished(self, model: str, event: AttemptFinished) -> None:
         """Take in the attempt's one end; never raises."""
 

@@ -2,7 +2,7 @@
 
 Comes in: how each admitted call ended, and the time. Goes out: a permit for a call or none, and each transition, once. Closed, it opens by
 failures in a row or by the failed share of its recent calls. Open, it becomes half-open by time alone. Half-open, it admits a bounded
-number of calls at once; the first that succeeds closes it, one that fails opens it again, for longer.
+number of calls at once; the first that succeeds, or whose stream begins, closes it, one that fails opens it again, for longer.
 """
 
 from collections import deque
@@ -43,6 +43,11 @@ class CallPermit:
     def __init__(self, breaker: "CircuitBreaker", phase: _Phase) -> None:
         self._breaker: CircuitBreaker | None = breaker
         self._phase = phase
+
+    def answers(self, now_seconds: float) -> None:
+        """Say that the provider answers, though the call goes on: a stream may last for minutes, and others wait for the trial's result."""
+        if self._breaker is not None:
+            self._phase = self._breaker.call_answers(self._phase, now_seconds)
 
     def end(self, now_seconds: float, result: CallResult) -> None:
         """Say how the call ended; a second time changes nothing."""
@@ -98,6 +103,13 @@ class CircuitBreaker:
             self._trials = 0
             self._enter(_Phase("half_open", phase.until_seconds), "its time is over")
 
+    def call_answers(self, phase: _Phase, now_seconds: float) -> _Phase:
+        """Close where a trial call gets an answer; return the phase for which the end of that call will count."""
+        if phase is not self._phase or phase.state != "half_open":
+            return phase
+        self._close(now_seconds)
+        return self._phase
+
     def call_ended(self, phase: _Phase, now_seconds: float, result: CallResult) -> None:
         """Take in the result of a call that was admitted in `phase`; one from an earlier phase says nothing of this one."""
         self.settle(now_seconds)
@@ -111,10 +123,13 @@ class CircuitBreaker:
     def _trial_ended(self, now_seconds: float, result: CallResult) -> None:
         self._trials -= 1
         if result == "success":
-            self._forget_calls()
-            self._enter(_Phase("closed", now_seconds), "a trial call succeeded")
+            self._close(now_seconds)
         elif result == "failure":
             self._open(now_seconds, "a trial call failed")
+
+    def _close(self, now_seconds: float) -> None:
+        self._forget_calls()
+        self._enter(_Phase("closed", now_seconds), "a trial call succeeded")
 
     def _count(self, now_seconds: float, *, failed: bool) -> None:
         """Count a call of the closed breaker, and open it where that was one failure too many."""

@@ -48,6 +48,10 @@ class ProviderState:
         permit = self.breaker.admit(self._clock.monotonic())
         return None if permit is None else AttemptPermit(self, permit)
 
+    def attempt_answers(self, permit: CallPermit) -> None:
+        """Take in that an attempt gets content."""
+        permit.answers(self._clock.monotonic())
+
     def attempt_finished(self, permit: CallPermit, model: str, event: AttemptFinished) -> None:
         """Take in the one end of an attempt."""
         now_seconds = self._clock.monotonic()
@@ -115,6 +119,10 @@ class AttemptPermit:
     def __init__(self, state: ProviderState, permit: CallPermit) -> None:
         self._state = state
         self._permit = permit
+
+    def attempt_answers(self) -> None:
+        """Take in that content arrived."""
+        self._state.attempt_answers(self._permit)
 
     def attempt_finished(self, model: str, event: AttemptFinished) -> None:
         """Take in the attempt's one end."""

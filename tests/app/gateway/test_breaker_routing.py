@@ -150,6 +150,31 @@ async def test_a_trial_whose_client_leaves_gives_its_slot_back(make_upstream, ma
     assert transitions(await gateway.settled()) == [("alpha", "open"), ("alpha", "half_open"), ("alpha", "closed")]
 
 
+async def test_a_trial_stream_lets_the_others_in_as_soon_as_it_begins(make_upstream, make, clock, wire):
+    upstream = await make_upstream(says(500))
+    gateway = await make(upstream)
+    for _ in range(3):
+        await gateway.chat()
+    clock.advance(10.0)
+    go_on = asyncio.Event()
+
+    async def long_stream(exchange):
+        await exchange.stream_head()
+        await exchange.send(wire.sse(wire.chunk("Hel")))
+        await go_on.wait()
+        await exchange.send(wire.sse(wire.chunk(finish="stop"), wire.usage_chunk(), b"[DONE]"))
+        await exchange.end()
+
+    upstream.script = long_stream
+    stream = asyncio.create_task(gateway.stream())
+    await wire.until(lambda: gateway.states["alpha"].breaker_state == "closed", "the end of the trial")
+    upstream.script = wire.answer
+    assert (await gateway.chat()).status == 200
+    go_on.set()
+    assert (await stream)[-1] == b"[DONE]"
+    assert transitions(await gateway.settled()) == [("alpha", "open"), ("alpha", "half_open"), ("alpha", "closed")]
+
+
 async def test_a_stream_that_breaks_counts_when_it_breaks(make_upstream, make, wire):
     async def broken(exchange):
         await exchange.stream_head()

@@ -113,6 +113,20 @@ class BreakerMachine(RuleBasedStateMachine):
         self.learn()
         assert self.seen == expected
 
+    @precondition(lambda self: self.permits)
+    @rule(data=st.data())
+    def answer(self, data):
+        """A call that gets content: a trial's closes the breaker, and its end counts there; any other changes nothing."""
+        index = data.draw(st.integers(0, len(self.permits) - 1))
+        self.breaker.settle(self.now)
+        self.learn()
+        permit, counts = self.permits[index]
+        before = self.seen
+        permit.answers(self.now)
+        self.learn()
+        assert self.seen == ("closed" if counts and before == "half_open" else before)
+        self.permits[index] = (permit, counts)
+
     @rule(offset=st.floats(0.0, 100.0))
     def look(self, offset):
         """Reading, also ahead of time, changes nothing."""
@@ -205,6 +219,20 @@ def test_a_trial_that_is_cancelled_gives_its_slot_back():
         trial.end(drill.now, "neutral")
     drill.calls("success")
     assert drill.states == ["open", "half_open", "closed"]
+
+
+def test_a_trial_stream_that_begins_closes_it_and_still_counts_when_it_breaks():
+    drill = Drill(consecutive_failures=2, open_seconds=15.0, half_open_calls=1)
+    drill.calls("failure", "failure")
+    drill.now += 15.0
+    stream = drill.breaker.admit(drill.now)
+    stream.answers(drill.now)
+    stream.answers(drill.now)
+    assert drill.states == ["open", "half_open", "closed"]
+    drill.calls("failure")
+    stream.end(drill.now, "failure")
+    stream.answers(drill.now)
+    assert drill.states[3:] == ["open"]
 
 
 def test_the_time_grows_on_repeated_opening_and_begins_anew_after_a_good_while():
