@@ -26,6 +26,9 @@ MAX_SILENT_MINUTES: Final = 5
 STEP_SCOPES: Final = 32
 """Scopes that are judged in one step."""
 
+MAX_LEARNED_PER_MINUTE: Final = 64
+"""Attempts of one route whose durations are learned: an evaluation does not cost more for more traffic."""
+
 _MINUTE_SECONDS: Final = 60
 
 
@@ -80,7 +83,8 @@ class AnomalyDetector:
         if outcome == "success":
             expected = self._state.paces[provider][model].expected_seconds(input_tokens, output_tokens)
             minute.add_success(duration_seconds / expected if expected else None, input_tokens, output_tokens)
-            learnable.append((input_tokens, output_tokens, duration_seconds))
+            if len(learnable) < MAX_LEARNED_PER_MINUTE:
+                learnable.append((input_tokens, output_tokens, duration_seconds))
         elif outcome == "failure":
             minute.add_failure()
         else:
@@ -101,7 +105,20 @@ class AnomalyDetector:
 
     def dump(self) -> bytes:
         """Return the state as JSON; the minute that is not over is not in it."""
-        return msgspec.json.encode(self._state)
+        return [*self.dump_in_steps()][-1]
+
+    def dump_in_steps(self) -> Iterator[bytes]:
+        """Do the same in steps of about a millisecond, all but the last of which are empty; to be taken without an evaluation between."""
+        encode = msgspec.json.encode
+        scopes: dict[str, dict[str, msgspec.Raw]] = {}
+        for kind, states in self._state.scopes.items():
+            scopes[kind] = {}
+            for name, state in states.items():
+                scopes[kind][name] = msgspec.Raw(encode(state))
+                if len(scopes[kind]) % STEP_SCOPES == 0:
+                    yield b""
+        whole = msgspec.structs.asdict(self._state) | {"scopes": scopes}
+        yield encode(whole)
 
     def restore(self, state: bytes | str, *, now_seconds: float) -> None:
         """Go on from a dump; raises `StateError`, and changes nothing, where it is none of this version.
@@ -131,8 +148,10 @@ class AnomalyDetector:
         }
         kept = {kind: state.scopes.get(kind, {}) for kind in ("provider", "model", "gateway")}
         state.scopes = {kind: {} for kind in kept}
-        for scope in self._scopes:
-            state.scopes[scope.kind][scope.name] = kept[scope.kind].get(scope.name) or ScopeState()
+        for number, scope in enumerate(self._scopes):
+            state.scopes[scope.kind][scope.name] = kept[scope.kind].get(scope.name) or ScopeState(
+                age_minutes=number % 2
+            )
         for incident in state.incidents:
             incident.members = [member for member in incident.members if member[0] in self._scopes]
 
@@ -145,7 +164,9 @@ class AnomalyDetector:
             changes += self._rules.step(scope, self._state.scopes[scope.kind][scope.name], minute)
             if count % STEP_SCOPES == 0:
                 yield []
-        self._learn_paces()
+        for count, _ in enumerate(self._learn_paces(), 1):
+            if count % STEP_SCOPES == 0:
+                yield []
         yield settle(self._state.incidents, changes, self._connections, number)
 
     def _by_scope(self, routes: dict[Route, Minute]) -> Iterator[tuple[Scope, Minute]]:
@@ -162,16 +183,17 @@ class AnomalyDetector:
         for scope in self._scopes:
             yield scope, sums.get(scope, nothing)
 
-    def _learn_paces(self) -> None:
-        """Learn the minute's durations, but not those of a route that is slower than usual just now."""
+    def _learn_paces(self) -> Iterator[Route]:
+        """Learn the minute's durations, route by route, but not those of one that is slower than usual just now."""
         for (provider, model), attempts in self._learnable.items():
             if not attempts:
                 continue
+            learned, attempts[:] = attempts[:], []
             if not self._is_slow(provider, model):
                 pace = self._state.paces[provider][model]
-                for attempt in attempts:
+                for attempt in learned:
                     pace.learn(*attempt)
-            attempts.clear()
+            yield provider, model
 
     def _is_slow(self, provider: str, model: str) -> bool:
         scopes = self._state.scopes

@@ -10,13 +10,14 @@ from typing import Final, TypeAlias
 
 from app.anomaly.baseline import Baseline
 from app.anomaly.episode import Verdict
-from app.anomaly.minute import Minute
+from app.anomaly.minute import UNITS, Minute
 from app.anomaly.reading import Reading, Scope, Signal
 
 WINDOWS_MINUTES: Final = (3, 10, 30)
 """The shortest that holds enough attempts judges; a longer one may where the shorter holds few."""
 
 _PLENTY: Final = 3
+_SQUARE_UNITS: Final = UNITS * UNITS
 _LEAST_SPREAD: Final = 0.06
 
 Moments: TypeAlias = tuple[int, float, float]
@@ -27,8 +28,8 @@ def slowdown_moments(new: Minute, old: Minute) -> Moments:
     """Return the moments of log(duration / expected) between two running totals."""
     return (
         new.paced - old.paced,
-        new.slowdown_sum - old.slowdown_sum,
-        new.slowdown_square_sum - old.slowdown_square_sum,
+        (new.slowdown_sum - old.slowdown_sum) / UNITS,
+        (new.slowdown_square_sum - old.slowdown_square_sum) / _SQUARE_UNITS,
     )
 
 
@@ -36,8 +37,8 @@ def input_moments(new: Minute, old: Minute) -> Moments:
     """Return the moments of log(1 + input tokens) between two running totals."""
     return (
         new.metered - old.metered,
-        new.input_log_sum - old.input_log_sum,
-        new.input_log_square_sum - old.input_log_square_sum,
+        (new.input_log_sum - old.input_log_sum) / UNITS,
+        (new.input_log_square_sum - old.input_log_square_sum) / _SQUARE_UNITS,
     )
 
 
@@ -45,8 +46,8 @@ def output_moments(new: Minute, old: Minute) -> Moments:
     """Return the moments of log(1 + output tokens) between two running totals."""
     return (
         new.metered - old.metered,
-        new.output_log_sum - old.output_log_sum,
-        new.output_log_square_sum - old.output_log_square_sum,
+        (new.output_log_sum - old.output_log_sum) / UNITS,
+        (new.output_log_square_sum - old.output_log_square_sum) / _SQUARE_UNITS,
     )
 
 

@@ -18,8 +18,8 @@ _MIN_SHARE: Final = 0.02
 _CUT: Final = 3.0
 _FIRST_FIT_ROUNDS: Final = 8
 _SWEEPS: Final = 6
-_KEPT_PER_ATTEMPT: Final = 1 - 1 / 4000
 _REFIT_ATTEMPTS: Final = 32
+_KEPT_PER_REFIT: Final = 1 - _REFIT_ATTEMPTS / 4_000
 
 
 class Pace(msgspec.Struct):
@@ -46,9 +46,11 @@ class Pace(msgspec.Struct):
             if len(self.first) >= FIRST_FIT_ATTEMPTS:
                 self._first_fit()
             return
-        self._add(input_tokens, output_tokens, duration_seconds, _KEPT_PER_ATTEMPT)
+        self._add(input_tokens, output_tokens, duration_seconds)
         self.unfitted += 1
         if self.unfitted >= _REFIT_ATTEMPTS:
+            self.products = [total * _KEPT_PER_REFIT for total in self.products]
+            self.targets = [total * _KEPT_PER_REFIT for total in self.targets]
             self._fit()
 
     def _first_fit(self) -> None:
@@ -60,11 +62,11 @@ class Pace(msgspec.Struct):
         for _ in range(_FIRST_FIT_ROUNDS):
             self.products, self.targets = [0.0] * 6, [0.0] * 3
             for put, got, seconds in self.first:
-                self._add(put, got, seconds, 1.0)
+                self._add(put, got, seconds)
             self._fit()
         self.first = []
 
-    def _add(self, input_tokens: int, output_tokens: int, duration_seconds: float, kept: float) -> None:
+    def _add(self, input_tokens: int, output_tokens: int, duration_seconds: float) -> None:
         """Add one row to the sums, divided by what is expected: relative errors count, not seconds."""
         expected = self.expected_seconds(input_tokens, output_tokens) or 1.0
         relative = min(max(duration_seconds / expected, 1 / _CUT), _CUT)
@@ -72,19 +74,15 @@ class Pace(msgspec.Struct):
         by_input = _TYPICAL[1] * input_tokens / expected
         by_output = _TYPICAL[2] * output_tokens / expected
         products, targets = self.products, self.targets
-        self.products = [
-            products[0] * kept + fixed * fixed,
-            products[1] * kept + fixed * by_input,
-            products[2] * kept + fixed * by_output,
-            products[3] * kept + by_input * by_input,
-            products[4] * kept + by_input * by_output,
-            products[5] * kept + by_output * by_output,
-        ]
-        self.targets = [
-            targets[0] * kept + fixed * relative,
-            targets[1] * kept + by_input * relative,
-            targets[2] * kept + by_output * relative,
-        ]
+        products[0] += fixed * fixed
+        products[1] += fixed * by_input
+        products[2] += fixed * by_output
+        products[3] += by_input * by_input
+        products[4] += by_input * by_output
+        products[5] += by_output * by_output
+        targets[0] += fixed * relative
+        targets[1] += by_input * relative
+        targets[2] += by_output * relative
 
     def _fit(self) -> None:
         """Solve for the multipliers by projected Gauss-Seidel sweeps: never negative, and pulled to one scale where data is thin."""

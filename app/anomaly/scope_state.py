@@ -23,6 +23,8 @@ from app.config import AnomaliesConfig
 
 TOTALS: Final = max(WINDOWS_MINUTES) + 1
 
+_YOUNG_MINUTES: Final = 45
+
 
 class Change(msgspec.Struct, frozen=True):
     """A signal of a scope began (with its reading) or ended to be unusual."""
@@ -48,6 +50,7 @@ class ScopeState(msgspec.Struct):
     errors_episode: Episode = msgspec.field(default_factory=Episode)
     traffic_episode: Episode = msgspec.field(default_factory=Episode)
     has_traffic: bool = False
+    age_minutes: int = 0
 
 
 class Rules:
@@ -84,27 +87,31 @@ class Rules:
             if not minute.attempts:
                 return []
             state.has_traffic = True
+        state.age_minutes += 1
         _append(state.totals, minute)
+        levels = (
+            (self._slowdown, state.slowdown, state.slowdown_episode),
+            (self._input, state.input_tokens, state.input_tokens_episode),
+            (self._output, state.output_tokens, state.output_tokens_episode),
+        )
         steps = (
-            self._level_step(scope, state.totals, self._slowdown, state.slowdown, state.slowdown_episode),
-            self._level_step(scope, state.totals, self._input, state.input_tokens, state.input_tokens_episode),
-            self._level_step(scope, state.totals, self._output, state.output_tokens, state.output_tokens_episode),
+            *(self._level_step(scope, state, level, baseline, episode) for level, baseline, episode in levels),
             self._errors_step(scope, state, minute),
             self._traffic_step(scope, state),
         )
         return [change for change in steps if change is not None]
 
     def _level_step(
-        self, scope: Scope, totals: list[Minute], level: Level, baseline: Baseline, episode: Episode
+        self, scope: Scope, state: ScopeState, level: Level, baseline: Baseline, episode: Episode
     ) -> Change | None:
-        verdict, reading = level.judge(scope, totals, baseline, _reach(episode))
+        verdict, reading = level.judge(scope, state.totals, baseline, _reach(episode))
         edge = episode.step(verdict, self._config.max_episode_minutes)
         if edge == "began":
             baseline.forget_waiting()
         elif edge == "outlived":
             baseline.restart()
-        elif not episode.active:
-            level.learn(totals, baseline, episode.clean_minutes)
+        elif not episode.active and _is_learning(state):
+            level.learn(state.totals, baseline, episode.clean_minutes)
         return None if edge is None else Change(scope, level.signal, edge, reading)
 
     def _errors_step(self, scope: Scope, state: ScopeState, minute: Minute) -> Change | None:
@@ -138,9 +145,14 @@ class Rules:
         elif edge == "outlived":
             for baseline in baselines:
                 baseline.restart()
-        elif not episode.active:
+        elif not episode.active and _is_learning(state):
             learn_traffic(state.totals, baselines, episode.clean_minutes)
         return None if edge is None else Change(scope, "traffic", edge, reading)
+
+
+def _is_learning(state: ScopeState) -> bool:
+    """Tell whether this minute's windows are learned: all at first, then every other, because windows of 3 minutes and more overlap."""
+    return state.age_minutes <= _YOUNG_MINUTES or state.age_minutes % 2 == 0
 
 
 def _reach(episode: Episode) -> int:

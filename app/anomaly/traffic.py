@@ -38,7 +38,7 @@ def judge_traffic(
     newest, last = totals[-1].attempts, len(totals) - 1
     for at in range(1, len(WINDOWS_MINUTES)):
         minutes, baseline = WINDOWS_MINUTES[at], baselines[at]
-        if minutes > min(last, reach_minutes) or len(baseline.recent) < _MIN_LEARNED:
+        if minutes > min(last, reach_minutes) or baseline.learned < _MIN_LEARNED:
             continue
         if baseline.centre < math.log1p(_MIN_USUAL_ATTEMPTS):
             continue
