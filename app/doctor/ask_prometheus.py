@@ -151,14 +151,10 @@ async def ask_stored(
     api: PrometheusApi, gateway: Scrape, marked: Marked, unix_seconds: float, age_seconds: float
 ) -> Stored:
     """Ask what of this gateway process has a sample not older than `age_seconds`."""
-    started = gateway.total(IDENTITY)
-    instance = None
-    if started is not None:
-        rows = await api.query(f"{IDENTITY} == {started!r}", unix_seconds)
-        # Behind a scrape that stores as well there are two of them: the pushed one has an instance id, not an address.
-        instances = sorted((row[0].get("instance", "") for row in rows), key=lambda each: (":" in each, each))
-        instance = instances[0] if instances else None
-    which = f'instance="{instance}"' if instance is not None else 'app_name=~".+"'
+    instance = await _instance(api, gateway, unix_seconds)
+    if instance is None:
+        return Stored(instance=None, fresh_names=frozenset(), marked_value=None)
+    which = f'instance="{instance}"'
     window = f"[{max(1, round(age_seconds))}s]"
     names = await api.query(f"count by (__name__) (last_over_time({{{which}}}{window}))", unix_seconds)
     labels = ",".join([which, *(f'{key}="{value}"' for key, value in marked.labels.items())])
@@ -168,3 +164,15 @@ async def ask_stored(
         fresh_names=frozenset(labels.get("__name__", "") for labels, _ in names),
         marked_value=values[0][1] if values else None,
     )
+
+
+async def _instance(api: PrometheusApi, gateway: Scrape, unix_seconds: float) -> str | None:
+    """Return the instance label of this gateway process; None where Prometheus has nothing of it."""
+    started = gateway.total(IDENTITY)
+    rows = [] if started is None else await api.query(f"{IDENTITY} == {started!r}", unix_seconds)
+    if not rows:
+        # Where something drops or renames that family, there is an instance without it.
+        rows = await api.query(f"fastapi_app_info unless on (instance) {IDENTITY}", unix_seconds)
+    # Behind a scrape that is stored as well there are two of them: the pushed one has an instance id, not an address.
+    instances = sorted((labels.get("instance", "") for labels, _ in rows), key=lambda each: (":" in each, each))
+    return instances[0] if instances else None

@@ -64,7 +64,13 @@ async def ask_line(web: Web, url: str, trace_id: str, unix_seconds: float) -> Lo
         selector = f'{{{name}=~".+"}}'
         labels = await _line(web, url, selector, trace_id, unix_seconds)
         if labels is not None:
-            return LogLine(selector, labels, has_job=False)
+            # It may have come between the two questions.
+            again = await _line(web, url, GUIDE_SELECTOR, trace_id, unix_seconds)
+            return (
+                LogLine(selector, labels, has_job=False)
+                if again is None
+                else LogLine(GUIDE_SELECTOR, again, has_job=True)
+            )
     return None
 
 

@@ -11,6 +11,7 @@ from app.doctor.settings import SIGNALS
 from otel.otlp_config import Signal
 
 _FULL_SHARE: Final = 0.9
+_HALF: Final = 0.5
 _NO_METRICS: Final = "the Collector's own metrics are not served (--collector-metrics)"
 
 
@@ -90,11 +91,7 @@ def _sends(signal: Signal) -> Callable[[Facts], Verdict]:
         waiting, capacity = _queue(facts, signal)
         items = COLLECTED_AS[signal]
         if queue_failed > 0 or (capacity and waiting >= capacity * _FULL_SHARE):
-            return broken(
-                f"the queue to {STORES[signal]} is full: {waiting:.0f} of {capacity:.0f} used, {queue_failed:.0f} {items} turned away meanwhile",
-                f"{STORES[signal]} takes too little: the Collector's log says what it answers; a longer outage needs a larger"
-                f" sending_queue.queue_size in collector-config/{signal}.yaml",
-            )
+            return _full(signal, waiting, capacity, queue_failed)
         if failed > 0:
             return broken(
                 f"{STORES[signal]} refused {failed:.0f} {items} for good: the Collector dropped them",
@@ -113,6 +110,20 @@ def _sends(signal: Signal) -> Callable[[Facts], Verdict]:
         return unknown("nothing came in meanwhile")
 
     return judge
+
+
+def _full(signal: Signal, waiting: float, capacity: float, turned_away: float) -> Verdict:
+    if waiting < capacity * _HALF:
+        return broken(
+            f"the queue to {STORES[signal]} turned {turned_away:.0f} {COLLECTED_AS[signal]} away with {waiting:.0f} of {capacity:.0f} used",
+            f"a request larger than what is left of it, or a full disk: raise sending_queue.queue_size in collector-config/{signal}.yaml,"
+            " and see what the Collector's log says",
+        )
+    return broken(
+        f"the queue to {STORES[signal]} is full: {waiting:.0f} of {capacity:.0f} used, {turned_away:.0f} {COLLECTED_AS[signal]} turned away",
+        f"{STORES[signal]} takes too little: the Collector's log says what it answers; a longer outage needs a larger"
+        f" sending_queue.queue_size in collector-config/{signal}.yaml",
+    )
 
 
 def _queue(facts: Facts, signal: Signal) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from typing import Final
 
 from app.doctor.check_gateway import sample_names, shown
 from app.doctor.check_stores import reachable
-from app.doctor.facts import Facts, Stored
+from app.doctor.facts import Facts
 from app.doctor.findings import Check, Verdict, broken, ok, unknown
 from app.doctor.scrape import Scrape
 from otel.catalogue import CATALOGUE
@@ -58,10 +58,10 @@ def _names(facts: Facts) -> Verdict:
     missing = sorted(documented_on(facts.gateway_before or scrape) - stored.fresh_names)
     if not missing:
         return ok(f"{len(stored.fresh_names & set(scrape.samples))} sample names, as documented")
-    return _renamed(facts, stored, missing, sorted(stored.fresh_names - set(scrape.samples) - _KNOWN))
+    return _renamed(facts, missing, sorted(stored.fresh_names - set(scrape.samples) - _KNOWN))
 
 
-def _renamed(facts: Facts, stored: Stored, missing: list[str], strangers: list[str]) -> Verdict:
+def _renamed(facts: Facts, missing: list[str], strangers: list[str]) -> Verdict:
     suffixed = [f"{name} -> {other}" for name in missing for other in strangers if other.startswith(f"{name}_")]
     strategy = facts.prometheus.translation_strategy
     if suffixed and strategy != STRATEGY:
@@ -70,7 +70,7 @@ def _renamed(facts: Facts, stored: Stored, missing: list[str], strangers: list[s
             f"set otlp.translation_strategy: {STRATEGY} in prometheus.yml; a remote-write exporter has the same setting",
         )
     found = f"on /metrics, but not in Prometheus: {shown(missing)}"
-    if strangers and stored.instance is not None:
+    if strangers:
         found += f"; instead: {shown(strangers)}"
     return broken(
         found,

@@ -1,7 +1,7 @@
 """FOLLOW: waits until the marked request is in every store that it can reach, or until time is up.
 
 Comes in: the request, what is known of the servers so far. Goes out: what was found of it. A signal is not waited for where it cannot come: its
-store does not answer, the gateway does not push it, or its endpoint refuses it for good.
+store does not answer, the gateway does not push it, or it is refused on the way.
 """
 
 import asyncio
@@ -10,11 +10,12 @@ from typing import Final
 
 import msgspec
 
+from app.doctor.ask_collector import ask_collector_metrics
 from app.doctor.ask_gateway import ask_metrics
 from app.doctor.ask_prometheus import PrometheusApi, ask_stored, ask_targets
 from app.doctor.ask_stores import ask_line, ask_trace
 from app.doctor.check_prometheus import SCRAPE_JOB, documented_on
-from app.doctor.facts import STORES, LogLine, Marked, Server, Stored
+from app.doctor.facts import COLLECTED_AS, STORES, LogLine, Marked, Server, Stored
 from app.doctor.scrape import Scrape, growth
 from app.doctor.settings import SIGNALS, Settings
 from app.doctor.web import Web
@@ -24,7 +25,12 @@ _SAY_EVERY_SECONDS: Final = 5.0
 _NAMES_GRACE_SECONDS: Final = 3.0
 """A push is stored in batches: how much later than its first samples its last may come."""
 
+_HOPELESS_RETRIES: Final = 4
+_COLLECTOR_LOSSES: Final = ("send_failed", "enqueue_failed")
 _NO_COLLECTOR_SECONDS: Final = 4.0
+_DISCOVERY_SECONDS: Final = 6.0
+"""How long after its start Prometheus may take to know its targets."""
+
 _WHAT: Final[Mapping[Signal, str]] = {
     "traces": "the trace in Tempo",
     "metrics": "the sample in Prometheus",
@@ -42,7 +48,11 @@ class Followed(msgspec.Struct, kw_only=True):
 
 
 class Follower:
-    """Follows one request. `clock` is monotonic and `unix_seconds` the wall clock, both in seconds."""
+    """Follows one request.
+
+    `before` and `collector` are the metrics of the gateway and the Collector before it. `clock` is monotonic and `unix_seconds` the wall
+    clock, both in seconds.
+    """
 
     def __init__(
         self,
@@ -50,6 +60,7 @@ class Follower:
         web: Web,
         servers: Mapping[str, Server],
         before: Scrape | None,
+        collector: Scrape | None,
         *,
         say: Callable[[str], None],
         clock: Callable[[], float],
@@ -59,6 +70,7 @@ class Follower:
         self._web = web
         self._servers = servers
         self._before = before
+        self._collector = collector
         self._say = say
         self._clock = clock
         self._unix_seconds = unix_seconds
@@ -76,7 +88,8 @@ class Follower:
         target_pending = self._servers["prometheus"].answers
         while pending or target_pending:
             _, scrape = await ask_metrics(self._web, self._settings)
-            pending = {signal for signal in pending if self._can_come(signal, scrape)}
+            collector = await ask_collector_metrics(self._web, self._settings.addresses["collector_metrics"])
+            pending = {signal for signal in pending if self._can_come(signal, scrape, collector)}
             rounds = await asyncio.gather(*(self._ask(signal, marked, scrape) for signal in sorted(pending)))
             pending -= {signal for signal, found in zip(sorted(pending), rounds, strict=True) if found}
             target_pending = target_pending and not await self._target_is_up()
@@ -95,15 +108,22 @@ class Follower:
         skew = self._servers["gateway"].skew_seconds or 0.0
         return self._unix_seconds() + (skew if abs(skew) > self._settings.max_skew_seconds else 0.0)
 
-    def _can_come(self, signal: Signal, scrape: Scrape | None) -> bool:
+    def _can_come(self, signal: Signal, scrape: Scrape | None, collector: Scrape | None) -> bool:
+        items = COLLECTED_AS[signal]
+        if any(
+            growth(self._collector, collector, f"otelcol_exporter_{kind}_{items}") > 0 for kind in _COLLECTOR_LOSSES
+        ):
+            return False
         if scrape is None:
             return signal != "metrics"
-        pushed = bool(scrape.matching("gatewayz_telemetry_exported_total", signal=signal))
-        if not pushed and signal == "metrics":
-            # Prometheus may store what it scrapes instead.
-            return self._found.stored is None or self._found.stored.instance is not None
-        rejected = growth(self._before, scrape, "gatewayz_telemetry_dropped_total", signal=signal, reason="rejected")
-        return pushed and rejected == 0
+        if not scrape.matching("gatewayz_telemetry_exported_total", signal=signal):
+            # Prometheus may store what it scrapes instead of what is pushed.
+            return signal == "metrics" and (self._found.stored is None or self._found.stored.instance is not None)
+        rejected, retries, exported = (
+            growth(self._before, scrape, f"gatewayz_telemetry_{name}_total", signal=signal, **labels)
+            for name, labels in (("dropped", {"reason": "rejected"}), ("retries", {}), ("exported", {}))
+        )
+        return not rejected and (retries < _HOPELESS_RETRIES or exported > 0)
 
     async def _ask(self, signal: Signal, marked: Marked, scrape: Scrape | None) -> bool:
         """Ask a store once; return whether there is nothing more to wait for."""
@@ -138,4 +158,6 @@ class Follower:
     async def _target_is_up(self) -> bool:
         targets = await ask_targets(PrometheusApi(self._web, self._settings.addresses["prometheus"]))
         ours = [target for target in targets or () if target.job == SCRAPE_JOB]
-        return not ours or all(target.health == "up" for target in ours)
+        if not ours:
+            return self._clock() - self._answered_at >= _DISCOVERY_SECONDS
+        return all(target.health == "up" for target in ours)

@@ -55,7 +55,9 @@ async def observe(
         ask_collector_metrics(web, collector_url),
         ask_otlp(settings.otlp, make_sender, settings.request_seconds),
     )
-    follower = Follower(settings, web, servers, before, say=say, clock=clock, unix_seconds=unix_seconds)
+    follower = Follower(
+        settings, web, servers, before, collector_before, say=say, clock=clock, unix_seconds=unix_seconds
+    )
     marked, found = None, Followed()
     if settings.send_request and servers["gateway"].answers:
         marked = await send_marked(web, settings, random_bytes)

@@ -122,16 +122,30 @@ async def test_metrics_that_are_neither_pushed_nor_stored(pipeline):
     assert await pipeline.broken() == {"export.metrics_on"}
 
 
-async def test_a_full_queue_and_a_refusing_store(pipeline):
+FULL = """
+otelcol_exporter_queue_size{exporter="logs/2",data_type="logs"} 95
+otelcol_exporter_queue_capacity{exporter="logs/2",data_type="logs"} 100
+"""
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (FULL, "is full: 95 of 100 used"),
+        (
+            'otelcol_exporter_enqueue_failed_log_records{exporter="logs"} N\n',
+            "turned 1 log_records away with 0 of 100 used",
+        ),
+        ('otelcol_exporter_send_failed_log_records_total{exporter="logs"} N\n', "refused 1 log_records for good"),
+    ],
+)
+async def test_a_full_queue_and_a_refusing_store(pipeline, lines, said):
     pipeline.lost_on_the_way = {"logs"}
-    pipeline.extra_collector_lines = 'otelcol_exporter_enqueue_failed_log_records{exporter="logs"} N\n'
+    pipeline.extra_collector_lines = lines
     findings = await pipeline.findings()
     assert {name for name, each in findings.items() if each.state is State.BROKEN} == {"collector.logs_sent"}
-    assert "full" in findings["collector.logs_sent"].found
-    pipeline.extra_collector_lines = 'otelcol_exporter_send_failed_log_records{exporter="logs"} N\n'
-    findings = await pipeline.findings()
-    assert {name for name, each in findings.items() if each.state is State.BROKEN} == {"collector.logs_sent"}
-    assert "for good" in findings["collector.logs_sent"].found
+    assert said in findings["collector.logs_sent"].found
+    assert findings["loki.line"].follows_from == "collector.logs_sent"
 
 
 async def test_a_line_without_the_job_label(pipeline):
