@@ -56,7 +56,7 @@ def running_daemon(folder: Path) -> Iterator[dict[str, str]]:
     environ = {**os.environ, "DOCKER_HOST": socket, "DOCKER_CONFIG": str(folder / "client"), "DOCKER_BUILDKIT": "0"}
     bridge = f"gwz{os.getpid()}"
     with ExitStack() as stack:
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        stack.callback(_remove, folder)
         stack.enter_context(_packet_rules_kept())
         _ip("link", "add", "name", bridge, "type", "bridge")
         stack.callback(_ip, "link", "delete", bridge)
@@ -91,6 +91,19 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def _remove(folder: Path) -> None:
+    """Remove all that the daemon kept. It leaves its network namespace mounted: nothing is removed through a mount."""
+    for mount in reversed(mounts_below(folder, Path("/proc/self/mounts").read_text())):
+        subprocess.run([str(shutil.which("umount")), mount], check=True)
+    shutil.rmtree(folder)
+
+
+def mounts_below(folder: Path, mounts: str) -> list[str]:
+    """Return what is mounted below a folder, in the order in which it was mounted; `mounts` is as in proc(5)."""
+    places = (line.split()[1] for line in mounts.splitlines())
+    return [place for place in places if place.startswith(f"{folder}/")]
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from compose.native.programs import SERVERS
 from compose.native.servers import ROOT
 from compose.standins import images
 from compose.standins.__main__ import CASES, main
-from compose.standins.daemon import DaemonError, _with_all_tables, check_machine
+from compose.standins.daemon import DaemonError, _with_all_tables, check_machine, mounts_below
 from compose.standins.python_image import image_of_dockerfile
 from tests.checks import compose as checks
 
@@ -121,6 +121,11 @@ def test_senseless_arguments_are_usage(arguments: list[str], capsys) -> None:
 
 def test_every_overlay_has_a_case() -> None:
     assert {overlay for case in CASES.values() for overlay in case.overlays} == set(checks.OVERLAYS)
+
+
+def test_mounts_are_found_below_the_folder_alone() -> None:
+    mounts = "nsfs /srv/a/exec/netns/default nsfs rw 0 0\nproc /proc proc rw 0 0\nov /srv/a/data ext4 rw 0 0\nx /srv/ab/c x rw 0 0\n"
+    assert mounts_below(Path("/srv/a"), mounts) == ["/srv/a/exec/netns/default", "/srv/a/data"]
 
 
 def test_tables_that_were_not_there_are_emptied() -> None:
