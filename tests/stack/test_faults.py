@@ -121,14 +121,14 @@ async def _compare(stores: Stores, process: GatewayProcess, sent: list[Sent], fa
     cost = (await stores.total("gatewayz_cost_by_provider")) * NANO
     ledger = read_ledger(process.database_path)
     say(f"{'cost in nano-USD':46} ledger {ledger['cost (nano-USD)']:13}  Prometheus {cost:14.0f}\n")
-    missing = [each for trace_id, each in answered.items() if trace_id not in traces]
-    assert traces.keys() <= answered.keys()
-    say(f"traces that Tempo acknowledged and lost when it was killed: {len(missing)} ({len(missing) / PER_SECOND:.2f} s of traffic)")
-    assert [each for each in missing if not _was_taken_by_tempo(each, faults)] == []
-    assert len(missing) <= PER_SECOND * TEMPO_KILL_SECONDS
-    assert {trace_id: traces[trace_id] for trace_id in traces} == {
-        trace_id: 1 + answered[trace_id].attempts for trace_id in traces
-    }
+    spans = {trace_id: 1 + each.attempts for trace_id, each in answered.items()}
+    broken = [answered[trace_id] for trace_id, count in spans.items() if traces.get(trace_id, 0) < count]
+    say(
+        f"traces that Tempo acknowledged and lost, or lost a part of: {len(broken)} ({len(broken) / PER_SECOND:.2f} s of traffic)"
+    )
+    assert [each for each in broken if not _was_taken_by_tempo(each, faults)] == []
+    assert len(broken) <= PER_SECOND * TEMPO_KILL_SECONDS
+    assert {trace_id: count for trace_id, count in traces.items() if count > spans.get(trace_id, 0)} == {}
     assert logs == Counter(answered.keys())
     assert counted == expected
     assert round(cost) == ledger["cost (nano-USD)"]
@@ -138,7 +138,9 @@ def _was_taken_by_tempo(each: Sent, faults: list[Fault]) -> bool:
     """Whether a missing trace is one of those that a SIGKILL of Tempo may take."""
     return any(
         fault.what == "tempo SIGKILL"
-        and fault.began_seconds - TEMPO_KILL_SECONDS - ON_THE_WAY_SECONDS <= each.due_seconds + each.seconds <= fault.began_seconds
+        and fault.began_seconds - TEMPO_KILL_SECONDS - ON_THE_WAY_SECONDS
+        <= each.due_seconds + each.seconds
+        <= fault.began_seconds
         for fault in faults
     )
 
@@ -164,11 +166,10 @@ async def test_a_killed_gateway_loses_at_most_its_last_second(stack_with, tmp_pa
         try:
             async with OpenLoad(process.url, bench.secret, per_second=PER_SECOND) as load:
                 assert await until(lambda: _has_sent(load, 400), 30.0)
-                await process.kill()
                 killed_seconds = asyncio.get_running_loop().time()
+                await process.kill()
                 await process.start()
                 assert await until(lambda: _has_sent(load, 800), 30.0)
-            ledger_ids = _ledger_ids(process.database_path)
             before = [each for each in load.sent if each.trace_id and each.due_seconds + each.seconds < killed_seconds]
             after = [each for each in load.sent if each.trace_id and each.due_seconds > killed_seconds]
             assert before
@@ -183,6 +184,7 @@ async def test_a_killed_gateway_loses_at_most_its_last_second(stack_with, tmp_pa
             traces, logs = await stores.traces(), await stores.request_logs()
         finally:
             assert await process.stop() == 0
+        ledger_ids = _ledger_ids(process.database_path)  # complete: the second process has ended in good order
     assert newer <= ledger_ids
     for what, found in (("traces", traces), ("logs", logs), ("ledger rows", ledger_ids)):
         gone = [each for each in before if each.trace_id not in found]
