@@ -13,16 +13,22 @@ LITERAL: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 def statements() -> list[str]:
-    """Every statement of the processor, of each signal."""
+    """Every statement of the processor that replaces something, of each signal."""
     processor = yaml.safe_load(BASE.read_text())["processors"]["transform/redact"]
     groups = [group for name in ("trace", "log", "metric") for group in processor[f"{name}_statements"]]
-    return [statement for group in groups for statement in group["statements"]]
+    found = [statement for group in groups for statement in group["statements"]]
+    return [statement for statement in found if statement.startswith("replace_")]
 
 
 def rule(statement: str) -> tuple[str, str]:
     """Pattern and replacement of a statement, as the processor reads them; the replacement in Python's notation."""
-    pattern, replacement = (json.loads(literal) for literal in LITERAL.findall(statement)[-2:])
+    pattern, replacement = (json.loads(literal) for literal in LITERAL.findall(statement.partition(") where ")[0])[-2:])
     return pattern, re.sub(r"\$\$\{(\d)\}", r"\\g<\1>", replacement)
+
+
+def words(statement: str) -> list[str]:
+    """The words of which a text must have one, in lower case, for a statement to look at it."""
+    return [json.loads(literal) for literal in re.findall(r'Index\(cache\["text"\], ("[^"]*")\) >= 0', statement)]
 
 
 @cache

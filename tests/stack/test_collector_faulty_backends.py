@@ -170,7 +170,7 @@ async def test_what_is_refused_for_now_is_delivered_later_once(
 async def test_a_grpc_backend_that_does_not_say_when_to_come_again_loses_what_it_throttles(
     binaries: dict[str, Path], tmp_path: Path
 ) -> None:
-    """This is why Tempo is configured to say it."""
+    """Tempo 2.9 says it only where `distributor.retry_after_on_resource_exhausted` is set."""
     async with running_pair(binaries["otelcol"], tmp_path, "traces") as pair:
         await pair.backend.grpc("answer_status", "RESOURCE_EXHAUSTED")
         await pair.send()
