@@ -12,9 +12,12 @@ from demo.child import Child, start_child
 
 
 class GatewayProcess:
-    """Starts, stops and kills it; each start is a new process with a log file of its own. `database_path` is its ledger."""
+    """Starts, stops and kills it; each start is a new process with a log file of its own. `database_path` is its ledger.
 
-    def __init__(self, bench: Bench, otel: Mapping[str, str]) -> None:
+    `changes` are replacements in the text of its configuration; each must find something.
+    """
+
+    def __init__(self, bench: Bench, otel: Mapping[str, str], changes: Mapping[str, str] | None = None) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -25,6 +28,10 @@ class GatewayProcess:
         self._config = bench.write_config()
         text = self._config.read_text().replace("port = 0", f"port = {port}")
         text = text.replace("[telemetry]\n", f'[telemetry]\nspool_folder = "{bench.folder}/spool"\n')
+        for found, replacement in (changes or {}).items():
+            if found not in text:
+                raise ValueError(f"there is no {found!r} in the configuration")
+            text = text.replace(found, replacement)
         self._config.write_text(text)
         self._environ = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")} | dict(otel)
         self._child: Child | None = None

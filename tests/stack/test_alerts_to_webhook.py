@@ -1,78 +1,57 @@
-"""The guide's six alerts on their whole way: samples, Prometheus' rules, Alertmanager, webhook; firing, and then resolved.
+"""The guide's six alerts on their whole way: requests, gateway, Collector, Prometheus' rules, Alertmanager, webhook; firing, then resolved.
 
-The rules are the shipped ones with their minutes made seconds. The gateway is played by a page of samples, so that all six fall ill at once.
+The rules are the shipped ones with their minutes made seconds. A real gateway is driven into five of the six; the anomaly, for which
+its detector needs an hour of history, is played by a counter that is pushed beside it.
 """
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+import msgspec
 from aiohttp import web
 
+from bench.gateway_stage import DETOUR_MODEL, DIRECT_MODEL, bench_stage
 from compose.native.ports import LOOPBACK, free_ports
 from compose.native.servers import ROOT, Choices
 from compose.native.stack import make_stack
+from tests.stack.gateway_process import GatewayProcess
 from tests.stack.stores import until
 
 EXPECTED = {
     ("HighErrorRate", "Error rate > 5% for 5 minutes"),
-    ("ProviderHealthDegraded", "Provider openrouter health score below 0.7"),
-    ("HighLatency", "Request latency p95 > 1 second"),
-    ("CircuitBreakerOpen", "Circuit breaker open for openrouter"),
+    ("ProviderHealthDegraded", "Provider healthy health score below 0.7"),
+    ("HighLatency", "Request latency p95 > 30 seconds"),
+    ("CircuitBreakerOpen", "Circuit breaker open for healthy"),
     ("HighCostRate", "Cost rate exceeds $100/hour"),
     ("AnomalyDetected", "Anomaly detected: latency_spike"),
 }
-FIRING_SECONDS = 60.0
-RESOLVED_SECONDS = 120.0
+SECONDS_OF_A_MINUTE = [
+    (r"\b(scrape|evaluation)_interval: \d+s", r"\1_interval: 1s"),
+    (r"\binterval: 30s", "interval: 1s"),
+    (r"\[1m:15s\]", "[3s:1s]"),
+    (r"\[\d+m\]", "[15s]"),  # an increase must outlast Alertmanager's group_wait, as five minutes do
+    (r"for: \d+m", "for: 5s"),
+    (r"\)\) > 30\b", ")) > 0.5"),  # seconds of an answer
+]
+FIRING_SECONDS = 90.0
+RESOLVED_SECONDS = 150.0
 """Alertmanager tells of a group again after a minute (group_interval)."""
 
-
-class Page:
-    """The samples of a gateway that is well, or ill; each scrape finds counters that have moved on."""
-
-    def __init__(self) -> None:
-        self.is_ill = False
-        self._scrapes = 0
-        self._errors = 0
-        self._slow = 0
-        self._cost_usd = 0.0
-        self._anomalies = 0
-
-    def fall_ill(self) -> None:
-        """From now on everything goes wrong."""
-        self.is_ill = True
-        self._anomalies += 1
-
-    async def answer(self, _: web.Request) -> web.Response:
-        """Answer a scrape."""
-        self._scrapes += 1
-        if self.is_ill:
-            self._errors += 50
-            self._slow += 50
-            self._cost_usd += 1.0
-        fine = 50 * self._scrapes
-        lines = [
-            'fastapi_app_info{app_name="gatewayz",version="1"} 1',
-            f'fastapi_requests_total{{path="/v1/models",status_code="200"}} {fine}',
-            f'fastapi_requests_total{{path="/v1/models",status_code="502"}} {self._errors}',
-            f'fastapi_requests_duration_seconds_bucket{{path="/v1/models",le="0.5"}} {fine}',
-            f'fastapi_requests_duration_seconds_bucket{{path="/v1/models",le="1.0"}} {fine}',
-            f'fastapi_requests_duration_seconds_bucket{{path="/v1/models",le="2.5"}} {fine + self._slow}',
-            f'fastapi_requests_duration_seconds_bucket{{path="/v1/models",le="+Inf"}} {fine + self._slow}',
-            f'fastapi_requests_duration_seconds_count{{path="/v1/models"}} {fine + self._slow}',
-            f'gatewayz_provider_health_score{{provider="openrouter"}} {0.3 if self.is_ill else 0.98}',
-            'gatewayz_provider_health_score{provider="local"} 1',
-            f'gatewayz_circuit_breaker_state{{provider="openrouter",state="open"}} {int(self.is_ill)}',
-            f'gatewayz_circuit_breaker_state{{provider="openrouter",state="closed"}} {int(not self.is_ill)}',
-            'gatewayz_circuit_breaker_state{provider="local",state="open"} 0',
-            f'gatewayz_cost_by_provider{{provider="openrouter"}} {self._cost_usd}',
-            f'gatewayz_detected_anomalies{{type="latency_spike"}} {self._anomalies}',
-            'gatewayz_detected_anomalies{type="error_surge"} 0',
-        ]
-        return web.Response(text="\n".join(lines) + "\n", headers={"content-type": "text/plain; version=0.0.4"})
+NEVER_OPENS = "enabled = false\n[[providers]]"
+IMPATIENT = """enabled = true
+open_seconds = 2.0
+max_open_seconds = 4.0
+[probes]
+provider_interval_seconds = 2.0
+timeout_seconds = 2.0
+[[providers]]"""
+"""A breaker and probes that come to a conclusion within the test."""
 
 
 class Webhook:
@@ -88,68 +67,152 @@ class Webhook:
             self.told[alert["status"]][key] = alert
         return web.Response()
 
-
-@asynccontextmanager
-async def serving(method: str, path: str, handler: Callable[[web.Request], Any]) -> AsyncIterator[str]:
-    """Serve one path on a free port; yield the address."""
-    application = web.Application()
-    application.router.add_route(method, path, handler)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, LOOPBACK, 0)
-        await site.start()
-        yield f"{LOOPBACK}:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[str]:
+        """Listen on a free port; yield the URL."""
+        application = web.Application()
+        application.router.add_post("/", self.take)
+        runner = web.AppRunner(application)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, LOOPBACK, 0).start()
+            yield f"http://{LOOPBACK}:{runner.addresses[0][1]}/"
+        finally:
+            await runner.cleanup()
 
 
-def in_seconds(folder: Path) -> Choices:
-    """Write the rules and the configuration with seconds for minutes."""
+class Traffic:
+    """Requests four times a second, well or ill, and once a second the counter of anomalies; `is_ill` may change at any time."""
+
+    def __init__(self, gateway_url: str, secret: str, collector_url: str) -> None:
+        self.is_ill = False
+        self._chat_url = f"{gateway_url}/v1/chat/completions"
+        self._headers = {"authorization": f"Bearer {secret}", "content-type": "application/json"}
+        self._push_url = f"{collector_url}/v1/metrics"
+        self._anomalies = 0
+
+    def fall_ill(self) -> None:
+        """From now on one provider fails, the other is slow and dear, and an anomaly has begun."""
+        self.is_ill = True
+        self._anomalies += 1
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Send until the end of the block; then raises what went wrong with a request."""
+        tasks: list[asyncio.Task[None]] = []
+        async with aiohttp.ClientSession() as session:
+            pace = asyncio.create_task(self._run(session, tasks))
+            try:
+                yield
+            finally:
+                pace.cancel()
+                done = await asyncio.gather(*tasks, return_exceptions=True)
+            assert [each for each in done if each is not None] == []
+
+    async def _run(self, session: aiohttp.ClientSession, tasks: list[asyncio.Task[None]]) -> None:
+        number = 0
+        while True:
+            if number % 4 == 0:
+                tasks.append(asyncio.create_task(self._push(session)))
+            # The provider "healthy" alone serves this model. It hears of nobody before it falls ill, so that all it ever did is fail.
+            if self.is_ill:
+                tasks.append(asyncio.create_task(self._ask(session, DIRECT_MODEL, "healthy", {"status": 500})))
+            elif self._anomalies:
+                tasks.append(asyncio.create_task(self._ask(session, DIRECT_MODEL, "healthy", {})))
+            slow_and_dear = {"delay_seconds": 0.8, "prompt_tokens": 100_000, "completion_tokens": 1}
+            script = slow_and_dear if self.is_ill else {}
+            tasks.append(asyncio.create_task(self._ask(session, DETOUR_MODEL, "flaky", script)))
+            number += 1
+            await asyncio.sleep(0.25)
+
+    async def _ask(self, session: aiohttp.ClientSession, model: str, provider: str, script: dict[str, Any]) -> None:
+        messages = [{"role": "user", "content": "say something"}]
+        body = msgspec.json.encode({"model": model, "messages": messages, "x_script": {provider: script}})
+        async with session.post(self._chat_url, data=body, headers=self._headers) as response:
+            await response.read()
+            assert response.status in {200, 502, 503}
+
+    async def _push(self, session: aiohttp.ClientSession) -> None:
+        point = {
+            "attributes": [{"key": "type", "value": {"stringValue": "latency_spike"}}],
+            "timeUnixNano": str(time.time_ns()),
+            "asInt": str(self._anomalies),
+        }
+        count = {"aggregationTemporality": 2, "isMonotonic": True, "dataPoints": [point]}
+        resource = [
+            {"key": "service.name", "value": {"stringValue": "detector"}},
+            {"key": "service.instance.id", "value": {"stringValue": "played"}},
+        ]
+        metrics = [{"name": "gatewayz_detected_anomalies", "sum": count}]
+        push = {"resourceMetrics": [{"resource": {"attributes": resource}, "scopeMetrics": [{"metrics": metrics}]}]}
+        async with session.post(self._push_url, json=push) as response:
+            assert response.status == 200, await response.text()
+
+
+def in_seconds(text: str) -> str:
+    """Return rules or a configuration with seconds for minutes."""
+    for pattern, replacement in SECONDS_OF_A_MINUTE:
+        text = re.sub(pattern, replacement, text)
+    return text
+
+
+def choices(folder: Path, gateway_url: str, webhook_url: str) -> Choices:
+    """Write the shipped rules and configuration in seconds."""
     rules = folder / "rules"
     rules.mkdir()
     for path in (ROOT / "dashboards" / "rules").glob("*.yml"):
-        text = path.read_text().replace("interval: 30s", "interval: 1s").replace("[1m:15s]", "[3s:1s]")
-        text = re.sub(r"\[\d+m\]", "[15s]", text)  # an increase must outlast group_wait, as five minutes do
-        (rules / path.name).write_text(re.sub(r"for: \d+m", "for: 3s", text))
-    text = (ROOT / "compose" / "prometheus" / "prometheus.scrape-only.yml").read_text()
-    text = re.sub(r"(interval|timeout): \d+s", r"\1: 1s", text)
+        (rules / path.name).write_text(in_seconds(path.read_text()))
     prometheus = folder / "prometheus.yml"
-    prometheus.write_text(text)
-    return Choices(prometheus_file=prometheus, rules=rules)
+    prometheus.write_text(in_seconds((ROOT / "compose" / "prometheus" / "prometheus.yml").read_text()))
+    return Choices(
+        collector_files=("base.yaml", "metrics.yaml"),
+        prometheus_file=prometheus,
+        rules=rules,
+        gateway_address=gateway_url.removeprefix("http://"),
+        webhook_url=webhook_url,
+    )
 
 
 async def test_each_alert_of_the_guide_reaches_the_webhook_and_is_taken_back(
-    binaries: dict[str, Path], tmp_path: Path
+    binaries: dict[str, Path], tmp_path: Path, say: Any
 ) -> None:
-    page, webhook = Page(), Webhook()
-    async with serving("GET", "/metrics", page.answer) as gateway, serving("POST", "/", webhook.take) as hook:
-        choices = in_seconds(tmp_path)
-        choices = Choices(
-            prometheus_file=choices.prometheus_file,
-            rules=choices.rules,
-            gateway_address=gateway,
-            webhook_url=f"http://{hook}/",
-        )
-        stack = make_stack(binaries, tmp_path / "stack", free_ports(), choices)
-        try:
-            await stack.start("alertmanager", "prometheus")
-            await asyncio.sleep(8.0)  # well for longer than any alert waits
-            assert webhook.told["firing"] == {}
-            page.fall_ill()
+    webhook = Webhook()
+    async with AsyncExitStack() as ends:
+        webhook_url = await ends.enter_async_context(webhook.serving())
+        bench = await ends.enter_async_context(bench_stage(tmp_path))
+        ports = free_ports()
+        collector_url = f"http://{LOOPBACK}:{ports.collector_otlp_http}"
+        otel = {
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"{collector_url}/v1/metrics",
+            "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+        }
+        gateway = GatewayProcess(bench, otel, {NEVER_OPENS: IMPATIENT})
+        stack = make_stack(binaries, tmp_path / "stack", ports, choices(tmp_path, gateway.url, webhook_url))
+        ends.push_async_callback(stack.stop)
+        await stack.start("alertmanager", "prometheus", "otelcol")
+        ends.push_async_callback(gateway.stop)
+        await gateway.start()
+        traffic = Traffic(gateway.url, bench.secret, collector_url)
+        await ends.enter_async_context(traffic.running())
 
-            async def all_firing() -> bool:
-                return webhook.told["firing"].keys() >= EXPECTED
+        await asyncio.sleep(20.0)  # for longer than an alert and Alertmanager wait together
+        assert webhook.told["firing"] == {}
+        traffic.fall_ill()
+        began_seconds = time.monotonic()
 
-            assert await until(all_firing, FIRING_SECONDS), webhook.told["firing"].keys()
-            page.is_ill = False
+        async def all_firing() -> bool:
+            return webhook.told["firing"].keys() >= EXPECTED
 
-            async def all_resolved() -> bool:
-                return webhook.told["resolved"].keys() >= EXPECTED
+        assert await until(all_firing, FIRING_SECONDS), webhook.told["firing"].keys()
+        say(f"all six at the webhook after {time.monotonic() - began_seconds:.0f} s")
+        traffic.is_ill = False
+        began_seconds = time.monotonic()
 
-            assert await until(all_resolved, RESOLVED_SECONDS), webhook.told["resolved"].keys()
-        finally:
-            await stack.stop()
+        async def all_resolved() -> bool:
+            return webhook.told["resolved"].keys() >= EXPECTED
+
+        assert await until(all_resolved, RESOLVED_SECONDS), webhook.told["resolved"].keys()
+        say(f"all six resolved after {time.monotonic() - began_seconds:.0f} s")
     assert webhook.told["firing"].keys() == EXPECTED
     for alert in webhook.told["firing"].values():
         assert alert["labels"]["severity"] in {"critical", "warning"}
