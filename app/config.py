@@ -174,7 +174,7 @@ class AnomaliesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     interval_seconds: float = 60.0
     latency_factor: float = 1.75
     error_rise: float = 0.05
-    traffic_factor: float = 3.0
+    traffic_factor: float = 4.0
     token_factor: float = 2.0
     significance: float = 5.0
     min_attempts: int = 20

@@ -22,8 +22,8 @@ _MIN_LEARNED: Final = 30
 _LEAST_SPREAD: Final = 0.1
 _SIGNIFICANCE: Final = 3.0
 _BEYOND_EXTREME: Final = 1.25
-_DROP_SHIFT: Final = math.log(5)
-_MAX_BY_CHANCE: Final = 0.4
+_DROP_SHIFT: Final = math.log(10)
+_MAX_BY_CHANCE: Final = 0.25
 _DAILY_FACTOR: Final = 2.0
 """What the time of day may have changed since the last hour's median."""
 
@@ -49,11 +49,11 @@ def judge_traffic(
         usual = math.expm1(baseline.centre)
         if size >= least and _is_more_than_chance(attempts, usual):
             by_chance = _by_chance(baselines, at, change)
-            if at == 1 and by_chance > _MAX_BY_CHANCE:
+            if at == 1 and (by_chance > _MAX_BY_CHANCE or _extreme(baselines[0], change) >= least):
+                # Single minutes were as far off lately: a few of them together are no news yet.
                 continue
             spread = math.sqrt(max(_side(baseline, change), by_chance, _LEAST_SPREAD) ** 2 + 1 / usual)
-            extreme = baseline.highest if change > 0 else -baseline.lowest
-            bound = max(least, _SIGNIFICANCE * spread, _BEYOND_EXTREME * extreme)
+            bound = max(least, _SIGNIFICANCE * spread, _BEYOND_EXTREME * _extreme(baseline, change))
             if size >= bound:
                 return "beyond", Reading(
                     scope=scope,
@@ -73,6 +73,10 @@ def judge_traffic(
 
 def _side(baseline: Baseline, change: float) -> float:
     return baseline.spread_up if change > 0 else baseline.spread_down
+
+
+def _extreme(baseline: Baseline, change: float) -> float:
+    return baseline.highest if change > 0 else -baseline.lowest
 
 
 def _by_chance(baselines: Sequence[Baseline], at: int, change: float) -> float:

@@ -20,6 +20,7 @@ STATE_NAME: Final = "anomalies"
 _LOGGER: Final = logging.getLogger("gatewayz.anomaly")
 _MAX_LOADS: Final = 5
 _TIMEOUT_SECONDS: Final = 30.0
+_SAVED_BYTES_PER_RUN: Final = 1_000_000
 
 
 class DetectorStateStore(Protocol):
@@ -44,6 +45,7 @@ class AnomalyWatch:
         self._recorder = recorder
         self._loads = 0
         self._is_loaded = False
+        self._runs_without_save = 0
 
     def observers(self) -> tuple[AttemptObserver, ...]:
         """Return who is to learn of attempts: itself, unless it is switched off."""
@@ -85,7 +87,7 @@ class AnomalyWatch:
                 self._tell(finding)
             # Other work of the event loop does not wait for a large configuration.
             await asyncio.sleep(0)
-        await self._store.save(STATE_NAME, self._detector.dump().decode())
+        await self._save()
 
     async def _load(self) -> None:
         """Go on from the stored state. A store that fails is asked again by the next runs, then the watch begins anew."""
@@ -102,6 +104,18 @@ class AnomalyWatch:
             self._detector.restore(state, now_seconds=self._clock.unix_ms() / 1_000)
         except StateError as error:
             _LOGGER.warning("the anomaly detector begins anew: %s", error)
+
+    async def _save(self) -> None:
+        """Save the state; a large one not in every run, so that a restart forgets minutes and the database has rest."""
+        if self._runs_without_save > 0:
+            self._runs_without_save -= 1
+            return
+        state = b""
+        for part in self._detector.dump_in_steps():
+            state = part
+            await asyncio.sleep(0)
+        await self._store.save(STATE_NAME, state.decode())
+        self._runs_without_save = len(state) // _SAVED_BYTES_PER_RUN
 
     def _tell(self, finding: Began | Ended) -> None:
         if isinstance(finding, Ended):
