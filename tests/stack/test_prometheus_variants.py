@@ -19,11 +19,11 @@ from compose.native.ports import free_ports
 from compose.native.servers import ROOT, Choices
 from compose.native.stack import make_stack
 from dashboards.grafana.definitions.gateway_overview import GATEWAY_OVERVIEW
-from demo.child import Child
 from otel.catalogue import CATALOGUE, GUIDE_FAMILIES
 from tests.checks.guide_queries import AS_WRITTEN, GUIDE_MODEL, GUIDE_PROVIDER, REPLACED
 from tests.checks.promql import families_in
 from tests.checks.queries import panel_queries, variable_queries
+from tests.stack.gateway_process import GatewayProcess
 from tests.stack.prometheus_servers import Prometheus, Result, everywhere
 from tests.stack.stores import until
 
@@ -48,7 +48,7 @@ FAILING = msgspec.json.encode(
 @asynccontextmanager
 async def three_ways(
     binaries: dict[str, Path], folder: Path
-) -> AsyncIterator[tuple[dict[str, Prometheus], Child, Bench]]:
+) -> AsyncIterator[tuple[dict[str, Prometheus], GatewayProcess, Bench]]:
     """Run the gateway with a Collector that pushes by OTLP, a second one that gets the same and remote-writes it, and a scrape."""
     async with AsyncExitStack() as ends:
         bench_folder = folder / "gateway"
@@ -65,7 +65,8 @@ async def three_ways(
             "OTEL_METRIC_EXPORT_INTERVAL": "1000",
             "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test",
         }
-        gateway = await ends.enter_async_context(bench.gateway(bench.write_config(), otel))
+        # With a breaker, so that one is open.
+        gateway = GatewayProcess(bench, otel, {"enabled = false\n[[providers]]": "enabled = true\n[[providers]]"})
         address = gateway.url.removeprefix("http://")
         choices = {
             "otlp": Choices(collector_files=("base.yaml", "metrics.yaml", forward), gateway_address=address),
@@ -85,6 +86,8 @@ async def three_ways(
             ends.push_async_callback(stack.stop)
             await stack.start("prometheus", *(() if name == "scrape" else ("otelcol",)))
             servers[name] = Prometheus(name, stack.url("prometheus"), session)
+        ends.push_async_callback(gateway.stop)
+        await gateway.start()
         yield servers, gateway, bench
 
 
