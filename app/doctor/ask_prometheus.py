@@ -20,7 +20,7 @@ T = TypeVar("T")
 _STRATEGY: Final = re.compile(r"^\s*translation_strategy:\s*(\S+)", re.MULTILINE)
 _LARGEST_NAMES: Final = 3
 IDENTITY: Final = "process_start_time_seconds"
-"""Two processes of one service do not start in the same hundredth of a second: this finds the instance label of ours."""
+"""Two processes of one service hardly start in the same hundredth of a second: this finds the instance label of ours."""
 
 
 class _Row(msgspec.Struct):
@@ -148,10 +148,19 @@ async def _ask_jobs(api: PrometheusApi, unix_seconds: float, families: Iterable[
 
 
 async def ask_stored(
-    api: PrometheusApi, gateway: Scrape, marked: Marked, unix_seconds: float, age_seconds: float
+    api: PrometheusApi,
+    gateway: Scrape,
+    marked: Marked,
+    *,
+    instance: str | None,
+    unix_seconds: float,
+    age_seconds: float,
 ) -> Stored:
-    """Ask what of this gateway process has a sample not older than `age_seconds`."""
-    instance = await _instance(api, gateway, unix_seconds)
+    """Ask what of this gateway process has a sample not older than `age_seconds`.
+
+    `instance` is its instance label, where its log line told it; otherwise the process is found by the time of its start.
+    """
+    instance = instance or await _instance(api, gateway, unix_seconds)
     if instance is None:
         return Stored(instance=None, fresh_names=frozenset(), marked_value=None)
     which = f'instance="{instance}"'

@@ -55,7 +55,7 @@ def _names(facts: Facts) -> Verdict:
     stored, scrape = facts.stored, facts.gateway_after
     if scrape is None or stored is None or not stored.fresh_names:
         return unknown("nothing fresh of this gateway to look at")
-    missing = sorted(documented_on(facts.gateway_before or scrape) - stored.fresh_names)
+    missing = sorted((documented_on(facts.gateway_before or scrape) & documented_on(scrape)) - stored.fresh_names)
     if not missing:
         return ok(f"{len(stored.fresh_names & set(scrape.samples))} sample names, as documented")
     return _renamed(facts, missing, sorted(stored.fresh_names - set(scrape.samples) - _KNOWN))

@@ -145,7 +145,14 @@ class Follower:
         if age_seconds < 1:
             return False  # a sample of the second before the request would count as fresh
         api = PrometheusApi(self._web, url)
-        stored = await ask_stored(api, scrape, marked, self.gateway_unix_seconds(), age_seconds)
+        stored = await ask_stored(
+            api,
+            scrape,
+            marked,
+            instance=None if self._found.line is None else self._found.line.labels.get("service_instance_id"),
+            unix_seconds=self.gateway_unix_seconds(),
+            age_seconds=age_seconds,
+        )
         self._found.stored = stored
         if not stored.fresh_names:
             return False
