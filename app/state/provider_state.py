@@ -39,6 +39,7 @@ class ProviderState:
         self._clock = clock
         self._recorder = recorder
         self._observers = observers
+        self._has_logged_observer = False
         self._window: AttemptWindow = windows.of_provider(provider.name)
         self._availability = Availability(evidence_seconds)
         self.breaker = CircuitBreaker(breaker, clock.monotonic(), self._breaker_changed)
@@ -53,11 +54,16 @@ class ProviderState:
         permit.answers(self._clock.monotonic())
 
     def attempt_finished(self, permit: CallPermit, model: str, event: AttemptFinished) -> None:
-        """Take in the one end of an attempt."""
+        """Take in the one end of an attempt. An observer that raises costs neither the request nor the other observers anything."""
         now_seconds = self._clock.monotonic()
-        for observer in self._observers:
-            observer.attempt_finished(self.name, model, event, now_seconds)
         permit.end(now_seconds, _result_of(event))
+        for observer in self._observers:
+            try:
+                observer.attempt_finished(self.name, model, event, now_seconds)
+            except Exception:
+                if not self._has_logged_observer:
+                    self._has_logged_observer = True
+                    _LOGGER.exception("an attempt could not be observed; later failures are not logged")
 
     def probed(self, *, available: bool) -> None:
         """Take in what a probe found."""
@@ -118,15 +124,18 @@ class AttemptPermit:
 
     def __init__(self, state: ProviderState, permit: CallPermit) -> None:
         self._state = state
-        self._permit = permit
+        self._permit: CallPermit | None = permit
 
     def attempt_answers(self) -> None:
         """Take in that content arrived."""
-        self._state.attempt_answers(self._permit)
+        if self._permit is not None:
+            self._state.attempt_answers(self._permit)
 
     def attempt_finished(self, model: str, event: AttemptFinished) -> None:
-        """Take in the attempt's one end."""
-        self._state.attempt_finished(self._permit, model, event)
+        """Take in the attempt's one end; a second time changes nothing."""
+        permit, self._permit = self._permit, None
+        if permit is not None:
+            self._state.attempt_finished(permit, model, event)
 
 
 def _result_of(event: AttemptFinished) -> CallResult:
