@@ -284,3 +284,21 @@ def test_habits_bring_the_configured_share_of_failures_and_outages() -> None:
     breaking = _improvised(Habits(break_share=0.4), stream=True)
     assert 700 < sum(script.after_pause == "break" for script in breaking) < 900
     assert set(STEADY) == set(PERSONAS)
+
+
+async def test_an_outage_stops_the_list_of_models_too_and_is_in_no_books() -> None:
+    stop, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
+    seconds = [10.0]
+    habits = STEADY | {"dying": Habits(outage_every_seconds=40.0, outage_seconds=15.0)}
+    upstream = ScriptedUpstream(habits, random.Random(1), lambda: seconds[0])
+    task = asyncio.create_task(serve(upstream, host="127.0.0.1", port=0, ready=ready.set_result, stop=stop))
+    statuses = []
+    async with aiohttp.ClientSession(await ready) as http:
+        for elapsed_seconds in (0.0, 24.0, 26.0, 39.0, 41.0):
+            seconds[0] = 10.0 + elapsed_seconds
+            async with http.get("/dying/v1/models") as dying, http.get("/healthy/v1/models") as healthy:
+                statuses.append((dying.status, healthy.status))
+        assert (await _books(http))["personas"] == {}
+    assert statuses == [(200, 200), (200, 200), (503, 200), (503, 200), (200, 200)]
+    stop.set()
+    await task
