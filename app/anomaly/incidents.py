@@ -69,26 +69,26 @@ def settle(
     incidents: list[Incident], changes: Sequence[Change], connections: Connections, minute: int
 ) -> list[Began | Ended]:
     """Update the running incidents in place; return what began and what ended."""
-    findings: list[Began | Ended] = []
-    fresh: list[Reading] = []
     for change in changes:
         if change.edge != "began":
             _leave(incidents, change)
-        elif change.reading is not None:
-            fresh.append(change.reading)
+    ended = [each for each in incidents if not each.members]
+    incidents[:] = [each for each in incidents if each.members]
+    fresh = [change.reading for change in changes if change.edge == "began" and change.reading is not None]
+    began: list[Began] = []
     # The most surprising first: it gives the name, and what is connected to it joins.
     for reading in sorted(fresh, key=lambda each: (-each.surprise, _KINDS.index(each.scope.kind))):
         running = _running(incidents, reading, connections, minute)
         if running is not None:
             running.members.append((reading.scope, reading.signal))
             continue
-        incidents.append(Incident(TYPE_OF[reading.signal], reading.scope, minute, [(reading.scope, reading.signal)]))
-        findings.append(Began(type=TYPE_OF[reading.signal], reading=reading, also=()))
-    findings = [_with_company(found, incidents) if isinstance(found, Began) else found for found in findings]
-    for incident in [each for each in incidents if not each.members]:
-        incidents.remove(incident)
-        findings.append(Ended(type=incident.type, scope=incident.lead, minutes=minute - incident.began_minute))
-    return findings
+        own = TYPE_OF[reading.signal]
+        incidents.append(Incident(own, reading.scope, minute, [(reading.scope, reading.signal)]))
+        began.append(Began(type=own, reading=reading, also=()))
+    return [
+        *(Ended(type=each.type, scope=each.lead, minutes=minute - each.began_minute) for each in ended),
+        *(_with_company(each, incidents) for each in began),
+    ]
 
 
 def _leave(incidents: list[Incident], change: Change) -> None:
