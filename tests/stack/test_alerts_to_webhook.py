@@ -160,8 +160,8 @@ def choices(folder: Path, gateway_url: str, webhook_url: str) -> Choices:
     """Write the shipped rules and configuration in seconds."""
     rules = folder / "rules"
     rules.mkdir()
-    for path in (ROOT / "dashboards" / "rules").glob("*.yml"):
-        (rules / path.name).write_text(in_seconds(path.read_text()))
+    shipped = ROOT / "dashboards" / "rules" / "gateway.yml"
+    (rules / shipped.name).write_text(in_seconds(shipped.read_text()))
     prometheus = folder / "prometheus.yml"
     prometheus.write_text(in_seconds((ROOT / "compose" / "prometheus" / "prometheus.yml").read_text()))
     return Choices(

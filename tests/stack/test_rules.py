@@ -39,7 +39,9 @@ WRONG = [
     ("anomaly_detected", "sum by (type) (increase(gatewayz_detected_anomalies[5m]))", "gatewayz_detected_anomalies"),
     ("anomaly_detected", "s[5m])) > 0", "s[5m])) > 0 and on () sum(rate(fastapi_requests_total[1m])) > 0"),
     ("pipeline", 'up{job="gatewayz-backend"} == 0', "up == 0"),
-    ("pipeline", '(up{job="gatewayz-backend"}) == 1 unless', '(up{job="gatewayz-backend"}) unless'),
+    ("pipeline", "sum(up{", "count(up{"),
+    ("pipeline", "count(fastapi_app_info) or vector(0)", "count(fastapi_app_info)"),
+    ("pipeline", "> (count(fastapi", "!= (count(fastapi"),
     ("pipeline", "increase(gatewayz_telemetry_dropped_total[5m])", "gatewayz_telemetry_dropped_total"),
 ]
 
