@@ -181,6 +181,18 @@ class AnomaliesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     max_episode_minutes: int = 60
 
 
+class DoctorSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where `python -m app doctor` finds the servers of the pipeline; `off` stands for one that is not used. Its flags win."""
+
+    collector_health: str = "http://127.0.0.1:13133"
+    collector_metrics: str = "http://127.0.0.1:8888"
+    prometheus: str = "http://127.0.0.1:9090"
+    loki: str = "http://127.0.0.1:3100"
+    tempo: str = "http://127.0.0.1:3200"
+    alertmanager: str = "http://127.0.0.1:9093"
+    grafana: str = "http://127.0.0.1:3000"
+
+
 class AppConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -195,6 +207,7 @@ class AppConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     anomalies: AnomaliesConfig = AnomaliesConfig()
     breaker: BreakerConfig = BreakerConfig()
     probes: ProbesConfig = ProbesConfig()
+    doctor: DoctorSection = DoctorSection()
     providers: tuple[ProviderConfig, ...] = ()
     models: tuple[ModelConfig, ...] = ()
     plans: tuple[PlanConfig, ...] = (PlanConfig(name="free"),)

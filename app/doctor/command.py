@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Final, TextIO
 
+import msgspec
+
 from app.config import AppConfig
 from app.doctor.checks import CHECKS
 from app.doctor.facts import Facts
@@ -55,6 +57,7 @@ def settings_from(args: argparse.Namespace, config: AppConfig | None, environ: M
     known: dict[str, str] = {}
     token = environ.get(f"{VARIABLE_PREFIX}METRICS_TOKEN")
     if config is not None:
+        known.update(msgspec.structs.asdict(config.doctor))
         if config.server.port:
             known["gateway"] = f"http://{_reachable_host(config.server.host)}:{config.server.port}"
         if config.monitoring.token_env is not None:

@@ -21,10 +21,11 @@ def add_doctor_parser(
         f" Secrets are read from {VARIABLE_PREFIX}KEY (an API key), {VARIABLE_PREFIX}METRICS_TOKEN and {VARIABLE_PREFIX}GRAFANA_TOKEN.",
     )
     for name, default in DEFAULTS.items():
+        table = "server" if name == "gateway" else "doctor"
         parser.add_argument(
             f"--{name.replace('_', '-')}",
             metavar="URL",
-            help=f"or {VARIABLE_PREFIX}{name.upper()}; default {default}; `{OFF}` leaves it out",
+            help=f"or {VARIABLE_PREFIX}{name.upper()}, or [{table}] of the configuration; default {default}; `{OFF}` leaves it out",
         )
     parser.add_argument(
         "--otlp",

@@ -10,22 +10,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from app.config import DoctorSection
 from otel.otlp_config import OtlpConfig, Signal, otlp_config_from_environ
 
 SIGNALS: Final[tuple[Signal, ...]] = ("traces", "metrics", "logs")
 OFF: Final = "off"
 """As an address: this server is not part of the pipeline."""
 
-DEFAULTS: Final[Mapping[str, str]] = {
-    "gateway": "http://127.0.0.1:8000",
-    "collector_health": "http://127.0.0.1:13133",
-    "collector_metrics": "http://127.0.0.1:8888",
-    "prometheus": "http://127.0.0.1:9090",
-    "loki": "http://127.0.0.1:3100",
-    "tempo": "http://127.0.0.1:3200",
-    "alertmanager": "http://127.0.0.1:9093",
-    "grafana": "http://127.0.0.1:3000",
-}
+DEFAULTS: Final[Mapping[str, str]] = {"gateway": "http://127.0.0.1:8000", **msgspec.structs.asdict(DoctorSection())}
 """By name; the flag is `--collector-health`, the variable GATEWAYZ_DOCTOR_COLLECTOR_HEALTH."""
 
 VARIABLE_PREFIX: Final = "GATEWAYZ_DOCTOR_"
@@ -72,7 +64,7 @@ def addresses_from(
         elif environ.get(variable, "").strip():
             source, url = variable, environ[variable].strip()
         else:
-            source, url = name, known.get(name, default)
+            source, url = f"doctor.{name}", known.get(name, default)
         found[name] = "" if url == OFF else _checked(source, url)
     return found
 

@@ -73,7 +73,18 @@ def test_a_good_file_and_its_defaults(write) -> None:
 def test_the_example_loads_and_says_every_default() -> None:
     config = load_config(EXAMPLE)
     assert config.server == AppConfig().server
-    for section in ("monitoring", "telemetry", "database", "cache", "ledger", "jobs", "retention", "breaker", "probes"):
+    for section in (
+        "monitoring",
+        "telemetry",
+        "database",
+        "cache",
+        "ledger",
+        "jobs",
+        "retention",
+        "breaker",
+        "probes",
+        "doctor",
+    ):
         assert getattr(config, section) == getattr(AppConfig(), section)
     first = config.providers[0]
     for field in msgspec.structs.fields(type(first)):

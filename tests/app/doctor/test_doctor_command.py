@@ -7,10 +7,10 @@ import json
 import pytest
 
 from app.command import main
-from app.config import AppConfig, MonitoringConfig, ServerConfig
+from app.config import AppConfig, DoctorSection, MonitoringConfig, ServerConfig
 from app.doctor.command import settings_from
 from app.doctor.parser import add_doctor_parser
-from app.doctor.settings import DEFAULTS
+from app.doctor.settings import DEFAULTS, SettingsError
 
 
 def parsed(*arguments):
@@ -88,14 +88,23 @@ def test_a_timeout_that_is_none(capsys, seconds):
 
 
 def test_a_flag_wins_over_its_variable_and_that_over_the_configuration():
-    config = AppConfig(server=ServerConfig(host="::", port=8100))
+    config = AppConfig(server=ServerConfig(host="::", port=8100), doctor=DoctorSection(loki="http://l:1", tempo="off"))
     assert settings_from(parsed(), None, {}).addresses == DEFAULTS
     assert settings_from(parsed(), config, {}).addresses["gateway"] == "http://127.0.0.1:8100"
+    assert settings_from(parsed(), config, {}).addresses["loki"] == "http://l:1"
+    assert settings_from(parsed("--loki", "http://m:2"), config, {}).addresses["loki"] == "http://m:2"
+    assert settings_from(parsed(), config, {}).addresses["tempo"] == ""
     environ = {"GATEWAYZ_DOCTOR_GATEWAY": "http://b/", "GATEWAYZ_DOCTOR_COLLECTOR_HEALTH": "off"}
     settings = settings_from(parsed(), config, environ)
     assert settings.addresses["gateway"] == "http://b"
     assert settings.addresses["collector_health"] == ""
     assert settings_from(parsed("--gateway", "http://c"), config, environ).addresses["gateway"] == "http://c"
+
+
+def test_an_address_of_the_configuration_that_is_none_is_named_by_its_key():
+    config = AppConfig(doctor=DoctorSection(loki="l:3100"))
+    with pytest.raises(SettingsError, match=r"doctor\.loki takes http://HOST:PORT, or off"):
+        settings_from(parsed(), config, {})
 
 
 def test_secrets_come_from_variables_and_are_not_shown():
