@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
         check_machine()
         binaries = build((*SERVERS, DOCKER_COMPOSE), cache_folder(), _say)
         with running_daemon(Path(tempfile.mkdtemp(prefix="gatewayz-compose-"))) as environ:
-            _make_images(binaries, environ)
+            _make_images(binaries, environ, ("gateway", "upstream") if "demo" in chosen else ("gateway",))
             for name in chosen:
                 _run_case(name, CASES[name], [str(binaries["docker-compose"])], environ)
     except (BuildError, DaemonError, StackFailedError) as error:
@@ -77,8 +77,8 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _make_images(binaries: Mapping[str, Path], environ: Mapping[str, str]) -> None:
-    """Make every image that the files name but Grafana's."""
+def _make_images(binaries: Mapping[str, Path], environ: Mapping[str, str], built_services: Sequence[str]) -> None:
+    """Make every image that the files name but Grafana's; those of `built_services` by the Dockerfile."""
     began = time.monotonic()
     command = [
         str(binaries["docker-compose"]),
@@ -102,7 +102,7 @@ def _make_images(binaries: Mapping[str, Path], environ: Mapping[str, str]) -> No
         import_stand_in(stand_in, services[name]["image"], binaries, environ)
     _say(f"stand-ins for {', '.join(STAND_INS)} made in {time.monotonic() - began:.0f} s")
     make_python_image(image_of_dockerfile(ROOT / "Dockerfile"), cache_folder(), environ, _say)
-    for service in ("gateway", "upstream"):
+    for service in built_services:
         began = time.monotonic()
         target, image = services[service]["build"]["target"], services[service]["image"]
         build_image = ["docker", "build", "--network", "host", "--target", target, "--tag", image, str(ROOT)]

@@ -65,8 +65,19 @@ def base(run: StackRun) -> Iterator[str]:
     )
     rules = json.loads(run.ask("prometheus", "/api/v1/rules").body)["data"]["groups"]
     yield f"groups of rules loaded: {len(rules)}"
+    yield from _doctor(run)
     yield from _collector_keeps_its_volume(run)
     yield from _gateway_keeps_its_keys(run)
+
+
+def _doctor(run: StackRun) -> Iterator[str]:
+    """The doctor, in the gateway's container, follows a request of its own and finds nothing broken."""
+    said = run.compose("exec", "--no-TTY", "gateway", "python", "-m", "app", "doctor", "--json", check=False)
+    found = json.loads(said)
+    broken = [check for check in found["checks"] if check["state"] == "broken"]
+    if broken:
+        raise StackFailedError(f"the doctor finds: {json.dumps(broken, indent=1)}")
+    yield _expect(f"checks of the doctor: {len(found['checks'])}; all well", found["healthy"], True)
 
 
 def _gateway_keeps_its_keys(run: StackRun) -> Iterator[str]:
@@ -131,6 +142,7 @@ def tls(run: StackRun) -> Iterator[str]:
     )
     status = run.compose("exec", "--no-TTY", "gateway", "python", "-c", program).strip()
     yield _expect("OTLP over TLS without the token", status, str(_UNAUTHORIZED))
+    yield from _doctor(run)
 
 
 def scrape_only(run: StackRun) -> Iterator[str]:
