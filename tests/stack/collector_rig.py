@@ -67,13 +67,7 @@ class CollectorRig:
 
     async def counter(self, name: str, **labels: str) -> float:
         """Return the sum of its own metric over the series with these labels; 0 where there is none yet."""
-        async with self._session.get(f"http://{LOOPBACK}:{self.ports.collector_metrics}/metrics") as response:
-            text = await response.text()
-        return sum(
-            float(sample["value"])
-            for sample in _SAMPLE.finditer(text)
-            if sample["name"] == name and labels.items() <= dict(_LABEL.findall(sample["labels"] or "")).items()
-        )
+        return await read_counter(self._session, self.ports, name, **labels)
 
     async def wait_counter(self, name: str, value: float, timeout_seconds: float = 15.0, **labels: str) -> float:
         """Wait until its own metric has reached a value; return what it is then, or at the end of the time."""
@@ -108,6 +102,17 @@ class CollectorRig:
             f"{len(telemetry.metrics)} metrics\n{self.process.last_lines()}"
         )
         return telemetry
+
+
+async def read_counter(session: aiohttp.ClientSession, ports: Ports, name: str, **labels: str) -> float:
+    """Return the sum of a Collector's own metric over the series with these labels; 0 where there is none yet."""
+    async with session.get(f"http://{LOOPBACK}:{ports.collector_metrics}/metrics") as response:
+        text = await response.text()
+    return sum(
+        float(sample["value"])
+        for sample in _SAMPLE.finditer(text)
+        if sample["name"] == name and labels.items() <= dict(_LABEL.findall(sample["labels"] or "")).items()
+    )
 
 
 async def polled(read: Callable[[], Awaitable[T]], good: Callable[[T], bool], *, timeout_seconds: float) -> T:
