@@ -14,6 +14,7 @@ MIN_MINUTES: Final = 12
 DELAY_MINUTES: Final = 5
 
 _KEPT_PER_MINUTE: Final = 0.5 ** (1 / 180)
+_MAX_RATE: Final = 0.99
 _PRIOR_FAILURES: Final = 0.5
 _PRIOR_ATTEMPTS: Final = 50.0
 _DISPERSION_MEMORY_MINUTES: Final = 180
@@ -57,8 +58,11 @@ class ErrorBaseline(msgspec.Struct):
         self.waiting.clear()
 
     def surprise(self, failures: int, judged: int) -> float:
-        """Return by how many standard deviations this is more than usual; 0 or less where it is not more."""
-        usual = self.rate
+        """Return by how many standard deviations this is more than usual; 0 where it is not more.
+
+        The usual rate is an estimate too: it is taken one standard deviation higher, which matters where few failures were seen.
+        """
+        usual = min(self.rate + math.sqrt(self.failures) / (self.attempts + _PRIOR_ATTEMPTS), _MAX_RATE)
         share = failures / judged
         if share <= usual:
             return 0.0
