@@ -8,6 +8,7 @@ from typing import Final
 
 from otel import semconv
 from otel.catalogue_extra import EXTRA_FAMILIES
+from otel.catalogue_own import OWN_FAMILIES
 from otel.metric_spec import Category, Kind, Label, MetricSpec
 
 DURATION_BUCKETS_SECONDS: Final = (
@@ -354,7 +355,7 @@ GUIDE_FAMILIES: Final[tuple[MetricSpec, ...]] = (
 )
 """The families that DESIGN documents: the guide's 25 and `fastapi_responses_total`."""
 
-CATALOGUE: Final[tuple[MetricSpec, ...]] = GUIDE_FAMILIES + EXTRA_FAMILIES
+CATALOGUE: Final[tuple[MetricSpec, ...]] = GUIDE_FAMILIES + EXTRA_FAMILIES + OWN_FAMILIES
 
 
 def families_of(category: Category) -> tuple[MetricSpec, ...]:

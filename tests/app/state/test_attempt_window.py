@@ -89,7 +89,7 @@ def check_minutes(window, naive, now):
         assert row.duration_p95_seconds == close(nearest_rank(good, 0.95))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.floats(0.0, 1e6), st.lists(st.tuples(PAUSES, OUTCOMES), max_size=25))
 def test_the_window_equals_the_naive_one(started, steps):
     window, naive, now = AttemptWindow(started), NaiveWindow(started), started
@@ -104,7 +104,7 @@ def test_the_window_equals_the_naive_one(started, steps):
     assert window.counts(now + 90_000.0).error_rate is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(PAUSES, OUTCOMES), min_size=1, max_size=30), st.lists(st.floats(0.0, 1.0), max_size=30))
 def test_asking_changes_nothing(steps, questions):
     quiet, asked, now = AttemptWindow(0.0), AttemptWindow(0.0), 0.0
