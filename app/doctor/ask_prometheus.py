@@ -4,6 +4,7 @@ Comes in: its address, the gateway's metrics. Goes out: facts. Questions about t
 a wrong clock there does not hide them.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
@@ -104,8 +105,10 @@ class PrometheusApi:
         return [] if data is None else [(row.metric, float(row.value[1])) for row in data.result]
 
 
-async def ask_set_up(api: PrometheusApi, unix_seconds: float, families: Iterable[str]) -> PrometheusFacts:
-    """Ask how it is configured and what it says about itself."""
+async def ask_set_up(
+    api: PrometheusApi, gateway: Scrape | None, unix_seconds: float, families: Iterable[str]
+) -> PrometheusFacts:
+    """Ask how it is configured, what it says about itself, and under which jobs it stores this gateway's families."""
     flags = await api.get("status/flags", _Data[dict[str, str]])
     config = await api.get("status/config", _Data[_ServerConfig])
     groups = await api.get("rules", _Data[_Groups])
@@ -123,7 +126,7 @@ async def ask_set_up(api: PrometheusApi, unix_seconds: float, families: Iterable
         alertmanagers=None if alertmanagers is None else len(alertmanagers.active_alertmanagers),
         head_series=None if tsdb is None else tsdb.head_stats.series,
         largest_names=tuple((each.name, each.value) for each in largest),
-        jobs_by_name=await _ask_jobs(api, unix_seconds, families),
+        jobs_by_name=await _ask_jobs(api, gateway, unix_seconds, families),
     )
 
 
@@ -138,11 +141,15 @@ async def ask_targets(api: PrometheusApi) -> tuple[Target, ...] | None:
     )
 
 
-async def _ask_jobs(api: PrometheusApi, unix_seconds: float, families: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
-    """Ask under which jobs each family is stored."""
+async def _ask_jobs(
+    api: PrometheusApi, gateway: Scrape | None, unix_seconds: float, families: Iterable[str]
+) -> Mapping[str, tuple[str, ...]]:
+    """Ask under which jobs each family is stored: this process's, where that can be told, else anybody's."""
+    instances = set() if gateway is None else await _instances(api, gateway, unix_seconds)
+    ours = ",instance=~" + json.dumps("|".join(map(re.escape, sorted(instances)))) if instances else ""
     names = "|".join(name for family in families for name in (family, f"{family}_count"))
     jobs: dict[str, list[str]] = {}
-    for labels, _ in await api.query(f'count by (__name__, job) ({{__name__=~"{names}"}})', unix_seconds):
+    for labels, _ in await api.query(f'count by (__name__, job) ({{__name__=~"{names}"{ours}}})', unix_seconds):
         jobs.setdefault(labels.get("__name__", ""), []).append(labels.get("job", ""))
     return {name: tuple(sorted(found)) for name, found in jobs.items()}
 
@@ -160,7 +167,7 @@ async def ask_stored(
 
     `instance` is its instance label, where its log line told it; otherwise the process is found by the time of its start.
     """
-    instance = instance or await _instance(api, gateway, unix_seconds)
+    instance = await _instance(api, gateway, unix_seconds, instance)
     if instance is None:
         return Stored(instance=None, fresh_names=frozenset(), marked_value=None)
     which = f'instance="{instance}"'
@@ -175,13 +182,22 @@ async def ask_stored(
     )
 
 
-async def _instance(api: PrometheusApi, gateway: Scrape, unix_seconds: float) -> str | None:
+async def _instance(api: PrometheusApi, gateway: Scrape, unix_seconds: float, pushed_as: str | None) -> str | None:
     """Return the instance label of this gateway process; None where Prometheus has nothing of it."""
-    started = gateway.total(IDENTITY)
-    rows = [] if started is None else await api.query(f"{IDENTITY} == {started!r}", unix_seconds)
-    if not rows:
+    instances = await _instances(api, gateway, unix_seconds)
+    if pushed_as is not None:
+        scraped = sorted(each for each in instances if ":" in each)
+        return scraped[0] if scraped and pushed_as not in instances else pushed_as
+    if not instances:
         # Where something drops or renames that family, there is an instance without it.
         rows = await api.query(f"fastapi_app_info unless on (instance) {IDENTITY}", unix_seconds)
+        instances = {labels.get("instance", "") for labels, _ in rows}
     # Behind a scrape that is stored as well there are two of them: the pushed one has an instance id, not an address.
-    instances = sorted((labels.get("instance", "") for labels, _ in rows), key=lambda each: (":" in each, each))
-    return instances[0] if instances else None
+    return min(instances, key=lambda each: (":" in each, each), default=None)
+
+
+async def _instances(api: PrometheusApi, gateway: Scrape, unix_seconds: float) -> set[str]:
+    """Return the instance labels under which a process that started when ours did is stored."""
+    started = gateway.total(IDENTITY)
+    rows = [] if started is None else await api.query(f"{IDENTITY} == {started!r}", unix_seconds)
+    return {labels.get("instance", "") for labels, _ in rows}

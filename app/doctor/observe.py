@@ -14,6 +14,7 @@ from app.doctor.ask_prometheus import PrometheusApi, ask_set_up
 from app.doctor.ask_stores import ask_data_sources
 from app.doctor.facts import DataSource, Facts, PrometheusFacts, Server
 from app.doctor.follow import Followed, Follower
+from app.doctor.scrape import Scrape
 from app.doctor.settings import Settings
 from app.doctor.web import Web
 from otel.catalogue import CATALOGUE
@@ -67,7 +68,7 @@ async def observe(
     (metrics, after), collector_after, prometheus, data_sources = await asyncio.gather(
         ask_metrics(web, settings),
         ask_collector_metrics(web, collector_url),
-        _ask_prometheus(web, settings, servers, follower.gateway_unix_seconds()),
+        _ask_prometheus(web, settings, servers, before, follower.gateway_unix_seconds()),
         _ask_data_sources(web, settings, servers),
     )
     return Facts(
@@ -96,11 +97,11 @@ async def _ask_servers(web: Web, addresses: Mapping[str, str]) -> dict[str, Serv
 
 
 async def _ask_prometheus(
-    web: Web, settings: Settings, servers: Mapping[str, Server], unix_seconds: float
+    web: Web, settings: Settings, servers: Mapping[str, Server], gateway: Scrape | None, unix_seconds: float
 ) -> PrometheusFacts:
     if not servers["prometheus"].answers:
         return PrometheusFacts()
-    return await ask_set_up(PrometheusApi(web, settings.addresses["prometheus"]), unix_seconds, _OWN_FAMILIES)
+    return await ask_set_up(PrometheusApi(web, settings.addresses["prometheus"]), gateway, unix_seconds, _OWN_FAMILIES)
 
 
 async def _ask_data_sources(

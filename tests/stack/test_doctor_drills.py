@@ -72,11 +72,13 @@ class Drill:
             "grafana": "",
         }
 
-    async def findings(self, *, gateway_url: str | None = None, otlp_url: str | None = None) -> dict[str, Finding]:
-        """Run the doctor, from the same parts as its command."""
+    async def findings(
+        self, *, gateway_url: str | None = None, otlp_url: str | None = None, otel: Mapping[str, str] | None = None
+    ) -> dict[str, Finding]:
+        """Run the doctor, from the same parts as its command; `otel` are the variables it is started with."""
         settings = Settings(
             addresses=self.addresses(gateway_url),
-            otlp=otlp_from(otlp_url or self.stack.url("otelcol"), {}),
+            otlp=otlp_from(otlp_url or self.stack.url("otelcol"), otel or {}),
             api_key=self.bench.secret,
             timeout_seconds=PATIENCE_SECONDS,
         )
@@ -122,9 +124,9 @@ class Drill:
                     await response.read()
 
 
-def prometheus_file(folder: Path, name: str, *changes: tuple[str, str]) -> Path:
+def prometheus_file(folder: Path, name: str, *changes: tuple[str, str], source: str = "prometheus.yml") -> Path:
     """Write Prometheus' configuration with changes, each of which must change something."""
-    text = (ROOT / "compose" / "prometheus" / "prometheus.yml").read_text()
+    text = (ROOT / "compose" / "prometheus" / source).read_text()
     for old, new in (("scrape_interval: 15s", "scrape_interval: 1s"), *changes):
         assert old in text, old
         text = text.replace(old, new)
@@ -316,9 +318,13 @@ service:
 
 async def test_a_collector_without_a_traces_pipeline(drill: Drill) -> None:
     files = tuple(name for name in COLLECTOR_FILES if name != "traces.yaml")
+    over_grpc = {
+        "otlp_url": f"http://127.0.0.1:{drill.stack.ports.collector_otlp_grpc}",
+        "otel": {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+    }
     async with drill.changed("otelcol", collector_files=files):
-        broken = await drill.broken()
-    assert set(broken) == {"collector.traces_pipeline"}, broken
+        found = await asyncio.gather(drill.broken(), drill.broken(**over_grpc))
+    assert [set(broken) for broken in found] == [{"collector.traces_pipeline"}] * 2, found
 
 
 async def test_lines_without_the_job_label(drill: Drill, folder: Path) -> None:
@@ -387,6 +393,15 @@ async def test_a_wrong_translation_strategy(drill: Drill, folder: Path) -> None:
         broken = await drill.broken()
     assert set(broken) == {"prometheus.names"}, broken
     assert "translation_strategy: UnderscoreEscapingWithoutSuffixes" in broken["prometheus.names"]
+
+
+async def test_a_prometheus_that_only_scrapes_is_no_finding(drill: Drill, folder: Path) -> None:
+    timeout = ("scrape_timeout: 10s", "scrape_timeout: 1s")
+    path = prometheus_file(folder, "scrape-only", timeout, source="prometheus.scrape-only.yml")
+    async with drill.other_gateway(drill.push | {"OTEL_METRICS_EXPORTER": "none"}) as url:
+        address = url.removeprefix("http://")
+        async with drill.changed("prometheus", prometheus_file=path, gateway_address=address):
+            assert await drill.broken(gateway_url=url) == {}
 
 
 async def test_no_scrape_job_no_rules_and_no_alertmanager(drill: Drill, folder: Path) -> None:
