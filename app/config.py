@@ -177,7 +177,7 @@ class AnomaliesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     traffic_factor: float = 4.0
     token_factor: float = 2.0
     significance: float = 5.0
-    min_attempts: int = 20
+    min_attempts: int = 10
     max_episode_minutes: int = 60
 
 

@@ -37,7 +37,7 @@ def evaluate(workload: Workload, seed: int, days: float, sizes: Sizes, kinds: Se
     """Inject, run, and score by type; `kind` scores have injected and found only."""
     minutes = int(days * DAY_MINUTES) * (6 if workload.long_injections else 1)
     rng = random.Random(seed)
-    injections = plan(rng, minutes, sizes, kinds, stretch=6 if workload.long_injections else 1)
+    injections = plan(rng, minutes, sizes, kinds, stretch=3 if workload.long_injections else 1)
     alarms = run(workload.minutes(rng), rng, minutes, injections, AnomaliesConfig())
     result: dict[str, Score] = dict(score(alarms, injections))
     for injection in injections:

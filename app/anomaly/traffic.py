@@ -18,7 +18,9 @@ from app.anomaly.reading import Reading, Scope
 WINDOWS_MINUTES: Final = (1, 5, 15)
 
 _MIN_USUAL_ATTEMPTS: Final = 10
-_MIN_LEARNED: Final = 30
+_MIN_LEARNED: Final = (0, 45, 30)
+"""Values by window: how bursty traffic is shows in single minutes, and takes them a while."""
+
 _LEAST_SPREAD: Final = 0.1
 _SIGNIFICANCE: Final = 3.0
 _BEYOND_EXTREME: Final = 1.25
@@ -38,7 +40,7 @@ def judge_traffic(
     newest, last = totals[-1].attempts, len(totals) - 1
     for at in range(1, len(WINDOWS_MINUTES)):
         minutes, baseline = WINDOWS_MINUTES[at], baselines[at]
-        if minutes > min(last, reach_minutes) or baseline.learned < _MIN_LEARNED:
+        if minutes > min(last, reach_minutes) or baseline.learned < _MIN_LEARNED[at]:
             continue
         if baseline.centre < math.log1p(_MIN_USUAL_ATTEMPTS):
             continue
