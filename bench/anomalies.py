@@ -37,7 +37,7 @@ def evaluate(workload: Workload, seed: int, days: float, sizes: Sizes, kinds: Se
     """Inject, run, and score by type; `kind` scores have injected and found only."""
     minutes = int(days * DAY_MINUTES) * (6 if workload.long_injections else 1)
     rng = random.Random(seed)
-    injections = plan(rng, minutes, sizes, kinds, stretch=3 if workload.long_injections else 1)
+    injections = plan(rng, minutes, sizes, kinds, stretch=2 if workload.long_injections else 1)
     alarms = run(workload.minutes(rng), rng, minutes, injections, AnomaliesConfig())
     result: dict[str, Score] = dict(score(alarms, injections))
     for injection in injections:
@@ -56,7 +56,8 @@ def report(workload: Workload, args: argparse.Namespace) -> None:
     totals: dict[str, Score] = {}
     alarms: list[int] = []
     for seed in range(args.seed, args.seed + args.seeds):
-        for name, each in evaluate(workload, seed, args.days, Sizes(), KINDS).items():
+        sizes = Sizes(traffic_minutes=(15, 25)) if workload.long_injections else Sizes()
+        for name, each in evaluate(workload, seed, args.days, sizes, KINDS).items():
             totals.setdefault(name, Score()).add(each)
         alarms.append(untouched(workload, seed, args.clean_days))
     print(

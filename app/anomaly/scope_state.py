@@ -145,8 +145,9 @@ class Rules:
         elif edge == "outlived":
             for baseline in baselines:
                 baseline.restart()
-        elif not episode.active and _is_learning(state):
-            learn_traffic(state.totals, baselines, episode.clean_minutes)
+        elif (episode.is_recurrent or not episode.active) and _is_learning(state):
+            # Bursts that come again and again are how this traffic is: they are learned while they last.
+            learn_traffic(state.totals, baselines, _reach(episode))
         return None if edge is None else Change(scope, "traffic", edge, reading)
 
 
