@@ -4,7 +4,7 @@ Comes in: settings and a client. Goes out: facts. The request is marked by its t
 a log line, and by the series that it moves.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -28,13 +28,13 @@ async def ask_server(web: Web, url: str, path: str) -> Server:
     return server_of(url, await web.get(url + path)) if url else Server(url="", trouble="left out")
 
 
-async def ask_metrics(web: Web, settings: Settings) -> tuple[Server, Scrape | None]:
-    """Read the gateway's `/metrics`."""
+async def ask_metrics(web: Web, settings: Settings, families: Sequence[str] = ()) -> tuple[Server, Scrape | None]:
+    """Read the gateway's `/metrics`, or only some families of it: a large one is not to be rendered many times."""
     url = f"{settings.addresses['gateway']}/metrics"
     headers = {"accept": TEXT_FORMAT, "user-agent": _USER_AGENT}
     if settings.metrics_token:
         headers["authorization"] = f"Bearer {settings.metrics_token}"
-    reply = await web.get(url, headers=headers)
+    reply = await web.get(url, params=[("name[]", name) for name in families], headers=headers)
     if isinstance(reply, NoAnswer) or reply.status != HTTPStatus.OK:
         return server_of(url, reply), None
     return server_of(url, reply), parse_scrape(reply.text)

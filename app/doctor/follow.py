@@ -12,7 +12,7 @@ import msgspec
 
 from app.doctor.ask_collector import ask_collector_metrics
 from app.doctor.ask_gateway import ask_metrics
-from app.doctor.ask_prometheus import PrometheusApi, ask_stored, ask_targets
+from app.doctor.ask_prometheus import IDENTITY, PrometheusApi, ask_stored, ask_targets
 from app.doctor.ask_stores import ask_line, ask_trace
 from app.doctor.check_prometheus import SCRAPE_JOB, documented_on
 from app.doctor.facts import COLLECTED_AS, STORES, LogLine, Marked, Server, Stored
@@ -20,6 +20,13 @@ from app.doctor.scrape import Scrape, growth
 from app.doctor.settings import SIGNALS, Settings
 from app.doctor.web import Web
 from otel.otlp_config import Signal
+
+_FAMILIES: Final = (
+    "fastapi_requests_total",
+    IDENTITY,
+    *(f"gatewayz_telemetry_{name}_total" for name in ("exported", "retries", "dropped")),
+)
+"""What is looked at again and again."""
 
 _SAY_EVERY_SECONDS: Final = 5.0
 _NAMES_GRACE_SECONDS: Final = 3.0
@@ -87,7 +94,7 @@ class Follower:
         say_at = self._clock()
         target_pending = self._servers["prometheus"].answers
         while pending or target_pending:
-            _, scrape = await ask_metrics(self._web, self._settings)
+            _, scrape = await ask_metrics(self._web, self._settings, _FAMILIES)
             collector = await ask_collector_metrics(self._web, self._settings.addresses["collector_metrics"])
             pending = {signal for signal in pending if self._can_come(signal, scrape, collector)}
             rounds = await asyncio.gather(*(self._ask(signal, marked, scrape) for signal in sorted(pending)))

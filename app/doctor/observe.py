@@ -12,9 +12,9 @@ from app.doctor.ask_collector import MakeSender, ask_collector_metrics, ask_otlp
 from app.doctor.ask_gateway import ask_metrics, ask_server, send_marked
 from app.doctor.ask_prometheus import PrometheusApi, ask_set_up
 from app.doctor.ask_stores import ask_data_sources
-from app.doctor.facts import DataSource, Facts, PrometheusFacts, Server
+from app.doctor.facts import COLLECTED_AS, DataSource, Facts, PrometheusFacts, Server
 from app.doctor.follow import Followed, Follower
-from app.doctor.scrape import Scrape
+from app.doctor.scrape import Scrape, growth
 from app.doctor.settings import Settings
 from app.doctor.web import Web
 from otel.catalogue import CATALOGUE
@@ -32,6 +32,7 @@ READY_PATHS: Final[Mapping[str, tuple[str, str]]] = {
 }
 """Which address is asked for what, by the name under which the answer is kept."""
 
+_SETTLE_SECONDS: Final = 3.0
 _OWN_FAMILIES: Final = tuple(spec.name for spec in CATALOGUE if not spec.name.startswith("process_"))
 """Every Prometheus client library has the `process_` families: these are not ours alone."""
 
@@ -46,7 +47,7 @@ async def observe(
     clock: Callable[[], float] = time.monotonic,
     unix_seconds: Callable[[], float] = time.time,
 ) -> Facts:
-    """Look at the whole pipeline within `settings.timeout_seconds` and the time of two requests."""
+    """Look at the whole pipeline within `settings.timeout_seconds` and a few seconds for the questions before and after it."""
     deadline = clock() + settings.timeout_seconds
     collector_url = settings.addresses["collector_metrics"]
     say("asking the servers")
@@ -67,7 +68,7 @@ async def observe(
         found = await follower.follow(marked, deadline, collector_answers=collector_answers)
     (metrics, after), collector_after, prometheus, data_sources = await asyncio.gather(
         ask_metrics(web, settings),
-        ask_collector_metrics(web, collector_url),
+        _ask_settled_collector(web, settings, collector_before, clock),
         _ask_prometheus(web, settings, servers, before, follower.gateway_unix_seconds()),
         _ask_data_sources(web, settings, servers),
     )
@@ -89,6 +90,23 @@ async def observe(
         data_sources=data_sources,
         max_skew_seconds=settings.max_skew_seconds,
     )
+
+
+async def _ask_settled_collector(
+    web: Web, settings: Settings, before: Scrape | None, clock: Callable[[], float]
+) -> Scrape | None:
+    """Read the Collector's metrics once what came in had the time to leave: other traffic may have come a moment ago."""
+    give_up_at = clock() + _SETTLE_SECONDS
+    while True:
+        after = await ask_collector_metrics(web, settings.addresses["collector_metrics"])
+        is_settled = all(
+            growth(before, after, f"otelcol_exporter_sent_{items}") > 0
+            or growth(before, after, f"otelcol_receiver_accepted_{items}") <= 0
+            for items in COLLECTED_AS.values()
+        )
+        if is_settled or clock() >= give_up_at:
+            return after
+        await asyncio.sleep(settings.poll_seconds)
 
 
 async def _ask_servers(web: Web, addresses: Mapping[str, str]) -> dict[str, Server]:

@@ -6,7 +6,7 @@ clock (its `Date` header) is from ours.
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Self, TypeAlias, TypeVar
 
@@ -75,7 +75,11 @@ class Web:
             await self._session.close()
 
     async def get(
-        self, url: str, *, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+        self,
+        url: str,
+        *,
+        params: Mapping[str, str] | Sequence[tuple[str, str]] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Reply:
         """Send a GET."""
         return await self._ask("GET", url, params=params, headers=headers)

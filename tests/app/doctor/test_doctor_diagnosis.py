@@ -29,6 +29,14 @@ async def test_one_request_is_sent_with_its_trace_and_key(pipeline):
     assert request.headers["authorization"] == "Bearer gwz_x"
 
 
+async def test_the_whole_of_metrics_is_read_only_before_and_after(pipeline):
+    pipeline.lost_on_the_way = {"metrics"}
+    await pipeline.findings()
+    scrapes = [each for each in pipeline.seen if each.path == "/gateway/metrics"]
+    assert len(scrapes) > 4
+    assert ["name[]" in each.query for each in scrapes] == [False, *[True] * (len(scrapes) - 2), False]
+
+
 async def test_without_a_request_it_only_looks(pipeline):
     findings = await pipeline.findings(send_request=False)
     assert pipeline.requests == 0
@@ -146,6 +154,21 @@ async def test_a_full_queue_and_a_refusing_store(pipeline, lines, said):
     assert {name for name, each in findings.items() if each.state is State.BROKEN} == {"collector.logs_sent"}
     assert said in findings["collector.logs_sent"].found
     assert findings["loki.line"].follows_from == "collector.logs_sent"
+
+
+async def test_what_came_in_a_moment_ago_has_the_time_to_leave(pipeline):
+    scrapes = 0
+
+    async def collector_metrics(path, request):
+        nonlocal scrapes
+        scrapes += 1
+        sent = 5 if scrapes > 5 else 1
+        return f"otelcol_receiver_accepted_spans {scrapes}\notelcol_exporter_sent_spans {sent}\n"
+
+    pipeline._collector_metrics = collector_metrics
+    assert await pipeline.broken(send_request=False) == set()
+    scrapes = -1000
+    assert await pipeline.broken(send_request=False) == {"collector.traces_sent"}
 
 
 async def test_a_line_without_the_job_label(pipeline):
