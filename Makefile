@@ -45,7 +45,7 @@ demo: $(VENV)/.made $(VENV)/.made-demo ## gateway, real model, scripted upstream
 	@$(BIN)/python -m demo
 
 test: $(VENV)/.made-dev $(VENV)/.made-demo ## all tests that need only Python
-	@$(BIN)/python -m pytest -m "not stack"
+	@$(BIN)/python -m pytest -m "not stack" -n 2 --dist loadfile
 
 check: $(VENV)/.made-dev ## lint, types, import contracts, generated files and configuration
 	@echo "check: ruff"; $(BIN)/ruff check .
