@@ -11,7 +11,7 @@ export UV_PYTHON_DOWNLOADS := never
 # Compiled modules are kept, beside the packages and not beside the sources: without them each process compiles everything again.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup demo test check fmt fuzz faults lock bench stack stack-native stack-test clean
+.PHONY: help setup demo test check fmt fuzz faults lock bench stack stack-down compose-test stack-native stack-test clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,8 +74,18 @@ lock: $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv) ## pin the dependencies 
 	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --extra production --group dev -o requirements/dev.txt
 	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-deps --python-version 3.11 --group demo -o requirements/demo.txt
 
-stack: ## (not there yet) the whole pipeline with Docker Compose
-	@echo "make stack is not there yet: compose files come with the stack; 'make demo' runs the gateway without it" >&2; exit 1
+COMPOSE := docker compose --project-directory compose $(foreach overlay,compose $(addprefix compose.,$(OVERLAYS)),--file compose/$(overlay).yaml)
+
+stack: ## the whole pipeline with Docker Compose, Grafana included (OVERLAYS="demo tls scrape-only")
+	@docker compose version >/dev/null 2>&1 || { echo "make stack needs Docker with Compose 2.24 or newer; make stack-native runs the same servers without it" >&2; exit 1; }
+	@$(COMPOSE) --profile grafana $(if $(filter demo,$(OVERLAYS)),--profile demo) up --build --wait --detach
+	@$(COMPOSE) ps --format 'table {{.Service}}\t{{.Status}}\t{{.Ports}}'
+
+stack-down: ## end what `make stack` started; the data stays
+	@$(COMPOSE) --profile grafana --profile demo down
+
+compose-test: $(VENV)/.made-dev ## run the Compose files with stand-ins where the official images cannot be pulled (Linux, root, Go)
+	@$(BIN)/python -m compose.standins test
 
 stack-native: $(VENV)/.made ## the same servers without Docker, built once with Go (STACK_PORTS=free, STACK_DATA=DIR)
 	@$(BIN)/python -m compose.native
