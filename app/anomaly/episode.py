@@ -18,7 +18,7 @@ NEVER: Final = 1_000_000
 
 
 _KEPT_PER_MINUTE: Final = 0.5 ** (1 / 120)
-_RECURRENT: Final = 2.2
+_RECURRENT: Final = 3.5
 
 
 class Episode(msgspec.Struct):
@@ -59,5 +59,5 @@ class Episode(msgspec.Struct):
 
     @property
     def is_recurrent(self) -> bool:
-        """Whether it began so often lately (three times, an hour apart) that it belongs to the normal."""
+        """Whether it began so often lately (five times, half an hour apart) that it belongs to the normal."""
         return self.recurrence >= _RECURRENT
