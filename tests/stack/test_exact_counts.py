@@ -47,7 +47,7 @@ async def send(ready: Stage, books: Books, seed: int) -> float:
         keys=ready.keys,
         books=books,
         monotonic=time.monotonic,
-        max_in_hand=64,
+        max_in_hand=32,
     )
     began = time.monotonic()
     async with asyncio.timeout(300.0):
