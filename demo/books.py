@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 
 from demo.gateway_config import DemoModel
 from demo.plan import Observed, Planned, PlannedAttempt
+from demo.seen import as_seen
 from demo.surprises import surprise_in
 
 Series: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
@@ -27,6 +28,7 @@ MONEY: Final = frozenset({"credits_used_total", "gatewayz_cost_by_provider"})
 
 _CHARACTERS_PER_TOKEN: Final = 4  # the gateway's documented estimate where a provider reports no usage
 _REMEMBERED_DURATIONS: Final = 5_000
+_OK: Final = 200
 _TOO_MANY: Final = 429
 _KEYS_WITHOUT_LOOKUP: Final = frozenset({"none", "malformed"})
 _NOT_ALLOWED: Final = 405
@@ -72,6 +74,7 @@ class Books:
 
     def add(self, planned: Planned, observed: Observed) -> None:
         """Enter one request that has ended."""
+        planned = as_seen(planned, observed)
         surprise = surprise_in(planned, observed)
         if surprise is not None:
             self.surprises.append(f"request {planned.number} ({planned.kind}): {surprise}")
@@ -121,7 +124,8 @@ class Books:
                 model=model,
                 phase=planned.leaving,
             )
-        status = planned.attempts[-1].status if planned.attempts else "success"
+        without_attempt = "success" if planned.status_code == _OK else "error"
+        status = planned.attempts[-1].status if planned.attempts else without_attempt
         self.ledger[f"rows {status}"] += 1
         self.ledger["rows cached"] += planned.cache == "hit"
         self.ledger["attempts"] += len(planned.attempts)

@@ -15,6 +15,9 @@ REAL_PROVIDER: Final = "local"
 CLOSED_PROVIDER: Final = "gone"
 """A provider at an address where nothing listens."""
 
+_LEAST_PROBE_SECONDS: Final = 0.5
+"""Less would take a busy computer for a provider that is down."""
+
 MAX_BODY_BYTES: Final = 256 * 1024
 
 
@@ -81,6 +84,8 @@ class GatewayFile(msgspec.Struct, frozen=True, kw_only=True):
     """What differs between two runs. `real_url` is None without the real model; times in seconds.
 
     `with_breakers`: off, because the books say of each request which providers it must reach, however often they failed before.
+    `cadence`: shortens what the gateway does by the clock, and what counts as slow, so that a person sees a scenario in a minute or two;
+    None leaves all of it at the gateway's defaults.
     """
 
     port: int
@@ -92,6 +97,7 @@ class GatewayFile(msgspec.Struct, frozen=True, kw_only=True):
     idle_seconds: float = 1.5
     share_seconds: float = 1.0
     with_breakers: bool = False
+    cadence: float | None = None
 
     @property
     def models(self) -> tuple[DemoModel, ...]:
@@ -103,7 +109,8 @@ class GatewayFile(msgspec.Struct, frozen=True, kw_only=True):
         tables = [
             f"[server]\nport = {self.port}\nmax_body_bytes = {MAX_BODY_BYTES}\n",
             f"[monitoring]\nshare_seconds = {self.share_seconds}\n",
-            f"[breaker]\nenabled = {str(self.with_breakers).lower()}\n",
+            f"[breaker]\nenabled = {str(self.with_breakers).lower()}\n{_breaker(self.cadence)}",
+            *_cadences(self.cadence),
             f"[database]\nurl = {_text(f'sqlite+aiosqlite:///{self.database_path}')}\n",
         ]
         names = dict.fromkeys(route.provider for model in self.models for route in model.routes)
@@ -123,7 +130,32 @@ class GatewayFile(msgspec.Struct, frozen=True, kw_only=True):
         # One provider is impatient, and no answer is expected of it: a slow computer changes no outcome.
         impatient = f"first_byte_seconds = {self.first_byte_seconds}\nidle_seconds = {self.idle_seconds}\n"
         times = impatient if name == "stalling" else "first_byte_seconds = 120.0\nidle_seconds = 120.0\n"
+        if self.cadence is not None:
+            times += f"latency_target_seconds = {1.5 * self.cadence}\nlatency_limit_seconds = {6.0 * self.cadence}\n"
         return f"[[providers]]\nname = {_text(name)}\nbase_url = {_text(url + '/v1')}\n{times}"
+
+
+def _breaker(cadence: float | None) -> str:
+    """Return the breaker's settings: more failures in a row than a provider that works now and then has by chance."""
+    if cadence is None:
+        return ""
+    return (
+        f"consecutive_failures = 10\nminimum_attempts = 40\nwindow_seconds = {30.0 * cadence}\n"
+        f"open_seconds = {6.0 * cadence}\nmax_open_seconds = {12.0 * cadence}\n"
+    )
+
+
+def _cadences(cadence: float | None) -> tuple[str, ...]:
+    if cadence is None:
+        return ()
+    probe_seconds = max(2.0 * cadence, _LEAST_PROBE_SECONDS)
+    return (
+        (
+            f"[probes]\nprovider_interval_seconds = {probe_seconds}\nmodel_interval_seconds = {10.0 * cadence}\n"
+            f"timeout_seconds = {probe_seconds}\n"
+        ),
+        f"[jobs]\nbusiness_seconds = {2.0 * cadence}\nmodel_usage_seconds = {2.0 * cadence}\n",
+    )
 
 
 def _model(model: DemoModel) -> str:

@@ -40,7 +40,8 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 
     `route` is the template in the label `path`, `target` what is sent. `model` is None where the request never becomes a call.
     `after` is the number of a request that must have ended before. `read_chunks`: the client reads so many chunks with content, then
-    leaves or releases the upstream's pause on `tag`. `limited`: a 429 may come instead, by this limit.
+    leaves or releases the upstream's pause on `tag`. `limited`: a 429 may come instead, by this limit. `possible`: how an attempt at each
+    provider would end, where a circuit breaker decides which are made; `attempts` is then empty until the client has seen the answer.
     """
 
     number: int
@@ -55,6 +56,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     stream: bool = False
     attempts: tuple[PlannedAttempt, ...] = ()
+    possible: tuple[PlannedAttempt, ...] = ()
     is_embedding: bool = False
     prompt_characters: int = 0
     cache: Literal["hit", "miss"] | None = None

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
-import msgspec
 
 from demo.books import KEY_LOOKUPS, MONEY, Books, Series, series
+from demo.findings import Findings, Line
 from demo.gateway_config import CLOSED_PROVIDER, REAL_PROVIDER
+from demo.reconcile_breakers import NOTES, compare_attempts, is_certain
 from demo.scrape import scrape
 
 _NANO: Final = 1_000_000_000
@@ -54,45 +55,15 @@ ZERO: Final = (
 _API_KEY_CACHE: Final = (("cache", "api_key"),)
 
 
-class Line(msgspec.Struct, frozen=True):
-    """One comparison: what, what the books say, what the other side says. Money in nano-US-dollars."""
-
-    what: str
-    books: int
-    other: int
-
-    @property
-    def is_equal(self) -> bool:
-        """Whether both say the same."""
-        return self.books == self.other
-
-
-class Findings(msgspec.Struct, frozen=True):
-    """The whole table, and what surprised the traffic program."""
-
-    lines: tuple[Line, ...]
-    surprises: tuple[str, ...] = ()
-
-    @property
-    def differences(self) -> tuple[Line, ...]:
-        """The lines whose numbers differ."""
-        return tuple(line for line in self.lines if not line.is_equal)
-
-    @property
-    def is_good(self) -> bool:
-        """Whether every line is equal, there are lines at all, and nothing surprised."""
-        return bool(self.lines) and not self.differences and not self.surprises
-
-
-def compare_metrics(books: Books, samples: Mapping[Series, float]) -> Iterator[Line]:
-    """Compare with `/metrics`; a line for each series that either side has moved."""
+def compare_metrics(books: Books, samples: Mapping[Series, float], *, with_breakers: bool = False) -> Iterator[Line]:
+    """Compare with `/metrics`; a line for each series that either side has moved. `with_breakers` leaves out what these make uncertain."""
     metrics = {key: _as_count(key[0], value) for key, value in samples.items() if key[0] in COMPARED}
     # Whether a key was in the cache depends on the clock; that it was looked up does not.
     lookups = sum(metrics.pop((name, _API_KEY_CACHE), 0) for name in ("cache_hits_total", "cache_misses_total"))
     metrics[series(KEY_LOOKUPS, cache="api_key")] = lookups
     for key in sorted(metrics.keys() | books.counts.keys()):
         mine, theirs = books.counts[key], metrics.get(key, 0)
-        if mine or theirs:
+        if (mine or theirs) and not (with_breakers and not is_certain(key[0], dict(key[1]))):
             yield Line(_label(key), mine, theirs)
     for name in ZERO:
         yield Line(f"{name} at the end", 0, sum(round(value) for key, value in samples.items() if key[0] == name))
@@ -141,31 +112,53 @@ def read_ledger(path: Path) -> dict[str, int]:
 
 
 async def reconcile(
-    books: Books, *, gateway_url: str, upstream_url: str, database_path: Path, settle_seconds: float = 10.0
+    books: Books,
+    *,
+    gateway_url: str,
+    upstream_url: str,
+    database_path: Path,
+    settle_seconds: float = 10.0,
+    with_breakers: bool = False,
 ) -> Findings:
-    """Compare everything. What is still on its way (a last row, a client that just left) has `settle_seconds` to arrive."""
+    """Compare everything, or what is certain where circuit breakers are on.
+
+    What is still on its way (a last row, a client that just left) has `settle_seconds` to arrive.
+    """
     async with aiohttp.ClientSession() as session:
         deadline = asyncio.get_running_loop().time() + settle_seconds
         while True:
-            findings = await _compare(session, books, gateway_url, upstream_url, database_path)
+            samples = await scrape(session, gateway_url)
+            upstream = await _read_upstream(session, upstream_url)
+            rows = await asyncio.to_thread(read_ledger, database_path)
+            findings = compare(books, rows, samples, upstream, with_breakers=with_breakers)
             if findings.is_good or asyncio.get_running_loop().time() > deadline:
                 return findings
             await asyncio.sleep(_POLL_SECONDS)
 
 
-async def _compare(
-    session: aiohttp.ClientSession, books: Books, gateway_url: str, upstream_url: str, database_path: Path
+def compare(
+    books: Books,
+    rows: Mapping[str, int],
+    samples: Mapping[Series, float],
+    upstream: Mapping[str, Any],
+    *,
+    with_breakers: bool = False,
 ) -> Findings:
-    samples = await scrape(session, gateway_url)
-    async with session.get(f"{upstream_url}/_upstream/books") as response:
-        upstream = await response.json()
-    rows = await asyncio.to_thread(read_ledger, database_path)
-    lines = (
-        *compare_metrics(books, samples),
+    """Return the table."""
+    lines = [
+        *compare_metrics(books, samples, with_breakers=with_breakers),
         *compare_ledger(books, rows, samples),
-        *compare_upstream(books, upstream),
-    )
-    return Findings(lines, tuple(books.surprises))
+    ]
+    if not with_breakers:
+        return Findings((*lines, *compare_upstream(books, upstream)), tuple(books.surprises))
+    lines = [line for line in lines if line.what != "ledger: attempts"]
+    return Findings((*lines, *compare_attempts(books, rows, samples, upstream)), tuple(books.surprises), NOTES)
+
+
+async def _read_upstream(session: aiohttp.ClientSession, upstream_url: str) -> dict[str, Any]:
+    async with session.get(f"{upstream_url}/_upstream/books") as response:
+        books: dict[str, Any] = await response.json()
+        return books
 
 
 def _as_count(name: str, value: float) -> int:

@@ -6,13 +6,24 @@ processes have ended when it returns.
 
 import asyncio
 import contextlib
+import math
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import aiohttp
+import msgspec
+
 from demo.arrivals import read_trace
 from demo.books import Books
-from demo.reconcile import Findings, read_ledger, reconcile
+from demo.findings import Findings
+from demo.outcomes import Pace
+from demo.plan import Planned
+from demo.reconcile import read_ledger, reconcile
+from demo.scenario_kinds import scenario_mix
+from demo.scenario_watch import ScenarioWatch
+from demo.scenarios import cadence_of
 from demo.schedule import ScheduleOptions, schedule
 from demo.screen import Screen, ledger_line, places, summary, table
 from demo.settings import Settings
@@ -25,11 +36,13 @@ EXPECTED_REAL_ANSWERS: Final = 20
 
 FULL_RUN_SECONDS: Final = 60.0
 DRAIN_SECONDS: Final = 60.0
+_SCENARIO_STEP_SECONDS: Final = 0.25
+_WATCH_SECONDS: Final = 2.0
 
 
 async def run(settings: Settings, screen: Screen, folder: Path, *, stop: asyncio.Event, watched: asyncio.Event) -> int:
     """Run the demo until its time is over or `stop` is set; return the exit code. `watched` is set when somebody looks at `stop`."""
-    options = StageOptions(folder=folder, port=settings.port, seed=settings.seed)
+    options = _stage_options(settings, folder)
     async with stage(options, lambda text: screen.say(f"demo: {text}")) as ready:
         screen.say(f"demo: ready; replaying real traffic at {settings.speed:g} times its pace, SEED={settings.seed}")
         screen.say("\n".join(places(ready.gateway_url, ready.keys["main"], ready.has_real_model)))
@@ -41,11 +54,40 @@ async def run(settings: Settings, screen: Screen, folder: Path, *, stop: asyncio
             gateway_url=ready.gateway_url,
             upstream_url=ready.upstream_url,
             database_path=ready.database_path,
+            with_breakers=options.with_breakers,
         )
         screen.say("\n".join(table(findings)))
         screen.say("\n".join(summary(books, elapsed_seconds=elapsed_seconds, in_hand=0)))
         screen.say(ledger_line(await asyncio.to_thread(read_ledger, ready.database_path), findings))
     return _exit_code(settings, screen, books, findings, ready)
+
+
+def _stage_options(settings: Settings, folder: Path) -> StageOptions:
+    """Return what to start: a scenario needs circuit breakers, and providers that do nothing of their own accord."""
+    if settings.scenario is None:
+        return StageOptions(folder=folder, port=settings.port, seed=settings.seed)
+    return StageOptions(
+        folder=folder,
+        port=settings.port,
+        seed=settings.seed,
+        script="steady",
+        with_breakers=True,
+        cadence=cadence_of(settings.speed),
+    )
+
+
+def _plan(settings: Settings, ready: Stage) -> Iterator[Planned]:
+    options = ScheduleOptions(
+        seed=settings.seed,
+        run=f"demo{settings.seed}",
+        speed=settings.speed,
+        real_every_seconds=REAL_EVERY_SECONDS if ready.has_real_model else None,
+    )
+    if settings.scenario is not None:
+        cadence = cadence_of(settings.speed)
+        mix = scenario_mix(settings.scenario, cadence)
+        options = msgspec.structs.replace(options, mix=mix, pace=Pace(scale=cadence))
+    return schedule(read_trace(), options)
 
 
 async def _send(settings: Settings, screen: Screen, ready: Stage, books: Books, stop: asyncio.Event) -> float:
@@ -57,19 +99,10 @@ async def _send(settings: Settings, screen: Screen, ready: Stage, books: Books, 
         books=books,
         monotonic=time.monotonic,
     )
-    plan = schedule(
-        read_trace(),
-        ScheduleOptions(
-            seed=settings.seed,
-            run=f"demo{settings.seed}",
-            speed=settings.speed,
-            real_every_seconds=REAL_EVERY_SECONDS if ready.has_real_model else None,
-        ),
-    )
     started_seconds = time.monotonic()
-    sending = asyncio.create_task(traffic.run(plan, stop))
+    sending = asyncio.create_task(traffic.run(_plan(settings, ready), stop))
     try:
-        await _watch(screen, ready, traffic, stop=stop, sending=sending, seconds=settings.seconds)
+        await _watch(screen, ready, traffic, stop=stop, sending=sending, settings=settings)
         elapsed_seconds = time.monotonic() - started_seconds
         if traffic.in_hand:
             screen.say(f"demo: traffic stopped; waiting for the answers of {traffic.in_hand} requests in hand")
@@ -89,26 +122,54 @@ async def _watch(
     *,
     stop: asyncio.Event,
     sending: "asyncio.Task[None]",
-    seconds: float | None,
+    settings: Settings,
 ) -> None:
     """Refresh the screen until the traffic should stop: its time is over, somebody said so, or a process is gone."""
-    books = traffic.books
     started_seconds = time.monotonic()
-    ends_seconds = None if seconds is None else started_seconds + seconds
-    while not stop.is_set() and not sending.done():
-        wait_seconds = screen.every_seconds
-        if ends_seconds is not None:
-            wait_seconds = max(0.0, min(wait_seconds, ends_seconds - time.monotonic()))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait_seconds):
-                await stop.wait()
-        screen.refresh(books, elapsed_seconds=time.monotonic() - started_seconds, in_hand=traffic.in_hand)
-        gone = [child.name for child in ready.children if child.exit_code is not None]
-        if gone and not stop.is_set():
-            books.surprises.append(f"{', '.join(gone)} ended during the run")
-            stop.set()
-        if ends_seconds is not None and time.monotonic() >= ends_seconds:
-            stop.set()
+    ends_seconds = None if settings.seconds is None else started_seconds + settings.seconds
+    refresh_seconds = started_seconds + screen.every_seconds
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_WATCH_SECONDS)) as session:
+        scenario = _scenario_watch(settings, ready, session)
+        while not stop.is_set() and not sending.done():
+            step_seconds = refresh_seconds if scenario is None else time.monotonic() + _SCENARIO_STEP_SECONDS
+            wake_seconds = min(step_seconds, refresh_seconds, ends_seconds or math.inf)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, wake_seconds - time.monotonic())):
+                    await stop.wait()
+            elapsed_seconds = time.monotonic() - started_seconds
+            is_over = ends_seconds is not None and time.monotonic() >= ends_seconds
+            more: list[str] = []
+            if scenario is not None:
+                with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                    phase = await scenario.step(elapsed_seconds)
+                    if is_over or stop.is_set() or time.monotonic() >= refresh_seconds:
+                        more = await scenario.lines(phase)
+            if is_over or stop.is_set() or time.monotonic() >= refresh_seconds:
+                screen.refresh(traffic.books, elapsed_seconds=elapsed_seconds, in_hand=traffic.in_hand, more=more)
+                refresh_seconds = time.monotonic() + screen.every_seconds
+            _stop_if_gone(ready, traffic.books, stop)
+            if is_over:
+                stop.set()
+
+
+def _scenario_watch(settings: Settings, ready: Stage, session: aiohttp.ClientSession) -> ScenarioWatch | None:
+    if settings.scenario is None:
+        return None
+    return ScenarioWatch(
+        settings.scenario,
+        cadence=cadence_of(settings.speed),
+        session=session,
+        gateway_url=ready.gateway_url,
+        upstream_url=ready.upstream_url,
+    )
+
+
+def _stop_if_gone(ready: Stage, books: Books, stop: asyncio.Event) -> None:
+    """Stop a run that has lost one of its processes."""
+    gone = [child.name for child in ready.children if child.exit_code is not None]
+    if gone and not stop.is_set():
+        books.surprises.append(f"{', '.join(gone)} ended during the run")
+        stop.set()
 
 
 def _exit_code(settings: Settings, screen: Screen, books: Books, findings: Findings, ready: Stage) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, TextIO
 
 from demo.books import Books
-from demo.reconcile import Findings, Line
+from demo.findings import Findings, Line
 
 PLAIN_EVERY_SECONDS: Final = 5.0
 TERMINAL_EVERY_SECONDS: Final = 1.0
@@ -39,14 +39,15 @@ class Screen:
         self._drawn_lines = 0
         self._write(text + "\n")
 
-    def refresh(self, books: Books, *, elapsed_seconds: float, in_hand: int) -> None:
-        """Show where the run stands."""
+    def refresh(self, books: Books, *, elapsed_seconds: float, in_hand: int, more: Sequence[str] = ()) -> None:
+        """Show where the run stands, and `more` lines on it."""
         if not self._is_terminal:
-            self._write(one_line(books, elapsed_seconds=elapsed_seconds, in_hand=in_hand) + "\n")
+            line = one_line(books, elapsed_seconds=elapsed_seconds, in_hand=in_hand)
+            self._write("".join(f"{each}\n" for each in (line, *more)))
             return
-        lines = summary(books, elapsed_seconds=elapsed_seconds, in_hand=in_hand)
+        lines = [*summary(books, elapsed_seconds=elapsed_seconds, in_hand=in_hand), *more]
         # Up to the start of the block, and each line cleared before it is written again.
-        up = f"\x1b[{self._drawn_lines}F" if self._drawn_lines else ""
+        up = f"\x1b[{self._drawn_lines}F\x1b[J" if self._drawn_lines else ""
         self._write(up + "".join(f"\x1b[2K{line}\n" for line in lines))
         self._drawn_lines = len(lines)
 
@@ -112,6 +113,7 @@ def table(findings: Findings) -> list[str]:
     width = max((len(line.what) for line in findings.lines), default=0)
     head = f"{'':<{width}}  {'traffic counted':>{_NUMBER_WIDTH}}  {'gateway says':>{_NUMBER_WIDTH}}"
     lines = [head, *(_row(line, width) for line in findings.lines)]
+    lines += findings.notes
     lines += [f"surprise: {surprise}" for surprise in findings.surprises[:_MOST_SURPRISES]]
     return [*lines, verdict(findings)]
 

@@ -47,6 +47,7 @@ class ScriptedUpstream:
         self._rng = rng
         self._monotonic = monotonic
         self._started_seconds = monotonic()
+        self._list_statuses: dict[str, int] = {}
 
     def application(self) -> web.Application:
         """Return the application with its routes."""
@@ -60,6 +61,7 @@ class ScriptedUpstream:
                 web.get("/_upstream/books", self._books),
                 web.get("/_upstream/arrived/{tag}", self._arrived),
                 web.post("/_upstream/release/{tag}", self._release),
+                web.post("/_upstream/list/{persona}/{status:[2-5][0-9][0-9]}", self._set_list),
             ]
         )
         return app
@@ -182,9 +184,11 @@ class ScriptedUpstream:
         return web.Response(body=wire.embeddings(body, script), content_type=_JSON), "status_200"
 
     async def _models(self, request: web.Request) -> web.Response:
-        """List the models, or fail by the persona's habits; in no books, because it is no call."""
+        """List the models, or fail as told or by the persona's habits; in no books, because it is no call."""
         persona = request.match_info["persona"]
-        status = self._habits.get(persona, Habits()).status_of_list(self._monotonic() - self._started_seconds)
+        habits = self._habits.get(persona, Habits())
+        habitual = habits.status_of_list(self._monotonic() - self._started_seconds)
+        status = self._list_statuses.get(persona, habitual)
         if status != _OK:
             return web.Response(status=status, body=wire.error_body(status), content_type=_JSON)
         return web.Response(body=wire.models((f"{persona}-1", *upstream_names(persona))), content_type=_JSON)
@@ -203,6 +207,11 @@ class ScriptedUpstream:
 
     async def _release(self, request: web.Request) -> web.Response:
         self._gates.released(request.match_info["tag"]).set()
+        return web.Response(status=204)
+
+    async def _set_list(self, request: web.Request) -> web.Response:
+        """Answer the persona's list of models with this status from now on."""
+        self._list_statuses[request.match_info["persona"]] = int(request.match_info["status"])
         return web.Response(status=204)
 
 

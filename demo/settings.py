@@ -1,6 +1,6 @@
 """SETTINGS: what a person can set for a run of the demo, from the environment.
 
-Comes in: DEMO_SECONDS, PORT, SPEED, SEED. Goes out: checked `Settings`, or an error that names the variable and what it takes.
+Comes in: DEMO_SECONDS, PORT, SPEED, SEED, SCENARIO. Goes out: checked `Settings`, or an error that names the variable and what it takes.
 """
 
 import math
@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from demo.arrivals import DEFAULT_SPEED
+from demo.scenarios import SCENARIOS, Scenario
 
 DEFAULT_PORT: Final = 8_000
 _MAX_PORT: Final = 65_535
@@ -21,12 +22,13 @@ class SettingError(ValueError):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person can set. `seconds` None: until Ctrl-C."""
+    """What a person can set. `seconds` None: until Ctrl-C. `scenario` None: the demo as it is."""
 
     seconds: float | None
     port: int
     speed: float
     seed: int
+    scenario: Scenario | None = None
 
 
 def read_settings(environ: Mapping[str, str], *, new_seed: int) -> Settings:
@@ -36,7 +38,17 @@ def read_settings(environ: Mapping[str, str], *, new_seed: int) -> Settings:
         port=_whole(environ, "PORT", DEFAULT_PORT, _MAX_PORT),
         speed=_positive(environ, "SPEED", "times the trace's own pace") or DEFAULT_SPEED,
         seed=_whole(environ, "SEED", new_seed, _MAX_SEED),
+        scenario=_scenario(environ),
     )
+
+
+def _scenario(environ: Mapping[str, str]) -> Scenario | None:
+    name = environ.get("SCENARIO", "").strip()
+    if not name:
+        return None
+    if name not in SCENARIOS:
+        raise SettingError(f"SCENARIO takes one of {', '.join(SCENARIOS)}")
+    return SCENARIOS[name]
 
 
 def _whole(environ: Mapping[str, str], name: str, default: int, highest: int) -> int:

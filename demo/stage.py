@@ -35,7 +35,7 @@ class PortInUseError(RuntimeError):
 
 
 class StageOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What to start. `port` 0 takes any free one; `folder` exists and is empty."""
+    """What to start. `port` 0 takes any free one; `folder` exists and is empty. `with_breakers`, `cadence`: as in `GatewayFile`."""
 
     folder: Path
     port: int = 0
@@ -43,6 +43,8 @@ class StageOptions(msgspec.Struct, frozen=True, kw_only=True):
     script: str = "demo"
     with_real_model: bool = True
     share_seconds: float = 1.0
+    with_breakers: bool = False
+    cadence: float | None = None
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +100,8 @@ async def stage(options: StageOptions, say: Callable[[str], None]) -> AsyncItera
             closed_url=f"http://{HOST}:{closed.getsockname()[1]}",
             real_url=real_url,
             share_seconds=options.share_seconds,
+            with_breakers=options.with_breakers,
+            cadence=options.cadence,
         )
         config_path = options.folder / "gateway.toml"
         config_path.write_text(file.as_toml())

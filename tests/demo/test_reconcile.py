@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from demo.books import Books, series
+from demo.findings import Findings, Line
 from demo.gateway_config import DemoModel, RoutePrice
 from demo.plan import CHAT_PATH, Observed, Planned, PlannedAttempt
-from demo.reconcile import Findings, Line, compare_ledger, compare_metrics, compare_upstream, read_ledger
+from demo.reconcile import compare_ledger, compare_metrics, compare_upstream, read_ledger
 from demo.scrape import read_exposition
 from demo.screen import table, verdict
 

@@ -302,3 +302,13 @@ async def test_an_outage_stops_the_list_of_models_too_and_is_in_no_books() -> No
     assert statuses == [(200, 200), (200, 200), (503, 200), (503, 200), (200, 200)]
     stop.set()
     await task
+
+
+async def test_a_list_of_models_can_be_taken_down_and_calls_go_on(http: aiohttp.ClientSession) -> None:
+    for status in (503, 200):
+        async with http.post(f"/_upstream/list/healthy/{status}") as told:
+            assert told.status == 204
+        async with http.get("/healthy/v1/models") as listed, http.get("/slow/v1/models") as other:
+            assert (listed.status, other.status) == (status, 200)
+        async with http.post("/healthy/v1/chat/completions", json=_body()) as answered:
+            assert answered.status == 200

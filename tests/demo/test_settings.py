@@ -8,6 +8,7 @@ import pytest
 from demo.arrivals import DEFAULT_SPEED
 from demo.books import Books
 from demo.gateway_config import MODELS
+from demo.scenarios import SCENARIOS
 from demo.screen import Screen
 from demo.settings import SettingError, Settings, read_settings
 from demo.stage import PortInUseError, check_port
@@ -21,6 +22,17 @@ def test_defaults() -> None:
 def test_everything_can_be_set() -> None:
     environ = {"DEMO_SECONDS": "60", "PORT": "0", "SPEED": "0.5", "SEED": "7"}
     assert read_settings(environ, new_seed=1) == Settings(seconds=60.0, port=0, speed=0.5, seed=7)
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_a_scenario_is_chosen_by_name(name: str) -> None:
+    assert read_settings({"SCENARIO": name}, new_seed=1).scenario is SCENARIOS[name]
+
+
+def test_an_unknown_scenario_is_answered_with_those_that_there_are() -> None:
+    names = "outage, brownout, cost-spike, latency-spike, error-surge, recovery"
+    with pytest.raises(SettingError, match=f"^SCENARIO takes one of {names}$"):
+        read_settings({"SCENARIO": "doom"}, new_seed=1)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +49,8 @@ def test_everything_can_be_set() -> None:
         ("SPEED", "nan"),
         ("SEED", "1.5"),
         ("SEED", "²"),
+        ("SCENARIO", "doom"),
+        ("SCENARIO", "Outage"),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:

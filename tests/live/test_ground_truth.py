@@ -18,9 +18,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from demo.arrivals import read_trace
 from demo.books import Books, Series
+from demo.findings import Findings
 from demo.outcomes import Pace
 from demo.plan import Planned
-from demo.reconcile import COMPARED, ZERO, Findings, read_ledger, reconcile
+from demo.reconcile import COMPARED, ZERO, read_ledger, reconcile
 from demo.schedule import EVEN_MIX, ScheduleOptions, schedule
 from demo.scrape import ACCEPT, read_exposition
 from demo.screen import table

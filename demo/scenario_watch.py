@@ -1,0 +1,83 @@
+"""SCENARIO WATCH: keeps a run and its scenario together, and says what the gateway makes of it.
+
+Comes in: the moment of the schedule. Goes out: to the upstream, which lists of models are down in this phase; to the screen, the phase and a
+line per provider from `/prometheus/metrics/summary`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import aiohttp
+
+from demo.gateway_config import CLOSED_PROVIDER, REAL_PROVIDER
+from demo.scenarios import Phase, Scenario
+from demo.upstream_script import PERSONAS
+
+_OK: Final = 200
+_UNAVAILABLE: Final = 503
+
+
+class ScenarioWatch:
+    """One scenario in one run, for one event loop."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        *,
+        cadence: float,
+        session: aiohttp.ClientSession,
+        gateway_url: str,
+        upstream_url: str,
+    ) -> None:
+        self._scenario = scenario
+        self._cadence = cadence
+        self._session = session
+        self._gateway_url = gateway_url
+        self._upstream_url = upstream_url
+        self._told: dict[str, int] = {}
+
+    async def step(self, elapsed_seconds: float) -> Phase:
+        """Tell the upstream what the phase changes about lists of models; return the phase. Raises `aiohttp.ClientError`."""
+        phase = self._scenario.phase_at(elapsed_seconds, self._cadence)
+        for persona in PERSONAS:
+            status = _UNAVAILABLE if phase.condition(persona).list_is_down else _OK
+            if self._told.get(persona, _OK) != status:
+                url = f"{self._upstream_url}/_upstream/list/{persona}/{status}"
+                async with self._session.post(url) as response:
+                    response.raise_for_status()
+                self._told[persona] = status
+        return phase
+
+    async def lines(self, phase: Phase) -> list[str]:
+        """Return the phase and what the gateway says of each provider. Raises `aiohttp.ClientError`."""
+        url = f"{self._gateway_url}/prometheus/metrics/summary?category=providers"
+        async with self._session.get(url) as response:
+            response.raise_for_status()
+            summary: Mapping[str, Any] = await response.json()
+        return scenario_lines(self._scenario.name, phase, summary["providers"])
+
+
+def scenario_lines(scenario: str, phase: Phase, providers: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the lines that a scenario adds to the summary: the same number of them each time for the same providers."""
+    head = f"  {'scenario':<12}{scenario}: {phase.name}"
+    titles = f"  {'':<14}{'breaker':>10}{'health':>8}{'available':>11}{'errors 5m':>11}{'cost':>10}"
+    return [head, titles, *(_provider_line(name, providers[name]) for name in providers if name not in _QUIET)]
+
+
+_QUIET: Final = frozenset({CLOSED_PROVIDER, REAL_PROVIDER, "stalling"})
+"""Providers that no scenario is about."""
+
+
+def _provider_line(name: str, state: Mapping[str, Any]) -> str:
+    return (
+        f"  {name:<14}{state['circuit_breaker'] or '-':>10}{_share(state['health_score']):>8}"
+        f"{_share(state['availability']):>11}{_share(state['error_rate_5m']):>11}{_usd(state['cost_usd']):>10}"
+    )
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _usd(value: float | None) -> str:
+    return "-" if value is None else f"${value:.3f}"
