@@ -93,6 +93,13 @@ def _keys_path(folder: Path) -> Path:
     return folder / "keys.json"
 
 
+def _settings() -> Settings:
+    settings = read_settings(os.environ, new_seed=random.SystemRandom().randrange(1_000_000))
+    if settings.scenario is not None:
+        raise SettingError("SCENARIO is for `make demo`: it takes a gateway whose circuit breakers and cadences fit")
+    return settings
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run one command."""
     parser = argparse.ArgumentParser(prog="python -m demo.replay", description=(__doc__ or "").partition("\n")[0])
@@ -109,7 +116,7 @@ def main(arguments: Sequence[str]) -> int:
             args.folder.mkdir(parents=True, exist_ok=True)
             asyncio.run(prepare(args.folder, upstream_url=args.upstream))
             return 0
-        settings = read_settings(os.environ, new_seed=random.SystemRandom().randrange(1_000_000))
+        settings = _settings()
         return asyncio.run(send(args.folder, settings, gateway_url=args.gateway, upstream_url=args.upstream))
     except SettingError as error:
         print(f"replay: {error}", file=sys.stderr)

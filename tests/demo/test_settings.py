@@ -2,9 +2,11 @@
 
 import io
 import socket
+from pathlib import Path
 
 import pytest
 
+from demo import replay
 from demo.arrivals import DEFAULT_SPEED
 from demo.books import Books
 from demo.gateway_config import MODELS
@@ -75,3 +77,13 @@ def test_a_terminal_is_redrawn_in_place_and_a_file_gets_lines() -> None:
     assert terminal.getvalue().count("\x1b[5F") == 1
     assert "\x1b" not in file.getvalue()
     assert file.getvalue().count("0 requests (3 in hand)") == 2
+
+
+def test_a_replay_for_a_gateway_elsewhere_plays_no_scenario(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SCENARIO", "outage")
+    assert (
+        replay.main(["send", str(tmp_path), "--gateway", "http://127.0.0.1:9", "--upstream", "http://127.0.0.1:9"]) == 2
+    )
+    assert "SCENARIO is for `make demo`" in capsys.readouterr().err
