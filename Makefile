@@ -95,7 +95,8 @@ stack-test: $(VENV)/.made-dev ## end-to-end tests against the native servers on 
 	@$(BIN)/python -m compose.native build
 	@rm -rf .stack/report
 	@$(BIN)/python -m pytest -m stack tests/stack/test_exact_counts.py
-	@$(BIN)/python -m pytest -m stack -n 2 --dist loadfile tests/stack --deselect tests/stack/test_exact_counts.py; code=$$?; \
+	@$(BIN)/python -m pytest -m stack -n 2 --dist loadfile tests/stack/test_faults.py tests/stack \
+		--deselect tests/stack/test_exact_counts.py; code=$$?; \
 		tail -n +1 .stack/report/*.txt 2>/dev/null; exit $$code
 
 clean: ## remove what the other targets made inside the tree
