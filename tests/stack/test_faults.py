@@ -128,7 +128,12 @@ async def _compare(stores: Stores, process: GatewayProcess, sent: list[Sent], fa
     )
     assert [each for each in broken if not _was_taken_by_tempo(each, faults)] == []
     assert len(broken) <= PER_SECOND * TEMPO_KILL_SECONDS
-    assert {trace_id: count for trace_id, count in traces.items() if count > spans.get(trace_id, 0)} == {}
+    # A search adds up what several blocks have of a trace, where a batch was sent again; the trace itself holds each span once.
+    odd = [trace_id for trace_id, count in traces.items() if count > spans[trace_id]]
+    say(f"traces of which a search counts more spans than they hold: {len(odd)}")
+    assert {trace_id: await stores.span_count(trace_id) for trace_id in odd} == {
+        trace_id: spans[trace_id] for trace_id in odd
+    }
     assert logs == Counter(answered.keys())
     assert counted == expected
     assert round(cost) == ledger["cost (nano-USD)"]
