@@ -35,7 +35,9 @@ TOLERANCE = 0.06
 
 MAIN_SECONDS = 25.0
 SETTLE_SECONDS = 30.0
-MOVING = re.compile(r"process_|gatewayz_provider_probes|gatewayz_telemetry_|gatewayz_event_loop|gatewayz_job|database_query_")
+MOVING = re.compile(
+    r"process_|gatewayz_provider_probes|gatewayz_telemetry_|gatewayz_event_loop|gatewayz_job|database_query_"
+)
 """Families that go on without traffic: two moments give two values."""
 WINDOWED = re.compile(r"provider_availability|provider_error_rate|gatewayz_provider_health_score")
 """Gauges over the time until now: they change a little from one sample to the next."""
