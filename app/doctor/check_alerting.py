@@ -86,7 +86,9 @@ def _sources(facts: Facts) -> Verdict:
     types = {source.type for source in facts.data_sources}
     missing = [kind for kind in _TYPES if kind not in types]
     if missing:
-        return broken(f"no data source of type {shown(missing)}", "provision it: dashboards/grafana/provisioning/ has the file")
+        return broken(
+            f"no data source of type {shown(missing)}", "provision it: dashboards/grafana/provisioning/ has the file"
+        )
     return ok("Prometheus, Loki and Tempo")
 
 
