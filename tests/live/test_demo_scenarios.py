@@ -29,7 +29,7 @@ from demo.traffic import Traffic
 
 pytestmark = pytest.mark.live
 
-CADENCE = 0.15
+CADENCE = 0.1
 SPEED = 6.0
 DEADLINE_SECONDS = 30.0
 ENOUGH_CALLS = 20
@@ -155,9 +155,9 @@ async def _latency_spike(stand: Stand) -> None:
         calm, start = await _calm_then_trouble(moments)
         async for moment in moments:
             trouble = Change(start, moment)
-            if trouble.mean_seconds > 2.0 * CADENCE and moment.target["health_score"] < start.target["health_score"]:
+            slower = trouble.mean_seconds > max(2.0 * CADENCE, 2.0 * calm.mean_seconds)
+            if slower and moment.target["health_score"] < start.target["health_score"]:
                 break
-    assert trouble.mean_seconds > 2.0 * calm.mean_seconds
     assert trouble.calls(status="error") == 0
     assert moment.target["circuit_breaker"] == "closed"
 
@@ -195,9 +195,10 @@ async def _error_surge(stand: Stand) -> None:
         async for moment in moments:
             trouble = Change(start, moment)
             failing = {name for name in moment.providers if trouble.calls(provider=name, status="error")}
-            if len(failing) >= 4 and trouble.of("fastapi_requests_total", status_code="502"):
+            # The first failures may be in the last moment that counts as calm.
+            surged = trouble.calls(status="error") > 4 * calm.calls(status="error")
+            if surged and len(failing) >= 4 and trouble.of("fastapi_requests_total", status_code="502"):
                 break
-    assert calm.calls(status="error") < trouble.calls(status="error") / 4
     assert trouble.of("fastapi_exceptions_total", exception_type="UpstreamFailedError") > 0
     assert moment.target["error_rate_5m"] > start.target["error_rate_5m"]
 
@@ -232,12 +233,12 @@ async def _recovery(stand: Stand) -> None:
         out = await _first(moments, 1)
         async for moment in moments:
             closed = moment.target["circuit_breaker"] == "closed"
-            if closed and moment.target["health_score"] > out.target["health_score"]:
+            healthier = moment.target["health_score"] > out.target["health_score"]
+            if closed and healthier and moment.target["error_rate_5m"] < out.target["error_rate_5m"]:
                 break
     whole = Change(start, moment)
     for state in ("open", "half_open", "closed"):
         assert whole.of("gatewayz_circuit_breaker_transitions_total", provider=TARGET, state=state) >= 1, state
-    assert moment.target["error_rate_5m"] < out.target["error_rate_5m"]
 
 
 async def test_every_scenario_moves_its_metrics_and_the_books_stay_exact(tmp_path: Path) -> None:
