@@ -41,7 +41,7 @@ $(VENV)/.made-demo: $(VENV)/.made requirements/demo.txt
 
 setup: $(VENV)/.made-dev $(VENV)/.made-demo ## install everything into .venv (the other targets do it when needed)
 
-demo: $(VENV)/.made $(VENV)/.made-demo ## gateway, real model, scripted upstreams, replayed traffic; DEMO_SECONDS=60 ends by itself
+demo: $(VENV)/.made $(VENV)/.made-demo ## gateway, real model, scripted upstreams, replayed traffic; DEMO_SECONDS=60 ends by itself; SCENARIO=outage plays one of six
 	@$(BIN)/python -m demo
 
 test: $(VENV)/.made-dev $(VENV)/.made-demo ## all tests that need only Python

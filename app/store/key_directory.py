@@ -2,7 +2,7 @@
 
 Comes in: a secret. Goes out: a `Caller`, or an error of `app/errors.py`; one `CacheLookedUp` per look-up. It must not keep or show
 a secret: only hashes are remembered. A key that is revoked, and one that is created after it was tried, is seen after
-`ttl_seconds` at the latest. While the database fails, what is still fresh goes on to work.
+`ttl_seconds` at the latest. While the database fails or is slow, keys that were good lately go on to work for `grace_seconds` more.
 """
 
 import asyncio
@@ -17,6 +17,9 @@ from app.store.keys import SECRET_PATTERN, ApiKey, ApiKeys, hash_secret
 from otel.events import CacheLookedUp, Recorder
 
 _NO_ANSWER = "The gateway's database does not answer; try again."
+_PATIENCE_SECONDS = 0.25
+"""How long a request waits for the database where an answer of a moment ago will do; the query goes on and is remembered."""
+
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -35,6 +38,7 @@ class StoredKeyDirectory:
         recorder: Recorder,
         *,
         ttl_seconds: float = 5.0,
+        grace_seconds: float = 60.0,
         max_entries: int = 10_000,
         query_seconds: float = 2.0,
     ) -> None:
@@ -44,6 +48,7 @@ class StoredKeyDirectory:
         self._recorder = recorder
         self._query_seconds = query_seconds
         self._found: FreshEntries[ApiKey] = FreshEntries(ttl_seconds, max_entries, clock)
+        self._known: FreshEntries[ApiKey] = FreshEntries(ttl_seconds + grace_seconds, max_entries, clock)
         self._unknown: FreshEntries[None] = FreshEntries(ttl_seconds, max_entries, clock)
         self._queries: dict[str, asyncio.Task[ApiKey | None]] = {}
         self._warned_plans: set[str] = set()
@@ -84,7 +89,11 @@ class StoredKeyDirectory:
             task = self._queries[secret_sha256] = asyncio.create_task(self._load(secret_sha256))
             task.add_done_callback(lambda done: self._end_query(secret_sha256, done))
         # Not `await task`: a client that leaves must not cancel the others' query, nor wait while a driver cleans up after one.
-        await asyncio.wait({task}, timeout=self._query_seconds)
+        known = self._known.get(secret_sha256)
+        patience_seconds = self._query_seconds if known is None else min(self._query_seconds, _PATIENCE_SECONDS)
+        await asyncio.wait({task}, timeout=patience_seconds)
+        if known is not None and (not task.done() or task.exception() is not None):
+            return known.value
         if not task.done():
             raise StoreUnavailableError(_NO_ANSWER)
         return task.result()
@@ -99,6 +108,7 @@ class StoredKeyDirectory:
             self._unknown.put(secret_sha256, None)
         else:
             self._found.put(secret_sha256, key)
+            self._known.put(secret_sha256, key)
         return key
 
     def _end_query(self, secret_sha256: str, task: asyncio.Task[ApiKey | None]) -> None:

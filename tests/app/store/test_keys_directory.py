@@ -95,7 +95,7 @@ async def test_a_key_whose_plan_is_gone_is_refused_and_logged_once(directory, ke
     assert "enterprise" in caplog.text
 
 
-async def test_what_is_fresh_works_while_the_database_fails(directory, keys, engine, clock) -> None:
+async def test_a_key_that_was_good_lately_works_while_the_database_fails(directory, keys, engine, clock) -> None:
     new = await keys.create(name="Ada", plan="free")
     await directory.find(new.secret)
     async with engine.begin() as connection:
@@ -104,6 +104,8 @@ async def test_what_is_fresh_works_while_the_database_fails(directory, keys, eng
     await directory.find(new.secret)
     with pytest.raises(StoreUnavailableError):
         await directory.find(UNKNOWN)
+    clock.advance(60)
+    assert (await directory.find(new.secret)).key_id == new.key.key_id
     clock.advance(1)
     with pytest.raises(StoreUnavailableError):
         await directory.find(new.secret)
@@ -139,6 +141,30 @@ async def test_somebody_who_tries_keys_pushes_out_no_real_one(keys, clock, recor
     await directory.find(new.secret)
     assert hits(recorder) == [True]
     assert (len(directory._found), len(directory._unknown)) == (1, 10)
+
+
+async def test_a_slow_database_delays_a_key_that_was_good_lately_only_a_little(
+    keys, clock, recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = await keys.create(name="Ada", plan="free")
+    may_answer = asyncio.Event()
+
+    class SlowKeys:
+        async def find_by_hash(self, secret_sha256: str):
+            await may_answer.wait()
+            return await keys.find_by_hash(secret_sha256)
+
+    directory = StoredKeyDirectory(keys, PLANS, clock, recorder)
+    await directory.find(new.secret)
+    monkeypatch.setattr(directory, "_keys", SlowKeys())
+    await keys.revoke(new.key.key_id)
+    clock.advance(6)
+    assert (await directory.find(new.secret)).key_id == new.key.key_id
+    # The query went on: what it found counts from then on.
+    may_answer.set()
+    await asyncio.gather(*directory._queries.values())
+    with pytest.raises(InvalidApiKeyError):
+        await directory.find(new.secret)
 
 
 async def test_a_database_that_hangs_is_unavailable_in_time(clock, recorder) -> None:
