@@ -18,10 +18,11 @@ class Entry(msgspec.Struct, Generic[T], frozen=True):
 
 
 class FreshEntries(Generic[T]):
-    """At most `max_entries` values, each for `ttl_seconds`. For one event loop."""
+    """At most `max_entries` values, each fresh for `ttl_seconds` and kept for `grace_seconds` more. For one event loop."""
 
-    def __init__(self, ttl_seconds: float, max_entries: int, clock: Clock) -> None:
+    def __init__(self, ttl_seconds: float, max_entries: int, clock: Clock, *, grace_seconds: float = 0.0) -> None:
         self._ttl_seconds = ttl_seconds
+        self._grace_seconds = grace_seconds
         self._max_entries = max_entries
         self._clock = clock
         self._entries: OrderedDict[str, Entry[T]] = OrderedDict()
@@ -32,10 +33,15 @@ class FreshEntries(Generic[T]):
 
     def get(self, key: str) -> Entry[T] | None:
         """Return the entry while it is fresh."""
+        entry = self.get_kept(key)
+        return entry if entry is not None and self._clock.monotonic() < entry.expires else None
+
+    def get_kept(self, key: str) -> Entry[T] | None:
+        """Return the entry while it is fresh, and for `grace_seconds` more."""
         entry = self._entries.get(key)
         if entry is None:
             return None
-        if self._clock.monotonic() >= entry.expires:
+        if self._clock.monotonic() >= entry.expires + self._grace_seconds:
             del self._entries[key]
             return None
         self._entries.move_to_end(key)

@@ -47,8 +47,7 @@ class StoredKeyDirectory:
         self._clock = clock
         self._recorder = recorder
         self._query_seconds = query_seconds
-        self._found: FreshEntries[ApiKey] = FreshEntries(ttl_seconds, max_entries, clock)
-        self._known: FreshEntries[ApiKey] = FreshEntries(ttl_seconds + grace_seconds, max_entries, clock)
+        self._found: FreshEntries[ApiKey] = FreshEntries(ttl_seconds, max_entries, clock, grace_seconds=grace_seconds)
         self._unknown: FreshEntries[None] = FreshEntries(ttl_seconds, max_entries, clock)
         self._queries: dict[str, asyncio.Task[ApiKey | None]] = {}
         self._warned_plans: set[str] = set()
@@ -89,7 +88,7 @@ class StoredKeyDirectory:
             task = self._queries[secret_sha256] = asyncio.create_task(self._load(secret_sha256))
             task.add_done_callback(lambda done: self._end_query(secret_sha256, done))
         # Not `await task`: a client that leaves must not cancel the others' query, nor wait while a driver cleans up after one.
-        known = self._known.get(secret_sha256)
+        known = self._found.get_kept(secret_sha256)
         patience_seconds = self._query_seconds if known is None else min(self._query_seconds, _PATIENCE_SECONDS)
         await asyncio.wait({task}, timeout=patience_seconds)
         if known is not None and (not task.done() or task.exception() is not None):
@@ -108,7 +107,6 @@ class StoredKeyDirectory:
             self._unknown.put(secret_sha256, None)
         else:
             self._found.put(secret_sha256, key)
-            self._known.put(secret_sha256, key)
         return key
 
     def _end_query(self, secret_sha256: str, task: asyncio.Task[ApiKey | None]) -> None:
