@@ -53,8 +53,13 @@ def _delivers(signal: Signal) -> Callable[[Facts], Verdict]:
             return unknown("nothing is pushed")
         exported = facts.gateway_growth("gatewayz_telemetry_exported_total", signal=signal)
         rejected = facts.gateway_growth("gatewayz_telemetry_dropped_total", signal=signal, reason="rejected")
-        if rejected > 0:
+        if rejected > 0 and exported <= 0:
             return _rejected(facts, signal, rejected)
+        if rejected > 0 and signal != "metrics":  # a push that was refused is made good by the next
+            return broken(
+                f"the endpoint refuses a part of the gateway's {signal}: {rejected:.0f} of {rejected + exported:.0f} meanwhile",
+                "the gateway's log names the reason: a proxy or a limit on the way that refuses by size, content or rate",
+            )
         if exported > 0:
             return ok(f"the endpoint took {exported:.0f} since the doctor began")
         return _stuck(facts, signal)

@@ -130,7 +130,7 @@ class Follower:
             growth(self._before, scrape, f"gatewayz_telemetry_{name}_total", signal=signal, **labels)
             for name, labels in (("dropped", {"reason": "rejected"}), ("retries", {}), ("exported", {}))
         )
-        return not rejected and (retries < _HOPELESS_RETRIES or exported > 0)
+        return exported > 0 or (not rejected and retries < _HOPELESS_RETRIES)
 
     async def _ask(self, signal: Signal, marked: Marked, scrape: Scrape | None) -> bool:
         """Ask a store once; return whether there is nothing more to wait for."""

@@ -33,6 +33,9 @@ READY_PATHS: Final[Mapping[str, tuple[str, str]]] = {
 """Which address is asked for what, by the name under which the answer is kept."""
 
 _SETTLE_SECONDS: Final = 3.0
+_COUNTS_COLLECTIONS: Final = "gatewayz_telemetry_scrape_duration_seconds"
+"""Its count grows with each collection that was rendered: a later one has a higher count than the one that answered."""
+
 _OWN_FAMILIES: Final = tuple(spec.name for spec in CATALOGUE if not spec.name.startswith("process_"))
 """Every Prometheus client library has the `process_` families: these are not ours alone."""
 
@@ -53,7 +56,7 @@ async def observe(
     say("asking the servers")
     servers, (_, before), collector_before, (otlp, needs_token) = await asyncio.gather(
         _ask_servers(web, settings.addresses),
-        ask_metrics(web, settings),
+        _ask_fresh_metrics(web, settings, clock),
         ask_collector_metrics(web, collector_url),
         ask_otlp(settings.otlp, make_sender, settings.request_seconds),
     )
@@ -90,6 +93,24 @@ async def observe(
         data_sources=data_sources,
         max_skew_seconds=settings.max_skew_seconds,
     )
+
+
+async def _ask_fresh_metrics(web: Web, settings: Settings, clock: Callable[[], float]) -> tuple[Server, Scrape | None]:
+    """Read the gateway's metrics from a collection of now.
+
+    One collection answers many scrapes. What happened between an older one and now, such as an export refused while the Collector was
+    being mended, would be taken for something that happens meanwhile.
+    """
+    give_up_at = clock() + _SETTLE_SECONDS
+    _, first = await ask_metrics(web, settings, (_COUNTS_COLLECTIONS,))
+    counted = f"{_COUNTS_COLLECTIONS}_count"
+    if first is not None and first.matching(counted):
+        while clock() < give_up_at:
+            await asyncio.sleep(settings.poll_seconds)
+            _, now = await ask_metrics(web, settings, (_COUNTS_COLLECTIONS,))
+            if growth(first, now, counted) > 0:
+                break
+    return await ask_metrics(web, settings)
 
 
 async def _ask_settled_collector(

@@ -48,6 +48,10 @@ class ScriptedPipeline:
         self.skew_seconds: dict[str, float] = {}
         self.answers: dict[str, tuple[int, Any]] = {}
         self.pushed = set(SIGNALS)
+        self.is_refused = False
+        self.scrapes = 0
+        self.scrapes_by_an_old_collection = 1
+        self.refused_before_that = 0
         self.lost_on_the_way: set[str] = set()
         self.extra_gateway_lines = ""
         self.extra_collector_lines = ""
@@ -74,6 +78,7 @@ class ScriptedPipeline:
         return _response(404 if body is None else 200, body, headers)
 
     async def _gateway(self, path: str, request: web.Request) -> Any:
+        self.scrapes += path == "metrics"
         return self.gateway_metrics() if path == "metrics" else {"status": "ready", "dependencies": {}}
 
     def gateway_metrics(self) -> str:
@@ -93,7 +98,12 @@ class ScriptedPipeline:
             else:
                 lines.append(f"{spec.name}{{{labels}}} 0\n")
         lines.append("process_start_time_seconds 1.5\n")
-        taken = 10 + 3 * self.requests
+        is_old = self.scrapes <= self.scrapes_by_an_old_collection
+        lines.append(f"gatewayz_telemetry_scrape_duration_seconds_count {4 if is_old else 4 + self.scrapes}\n")
+        if self.refused_before_that:
+            refused = 'gatewayz_telemetry_dropped_total{signal="metrics",reason="rejected"}'
+            lines.append(f"{refused} {0 if is_old else self.refused_before_that}\n")
+        taken = 10 + (0 if self.is_refused else 3 * self.requests)
         lines += [f'gatewayz_telemetry_exported_total{{signal="{signal}"}} {taken}\n' for signal in sorted(self.pushed)]
         return "".join(lines) + self.extra_gateway_lines.replace("N", str(self.requests))
 

@@ -34,7 +34,35 @@ async def test_the_whole_of_metrics_is_read_only_before_and_after(pipeline):
     await pipeline.findings()
     scrapes = [each for each in pipeline.seen if each.path == "/gateway/metrics"]
     assert len(scrapes) > 4
-    assert ["name[]" in each.query for each in scrapes] == [False, *[True] * (len(scrapes) - 2), False]
+    fresh = [scrape.query.getall("name[]", []) for scrape in scrapes].index([])
+    assert ["name[]" in each.query for each in scrapes[fresh + 1 :]] == [*[True] * (len(scrapes) - fresh - 2), False]
+
+
+@pytest.mark.parametrize("scrapes", [1, 3])
+async def test_what_was_refused_before_it_began_is_not_meanwhile(pipeline, scrapes):
+    pipeline.scrapes_by_an_old_collection = scrapes
+    pipeline.refused_before_that = 1
+    pipeline.is_refused = True  # nothing more is exported, so that a refusal would be for good
+    pipeline.lost_on_the_way = {"metrics"}
+    facts = await pipeline.observe()
+    assert facts.gateway_growth("gatewayz_telemetry_dropped_total", signal="metrics") == 0
+    assert "export.metrics_taken" not in await pipeline.broken()
+
+
+async def test_a_collection_that_answers_for_ever_is_not_waited_for(pipeline):
+    pipeline.scrapes_by_an_old_collection = 1_000_000
+    assert await pipeline.broken() == set()
+
+
+async def test_an_endpoint_that_refuses_a_part(pipeline):
+    pipeline.lost_on_the_way = {"metrics", "logs"}
+    pipeline.extra_gateway_lines = "".join(
+        f'gatewayz_telemetry_dropped_total{{signal="{signal}",reason="rejected"}} N\n' for signal in ("metrics", "logs")
+    )
+    findings = await pipeline.findings()
+    assert findings["export.metrics_taken"].state is State.OK
+    assert findings["export.logs_taken"].state is State.BROKEN
+    assert "1 of 4" in findings["export.logs_taken"].found
 
 
 async def test_without_a_request_it_only_looks(pipeline):
@@ -79,6 +107,7 @@ async def test_a_missing_pipeline(pipeline):
 
 
 async def test_a_missing_token_is_told_from_a_wrong_address(pipeline):
+    pipeline.is_refused = True
     pipeline.lost_on_the_way = {"traces", "metrics", "logs"}
     pipeline.extra_gateway_lines = "".join(
         f'gatewayz_telemetry_dropped_total{{signal="{signal}",reason="rejected"}} N\n'
