@@ -239,6 +239,6 @@ def _readiness(parts: Parts, telemetry: AppTelemetry) -> Readiness:
         check_database=ask_database,
         is_cache_available=ask_cache,
         cache_kind="server" if isinstance(parts.cache, ValkeyResponseCache) else "memory",
-        providers=tuple(provider.name for provider in parts.providers),
+        providers=lambda: {name: state.breaker_state for name, state in parts.states.items()},
         telemetry=export_state,
     )

@@ -4,7 +4,7 @@ Comes in: checks of the dependencies. Goes out: JSON that names each of them. Li
 makes no call to a provider: an outage there must not take the gateway out of its load balancer.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -12,20 +12,26 @@ from litestar import Response, Router, route
 from litestar.enums import HttpMethod
 
 from app.errors import StoreUnavailableError
+from app.state.breaker import BreakerState
 
 _OK: Final = 200
 _UNAVAILABLE: Final = 503
 _NO_STORE: Final = {"cache-control": "no-store"}
+_PROVIDER_STATUS: Final[Mapping[BreakerState, str]] = {"closed": "up", "half_open": "recovering", "open": "down"}
 _GET_AND_HEAD: Final = (HttpMethod.GET, HttpMethod.HEAD)
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
-    """How to ask the dependencies. `check_database` raises `StoreUnavailableError`; `telemetry` describes the export."""
+    """How to ask the dependencies.
+
+    `check_database` raises `StoreUnavailableError`; `providers` gives the state of each one's circuit breaker, by name; `telemetry` describes
+    the export.
+    """
 
     check_database: Callable[[], Awaitable[None]]
     is_cache_available: Callable[[], Awaitable[bool]]
     cache_kind: str
-    providers: Iterable[str]
+    providers: Callable[[], Mapping[str, BreakerState]]
     telemetry: Callable[[], Mapping[str, object]]
 
 
@@ -53,13 +59,18 @@ def health_router(readiness: Readiness) -> Router:
                 "database": {"status": database},
                 # Without its cache the gateway is slower, not unavailable.
                 "cache": {"status": cache, "kind": readiness.cache_kind},
-                "providers": {name: {"status": "configured"} for name in readiness.providers},
+                "providers": {name: _provider(state) for name, state in readiness.providers().items()},
                 "telemetry": readiness.telemetry(),
             },
         }
         return _json(_OK if is_ready else _UNAVAILABLE, body)
 
     return Router("/health", route_handlers=[live, ready], tags=["health"])
+
+
+def _provider(state: BreakerState) -> Mapping[str, str]:
+    """Say what the gateway has seen of a provider; one that it never called is taken to be up."""
+    return {"status": _PROVIDER_STATUS[state], "circuit_breaker": state}
 
 
 def _json(status: int, body: Mapping[str, object]) -> Response[bytes]:

@@ -20,7 +20,7 @@ async def get(path, *, database=True, cache=True, method="GET"):
         check_database=check_database,
         is_cache_available=is_cache_available,
         cache_kind="server",
-        providers=("alpha", "beta"),
+        providers=lambda: {"alpha": "closed", "beta": "open", "gamma": "half_open"},
         telemetry=lambda: {"traces": {"queued_items": 3}},
     )
     app = Litestar([health_router(readiness)], openapi_config=None, logging_config=None)
@@ -46,7 +46,11 @@ async def test_readiness_names_every_dependency(database, cache, code, status):
         "dependencies": {
             "database": {"status": "up" if database else "down"},
             "cache": {"status": "up" if cache else "down", "kind": "server"},
-            "providers": {"alpha": {"status": "configured"}, "beta": {"status": "configured"}},
+            "providers": {
+                "alpha": {"status": "up", "circuit_breaker": "closed"},
+                "beta": {"status": "down", "circuit_breaker": "open"},
+                "gamma": {"status": "recovering", "circuit_breaker": "half_open"},
+            },
             "telemetry": {"traces": {"queued_items": 3}},
         },
     }

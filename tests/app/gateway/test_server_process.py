@@ -155,7 +155,7 @@ async def test_it_serves_counts_and_stops(start):
         ready = await response.json()
     assert (response.status, ready["status"]) == (200, "ready")
     assert set(ready["dependencies"]) == {"database", "cache", "providers", "telemetry"}
-    assert ready["dependencies"]["providers"] == {"alpha": {"status": "configured"}}
+    assert ready["dependencies"]["providers"] == {"alpha": {"status": "up", "circuit_breaker": "closed"}}
     async with gateway.session.get("/health/live") as response:
         assert await response.json() == {"status": "live"}
     gateway.signal()
