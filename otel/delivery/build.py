@@ -6,12 +6,10 @@ Comes in: the configuration, a function that collects metrics, clock and randomn
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.trace import ReadableSpan
@@ -25,9 +23,11 @@ from otel.delivery.encode_loop import Encode, EncodeLane, EncodeLoop
 from otel.delivery.export_loop import ExportLoop
 from otel.delivery.grpc import GrpcSender
 from otel.delivery.http import HttpSender
+from otel.delivery.log_encoding import make_log_batch_encoder
 from otel.delivery.metric_push import MetricPush
 from otel.delivery.outcome import Sender
 from otel.delivery.processors import LogDelivery, SpanDelivery
+from otel.delivery.span_encoding import make_span_batch_encoder
 from otel.delivery.spool import Spool
 from otel.delivery.staleness import PushEncoder
 from otel.delivery.state_log import StateLog
@@ -100,12 +100,16 @@ class _Builder:
 
         span_processor = log_processor = None
         if config.traces is not None:
-            spans: SignalQueue[ReadableSpan] = self._queue(config.traces, _encode_spans, config.span_batch)
+            spans: SignalQueue[ReadableSpan] = self._queue(
+                config.traces, make_span_batch_encoder().encode, config.span_batch
+            )
             span_processor = SpanDelivery(spans, flush("traces"))
         if config.metrics is not None:
             self._metrics(config.metrics, collect_metrics)
         if config.logs is not None:
-            logs: SignalQueue[ReadableLogRecord] = self._queue(config.logs, _encode_logs, config.log_batch)
+            logs: SignalQueue[ReadableLogRecord] = self._queue(
+                config.logs, make_log_batch_encoder().encode, config.log_batch
+            )
             log_processor = LogDelivery(logs, flush("logs"))
         encoder = None
         if self._lanes:
@@ -185,13 +189,3 @@ class _Builder:
                 flush=push.flush,
             )
         )
-
-
-def _encode_spans(spans: Sequence[ReadableSpan]) -> bytes:
-    body: bytes = encode_spans(spans).SerializeToString()
-    return body
-
-
-def _encode_logs(records: Sequence[ReadableLogRecord]) -> bytes:
-    body: bytes = encode_logs(records).SerializeToString()
-    return body
