@@ -41,6 +41,10 @@ KEEP_ALIVE_SECONDS: Final = 75
 SWITCH_INTERVAL_SECONDS: Final = 0.0005
 """How long another thread may hold the interpreter: exporting must not delay requests by the default of 5 ms."""
 
+_COLLECT_AFTER: Final = (5_000, 20, 50)
+"""Objects between two collections of the youngest generation, and how many of these an older one waits for. Spans and log records live until
+they are encoded: by the default of 700 they are looked at many times over, and promoted."""
+
 _POLL_SECONDS: Final = 0.02
 _END_SECONDS: Final = 1.0
 _BACKLOG: Final = 2_048
@@ -184,6 +188,7 @@ async def _run(config: AppConfig, app: Litestar, listener: socket.socket, say: C
         # What exists now lives as long as the process: the collector need not look at it again.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*_COLLECT_AFTER)
         host, port = listener.getsockname()[:2]
         say(f"listening on http://{f'[{host}]' if ':' in host else host}:{port}")
         await server.serve([listener])

@@ -25,6 +25,7 @@ from otel.labels import LabelBounds
 from otel.measure import NANO
 
 _SERVER_ERROR = 500
+_ERROR: Final = Status(StatusCode.ERROR)
 _OPERATION_NAMES = {"chat": "chat", "embeddings": "embeddings"}
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+#=|~-]{0,127}")
 
@@ -54,20 +55,22 @@ class SpanWriter:
     def end_request(span: Span, event: RequestFinished, exception_type: str | None) -> None:
         """End the server span with what came of the request."""
         if span.is_recording():
-            span.set_attribute("http.response.status_code", event.status_code)
-            span.set_attribute("http.response.body.size", event.response_bytes)
+            attributes: dict[str, str | int] = {
+                "http.response.status_code": event.status_code,
+                "http.response.body.size": event.response_bytes,
+            }
             if event.outcome == "cancelled":
-                span.set_attribute("gatewayz.cancelled", True)
+                attributes["gatewayz.cancelled"] = True
             if event.status_code >= _SERVER_ERROR or event.outcome == "error":
-                span.set_attribute("error.type", exception_type or str(event.status_code))
-                span.set_status(Status(StatusCode.ERROR))
+                attributes["error.type"] = exception_type or str(event.status_code)
+                span.set_status(_ERROR)
+            span.set_attributes(attributes)
         span.end()
 
     @staticmethod
     def caller_identified(span: Span, event: CallerIdentified) -> None:
         """Name the caller by public id and plan."""
-        span.set_attribute("gatewayz.api_key.id", event.key_id)
-        span.set_attribute("gatewayz.plan", event.plan)
+        span.set_attributes({"gatewayz.api_key.id": event.key_id, "gatewayz.plan": event.plan})
 
     def call_finished(self, span: Span, event: CallFinished) -> None:
         """Put the outcome of the call on the server span, where a trace search finds it without opening the attempts."""
@@ -126,13 +129,13 @@ class SpanWriter:
         if span.is_recording():
             span.set_attributes(_attempt_attributes(event))
             if event.status == "error":
-                span.set_status(Status(StatusCode.ERROR))
+                span.set_status(_ERROR)
         span.end()
 
 
-def _attempt_attributes(event: AttemptFinished) -> Mapping[str, str | int | float | bool | list[str]]:
+def _attempt_attributes(event: AttemptFinished) -> Mapping[str, str | int | float | bool | tuple[str, ...]]:
     """Return the attributes that are known once an attempt has ended (GenAI semantic conventions)."""
-    attributes: dict[str, str | int | float | bool | list[str]] = {"gatewayz.attempt.status": event.status}
+    attributes: dict[str, str | int | float | bool | tuple[str, ...]] = {"gatewayz.attempt.status": event.status}
     optional = {
         "error.type": event.error_kind,
         "gatewayz.cancel_phase": event.cancel_phase,
@@ -144,7 +147,7 @@ def _attempt_attributes(event: AttemptFinished) -> Mapping[str, str | int | floa
     attributes.update({key: value for key, value in optional.items() if value is not None})
     finish_reason = _identifier(event.finish_reason)
     if finish_reason is not None:
-        attributes["gen_ai.response.finish_reasons"] = [finish_reason]
+        attributes["gen_ai.response.finish_reasons"] = (finish_reason,)
     usage = event.usage
     if usage.input_tokens or usage.output_tokens:
         attributes["gen_ai.usage.input_tokens"] = usage.input_tokens

@@ -13,7 +13,10 @@ from typing import Final
 import msgspec
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanLimits
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from otel import semconv
 from otel.catalogue import CATALOGUE
@@ -24,6 +27,9 @@ from otel.events import Recorder
 from otel.exposition import Exposition
 from otel.instruments import Instruments, Sample, SampleSource
 from otel.labels import LabelBounds
+from otel.lean_logger import LeanLogger
+from otel.lean_span import SpanOrigin
+from otel.lean_tracer import LeanTracer
 from otel.line_writer import LineStream, LineWriter
 from otel.logs import LogWriter, StdlibHandler
 from otel.measure import Measurements
@@ -69,7 +75,7 @@ class Telemetry:
         exposition: Exposition,
         instruments: Instruments | None,
         log_handler: logging.Handler,
-        providers: tuple[MeterProvider, TracerProvider, LoggerProvider],
+        providers: tuple[MeterProvider, LoggerProvider],
         delivery: Delivery | None,
         lines: LineWriter | None,
     ) -> None:
@@ -132,12 +138,11 @@ def build_telemetry(config: TelemetryConfig, settings: TelemetrySettings) -> Tel
     resource = build_resource(config, service_version=settings.version, instance_id=settings.instance_id)
     reader = SharedReader(clock=settings.clock, share_seconds=settings.share_seconds)
     meters = MeterProvider([reader], resource=resource, views=build_views(catalogue), shutdown_on_exit=False)
-    tracers = TracerProvider(config.build_sampler(), resource, shutdown_on_exit=False)
     loggers = LoggerProvider(resource, shutdown_on_exit=False)
     lines = None if settings.stdout is None else LineWriter(settings.stdout)
-    delivery = None if config.disabled else _connect(config, settings, reader, tracers, loggers)
+    delivery = None if config.disabled else _connect(config, settings, reader, loggers)
     instruments = Instruments(meters.get_meter(SCOPE_NAME), catalogue)
-    otlp_logger = None if config.disabled or config.logs is None else loggers.get_logger(SCOPE_NAME)
+    otlp_logger = None if delivery is None else _logger(resource, loggers, delivery)
     logs = LogWriter(otlp_logger, None if lines is None else lines.write, settings.unix_ns)
     measurements = Measurements(instruments, settings.bounds)
     exposition = Exposition(
@@ -149,7 +154,7 @@ def build_telemetry(config: TelemetryConfig, settings: TelemetrySettings) -> Tel
     recorder: Recorder = DisabledRecorder()
     if not config.disabled:
         guard = Guard()
-        spans = SpanWriter(tracers.get_tracer(SCOPE_NAME), settings.bounds)
+        spans = SpanWriter(_tracer(config, settings, resource, delivery), settings.bounds)
         recorder = TelemetryRecorder(measurements, spans, logs, settings.bounds, guard)
         measurements.start_at_zero(catalogue)
         _observe_own(instruments, settings, reader=reader, delivery=delivery, guard=guard, lines=lines)
@@ -158,7 +163,7 @@ def build_telemetry(config: TelemetryConfig, settings: TelemetrySettings) -> Tel
         exposition=exposition,
         instruments=None if config.disabled else instruments,
         log_handler=StdlibHandler(logs),
-        providers=(meters, tracers, loggers),
+        providers=(meters, loggers),
         delivery=delivery,
         lines=lines,
     )
@@ -168,10 +173,9 @@ def _connect(
     config: TelemetryConfig,
     settings: TelemetrySettings,
     reader: SharedReader,
-    tracers: TracerProvider,
     loggers: LoggerProvider,
 ) -> Delivery:
-    """Put the delivery's processors behind the providers."""
+    """Build the delivery, behind what the SDK makes of log records."""
     delivery = build_delivery(
         config,
         collect_metrics=reader.collect_for_push,
@@ -179,11 +183,27 @@ def _connect(
         rng=settings.rng,
         instance_id=settings.instance_id,
     )
-    if delivery.span_processor is not None:
-        tracers.add_span_processor(delivery.span_processor)
     if delivery.log_processor is not None:
         loggers.add_log_record_processor(delivery.log_processor)
     return delivery
+
+
+def _tracer(
+    config: TelemetryConfig, settings: TelemetrySettings, resource: Resource, delivery: Delivery | None
+) -> LeanTracer:
+    """Return the tracer whose spans go into the delivery, where traces are pushed."""
+    processor = None if delivery is None else delivery.span_processor
+    on_end = (lambda _: None) if processor is None else processor.on_end
+    origin = SpanOrigin(resource, InstrumentationScope(SCOPE_NAME), SpanLimits(), settings.unix_ns, on_end)
+    return LeanTracer(origin, config.build_sampler(), RandomIdGenerator())
+
+
+def _logger(resource: Resource, loggers: LoggerProvider, delivery: Delivery) -> LeanLogger | None:
+    """Return the logger whose records go into the delivery, None where logs are not pushed."""
+    processor = delivery.log_processor
+    if processor is None:
+        return None
+    return LeanLogger(loggers.get_logger(SCOPE_NAME), resource, InstrumentationScope(SCOPE_NAME), processor.offer)
 
 
 def _observe_own(

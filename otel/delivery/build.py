@@ -32,6 +32,7 @@ from otel.delivery.spool import Spool
 from otel.delivery.staleness import PushEncoder
 from otel.delivery.state_log import StateLog
 from otel.delivery.worker import Worker
+from otel.lean_logger import LeanRecord
 from otel.otlp_config import OtlpConfig, Signal
 
 USER_AGENT: Final = f"gatewayz-otel OTel-OTLP-Exporter-Python/{sdk_version}"
@@ -107,7 +108,7 @@ class _Builder:
         if config.metrics is not None:
             self._metrics(config.metrics, collect_metrics)
         if config.logs is not None:
-            logs: SignalQueue[ReadableLogRecord] = self._queue(
+            logs: SignalQueue[ReadableLogRecord | LeanRecord] = self._queue(
                 config.logs, make_log_batch_encoder().encode, config.log_batch
             )
             log_processor = LogDelivery(logs, flush("logs"))

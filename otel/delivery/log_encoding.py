@@ -13,6 +13,7 @@ from opentelemetry.sdk._logs import ReadableLogRecord
 
 from otel.delivery.batch_encoding import BatchEncoder, Parts
 from otel.delivery.wire import AttributeEncoder, any_value, delimited, pack_fixed32, pack_fixed64, varint
+from otel.lean_logger import LeanRecord
 
 _TIME: Final = b"\x09"
 _SEVERITY_NUMBER: Final = b"\x10"
@@ -33,7 +34,7 @@ class LogEncoder:
     def __init__(self) -> None:
         self._attributes = AttributeEncoder(_ATTRIBUTES)
 
-    def encode(self, item: ReadableLogRecord) -> bytes:
+    def encode(self, item: ReadableLogRecord | LeanRecord) -> bytes:
         """Return the record's message; raises `UnusualError`, and what comes of fields of other types."""
         record = item.log_record
         severity = record.severity_number
@@ -59,13 +60,13 @@ def _text(tag: bytes, text: str | None) -> bytes:
     return delimited(tag, text.encode()) if text else b""
 
 
-def make_log_batch_encoder() -> BatchEncoder[ReadableLogRecord]:
+def make_log_batch_encoder() -> BatchEncoder[ReadableLogRecord | LeanRecord]:
     """Return an encoder of batches of log records."""
     return BatchEncoder(LogEncoder().encode, _encode_by_sdk, _parts_of)
 
 
-def _encode_by_sdk(records: Sequence[ReadableLogRecord]) -> Any:
-    return encode_logs(records)
+def _encode_by_sdk(records: Sequence[ReadableLogRecord | LeanRecord]) -> Any:
+    return encode_logs(records)  # type: ignore[arg-type]  # a lean record has the same shape
 
 
 def _parts_of(request: Any) -> Parts:

@@ -13,6 +13,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
 from otel.delivery.buffer import SignalQueue
+from otel.lean_logger import LeanRecord
 
 Flush = Callable[[float], bool]
 _NO_CONTEXT = Context()
@@ -45,9 +46,13 @@ class SpanDelivery(SpanProcessor):
 class LogDelivery(LogRecordProcessor):
     """Queues each log record. Its provider's `shutdown` only closes the intake: `Delivery.shutdown` delivers."""
 
-    def __init__(self, queue: SignalQueue[ReadableLogRecord], flush: Flush) -> None:
+    def __init__(self, queue: SignalQueue[ReadableLogRecord | LeanRecord], flush: Flush) -> None:
         self._queue = queue
         self._flush = flush
+
+    def offer(self, record: LeanRecord) -> None:
+        """Queue a record that is ready to be encoded."""
+        self._queue.offer(record)
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Queue a copy of the record, without the context, which may hold a whole request alive."""

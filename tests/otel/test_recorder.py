@@ -1,6 +1,7 @@
 """An event becomes measurements, span ends and one log line that agree with each other, and a failure in there harms nobody."""
 
 import json
+import time
 
 import pytest
 from opentelemetry import trace
@@ -8,9 +9,13 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import DEFAULT_ON
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from otel.catalogue import CATALOGUE
 from otel.events import (
@@ -29,6 +34,9 @@ from otel.events import (
 )
 from otel.instruments import Instruments
 from otel.labels import LabelBounds
+from otel.lean_logger import LeanLogger
+from otel.lean_span import SpanOrigin
+from otel.lean_tracer import LeanTracer
 from otel.logs import LogWriter
 from otel.measure import Measurements
 from otel.recorder import Guard, TelemetryRecorder
@@ -66,24 +74,31 @@ SUCCESS = AttemptFinished(
 
 
 class Signals:
-    """A recorder on real SDK providers, and what came out of them."""
+    """A recorder on the SDK's providers, or with the lean tracer and logger that are used, and what came out of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, lean: bool = True) -> None:
         self.reader = InMemoryMetricReader()
         self.spans = InMemorySpanExporter()
         self.lines: list[str] = []
         self.log_records = InMemoryLogRecordExporter()
         meters = MeterProvider([self.reader], views=build_views(CATALOGUE), shutdown_on_exit=False)
+        on_end = SimpleSpanProcessor(self.spans)
         tracers = TracerProvider(shutdown_on_exit=False)
-        tracers.add_span_processor(SimpleSpanProcessor(self.spans))
+        tracers.add_span_processor(on_end)
         loggers = LoggerProvider(shutdown_on_exit=False)
         loggers.add_log_record_processor(SimpleLogRecordProcessor(self.log_records))
+        resource, scope = Resource.create({}), InstrumentationScope("test")
+        origin = SpanOrigin(resource, scope, SpanLimits(), time.time_ns, on_end.on_end)
+        sdk_logger = loggers.get_logger("test")
+        lean_logger = LeanLogger(sdk_logger, resource, scope, lambda record: self.log_records.export([record]))
         self.guard = Guard()
         self.measurements = Measurements(Instruments(meters.get_meter("test"), CATALOGUE), BOUNDS)
         self.recorder = TelemetryRecorder(
             self.measurements,
-            SpanWriter(tracers.get_tracer("test"), BOUNDS),
-            LogWriter(loggers.get_logger("test"), self.lines.append, lambda: 1_700_000_000_000_000_000),
+            SpanWriter(
+                LeanTracer(origin, DEFAULT_ON, RandomIdGenerator()) if lean else tracers.get_tracer("test"), BOUNDS
+            ),
+            LogWriter(lean_logger if lean else sdk_logger, self.lines.append, lambda: 1_700_000_000_000_000_000),
             BOUNDS,
             self.guard,
         )
@@ -114,9 +129,9 @@ class Signals:
         }
 
 
-@pytest.fixture
-def signals() -> Signals:
-    return Signals()
+@pytest.fixture(params=["lean", "sdk"])
+def signals(request: pytest.FixtureRequest) -> Signals:
+    return Signals(lean=request.param == "lean")
 
 
 def finish(request, status_code=200, outcome="ok") -> None:
