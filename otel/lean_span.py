@@ -70,6 +70,7 @@ class LeanSpan(Span):
         parent: SpanContext | None,
         kind: SpanKind,
         attributes: Mapping[str, Any],
+        start_ns: int | None = None,
     ) -> None:
         self._origin = origin
         self._name = name
@@ -81,7 +82,7 @@ class LeanSpan(Span):
         self._links: BoundedList[Link] | None = None
         self._status = _UNSET
         self._end_ns: int | None = None
-        self._start_ns = origin.unix_ns()
+        self._start_ns = origin.unix_ns() if start_ns is None else start_ns
         if attributes:
             self.set_attributes(attributes)
 
@@ -107,10 +108,6 @@ class LeanSpan(Span):
                 instrumentation_scope=origin.scope,
             )
         )
-
-    def started_at(self, unix_ns: int) -> None:
-        """Set back the time at which it started."""
-        self._start_ns = unix_ns
 
     def get_span_context(self) -> SpanContext:
         """Return its ids."""

@@ -49,7 +49,7 @@ class LeanTracer(Tracer):
     ) -> Span:
         """Start a span under the one that is current in `context`."""
         parent: SpanContext | None = get_current_span(context).get_span_context()
-        if parent is not None and parent.is_valid and not parent.is_remote and not links:
+        if parent is not None and parent.is_valid and not parent.is_remote:
             trace_id, flags = parent.trace_id, parent.trace_flags
             state: TraceState | None = parent.trace_state
         else:
@@ -65,11 +65,11 @@ class LeanTracer(Tracer):
         own = SpanContext(trace_id, self._ids.generate_span_id(), is_remote=False, trace_flags=flags, trace_state=state)
         if not flags.sampled:
             return NonRecordingSpan(own)
-        span = LeanSpan(self._origin, name, own, parent=parent, kind=kind, attributes=attributes or {})
+        span = LeanSpan(
+            self._origin, name, own, parent=parent, kind=kind, attributes=attributes or {}, start_ns=start_time
+        )
         for link in links or ():
             span.add_link(link.context, link.attributes)
-        if start_time is not None:
-            span.started_at(start_time)
         return span
 
     @contextmanager

@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from otel.delivery.wire import UnusualError, delimited
+from otel.delivery.wire import UnusualError, delimited, text_field
 
 _RESOURCE_ITEMS: Final = b"\x0a"
 _RESOURCE: Final = b"\x0a"
@@ -105,14 +105,10 @@ class BatchEncoder(Generic[ItemT]):
             item.instrumentation_scope,
             before_scope=_submessage(_RESOURCE, of_resource, "resource"),
             before_items=_submessage(_SCOPE, of_scope, "scope"),
-            after_items=_text(_SCHEMA_URL, of_scope.schema_url),
-            after_scope=_text(_SCHEMA_URL, of_resource.schema_url),
+            after_items=text_field(_SCHEMA_URL, of_scope.schema_url),
+            after_scope=text_field(_SCHEMA_URL, of_resource.schema_url),
         )
 
 
 def _submessage(tag: bytes, message: Any, field: str) -> bytes:
     return delimited(tag, getattr(message, field).SerializeToString()) if message.HasField(field) else b""
-
-
-def _text(tag: bytes, text: str) -> bytes:
-    return delimited(tag, text.encode()) if text else b""

@@ -5,14 +5,13 @@ Comes in: records as the SDK hands them over. Goes out: the same bytes as the SD
 Format: `opentelemetry/proto/logs/v1/logs.proto`.
 """
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 from opentelemetry.sdk._logs import ReadableLogRecord
 
 from otel.delivery.batch_encoding import BatchEncoder, Parts
-from otel.delivery.wire import AttributeEncoder, any_value, delimited, pack_fixed32, pack_fixed64, varint
+from otel.delivery.wire import AttributeEncoder, any_value, delimited, pack_fixed32, pack_fixed64, text_field, varint
 from otel.lean_logger import LeanRecord
 
 _TIME: Final = b"\x09"
@@ -43,7 +42,7 @@ class LogEncoder:
             (
                 _TIME + pack_fixed64(record.timestamp) if record.timestamp else b"",
                 _SEVERITY_NUMBER + varint(severity.value) if severity is not None and severity.value else b"",
-                _text(_SEVERITY_TEXT, record.severity_text),
+                text_field(_SEVERITY_TEXT, record.severity_text),
                 delimited(_BODY, b"" if record.body is None else any_value(record.body)),
                 self._attributes.encode(attributes) if attributes else b"",
                 _DROPPED_ATTRIBUTES + varint(item.dropped_attributes) if item.dropped_attributes else b"",
@@ -51,22 +50,14 @@ class LogEncoder:
                 _TRACE_ID + record.trace_id.to_bytes(16, "big") if record.trace_id else b"",
                 _SPAN_ID + record.span_id.to_bytes(8, "big") if record.span_id else b"",
                 _OBSERVED_TIME + pack_fixed64(record.observed_timestamp) if record.observed_timestamp else b"",
-                _text(_EVENT_NAME, record.event_name),
+                text_field(_EVENT_NAME, record.event_name),
             )
         )
 
 
-def _text(tag: bytes, text: str | None) -> bytes:
-    return delimited(tag, text.encode()) if text else b""
-
-
 def make_log_batch_encoder() -> BatchEncoder[ReadableLogRecord | LeanRecord]:
     """Return an encoder of batches of log records."""
-    return BatchEncoder(LogEncoder().encode, _encode_by_sdk, _parts_of)
-
-
-def _encode_by_sdk(records: Sequence[ReadableLogRecord | LeanRecord]) -> Any:
-    return encode_logs(records)  # type: ignore[arg-type]  # a lean record has the same shape
+    return BatchEncoder(LogEncoder().encode, encode_logs, _parts_of)  # type: ignore[arg-type]  # a lean record has the same shape
 
 
 def _parts_of(request: Any) -> Parts:

@@ -6,7 +6,7 @@ events or links are left to that.
 Format: `opentelemetry/proto/trace/v1/trace.proto`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
 from otel.delivery.batch_encoding import BatchEncoder, Parts
-from otel.delivery.wire import AttributeEncoder, UnusualError, delimited, pack_fixed64, varint
+from otel.delivery.wire import AttributeEncoder, UnusualError, delimited, pack_fixed64, text_field, varint
 
 _TRACE_ID: Final = b"\x0a\x10"
 _SPAN_ID: Final = b"\x12\x08"
@@ -55,9 +55,8 @@ class SpanEncoder:
             parts.append(delimited(_TRACE_STATE, state.encode()))
         if parent is not None:
             parts += (_PARENT_SPAN_ID, parent.span_id.to_bytes(8, "big"))
-        if span.name:
-            parts.append(delimited(_NAME, span.name.encode()))
         parts += (
+            text_field(_NAME, span.name),
             _KIND[span.kind],
             _START_TIME,
             pack_fixed64(span.start_time),
@@ -67,7 +66,7 @@ class SpanEncoder:
         )
         if span.dropped_attributes:
             parts += (_DROPPED_ATTRIBUTES, varint(span.dropped_attributes))
-        said = delimited(_STATUS_MESSAGE, status.description.encode()) if status.description else b""
+        said = text_field(_STATUS_MESSAGE, status.description)
         parts.append(delimited(_STATUS, said + _STATUS_CODE[status.status_code]))
         parts.append(_REMOTE_PARENT if parent is not None and parent.is_remote else _LOCAL_PARENT)
         return b"".join(parts)
@@ -75,17 +74,13 @@ class SpanEncoder:
 
 def make_span_batch_encoder() -> BatchEncoder[ReadableSpan]:
     """Return an encoder of batches of spans."""
-    return BatchEncoder(SpanEncoder().encode, _encode_by_sdk, _parts_of)
+    return BatchEncoder(SpanEncoder().encode, encode_spans, _parts_of)
 
 
 def _plain(attributes: Any) -> Mapping[str, Any]:
     """Return a dict: the SDK's own mapping is written in Python, and a loop over it costs more than a copy."""
     plain: Mapping[str, Any] = attributes.copy() if hasattr(attributes, "copy") else attributes or {}
     return plain
-
-
-def _encode_by_sdk(spans: Sequence[ReadableSpan]) -> Any:
-    return encode_spans(spans)
 
 
 def _parts_of(request: Any) -> Parts:

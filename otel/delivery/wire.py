@@ -45,6 +45,11 @@ def delimited(tag: bytes, content: bytes) -> bytes:
     return tag + varint(len(content)) + content
 
 
+def text_field(tag: bytes, text: str | None) -> bytes:
+    """Return a field of text; an empty one is protobuf's default, which is left out."""
+    return delimited(tag, text.encode()) if text else b""
+
+
 def any_value(value: object) -> bytes:
     """Return the content of an `AnyValue`; raises `UnusualError` for what is no text, bool, number or list of texts."""
     kind = type(value)

@@ -1,6 +1,7 @@
 """The lean span, tracer and logger against the SDK's own: whatever is done to both, the same bytes come out."""
 
 import itertools
+import threading
 
 import pytest
 from hypothesis import given
@@ -223,21 +224,13 @@ class Emitted:
     def __init__(self, *, lean: bool) -> None:
         buffer = ExportBuffer(1 << 20)
         self.queue = SignalQueue(
-            buffer, max_pending_items=99, batch_size=99, batch_full=_Event(), batch_stored=_Event()
+            buffer, max_pending_items=99, batch_size=99, batch_full=threading.Event(), batch_stored=threading.Event()
         )
         provider = LoggerProvider(RESOURCE, shutdown_on_exit=False)
         delivery = LogDelivery(self.queue, lambda _: True)
         provider.add_log_record_processor(delivery)
         sdk = provider.get_logger("gatewayz")
         self.logger = LeanLogger(sdk, RESOURCE, SCOPE, delivery.offer) if lean else sdk
-
-
-class _Event:
-    """An event that nobody waits for."""
-
-    def set(self) -> None: ...
-    def is_set(self) -> bool:
-        return True
 
 
 @given(
