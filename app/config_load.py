@@ -15,7 +15,8 @@ from typing import Any, get_args
 import msgspec
 
 from app.config import AppConfig
-from app.config_checks import Finding, check_config, check_url_scheme
+from app.config_checks import check_config, check_url_scheme
+from app.config_rules import Finding
 
 CONFIG_VARIABLE = "GATEWAYZ_CONFIG"
 _MAX_SHOWN_CHARS = 60

@@ -15,8 +15,8 @@ from typing import TextIO
 import msgspec
 
 from app.config import AppConfig
-from app.config_checks import MAX_NAME_CHARS
 from app.config_load import ConfigError, resolve_database_url
+from app.config_rules import MAX_NAME_CHARS
 from app.errors import StoreUnavailableError
 from app.gateway.clock import SystemClock
 from app.gateway.ports import Clock

@@ -1,0 +1,66 @@
+"""Rules for single configuration values: each yields a `Finding` where a value is out of range.
+
+A finding never shows a value that could be a secret.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+
+MAX_NAME_CHARS: Final = 128
+_MAX_SHOWN_NAMES: Final = 10
+_VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_ONE_YEAR_SECONDS: Final = 366 * 86_400
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that is wrong: where, what was found, what is allowed."""
+
+    key_path: str
+    found: str
+    allowed: str
+
+
+def check_name(key_path: str, name: str) -> Iterator[Finding]:
+    """A name is printable, bounded, and has no blank at either end."""
+    if not name or len(name) > MAX_NAME_CHARS or not name.isprintable() or name != name.strip():
+        shown = repr(name) if len(name) <= MAX_NAME_CHARS else f"{len(name)} characters"
+        yield Finding(key_path, shown, f"1 to {MAX_NAME_CHARS} printable characters, no blank at either end")
+
+
+def check_count(key_path: str, count: int, allowed: str = "1 or more") -> Iterator[Finding]:
+    """A count is at least 1."""
+    if count < 1:
+        yield Finding(key_path, repr(count), allowed)
+
+
+def check_seconds(key_path: str, seconds: float, *, zero: bool = False) -> Iterator[Finding]:
+    """A duration is finite, above 0 (or at least 0 with `zero`), and at most a year."""
+    if not (math.isfinite(seconds) and (seconds >= 0 if zero else seconds > 0) and seconds <= _ONE_YEAR_SECONDS):
+        yield Finding(key_path, repr(seconds), f"seconds, {'0 or more' if zero else 'more than 0'}, at most a year")
+
+
+def check_amount(key_path: str, amount: float) -> Iterator[Finding]:
+    """An amount is finite and not negative."""
+    if not (math.isfinite(amount) and amount >= 0):
+        yield Finding(key_path, repr(amount), "a finite number, 0 or more")
+
+
+def check_variable(key_path: str, variable: str | None) -> Iterator[Finding]:
+    """The name of an environment variable, where one is given."""
+    if variable is not None and not _VARIABLE_NAME.fullmatch(variable):
+        yield Finding(
+            key_path, "not the name of an environment variable", "letters, digits and _; the secret itself never"
+        )
+
+
+def one_of(names: Iterable[str]) -> str:
+    """Return the names as a list for `Finding.allowed`, shortened."""
+    shown = [repr(name) for name in names]
+    if not shown:
+        return "none, because none is configured"
+    more = f" and {len(shown) - _MAX_SHOWN_NAMES} more" if len(shown) > _MAX_SHOWN_NAMES else ""
+    return ", ".join(shown[:_MAX_SHOWN_NAMES]) + more
