@@ -8,13 +8,19 @@ import msgspec
 
 
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the gateway listens and what it admits. Sizes in bytes, times in seconds."""
+    """Where the gateway listens and what it admits. Sizes in bytes, times in seconds.
+
+    A share per key that is None is one half of what there is.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8000
     max_body_bytes: int = 10 * 1024 * 1024
     max_header_bytes: int = 64 * 1024
     max_concurrent_requests: int = 1_000
+    max_concurrent_requests_per_key: int | None = None
+    max_body_bytes_in_flight: int = 256 * 1024 * 1024
+    max_body_bytes_in_flight_per_key: int | None = None
     receive_head_seconds: float = 10.0
     receive_body_seconds: float = 120.0
     send_stall_seconds: float = 60.0

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from app.config import AnomaliesConfig, AppConfig, BreakerConfig, DatabaseConfig, ProbesConfig
+from app.config import AnomaliesConfig, AppConfig, BreakerConfig, DatabaseConfig, ProbesConfig, ServerConfig
 from app.config_routing_checks import check_model, check_names, check_plan, check_provider
 from app.config_rules import Finding, check_count, check_name, check_seconds, check_variable
 
@@ -76,6 +76,7 @@ def _sections(config: AppConfig) -> Iterator[Finding]:
         ("ledger.max_queued_rows", ledger.max_queued_rows),
     ):
         yield from check_count(key_path, count)
+    yield from _shares(server)
     yield from check_seconds("server.receive_head_seconds", server.receive_head_seconds)
     yield from check_seconds("server.receive_body_seconds", server.receive_body_seconds)
     yield from check_seconds("server.send_stall_seconds", server.send_stall_seconds)
@@ -95,6 +96,27 @@ def _sections(config: AppConfig) -> Iterator[Finding]:
     yield from check_name("telemetry.app_name", telemetry.app_name)
     yield from _url("database", config.database.url, config.database.url_env)
     yield from _url("cache", config.cache.url, config.cache.url_env)
+
+
+def _shares(server: ServerConfig) -> Iterator[Finding]:
+    """What one key may hold of the places and of the bytes of bodies."""
+    places = server.max_concurrent_requests_per_key
+    if places is not None and not 1 <= places <= server.max_concurrent_requests:
+        yield Finding(
+            "server.max_concurrent_requests_per_key",
+            repr(places),
+            f"1 to max_concurrent_requests ({server.max_concurrent_requests})",
+        )
+    least, most = server.max_body_bytes, server.max_body_bytes_in_flight
+    if most < least:
+        yield Finding("server.max_body_bytes_in_flight", repr(most), f"max_body_bytes ({least}) or more")
+    share = server.max_body_bytes_in_flight_per_key
+    if share is not None and not least <= share <= most:
+        yield Finding(
+            "server.max_body_bytes_in_flight_per_key",
+            repr(share),
+            f"max_body_bytes ({least}) to max_body_bytes_in_flight ({most})",
+        )
 
 
 def _breaker(breaker: BreakerConfig) -> Iterator[Finding]:

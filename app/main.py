@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.anomaly.watch import AnomalyWatch
 from app.config import AppConfig
 from app.config_load import Secrets
-from app.gateway.calls_in_hand import CallsInHand
+from app.gateway.calls_in_hand import calls_in_hand
 from app.gateway.clock import SystemClock
 from app.gateway.gateway import Gateway
 from app.gateway.model_table import ModelTable
@@ -174,7 +174,7 @@ def _build_parts(
         limiter=PlanRateLimiter(config.plans, clock),
         cache=cache,
         ledger=ledger,
-        calls_in_hand=CallsInHand(config.server.max_concurrent_requests),
+        calls_in_hand=calls_in_hand(config.server),
         clock=clock,
         new_call_id=lambda: f"{ids.getrandbits(128):032x}",
     )

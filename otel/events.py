@@ -135,7 +135,9 @@ class CacheLookedUp(msgspec.Struct, frozen=True, kw_only=True):
 class RateLimited(msgspec.Struct, frozen=True, kw_only=True):
     """A request was answered with 429."""
 
-    limit_type: Literal["key_requests", "key_tokens", "plan_requests", "plan_tokens", "upstream"]
+    limit_type: Literal[
+        "key_requests", "key_tokens", "plan_requests", "plan_tokens", "key_concurrency", "key_body_bytes", "upstream"
+    ]
 
 
 class QueryFinished(msgspec.Struct, frozen=True, kw_only=True):

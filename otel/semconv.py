@@ -44,7 +44,9 @@ PROBE_OUTCOMES: Final = ("up", "down", "unclear")
 ANOMALY_TYPES: Final = ("latency_spike", "error_surge", "unusual_pattern")
 QUERY_OPERATIONS: Final = ("select", "insert", "update", "delete")
 CACHES: Final = ("response", "api_key")
-LIMIT_TYPES: Final = ("key_requests", "key_tokens", "plan_requests", "plan_tokens", "upstream")
+LIMIT_TYPES: Final = (
+    "key_requests", "key_tokens", "plan_requests", "plan_tokens", "key_concurrency", "key_body_bytes", "upstream",
+)  # fmt: skip
 CANCEL_PHASES: Final = ("before_first_byte", "after_first_byte")
 SIGNALS: Final = ("traces", "metrics", "logs")
 DROP_REASONS: Final = ("buffer_full", "rejected", "shutdown", "encoding")

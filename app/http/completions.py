@@ -1,7 +1,8 @@
 """COMPLETIONS: `POST /v1/chat/completions` and `POST /v1/embeddings`, from the request's head to the answer's last byte.
 
-Comes in: an ASGI request. Goes out: a whole answer, an event stream, or an error in OpenAI's shape. The order of the checks: declared size,
-caller, body, model, limits; then cache and providers. While a provider works, the client is watched, and one that leaves ends the call.
+Comes in: an ASGI request. Goes out: a whole answer, an event stream, or an error in OpenAI's shape. The order of the checks: a place,
+declared size, caller, the caller's share of the places, limits, body, model; then cache and providers. While a provider works, the client
+is watched, and one that leaves ends the call.
 """
 
 import asyncio
@@ -11,11 +12,12 @@ from app.config import ServerConfig
 from app.errors import GatewayError, OverloadedError
 from app.gateway.answer_stream import AnswerStream
 from app.gateway.call import Call
+from app.gateway.calls_in_hand import KeyShareError, Place
 from app.gateway.gateway import Gateway, LimitReachedError
 from app.gateway.interrupt import Interrupt, InterruptedCallError
 from app.gateway.model_table import Model
 from app.gateway.request_body import CallRequest
-from app.http.request_input import bearer_secret, check_declared_length, read_body
+from app.http.request_input import bearer_secret, declared_length, read_body
 from app.http.responses import (
     CACHE_HEADER,
     PROVIDER_HEADER,
@@ -27,7 +29,7 @@ from app.http.responses import (
     status_of,
 )
 from otel.asgi import Receive, Scope, Send, request_scope
-from otel.events import ExceptionMapped
+from otel.events import ExceptionMapped, RateLimited
 
 _SERVER_ERROR = 500
 _OK = 200
@@ -46,26 +48,33 @@ class CompletionEndpoint:
         """Serve one request. A client that left gets nothing, and nothing is raised for it."""
         headers: Headers = []
         try:
-            with self._gateway.calls_in_hand.one() as interrupt:
-                await self._serve(scope, receive, send, interrupt, headers)
+            with self._gateway.calls_in_hand.one() as place:
+                await self._serve(scope, receive, send, place, headers)
         except InterruptedCallError as interrupted:
             if interrupted.reason == "shutdown":
                 await refuse(scope, send, OverloadedError("The gateway is stopping; try again."), headers)
+        except KeyShareError as error:
+            request_scope(scope).record(RateLimited(limit_type=error.share))
+            await send_error(send, error, headers)
         except LimitReachedError as error:
             await send_error(send, error, limit_headers(error.decision))
         except GatewayError as error:
             await refuse(scope, send, error, headers)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, interrupt: Interrupt, headers: Headers) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, place: Place, headers: Headers) -> None:
         """Serve one request that has a place; `headers` collects what every answer to it carries."""
-        gateway, telemetry = self._gateway, request_scope(scope)
-        check_declared_length(scope, self._max_body_bytes)
+        gateway, telemetry, interrupt = self._gateway, request_scope(scope), place.interrupt
+        declared_bytes = declared_length(scope, self._max_body_bytes)
         with interrupt:
             caller = await gateway.identify(telemetry, bearer_secret(scope))
-            body = await read_body(receive, max_bytes=self._max_body_bytes, seconds=self._receive_body_seconds)
+            place.claim(caller.key_id, declared_bytes)
+            # Charged before the body is read: a body that turns out invalid has cost as much work as any other.
+            headers += limit_headers(await gateway.admit(telemetry, caller))
+            body = await read_body(
+                receive, max_bytes=self._max_body_bytes, seconds=self._receive_body_seconds, hold=place.hold_body
+            )
             request = self._parse(body)
             model = gateway.models.find(request.model, request.operation)
-            headers += limit_headers(await gateway.admit(telemetry, caller))
         call = gateway.open_call(telemetry, caller, request)
         watch = asyncio.create_task(_watch_client(receive, interrupt))
         try:

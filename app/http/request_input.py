@@ -4,6 +4,7 @@ Comes in: an ASGI scope and its `receive`. Goes out: the secret and bounded byte
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from app.errors import BodyTooLargeError, InvalidApiKeyError, InvalidRequestError, RequestTimeoutError
@@ -26,29 +27,32 @@ def bearer_secret(scope: Scope) -> str:
     return secret
 
 
-def check_declared_length(scope: Scope, max_bytes: int) -> None:
-    """Refuse a body that says beforehand that it is too large; raises `BodyTooLargeError`."""
+def declared_length(scope: Scope, max_bytes: int) -> int:
+    """Return the declared size of the body, 0 where none is declared; raises `BodyTooLargeError` where it is over the limit."""
+    length = 0
     for name, value in scope["headers"]:
         if name == b"content-length":
             if len(value) > _MAX_LENGTH_DIGITS or not value.isdigit():
                 raise InvalidRequestError("The Content-Length header is not a length.")
-            if int(value) > max_bytes:
+            length = int(value)
+            if length > max_bytes:
                 raise _too_large(max_bytes)
+    return length
 
 
-async def read_body(receive: Receive, *, max_bytes: int, seconds: float) -> bytes:
-    """Return the whole body.
+async def read_body(receive: Receive, *, max_bytes: int, seconds: float, hold: Callable[[int], None]) -> bytes:
+    """Return the whole body; `hold` is told its size as it grows, and raises where there is no room for it.
 
     Raises `BodyTooLargeError`, `RequestTimeoutError` when it is not there after `seconds`, `InterruptedCallError` when the client leaves.
     """
     try:
         async with asyncio.timeout(seconds):
-            return await _read_body(receive, max_bytes)
+            return await _read_body(receive, max_bytes, hold)
     except TimeoutError:
         raise RequestTimeoutError(f"The request body did not arrive within {seconds:g} s.") from None
 
 
-async def _read_body(receive: Receive, max_bytes: int) -> bytes:
+async def _read_body(receive: Receive, max_bytes: int, hold: Callable[[int], None]) -> bytes:
     """Return the whole body, however long it takes."""
     parts: list[bytes] = []
     size = 0
@@ -60,6 +64,7 @@ async def _read_body(receive: Receive, max_bytes: int) -> bytes:
         size += len(part)
         if size > max_bytes:
             raise _too_large(max_bytes)
+        hold(size)
         parts.append(part)
         if not message.get("more_body", False):
             return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -106,6 +106,24 @@ def test_the_example_mentions_every_key() -> None:
     [
         ("port = 0", 'port = "80"', "server.port: found a string, '80'; allowed: int"),
         ("port = 0", "port = true", "server.port: found a boolean, True; allowed: int"),
+        (
+            "port = 0",
+            "max_concurrent_requests = 10\nmax_concurrent_requests_per_key = 11",
+            "server.max_concurrent_requests_per_key: 11; allowed: 1 to max_concurrent_requests (10)",
+        ),
+        (
+            "port = 0",
+            "max_body_bytes_in_flight = 1_000_000",
+            "server.max_body_bytes_in_flight: 1000000; allowed: max_body_bytes (10485760) or more",
+        ),
+        (
+            "port = 0",
+            "max_body_bytes_in_flight_per_key = 1_000_000",
+            (
+                "server.max_body_bytes_in_flight_per_key: 1000000; "
+                "allowed: max_body_bytes (10485760) to max_body_bytes_in_flight (268435456)"
+            ),
+        ),
         ("port = 0", "port = 65536", "server.port: 65536; allowed: 0 (any free port) to 65535"),
         ("port = 0", "port = -1", "server.port: -1; allowed: 0 (any free port) to 65535"),
         (

@@ -37,6 +37,7 @@ port = 0
 max_body_bytes = {max_body_bytes}
 max_header_bytes = {max_header_bytes}
 max_concurrent_requests = 14
+max_concurrent_requests_per_key = 12
 [monitoring]
 share_seconds = 0.0
 token_env = "FUZZ_MONITORING_TOKEN"

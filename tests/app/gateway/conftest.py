@@ -31,6 +31,7 @@ from otel.events import AttemptFinished, CallFinished, RequestFinished
 from otel.testing.recording import RecordingRecorder
 
 KEY = "good-key"
+OTHER_KEY = "other-key"
 DEADLINE_SECONDS = 20.0
 """Of everything that a test waits for: far more than it takes, because the machine may be busy with something else."""
 
@@ -198,7 +199,7 @@ class Upstream:
 
 
 class FakeKeys:
-    """Two callers, and every way in which a key can fail."""
+    """Three callers, and every way in which a key can fail."""
 
     def __init__(self, requests_per_minute=None, tokens_per_minute=None):
         self._caller = Caller(
@@ -208,6 +209,8 @@ class FakeKeys:
     async def find(self, secret):
         if secret == KEY:
             return self._caller
+        if secret == OTHER_KEY:
+            return msgspec.structs.replace(self._caller, key_id="key_2")
         if secret == "expired-key":
             raise KeyExpiredError("The trial of this key is over.")
         if secret == "no-database":
@@ -341,6 +344,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
         limits=(None, None),
         plan=None,
         max_concurrent_requests=100,
+        shares=None,
         server_config=None,
         grace_seconds=5.0,
         cache_ttl_seconds=0.0,
@@ -375,7 +379,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
             limiter=PlanRateLimiter([plan or PlanConfig(name="free")], clock),
             cache=MemoryResponseCache(1_000_000, clock),
             ledger=ledger,
-            calls_in_hand=CallsInHand(max_concurrent_requests),
+            calls_in_hand=CallsInHand(max_concurrent_requests, **(shares or {})),
             clock=clock,
             new_call_id=lambda: f"call-{next(call_ids)}",
         )
@@ -427,6 +431,7 @@ def wire() -> SimpleNamespace:
         completion=COMPLETION,
         usage=USAGE,
         key=KEY,
+        other_key=OTHER_KEY,
         json=msgspec.json,
         AttemptFinished=AttemptFinished,
         RequestFinished=RequestFinished,

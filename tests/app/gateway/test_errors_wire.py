@@ -153,13 +153,16 @@ async def test_a_body_that_hides_its_size_is_bounded_too(make_upstream, make_gat
         assert (response.status, (await response.json())["error"]["code"]) == (413, "request_too_large")
 
 
-async def test_the_model_is_checked_before_the_limits(make_upstream, make_gateway):
-    gateway = await make_gateway(await make_upstream(), limits=(1, None))
-    for _ in range(3):
-        answer = await gateway.chat(model="none")
-        assert (answer.status, answer.json["error"]["code"]) == (404, "model_not_found")
+async def test_the_limits_are_checked_before_the_body_and_the_model(make_upstream, make_gateway):
+    gateway = await make_gateway(await make_upstream(), limits=(3, None))
+    answer = await gateway.chat(model="none")
+    assert (answer.status, answer.json["error"]["code"]) == (404, "model_not_found")
+    assert answer.headers["x-ratelimit-remaining-requests"] == "2"
+    answer = await gateway.post(CHAT, b"no json")
+    assert (answer.status, answer.headers["x-ratelimit-remaining-requests"]) == (400, "1")
     assert (await gateway.chat()).status == 200
-    assert (await gateway.chat()).status == 429
+    assert (await gateway.chat(model="none")).status == 429
+    assert (await gateway.post(CHAT, b"no json")).status == 429
 
 
 async def test_a_database_that_does_not_answer_is_a_503(make_upstream, make_gateway):
