@@ -1,8 +1,20 @@
 # Gatewayz Observability. `make` alone lists the targets; each is one or two commands you could type yourself.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
+# Of the Python that PYTHON= names, nothing where it does not run or is too old.
+version = $(shell $(1) -c 'import sys; sys.version_info >= (3, 11) and print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+ifneq ($(PYTHON),)
+VERSION := $(call version,$(PYTHON))
+ifeq ($(VERSION),)
+# Installed and not active, as with pyenv.
+override PYTHON := $(or $(shell .ci/interpreters $(PYTHON)),$(error PYTHON=$(PYTHON) is not an installed Python 3.11 or newer))
+VERSION := $(call version,$(PYTHON))
+endif
+# `.venv` belongs to the default interpreter, or to the only one that is new enough; others have theirs beside it, as `.venv-3.13`.
+MAIN := $(or $(call version,$(wildcard .venv/bin/python)),$(call version,python3),$(VERSION))
+endif
 PYTHON ?= python3
-VENV := .venv
+VENV := .venv$(if $(filter-out $(MAIN),$(VERSION)),-$(VERSION))
 BIN := $(VENV)/bin
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements/bootstrap.txt)
 # A developer's own uv is used where there is one; otherwise the pinned one goes into .tools (no venv module, no root needed).
@@ -44,7 +56,7 @@ setup: $(VENV)/.made-dev $(VENV)/.made-demo ## install everything into .venv (th
 demo: $(VENV)/.made $(VENV)/.made-demo ## gateway, real model, scripted upstreams, replayed traffic; DEMO_SECONDS=60 ends by itself; SCENARIO=outage plays one of six
 	@$(BIN)/python -m demo
 
-test: $(VENV)/.made-dev $(VENV)/.made-demo ## all tests that need only Python
+test: $(VENV)/.made-dev $(VENV)/.made-demo ## all tests that need only Python, and those with Redis and PostgreSQL where installed (PYTHON=python3.13)
 	@$(BIN)/python -m pytest -m "not stack" -n 2 --dist loadfile
 
 check: $(VENV)/.made-dev ## lint, types, import contracts, generated files and configuration
@@ -100,4 +112,4 @@ stack-test: $(VENV)/.made-dev ## end-to-end tests against the native servers on 
 		tail -n +1 .stack/report/*.txt 2>/dev/null; exit $$code
 
 clean: ## remove what the other targets made inside the tree
-	@rm -rf $(VENV) .tools .demo .fuzz .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .venv-* .tools .demo .fuzz .mypy_cache .ruff_cache .hypothesis .import_linter_cache

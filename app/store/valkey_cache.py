@@ -21,13 +21,14 @@ T = TypeVar("T")
 _LOGGER = logging.getLogger(__name__)
 _KEY_PREFIX = b"gatewayz:response:"
 _MAX_CONNECTIONS = 64
+_OPERATION_SECONDS = 0.25
 
 
 class ValkeyResponseCache:
     """Satisfies `ResponseCache`. For one event loop; `close` it at the end."""
 
     def __init__(
-        self, client: "Redis", clock: Clock, *, operation_seconds: float = 0.25, rest_seconds: float = 1.0
+        self, client: "Redis", clock: Clock, *, operation_seconds: float = _OPERATION_SECONDS, rest_seconds: float = 1.0
     ) -> None:
         self._client = client
         self._clock = clock
@@ -81,7 +82,9 @@ class ValkeyResponseCache:
             _LOGGER.warning("response cache: the server fails, every look-up is a miss: %s", _reason(error))
 
 
-def open_valkey_cache(url: str, clock: Clock) -> ValkeyResponseCache:
+def open_valkey_cache(
+    url: str, clock: Clock, *, operation_seconds: float = _OPERATION_SECONDS
+) -> ValkeyResponseCache:
     """Create the cache without connecting; raises `ConfigError` without the driver, or for a URL that it does not take.
 
     `valkey://` and `valkeys://` (TLS) are `redis://` and `rediss://` by another name.
@@ -92,21 +95,20 @@ def open_valkey_cache(url: str, clock: Clock) -> ValkeyResponseCache:
         from redis.backoff import NoBackoff  # noqa: PLC0415  likewise
     except ImportError as error:
         raise ConfigError("cache.url needs the package redis: install the extra `production`") from error
-    seconds = 0.25
     try:
         pool = BlockingConnectionPool.from_url(
             "redis" + url.removeprefix("valkey") if url.startswith("valkey") else url,
             max_connections=_MAX_CONNECTIONS,
-            timeout=seconds,
-            socket_timeout=seconds,
-            socket_connect_timeout=seconds,
+            timeout=operation_seconds,
+            socket_timeout=operation_seconds,
+            socket_connect_timeout=operation_seconds,
             retry=Retry(NoBackoff(), 0),  # the next request is the retry
             protocol=2,  # every server speaks it, and connecting takes no handshake
             driver_info=None,
         )
     except ValueError:
         raise ConfigError("cache.url: not a URL of a Valkey or Redis server, as in redis://host:6379/0") from None
-    return ValkeyResponseCache(Redis.from_pool(pool), clock, operation_seconds=seconds)
+    return ValkeyResponseCache(Redis.from_pool(pool), clock, operation_seconds=operation_seconds)
 
 
 def _reason(error: Exception) -> str:

@@ -1,14 +1,8 @@
 """Fixtures of the store's tests: real SQLite files, a real PostgreSQL server where it is installed, rows, polling."""
 
 import asyncio
-import os
-import pwd
-import shutil
-import signal
-import subprocess
-import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,65 +15,6 @@ from app.store.database import open_database
 from otel.testing.recording import RecordingRecorder
 
 DEADLINE_SECONDS = 15.0
-
-
-class PostgresqlServer:
-    """A throw-away cluster that listens on a Unix socket only; run as `nobody` where we are root, as PostgreSQL demands."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._databases = 0
-        self._process: subprocess.Popen[bytes] | None = None
-        self._as: dict[str, Any] = {}
-        if os.geteuid() == 0:
-            nobody = pwd.getpwnam("nobody")
-            os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-            self._as = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-        command = ["initdb", "-D", str(folder / "data"), "-U", "gatewayz", "-A", "trust", "-E", "UTF8", "--locale=C"]
-        subprocess.run([*command, "--no-sync"], check=True, capture_output=True, cwd=folder, **self._as)
-
-    def start(self) -> None:
-        options = ["-k", str(self.folder), "-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=50"]
-        with (self.folder / "log").open("ab") as log:
-            command = ["postgres", "-D", str(self.folder / "data"), *options]
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, **self._as)
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while not self._run("psql", "-c", "SELECT 1", "postgres"):
-            assert time.monotonic() < deadline, (self.folder / "log").read_text()
-            time.sleep(0.05)
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.send_signal(signal.SIGINT)  # "fast": connections are cut
-            self._process.wait(DEADLINE_SECONDS)
-            self._process = None
-
-    def new_database(self) -> str:
-        self._databases += 1
-        name = f"test_{self._databases}"
-        assert self._run("createdb", name), (self.folder / "log").read_text()
-        return f"postgresql+asyncpg://gatewayz@/{name}?host={self.folder}"
-
-    def _run(self, program: str, *arguments: str) -> bool:
-        command = [program, "-h", str(self.folder), "-U", "gatewayz", *arguments]
-        return subprocess.run(command, check=False, capture_output=True).returncode == 0
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[PostgresqlServer]:
-    missing = [program for program in ("initdb", "postgres", "psql", "createdb") if shutil.which(program) is None]
-    if missing:
-        pytest.skip(f"no PostgreSQL server here: {', '.join(missing)} not on PATH")
-    folder = Path(tempfile.mkdtemp(prefix="gatewayz-pg-"))
-    server = None
-    try:
-        server = PostgresqlServer(folder)
-        server.start()
-        yield server
-    finally:
-        if server is not None:
-            server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

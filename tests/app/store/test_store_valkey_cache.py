@@ -1,13 +1,10 @@
-"""The response cache behind a server: a real one where it is installed; away, silent or babbling is a miss, always and soon."""
+"""The response cache behind a server: a real one where it is installed; unavailable, silent or nonsensical is a miss, and soon."""
 
 import asyncio
-import shutil
-import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
@@ -15,27 +12,8 @@ from app.config_load import ConfigError
 from app.gateway.clock import SystemClock
 from app.store.valkey_cache import ValkeyResponseCache, open_valkey_cache
 
-DEADLINE_SECONDS = 10.0
-
-
-@pytest.fixture
-def server_url(tmp_path: Path) -> Iterator[str]:
-    program = shutil.which("valkey-server") or shutil.which("redis-server")
-    if program is None:
-        pytest.skip("no Valkey or Redis server here: neither valkey-server nor redis-server on PATH")
-    socket = tmp_path / "s"
-    command = [program, "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(tmp_path)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while not socket.exists():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        yield f"unix://{socket}"
-    finally:
-        process.terminate()
-        process.wait(DEADLINE_SECONDS)
+DEADLINE_SECONDS = 20.0
+"""Of a whole test, and of an operation where its duration is not what is tested: a busy computer takes more than the gateway waits."""
 
 
 @asynccontextmanager
@@ -87,8 +65,8 @@ async def full(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 @asynccontextmanager
-async def opened(url: str, clock=None) -> AsyncIterator[ValkeyResponseCache]:
-    cache = open_valkey_cache(url, clock or SystemClock())
+async def opened(url: str, clock=None, *, seconds: float = DEADLINE_SECONDS) -> AsyncIterator[ValkeyResponseCache]:
+    cache = open_valkey_cache(url, clock or SystemClock(), operation_seconds=seconds)
     try:
         yield cache
     finally:
@@ -96,8 +74,8 @@ async def opened(url: str, clock=None) -> AsyncIterator[ValkeyResponseCache]:
 
 
 @pytest.mark.live
-async def test_a_real_server_keeps_answers_until_their_time_is_over(server_url, poll_until) -> None:
-    async with opened(server_url) as cache:
+async def test_a_real_server_keeps_answers_until_their_time_is_over(redis_server) -> None:
+    async with opened(redis_server.url) as cache:
         assert await cache.is_available()
         assert await cache.get(b"\x00\xffkey") is None
         await cache.put(b"\x00\xffkey", bytes(range(256)) * 1_000, 60)
@@ -109,7 +87,7 @@ async def test_a_real_server_keeps_answers_until_their_time_is_over(server_url, 
         while await cache.get(b"short") is not None:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.01)
-    async with opened(server_url) as other:
+    async with opened(redis_server.url) as other:
         assert await other.get(b"\x00\xffkey") == bytes(range(256)) * 1_000
         assert (
             await asyncio.gather(*(other.get(b"\x00\xffkey") for _ in range(200))) == [bytes(range(256)) * 1_000] * 200
@@ -119,13 +97,15 @@ async def test_a_real_server_keeps_answers_until_their_time_is_over(server_url, 
 @pytest.mark.live
 @pytest.mark.parametrize("behaviour", [silent, babbling, hanging_up, full])
 async def test_a_server_that_misbehaves_is_a_miss_and_soon(behaviour, clock, caplog) -> None:
-    async with scripted_server(behaviour) as url, opened(url, clock) as cache:
-        started = time.monotonic()
+    async with (
+        scripted_server(behaviour) as url,
+        opened(url, clock, seconds=0.05) as cache,
+        asyncio.timeout(DEADLINE_SECONDS),
+    ):
         assert await cache.get(b"k") is None
         clock.advance(2)
         await cache.put(b"k", b"v", 60)
         assert not await cache.is_available()
-        assert time.monotonic() - started < 2
     assert len(caplog.records) == 1
 
 
@@ -168,15 +148,21 @@ async def test_a_failing_server_is_left_alone_for_a_while_and_its_return_is_noti
 
 @pytest.mark.live
 async def test_a_request_that_is_cancelled_does_not_spoil_the_next_answer() -> None:
-    async def slow_first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    arrived, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def late_first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while request := await reader.read(1_000):
-            await asyncio.sleep(0.1 if b"first" in request else 0)
+            if b"first" in request:
+                arrived.set()
+                await cancelled.wait()
             writer.write(b"$5\r\nfirst\r\n" if b"first" in request else b"$4\r\nnext\r\n")
 
-    async with scripted_server(slow_first) as url, opened(url) as cache:
+    async with scripted_server(late_first) as url, opened(url) as cache, asyncio.timeout(DEADLINE_SECONDS):
         request = asyncio.create_task(cache.get(b"first"))
-        await asyncio.sleep(0.05)
+        await arrived.wait()
         request.cancel()
+        await asyncio.wait({request})
+        cancelled.set()
         assert [await cache.get(b"next") for _ in range(3)] == [b"next"] * 3
 
 
