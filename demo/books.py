@@ -147,7 +147,7 @@ class Books:
         tokens = _tokens(planned, attempt, observed)
         if attempt.status == "success" and planned.stream and attempt.has_content and tokens[1] > 1:
             self._count("gatewayz_output_tokens_per_second_count", **route)
-        if attempt.tokens == "delivered":
+        if attempt.tokens in {"delivered", "prompt"}:
             self._count("gatewayz_estimated_usage_total", **route)
         self._usage(route, tokens)
 
@@ -174,6 +174,8 @@ def _tokens(planned: Planned, attempt: PlannedAttempt, observed: Observed) -> tu
             return attempt.input_tokens, attempt.output_tokens
         case "answer":
             return observed.usage or (0, 0)
+        case "prompt":
+            return _estimate(planned.prompt_characters), 0
         case "delivered":
             return _estimate(planned.prompt_characters), 0 if planned.is_embedding else _estimate(observed.characters)
 

@@ -72,7 +72,9 @@ def left_before(sketch: Sketch) -> Planned:
     model = sketch.rng.choice(("aurora-large", "harbor-8b"))
     providers = providers_of(model)
     failed = [failure(providers[0], sketch.rng)] if model == "harbor-8b" else []
-    last = PlannedAttempt(provider=providers[len(failed)], status="cancelled", responded=False, is_abandoned=True)
+    last = PlannedAttempt(
+        provider=providers[len(failed)], status="cancelled", responded=False, tokens="prompt", is_abandoned=True
+    )
     acts = [*failed, (Script(fault="stall", tag=sketch.tag), last)]
     return chat(
         sketch,

@@ -91,8 +91,8 @@ def refusal(provider: str, status: int) -> Act:
 
 
 def stall(provider: str) -> Act:
-    """Never answer; the gateway's time-out ends it."""
-    return Script(fault="stall"), PlannedAttempt(provider=provider, status="error", is_abandoned=True)
+    """Never answer; the gateway's timeout ends it, and the prompt is counted: the provider may bill it."""
+    return Script(fault="stall"), PlannedAttempt(provider=provider, status="error", tokens="prompt", is_abandoned=True)
 
 
 def _server_error(provider: str, rng: random.Random) -> Act:
@@ -111,7 +111,9 @@ def _nonsense(provider: str, rng: random.Random) -> Act:
             Script(status=rng.choice(_ACCOUNT_ERRORS)),
         )
     )
-    return script, PlannedAttempt(provider=provider, status="error")
+    # A 200 whose body is cut off was worked for; a page of HTML or a refusal was not.
+    is_cut_off = script.fault == "close_after_head"
+    return script, PlannedAttempt(provider=provider, status="error", tokens="prompt" if is_cut_off else "none")
 
 
 def _outage(provider: str, rng: random.Random) -> Act:

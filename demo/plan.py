@@ -21,7 +21,8 @@ class PlannedAttempt(msgspec.Struct, frozen=True, kw_only=True):
 
     `responded`: a head or a time-out comes (neither comes from a closed connection). `tokens`: `reported`, as `input_tokens` and
     `output_tokens` say; `delivered`, the provider reports none, so they are estimated from the characters of the prompt and of what
-    the client got; `answer`, as the answer says (a real model); `none`. `is_abandoned`: the gateway hangs up on the provider while it
+    the client got; `prompt`, the provider had the request and never answered, so that the prompt alone is estimated; `answer`, as the
+    answer says (a real model); `none`. `is_abandoned`: the gateway hangs up on the provider while it
     works, because the client left or the time is over.
     """
 
@@ -29,7 +30,7 @@ class PlannedAttempt(msgspec.Struct, frozen=True, kw_only=True):
     status: Literal["success", "error", "cancelled"]
     responded: bool = True
     has_content: bool = False
-    tokens: Literal["none", "reported", "delivered", "answer"] = "none"
+    tokens: Literal["none", "reported", "delivered", "prompt", "answer"] = "none"
     input_tokens: int = 0
     output_tokens: int = 0
     is_abandoned: bool = False

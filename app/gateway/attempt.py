@@ -24,6 +24,9 @@ from otel.events import (
 )
 
 _TIMED_OUT: Final = frozenset({"connect_timeout", "first_byte_timeout"})
+# The provider had the request and was still at work when its time was over.
+_WORKED_IN_VAIN: Final = frozenset({"first_byte_timeout", "idle_timeout", "stream_broken"})
+_SUCCESSES: Final = range(200, 300)
 
 
 class Attempt:
@@ -50,6 +53,9 @@ class Attempt:
         self._clock = clock
         self._http_status: int | None = None
         self._response_seconds: float | None = None
+        self._request_sent = False
+        self._answer_began = False
+        self._usage_counted = False
         self._finished = False
         self._scope = scope.start_attempt(
             AttemptStarted(
@@ -75,6 +81,14 @@ class Attempt:
         """The trace context for the provider."""
         return self._scope.headers
 
+    def request_sent(self) -> None:
+        """The body of the request is on its way: from now on the provider may bill it."""
+        self._request_sent = True
+
+    def answer_began(self) -> None:
+        """A part of an answer arrived, so the provider has worked, whatever comes of it."""
+        self._answer_began = True
+
     def responded(self, http_status: int) -> None:
         """The head of the answer arrived."""
         self._http_status = http_status
@@ -88,6 +102,7 @@ class Attempt:
 
     def count_usage(self, reported: ReportedUsage | None, output_characters: int) -> None:
         """Price what the attempt used; a count that the provider does not report is estimated, and the usage marked."""
+        self._usage_counted = True
         input_tokens = reported.input_tokens if reported is not None else None
         output_tokens = reported.output_tokens if reported is not None else None
         if self._request.operation == "embeddings":
@@ -135,6 +150,8 @@ class Attempt:
         if self._finished:
             return
         self._finished = True
+        if not self._usage_counted and self._is_billed(status, error_kind):
+            self.count_usage(None, 0)
         event = AttemptFinished(
             status=status,
             duration_seconds=self._clock.monotonic() - self.started_seconds,
@@ -151,3 +168,12 @@ class Attempt:
         )
         self._scope.finish(event)
         self._permit.attempt_finished(self._request.model, event)
+
+    def _is_billed(self, status: AttemptStatus, error_kind: ErrorKind | None) -> bool:
+        """Whether the provider is taken to bill the prompt of an attempt that brought no usage.
+
+        A refusal costs nothing, nor does a request that never went out; the table is in docs/gateway.md.
+        """
+        if not self._request_sent or (self._http_status is not None and self._http_status not in _SUCCESSES):
+            return False
+        return status == "cancelled" or error_kind in _WORKED_IN_VAIN or self._answer_began

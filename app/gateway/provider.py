@@ -5,10 +5,11 @@ went wrong until there. The caller's own headers never pass through here; the ke
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
 from app.config import ProviderConfig
@@ -66,14 +67,22 @@ class Provider:
         if session is not None:
             await session.close()
 
-    async def post(self, operation: Operation, body: bytes, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
-        """Send one request, once, and return when the head of the answer is there; raises `UpstreamFailure`."""
+    async def post(
+        self, operation: Operation, body: bytes, headers: Mapping[str, str], on_sent: Callable[[], None]
+    ) -> aiohttp.ClientResponse:
+        """Send one request, once, and return when the head of the answer is there; raises `UpstreamFailure`.
+
+        `on_sent` is called as soon as the body goes out over a connection.
+        """
         session = self._session
         if session is None:
             raise UpstreamFailure("connect_error")
         try:
             return await session.post(
-                self._urls[operation], data=body, headers={**self._headers, **headers}, allow_redirects=False
+                self._urls[operation],
+                data=_RequestBody(body, on_sent),
+                headers={**self._headers, **headers},
+                allow_redirects=False,
             )
         except aiohttp.ConnectionTimeoutError:
             raise UpstreamFailure("connect_timeout") from None
@@ -95,6 +104,19 @@ class Provider:
         drain = asyncio.create_task(_drain(response))
         self._drains.add(drain)
         drain.add_done_callback(self._drains.discard)
+
+
+class _RequestBody(aiohttp.BytesPayload):
+    """A body that reports when the HTTP client begins to write it."""
+
+    def __init__(self, body: bytes, on_sent: Callable[[], None]) -> None:
+        super().__init__(body)
+        self._on_sent = on_sent
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        """Write the body."""
+        self._on_sent()
+        await super().write_with_length(writer, content_length)
 
 
 async def _drain(response: aiohttp.ClientResponse) -> None:

@@ -55,7 +55,10 @@ class UpstreamAnswer:
     async def open(self, request: CallRequest) -> None:
         """Send the request and read until the head of a 200 answer."""
         body = request.upstream_body(self.attempt.route.upstream_model)
-        self._response = response = await self._provider.post(request.operation, body, self.attempt.headers)
+        attempt = self.attempt
+        self._response = response = await self._provider.post(
+            request.operation, body, attempt.headers, attempt.request_sent
+        )
         self.attempt.responded(response.status)
         if response.status != _OK:
             refusal = await self._read_refusal(response)
@@ -73,6 +76,7 @@ class UpstreamAnswer:
             data = await response.content.readany()
         except (aiohttp.ClientError, OSError, ValueError):
             # Cut off, or its framing or compression is broken; all of it is a body that is not whole.
+            self.attempt.answer_began()
             raise UpstreamFailure("stream_broken", http_status=response.status) from None
         self._deadlines.progress()
         return data
@@ -81,6 +85,7 @@ class UpstreamAnswer:
         """Return the whole body; one over the provider's `max_response_bytes` is a `bad_response`."""
         response = self._opened()
         if (response.content_length or 0) > self._max_bytes:
+            self.attempt.answer_began()
             raise UpstreamFailure("bad_response", http_status=response.status)
         parts: list[bytes] = []
         left = self._max_bytes
@@ -91,6 +96,7 @@ class UpstreamAnswer:
         except UpstreamFailure:
             left = -1
         if left < 0:
+            self.attempt.answer_began()
             raise UpstreamFailure("bad_response", http_status=response.status)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 

@@ -174,12 +174,17 @@ def test_what_was_not_planned_is_a_surprise(observed: Observed, words: str) -> N
 
 
 def test_a_client_that_leaves_before_the_head_must_have_seen_none() -> None:
-    attempt = PlannedAttempt(provider="a", status="cancelled", responded=False)
-    planned = _planned(status_code=499, attempts=(attempt,), leaving="before_first_byte")
+    attempt = PlannedAttempt(provider="a", status="cancelled", responded=False, tokens="prompt")
+    planned = _planned(status_code=499, attempts=(attempt,), leaving="before_first_byte", prompt_characters=9)
     assert surprise_in(planned, Observed()) is None
     assert surprise_in(planned, Observed(status_code=200)) == "status 200 instead of None"
     books = _booked(planned, Observed())
-    assert not _counts(books, "provider_response_time_seconds_count", "tokens_used_total")
+    assert not _counts(books, "provider_response_time_seconds_count")
+    # The provider had the prompt, and may bill it.
+    assert _counts(books, "tokens_used_total", "gatewayz_estimated_usage_total") == {
+        series("tokens_used_total", provider="a", model="m", token_type="input"): 3,
+        series("gatewayz_estimated_usage_total", provider="a", model="m"): 1,
+    }
     assert books.counts[series("fastapi_requests_total", **ROUTE, status_code="499")] == 1
 
 

@@ -170,7 +170,8 @@ async def test_a_client_that_leaves_before_the_first_byte_cancels_the_upstream_c
     assert (attempt.status, attempt.cancel_phase, attempt.error_kind) == ("cancelled", "before_first_byte", None)
     (call_end,) = books.calls
     assert (call_end.status, call_end.cancel_phase, call_end.provider) == ("cancelled", "before_first_byte", "alpha")
-    assert call_end.usage == Usage()
+    # The provider had the prompt: "Say hello", estimated.
+    assert call_end.usage == Usage(input_tokens=3, estimated=True, cost_nanousd=450, credits_nanousd=450)
     assert [(each.status_code, each.outcome) for each in books.requests] == [(499, "cancelled")]
 
 
