@@ -44,5 +44,6 @@ VOLUME ["/var/lib/gatewayz"]
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import http.client, sys; c = http.client.HTTPConnection('127.0.0.1', 8000, timeout=3); c.request('GET', '/health/live'); sys.exit(c.getresponse().status != 200)"]
-# Host and port of the configuration file are for a process on a host; in a container these are fixed.
+# Host and port of the configuration file are for a process on a host; in a container these are fixed. Beyond loopback the monitoring
+# endpoints are closed, unless the configuration names a token (monitoring.token_env) or says monitoring.open = true.
 CMD ["python", "-m", "app", "serve", "--host", "0.0.0.0", "--port", "8000"]

@@ -28,9 +28,13 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class MonitoringConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The monitoring endpoints. `token_env` names the variable with the bearer token; without it they are open."""
+    """The monitoring endpoints. `token_env` names the variable with the bearer token.
+
+    Without a token they are open on loopback only, unless `open` is set.
+    """
 
     token_env: str | None = None
+    open: bool = False
     share_seconds: float = 1.0
 
 

@@ -93,6 +93,8 @@ def _sections(config: AppConfig) -> Iterator[Finding]:
             f"{MIN_LEDGER_DAYS} or more: uptime needs 24 hours",
         )
     yield from check_variable("monitoring.token_env", config.monitoring.token_env)
+    if config.monitoring.open and config.monitoring.token_env is not None:
+        yield Finding("monitoring.open", "true, and monitoring.token_env is set as well", "one of the two")
     yield from check_name("telemetry.app_name", telemetry.app_name)
     yield from _url("database", config.database.url, config.database.url_env)
     yield from _url("cache", config.cache.url, config.cache.url_env)

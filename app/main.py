@@ -27,6 +27,7 @@ from app.gateway.rate_limit import PlanRateLimiter
 from app.gateway.response_cache import MemoryResponseCache
 from app.http.api_router import api_router
 from app.http.exception_handlers import exception_handlers
+from app.http.exposure import Exposure
 from app.http.health import Readiness, health_router
 from app.http.monitoring import monitoring_router
 from app.http.route_table import RouteTable
@@ -36,6 +37,7 @@ from app.jobs.jobs import Job, Jobs
 from app.state.gauges import observe_providers
 from app.state.probes import Probes
 from app.state.provider_jobs import provider_jobs
+from app.state.provider_reading import provider_reading
 from app.state.provider_states import ProviderStates
 from app.store.database import check_database, create_engine, migrate
 from app.store.detector_state import StoredDetectorState
@@ -87,6 +89,7 @@ class Parts(msgspec.Struct, frozen=True):
     store_jobs: StoreJobs
     jobs: Jobs
     event_loop_watch: EventLoopWatch
+    exposure: Exposure
 
 
 def create_app(
@@ -109,8 +112,8 @@ def create_app(
     app = build_app(
         [
             api_router(parts.gateway, config.server),
-            health_router(_readiness(parts, telemetry)),
-            monitoring_router(telemetry.exposition, token=secrets.monitoring_token),
+            health_router(_readiness(parts, telemetry), exposure=parts.exposure, clock=clock),
+            monitoring_router(telemetry.exposition, exposure=parts.exposure),
         ],
         recorder=telemetry.recorder,
         clock=clock,
@@ -186,7 +189,8 @@ def _build_parts(
     )
     jobs = Jobs(periodic, clock=clock, rng=ids)
     watch = EventLoopWatch(recorder, clock.monotonic, config.jobs.event_loop_lag_seconds)
-    return Parts(gateway, engine, keys, ledger, providers, states, probes, cache, store_jobs, jobs, watch)
+    exposure = Exposure(secrets.monitoring_token, is_open=config.monitoring.open)
+    return Parts(gateway, engine, keys, ledger, providers, states, probes, cache, store_jobs, jobs, watch, exposure)
 
 
 def _lifespan(parts: Parts) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
@@ -239,6 +243,6 @@ def _readiness(parts: Parts, telemetry: AppTelemetry) -> Readiness:
         check_database=ask_database,
         is_cache_available=ask_cache,
         cache_kind="server" if isinstance(parts.cache, ValkeyResponseCache) else "memory",
-        providers=lambda: {name: state.breaker_state for name, state in parts.states.items()},
+        providers=lambda: {name: provider_reading(state) for name, state in parts.states.items()},
         telemetry=export_state,
     )

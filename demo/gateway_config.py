@@ -83,6 +83,7 @@ LIMITED_PLANS: Final = (
 class GatewayFile(msgspec.Struct, frozen=True, kw_only=True):
     """What differs between two runs. `real_url` is None without the real model; times in seconds.
 
+    `is_monitoring_open`: for a gateway that listens beyond loopback, in a network of its own.
     `with_breakers`: off, because the books say of each request which providers it must reach, however often they failed before.
     `cadence`: shortens what the gateway does by the clock, and what counts as slow, so that a person sees a scenario in a minute or two;
     None leaves all of it at the gateway's defaults.
@@ -96,6 +97,7 @@ class GatewayFile(msgspec.Struct, frozen=True, kw_only=True):
     first_byte_seconds: float = 2.0
     idle_seconds: float = 1.5
     share_seconds: float = 1.0
+    is_monitoring_open: bool = False
     with_breakers: bool = False
     cadence: float | None = None
 
@@ -108,7 +110,7 @@ class GatewayFile(msgspec.Struct, frozen=True, kw_only=True):
         """Return the gateway's configuration."""
         tables = [
             f"[server]\nport = {self.port}\nmax_body_bytes = {MAX_BODY_BYTES}\n",
-            f"[monitoring]\nshare_seconds = {self.share_seconds}\n",
+            f"[monitoring]\nshare_seconds = {self.share_seconds}\nopen = {str(self.is_monitoring_open).lower()}\n",
             f"[breaker]\nenabled = {str(self.with_breakers).lower()}\n{_breaker(self.cadence)}",
             *_cadences(self.cadence),
             f"[database]\nurl = {_text(f'sqlite+aiosqlite:///{self.database_path}')}\n",

@@ -40,6 +40,7 @@ async def prepare(folder: Path, *, upstream_url: str) -> None:
         upstream_url=upstream_url,
         closed_url=_CLOSED_URL,
         real_url=None,
+        is_monitoring_open=True,  # Prometheus scrapes it from another container
     )
     config_path = folder / "gateway.toml"
     config_path.write_text(file.as_toml())

@@ -70,6 +70,11 @@ def _metrics(facts: Facts) -> Verdict:
     if facts.gateway_after is not None:
         return ok(f"/metrics has {facts.gateway_after.series} series")
     status = facts.metrics.status
+    if status == HTTPStatus.FORBIDDEN:
+        return broken(
+            f"/metrics answers {status}",
+            "the gateway listens beyond loopback and has no monitoring token: set monitoring.token_env, or monitoring.open = true",
+        )
     if status in _UNAUTHORIZED:
         return broken(
             f"/metrics answers {status}",

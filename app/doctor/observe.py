@@ -55,7 +55,7 @@ async def observe(
     collector_url = settings.addresses["collector_metrics"]
     say("asking the servers")
     servers, (_, before), collector_before, (otlp, needs_token) = await asyncio.gather(
-        _ask_servers(web, settings.addresses),
+        _ask_servers(web, settings),
         _ask_fresh_metrics(web, settings, clock),
         ask_collector_metrics(web, collector_url),
         ask_otlp(settings.otlp, make_sender, settings.request_seconds),
@@ -130,8 +130,13 @@ async def _ask_settled_collector(
         await asyncio.sleep(settings.poll_seconds)
 
 
-async def _ask_servers(web: Web, addresses: Mapping[str, str]) -> dict[str, Server]:
-    replies = await asyncio.gather(*(ask_server(web, addresses[name], path) for name, path in READY_PATHS.values()))
+async def _ask_servers(web: Web, settings: Settings) -> dict[str, Server]:
+    replies = await asyncio.gather(
+        *(
+            ask_server(web, settings.addresses[name], path, settings.metrics_token if name == "gateway" else None)
+            for name, path in READY_PATHS.values()
+        )
+    )
     return dict(zip(READY_PATHS, replies, strict=True))
 
 

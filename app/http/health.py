@@ -1,42 +1,63 @@
 """HEALTH: `GET /health/live` and `GET /health/ready`.
 
-Comes in: checks of the dependencies. Goes out: JSON that names each of them. Liveness asks nothing: a process that answers lives. Readiness
-makes no call to a provider: an outage there must not take the gateway out of its load balancer.
+Comes in: checks of the dependencies. Goes out: JSON. Liveness asks nothing: a process that answers lives. Readiness names each
+dependency to clients that may read monitoring, and only the status to others. It makes no call to a provider: an outage there must
+not take the gateway out of its load balancer.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from typing import Any, Final, cast
 
 import msgspec
-from litestar import Response, Router, route
+from litestar import Request, Response, Router, route
 from litestar.enums import HttpMethod
 
 from app.errors import StoreUnavailableError
-from app.state.breaker import BreakerState
+from app.gateway.ports import Clock
+from app.http.exposure import Exposure
+from app.http.shared_answer import SharedAnswer
+from otel.asgi import Scope
+
+TIMEOUT_SECONDS: Final = 2.0
+"""How long readiness waits for a dependency: less than the timeout of any usual health check."""
+
+SHARE_SECONDS: Final = 1.0
+"""How long an answer of a dependency serves every readiness check."""
 
 _OK: Final = 200
 _UNAVAILABLE: Final = 503
 _NO_STORE: Final = {"cache-control": "no-store"}
-_PROVIDER_STATUS: Final[Mapping[BreakerState, str]] = {"closed": "up", "half_open": "recovering", "open": "down"}
 _GET_AND_HEAD: Final = (HttpMethod.GET, HttpMethod.HEAD)
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     """How to ask the dependencies.
 
-    `check_database` raises `StoreUnavailableError`; `providers` gives the state of each one's circuit breaker, by name; `telemetry` describes
-    the export.
+    `check_database` raises `StoreUnavailableError`; `providers` describes each one, by name; `telemetry` describes the export.
     """
 
     check_database: Callable[[], Awaitable[None]]
     is_cache_available: Callable[[], Awaitable[bool]]
     cache_kind: str
-    providers: Callable[[], Mapping[str, BreakerState]]
+    providers: Callable[[], Mapping[str, Mapping[str, object]]]
     telemetry: Callable[[], Mapping[str, object]]
 
 
-def health_router(readiness: Readiness) -> Router:
+def health_router(readiness: Readiness, *, exposure: Exposure, clock: Clock) -> Router:
     """Return both routes."""
+
+    async def ask_database() -> bool:
+        try:
+            await readiness.check_database()
+        except StoreUnavailableError:
+            return False
+        return True
+
+    def shared(ask: Callable[[], Awaitable[bool]]) -> SharedAnswer:
+        return SharedAnswer(ask, timeout_seconds=TIMEOUT_SECONDS, share_seconds=SHARE_SECONDS, clock=clock)
+
+    database, cache = shared(ask_database), shared(readiness.is_cache_available)
 
     @route("/live", http_method=_GET_AND_HEAD, status_code=_OK)
     async def live() -> Response[bytes]:
@@ -44,33 +65,27 @@ def health_router(readiness: Readiness) -> Router:
         return _json(_OK, {"status": "live"})
 
     @route("/ready", http_method=_GET_AND_HEAD, status_code=_OK)
-    async def ready() -> Response[bytes]:
+    async def ready(request: Request[Any, Any, Any]) -> Response[bytes]:
         """Say whether requests can be served, and what each dependency says."""
-        database = "up"
-        try:
-            await readiness.check_database()
-        except StoreUnavailableError:
-            database = "down"
-        cache = "up" if await readiness.is_cache_available() else "down"
-        is_ready = database == "up"
-        body = {
-            "status": "ready" if is_ready else "unavailable",
-            "dependencies": {
-                "database": {"status": database},
+        is_detailed = exposure.allows(cast("Scope", request.scope))
+        # Whatever is asked for, both together: a client must not wait for one after the other.
+        is_ready, has_cache = await asyncio.gather(database.get(), cache.get())
+        body: dict[str, object] = {"status": "ready" if is_ready else "unavailable"}
+        if is_detailed:
+            body["dependencies"] = {
+                "database": {"status": _status(is_up=is_ready)},
                 # Without its cache the gateway is slower, not unavailable.
-                "cache": {"status": cache, "kind": readiness.cache_kind},
-                "providers": {name: _provider(state) for name, state in readiness.providers().items()},
+                "cache": {"status": _status(is_up=has_cache), "kind": readiness.cache_kind},
+                "providers": readiness.providers(),
                 "telemetry": readiness.telemetry(),
-            },
-        }
+            }
         return _json(_OK if is_ready else _UNAVAILABLE, body)
 
     return Router("/health", route_handlers=[live, ready], tags=["health"])
 
 
-def _provider(state: BreakerState) -> Mapping[str, str]:
-    """Say what the gateway has seen of a provider; one that it never called is taken to be up."""
-    return {"status": _PROVIDER_STATUS[state], "circuit_breaker": state}
+def _status(*, is_up: bool) -> str:
+    return "up" if is_up else "down"
 
 
 def _json(status: int, body: Mapping[str, object]) -> Response[bytes]:

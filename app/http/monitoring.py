@@ -1,23 +1,26 @@
 """MONITORING: `/metrics` and `/prometheus/metrics/*` over HTTP; the answers themselves are made in `otel/`.
 
 Comes in: GET and HEAD requests. Goes out: expositions, the JSON summary, the reference; errors as problem+json. Collecting and
-rendering take milliseconds of CPU, so every handler runs in a worker thread. These routes count as no traffic.
+rendering take milliseconds of CPU, so they run in threads (`app/http/collect_threads.py`). These routes count as no traffic.
 """
 
-import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import msgspec
 from litestar import Request, Response, Router, route
 from litestar.connection import ASGIConnection
 from litestar.enums import HttpMethod
-from litestar.exceptions import HTTPException, NotAuthorizedException, NotFoundException, ValidationException
+from litestar.exceptions import HTTPException, NotFoundException, ServiceUnavailableException, ValidationException
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.types import Guard
 
+from app.http.collect_threads import CollectThreads, TooManyCollectionsError
+from app.http.exposure import Exposure
+from app.http.query import query_values
+from otel.asgi import Scope
 from otel.exposition import Exposition
 from otel.metric_spec import Category
 from otel.reference import reference
@@ -26,29 +29,36 @@ from otel.summary import summarise
 GET_AND_HEAD: Final = (HttpMethod.GET, HttpMethod.HEAD)
 _CATEGORIES: Final = ", ".join(Category)
 _PREFIX: Final = "/prometheus/metrics"
+_MAX_SHOWN: Final = 40
+
+Result = TypeVar("Result")
+_Work: TypeAlias = Callable[[], Result]
 
 
-def monitoring_router(exposition: Exposition, *, token: str | None) -> Router:
-    """Return the monitoring routes; with a `token` they ask for `Authorization: Bearer <token>`.
-
-    Raises ValueError for an empty token: that is a secret that failed to arrive, not a wish for open endpoints.
-    """
-    if token is not None and not token.strip():
-        raise ValueError("the monitoring token is empty")
+def monitoring_router(exposition: Exposition, *, exposure: Exposure, threads: CollectThreads | None = None) -> Router:
+    """Return the monitoring routes, for the clients that `exposure` allows."""
+    pages = _Pages(exposition, threads or CollectThreads())
     return Router(
         "/",
         route_handlers=[
-            # One handler per path: Litestar wraps a threaded handler once more for each further path, and then never awaits it.
-            _all_families(exposition, "/metrics"),
-            _all_families(exposition, f"{_PREFIX}/all"),
-            _one_category(exposition),
-            _summary(exposition),
-            _docs(exposition),
+            _all_families(pages),
+            _one_category(pages),
+            _summary(pages),
+            _docs(reference(exposition.specs).encode()),
         ],
-        guards=[] if token is None else [_bearer_guard(token)],
+        guards=[_guard(exposure)],
         exception_handlers={HTTPException: problem},
         tags=["monitoring"],
     )
+
+
+def _guard(exposure: Exposure) -> Guard:
+    """Return a function: Litestar copies its guards, and with a bound method it would copy the object, which learns its address later."""
+
+    def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        exposure.check(cast("Scope", connection.scope))
+
+    return guard
 
 
 def problem(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
@@ -63,65 +73,85 @@ def problem(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     )
 
 
-def _all_families(exposition: Exposition, path: str) -> HTTPRouteHandler:
-    @route(path, http_method=GET_AND_HEAD, sync_to_thread=True, summary="Every metric")
-    def all_families(request: Request[Any, Any, Any]) -> Response[bytes]:
-        return _expose(exposition, request, None)
+class _Pages:
+    """Makes the answers, each in a thread."""
+
+    def __init__(self, exposition: Exposition, threads: CollectThreads) -> None:
+        self._exposition = exposition
+        self._threads = threads
+
+    async def expose(self, request: Request[Any, Any, Any], category: Category | None) -> Response[bytes]:
+        """Return an exposition; what of the request decides about it is read here, in bounded time."""
+        scope = cast("Scope", request.scope)
+        accept, accept_encoding = _joined(scope, b"accept"), _joined(scope, b"accept-encoding")
+        names = query_values(scope, "name[]")
+        answer = await self._in_thread(
+            lambda: self._exposition.respond(
+                method=request.method, accept=accept, accept_encoding=accept_encoding, category=category, names=names
+            )
+        )
+        return _response(answer.body, answer.headers, answer.status)
+
+    async def summarise(self, request: Request[Any, Any, Any]) -> Response[bytes]:
+        """Return the summary of all categories or of one."""
+        wanted = next(iter(query_values(cast("Scope", request.scope), "category")), None)
+        if wanted is not None and wanted not in set(Category):
+            raise ValidationException(f"There is no category {_shown(wanted)}. Categories: {_CATEGORIES}.")
+        category = None if wanted is None else Category(wanted)
+        body = await self._in_thread(
+            lambda: msgspec.json.encode(summarise(self._exposition.reader.snapshot(), category))
+        )
+        return _whole(request, body, "application/json")
+
+    async def _in_thread(self, work: _Work[Result]) -> Result:
+        try:
+            return await self._threads.run(work)
+        except TooManyCollectionsError:
+            raise ServiceUnavailableException("Too many scrapes wait already.", headers={"Retry-After": "1"}) from None
+
+
+def _all_families(pages: _Pages) -> HTTPRouteHandler:
+    @route(["/metrics", f"{_PREFIX}/all"], http_method=GET_AND_HEAD, summary="Every metric")
+    async def all_families(request: Request[Any, Any, Any]) -> Response[bytes]:
+        return await pages.expose(request, None)
 
     return all_families
 
 
-def _one_category(exposition: Exposition) -> HTTPRouteHandler:
-    @route(
-        f"{_PREFIX}/{{category:str}}",
-        http_method=GET_AND_HEAD,
-        sync_to_thread=True,
-        summary="The metrics of one category",
-    )
-    def one_category(request: Request[Any, Any, Any], category: FromPath[str]) -> Response[bytes]:
+def _one_category(pages: _Pages) -> HTTPRouteHandler:
+    @route(f"{_PREFIX}/{{category:str}}", http_method=GET_AND_HEAD, summary="The metrics of one category")
+    async def one_category(request: Request[Any, Any, Any], category: FromPath[str]) -> Response[bytes]:
         if category not in set(Category):
-            raise NotFoundException(f"There is no category {category!r}. Categories: {_CATEGORIES}.")
-        return _expose(exposition, request, Category(category))
+            raise NotFoundException(f"There is no category {_shown(category)}. Categories: {_CATEGORIES}.")
+        return await pages.expose(request, Category(category))
 
     return one_category
 
 
-def _summary(exposition: Exposition) -> HTTPRouteHandler:
-    @route(f"{_PREFIX}/summary", http_method=GET_AND_HEAD, sync_to_thread=True, summary="Numbers in JSON")
-    def summary(request: Request[Any, Any, Any]) -> Response[bytes]:
-        wanted = request.query_params.get("category")
-        if wanted is not None and wanted not in set(Category):
-            raise ValidationException(f"There is no category {wanted!r}. Categories: {_CATEGORIES}.")
-        numbers = summarise(exposition.reader.snapshot(), None if wanted is None else Category(wanted))
-        return _whole(request, msgspec.json.encode(numbers), "application/json")
+def _summary(pages: _Pages) -> HTTPRouteHandler:
+    @route(f"{_PREFIX}/summary", http_method=GET_AND_HEAD, summary="Numbers in JSON")
+    async def summary(request: Request[Any, Any, Any]) -> Response[bytes]:
+        return await pages.summarise(request)
 
     return summary
 
 
-def _docs(exposition: Exposition) -> HTTPRouteHandler:
-    page = reference(exposition.specs).encode()
-
-    @route(f"{_PREFIX}/docs", http_method=GET_AND_HEAD, sync_to_thread=False, summary="The metrics reference")
-    def docs(request: Request[Any, Any, Any]) -> Response[bytes]:
+def _docs(page: bytes) -> HTTPRouteHandler:
+    @route(f"{_PREFIX}/docs", http_method=GET_AND_HEAD, summary="The metrics reference")
+    async def docs(request: Request[Any, Any, Any]) -> Response[bytes]:
         return _whole(request, page, "text/markdown; charset=utf-8")
 
     return docs
 
 
-def _expose(exposition: Exposition, request: Request[Any, Any, Any], category: Category | None) -> Response[bytes]:
-    answer = exposition.respond(
-        method=request.method,
-        accept=_joined(request, "accept"),
-        accept_encoding=_joined(request, "accept-encoding"),
-        category=category,
-        names=request.query_params.getall("name[]", []),
-    )
-    return _response(answer.body, answer.headers, answer.status)
+def _shown(text: str) -> str:
+    """Quote the beginning of what a client sent."""
+    return repr(text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}...")
 
 
-def _joined(request: Request[Any, Any, Any], header: str) -> str | None:
+def _joined(scope: Scope, header: bytes) -> str | None:
     """Return a list header; sent in several lines it means the same as in one (RFC 9110, section 5.3)."""
-    return ", ".join(request.headers.getall(header, [])) or None
+    return b", ".join([value for name, value in scope["headers"] if name == header]).decode("latin-1") or None
 
 
 def _whole(request: Request[Any, Any, Any], body: bytes, content_type: str) -> Response[bytes]:
@@ -132,19 +162,3 @@ def _whole(request: Request[Any, Any, Any], body: bytes, content_type: str) -> R
 def _response(body: bytes, headers: Mapping[str, str], status: int) -> Response[bytes]:
     """Return a response whose Content-Type and Content-Length are those given, which a HEAD needs."""
     return Response(body, status_code=status, headers=dict(headers), media_type=headers["Content-Type"])
-
-
-def _bearer_guard(token: str) -> Guard:
-    """Return a guard that compares in constant time."""
-    expected = f"Bearer {token}".encode()
-
-    def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-        scheme, _space, credentials = connection.headers.get("authorization", "").partition(" ")
-        presented = f"{scheme.title()} {credentials.strip()}".encode()  # the scheme's case does not matter
-        if not hmac.compare_digest(presented, expected):
-            raise NotAuthorizedException(
-                "The monitoring endpoints ask for a bearer token.",
-                headers={"WWW-Authenticate": 'Bearer realm="monitoring"'},
-            )
-
-    return guard

@@ -109,11 +109,12 @@ class Probes:
         finding: Finding
         try:
             async with self._get(session, provider, provider.probe_path) as response:
-                finding = finding_of(response.status)
-        except (aiohttp.ClientError, OSError, ValueError, TimeoutError):
-            finding = "down"
+                finding, reason = finding_of(response.status), f"HTTP {response.status}"
+        except (aiohttp.ClientError, OSError, ValueError, TimeoutError) as error:
+            # The class alone: the text may hold an address.
+            finding, reason = "down", type(error).__name__
         if finding != "unclear":
-            self._states[provider.name].probed(available=finding == "up")
+            self._states[provider.name].probed(available=finding == "up", reason=reason)
         self._recorder.record(ProbeFinished(provider=provider.name, outcome=finding))
 
     async def _list(self, session: aiohttp.ClientSession, provider: ProviderConfig) -> None:

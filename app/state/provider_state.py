@@ -8,6 +8,8 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from app.config import BreakerConfig, ProviderConfig
 from app.gateway.ports import AttemptObserver, Clock
 from app.state.attempt_window import AttemptWindow
@@ -18,6 +20,14 @@ from app.state.health import health_score
 from otel.events import AttemptFinished, BreakerChanged, Recorder
 
 _LOGGER: Final = logging.getLogger("gatewayz.breaker")
+_PROBE_LOGGER: Final = logging.getLogger("gatewayz.providers")
+
+
+class ProbeReading(msgspec.Struct, frozen=True):
+    """What the last probe that found something found, and when, on the clock's monotonic time."""
+
+    available: bool
+    at_seconds: float
 
 
 class ProviderState:
@@ -40,6 +50,8 @@ class ProviderState:
         self._recorder = recorder
         self._observers = observers
         self._has_logged_observer = False
+        self._evidence_seconds = evidence_seconds
+        self._probe: ProbeReading | None = None
         self._window: AttemptWindow = windows.of_provider(provider.name)
         self._availability = Availability(evidence_seconds)
         self.breaker = CircuitBreaker(breaker, clock.monotonic(), self._breaker_changed)
@@ -65,9 +77,14 @@ class ProviderState:
                     self._has_logged_observer = True
                     _LOGGER.exception("an attempt could not be observed; later failures are not logged")
 
-    def probed(self, *, available: bool) -> None:
-        """Take in what a probe found."""
-        self._availability.found(self._clock.monotonic(), available=available)
+    def probed(self, *, available: bool, reason: str | None = None) -> None:
+        """Record what a probe found; a change is logged, once. `reason` tells why it found the provider unavailable."""
+        now_seconds = self._clock.monotonic()
+        was_available = True if self._probe is None else self._probe.available
+        self._probe = ProbeReading(available, now_seconds)
+        self._availability.found(now_seconds, available=available)
+        if available != was_available:
+            self._log_probe(available=available, reason=reason)
 
     def settle(self) -> None:
         """Make the transition that is due by time, so that it is counted without any traffic."""
@@ -77,6 +94,24 @@ class ProviderState:
     def breaker_state(self) -> BreakerState:
         """The state that the circuit breaker is in."""
         return self.breaker.state(self._clock.monotonic())
+
+    @property
+    def fresh_probe(self) -> ProbeReading | None:
+        """The last probe that found something, as long as its finding stands; None where nothing is known."""
+        probe = self._probe
+        if probe is None or self._clock.monotonic() - probe.at_seconds >= self._evidence_seconds:
+            return None
+        return probe
+
+    def seconds_since(self, probe: ProbeReading) -> float:
+        """How long ago a probe found what it found."""
+        return self._clock.monotonic() - probe.at_seconds
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether an attempt of the last 5 minutes succeeded."""
+        counts = self._window.counts(self._clock.monotonic())
+        return counts.attempts > counts.failures
 
     @property
     def availability(self) -> float | None:
@@ -97,6 +132,16 @@ class ProviderState:
             self._window.counts(now_seconds),
             target_seconds=self._config.latency_target_seconds,
             limit_seconds=self._config.latency_limit_seconds,
+        )
+
+    def _log_probe(self, *, available: bool, reason: str | None) -> None:
+        found = "is available again" if available else f"is unavailable: {reason or 'it does not answer'}"
+        _PROBE_LOGGER.log(
+            logging.INFO if available else logging.WARNING,
+            "provider %s %s (probe)",
+            self.name,
+            found,
+            extra={"provider": self.name, "available": available},
         )
 
     def _breaker_changed(self, transition: Transition) -> None:

@@ -1,7 +1,8 @@
 """NEGOTIATION: which format and which coding a request gets, by RFC 9110 (sections 12.4.2, 12.5.1, 12.5.3).
 
 Comes in: the values of Accept and Accept-Encoding. Goes out: a content type and whether to compress. A scrape is never
-refused: whoever accepts nothing that is offered gets text 0.0.4, as from other Prometheus targets.
+refused: a client that accepts nothing that is offered gets text 0.0.4, as from other Prometheus targets. The work is linear in
+what is read of a header, and only its beginning is read: `MAX_HEADER_CHARACTERS` and `MAX_ELEMENTS`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -35,6 +36,12 @@ class MediaType(msgspec.Struct, frozen=True):
 TEXT_0_0_4: Final = MediaType(Format.TEXT, "0.0.4")
 OPENMETRICS_1_0_0: Final = MediaType(Format.OPENMETRICS, "1.0.0")
 
+MAX_HEADER_CHARACTERS: Final = 4_096
+"""How much of a header is read. Prometheus sends some 400 characters, browsers 150."""
+
+MAX_ELEMENTS: Final = 64
+"""How many elements of a header are read."""
+
 _VERSIONS: Final[Mapping[Format, tuple[str, ...]]] = {
     Format.TEXT: ("0.0.4", "1.0.0"),
     Format.OPENMETRICS: ("1.0.0", "0.0.1"),
@@ -42,7 +49,7 @@ _VERSIONS: Final[Mapping[Format, tuple[str, ...]]] = {
 """What a client may ask for by `version=`; the first is the default. Text 1.0.0 differs from 0.0.4 in quoted names only."""
 
 _UNDERSCORES: Final = "underscores"
-"""How names are escaped, said where a client sent an `escaping` parameter: they are ASCII from the start."""
+"""How names are escaped, declared where a client sent an `escaping` parameter: they are ASCII from the start."""
 
 
 class _Range(msgspec.Struct, frozen=True):
@@ -53,27 +60,41 @@ class _Range(msgspec.Struct, frozen=True):
     quality: float
 
 
+class _Match(msgspec.Struct, frozen=True):
+    """A range that covers a format. A more specific range wins; of equals (several versions), the better, then the earlier one."""
+
+    specificity: int
+    quality: float
+    earliness: int
+    media_type: MediaType
+
+    @property
+    def rank(self) -> tuple[int, float, int]:
+        return self.specificity, self.quality, self.earliness
+
+
 def negotiate_media_type(accept: str | None) -> MediaType:
     """Return what to answer: the highest `q`, then the more specific range, then the order of the header.
 
     A format's own `q` is that of the most specific range that covers it, so `text/plain;q=0, */*` asks for OpenMetrics.
     """
-    ranges = list(_elements(accept or ""))
+    defaults = (TEXT_0_0_4, OPENMETRICS_1_0_0)
+    best: dict[Format, _Match] = {}
+    for position, element in enumerate(_elements(accept or "")):
+        for default in defaults:
+            media_type = _offer(element, default)
+            if media_type is None:
+                continue
+            match = _Match(_specificity(element), element.quality, -position, media_type)
+            if default.format not in best or match.rank > best[default.format].rank:
+                best[default.format] = match
     offers: list[tuple[float, int, int, MediaType]] = []
-    for preference, default in enumerate((TEXT_0_0_4, OPENMETRICS_1_0_0)):
-        matches = [
-            (_specificity(element), -position, element, media_type)
-            for position, element in enumerate(ranges)
-            if (media_type := _offer(element, default)) is not None
-        ]
-        if matches:
-            named = [match for match in matches if match[0] == max(match[0] for match in matches)]
-            # One format may be listed in several versions: the best of them is meant.
-            specificity, position, element, media_type = max(named, key=lambda match: (match[2].quality, match[1]))
-            rank = position if specificity > 1 else -len(ranges) - preference
-            offers.append((element.quality, specificity, rank, media_type))
-    acceptable = [offer for offer in offers if offer[0] > 0]
-    return max(acceptable, key=lambda offer: offer[:3])[3] if acceptable else TEXT_0_0_4
+    for preference, default in enumerate(defaults):
+        if (found := best.get(default.format)) is not None and found.quality > 0:
+            # The order of the header decides between types that it names, the order of `defaults` between what wildcards cover.
+            rank = found.earliness if found.specificity > 1 else -MAX_ELEMENTS - preference
+            offers.append((found.quality, found.specificity, rank, found.media_type))
+    return max(offers, key=lambda offer: offer[:3])[3] if offers else TEXT_0_0_4
 
 
 def accepts_gzip(accept_encoding: str | None) -> bool:
@@ -103,8 +124,11 @@ def _specificity(element: _Range) -> int:
 
 
 def _elements(header: str) -> Iterator[_Range]:
-    """Parse a comma-separated header; an element with a malformed `q` is left out, as if it were not there."""
-    for part in header.split(","):
+    """Parse the beginning of a comma-separated header; an element with a malformed `q` is left out, as if it were not there."""
+    parts = header[:MAX_HEADER_CHARACTERS].split(",", MAX_ELEMENTS)
+    if len(header) > MAX_HEADER_CHARACTERS or len(parts) > MAX_ELEMENTS:
+        parts.pop()  # Cut off in its middle, or all that follows the elements that are read.
+    for part in parts:
         name, *fields = (field.strip() for field in part.split(";"))
         if not name:
             continue

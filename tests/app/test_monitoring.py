@@ -6,9 +6,13 @@ import threading
 import httpx
 import pytest
 from litestar import Litestar
+from litestar._parsers import parse_query_string
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
+from app.http.collect_threads import CollectThreads
+from app.http.exposure import Exposure
 from app.http.monitoring import monitoring_router
+from app.http.query import MAX_FIELDS, MAX_QUERY_BYTES
 from otel.catalogue import families_of
 from otel.metric_spec import Category
 from otel.testing.metered import OPENMETRICS, Metered
@@ -33,8 +37,9 @@ def metered() -> Metered:
     return metered
 
 
-def client_of(metered: Metered, token: str | None = None) -> httpx.AsyncClient:
-    app = Litestar([monitoring_router(metered.exposition, token=token)], logging_config=None)
+def client_of(metered: Metered, token: str | None = None, threads: CollectThreads | None = None) -> httpx.AsyncClient:
+    exposure = Exposure(token)
+    app = Litestar([monitoring_router(metered.exposition, exposure=exposure, threads=threads)], logging_config=None)
     transport = httpx.ASGITransport(app)
     return httpx.AsyncClient(transport=transport, base_url="http://gateway", headers={"accept-encoding": "identity"})
 
@@ -177,10 +182,18 @@ async def test_tokens(metered, header, status):
         assert TOKEN not in answer.text
 
 
+async def test_two_authorization_headers_are_refused(metered):
+    """Which of them another server in between looked at is not known."""
+    good, bad = (("authorization", f"Bearer {secret}") for secret in (TOKEN, "other"))
+    async with client_of(metered, TOKEN) as client:
+        for headers in ([good, good], [good, bad], [bad, good]):
+            assert (await client.get("/metrics", headers=headers)).status_code == 401
+
+
 @pytest.mark.parametrize("token", ["", "  "])
 def test_an_empty_token_is_a_mistake_and_not_an_open_door(metered, token):
     with pytest.raises(ValueError, match="token"):
-        monitoring_router(metered.exposition, token=token)
+        monitoring_router(metered.exposition, exposure=Exposure(token))
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/prometheus/metrics/system", "/prometheus/metrics/summary"])
@@ -200,3 +213,46 @@ async def test_collecting_does_not_hold_up_the_event_loop(metered, client, path)
     assert collected_in
     assert threading.get_ident() not in collected_in
     assert ran_meanwhile.is_set()
+
+
+async def test_a_query_is_bounded_and_not_kept(metered, client):
+    """The framework would keep every query string it parsed: none of these may reach its parser."""
+    kept = parse_query_string.cache_info().currsize
+    for number in range(20):
+        assert (await client.get(f"/metrics?name[]=cache_hits_total&n={number}")).status_code == 200
+        assert (await client.get(f"/prometheus/metrics/summary?category=business&n={number}")).status_code == 200
+    assert parse_query_string.cache_info().currsize == kept
+    for query in ("&".join(["a"] * (MAX_FIELDS + 1)), "name[]=" + "x" * MAX_QUERY_BYTES):
+        for path in ("/metrics", "/prometheus/metrics/system", "/prometheus/metrics/summary"):
+            answer = await client.get(f"{path}?{query}")
+            assert answer.status_code == 400
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert len(answer.content) < 500
+
+
+@pytest.mark.parametrize(
+    "path", ["/prometheus/metrics/" + "x" * 5000, "/prometheus/metrics/summary?category=" + "x" * 5000]
+)
+async def test_an_error_does_not_repeat_all_that_a_client_sent(client, path):
+    assert len((await client.get(path)).content) < 500
+
+
+async def test_scrapes_that_cannot_wait_are_503(metered):
+    """One thread that is busy and one place to wait in: a third scrape is told to come back."""
+    begun, go = threading.Event(), threading.Event()
+
+    def source():
+        begun.set()
+        assert go.wait(10)
+        return [(1, {"provider": "p"})]
+
+    metered.instruments.observe("provider_availability", source)
+    async with client_of(metered, threads=CollectThreads(max_running=1, max_waiting=1)) as client:
+        scrapes = [asyncio.create_task(client.get("/metrics")) for _ in range(2)]
+        await asyncio.to_thread(begun.wait, 10)
+        refused = await client.get("/metrics")
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert refused.headers["content-type"] == "application/problem+json"
+        go.set()
+        assert [answer.status_code for answer in await asyncio.gather(*scrapes)] == [200, 200]
+        assert (await client.get("/metrics")).status_code == 200

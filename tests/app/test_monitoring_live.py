@@ -10,6 +10,7 @@ import pytest
 import uvicorn
 from litestar import Litestar
 
+from app.http.exposure import Exposure
 from app.http.monitoring import monitoring_router
 from otel.testing.metered import Metered
 
@@ -21,7 +22,7 @@ def connection() -> Iterator[http.client.HTTPConnection]:
     metered = Metered(share_seconds=3600)
     for number in range(200):
         metered.instruments.record("provider_response_time_seconds", 0.3, {"provider": f"p{number}"})
-    app = Litestar([monitoring_router(metered.exposition, token=None)], logging_config=None)
+    app = Litestar([monitoring_router(metered.exposition, exposure=Exposure())], logging_config=None)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel.exposition.negotiation import Format, accepts_gzip, negotiate_media_type
+from otel.exposition import negotiation
+from otel.exposition.negotiation import (
+    MAX_ELEMENTS,
+    MAX_HEADER_CHARACTERS,
+    Format,
+    accepts_gzip,
+    negotiate_media_type,
+)
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 TEXT_1 = "text/plain; version=1.0.0; charset=utf-8"
@@ -122,3 +129,50 @@ def test_the_higher_weight_wins_whatever_the_order(text, openmetrics, swapped):
         assert answer is Format.OPENMETRICS
     elif text > openmetrics or text == 0:
         assert answer is Format.TEXT
+
+
+def work_of(header, monkeypatch):
+    """Return how many elements were looked at, and how often ranges were ranked, for one header."""
+    done = {"elements": 0, "ranked": 0}
+    quality, rank = negotiation._quality, negotiation._Match.rank
+
+    def counted_quality(text):
+        done["elements"] += 1
+        return quality(text)
+
+    def counted_rank(match):
+        done["ranked"] += 1
+        return rank.fget(match)
+
+    monkeypatch.setattr(negotiation, "_quality", counted_quality)
+    monkeypatch.setattr(negotiation._Match, "rank", property(counted_rank))
+    negotiate_media_type(header)
+    accepts_gzip(header)
+    monkeypatch.undo()
+    return done["elements"], done["ranked"]
+
+
+@pytest.mark.parametrize("element", ["*/*", "text/plain;q=0.5", "a", "", ";", "*/*;" + "a=b;" * 20, '"'])
+def test_the_work_does_not_grow_with_the_header(element, monkeypatch):
+    header = ",".join([element] * 16_000)[:64_000]
+    elements, ranked = work_of(header, monkeypatch)
+    assert elements <= 2 * MAX_ELEMENTS
+    assert ranked <= 4 * MAX_ELEMENTS
+
+
+@pytest.mark.parametrize("count", [1, 8, 16, 32, 64])
+def test_the_work_is_linear_below_the_bounds(count, monkeypatch):
+    elements, ranked = work_of(",".join(["*/*"] * count), monkeypatch)
+    assert elements == 2 * count
+    assert ranked <= 4 * count
+
+
+def test_only_the_beginning_of_a_header_counts():
+    late = ",".join(["application/json"] * MAX_ELEMENTS + ["application/openmetrics-text"])
+    assert negotiate_media_type(late).format is Format.TEXT
+    in_time = ",".join(["a/b"] * (MAX_ELEMENTS - 1) + ["application/openmetrics-text"])
+    assert negotiate_media_type(in_time).format is Format.OPENMETRICS
+    # An element that is cut in its middle is not read as another one.
+    padding = "a/" + "b" * (MAX_HEADER_CHARACTERS - 20)
+    assert accepts_gzip(f"{padding}, gzip;q=0.000001") is True
+    assert accepts_gzip(f"{padding},{' ' * 13}gzip;q=0") is False

@@ -1,37 +1,68 @@
-"""Liveness and readiness."""
+"""Liveness and readiness: who sees what, and how often the dependencies are asked."""
+
+import asyncio
 
 import httpx
 import pytest
 from litestar import Litestar
 
 from app.errors import StoreUnavailableError
-from app.http.health import Readiness, health_router
+from app.gateway.clock import ManualClock
+from app.http.exposure import Exposure
+from app.http.health import SHARE_SECONDS, TIMEOUT_SECONDS, Readiness, health_router
+from app.http.shared_answer import SharedAnswer
+
+TOKEN = "s3cret-token"
+PROVIDERS = {"alpha": {"status": "up", "circuit_breaker": "closed", "probe": None}}
 
 
-async def get(path, *, database=True, cache=True, method="GET"):
-    async def check_database():
-        if not database:
+class Health:
+    """The health routes over dependencies that a test turns off; counts how often the database is asked."""
+
+    def __init__(self, exposure=None):
+        self.database = True
+        self.cache = True
+        self.asked = 0
+        self.clock = ManualClock()
+        self.is_asked = asyncio.Event()
+        self.answer_now = asyncio.Event()
+        self.answer_now.set()
+        readiness = Readiness(
+            check_database=self.check_database,
+            is_cache_available=self.is_cache_available,
+            cache_kind="server",
+            providers=lambda: PROVIDERS,
+            telemetry=lambda: {"traces": {"queued_items": 3}},
+        )
+        self.exposure = exposure or Exposure()
+        self.app = Litestar(
+            [health_router(readiness, exposure=self.exposure, clock=self.clock)],
+            openapi_config=None,
+            logging_config=None,
+        )
+
+    async def check_database(self):
+        self.asked += 1
+        self.is_asked.set()
+        await self.answer_now.wait()
+        if not self.database:
             raise StoreUnavailableError("away")
 
-    async def is_cache_available():
-        return cache
+    async def is_cache_available(self):
+        return self.cache
 
-    readiness = Readiness(
-        check_database=check_database,
-        is_cache_available=is_cache_available,
-        cache_kind="server",
-        providers=lambda: {"alpha": "closed", "beta": "open", "gamma": "half_open"},
-        telemetry=lambda: {"traces": {"queued_items": 3}},
-    )
-    app = Litestar([health_router(readiness)], openapi_config=None, logging_config=None)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
-        return await client.request(method, path)
+    async def get(self, path="/health/ready", method="GET", headers=None):
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://127.0.0.1") as client:
+            return await client.request(method, path, headers=headers)
 
 
 async def test_liveness_asks_nobody():
-    answer = await get("/health/live", database=False, cache=False)
+    health = Health()
+    health.database = health.cache = False
+    answer = await health.get("/health/live")
     assert (answer.status_code, answer.json()) == (200, {"status": "live"})
     assert answer.headers["cache-control"] == "no-store"
+    assert health.asked == 0
 
 
 @pytest.mark.parametrize(
@@ -39,18 +70,16 @@ async def test_liveness_asks_nobody():
     [(True, True, 200, "ready"), (True, False, 200, "ready"), (False, True, 503, "unavailable")],
 )
 async def test_readiness_names_every_dependency(database, cache, code, status):
-    answer = await get("/health/ready", database=database, cache=cache)
+    health = Health()
+    health.database, health.cache = database, cache
+    answer = await health.get()
     assert answer.status_code == code
     assert answer.json() == {
         "status": status,
         "dependencies": {
             "database": {"status": "up" if database else "down"},
             "cache": {"status": "up" if cache else "down", "kind": "server"},
-            "providers": {
-                "alpha": {"status": "up", "circuit_breaker": "closed"},
-                "beta": {"status": "down", "circuit_breaker": "open"},
-                "gamma": {"status": "recovering", "circuit_breaker": "half_open"},
-            },
+            "providers": PROVIDERS,
             "telemetry": {"traces": {"queued_items": 3}},
         },
     }
@@ -58,5 +87,74 @@ async def test_readiness_names_every_dependency(database, cache, code, status):
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
 async def test_head(path):
-    answer = await get(path, method="HEAD")
+    answer = await Health().get(path, method="HEAD")
     assert (answer.status_code, answer.content) == (200, b"")
+
+
+@pytest.mark.parametrize("database", [True, False])
+async def test_readiness_tells_a_stranger_nothing_but_the_status(database):
+    health = Health(Exposure(TOKEN))
+    health.database = database
+    bare = {"status": "ready" if database else "unavailable"}
+    for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": f"Basic {TOKEN}"}):
+        answer = await health.get(headers=headers)
+        assert (answer.status_code, answer.json()) == (200 if database else 503, bare)
+    detailed = await health.get(headers={"authorization": f"Bearer {TOKEN}"})
+    assert detailed.json()["dependencies"]["providers"] == PROVIDERS
+
+
+async def test_readiness_is_bare_where_the_monitoring_endpoints_are_closed():
+    exposure = Exposure()
+    exposure.bound_to("0.0.0.0")  # noqa: S104  what is tested
+    assert (await Health(exposure).get()).json() == {"status": "ready"}
+
+
+async def test_many_readiness_checks_ask_the_database_once():
+    health = Health()
+    health.answer_now.clear()
+    checks = [asyncio.create_task(health.get()) for _ in range(50)]
+    await health.is_asked.wait()
+    health.answer_now.set()
+    assert {answer.status_code for answer in await asyncio.gather(*checks)} == {200}
+    assert health.asked == 1
+    await health.get()
+    assert health.asked == 1
+    health.clock.advance(SHARE_SECONDS)
+    await health.get()
+    assert health.asked == 2
+
+
+async def test_a_database_that_hangs_is_unavailable_and_is_asked_no_second_time():
+    health = Health()
+    health.answer_now.clear()
+    first = asyncio.create_task(health.get())
+    await health.is_asked.wait()
+    health.clock.advance(TIMEOUT_SECONDS)
+    # The question is older than its time limit: whoever comes now does not wait at all.
+    assert (await health.get()).status_code == 503
+    assert (await health.get()).status_code == 503
+    assert health.asked == 1
+    health.answer_now.set()
+    assert (await first).status_code == 200
+    health.clock.advance(SHARE_SECONDS)
+    assert (await health.get()).status_code == 200
+    assert health.asked == 2
+
+
+async def test_a_hanging_question_is_answered_with_no_at_its_time_limit():
+    """By the event loop's own clock: the limit is what ends the wait."""
+    never = asyncio.Event()
+
+    async def hang():
+        await never.wait()
+        return True
+
+    shared = SharedAnswer(hang, timeout_seconds=0.01, share_seconds=1.0, clock=ManualClock())
+    assert await shared.get() is False
+
+
+async def test_a_question_that_fails_in_any_way_is_answered_with_no():
+    async def fail():
+        raise OSError("no route")
+
+    assert await SharedAnswer(fail, timeout_seconds=5.0, share_seconds=1.0, clock=ManualClock()).get() is False
