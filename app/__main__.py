@@ -7,6 +7,12 @@ import sys
 if __name__ == "__main__":
     # Until the server looks after its own end there is nothing to end in order: Ctrl-C needs no traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    environ = dict(os.environ)
+    for name in environ:
+        # OpenTelemetry's packages read these by themselves, some while they are imported, and raise for a value that they do not know.
+        # The gateway reads them (`otel/config.py`), warns, and passes on what can be used.
+        if name.startswith("OTEL_"):
+            del os.environ[name]
     from app.command import main
 
-    sys.exit(main(sys.argv[1:], os.environ))
+    sys.exit(main(sys.argv[1:], environ))

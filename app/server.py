@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, TextIO
 
-import msgspec
 import uvicorn
 import uvloop
 from litestar import Litestar
@@ -127,7 +126,7 @@ def serve(
 
     try:
         app_secrets = resolve_secrets(config, environ)
-        telemetry = _telemetry(config, environ, stdout or sys.stdout)
+        telemetry = _telemetry(config, environ, stdout or sys.stdout, say)
         app = create_app(config, app_secrets, telemetry, random_bytes=random_source.token_bytes)
         listener = listen(config.server)
     except (ConfigError, TelemetryConfigError, DatabaseOpenError) as error:
@@ -199,14 +198,16 @@ async def _run(config: AppConfig, app: Litestar, listener: socket.socket, say: C
         say(f"{app.state.lost_ledger_rows} ledger rows were not written")
 
 
-def _telemetry(config: AppConfig, environ: Mapping[str, str], stdout: TextIO) -> Telemetry:
-    """Build telemetry from the `OTEL_*` variables and the file's section; raises `TelemetryConfigError`."""
+def _telemetry(config: AppConfig, environ: Mapping[str, str], stdout: TextIO, say: Callable[[str], None]) -> Telemetry:
+    """Build telemetry from the `OTEL_*` variables, of which it warns, and the file's section; raises `TelemetryConfigError`."""
     section = config.telemetry
     settings = telemetry_config_from_environ(
-        environ, buffer_bytes=section.buffer_bytes, spool_folder=section.spool_folder
+        environ if section.enabled else {"OTEL_SDK_DISABLED": "true"},
+        buffer_bytes=section.buffer_bytes,
+        spool_folder=section.spool_folder,
     )
-    if not section.enabled:
-        settings = msgspec.structs.replace(settings, disabled=True)
+    for line in settings.warnings:
+        say(f"warning: {line}")
     return build_telemetry(
         settings,
         TelemetrySettings(

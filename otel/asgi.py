@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, TypeAlias
 
+from otel.b3 import B3_HEADERS
 from otel.disabled import DisabledScope
 from otel.events import ExceptionMapped, Recorder, RequestFinished, RequestReceived, RequestScope
 
@@ -23,7 +24,11 @@ TRACE_HEADER: Final = b"x-trace-id"
 CLIENT_CLOSED_REQUEST: Final = 499
 """The status of a request whose client left before the response began (nginx's convention)."""
 
-_TRACE_CONTEXT_HEADERS: Final = frozenset({b"traceparent", b"tracestate"})
+_TRACE_CONTEXT_HEADERS: Final = frozenset(
+    {b"traceparent", b"tracestate", b"baggage", *(name.encode() for name in B3_HEADERS)}
+)
+"""Those of every propagator that can be configured; the configured one reads its own."""
+
 _NO_SCOPE: Final = DisabledScope()
 
 
@@ -131,7 +136,7 @@ class _ResponseWatch:
 
 
 def _trace_context(scope: Scope) -> dict[str, str]:
-    """Return the W3C trace context headers; a repeated header is joined, which the propagator then refuses."""
+    """Return the trace context headers; a repeated header is joined, which the propagators then refuse, but for `baggage`."""
     headers: dict[str, str] = {}
     for key, value in scope["headers"]:
         if key in _TRACE_CONTEXT_HEADERS:

@@ -1,19 +1,21 @@
-"""CONFIG: OpenTelemetry's own `OTEL_*` variables as one frozen struct, with the meaning the specification gives them.
+"""OpenTelemetry's own `OTEL_*` variables as one frozen struct, with the meaning that the specification gives them.
 
-Comes in: a mapping of environment variables. Goes out: `TelemetryConfig`, or a `TelemetryConfigError` of one line that
-names the variable and what it allows. It reads no file and no global; `otel/otlp_config.py` reads `OTEL_EXPORTER_OTLP_*`.
+In: a mapping of environment variables. Out: a `TelemetryConfig` whose `warnings` name each value that was not used as it is. Nothing
+is raised: telemetry settings never stop the program. `otel/otlp_config.py` reads `OTEL_EXPORTER_OTLP_*`, and certificate files are the
+only files that are read.
 
-Where we leave the specification, and why:
-- Push is on for a signal only when an endpoint is set for it or `OTEL_<SIGNAL>_EXPORTER=otlp` asks for it. The
-  specification would push to localhost by default: a gateway run alone would then retry into a void for ever.
+Where the gateway leaves the specification, and why:
+- Push is on for a signal only when an endpoint is set for it or `OTEL_<SIGNAL>_EXPORTER=otlp` asks for it. The specification would push
+  to localhost by default: a gateway run alone would then retry indefinitely.
 - Batches of 64 every 500 ms instead of 512 every 5 s: encoding 512 spans holds the interpreter for 20 ms.
 - Metrics are pushed every 15 s instead of 60 s: push is the source of truth, and rules look at single minutes.
 - `*_MAX_QUEUE_SIZE` (8192 by default) bounds the items that wait to be encoded; encoded ones are bounded in bytes.
+- `baggage` is propagated only where `OTEL_PROPAGATORS` names it: it would carry what callers wrote to the providers.
 """
 
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from opentelemetry.sdk.trace.sampling import (
@@ -26,16 +28,13 @@ from opentelemetry.sdk.trace.sampling import (
     TraceIdRatioBased,
 )
 
-from otel.otlp_config import (
-    OtlpConfig,
-    Signal,
-    TelemetryConfigError,
-    endpoint_is_set,
-    otlp_config_from_environ,
-    variable,
-)
+from otel.environ_values import EnvironReader, shown
+from otel.limits_config import AttributeLimits, read_limits
+from otel.otlp_config import OtlpConfig, Signal, TelemetryConfigError, endpoint_is_set, read_otlp
+from otel.unused_variables import warn_of_unused
 
 __all__ = [
+    "AttributeLimits",
     "BatchConfig",
     "OtlpConfig",
     "Signal",
@@ -45,11 +44,14 @@ __all__ = [
 ]
 
 DEFAULT_BUFFER_BYTES: Final = 64 * 1024 * 1024
+DEFAULT_PROPAGATORS: Final = ("tracecontext",)
 
 _EXPORTERS: Final[Mapping[Signal, tuple[str, ...]]] = {
-    "traces": ("otlp", "none"),
-    "metrics": ("otlp", "prometheus", "none"),  # `prometheus` is always on: the pull endpoints are part of the gateway
-    "logs": ("otlp", "none"),
+    "traces": ("otlp", "console", "none"),
+    # `prometheus` is always on: the pull endpoints are part of the gateway.
+    "metrics": ("otlp", "console", "prometheus", "none"),
+    # `console` is always on: the log lines on stdout.
+    "logs": ("otlp", "console", "none"),
 }
 _SAMPLERS: Final = (
     "always_on",
@@ -59,6 +61,19 @@ _SAMPLERS: Final = (
     "parentbased_always_off",
     "parentbased_traceidratio",
 )
+_PROPAGATORS: Final = ("tracecontext", "baggage", "b3", "b3multi", "none")
+_LOG_LEVELS: Final[Mapping[str, str]] = {
+    "trace": "debug",
+    "debug": "debug",
+    "info": "info",
+    "warn": "warning",
+    "warning": "warning",
+    "error": "error",
+    "fatal": "critical",
+    "critical": "critical",
+    "none": "none",
+}
+_MAX_COUNT: Final = 2**31 - 1
 
 
 class BatchConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,9 +88,10 @@ class BatchConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TelemetryConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that `OTEL_*` says; a signal whose `OtlpConfig` is None is not pushed.
+    """Everything that `OTEL_*` sets; a signal whose `OtlpConfig` is None is not pushed.
 
-    `resource_attributes` holds what the environment says of the resource, `service.name` included.
+    `resource_attributes` holds what the environment sets of the resource, `service.name` included. `console` names the signals that are
+    written to stdout beside the log lines. `log_level` is the lowest level of the lines on stdout. `warnings` are for the operator, once.
     """
 
     disabled: bool = False
@@ -83,13 +99,19 @@ class TelemetryConfig(msgspec.Struct, frozen=True, kw_only=True):
     traces: OtlpConfig | None = None
     metrics: OtlpConfig | None = None
     logs: OtlpConfig | None = None
+    console: frozenset[Signal] = frozenset()
     span_batch: BatchConfig = BatchConfig()
     log_batch: BatchConfig = BatchConfig()
     metric_export_interval_seconds: float = 15.0
     sampler: str = "parentbased_always_on"
     sampler_ratio: float = 1.0
+    propagators: tuple[str, ...] = DEFAULT_PROPAGATORS
+    exemplar_filter: str = "trace_based"
+    limits: AttributeLimits = AttributeLimits()
+    log_level: str = "info"
     buffer_bytes: int = DEFAULT_BUFFER_BYTES
     spool_folder: str | None = None
+    warnings: tuple[str, ...] = ()
 
     def build_sampler(self) -> Sampler:
         """Return the SDK's sampler of that name."""
@@ -111,129 +133,140 @@ class TelemetryConfig(msgspec.Struct, frozen=True, kw_only=True):
 def telemetry_config_from_environ(
     environ: Mapping[str, str], *, buffer_bytes: int = DEFAULT_BUFFER_BYTES, spool_folder: str | None = None
 ) -> TelemetryConfig:
-    """Read the `OTEL_*` variables; an empty one is unset, as the specification wants.
+    """Read the `OTEL_*` variables; with `OTEL_SDK_DISABLED=true` no other is looked at.
 
     `buffer_bytes` bounds the encoded spans and log records in memory; it is no `OTEL_*` variable. `spool_folder` is where
-    shutdown keeps what it could not deliver, None to give it up. Raises `TelemetryConfigError`.
+    shutdown stores what it could not deliver, None to drop it.
     """
-    _refuse_delta(environ)
-    sampler, ratio = _sampler(environ)
-    return TelemetryConfig(
-        disabled=_flag(environ, "OTEL_SDK_DISABLED"),
-        resource_attributes=_resource_attributes(environ),
-        traces=_exporter(environ, "traces"),
-        metrics=_exporter(environ, "metrics"),
-        logs=_exporter(environ, "logs"),
-        span_batch=_batch(environ, "OTEL_BSP"),
-        log_batch=_batch(environ, "OTEL_BLRP"),
-        metric_export_interval_seconds=_milliseconds(environ, "OTEL_METRIC_EXPORT_INTERVAL", 15_000) / 1000,
+    reader = EnvironReader(environ)
+    if reader.flag("OTEL_SDK_DISABLED"):
+        return TelemetryConfig(disabled=True, buffer_bytes=buffer_bytes, spool_folder=spool_folder)
+    _warn_of_delta(reader)
+    sampler, ratio = _sampler(reader)
+    exporters = {signal: _exporters(reader, signal) for signal in _EXPORTERS}
+    pushed = {signal: _pushed(reader, signal, exporters[signal]) for signal in _EXPORTERS}
+    config = TelemetryConfig(
+        resource_attributes=_resource_attributes(reader),
+        traces=pushed["traces"],
+        metrics=pushed["metrics"],
+        logs=pushed["logs"],
+        console=frozenset(signal for signal, names in exporters.items() if "console" in names),
+        span_batch=_batch(reader, "OTEL_BSP"),
+        log_batch=_batch(reader, "OTEL_BLRP"),
+        metric_export_interval_seconds=reader.milliseconds("OTEL_METRIC_EXPORT_INTERVAL", 15_000) / 1000,
         sampler=sampler,
         sampler_ratio=ratio,
+        propagators=_propagators(reader),
+        exemplar_filter=_exemplar_filter(reader),
+        limits=read_limits(reader),
+        log_level=_log_level(reader),
         buffer_bytes=buffer_bytes,
         spool_folder=spool_folder,
     )
+    warn_of_unused(reader, environ)
+    return msgspec.structs.replace(config, warnings=reader.warnings)
 
 
-def _exporter(environ: Mapping[str, str], signal: Signal) -> OtlpConfig | None:
-    """Return where a signal is pushed to, or None when it is not."""
+def _exporters(reader: EnvironReader, signal: Signal) -> tuple[str, ...]:
     name = f"OTEL_{signal.upper()}_EXPORTER"
-    value = variable(environ, name)
-    if value is None:
-        return otlp_config_from_environ(environ, signal) if endpoint_is_set(environ, signal) else None
-    chosen = {part.strip().lower() for part in value.split(",")}
-    allowed = _EXPORTERS[signal]
-    if not chosen <= set(allowed) or ("none" in chosen and len(chosen) > 1):
-        raise TelemetryConfigError(name, value, " or ".join(allowed))
-    return otlp_config_from_environ(environ, signal) if "otlp" in chosen else None
+    default = "using otlp, because an endpoint is set" if endpoint_is_set(reader, signal) else "nothing is pushed"
+    return reader.choices(name, _EXPORTERS[signal], used=default)
 
 
-def _resource_attributes(environ: Mapping[str, str]) -> dict[str, str]:
-    """Parse `key=value,key=value` with percent-encoded values; OTEL_SERVICE_NAME wins over `service.name` in the list."""
+def _pushed(reader: EnvironReader, signal: Signal, exporters: tuple[str, ...]) -> OtlpConfig | None:
+    """Return where a signal is pushed to, or None when it is not."""
+    wanted = "otlp" in exporters if exporters else endpoint_is_set(reader, signal)
+    return read_otlp(reader, signal) if wanted else None
+
+
+def _resource_attributes(reader: EnvironReader) -> dict[str, str]:
+    """Parse `key=value,key=value`, percent-encoded; an error discards the whole list, as the specification wants.
+
+    OTEL_SERVICE_NAME wins over `service.name` in the list.
+    """
     name = "OTEL_RESOURCE_ATTRIBUTES"
+    discarded = "the whole variable is discarded"
     attributes: dict[str, str] = {}
-    for pair in (variable(environ, name) or "").split(","):
+    for number, pair in enumerate((reader.text(name, used=discarded) or "").split(","), start=1):
         if not pair.strip():
             continue
         key, separator, value = pair.partition("=")
-        if not separator or not key.strip():
-            raise TelemetryConfigError(name, pair.strip(), "a list like key1=value1,key2=value2")
-        try:
-            attributes[unquote(key.strip(), errors="strict")] = unquote(value.strip(), errors="strict")
-        except UnicodeDecodeError:
-            raise TelemetryConfigError(name, pair.strip(), "percent-encoded UTF-8") from None
-    service_name = variable(environ, "OTEL_SERVICE_NAME")
+        decoded_key, decoded = _percent_decoded(key), _percent_decoded(value)
+        if not separator or not decoded_key or decoded is None:
+            reader.warn(name, f"has a pair {number} that is not key=value, percent-encoded UTF-8", discarded)
+            attributes.clear()
+            break
+        attributes[decoded_key] = decoded
+    service_name = reader.text("OTEL_SERVICE_NAME")
     if service_name is not None:
         attributes["service.name"] = service_name
     return attributes
 
 
-def _batch(environ: Mapping[str, str], prefix: str) -> BatchConfig:
+def _percent_decoded(text: str) -> str | None:
+    """Decode percent-encoded UTF-8; None for what is none."""
+    text = text.strip()
+    rest = text.split("%")[1:]
+    if not all(len(each) > 1 and all(digit in "0123456789abcdefABCDEF" for digit in each[:2]) for each in rest):
+        return None
+    try:
+        return unquote_to_bytes(text).decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _batch(reader: EnvironReader, prefix: str) -> BatchConfig:
     """Read the variables of the batch span processor (`OTEL_BSP`) or log record processor (`OTEL_BLRP`)."""
     default = BatchConfig()
-    queue_size = _count(environ, f"{prefix}_MAX_QUEUE_SIZE", default.max_queue_size)
-    batch_name = f"{prefix}_MAX_EXPORT_BATCH_SIZE"
-    batch_size = _count(environ, batch_name, min(default.max_export_batch_size, queue_size))
-    if batch_size > queue_size:
-        raise TelemetryConfigError(
-            batch_name, str(batch_size), f"at most {prefix}_MAX_QUEUE_SIZE, which is {queue_size}"
-        )
+    queue_name, batch_name = f"{prefix}_MAX_QUEUE_SIZE", f"{prefix}_MAX_EXPORT_BATCH_SIZE"
+    queue_size = (
+        reader.whole_number(queue_name, lowest=1, highest=_MAX_COUNT, used=f"using {default.max_queue_size}")
+        or default.max_queue_size
+    )
+    batch_default = min(default.max_export_batch_size, queue_size)
+    batch_size = (
+        reader.whole_number(batch_name, lowest=1, highest=queue_size, used=f"using {batch_default}") or batch_default
+    )
     return BatchConfig(
-        schedule_delay_seconds=_milliseconds(environ, f"{prefix}_SCHEDULE_DELAY", 500) / 1000,
+        schedule_delay_seconds=reader.milliseconds(f"{prefix}_SCHEDULE_DELAY", 500) / 1000,
         max_export_batch_size=batch_size,
         max_queue_size=queue_size,
     )
 
 
-def _sampler(environ: Mapping[str, str]) -> tuple[str, float]:
+def _sampler(reader: EnvironReader) -> tuple[str, float]:
     """Return the sampler's name and ratio; the ratio counts only for the `traceidratio` samplers."""
-    name = variable(environ, "OTEL_TRACES_SAMPLER") or "parentbased_always_on"
-    if name.lower() not in _SAMPLERS:
-        raise TelemetryConfigError("OTEL_TRACES_SAMPLER", name, " or ".join(_SAMPLERS))
-    argument = variable(environ, "OTEL_TRACES_SAMPLER_ARG")
-    if not name.lower().endswith("traceidratio") or argument is None:
-        return name.lower(), 1.0
+    default = "parentbased_always_on"
+    name = reader.choice("OTEL_TRACES_SAMPLER", _SAMPLERS, used=f"using {default}") or default
+    argument = reader.text("OTEL_TRACES_SAMPLER_ARG", used="using 1.0") if name.endswith("traceidratio") else None
+    if argument is None:
+        return name, 1.0
     try:
-        ratio = float(argument)
+        ratio = float(argument) if argument.isascii() and "_" not in argument else -1.0
     except ValueError:
         ratio = -1.0
     if not 0.0 <= ratio <= 1.0:
-        raise TelemetryConfigError("OTEL_TRACES_SAMPLER_ARG", argument, "a number from 0 to 1")
-    return name.lower(), ratio
+        reader.warn("OTEL_TRACES_SAMPLER_ARG", f"is {shown(argument)}, not a number from 0 to 1", "using 1.0")
+        return name, 1.0
+    return name, ratio
 
 
-def _refuse_delta(environ: Mapping[str, str]) -> None:
+def _propagators(reader: EnvironReader) -> tuple[str, ...]:
+    chosen = reader.choices("OTEL_PROPAGATORS", _PROPAGATORS, used=f"using {', '.join(DEFAULT_PROPAGATORS)}")
+    return tuple(each for each in chosen or DEFAULT_PROPAGATORS if each != "none")
+
+
+def _exemplar_filter(reader: EnvironReader) -> str:
+    default = "trace_based"
+    allowed = ("always_on", "always_off", default)
+    return reader.choice("OTEL_METRICS_EXEMPLAR_FILTER", allowed, used=f"using {default}") or default
+
+
+def _log_level(reader: EnvironReader) -> str:
+    return _LOG_LEVELS[reader.choice("OTEL_LOG_LEVEL", tuple(_LOG_LEVELS), used="using info") or "info"]
+
+
+def _warn_of_delta(reader: EnvironReader) -> None:
     """Delta temporality loses what an undelivered push held; cumulative repairs itself with the next one."""
     name = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
-    value = variable(environ, name)
-    if value is not None and value.lower() != "cumulative":
-        raise TelemetryConfigError(name, value, "cumulative")
-
-
-def _flag(environ: Mapping[str, str], name: str) -> bool:
-    """Read `true` or `false`, in any case."""
-    value = variable(environ, name)
-    if value is None or value.lower() == "false":
-        return False
-    if value.lower() != "true":
-        raise TelemetryConfigError(name, value, "true or false")
-    return True
-
-
-def _count(environ: Mapping[str, str], name: str, default: int) -> int:
-    """Read a whole number above 0."""
-    value = variable(environ, name)
-    if value is None:
-        return default
-    if not value.isascii() or not value.isdigit() or int(value) == 0:
-        raise TelemetryConfigError(name, value, "a whole number above 0")
-    return int(value)
-
-
-def _milliseconds(environ: Mapping[str, str], name: str, default: int) -> int:
-    """Read a duration; the specification counts all of them in whole milliseconds."""
-    value = variable(environ, name)
-    if value is None:
-        return default
-    if not value.isascii() or not value.isdigit() or int(value) == 0:
-        raise TelemetryConfigError(name, value, "a whole number of milliseconds above 0")
-    return int(value)
+    reader.choice(name, ("cumulative",), used="using cumulative: a push that is lost then costs no count")

@@ -226,7 +226,7 @@ class AttemptScope(Protocol):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The trace context to send to the provider (`traceparent`, and `tracestate` where there is one)."""
+        """The trace context to send to the provider, in the headers of the configured propagators (`traceparent` by default)."""
 
     def finish(self, event: AttemptFinished) -> None:
         """End the attempt; a second call changes nothing."""

@@ -34,8 +34,17 @@ _STANDARD_RECORD_KEYS: Final = frozenset(vars(logging.makeLogRecord({}))) | {
 }
 _RESERVED_KEYS: Final = frozenset({"timestamp", "level", "logger", "message", "trace_id", "span_id"})
 _MAX_TEXT: Final = 8_192
-_QUOTES_CALLERS: Final = "opentelemetry.trace"
-"""These loggers warn of a malformed `tracestate` by quoting it; what a caller sends does not belong into logs."""
+_QUOTES_CALLERS: Final = ("opentelemetry.trace", "opentelemetry.baggage")
+"""These loggers warn of a malformed `tracestate` or `baggage` by quoting it; what a caller sends does not belong into logs."""
+
+_LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+    "none": logging.CRITICAL + 1,
+}
 
 FieldValue = str | int | float | bool | None
 
@@ -43,15 +52,22 @@ FieldValue = str | int | float | bool | None
 class LogWriter:
     """Renders log lines and hands them on. Safe from any thread; never raises.
 
-    `write_line` takes the stdout form of each line, `otlp` the record; `unix_ns` is the wall clock in nanoseconds.
+    `write_line` takes the stdout form of each line from `stdout_level` upwards, `otlp` every record; `unix_ns` is the wall clock in
+    nanoseconds.
     """
 
     def __init__(
-        self, otlp: Logger | None, write_line: Callable[[str], None] | None, unix_ns: Callable[[], int]
+        self,
+        otlp: Logger | None,
+        write_line: Callable[[str], None] | None,
+        unix_ns: Callable[[], int],
+        *,
+        stdout_level: str = "debug",
     ) -> None:
         self._otlp = otlp
         self._write_line = write_line
         self._unix_ns = unix_ns
+        self._on_stdout = frozenset(name for name, rank in _LEVELS.items() if rank >= _LEVELS[stdout_level])
         self._encode = msgspec.json.Encoder(enc_hook=repr).encode
         self._second: tuple[int, str] = (-1, "")
 
@@ -90,7 +106,7 @@ class LogWriter:
                 severity_text=level,
                 body=body,
             )
-        if self._write_line is not None:
+        if self._write_line is not None and level in self._on_stdout:
             self._write_line(_with_trace(body, context))
 
     def _rfc3339(self, unix_ns: int) -> str:
@@ -131,6 +147,11 @@ class StdlibHandler(logging.Handler):
             fields,
             unix_ns=int(record.created * _NANOSECONDS),
         )
+
+
+def stdlib_level(name: str) -> int:
+    """Return the lowest level of the standard library's loggers that is looked at: INFO, or DEBUG where `name` is that."""
+    return min(logging.INFO, _LEVELS[name])
 
 
 def _level_name(level: int) -> str:

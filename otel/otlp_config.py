@@ -1,15 +1,19 @@
-"""CONFIG: the variables of the OTLP exporters, `OTEL_EXPORTER_OTLP_*` and their per-signal forms, for one signal at a time.
+"""The variables of the OTLP exporters, `OTEL_EXPORTER_OTLP_*` and their per-signal forms, for one signal at a time.
 
-Comes in: a mapping of environment variables. Goes out: `OtlpConfig`, or a `TelemetryConfigError`. A per-signal variable
-wins over the general one. Follows the specification's "OpenTelemetry Protocol Exporter", also where the Python SDK does
-not: time-outs are in milliseconds.
+A per-signal variable wins over the general one. This follows the specification's "OpenTelemetry Protocol Exporter", also where the
+Python SDK does not: timeouts are in milliseconds. A value that cannot be used is reported; where it decides to whom telemetry goes,
+and how it is protected on the way (endpoint, certificates), the signal is not pushed at all.
 """
 
-from collections.abc import Mapping
-from typing import Final, Literal, TypeAlias
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Literal, TypeAlias, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
+
+from otel.environ_values import MAX_MILLISECONDS, EnvironReader
 
 Signal: TypeAlias = Literal["traces", "metrics", "logs"]
 Protocol: TypeAlias = Literal["http/protobuf", "grpc"]
@@ -17,14 +21,16 @@ Compression: TypeAlias = Literal["none", "gzip"]
 
 _HTTP: Final = "http/protobuf"
 _DEFAULT_ENDPOINTS: Final = {_HTTP: "http://localhost:4318", "grpc": "http://localhost:4317"}
+_DEFAULT_TIMEOUT_MS: Final = 10_000
+_OWN_HEADERS: Final = frozenset(
+    {"connection", "content-encoding", "content-length", "content-type", "host", "te", "transfer-encoding"}
+)
+"""What describes the request itself."""
+_T = TypeVar("_T")
 
 
 class TelemetryConfigError(Exception):
-    """A variable has a value that it does not allow; the message is one line, without the value where that may be a secret."""
-
-    def __init__(self, name: str, value: str | None, allowed: str) -> None:
-        super().__init__(f"{name} must be {allowed}" + ("" if value is None else f", not {value!r}"))
-        self.variable = name
+    """A setting cannot be used; the message is one line, without the value where that may be a secret."""
 
 
 class OtlpConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,26 +63,19 @@ class OtlpConfig(msgspec.Struct, frozen=True, kw_only=True):
         return f"OtlpConfig({self.signal} -> {self.protocol} {self.address}, headers: [{names}])"
 
 
-def variable(environ: Mapping[str, str], name: str) -> str | None:
-    """Return a variable without surrounding blanks; the specification treats an empty one as unset."""
-    return environ.get(name, "").strip() or None
-
-
-def endpoint_is_set(environ: Mapping[str, str], signal: Signal) -> bool:
+def endpoint_is_set(environ: EnvironReader, signal: Signal) -> bool:
     """Whether the environment names an endpoint for the signal, or one for all."""
-    return _find(environ, signal, "ENDPOINT")[1] is not None
+    return any(environ.is_set(name) for name in _names(signal, "ENDPOINT"))
 
 
-def otlp_config_from_environ(environ: Mapping[str, str], signal: Signal) -> OtlpConfig:
-    """Read one signal's exporter; raises `TelemetryConfigError`."""
+def read_otlp(environ: EnvironReader, signal: Signal) -> OtlpConfig | None:
+    """Read one signal's exporter; None where it cannot be pushed as the variables want it."""
     protocol = _protocol(environ, signal)
-    endpoint, tls = _http_endpoint(environ, signal) if protocol == _HTTP else _grpc_endpoint(environ, signal)
-    certificate_name, certificate = _find(environ, signal, "CLIENT_CERTIFICATE")
-    key_name, key = _find(environ, signal, "CLIENT_KEY")
-    if (certificate is None) != (key is None):
-        missing, present = (certificate_name, key_name) if certificate is None else (key_name, certificate_name)
-        raise TelemetryConfigError(missing, None, f"set where {present} is")
-    return OtlpConfig(
+    where = _endpoint(environ, signal, protocol)
+    if where is None:
+        return None
+    endpoint, tls = where
+    config = OtlpConfig(
         signal=signal,
         endpoint=endpoint,
         tls=tls,
@@ -84,66 +83,78 @@ def otlp_config_from_environ(environ: Mapping[str, str], signal: Signal) -> Otlp
         headers=_headers(environ, signal, protocol),
         timeout_seconds=_timeout_seconds(environ, signal),
         compression=_compression(environ, signal),
-        certificate=_find(environ, signal, "CERTIFICATE")[1],
-        client_certificate=certificate,
-        client_key=key,
+        certificate=_first_text(environ, signal, "CERTIFICATE"),
+        client_certificate=_first_text(environ, signal, "CLIENT_CERTIFICATE"),
+        client_key=_first_text(environ, signal, "CLIENT_KEY"),
     )
+    return config if _can_secure(environ, config) else None
 
 
-def _find(environ: Mapping[str, str], signal: Signal, option: str) -> tuple[str, str | None]:
-    """Return the name and value of the variable that decides: the signal's own where it is set, else the general one."""
-    own = f"OTEL_EXPORTER_OTLP_{signal.upper()}_{option}"
-    value = variable(environ, own)
-    if value is not None:
-        return own, value
-    general = f"OTEL_EXPORTER_OTLP_{option}"
-    return general, variable(environ, general)
+def _names(signal: Signal, option: str) -> tuple[str, str]:
+    """Return the signal's own variable, which wins, and the general one."""
+    return f"OTEL_EXPORTER_OTLP_{signal.upper()}_{option}", f"OTEL_EXPORTER_OTLP_{option}"
 
 
-def _protocol(environ: Mapping[str, str], signal: Signal) -> Protocol:
-    name, value = _find(environ, signal, "PROTOCOL")
-    match value:
-        case None | "http/protobuf":
-            return "http/protobuf"
-        case "grpc":
-            return "grpc"
-        case _:
-            raise TelemetryConfigError(name, value, "http/protobuf or grpc")
+def _first(
+    environ: EnvironReader, signal: Signal, option: str, default: str, parse: Callable[[str, str], _T | None]
+) -> _T | None:
+    """Return the first value that `parse` accepts; it takes a variable and what is used where that one cannot be."""
+    own, general = _names(signal, option)
+    value = parse(own, f"using {general}" if environ.is_set(general) else default)
+    return parse(general, default) if value is None else value
 
 
-def _http_endpoint(environ: Mapping[str, str], signal: Signal) -> tuple[str, bool]:
-    """Return the URL and whether it is https: the signal's own URL is used as it is, the general one is a base for `v1/<signal>`."""
-    name, value = _find(environ, signal, "ENDPOINT")
-    url = _url(name, value or _DEFAULT_ENDPOINTS[_HTTP])
-    if name == "OTEL_EXPORTER_OTLP_ENDPOINT":
+def _first_text(environ: EnvironReader, signal: Signal, option: str) -> str | None:
+    return _first(environ, signal, option, "it is ignored", lambda name, used: environ.text(name, used=used))
+
+
+def _protocol(environ: EnvironReader, signal: Signal) -> Protocol:
+    def parse(name: str, used: str) -> str | None:
+        return environ.choice(name, (_HTTP, "grpc"), used=used)
+
+    return "grpc" if _first(environ, signal, "PROTOCOL", f"using {_HTTP}", parse) == "grpc" else "http/protobuf"
+
+
+def _endpoint(environ: EnvironReader, signal: Signal, protocol: Protocol) -> tuple[str, bool] | None:
+    """Return the URL (HTTP) or `host:port` (gRPC) and whether to encrypt; None for one that cannot be used.
+
+    The signal's own URL is used as it is, the general one is a base for `v1/<signal>`. For gRPC a scheme decides about TLS;
+    without one, `INSECURE` does, which is false by default.
+    """
+    own, general = _names(signal, "ENDPOINT")
+    name = own if environ.is_set(own) or not environ.is_set(general) else general
+    not_pushed = _not_pushed(name, signal)
+    value = environ.text(name, used=not_pushed) or (None if environ.is_set(name) else _DEFAULT_ENDPOINTS[protocol])
+    if value is None:
+        return None
+    has_scheme = "://" in value
+    url = _url(value if has_scheme or protocol == _HTTP else f"http://{value}")
+    if url is None:
+        wanted = "host:port or " if protocol == "grpc" else ""
+        allowed = f"{wanted}an http:// or https:// URL with a host, and a port from 1 to 65535 where there is one"
+        environ.warn(name, f"is not {allowed}", not_pushed)
+        return None
+    if protocol == "grpc":
+        return _host_and_port(url), url.scheme == "https" if has_scheme else not _is_insecure(environ, signal)
+    if name == general or not environ.is_set(own):
         url = url._replace(path=f"{url.path.rstrip('/')}/v1/{signal}")
     return url._replace(path=url.path or "/", fragment="").geturl(), url.scheme == "https"
 
 
-def _grpc_endpoint(environ: Mapping[str, str], signal: Signal) -> tuple[str, bool]:
-    """Return `host:port` and whether to encrypt: the scheme decides; without one, `INSECURE` does, which is false by default."""
-    name, value = _find(environ, signal, "ENDPOINT")
-    value = value or _DEFAULT_ENDPOINTS["grpc"]
-    if "://" in value:
-        url = _url(name, value)
-        return _host_and_port(url), url.scheme == "https"
-    insecure_name, insecure = _find(environ, signal, "INSECURE")
-    if (insecure or "false").lower() not in {"true", "false"}:
-        raise TelemetryConfigError(insecure_name, insecure, "true or false")
-    return _host_and_port(_url(name, f"http://{value}")), (insecure or "false").lower() == "false"
+def _is_insecure(environ: EnvironReader, signal: Signal) -> bool:
+    own, general = _names(signal, "INSECURE")
+    found = environ.flag(own)
+    return bool(environ.flag(general) if found is None else found)
 
 
-def _url(name: str, value: str) -> SplitResult:
-    """Split a URL; its own text stays out of the error, since it may hold credentials."""
-    allowed = "an http:// or https:// URL with a host, and a port from 1 to 65535 where there is one"
+def _url(value: str) -> SplitResult | None:
+    """Split a URL; None where it is not one that can be called."""
     try:
         url = urlsplit(value)
         valid = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
     except ValueError:
-        valid = False
-    if not valid or any(character.isspace() for character in value):
-        raise TelemetryConfigError(name, None, allowed)
-    return url
+        return None
+    return url if valid and value.isascii() and value.isprintable() and " " not in value else None
 
 
 def _host_and_port(url: SplitResult) -> str:
@@ -152,21 +163,24 @@ def _host_and_port(url: SplitResult) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _headers(environ: Mapping[str, str], signal: Signal, protocol: Protocol) -> tuple[tuple[str, str], ...]:
-    """Parse `key=value,key=value` with percent-encoded values (W3C Baggage's syntax); values stay out of errors."""
-    name, value = _find(environ, signal, "HEADERS")
-    allowed = "a list like key1=value1,key2=value2 with percent-encoded values"
+def _headers(environ: EnvironReader, signal: Signal, protocol: Protocol) -> tuple[tuple[str, str], ...]:
+    """Parse `key=value,key=value` with percent-encoded values (W3C Baggage's syntax); pairs that are none are left out."""
+    own, general = _names(signal, "HEADERS")
+    name = own if environ.is_set(own) else general
     headers: dict[str, str] = {}
-    for pair in (value or "").split(","):
+    for number, pair in enumerate((environ.text(name, used="no header is sent") or "").split(","), start=1):
         if not pair.strip():
             continue
         key, separator, raw = pair.partition("=")
         key, text = key.strip().lower(), unquote(raw.strip())
         if not separator or not _is_token(key) or not (text.isprintable() and text.isascii()):
-            raise TelemetryConfigError(name, None, allowed)
-        if protocol == "grpc" and key.endswith("-bin"):
-            raise TelemetryConfigError(name, None, "without -bin keys: binary metadata has no text form")
-        headers[key] = text
+            environ.warn(name, f"has a pair {number} that is not key=value, percent-encoded", "that header is not sent")
+        elif protocol == "grpc" and (key.endswith("-bin") or not _is_metadata_key(key)):
+            environ.warn(name, f"has a pair {number} that gRPC cannot send as text", "that header is not sent")
+        elif key in _OWN_HEADERS:
+            environ.warn(name, f"sets {key}, which describes the request itself", "that header is not sent")
+        else:
+            headers[key] = text
     return tuple(headers.items())
 
 
@@ -177,21 +191,65 @@ def _is_token(text: str) -> bool:
     )
 
 
-def _timeout_seconds(environ: Mapping[str, str], signal: Signal) -> float:
-    name, value = _find(environ, signal, "TIMEOUT")
-    if value is None:
-        return 10.0
-    if not value.isascii() or not value.isdigit() or int(value) == 0:
-        raise TelemetryConfigError(name, value, "a whole number of milliseconds above 0")
-    return int(value) / 1000
+def _is_metadata_key(key: str) -> bool:
+    """Whether gRPC takes it as a key of ours."""
+    return not key.startswith("grpc-") and all(character.isalnum() or character in "_-." for character in key)
 
 
-def _compression(environ: Mapping[str, str], signal: Signal) -> Compression:
-    name, value = _find(environ, signal, "COMPRESSION")
-    match value:
-        case None | "none":
-            return "none"
-        case "gzip":
-            return "gzip"
-        case _:
-            raise TelemetryConfigError(name, value, "none or gzip")
+def _timeout_seconds(environ: EnvironReader, signal: Signal) -> float:
+    def parse(name: str, used: str) -> int | None:
+        return environ.whole_number(name, lowest=1, highest=MAX_MILLISECONDS, used=used, unit=" of milliseconds")
+
+    found = _first(environ, signal, "TIMEOUT", f"using {_DEFAULT_TIMEOUT_MS}", parse)
+    return (_DEFAULT_TIMEOUT_MS if found is None else found) / 1000
+
+
+def _compression(environ: EnvironReader, signal: Signal) -> Compression:
+    def parse(name: str, used: str) -> str | None:
+        return environ.choice(name, ("none", "gzip"), used=used)
+
+    return "gzip" if _first(environ, signal, "COMPRESSION", "using none", parse) == "gzip" else "none"
+
+
+def _can_secure(environ: EnvironReader, config: OtlpConfig) -> bool:
+    """Whether the certificate files are there and can be used; only an encrypted connection needs them."""
+    if not config.tls:
+        return True
+    if (config.client_certificate is None) != (config.client_key is None):
+        missing, present = "CLIENT_CERTIFICATE", "CLIENT_KEY"
+        if config.client_key is None:
+            missing, present = present, missing
+        name = _deciding(environ, config.signal, present)
+        problem = f"is set and {_names(config.signal, missing)[1]} is not"
+        environ.warn(name, problem, _not_pushed(name, config.signal))
+        return False
+    option = "CERTIFICATE"
+    try:
+        for path in (config.certificate, config.client_certificate, config.client_key):
+            # A pipe would be waited for.
+            if path is not None and not Path(path).is_file():
+                raise FileNotFoundError(f"{path} is no file")
+        context = ssl.create_default_context(cafile=config.certificate)
+        if config.client_certificate is not None:
+            option = "CLIENT_CERTIFICATE"
+            context.load_cert_chain(config.client_certificate, config.client_key, password="")
+    except (OSError, ValueError) as error:  # ssl.SSLError, which is an OSError, for a file that is not PEM
+        name = _deciding(environ, config.signal, option)
+        problem = f"leads to no readable PEM files that fit ({_reason(error)})"
+        environ.warn(name, problem, _not_pushed(name, config.signal))
+        return False
+    return True
+
+
+def _not_pushed(name: str, signal: Signal) -> str:
+    """Say what follows: a general variable is warned of once, whatever number of signals it is for."""
+    return f"{signal} are not pushed" if f"_{signal.upper()}_" in name else "signals that need it are not pushed"
+
+
+def _deciding(environ: EnvironReader, signal: Signal, option: str) -> str:
+    own, general = _names(signal, option)
+    return own if environ.is_set(own) else general
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error.args[-1] if error.args else type(error).__name__)

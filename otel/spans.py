@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from opentelemetry.context import Context
+from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -31,15 +32,18 @@ _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+#=|~-]{0,127}")
 
 
 class SpanWriter:
-    """Opens and ends spans. A context returned by a `start_*` method carries the open span."""
+    """Opens and ends spans. A context returned by a `start_*` method carries the open span.
 
-    def __init__(self, tracer: Tracer, bounds: LabelBounds) -> None:
+    `propagator` reads the caller's context and writes the one for a provider: W3C Trace Context by default.
+    """
+
+    def __init__(self, tracer: Tracer, bounds: LabelBounds, propagator: TextMapPropagator | None = None) -> None:
         self._tracer = tracer
         self._bounds = bounds
-        self._propagator = TraceContextTextMapPropagator()
+        self._propagator = propagator or TraceContextTextMapPropagator()
 
     def start_request(self, event: RequestReceived) -> TracedContext:
-        """Open the server span, as a child of the caller's `traceparent` where that is valid."""
+        """Open the server span, as a child of the caller's span where its trace context is valid."""
         parent = self._propagator.extract(event.headers, context=Context()) if event.headers else Context()
         method = self._bounds.method(event.method)
         path = self._bounds.path(event.path)

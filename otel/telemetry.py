@@ -6,36 +6,43 @@ monitoring endpoints, a handler for its loggers, and one shutdown for all of it.
 
 import logging
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import msgspec
 from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics import (
+    AlwaysOffExemplarFilter,
+    AlwaysOnExemplarFilter,
+    ExemplarFilter,
+    MeterProvider,
+    TraceBasedExemplarFilter,
+)
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanLimits
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from otel import semconv
 from otel.catalogue import CATALOGUE
 from otel.config import TelemetryConfig
+from otel.console import MetricsConsole, span_to_console
 from otel.delivery import Delivery, DeliveryReport, SignalStats, build_delivery
 from otel.disabled import DisabledRecorder
 from otel.events import Recorder
 from otel.exposition import Exposition
-from otel.instruments import Instruments, Sample, SampleSource
+from otel.instruments import Instruments, SampleSource
 from otel.labels import LabelBounds
 from otel.lean_logger import LeanLogger
 from otel.lean_span import SpanOrigin
 from otel.lean_tracer import LeanTracer
 from otel.line_writer import LineStream, LineWriter
-from otel.logs import LogWriter, StdlibHandler
+from otel.logs import LogWriter, StdlibHandler, stdlib_level
 from otel.measure import Measurements
 from otel.metric_spec import MetricSpec
 from otel.otlp_config import Signal
-from otel.process_metrics import observe_process
+from otel.own_metrics import observe_own
+from otel.propagation import build_propagator
 from otel.reader import SharedReader
 from otel.recorder import Guard, TelemetryRecorder
 from otel.resource import build_resource
@@ -43,6 +50,11 @@ from otel.spans import SpanWriter
 from otel.views import build_views
 
 SCOPE_NAME: Final = "gatewayz"
+_EXEMPLAR_FILTERS: Final[Mapping[str, Callable[[], ExemplarFilter]]] = {
+    "always_on": AlwaysOnExemplarFilter,
+    "always_off": AlwaysOffExemplarFilter,
+    "trace_based": TraceBasedExemplarFilter,
+}
 _LINES_SECONDS: Final = 0.5
 """What closing the log lines may take: a pipe that nobody reads must not hold up a shutdown."""
 
@@ -78,6 +90,8 @@ class Telemetry:
         providers: tuple[MeterProvider, LoggerProvider],
         delivery: Delivery | None,
         lines: LineWriter | None,
+        console: MetricsConsole | None,
+        log_level: int,
     ) -> None:
         self.recorder = recorder
         self.exposition = exposition
@@ -86,24 +100,31 @@ class Telemetry:
         self._providers = providers
         self._delivery = delivery
         self._lines = lines
+        self._console = console
+        self._log_level = log_level
         self._log_levels: list[tuple[logging.Logger, int]] = []
 
     def start(self) -> None:
         """Start the delivery's threads; connects to nothing."""
         if self._delivery is not None:
             self._delivery.start()
+        if self._console is not None:
+            self._console.start()
 
     def observe(self, family: str, source: SampleSource) -> None:
         """Give an observable family its source; raises KeyError or TypeError for a name that is none. Nothing where telemetry is off."""
         if self._instruments is not None:
             self._instruments.observe(family, source)
 
-    def install_logging(self, level: int = logging.INFO) -> None:
-        """Send everything that is logged in this process through telemetry, in place of the root logger's handlers."""
+    def install_logging(self, level: int | None = None) -> None:
+        """Send everything that is logged in this process through telemetry, in place of the root logger's handlers.
+
+        `level` is the lowest that is looked at: by default INFO, or DEBUG where `OTEL_LOG_LEVEL` asks for it.
+        """
         root = logging.getLogger()
         self._log_levels.append((root, root.level))
         root.handlers[:] = [self.log_handler]
-        root.setLevel(level)
+        root.setLevel(self._log_level if level is None else level)
 
     def uninstall_logging(self) -> None:
         """Take the handler off again."""
@@ -122,6 +143,8 @@ class Telemetry:
             report = DeliveryReport(lost_items={}, duration_seconds=0.0)
         else:
             report = self._delivery.shutdown(deadline_seconds)
+        if self._console is not None:
+            self._console.close()
         # The processors and the reader are already closed: what the providers do now takes no time and sends nothing.
         with ThreadPoolExecutor(len(self._providers)) as pool:
             for provider in self._providers:
@@ -137,13 +160,22 @@ def build_telemetry(config: TelemetryConfig, settings: TelemetrySettings) -> Tel
     catalogue = (*CATALOGUE, *settings.families)
     resource = build_resource(config, service_version=settings.version, instance_id=settings.instance_id)
     reader = SharedReader(clock=settings.clock, share_seconds=settings.share_seconds)
-    meters = MeterProvider([reader], resource=resource, views=build_views(catalogue), shutdown_on_exit=False)
-    loggers = LoggerProvider(resource, shutdown_on_exit=False)
+    meters = MeterProvider(
+        [reader],
+        resource=resource,
+        views=build_views(catalogue),
+        exemplar_filter=_EXEMPLAR_FILTERS[config.exemplar_filter](),
+        shutdown_on_exit=False,
+    )
+    loggers = LoggerProvider(resource, shutdown_on_exit=False, log_record_limits=config.limits.for_log_records())
     lines = None if settings.stdout is None else LineWriter(settings.stdout)
     delivery = None if config.disabled else _connect(config, settings, reader, loggers)
     instruments = Instruments(meters.get_meter(SCOPE_NAME), catalogue)
     otlp_logger = None if delivery is None else _logger(resource, loggers, delivery)
-    logs = LogWriter(otlp_logger, None if lines is None else lines.write, settings.unix_ns)
+    log_level = stdlib_level(config.log_level)
+    logs = LogWriter(
+        otlp_logger, None if lines is None else lines.write, settings.unix_ns, stdout_level=config.log_level
+    )
     measurements = Measurements(instruments, settings.bounds)
     exposition = Exposition(
         reader,
@@ -154,18 +186,32 @@ def build_telemetry(config: TelemetryConfig, settings: TelemetrySettings) -> Tel
     recorder: Recorder = DisabledRecorder()
     if not config.disabled:
         guard = Guard()
-        spans = SpanWriter(_tracer(config, settings, resource, delivery), settings.bounds)
+        spans = SpanWriter(
+            _tracer(config, settings, resource, delivery, lines),
+            settings.bounds,
+            build_propagator(config.propagators, config.build_sampler()),
+        )
         recorder = TelemetryRecorder(measurements, spans, logs, settings.bounds, guard)
         measurements.start_at_zero(catalogue)
-        _observe_own(instruments, settings, reader=reader, delivery=delivery, guard=guard, lines=lines)
+        observe_own(
+            instruments,
+            settings.bounds.app_name,
+            settings.version,
+            reader=reader,
+            delivery=delivery,
+            guard=guard,
+            lines=lines,
+        )
     return Telemetry(
         recorder=recorder,
         exposition=exposition,
         instruments=None if config.disabled else instruments,
-        log_handler=StdlibHandler(logs),
+        log_handler=StdlibHandler(logs, log_level),
         providers=(meters, loggers),
         delivery=delivery,
         lines=lines,
+        console=_metrics_console(config, reader, lines),
+        log_level=log_level,
     )
 
 
@@ -188,13 +234,38 @@ def _connect(
     return delivery
 
 
+def _metrics_console(config: TelemetryConfig, reader: SharedReader, lines: LineWriter | None) -> MetricsConsole | None:
+    """Return what writes the metrics to stdout, None where that was not asked for."""
+    if "metrics" not in config.console or lines is None:
+        return None
+    return MetricsConsole(lambda: reader.snapshot().data, lines.write, config.metric_export_interval_seconds)
+
+
 def _tracer(
-    config: TelemetryConfig, settings: TelemetrySettings, resource: Resource, delivery: Delivery | None
+    config: TelemetryConfig,
+    settings: TelemetrySettings,
+    resource: Resource,
+    delivery: Delivery | None,
+    lines: LineWriter | None,
 ) -> LeanTracer:
-    """Return the tracer whose spans go into the delivery, where traces are pushed."""
-    processor = None if delivery is None else delivery.span_processor
-    on_end = (lambda _: None) if processor is None else processor.on_end
-    origin = SpanOrigin(resource, InstrumentationScope(SCOPE_NAME), SpanLimits(), settings.unix_ns, on_end)
+    """Return the tracer whose spans go into the delivery, where traces are pushed, and to stdout, where that was asked for."""
+    takers: list[Callable[[ReadableSpan], None]] = []
+    if delivery is not None and delivery.span_processor is not None:
+        takers.append(delivery.span_processor.on_end)
+    if "traces" in config.console and lines is not None:
+        takers.append(span_to_console(lines.write))
+
+    def on_end(span: ReadableSpan) -> None:
+        for take in takers:
+            take(span)
+
+    origin = SpanOrigin(
+        resource,
+        InstrumentationScope(SCOPE_NAME),
+        config.limits.for_spans(),
+        settings.unix_ns,
+        takers[0] if len(takers) == 1 else on_end,
+    )
     return LeanTracer(origin, config.build_sampler(), RandomIdGenerator())
 
 
@@ -204,48 +275,3 @@ def _logger(resource: Resource, loggers: LoggerProvider, delivery: Delivery) -> 
     if processor is None:
         return None
     return LeanLogger(loggers.get_logger(SCOPE_NAME), resource, InstrumentationScope(SCOPE_NAME), processor.offer)
-
-
-def _observe_own(
-    instruments: Instruments,
-    settings: TelemetrySettings,
-    *,
-    reader: SharedReader,
-    delivery: Delivery | None,
-    guard: Guard,
-    lines: LineWriter | None,
-) -> None:
-    """Register the application's info, the process, and telemetry about the telemetry."""
-    info = {semconv.APP_NAME: settings.bounds.app_name, semconv.VERSION: settings.version}
-    instruments.observe("fastapi_app_info", lambda: [(1, info)])
-    observe_process(instruments)
-    instruments.observe("gatewayz_telemetry_record_failures_total", lambda: [(guard.failures, {})])
-    instruments.observe(
-        "gatewayz_telemetry_overflow_total",
-        lambda: [(count, {semconv.METRIC: family}) for family, count in reader.overflow().items()],
-    )
-    if lines is not None:
-        instruments.observe("gatewayz_telemetry_log_lines_dropped_total", lambda: [(lines.dropped, {})])
-    if delivery is not None:
-        _observe_delivery(instruments, delivery)
-
-
-def _observe_delivery(instruments: Instruments, delivery: Delivery) -> None:
-    """Register the delivery's books, one series per pushed signal."""
-    pages = delivery.stats.snapshot
-
-    def by_signal(value: Callable[[SignalStats], int]) -> SampleSource:
-        return lambda: [(value(page), {semconv.SIGNAL: signal}) for signal, page in pages().items()]
-
-    def dropped() -> Iterable[Sample]:
-        return [
-            (count, {semconv.SIGNAL: signal, semconv.REASON: reason})
-            for signal, page in pages().items()
-            for reason, count in page.dropped.items()
-        ]
-
-    instruments.observe("gatewayz_telemetry_queued_bytes", by_signal(lambda page: page.queued_bytes))
-    instruments.observe("gatewayz_telemetry_queued_items", by_signal(lambda page: page.queued_items))
-    instruments.observe("gatewayz_telemetry_exported_total", by_signal(lambda page: page.exported))
-    instruments.observe("gatewayz_telemetry_retries_total", by_signal(lambda page: page.retries))
-    instruments.observe("gatewayz_telemetry_dropped_total", dropped)

@@ -22,7 +22,6 @@ from app.doctor.report import as_json, as_table, is_healthy
 from app.doctor.settings import DEFAULTS, VARIABLE_PREFIX, Settings, SettingsError, addresses_from, otlp_from
 from app.doctor.web import Web
 from otel.delivery.build import build_sender
-from otel.otlp_config import TelemetryConfigError
 
 _ANY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared with, not bound to
 
@@ -43,7 +42,7 @@ def run_doctor(
 
     try:
         settings = settings_from(args, config, environ)
-    except (SettingsError, TelemetryConfigError) as error:
+    except SettingsError as error:
         say(str(error))
         return 2
     facts = asyncio.run(_observe(settings, say))
@@ -53,7 +52,7 @@ def run_doctor(
 
 
 def settings_from(args: argparse.Namespace, config: AppConfig | None, environ: Mapping[str, str]) -> Settings:
-    """Return the settings; raises `SettingsError` or `TelemetryConfigError`."""
+    """Return the settings; raises `SettingsError`."""
     known: dict[str, str] = {}
     token = environ.get(f"{VARIABLE_PREFIX}METRICS_TOKEN")
     if config is not None:

@@ -4,14 +4,15 @@ Comes in: flags, the environment, the gateway's configuration where there is one
 a variable over the configuration, that over the documented port on loopback.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
 
 from app.config import DoctorSection
-from otel.otlp_config import OtlpConfig, Signal, otlp_config_from_environ
+from otel.environ_values import EnvironReader
+from otel.otlp_config import OtlpConfig, Signal, read_otlp
 
 SIGNALS: Final[tuple[Signal, ...]] = ("traces", "metrics", "logs")
 OFF: Final = "off"
@@ -80,11 +81,28 @@ def _checked(source: str, url: str) -> str:
     return url.rstrip("/")
 
 
-def otlp_from(flag: str | None, environ: Mapping[str, str]) -> dict[Signal, OtlpConfig]:
-    """Return where OTLP is expected: `--otlp` as the base URL, else what OTEL_* says; raises `TelemetryConfigError`."""
+def otlp_from(
+    flag: str | None, environ: Mapping[str, str], warn: Callable[[str], None] = lambda _: None
+) -> dict[Signal, OtlpConfig]:
+    """Return where OTLP is expected, by signal: `--otlp` as the base URL, else what OTEL_* says; nothing for `off`.
+
+    What the gateway would warn of goes to `warn`. Raises `SettingsError` where there is no address that could be asked.
+    """
+    if flag == OFF:
+        return {}
     variables = dict(environ)
     if flag is not None:
         variables[_OTLP_ENDPOINT] = flag
         for signal in SIGNALS:
             variables.pop(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", None)
-    return {signal: otlp_config_from_environ(variables, signal) for signal in SIGNALS}
+    reader = EnvironReader(variables)
+    found: dict[Signal, OtlpConfig] = {}
+    for signal in SIGNALS:
+        config = read_otlp(reader, signal)
+        if config is None:
+            line = reader.warnings[-1].partition("; ")[0]
+            raise SettingsError(line if flag is None else line.replace(_OTLP_ENDPOINT, "--otlp"))
+        found[signal] = config
+    for line in reader.warnings:
+        warn(f"warning: {line}")
+    return found

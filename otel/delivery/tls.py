@@ -1,7 +1,7 @@
 """TLS: reads the PEM files that `OTEL_EXPORTER_OTLP_*CERTIFICATE` and `*CLIENT_KEY` name.
 
-Comes in: the configuration of one signal. Goes out: what the HTTP or gRPC client needs, or a `TelemetryConfigError`: read when
-the sender is built, so that a wrong path stops the start instead of failing every export.
+Comes in: the configuration of one signal. Goes out: what the HTTP or gRPC client needs, or a `TelemetryConfigError`. Files that cannot
+be used are found before, when the variables are read: the signal is not pushed then.
 """
 
 import ssl
@@ -17,7 +17,8 @@ def ssl_context(config: OtlpConfig) -> ssl.SSLContext | None:
     try:
         context = ssl.create_default_context(cafile=config.certificate)
         if config.client_certificate is not None:
-            context.load_cert_chain(config.client_certificate, config.client_key)
+            # An encrypted key is refused: asking for its password would wait for a person.
+            context.load_cert_chain(config.client_certificate, config.client_key, password="")
     except OSError as error:  # a missing file, or ssl.SSLError for one that is not PEM
         raise _unreadable(config, error) from None
     return context
@@ -37,4 +38,4 @@ def _read(path: str | None) -> bytes | None:
 
 def _unreadable(config: OtlpConfig, error: OSError) -> TelemetryConfigError:
     name = f"OTEL_EXPORTER_OTLP_[{config.signal.upper()}_]CERTIFICATE, CLIENT_CERTIFICATE or CLIENT_KEY"
-    return TelemetryConfigError(name, None, f"readable PEM files ({error.strerror or error.args[-1]})")
+    return TelemetryConfigError(f"{name} must be readable PEM files ({error.strerror or error.args[-1]})")

@@ -1,9 +1,12 @@
-"""The `OTEL_*` variables mean what the specification says, and a wrong one is a line that names it."""
+"""The `OTEL_*` variables mean what the specification says; a value that cannot be used is a warning, never the end of the start."""
 
+import os
+
+import msgspec
 import pytest
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, DEFAULT_OFF, DEFAULT_ON
 
-from otel.config import BatchConfig, TelemetryConfig, TelemetryConfigError, telemetry_config_from_environ
+from otel.config import AttributeLimits, BatchConfig, TelemetryConfig, telemetry_config_from_environ
 
 read = telemetry_config_from_environ
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -167,57 +170,218 @@ def test_the_sdk_can_be_disabled():
     assert not read({"OTEL_SDK_DISABLED": "false"}).disabled
 
 
+PUSH = {ENDPOINT: "http://c:4318"}
+
+
 @pytest.mark.parametrize(
-    ("name", "value", "allowed"),
+    ("name", "value", "allowed", "used"),
     [
-        ("OTEL_SDK_DISABLED", "yes", "true or false"),
-        ("OTEL_TRACES_EXPORTER", "zipkin", "otlp or none"),
-        ("OTEL_METRICS_EXPORTER", "otlp,none", "otlp or prometheus or none"),
-        (ENDPOINT, "collector:4318", "http:// or https://"),
-        (ENDPOINT, "http://collector:99999", "port"),
-        (ENDPOINT, "http://", "host"),
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "http/protobuf or grpc"),
-        ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "http", "http/protobuf or grpc"),
-        ("OTEL_EXPORTER_OTLP_TIMEOUT", "0", "milliseconds"),
-        ("OTEL_EXPORTER_OTLP_TIMEOUT", "1.5", "milliseconds"),
-        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", "none or gzip"),
-        ("OTEL_EXPORTER_OTLP_HEADERS", "novalue", "key1=value1"),
-        ("OTEL_EXPORTER_OTLP_HEADERS", "a b=1", "key1=value1"),
-        ("OTEL_EXPORTER_OTLP_HEADERS", "a=%0D%0Ax", "key1=value1"),
-        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/key.pem", "OTEL_EXPORTER_OTLP_CLIENT_KEY"),
-        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta", "cumulative"),
-        ("OTEL_RESOURCE_ATTRIBUTES", "a=1,b", "key1=value1"),
-        ("OTEL_RESOURCE_ATTRIBUTES", "a=%ff", "UTF-8"),
-        ("OTEL_BSP_SCHEDULE_DELAY", "-5", "milliseconds"),
-        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "9000", "OTEL_BSP_MAX_QUEUE_SIZE"),
-        ("OTEL_METRIC_EXPORT_INTERVAL", "1m", "milliseconds"),
-        ("OTEL_TRACES_SAMPLER", "xray", "parentbased_traceidratio"),
+        ("OTEL_SDK_DISABLED", "yes", "true nor false", "using false"),
+        ("OTEL_SDK_DISABLED", "1", "true nor false", "using false"),
+        ("OTEL_TRACES_EXPORTER", "zipkin", "otlp or console or none", "using otlp, because an endpoint is set"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "http/protobuf or grpc", "using http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "http", "http/protobuf or grpc", "using http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "0", "milliseconds from 1", "using 10000"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "1.5", "milliseconds from 1", "using 10000"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "9" * 5_000, "milliseconds from 1", "using 10000"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "99999999999", "to 2147483647", "using 10000"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", "none or gzip", "using none"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta", "cumulative", "using cumulative"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "LowMemory", "cumulative", "using cumulative"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "-5", "milliseconds from 1", "using 500"),
+        ("OTEL_BLRP_SCHEDULE_DELAY", "\u0665", "milliseconds from 1", "using 500"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "-1", "from 1", "using 8192"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "9000", "to 8192", "using 64"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "1m", "milliseconds from 1", "using 15000"),
+        ("OTEL_TRACES_SAMPLER", "xray", "parentbased_traceidratio", "using parentbased_always_on"),
+        ("OTEL_PROPAGATORS", "jaeger", "tracecontext or baggage or b3 or b3multi or none", "using tracecontext"),
+        ("OTEL_LOG_LEVEL", "loud", "warning", "using info"),
+        ("OTEL_METRICS_EXEMPLAR_FILTER", "some", "trace_based", "using trace_based"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "-1", "from 0", "using 128"),
+        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "x", "from 0", "using no limit"),
+        ("OTEL_SERVICE_NAME", "\udcff", "is not UTF-8 text", "it is ignored"),
     ],
 )
-def test_a_bad_value_is_one_line_that_names_the_variable_and_what_is_allowed(name, value, allowed):
-    with pytest.raises(TelemetryConfigError) as caught:
-        read({ENDPOINT: "http://c:4318", name: value})
-    assert "\n" not in str(caught.value)
-    assert allowed in str(caught.value)
-    if name != "OTEL_EXPORTER_OTLP_CLIENT_KEY":
-        assert caught.value.variable == name
-    else:
-        assert caught.value.variable == "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"
+def test_a_value_that_cannot_be_used_is_as_good_as_unset_and_one_warning(name, value, allowed, used):
+    config = read({**PUSH, name: value})
+    [line] = config.warnings
+    assert line.startswith(f"{name} ")
+    assert allowed in line
+    assert f"; {used}" in line
+    assert line.isprintable()
+    assert len(line) < 300
+    assert msgspec.structs.replace(config, warnings=()) == read(PUSH)
 
 
-@pytest.mark.parametrize("value", ["1.5", "x", "nan"])
-def test_a_bad_sampling_ratio_is_refused(value):
-    with pytest.raises(TelemetryConfigError, match="from 0 to 1"):
-        read({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": value})
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {ENDPOINT: "collector:4318"},
+        {ENDPOINT: "http://collector:99999"},
+        {ENDPOINT: "http://"},
+        {ENDPOINT: "http://c:0"},
+        {ENDPOINT: "http://c d:1"},
+        {ENDPOINT: "http://\u00fc:1"},
+        {ENDPOINT: "ftp://user:s3cret@c"},
+        {ENDPOINT: "http://c:4318/\udcff"},
+        {**PUSH, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "s3cret"},
+        {ENDPOINT: "http://c:x", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+        {ENDPOINT: "https://c", "OTEL_EXPORTER_OTLP_CERTIFICATE": "/nowhere/ca.pem"},
+        {ENDPOINT: "https://c", "OTEL_EXPORTER_OTLP_CERTIFICATE": "/dev/zero"},
+        {ENDPOINT: "https://c", "OTEL_EXPORTER_OTLP_CERTIFICATE": __file__},
+        {ENDPOINT: "https://c", "OTEL_EXPORTER_OTLP_CLIENT_KEY": "/key.pem"},
+        {
+            ENDPOINT: "c:4317",
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+            "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": __file__,
+            "OTEL_EXPORTER_OTLP_CLIENT_KEY": __file__,
+        },
+    ],
+)
+def test_where_it_is_unclear_to_whom_or_how_protected_a_signal_would_go_it_is_not_pushed(environ):
+    config = read(environ)
+    assert config.traces is None
+    [line] = config.warnings
+    assert line.endswith("are not pushed")
+    assert "s3cret" not in line
 
 
-def test_errors_about_urls_and_headers_do_not_quote_them():
-    for environ in ({ENDPOINT: "ftp://user:s3cret@c"}, {ENDPOINT: "http://c", "OTEL_EXPORTER_OTLP_HEADERS": "s3cret"}):
-        with pytest.raises(TelemetryConfigError) as caught:
-            read(environ)
-        assert "s3cret" not in str(caught.value)
+def test_a_certificate_that_is_a_pipe_is_not_waited_for(tmp_path):
+    pipe = tmp_path / "ca.pem"
+    os.mkfifo(pipe)
+    assert read({ENDPOINT: "https://c", "OTEL_EXPORTER_OTLP_CERTIFICATE": str(pipe)}).traces is None
 
 
-def test_binary_grpc_metadata_has_no_text_form():
-    with pytest.raises(TelemetryConfigError, match="-bin"):
-        otlp({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_HEADERS": "key-bin=1"})
+def test_plain_connections_need_no_certificate():
+    assert read({**PUSH, "OTEL_EXPORTER_OTLP_CERTIFICATE": "/nowhere/ca.pem"}).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("pairs", "sent"),
+    [
+        ("s3cret", ()),
+        ("a b=s3cret,tenant=blue", (("tenant", "blue"),)),
+        ("a=%0D%0As3cret", ()),
+        ("content-length=1,tenant=blue", (("tenant", "blue"),)),
+    ],
+)
+def test_a_pair_that_is_no_header_is_left_out_and_not_shown(pairs, sent):
+    config = read({**PUSH, "OTEL_EXPORTER_OTLP_HEADERS": pairs})
+    assert config.traces.headers == sent
+    [line] = config.warnings
+    assert "s3cret" not in line
+    assert line.endswith("that header is not sent")
+
+
+@pytest.mark.parametrize("key", ["key-bin", "grpc-timeout", "a!b"])
+def test_metadata_that_grpc_cannot_send_is_left_out(key):
+    config = read({**PUSH, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_HEADERS": f"{key}=1,b=2"})
+    assert config.traces.headers == (("b", "2"),)
+    assert len(config.warnings) == 1
+
+
+def test_an_own_value_that_cannot_be_used_gives_way_to_the_general_one():
+    config = read({**PUSH, "OTEL_EXPORTER_OTLP_TIMEOUT": "1500", "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT": "x"})
+    assert config.logs.timeout_seconds == 1.5
+    [line] = config.warnings
+    assert line.endswith("using OTEL_EXPORTER_OTLP_TIMEOUT")
+
+
+def test_enum_values_are_case_insensitive():
+    config = read(
+        {
+            **PUSH,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "GRPC",
+            "OTEL_EXPORTER_OTLP_COMPRESSION": "GZip",
+            "OTEL_TRACES_SAMPLER": "Always_Off",
+            "OTEL_LOGS_EXPORTER": "OTLP",
+            "OTEL_PROPAGATORS": "B3Multi, TraceContext,b3multi",
+            "OTEL_METRICS_EXEMPLAR_FILTER": "ALWAYS_ON",
+            "OTEL_LOG_LEVEL": "WARN",
+            "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "CUMULATIVE",
+        }
+    )
+    assert config.warnings == ()
+    assert (config.traces.protocol, config.traces.compression) == ("grpc", "gzip")
+    assert (config.sampler, config.exemplar_filter, config.log_level) == ("always_off", "always_on", "warning")
+    assert config.propagators == ("b3multi", "tracecontext")
+
+
+@pytest.mark.parametrize("value", ["true", "TRUE", " True "])
+def test_where_the_sdk_is_disabled_nothing_else_is_looked_at(value):
+    bad = {ENDPOINT: "nonsense", "OTEL_TRACES_SAMPLER": "x", "OTEL_RESOURCE_ATTRIBUTES": "a", "OTEL_OTHER": "1"}
+    assert read({"OTEL_SDK_DISABLED": value, **bad}) == TelemetryConfig(disabled=True)
+
+
+@pytest.mark.parametrize("pairs", ["a=b,c", "a=1,=2", "a=%ff", "a=%zz", "a=%1"])
+def test_resource_attributes_with_a_bad_pair_are_discarded_as_a_whole(pairs):
+    config = read({"OTEL_RESOURCE_ATTRIBUTES": pairs, "OTEL_SERVICE_NAME": "shop"})
+    assert config.resource_attributes == {"service.name": "shop"}
+    [line] = config.warnings
+    assert line.startswith("OTEL_RESOURCE_ATTRIBUTES ")
+    assert line.endswith("the whole variable is discarded")
+
+
+@pytest.mark.parametrize("value", ["1.5", "x", "nan", "inf", "-0.1", "0_1", "\u0661"])
+def test_a_bad_sampling_ratio_is_as_good_as_unset(value):
+    config = read({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": value})
+    assert (config.sampler, config.sampler_ratio) == ("traceidratio", 1.0)
+    [line] = config.warnings
+    assert "from 0 to 1; using 1.0" in line
+
+
+def test_known_names_of_a_list_stay_where_others_are_unknown():
+    config = read(
+        {
+            "OTEL_PROPAGATORS": "tracecontext,xray,b3",
+            "OTEL_TRACES_EXPORTER": "otlp,zipkin",
+            "OTEL_METRICS_EXPORTER": "otlp,none",
+        }
+    )
+    assert config.propagators == ("tracecontext", "b3")
+    assert config.traces is not None
+    assert config.metrics is not None
+    used = [line.split("; ")[1] for line in config.warnings]
+    assert used == ["using otlp", "using otlp", "using tracecontext, b3"]
+
+
+def test_no_propagator_and_the_console_exporters():
+    config = read(
+        {"OTEL_PROPAGATORS": "none", "OTEL_TRACES_EXPORTER": "console", "OTEL_METRICS_EXPORTER": "console,otlp"}
+    )
+    assert config.propagators == ()
+    assert config.console == {"traces", "metrics"}
+    assert (config.traces, config.metrics is not None) == (None, True)
+    assert config.warnings == ()
+
+
+def test_limits_fall_back_to_the_general_ones():
+    config = read(
+        {
+            "OTEL_ATTRIBUTE_COUNT_LIMIT": "5",
+            "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "9",
+            "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "0",
+            "OTEL_SPAN_LINK_COUNT_LIMIT": "x",
+        }
+    )
+    assert config.limits == AttributeLimits(
+        attribute_count=5, span_attribute_count=9, event_attribute_count=5, link_attribute_count=5,
+        log_attribute_count=5, attribute_length=0, span_attribute_length=0, log_attribute_length=0,
+    )  # fmt: skip
+    assert config.limits.for_spans().max_span_attributes == 9
+    assert config.limits.for_log_records().max_log_record_attribute_length == 0
+    assert len(config.warnings) == 1
+
+
+def test_variables_that_mean_nothing_here_are_named_once_without_their_values():
+    config = read({"OTEL_EXPORTR_OTLP_ENDPOINT": "s3cret", "OTEL_CONFIG_FILE": "/x", "OTEL_EMPTY": "", "PATH": "/bin"})
+    [line] = config.warnings
+    assert line.startswith("OTEL_CONFIG_FILE, OTEL_EXPORTR_OTLP_ENDPOINT ")
+    assert "s3cret" not in line
+
+
+def test_a_value_is_shown_without_what_looks_like_a_secret_and_never_whole():
+    [line] = read({"OTEL_TRACES_SAMPLER": "Bearer abcdefghijklmnop\n" + "x" * 400}).warnings
+    assert "abcdefghijkl" not in line
+    assert len(line) < 350
+    assert line.isprintable()

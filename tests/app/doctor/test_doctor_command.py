@@ -67,7 +67,12 @@ async def test_each_finding_has_its_fix_on_the_next_line(pipeline, capsys):
         (["--loki", "http://"], {}, "--loki takes"),
         ([], {"GATEWAYZ_DOCTOR_TEMPO": "ftp://x"}, "GATEWAYZ_DOCTOR_TEMPO takes"),
         (["--gateway", "off"], {}, "--gateway cannot be left out"),
-        ([], {"OTEL_EXPORTER_OTLP_PROTOCOL": "carrier-pigeon"}, "OTEL_EXPORTER_OTLP_PROTOCOL must be"),
+        (
+            [],
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "c:4318"},
+            "OTEL_EXPORTER_OTLP_ENDPOINT is not an http:// or https:// URL",
+        ),
+        (["--otlp", "c"], {}, "--otlp is not an http:// or https:// URL"),
         (["--config", "/nowhere.toml"], {}, "/nowhere.toml: no such file"),
     ],
 )
