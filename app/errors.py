@@ -69,6 +69,14 @@ class BodyTooLargeError(GatewayError):
     code = "request_too_large"
 
 
+class UnsupportedCodingError(GatewayError):
+    """The request body is compressed in a way that the gateway does not decode."""
+
+    status = 415
+    type = "invalid_request_error"
+    code = "unsupported_content_encoding"
+
+
 class RateLimitedError(GatewayError):
     """One of the caller's own limits was hit; `limit_type` says which."""
 

@@ -206,6 +206,7 @@ def _lifespan(parts: Parts) -> Callable[[Litestar], AbstractAsyncContextManager[
             await migrate(parts.engine)
             if isinstance(parts.cache, ValkeyResponseCache):
                 stack.push_async_callback(parts.cache.close)
+            stack.push_async_callback(parts.gateway.close)
             parts.ledger.start()
             stack.push_async_callback(close_ledger)
             for provider in parts.providers:

@@ -4,15 +4,17 @@ Comes in: a caller's secret, a valid request, the request's telemetry scope. Goe
 as a server nor as a client: `app/http` sends what comes out, `provider.py` fetches what goes in.
 """
 
+import contextlib
 from collections.abc import Callable
 
 import msgspec
 
-from app.errors import RateLimitedError
+from app.errors import OverloadedError, RateLimitedError
 from app.gateway.answer_stream import AnswerStream
 from app.gateway.call import Call
 from app.gateway.calls_in_hand import CallsInHand
 from app.gateway.failover import first_answer
+from app.gateway.heavy_work import HeavyWork, HeavyWorkError
 from app.gateway.model_table import Model, ModelTable
 from app.gateway.ports import (
     Caller,
@@ -24,11 +26,15 @@ from app.gateway.ports import (
     RateLimiter,
     ResponseCache,
 )
-from app.gateway.request_body import CallRequest
-from app.gateway.response_cache import cache_key, is_deterministic
+from app.gateway.request_body import CallRequest, Operation
+from app.gateway.request_reading import read_request
+from app.gateway.response_cache import MAX_CANONICAL_BYTES, cache_key, is_deterministic, literal_cache_key
 from app.gateway.upstream_answer import UpstreamAnswer
-from app.gateway.whole_answer import read_answer
+from app.gateway.upstream_failure import UpstreamFailure
+from app.gateway.whole_answer import WholeAnswer, read_answer
 from otel.events import CacheLookedUp, CallerIdentified, RateLimited, RequestScope
+
+_OK = 200
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -54,6 +60,7 @@ class Gateway:
         calls_in_hand: CallsInHand,
         clock: Clock,
         new_call_id: Callable[[], str],
+        heavy_work: HeavyWork | None = None,
     ) -> None:
         self.models = models
         self.calls_in_hand = calls_in_hand
@@ -64,6 +71,7 @@ class Gateway:
         self._ledger = ledger
         self._clock = clock
         self._new_call_id = new_call_id
+        self.heavy_work = heavy_work or HeavyWork()
 
     async def identify(self, scope: RequestScope, secret: str) -> Caller:
         """Return whose secret it is; raises what `KeyDirectory.find` raises."""
@@ -79,6 +87,10 @@ class Gateway:
                 scope.record(RateLimited(limit_type=decision.limit_type))
             raise LimitReachedError(decision)
         return decision
+
+    async def read_request(self, body: bytes, operation: Operation) -> CallRequest:
+        """Read the body of an admitted request; raises `InvalidRequestError`."""
+        return await read_request(body, operation, self.heavy_work)
 
     def open_call(self, scope: RequestScope, caller: Caller, request: CallRequest) -> Call:
         """Begin the account of an admitted request."""
@@ -100,7 +112,7 @@ class Gateway:
             if kept is not None:
                 call.hit_cache()
                 return Answer(kept, None, "hit")
-        body = await first_answer(call, model, self._gate, self._clock, _take_whole)
+        body = await first_answer(call, model, self._gate, self._clock, self._take_whole)
         call.succeed()
         if key is not None:
             await self._cache.put(key, body, model.cache_ttl_seconds)
@@ -123,6 +135,34 @@ class Gateway:
         if tokens:
             await self._limiter.charge_tokens(call.caller, tokens)
 
+    async def close(self) -> None:
+        """End what was started for heavy work."""
+        await self.heavy_work.close()
+
+    async def _take_whole(self, answer: UpstreamAnswer) -> bytes:
+        """Read a whole answer and end its attempt."""
+        body = await answer.read_all()
+        attempt = answer.attempt
+        # Whatever is found in it, the exchange is over: from here on no time-out of the provider runs.
+        answer.close(whole=True)
+        found = await self._read_answer(body, attempt.operation)
+        attempt.response_id = found.response_id
+        attempt.response_model = found.response_model
+        attempt.finish_reason = found.finish_reason
+        attempt.count_usage(found.usage, found.output_characters)
+        attempt.succeed()
+        return body
+
+    async def _read_answer(self, body: bytes, operation: Operation) -> WholeAnswer:
+        """Read an answer, in another process where it is large."""
+        try:
+            return await self.heavy_work.run("answers", read_answer, body, operation)
+        except HeavyWorkError as error:
+            if error.reason == "memory":
+                # No answer of a model has so many values.
+                raise UpstreamFailure("bad_response", http_status=_OK) from None
+            raise OverloadedError("The provider's answer could not be read in time.", retry_after_seconds=1.0) from None
+
     @staticmethod
     def _cache_key(call: Call, model: Model) -> bytes | None:
         """Return the key of a request that the cache may answer; None for every other."""
@@ -133,11 +173,12 @@ class Gateway:
             or is_deterministic(temperature=request.number("temperature"), n=request.number("n"), stream=request.stream)
         ):
             return None
-        try:
-            return cache_key(key_id=call.caller.key_id, model=model.name, body=request.body)
-        except (ValueError, ArithmeticError, RecursionError):
-            # JSON that can be passed on but not put into canonical form (a lone surrogate) is never the same twice.
-            return None
+        key_id = call.caller.key_id
+        if len(request.body) <= MAX_CANONICAL_BYTES:
+            # JSON that can be passed on but has no canonical form (a lone surrogate) is compared as it was written.
+            with contextlib.suppress(ValueError, ArithmeticError, RecursionError):
+                return cache_key(key_id=key_id, model=model.name, body=request.body)
+        return literal_cache_key(key_id=key_id, model=model.name, fields=request.fields)
 
 
 class LimitReachedError(RateLimitedError):
@@ -151,17 +192,3 @@ class LimitReachedError(RateLimitedError):
             retry_after_seconds=decision.retry_after_seconds,
         )
         self.decision = decision
-
-
-async def _take_whole(answer: UpstreamAnswer) -> bytes:
-    """Read a whole answer and end its attempt."""
-    body = await answer.read_all()
-    attempt = answer.attempt
-    found = read_answer(body, attempt.operation)
-    answer.close(whole=True)
-    attempt.response_id = found.response_id
-    attempt.response_model = found.response_model
-    attempt.finish_reason = found.finish_reason
-    attempt.count_usage(found.usage, found.output_characters)
-    attempt.succeed()
-    return body

@@ -9,17 +9,20 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from app.gateway.json_bounds import NestedTooDeeplyError, check_depth
+
 
 def decode(data: bytes | msgspec.Raw) -> Any:
     """Return the value; raises ValueError for anything that a client's JSON parser would refuse, or that is nested absurdly deep."""
     try:
-        return msgspec.json.decode(data)
+        value = msgspec.json.decode(data)
     except (ValueError, RecursionError):
-        pass
-    try:
-        return json.loads(bytes(data), parse_constant=_refuse)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+        try:
+            value = json.loads(bytes(data), parse_constant=_refuse)
+        except RecursionError:
+            raise NestedTooDeeplyError("nested too deeply") from None
+    check_depth(bytes(data))
+    return value
 
 
 def _refuse(name: str) -> NoReturn:

@@ -3,7 +3,7 @@
 Comes in: decoded JSON of unknown shape. Goes out: counts that are integers in range. It prices nothing and records nothing.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -15,7 +15,7 @@ CHARACTERS_PER_TOKEN: Final = 4
 MAX_TOKENS: Final = 1_000_000_000
 """A count above this is a defect of the provider, not usage."""
 
-_TEXT_FIELDS: Final = ("content", "reasoning_content", "reasoning", "refusal")
+_TEXT_FIELDS: Final = frozenset({"content", "reasoning_content", "reasoning", "refusal"})
 
 
 class ReportedUsage(msgspec.Struct, frozen=True):
@@ -43,6 +43,8 @@ def tokens_of(characters: int) -> int:
 
 def input_characters(request: CallRequest) -> int:
     """Count the text that a request sends: messages' text, or the input of an embeddings request; images count nothing."""
+    if request.input_characters is not None:
+        return request.input_characters
     raw = request.fields.get("messages" if request.operation == "chat" else "input")
     try:
         value = msgspec.json.decode(raw) if raw is not None else None
@@ -59,16 +61,19 @@ def text_characters(message: object) -> int:
     if not isinstance(message, dict):
         return 0
     total = 0
-    for name in _TEXT_FIELDS:
-        value = message.get(name)
-        if isinstance(value, str):
-            total += len(value)
-        elif isinstance(value, list):
-            total += sum(len(part["text"]) for part in value if isinstance(part, dict) and _is_text(part.get("text")))
-    calls = message.get("tool_calls")
-    if isinstance(calls, list):
-        total += sum(_function_characters(call.get("function")) for call in calls if isinstance(call, dict))
-    return total + _function_characters(message.get("function_call"))
+    for name, value in message.items():
+        if name in _TEXT_FIELDS:
+            if isinstance(value, str):
+                total += len(value)
+            elif isinstance(value, list):
+                total += sum(
+                    len(part["text"]) for part in value if isinstance(part, dict) and _is_text(part.get("text"))
+                )
+        elif name == "tool_calls" and isinstance(value, list):
+            total += sum(_function_characters(call.get("function")) for call in value if isinstance(call, dict))
+        elif name == "function_call":
+            total += _function_characters(value)
+    return total
 
 
 def _function_characters(function: object) -> int:
@@ -80,13 +85,19 @@ def _function_characters(function: object) -> int:
 
 def _embedding_characters(value: object) -> int:
     """Count a string, a list of strings, or token ids (each stands for one token)."""
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, list):
-        return sum(
-            _embedding_characters(item) if isinstance(item, str | list) else CHARACTERS_PER_TOKEN for item in value
-        )
-    return 0
+    if not isinstance(value, str | list):
+        return 0
+    total = 0
+    rest: list[Any] = [value]
+    while rest:
+        item = rest.pop()
+        if isinstance(item, str):
+            total += len(item)
+        elif isinstance(item, list):
+            rest.extend(item)
+        else:
+            total += CHARACTERS_PER_TOKEN
+    return total
 
 
 def _is_text(value: object) -> bool:

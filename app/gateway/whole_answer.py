@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from app.gateway import provider_json
+from app.gateway.json_bounds import check_depth
 from app.gateway.request_body import Operation
 from app.gateway.token_usage import ReportedUsage, read_usage, text_characters
 from app.gateway.upstream_failure import UpstreamFailure, failure_of_error_object
@@ -56,6 +57,7 @@ def _decode(body: bytes, operation: Operation) -> dict[str, Any]:
         str(body, "utf-8")
     if operation == "embeddings":
         # Long lists of numbers that nobody here reads: they stay undecoded.
+        check_depth(body)
         raw = _FIELDS.decode(body)
         items = {"data": _ITEMS.decode(raw["data"])} if "data" in raw else {}
         return items | {name: provider_json.decode(raw[name]) for name in _READ if name in raw}

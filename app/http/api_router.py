@@ -10,7 +10,6 @@ from litestar.types import ASGIApp
 
 from app.config import ServerConfig
 from app.gateway.gateway import Gateway
-from app.gateway.request_body import parse_chat, parse_embeddings
 from app.http.completions import CompletionEndpoint
 from app.http.models import ModelsEndpoint
 
@@ -18,8 +17,8 @@ from app.http.models import ModelsEndpoint
 def api_router(gateway: Gateway, server: ServerConfig) -> Router:
     """Return the routes of the OpenAI-compatible API; `server` bounds the bodies."""
     # Litestar types the messages of ASGI one by one, `otel.asgi` as mappings; at run time they are the same dictionaries.
-    chat_endpoint = cast("ASGIApp", CompletionEndpoint(gateway, parse_chat, server))
-    embeddings_endpoint = cast("ASGIApp", CompletionEndpoint(gateway, parse_embeddings, server))
+    chat_endpoint = cast("ASGIApp", CompletionEndpoint(gateway, "chat", server))
+    embeddings_endpoint = cast("ASGIApp", CompletionEndpoint(gateway, "embeddings", server))
     models_endpoint = cast("ASGIApp", ModelsEndpoint(gateway))
 
     @post("/chat/completions", status_code=200)

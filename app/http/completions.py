@@ -6,7 +6,6 @@ is watched, and one that leaves ends the call.
 """
 
 import asyncio
-from collections.abc import Callable
 
 from app.config import ServerConfig
 from app.errors import GatewayError, OverloadedError
@@ -16,7 +15,8 @@ from app.gateway.calls_in_hand import KeyShareError, Place
 from app.gateway.gateway import Gateway, LimitReachedError
 from app.gateway.interrupt import Interrupt, InterruptedCallError
 from app.gateway.model_table import Model
-from app.gateway.request_body import CallRequest
+from app.gateway.request_body import Operation
+from app.http.content_coding import content_codings, decode_body
 from app.http.request_input import bearer_secret, declared_length, read_body
 from app.http.responses import (
     CACHE_HEADER,
@@ -36,11 +36,11 @@ _OK = 200
 
 
 class CompletionEndpoint:
-    """An ASGI application for one operation; `parse` turns a body into a request, `server` bounds the body."""
+    """An ASGI application for one operation; `server` bounds the body."""
 
-    def __init__(self, gateway: Gateway, parse: Callable[[bytes], CallRequest], server: ServerConfig) -> None:
+    def __init__(self, gateway: Gateway, operation: Operation, server: ServerConfig) -> None:
         self._gateway = gateway
-        self._parse = parse
+        self._operation = operation
         self._max_body_bytes = server.max_body_bytes
         self._receive_body_seconds = server.receive_body_seconds
 
@@ -70,10 +70,13 @@ class CompletionEndpoint:
             place.claim(caller.key_id, declared_bytes)
             # Charged before the body is read: a body that turns out invalid has cost as much work as any other.
             headers += limit_headers(await gateway.admit(telemetry, caller))
+            codings = content_codings(scope)
             body = await read_body(
                 receive, max_bytes=self._max_body_bytes, seconds=self._receive_body_seconds, hold=place.hold_body
             )
-            request = self._parse(body)
+            if codings:
+                body = await decode_body(body, codings, max_bytes=self._max_body_bytes, hold=place.hold_body)
+            request = await gateway.read_request(body, self._operation)
             model = gateway.models.find(request.model, request.operation)
         call = gateway.open_call(telemetry, caller, request)
         watch = asyncio.create_task(_watch_client(receive, interrupt))

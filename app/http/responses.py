@@ -7,10 +7,11 @@ multiple of it, and its streams do not end deterministically when a client leave
 import math
 from typing import Final, TypeAlias
 
-from app.errors import GatewayError
+from app.errors import GatewayError, UnsupportedCodingError
 from app.gateway.ports import LimitDecision
 from app.gateway.upstream_failure import CallerFaultError
 from app.gateway.wire_error import error_body
+from app.http.content_coding import ACCEPTED
 from otel.asgi import Send
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
@@ -64,6 +65,8 @@ def status_of(error: GatewayError) -> int:
 
 def error_headers(error: GatewayError) -> Headers:
     """Return the headers that an error brings along."""
+    if isinstance(error, UnsupportedCodingError):
+        return [(b"accept-encoding", ACCEPTED)]
     if status_of(error) not in {_TOO_MANY_REQUESTS, _UNAVAILABLE}:
         return []
     # Whole seconds, rounded up: a client that waits as told must not be refused again.

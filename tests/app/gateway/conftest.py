@@ -345,6 +345,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
         plan=None,
         max_concurrent_requests=100,
         shares=None,
+        heavy_work=None,
         server_config=None,
         grace_seconds=5.0,
         cache_ttl_seconds=0.0,
@@ -382,6 +383,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
             calls_in_hand=CallsInHand(max_concurrent_requests, **(shares or {})),
             clock=clock,
             new_call_id=lambda: f"call-{next(call_ids)}",
+            heavy_work=heavy_work,
         )
 
         @contextlib.asynccontextmanager
@@ -389,6 +391,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
             for provider in providers.values():
                 await provider.start()
             yield
+            await gateway.close()
             for provider in providers.values():
                 await provider.close()
 

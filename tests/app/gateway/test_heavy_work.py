@@ -1,0 +1,262 @@
+"""Large JSON is read in a child process: with the same result, without holding others up, whatever becomes of that process."""
+
+import asyncio
+import json
+import os
+import signal
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.errors import InvalidRequestError
+from app.gateway.heavy_work import HeavyWork, HeavyWorkError
+from app.gateway.json_bounds import INLINE_BYTES, is_light
+from app.gateway.request_body import parse_chat, parse_embeddings
+from app.gateway.request_reading import read_request, summarize
+from app.gateway.token_usage import input_characters
+from app.gateway.upstream_failure import UpstreamFailure
+from app.gateway.whole_answer import read_answer
+from otel.events import CallFinished, ExceptionMapped
+
+pytestmark = pytest.mark.live
+CHAT = "/v1/chat/completions"
+
+
+def chat_of(messages, model="acme/tiny"):
+    return json.dumps({"model": model, "messages": messages}).encode()
+
+
+MANY = [{"role": "user", "content": "one, two"}] * 12_000
+HEAVY = chat_of(MANY)
+
+
+def evaluated(expression):
+    """Return bytes that `eval` takes and that are not light."""
+    return expression + b" #" + b"," * INLINE_BYTES
+
+
+@pytest.fixture
+async def work():
+    work = HeavyWork()
+    yield work
+    await work.close()
+
+
+def is_running(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123
+            return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+async def test_a_request_of_many_messages_is_served_like_any_other(make_upstream, make_gateway, wire):
+    async def script(exchange):
+        await exchange.reply({"choices": [{"index": 0, "message": {"content": "y"}, "finish_reason": "stop"}]})
+
+    upstream = await make_upstream(script)
+    gateway = await make_gateway(upstream)
+    assert not is_light(HEAVY)
+    assert (await gateway.post(CHAT, HEAVY)).status == 200
+    assert upstream.exchanges[0].json == {"model": "alpha-tiny", "messages": MANY}
+    # No usage was reported: eight characters are two tokens.
+    assert (await gateway.settled()).of(CallFinished)[0].usage.input_tokens == 24_000
+    pids = gateway.gateway.heavy_work.pids()
+    assert set(pids) == {"requests"}
+    await gateway.gateway.close()
+    await wire.until(lambda: not is_running(pids["requests"]))
+
+
+async def test_a_bad_request_of_many_messages_is_told_the_same(make_upstream, make_gateway):
+    gateway = await make_gateway(await make_upstream())
+    for body, param in (
+        (chat_of([*MANY, 7]), "messages"),
+        (HEAVY[:-1], None),
+        (HEAVY.replace(b"acme/tiny", b""), "model"),
+        (b'{"model":"acme/tiny",' + b",".join(b'"f%d":[1,2,3]' % number for number in range(30_000)) + b"}", None),
+    ):
+        answer = await gateway.post(CHAT, body)
+        assert (answer.status, answer.json["error"]["param"]) == (400, param)
+    assert (await gateway.settled()).calls == []
+
+
+async def test_others_are_served_while_a_large_request_is_read(make_upstream, make_gateway, wire):
+    gateway = await make_gateway(await make_upstream())
+    assert (await gateway.post(CHAT, HEAVY)).status == 200
+    pid = gateway.gateway.heavy_work.pids()["requests"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        heavy = asyncio.create_task(gateway.post(CHAT, HEAVY))
+        await wire.until(lambda: len(gateway.gateway.calls_in_hand) == 1)
+        for _ in range(5):
+            assert (await gateway.chat()).status == 200
+        assert not heavy.done()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert (await heavy).status == 200
+
+
+async def test_a_process_that_dies_is_replaced(make_upstream, make_gateway, wire):
+    gateway = await make_gateway(await make_upstream())
+    assert (await gateway.post(CHAT, HEAVY)).status == 200
+    pid = gateway.gateway.heavy_work.pids()["requests"]
+    os.kill(pid, signal.SIGKILL)
+    assert (await gateway.post(CHAT, HEAVY)).status == 200
+    pid = gateway.gateway.heavy_work.pids()["requests"]
+    os.kill(pid, signal.SIGSTOP)
+    heavy = asyncio.create_task(gateway.post(CHAT, HEAVY))
+    await wire.until(lambda: len(gateway.gateway.calls_in_hand) == 1)
+    os.kill(pid, signal.SIGKILL)
+    assert (await heavy).status == 200
+    assert len((await gateway.settled()).calls) == 3
+
+
+async def test_a_request_that_is_not_read_in_time_is_a_503(make_upstream, make_gateway):
+    gateway = await make_gateway(await make_upstream(), heavy_work=HeavyWork(deadline_seconds=1e-9))
+    answer = await gateway.post(CHAT, HEAVY)
+    assert (answer.status, answer.json["error"]["code"], answer.headers["retry-after"]) == (503, "overloaded", "1")
+    books = await gateway.settled()
+    assert books.of(ExceptionMapped) == [ExceptionMapped(exception_type="OverloadedError")]
+    assert (await gateway.chat()).status == 200
+
+
+async def test_a_large_answer_is_read_elsewhere_and_counted_the_same(make_upstream, make_gateway, wire):
+    choice = {"index": 0, "message": {"content": "word, " * 10, "x": [[]] * 30}, "finish_reason": "stop"}
+    answer = {**wire.completion, "choices": [choice] * 2_000}
+
+    async def script(exchange):
+        await exchange.reply(answer)
+
+    gateway = await make_gateway(await make_upstream(script))
+    assert not is_light(json.dumps(answer).encode())
+    received = await gateway.chat()
+    assert received.json == answer
+    usage = (await gateway.settled()).of(CallFinished)[0].usage
+    assert (usage.input_tokens, usage.output_tokens) == (10, 4)
+    assert set(gateway.gateway.heavy_work.pids()) == {"answers"}
+
+
+async def test_a_large_answer_that_is_none_leads_to_the_next_provider(make_upstream, make_gateway, wire):
+    async def script(exchange):
+        await exchange.reply(b'{"choices":[' + b"[]," * 200_000 + b"]")
+
+    gateway = await make_gateway(await make_upstream(script), await make_upstream(name="beta"))
+    answer = await gateway.chat()
+    assert (answer.status, answer.headers["x-gatewayz-provider"]) == (200, "beta")
+    assert (await gateway.settled()).attempts[0].error_kind == "bad_response"
+
+
+async def test_an_answer_that_cannot_be_read_in_time_ends_in_a_503_and_one_attempt(make_upstream, make_gateway):
+    async def script(exchange):
+        await exchange.reply(b'{"choices":[' + b"[]," * 200_000 + b"{}]}")
+
+    gateway = await make_gateway(await make_upstream(script), heavy_work=HeavyWork(deadline_seconds=1e-9))
+    assert (await gateway.chat()).status == 503
+    books = await gateway.settled()
+    assert len(books.attempts) == len(books.calls) == 1
+
+
+async def test_exceptions_come_back_whole(work):
+    text = b'{"error":{"code":429,"x":[' + b"0," * 200_000 + b"0]}}"
+    with pytest.raises(UpstreamFailure) as caught:
+        await work.run("answers", read_answer, text, "chat")
+    with pytest.raises(UpstreamFailure) as inline:
+        read_answer(text, "chat")
+    assert caught.value.__dict__ == inline.value.__dict__
+    with pytest.raises(InvalidRequestError) as refused:
+        await work.run("requests", summarize, HEAVY[:-1], "chat")
+    assert "ends too early" in refused.value.message
+    with pytest.raises(ZeroDivisionError):
+        await work.run("answers", eval, evaluated(b"1 / 0"))
+
+
+@pytest.mark.parametrize(
+    ("expression", "reason"), [(b"'x' * (1 << 30)", "memory"), (b"__import__('os')._exit(3)", "died")]
+)
+async def test_what_needs_too_much_or_kills_its_process_is_given_up(work, expression, reason):
+    with pytest.raises(HeavyWorkError) as caught:
+        await work.run("requests", eval, evaluated(expression))
+    assert caught.value.reason == reason
+    assert await work.run("requests", eval, evaluated(b"6 * 7")) == 42
+
+
+async def test_who_stops_waiting_leaves_no_half_exchange(work, wire):
+    for _ in range(3):
+        waiting = asyncio.create_task(work.run("requests", eval, evaluated(b"__import__('time').sleep(600)")))
+        await wire.until(lambda: "requests" in work.pids(), "the process")
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert await work.run("requests", eval, evaluated(b"6 * 7")) == 42
+
+
+async def test_an_idle_process_ends_and_comes_back(wire):
+    work = HeavyWork(idle_seconds=0.01)
+    for _ in range(2):
+        assert await work.run("requests", eval, evaluated(b"6 * 7")) == 42
+        await wire.until(lambda: not work.pids(), "the end of the idle process")
+    await work.close()
+
+
+async def test_the_process_has_no_secrets_and_survives_a_stop_that_its_parent_survives(work, monkeypatch):
+    monkeypatch.setenv("GATEWAYZ_CANARY", "secret")
+    expression = evaluated(b"(sorted(__import__('os').environ), __import__('os').getpgrp())")
+    names, group = await work.run("requests", eval, expression)
+    assert "GATEWAYZ_CANARY" not in names
+    pid = work.pids()["requests"]
+    assert group == pid
+    os.kill(pid, signal.SIGTERM)
+    assert await work.run("requests", eval, evaluated(b"6 * 7")) == 42
+    assert work.pids()["requests"] == pid
+
+
+async def test_what_is_light_is_done_in_place(work):
+    assert await work.run("requests", eval, b"__import__('os').getpid()") == os.getpid()
+    text = chat_of([{"role": "user", "content": "x" * 1_000_000}])
+    assert (await read_request(text, "chat", work)).input_characters is None
+    assert work.pids() == {}
+
+
+MESSAGES = st.lists(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "role": st.just("user"),
+            "content": st.text(max_size=8)
+            | st.lists(st.fixed_dictionaries({"type": st.just("text"), "text": st.text(max_size=5)}), max_size=3),
+            "tool_calls": st.lists(st.just({"function": {"name": "f", "arguments": "{}"}}), max_size=2),
+            "reasoning": st.text(max_size=3),
+        },
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(
+    body=st.fixed_dictionaries(
+        {"model": st.just("m"), "messages": MESSAGES},
+        optional={
+            "stream": st.booleans(),
+            "stream_options": st.fixed_dictionaries({}, optional={"include_usage": st.booleans(), "x": st.text()}),
+            "long": st.text(min_size=1_100, max_size=1_200),
+        },
+    )
+)
+def test_a_summary_says_what_the_body_says(body) -> None:
+    text = json.dumps(body).encode()
+    request, summary = parse_chat(text), summarize(text, "chat")
+    assert (summary.model, summary.stream, summary.include_usage) == ("m", request.stream, request.include_usage)
+    places = {
+        name: place if isinstance(place, bytes) else text[place[0] : place[1]] for name, place in summary.fields.items()
+    }
+    assert places == {name: bytes(raw) for name, raw in request.fields.items()}
+    assert summary.input_characters == input_characters(request)
+
+
+@pytest.mark.parametrize("value", ["abc", ["a", "bc"], [1, 2, 3], [[1, 2], [3]], [["a"], 7, None]])
+def test_a_summary_of_embeddings_counts_the_same(value) -> None:
+    text = msgspec.json.encode({"model": "m", "input": value})
+    assert summarize(text, "embeddings").input_characters == input_characters(parse_embeddings(text))
