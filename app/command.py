@@ -1,4 +1,4 @@
-"""COMMAND LINE: `python -m app serve | keys | doctor`.
+"""COMMAND LINE: `python -m app serve | keys | doctor | check-config`.
 
 Comes in: arguments and the environment. Goes out: an exit code: 0 done, 1 it could not be done (one line on stderr says
 why), 2 the arguments make no sense.
@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from app.check_config import run_check_config
 from app.config_load import CONFIG_VARIABLE, ConfigError, load_config
 from app.doctor.parser import add_doctor_parser
 from app.keys_cli import add_keys_parser, run_keys
+from app.version import VERSION
 
 _MAX_PORT = 65_535
 
@@ -31,8 +33,15 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
             f" gatewayz.example.toml explains every key: copy it and keep what you change\n"
         )
         return 1
+    if args.command == "check-config":
+        return run_check_config(path or "", environ)
+    return _run(args, path, environ)
+
+
+def _run(args: argparse.Namespace, path: str | None, environ: Mapping[str, str]) -> int:
+    """Run a command that needs the configuration."""
     try:
-        config = load_config(path) if path else None
+        config = load_config(path, environ) if path else None
     except ConfigError as error:
         sys.stderr.write(f"gateway: {error}\n")
         return 2 if args.command == "doctor" else 1
@@ -55,10 +64,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help=f"the TOML file with the configuration (default: the variable {CONFIG_VARIABLE})",
     )
+    parser.add_argument("--version", action="version", version=f"gatewayz {VERSION}")
     # The option is taken behind the command as well; there it has no default, which would undo the one before.
     config_option = argparse.ArgumentParser(add_help=False)
     config_option.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help="as before the command")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="serve|keys|doctor")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="serve|keys|doctor|check-config")
     serve = commands.add_parser(
         "serve", parents=[config_option], help="serve requests until SIGTERM or SIGINT; a second signal ends at once"
     )
@@ -66,6 +76,12 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=_port, help="the port, 0 for any free one (default: server.port)")
     add_keys_parser(commands, config_option)
     add_doctor_parser(commands, config_option)
+    commands.add_parser(
+        "check-config",
+        parents=[config_option],
+        help="check the configuration and the variables that it names, and start nothing",
+        description="Prints ok and what is configured, or every mistake. Exit code: 0 it can be used, 1 it cannot.",
+    )
     return parser
 
 

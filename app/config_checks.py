@@ -1,6 +1,6 @@
 """CONFIG CHECKS: what the types of `app/config.py` cannot say: references, ranges, names, URLs.
 
-Comes in: an `AppConfig` that has the right types. Goes out: the first `Finding`, or None. It must not show a value that could be a
+Comes in: an `AppConfig` that has the right types. Goes out: one `Finding` for each thing that is wrong. It must not show a value that could be a
 secret: URLs may carry passwords, and a key may have been put where the name of a variable belongs.
 """
 
@@ -10,9 +10,17 @@ from collections.abc import Iterator
 
 import msgspec
 
-from app.config import AnomaliesConfig, AppConfig, BreakerConfig, DatabaseConfig, ProbesConfig, ServerConfig
+from app.config import (
+    AnomaliesConfig,
+    AppConfig,
+    BreakerConfig,
+    DatabaseConfig,
+    DoctorSection,
+    ProbesConfig,
+    ServerConfig,
+)
 from app.config_routing_checks import check_model, check_names, check_plan, check_provider
-from app.config_rules import Finding, check_count, check_name, check_seconds, check_variable
+from app.config_rules import Finding, check_count, check_name, check_seconds, check_variable, is_http_url
 
 MIN_LEDGER_DAYS = 2
 URL_SCHEMES = {
@@ -22,9 +30,9 @@ URL_SCHEMES = {
 _MAX_PORT = 65_535
 
 
-def check_config(config: AppConfig) -> Finding | None:
-    """Return the first thing that is wrong, in the order of the file's tables."""
-    return next(_findings(config), None)
+def find_all(config: AppConfig) -> list[Finding]:
+    """Return everything that is wrong, in the order of the file's tables."""
+    return list(_findings(config))
 
 
 def check_url_scheme(key_path: str, url: str, section: str) -> Finding | None:
@@ -46,6 +54,7 @@ def _findings(config: AppConfig) -> Iterator[Finding]:
     yield from _breaker(config.breaker)
     yield from _probes(config.probes)
     yield from _anomalies(config.anomalies)
+    yield from _doctor(config.doctor)
     yield from check_names("providers", config.providers)
     yield from check_names("models", config.models)
     yield from check_names("plans", config.plans)
@@ -162,6 +171,12 @@ def _anomalies(anomalies: AnomaliesConfig) -> Iterator[Finding]:
         )
     if not 0 < anomalies.significance < math.inf:
         yield Finding("anomalies.significance", repr(anomalies.significance), "more than 0: standard deviations")
+
+
+def _doctor(doctor: DoctorSection) -> Iterator[Finding]:
+    for key, url in msgspec.structs.asdict(doctor).items():
+        if url != "off" and not is_http_url(url):
+            yield Finding(f"doctor.{key}", "not an address", "http://HOST:PORT, or off for a server that is not used")
 
 
 def _url(section: str, url: str | None, variable: str | None) -> Iterator[Finding]:

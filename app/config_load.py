@@ -1,27 +1,22 @@
-"""CONFIG LOAD: from the TOML file to a checked `AppConfig`, and from variable names to secrets.
+"""From the TOML file and `GATEWAYZ_<SECTION>__<KEY>` to a checked `AppConfig`, and from variable names to secrets.
 
-Comes in: a path, later the environment. Goes out: frozen structs, or a `ConfigError` of one line that names the file, the key,
-what was found and what is allowed. It must never quote a value that could be a secret. The rules of meaning are in
-`app/config_checks.py`.
+In: a path and the environment. Out: frozen structs, or a `ConfigError` of one line that names the file (or variable), the key, what was
+found and what is allowed. It must never quote a value that could be a secret. The rules of meaning are in `app/config_checks.py`.
 """
 
-import difflib
-import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
 from app.config import AppConfig
-from app.config_checks import check_config, check_url_scheme
-from app.config_rules import Finding
+from app.config_checks import check_url_scheme, find_all
+from app.config_explain import explain, one_line, say
+from app.config_variables import override
 
 CONFIG_VARIABLE = "GATEWAYZ_CONFIG"
-_MAX_SHOWN_CHARS = 60
-_STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
-_SECRET_KEYS = frozenset({"url", "base_url"})
 
 
 class ConfigError(Exception):
@@ -43,18 +38,31 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
         return f"Secrets(provider_keys of {sorted(self.provider_keys)})"
 
 
-def load_config(path: Path | str) -> AppConfig:
-    """Read, convert and check the file; raises `ConfigError`."""
+def load_config(path: Path | str, environ: Mapping[str, str] | None = None) -> AppConfig:
+    """Read, override, convert and check the file; raises `ConfigError` for the first mistake."""
+    config, mistakes = read_config(path, environ or {})
+    if config is None or mistakes:
+        raise ConfigError(mistakes[0])
+    return config
+
+
+def read_config(path: Path | str, environ: Mapping[str, str]) -> tuple[AppConfig | None, list[str]]:
+    """Return the configuration where the file has its shape, and all mistakes; raises `ConfigError` where it cannot be read."""
     path = Path(path)
     raw = _read_toml(path)
+    variables, mistakes = override(raw, environ)
+
+    def place(line: str) -> str:
+        """Name what the line is about: the variable that set the key, or the file."""
+        name = next((each for key, each in variables.items() if line.startswith((f"{key}:", f"{key}["))), None)
+        return f"{path}: {line}" if name is None else f"environment variable {name}: {line}"
+
     try:
         config = msgspec.convert(raw, AppConfig)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {_explain(str(error), raw)}") from None
-    finding = check_config(config)
-    if finding is not None:
-        raise ConfigError(f"{path}: {_say(finding)}")
-    return config
+        lines = dict.fromkeys([explain(str(error), raw), *_mistakes_of_shape(raw)])
+        return None, [*mistakes, *map(place, lines)]
+    return config, [*mistakes, *(place(say(finding)) for finding in find_all(config))]
 
 
 def resolve_secret(variable: str, key_path: str, environ: Mapping[str, str]) -> str:
@@ -87,6 +95,25 @@ def resolve_secrets(config: AppConfig, environ: Mapping[str, str]) -> Secrets:
     )
 
 
+def find_missing_secrets(config: AppConfig, environ: Mapping[str, str]) -> Iterator[str]:
+    """Return one line for each variable that the configuration names and that has no usable value."""
+    bare = msgspec.structs.replace(config, providers=())
+    parts = [msgspec.structs.replace(bare, cache=AppConfig().cache, monitoring=AppConfig().monitoring)]
+    parts.append(msgspec.structs.replace(bare, database=AppConfig().database, monitoring=AppConfig().monitoring))
+    parts.append(msgspec.structs.replace(bare, database=AppConfig().database, cache=AppConfig().cache))
+    for part in parts:
+        try:
+            resolve_secrets(part, environ)
+        except ConfigError as error:
+            yield str(error)
+    for index, provider in enumerate(config.providers):
+        if provider.api_key_env is not None:
+            try:
+                resolve_secret(provider.api_key_env, f"providers[{index}].api_key_env", environ)
+            except ConfigError as error:
+                yield str(error)
+
+
 def resolve_database_url(config: AppConfig, environ: Mapping[str, str]) -> str:
     """Return the database's URL alone, for tools that need no other secret; raises `ConfigError`."""
     return _resolve_url(config.database.url, config.database.url_env, "database", environ) or config.database.url
@@ -99,13 +126,13 @@ def _resolve_url(url: str | None, variable: str | None, section: str, environ: M
     value = resolve_secret(variable, f"{section}.url_env", environ)
     finding = check_url_scheme(f"environment variable {variable} ({section}.url_env)", value, section)
     if finding is not None:
-        raise ConfigError(_say(finding))
+        raise ConfigError(say(finding))
     return value
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors of Windows begin a file with a byte order mark
     except FileNotFoundError:
         raise ConfigError(
             f"{path}: no such file; set {CONFIG_VARIABLE} or pass --config, and start from gatewayz.example.toml"
@@ -116,67 +143,19 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML: {_one_line(str(error))}") from None
+        raise ConfigError(f"{path}: not valid TOML: {one_line(str(error))}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: not valid TOML: nested too deeply") from None
 
 
-def _say(finding: Finding) -> str:
-    return _one_line(f"{finding.key_path}: {finding.found}; allowed: {finding.allowed}")
-
-
-def _explain(message: str, raw: dict[str, Any]) -> str:
-    """Turn msgspec's message, whose path starts at `$`, into ours."""
-    problem, _, path = message.partition(" - at `$")
-    path = path.removesuffix("`").removeprefix(".")
-    unknown = re.fullmatch(r"Object contains unknown field `(.*)`", problem, re.DOTALL)
-    missing = re.fullmatch(r"Object missing required field `(.*)`", problem, re.DOTALL)
-    if unknown:
-        known = _known_fields(path)
-        close = difflib.get_close_matches(unknown[1], known, n=1, cutoff=0.7)
-        hint = f" (did you mean {close[0]}?)" if close else ""
-        return _one_line(f"{_join(path, unknown[1])}: unknown key{hint}; allowed: {', '.join(known)}")
-    if missing:
-        return _one_line(f"{_join(path, missing[1])}: missing; this key is required")
-    expected = re.match(r"Expected `(.*?)`", problem)
-    allowed = expected[1].replace("object", "table").replace(" | null", "") if expected else problem
-    return _one_line(f"{path or 'the file'}: found {_show(path, _value_at(raw, path))}; allowed: {allowed}")
-
-
-def _known_fields(path: str) -> list[str]:
-    """The keys of the table at `path`, by walking the structs."""
-    struct: Any = AppConfig
-    for name, _ in _STEP.findall(path):
-        if name:
-            field = next(field for field in msgspec.structs.fields(struct) if field.name == name)
-            struct = (get_args(field.type) or (field.type,))[0]
-    return [field.name for field in msgspec.structs.fields(struct)]
-
-
-def _value_at(raw: Any, path: str) -> Any:
-    for name, index in _STEP.findall(path):
-        raw = raw[name] if name else raw[int(index)]
-    return raw
-
-
-def _show(path: str, value: Any) -> str:
-    """Name the type, and the value too where it cannot be a secret."""
-    kind = {
-        dict: "a table",
-        list: "an array",
-        str: "a string",
-        bool: "a boolean",
-        int: "an integer",
-        float: "a float",
-    }.get(type(value), f"a {type(value).__name__}")
-    key = path.rpartition(".")[2]
-    if isinstance(value, dict | list) or key in _SECRET_KEYS or key.endswith("_env"):
-        return kind
-    shown = repr(value)
-    return f"{kind}, {shown if len(shown) <= _MAX_SHOWN_CHARS else shown[:_MAX_SHOWN_CHARS] + '…'}"
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
-
-
-def _one_line(text: str) -> str:
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+def _mistakes_of_shape(raw: dict[str, Any]) -> Iterator[str]:
+    """Return what is wrong with each section, and with each table of an array, by itself."""
+    for key, value in raw.items():
+        parts = value if isinstance(value, list) and value else [None]
+        for index, each in enumerate(parts):
+            part = {key: value if each is None else [each]}
+            try:
+                msgspec.convert(part, AppConfig)
+            except msgspec.ValidationError as error:
+                line = explain(str(error), part)
+                yield line if each is None else line.replace(f"{key}[0]", f"{key}[{index}]", 1)

@@ -17,6 +17,7 @@ from app.config_rules import (
 )
 from otel.semconv import OTHER
 
+_OPERATION_PATHS: Final = ("/chat/completions", "/completions", "/embeddings", "/responses", "/models")
 OPERATIONS: Final = ("chat", "embeddings")
 
 
@@ -77,6 +78,8 @@ def _base_url(key_path: str, url: str) -> Iterator[Finding]:
         yield Finding(key_path, "a URL without http(s) scheme, host or valid port", allowed)
     elif parts.query or parts.fragment:
         yield Finding(key_path, "a URL with a query or fragment", allowed)
+    elif ending := next((each for each in _OPERATION_PATHS if parts.path.rstrip("/").lower().endswith(each)), None):
+        yield Finding(key_path, f"a URL that ends in {ending}", f"what stands before {ending}: the gateway adds it")
 
 
 def check_model(key_path: str, model: ModelConfig, providers: Sequence[str]) -> Iterator[Finding]:

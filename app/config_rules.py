@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -55,6 +56,16 @@ def check_variable(key_path: str, variable: str | None) -> Iterator[Finding]:
         yield Finding(
             key_path, "not the name of an environment variable", "letters, digits and _; the secret itself never"
         )
+
+
+def is_http_url(url: str) -> bool:
+    """Whether this is an address that can be called: scheme, host, and a port that is one."""
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return valid and url.isprintable() and " " not in url
 
 
 def one_of(names: Iterable[str]) -> str:

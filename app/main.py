@@ -53,7 +53,6 @@ from otel.exposition import Exposition
 from otel.instruments import SampleSource
 from otel.otlp_config import Signal
 
-VERSION: Final = "0.1.0"
 LEDGER_CLOSE_SECONDS: Final = 3.0
 
 

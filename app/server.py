@@ -26,11 +26,13 @@ from litestar import Litestar
 
 from app.config import AppConfig, ServerConfig
 from app.config_load import ConfigError, resolve_secrets
+from app.config_warnings import config_warnings
 from app.gateway.calls_in_hand import CallsInHand
 from app.http_protocol import bounded_protocol
 from app.label_bounds import label_bounds
-from app.main import VERSION, create_app
+from app.main import create_app
 from app.store.database import DatabaseOpenError
+from app.version import VERSION
 from otel.config import TelemetryConfigError, telemetry_config_from_environ
 from otel.telemetry import Telemetry, TelemetrySettings, build_telemetry
 
@@ -43,6 +45,9 @@ SWITCH_INTERVAL_SECONDS: Final = 0.0005
 _COLLECT_AFTER: Final = (5_000, 20, 50)
 """Objects between two collections of the youngest generation, and how many of these an older one waits for. Spans and log records live until
 they are encoded: by the default of 700 they are looked at many times over, and promoted."""
+
+_QUIET_LOGGERS: Final = ("alembic", "uvicorn.error")
+"""Their lines of level INFO tell of each start what the gateway's own lines tell."""
 
 _POLL_SECONDS: Final = 0.02
 _END_SECONDS: Final = 1.0
@@ -135,7 +140,9 @@ def serve(
     except OSError as error:
         say(f"cannot listen on {config.server.host}:{config.server.port}: {_why_not_listening(error)}")
         return 1
-    telemetry.install_logging()
+    for line in config_warnings(config):
+        say(f"warning: {line}")
+    telemetry.install_logging(quiet=_QUIET_LOGGERS)
     telemetry.start()
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     exit_code = 0

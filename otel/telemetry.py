@@ -116,15 +116,22 @@ class Telemetry:
         if self._instruments is not None:
             self._instruments.observe(family, source)
 
-    def install_logging(self, level: int | None = None) -> None:
+    def install_logging(self, level: int | None = None, *, quiet: Sequence[str] = ()) -> None:
         """Send everything that is logged in this process through telemetry, in place of the root logger's handlers.
 
-        `level` is the lowest that is looked at: by default INFO, or DEBUG where `OTEL_LOG_LEVEL` asks for it.
+        `level` is the lowest that is looked at: by default INFO, or DEBUG where `OTEL_LOG_LEVEL` asks for it. Of the loggers in
+        `quiet` it is WARNING, but for DEBUG.
         """
+        level = self._log_level if level is None else level
         root = logging.getLogger()
-        self._log_levels.append((root, root.level))
         root.handlers[:] = [self.log_handler]
-        root.setLevel(self._log_level if level is None else level)
+        self._set_level(root, level)
+        for name in quiet if level > logging.DEBUG else ():
+            self._set_level(logging.getLogger(name), max(level, logging.WARNING))
+
+    def _set_level(self, logger: logging.Logger, level: int) -> None:
+        self._log_levels.append((logger, logger.level))
+        logger.setLevel(level)
 
     def uninstall_logging(self) -> None:
         """Take the handler off again."""

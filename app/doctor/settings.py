@@ -6,11 +6,11 @@ a variable over the configuration, that over the documented port on loopback.
 
 from collections.abc import Callable, Mapping
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 
 from app.config import DoctorSection
+from app.config_rules import is_http_url
 from otel.environ_values import EnvironReader
 from otel.otlp_config import OtlpConfig, Signal, read_otlp
 
@@ -71,12 +71,7 @@ def addresses_from(
 
 
 def _checked(source: str, url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid or not url.isprintable() or " " in url:
+    if not is_http_url(url):
         raise SettingsError(f"{source} takes http://HOST:PORT, or {OFF} for a server that is not used")
     return url.rstrip("/")
 

@@ -6,6 +6,7 @@ It must never show the password of a URL.
 """
 
 import asyncio
+import logging
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, make_url, text
@@ -29,6 +31,7 @@ from otel.events import Recorder
 DATABASE_FAILURES = (SQLAlchemyError, sqlite3.Error, OSError, TimeoutError)
 """What a statement raises: SQLAlchemy's errors, and what drivers let through."""
 
+_LOGGER = logging.getLogger(__name__)
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x6761746577_61797A  # "gatewayz": any constant will do for PostgreSQL's advisory lock
 _POSTGRESQL_CONNECT_SECONDS = 5.0
@@ -132,4 +135,7 @@ def _upgrade(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
     config = migration_config()
     config.attributes["connection"] = connection
+    before = MigrationContext.configure(connection).get_current_revision()
     command.upgrade(config, "head")
+    if before != newest_revision():
+        _LOGGER.info("database migrated from %s to %s", before or "an empty one", newest_revision())

@@ -1,5 +1,8 @@
 """`python -m app`: where its options may stand, and what it says when something is missing."""
 
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from app.command import main
@@ -38,7 +41,7 @@ def test_without_arguments_it_explains_itself(capsys):
     assert all(word in printed.err for word in ("serve", "keys", "--config", CONFIG_VARIABLE))
 
 
-@pytest.mark.parametrize("command", [["serve"], ["keys", "list"]])
+@pytest.mark.parametrize("command", [["serve"], ["keys", "list"], ["check-config"]])
 def test_without_a_configuration_it_says_where_to_get_one(capsys, command):
     assert main(command, {}) == 1
     printed = capsys.readouterr().err
@@ -52,3 +55,86 @@ def test_a_port_that_is_none_says_what_is_allowed(config_path, capsys, port):
         main(["serve", "--config", config_path, "--port", port], {})
     assert caught.value.code == 2
     assert "is not a number from 0 to 65535" in capsys.readouterr().err
+
+
+def test_the_version_is_the_packages(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"], {})
+    assert caught.value.code == 0
+    version = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["version"]
+    assert capsys.readouterr().out == f"gatewayz {version}\n"
+
+
+ROUTED = """
+[[providers]]
+name = "alpha"
+base_url = "https://alpha.example/v1"
+api_key_env = "ALPHA_KEY"
+[[models]]
+name = "small"
+routes = [{ provider = "alpha", upstream_model = "s-1" }]
+"""
+
+
+def test_a_good_configuration_is_ok_and_summed_up_without_secrets(tmp_path, capsys):
+    path = tmp_path / "g.toml"
+    path.write_text(ROUTED)
+    assert main(["check-config", "--config", str(path)], {"ALPHA_KEY": "s3cret"}) == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[0] == "ok"
+    assert "provider alpha: https://alpha.example/v1, key from ALPHA_KEY" in printed.out
+    assert "model small (chat): alpha (s-1)" in printed.out
+    assert "plan free: no limits" in printed.out
+    assert printed.err == ""
+    assert "s3cret" not in printed.out
+
+
+def test_every_mistake_is_told_at_once(tmp_path, capsys):
+    path = tmp_path / "g.toml"
+    path.write_text(
+        '[server]\nport = "x"\n[cache]\nmax_byte = 1\n[[plans]]\nname = "a"\n[[plans]]\nname = 3\n[providers]\nname = "a"\n'
+    )
+    assert main(["check-config", "--config", str(path)], {"GATEWAYZ_SERVR__HOST": "x"}) == 1
+    printed = capsys.readouterr()
+    lines = [line.removeprefix(f"gateway: {path}: ").partition(":")[0] for line in printed.err.splitlines()]
+    assert sorted(lines) == ["cache.max_byte", "gateway", "plans[1].name", "providers", "server.port"]
+    assert "write [[providers]]" in printed.err
+    assert printed.out == ""
+
+
+def test_rules_of_meaning_and_missing_secrets_are_told_together(tmp_path, capsys):
+    path = tmp_path / "g.toml"
+    path.write_text(ROUTED + '[server]\nport = 70000\n[monitoring]\ntoken_env = "TOKEN"\n[ledger]\ncommit_rows = 0\n')
+    assert main(["check-config", "--config", str(path)], {}) == 1
+    printed = capsys.readouterr().err
+    for word in (
+        "server.port: 70000",
+        "ledger.commit_rows: 0",
+        "variable TOKEN is not set",
+        "variable ALPHA_KEY is not set",
+    ):
+        assert word in printed
+    assert printed.count("\n") == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no providers are configured: add [[providers]] and [[models]]"),
+        ('[[providers]]\nname = "a"\nbase_url = "http://h/v1"', "no models are configured"),
+        (ROUTED + '[[providers]]\nname = "b"\nbase_url = "http://h/v1"', "no model has a route to 'b'"),
+    ],
+)
+def test_what_is_hardly_meant_is_a_warning(tmp_path, capsys, text, said):
+    path = tmp_path / "g.toml"
+    path.write_text(text)
+    assert main(["check-config", "--config", str(path)], {"ALPHA_KEY": "x"}) == 0
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"gateway: warning: {said}")
+
+
+def test_telemetry_variables_are_looked_at_as_well(tmp_path, capsys):
+    path = tmp_path / "g.toml"
+    path.write_text(ROUTED)
+    assert main(["check-config", "--config", str(path)], {"ALPHA_KEY": "x", "OTEL_TRACES_SAMPLER": "rare"}) == 0
+    assert "warning: OTEL_TRACES_SAMPLER is 'rare'" in capsys.readouterr().err

@@ -104,8 +104,8 @@ def test_the_example_mentions_every_key() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("port = 0", 'port = "80"', "server.port: found a string, '80'; allowed: int"),
-        ("port = 0", "port = true", "server.port: found a boolean, True; allowed: int"),
+        ("port = 0", 'port = "80"', "server.port: found a string, '80'; allowed: integer"),
+        ("port = 0", "port = true", "server.port: found a boolean, true; allowed: integer"),
         (
             "port = 0",
             "max_concurrent_requests = 10\nmax_concurrent_requests_per_key = 11",
@@ -157,7 +157,7 @@ def test_the_example_mentions_every_key() -> None:
         (
             "key_requests_per_minute = 60",
             'key_requests_per_minute = "x"',
-            "plans[0].key_requests_per_minute: found a string, 'x'; allowed: int",
+            "plans[0].key_requests_per_minute: found a string, 'x'; allowed: integer",
         ),
         (
             '{ provider = "beta", upstream_model = "l-1"',
@@ -304,6 +304,83 @@ def test_a_missing_file_says_what_names_it(tmp_path) -> None:
     assert "cannot be read: Is a directory; GATEWAYZ_CONFIG or --config" in refusal(tmp_path)
     (tmp_path / "latin.toml").write_bytes(b"# caf\xe9")
     assert "is not UTF-8 text" in refusal(tmp_path / "latin.toml")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path) -> None:
+    path = tmp_path / "g.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
+    assert len(load_config(path).providers) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[providers]\nname = "a"', "providers: found a table; allowed: array: write [[providers]], once per entry"),
+        ("[server]\nhost = 3", "server.host: found an integer, 3; allowed: string"),
+        ('[telemetry]\nenabled = "yes"', "telemetry.enabled: found a string, 'yes'; allowed: boolean"),
+        ("[[server]]\nport = 1", "server: found an array; allowed: table"),
+        ("[doctor]\nloki = 'loki:3100'", "doctor.loki: not an address; allowed: http://HOST:PORT, or off"),
+    ],
+)
+def test_types_are_named_as_toml_names_them(write, text, says) -> None:
+    assert refusal(write(text)).startswith(says)
+
+
+@pytest.mark.parametrize("ending", ["/chat/completions", "/embeddings/", "/Completions", "/models"])
+def test_a_base_url_that_ends_in_an_operation_is_refused_with_a_hint(write, ending) -> None:
+    said = refusal(write(GOOD.replace("https://beta.example/v1", f"https://beta.example/v1{ending}")))
+    assert said.startswith("providers[1].base_url: a URL that ends in /")
+    assert said.endswith("the gateway adds it")
+
+
+def test_variables_override_single_keys(write) -> None:
+    environ = {
+        "GATEWAYZ_SERVER__PORT": " 9000 ",
+        "GATEWAYZ_SERVER__HOST": "::1",
+        "GATEWAYZ_TELEMETRY__ENABLED": "false",
+        "GATEWAYZ_LEDGER__COMMIT_SECONDS": "1",
+        "GATEWAYZ_DATABASE__URL": "sqlite+aiosqlite:///other.db",
+        "GATEWAYZ_MONITORING__TOKEN_ENV": "",
+        "GATEWAYZ_CONFIG": "/nowhere",
+        "GATEWAYZ_PORT_80_TCP": "tcp://10.0.0.1",
+    }
+    config = load_config(write(GOOD), environ)
+    assert (config.server.port, config.server.host) == (9000, "::1")
+    assert (config.telemetry.enabled, config.ledger.commit_seconds) == (False, 1.0)
+    assert config.database.url == "sqlite+aiosqlite:///other.db"
+    assert config.monitoring.token_env is None
+
+
+def test_every_key_of_every_section_has_a_variable(write) -> None:
+    for section in msgspec.structs.fields(AppConfig):
+        if not (isinstance(section.type, type) and issubclass(section.type, msgspec.Struct)):
+            continue
+        for field in msgspec.structs.fields(section.type):
+            value = getattr(getattr(AppConfig(), section.name), field.name)
+            if value is None or isinstance(value, tuple):
+                continue
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            name = f"GATEWAYZ_{section.name}__{field.name}".upper()
+            assert load_config(write(""), {name: text}) == AppConfig(), name
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("GATEWAYZ_SERVER__PORT", "eighty", "server.port: found a string, 'eighty'; allowed: integer"),
+        ("GATEWAYZ_SERVER__PORT", "70000", "server.port: 70000; allowed: 0 (any free port) to 65535"),
+        ("GATEWAYZ_SERVER__PROT", "1", "server has no key prot (did you mean port?); allowed: host, port, "),
+        ("GATEWAYZ_SERVR__PORT", "1", "no section servr (did you mean server?); allowed: server, "),
+        ("GATEWAYZ_PROVIDERS__0__NAME", "x", "providers is an array of tables, which has no variables"),
+        ("GATEWAYZ_DATABASE__URL", "mysql://u:s3cret@h", "database.url: scheme 'mysql'; allowed: "),
+    ],
+)
+def test_a_bad_variable_is_named(write, name, value, says) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(GOOD), {name: value})
+    assert str(caught.value).startswith(f"environment variable {name}: {says}")
+    assert "s3cret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 toml_values = st.sampled_from(
