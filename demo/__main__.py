@@ -8,4 +8,4 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from demo.command import main
 
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

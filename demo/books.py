@@ -44,7 +44,8 @@ def series(name: str, **labels: str) -> Series:
 class Books:
     """The counts so far; one program enters, in one event loop.
 
-    `ledger` has a line per status and the sums; `attempts` and `abandoned` count by provider; `durations_seconds` are the latest.
+    `ledger` has a line per status and the sums; `attempts` and `abandoned` count by provider; `durations_seconds` are the latest;
+    `trace_ids` are those of the requests whose response had a head.
     """
 
     def __init__(self, models: Iterable[DemoModel]) -> None:
@@ -57,6 +58,7 @@ class Books:
         self.surprises: list[str] = []
         self.durations_seconds: deque[float] = deque(maxlen=_REMEMBERED_DURATIONS)
         self.real_answers = 0
+        self.trace_ids: set[str] = set()
         self._prices = {
             (model.name, route.provider): (
                 Decimal(route.input_usd) * _NANO,
@@ -74,6 +76,8 @@ class Books:
 
     def add(self, planned: Planned, observed: Observed) -> None:
         """Enter one request that has ended."""
+        if observed.trace_id is not None:
+            self.trace_ids.add(observed.trace_id)
         planned = as_seen(planned, observed)
         surprise = surprise_in(planned, observed)
         if surprise is not None:

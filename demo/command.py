@@ -1,9 +1,10 @@
 """COMMAND: a run of the demo as a person sees it: a gateway at work, from nothing to a table that proves its numbers.
 
-Comes in: DEMO_SECONDS (ends by itself), PORT, SPEED, SEED from the environment, and Ctrl-C. Goes out: a summary that refreshes, the table of
-the reconciliation, an exit code: 0 if every number agrees, 1 if not, 2 if a setting makes no sense. It leaves no process running.
+Comes in: settings from the environment (`demo/settings.py`), `--all`, and Ctrl-C. Goes out: a summary that refreshes, the result of the
+reconciliation, an exit code: 0 if every number agrees, 1 if not, 2 if a setting makes no sense. It leaves no process running.
 """
 
+import argparse
 import asyncio
 import contextlib
 import errno
@@ -13,17 +14,30 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import aiohttp
+import msgspec
 
+from demo.arrivals import DEFAULT_SPEED
 from demo.child import ROOT, ChildFailedError
 from demo.run import run
+from demo.scenarios import SCENARIOS
 from demo.screen import Screen
-from demo.settings import SettingError, Settings, read_settings
+from demo.settings import DEFAULT_PORT, SettingError, Settings, read_settings
 from demo.stage import PortInUseError, check_port
 
+_ENVIRONMENT: Final = f"""environment:
+  DEMO_SECONDS  end after so many seconds (default: at Ctrl-C)
+  PORT          the gateway's port (default {DEFAULT_PORT}; 0: any free one)
+  SPEED         how many times the recorded pace (default {DEFAULT_SPEED:g})
+  SEED          which traffic; the same number gives the same again
+  SCENARIO      {", ".join(SCENARIOS)} (docs/scenarios.md)
+  DEMO_ALL      1: as --all
+
+exit code: 0 every number agrees; 1 a difference, or the demo could not run; 2 a setting or an argument makes no sense"""
 _NOBODY_READS: Final = (errno.EPIPE, errno.EIO)
 """What writing to a closed pipe and to a closed terminal raises."""
 
@@ -56,8 +70,9 @@ async def _main(settings: Settings, screen: Screen, folder: Path) -> int:
     return await running
 
 
-def main() -> int:
+def main(arguments: Sequence[str] = ()) -> int:
     """Run the demo with the settings of the environment."""
+    options = _parser().parse_args(arguments)
     screen = Screen(sys.stdout, is_terminal=sys.stdout.isatty())
     try:
         settings = read_settings(os.environ, new_seed=random.SystemRandom().randrange(1_000_000))
@@ -65,9 +80,17 @@ def main() -> int:
     except (SettingError, PortInUseError) as error:
         _complain(str(error))
         return 2 if isinstance(error, SettingError) else 1
+    if options.all:
+        settings = msgspec.structs.replace(settings, shows_all=True)
     runs = ROOT / ".demo"
-    runs.mkdir(exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="run-", dir=runs))
+    try:
+        runs.mkdir(exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="run-", dir=runs))
+    except OSError as error:
+        _complain(
+            f"a folder for the run's files cannot be made in {runs}: {error.strerror}; run it from a tree that can be written"
+        )
+        return 1
     exit_code = 1
     keeps_folder = False
     try:
@@ -88,6 +111,18 @@ def main() -> int:
     else:
         shutil.rmtree(folder)
     return exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m demo",
+        description="Run a gateway, scripted upstreams, a real local model and replayed traffic on loopback until Ctrl-C,"
+        " then compare what the traffic program counted with what the gateway reports.",
+        epilog=_ENVIRONMENT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--all", action="store_true", help="at the end print the lines that agree, too (DEMO_ALL=1)")
+    return parser
 
 
 def _complain(text: str) -> None:

@@ -7,16 +7,20 @@ import msgspec
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One comparison: what, what the books say, what the other side says. Money in nano-US-dollars."""
+    """One comparison: what, what the books say, what the other side says. Money in nano-US-dollars.
+
+    `spare`: how much more the other side may say, where requests of others left it open.
+    """
 
     what: str
     books: int
     other: int
+    spare: int = 0
 
     @property
     def is_equal(self) -> bool:
         """Whether both say the same."""
-        return self.books == self.other
+        return self.books <= self.other <= self.books + self.spare
 
 
 class Findings(msgspec.Struct, frozen=True):

@@ -72,6 +72,9 @@ MODELS: Final = (
 REAL: Final = DemoModel(name=REAL_MODEL, routes=(RoutePrice(REAL_PROVIDER, "0.01", "0.03"),), credit_multiplier="1")
 
 FREE_PLAN: Final = "demo"
+VISITOR_PLAN: Final = "yours"
+"""Of the key that is shown to the person who runs the demo."""
+
 LIMITED_PLANS: Final = (
     LimitedPlan("few-requests", "key_requests", 5),
     LimitedPlan("few-tokens", "key_tokens", 8_000),
@@ -118,7 +121,7 @@ class GatewayFile(msgspec.Struct, frozen=True, kw_only=True):
         names = dict.fromkeys(route.provider for model in self.models for route in model.routes)
         tables += [self._provider(name) for name in names]
         tables += [_model(model) for model in self.models]
-        tables.append(f"[[plans]]\nname = {_text(FREE_PLAN)}\n")
+        tables += [f"[[plans]]\nname = {_text(name)}\n" for name in (FREE_PLAN, VISITOR_PLAN)]
         tables += [
             f"[[plans]]\nname = {_text(plan.name)}\n{plan.limit_type}_per_minute = {plan.per_minute}\n"
             for plan in LIMITED_PLANS

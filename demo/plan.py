@@ -87,3 +87,4 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     is_whole: bool = False
     duration_seconds: float = 0.0
     failure: str | None = None
+    trace_id: str | None = None

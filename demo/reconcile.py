@@ -16,6 +16,7 @@ import aiohttp
 from demo.books import KEY_LOOKUPS, MONEY, Books, Series, series
 from demo.findings import Findings, Line
 from demo.gateway_config import CLOSED_PROVIDER, REAL_PROVIDER
+from demo.others import Allowance, Others
 from demo.reconcile_breakers import NOTES, compare_attempts, is_certain
 from demo.scrape import scrape
 
@@ -55,42 +56,51 @@ ZERO: Final = (
 _API_KEY_CACHE: Final = (("cache", "api_key"),)
 
 
-def compare_metrics(books: Books, samples: Mapping[Series, float], *, with_breakers: bool = False) -> Iterator[Line]:
+def compare_metrics(
+    books: Books, samples: Mapping[Series, float], others: Allowance | None = None, *, with_breakers: bool = False
+) -> Iterator[Line]:
     """Compare with `/metrics`; a line for each series that either side has moved. `with_breakers` leaves out what these make uncertain."""
     metrics = {key: _as_count(key[0], value) for key, value in samples.items() if key[0] in COMPARED}
     # Whether a key was in the cache depends on the clock; that it was looked up does not.
     lookups = sum(metrics.pop((name, _API_KEY_CACHE), 0) for name in ("cache_hits_total", "cache_misses_total"))
     metrics[series(KEY_LOOKUPS, cache="api_key")] = lookups
-    for key in sorted(metrics.keys() | books.counts.keys()):
-        mine, theirs = books.counts[key], metrics.get(key, 0)
+    others = others or Allowance()
+    for key in sorted(metrics.keys() | books.counts.keys() | others.least.keys()):
+        mine, theirs = books.counts[key] + others.least[key], metrics.get(key, 0)
         if (mine or theirs) and not (with_breakers and not is_certain(key[0], dict(key[1]))):
-            yield Line(_label(key), mine, theirs)
+            yield Line(_label(key), mine, theirs, others.spare[key])
     for name in ZERO:
         yield Line(f"{name} at the end", 0, sum(round(value) for key, value in samples.items() if key[0] == name))
 
 
-def compare_ledger(books: Books, rows: Mapping[str, int], samples: Mapping[Series, float]) -> Iterator[Line]:
+def compare_ledger(
+    books: Books, rows: Mapping[str, int], samples: Mapping[Series, float], others: Allowance | None = None
+) -> Iterator[Line]:
     """Compare with the ledger, and the ledger's cost with the metric's."""
+    others = others or Allowance()
     for what in sorted(books.ledger.keys() | rows.keys()):
-        yield Line(f"ledger: {what}", books.ledger[what], rows.get(what, 0))
+        yield Line(f"ledger: {what}", books.ledger[what] + others.ledger[what], rows.get(what, 0))
     for name, what in (("gatewayz_cost_by_provider", "cost"), ("credits_used_total", "credits")):
         metric = sum(_as_count(name, value) for key, value in samples.items() if key[0] == name)
         yield Line(f"ledger {what} = sum of {name} (nano-USD)", rows.get(f"{what} (nano-USD)", 0), metric)
 
 
-def compare_upstream(books: Books, upstream: Mapping[str, Any]) -> Iterator[Line]:
+def compare_upstream(books: Books, upstream: Mapping[str, Any], others: Allowance | None = None) -> Iterator[Line]:
     """Compare the attempts with what the scripted upstream received; each must have carried a trace context.
 
     A provider must also be told when nobody waits for it any more: the connection of such a request is closed.
     """
     personas: Mapping[str, Any] = upstream["personas"]
-    scripted = {name: count for name, count in books.attempts.items() if name not in {REAL_PROVIDER, CLOSED_PROVIDER}}
+    others = others or Allowance()
+    attempts = books.attempts + others.attempts
+    scripted = {name: count for name, count in attempts.items() if name not in {REAL_PROVIDER, CLOSED_PROVIDER}}
     for name in sorted(scripted.keys() | personas.keys()):
         page = personas.get(name, {"requests": 0, "with_traceparent": 0, "outcomes": {}})
-        yield Line(f"upstream: requests at {name}", scripted.get(name, 0), page["requests"])
-        yield Line(f"upstream: with traceparent at {name}", scripted.get(name, 0), page["with_traceparent"])
+        spare = others.spare_attempts[name]
+        yield Line(f"upstream: requests at {name}", scripted.get(name, 0), page["requests"], spare)
+        yield Line(f"upstream: with traceparent at {name}", scripted.get(name, 0), page["with_traceparent"], spare)
         left = page["outcomes"].get("client_left", 0)
-        yield Line(f"upstream: requests given up at {name}", books.abandoned[name], left)
+        yield Line(f"upstream: requests given up at {name}", books.abandoned[name], left, others.spare_abandoned[name])
     yield Line("upstream: requests in hand at the end", 0, upstream["in_hand"])
 
 
@@ -119,8 +129,9 @@ async def reconcile(
     database_path: Path,
     settle_seconds: float = 10.0,
     with_breakers: bool = False,
+    others: Others | None = None,
 ) -> Findings:
-    """Compare everything, or what is certain where circuit breakers are on.
+    """Compare everything, or what is certain where circuit breakers are on; `others` tells what to allow for.
 
     What is still on its way (a last row, a client that just left) has `settle_seconds` to arrive.
     """
@@ -130,7 +141,8 @@ async def reconcile(
             samples = await scrape(session, gateway_url)
             upstream = await _read_upstream(session, upstream_url)
             rows = await asyncio.to_thread(read_ledger, database_path)
-            findings = compare(books, rows, samples, upstream, with_breakers=with_breakers)
+            allowance = Allowance() if others is None else await asyncio.to_thread(others.read, books)
+            findings = compare(books, rows, samples, upstream, allowance, with_breakers=with_breakers)
             if findings.is_good or asyncio.get_running_loop().time() > deadline:
                 return findings
             await asyncio.sleep(_POLL_SECONDS)
@@ -141,18 +153,29 @@ def compare(
     rows: Mapping[str, int],
     samples: Mapping[Series, float],
     upstream: Mapping[str, Any],
+    others: Allowance | None = None,
     *,
     with_breakers: bool = False,
 ) -> Findings:
     """Return the table."""
+    others = others or Allowance()
     lines = [
-        *compare_metrics(books, samples, with_breakers=with_breakers),
-        *compare_ledger(books, rows, samples),
+        *compare_metrics(books, samples, others, with_breakers=with_breakers),
+        *compare_ledger(books, rows, samples, others),
     ]
+    notes = _notes(others)
     if not with_breakers:
-        return Findings((*lines, *compare_upstream(books, upstream)), tuple(books.surprises))
+        return Findings((*lines, *compare_upstream(books, upstream, others)), tuple(books.surprises), notes)
     lines = [line for line in lines if line.what != "ledger: attempts"]
-    return Findings((*lines, *compare_attempts(books, rows, samples, upstream)), tuple(books.surprises), NOTES)
+    lines += compare_attempts(books, rows, samples, upstream, others)
+    return Findings(tuple(lines), tuple(books.surprises), (*NOTES, *notes))
+
+
+def _notes(others: Allowance) -> tuple[str, ...]:
+    if not others.requests:
+        return ()
+    calls = f"{others.requests:,} requests, {others.calls:,} of them calls to a model"
+    return (f"the gateway also served {calls}, that the traffic program did not send; they are allowed for",)
 
 
 async def _read_upstream(session: aiohttp.ClientSession, upstream_url: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from demo.books import Books, Series
 from demo.findings import Line
 from demo.gateway_config import CLOSED_PROVIDER, REAL_PROVIDER
+from demo.others import Allowance
 
 NOTES: Final = (
     "left out: failed attempts by model, attempts per call by model, because the circuit breakers decide which are made and no client",
@@ -28,7 +29,11 @@ def is_certain(name: str, labels: Mapping[str, str]) -> bool:
 
 
 def compare_attempts(
-    books: Books, rows: Mapping[str, int], samples: Mapping[Series, float], upstream: Mapping[str, Any]
+    books: Books,
+    rows: Mapping[str, int],
+    samples: Mapping[Series, float],
+    upstream: Mapping[str, Any],
+    others: Allowance,
 ) -> Iterator[Line]:
     """Hold the upstream's books against the gateway's attempts."""
     personas: Mapping[str, Any] = upstream["personas"]
@@ -39,13 +44,20 @@ def compare_attempts(
         attempts = "model_inference_requests_total"
         yield Line(f"upstream: answered by {name}", answered, _sum(samples, attempts, provider=name, status="success"))
         failed = page["requests"] - answered
-        yield Line(f"upstream: failed by {name}", failed, _sum(samples, attempts, provider=name, status="error"))
+        errors = _sum(samples, attempts, provider=name, status="error")
+        # An attempt that a caller cancelled is in the upstream's count of failures alone.
+        yield Line(
+            f"upstream: failed by {name}", failed - others.spare_attempts[name], errors, others.spare_attempts[name]
+        )
         responses = _sum(samples, "provider_response_time_seconds_count", provider=name)
-        yield Line(f"upstream: responses of {name}", page["requests"], responses)
+        least = page["requests"] - others.spare_attempts[name]
+        yield Line(f"upstream: responses of {name}", least, responses, others.spare_attempts[name])
         yield Line(f"upstream: with traceparent at {name}", page["requests"], page["with_traceparent"])
     asked = sum(page["requests"] for page in personas.values()) + books.attempts[REAL_PROVIDER]
-    yield Line("upstream: all attempts", asked, _sum(samples, "gatewayz_attempts_per_request_sum"))
-    yield Line("upstream: all attempts in the ledger", asked, rows.get("attempts", 0))
+    asked += sum(others.attempts[name] for name in _UNSCRIPTED)
+    spare = others.spare_attempts.total()
+    yield Line("upstream: all attempts", asked, _sum(samples, "gatewayz_attempts_per_request_sum"), spare)
+    yield Line("upstream: all attempts in the ledger", asked, rows.get("attempts", 0), spare)
     yield Line("upstream: requests in hand at the end", 0, upstream["in_hand"])
 
 

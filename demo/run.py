@@ -18,6 +18,8 @@ import msgspec
 from demo.arrivals import read_trace
 from demo.books import Books
 from demo.findings import Findings
+from demo.gateway_config import REAL_MODEL
+from demo.others import Others
 from demo.outcomes import Pace
 from demo.plan import Planned
 from demo.reconcile import read_ledger, reconcile
@@ -45,7 +47,7 @@ async def run(settings: Settings, screen: Screen, folder: Path, *, stop: asyncio
     options = _stage_options(settings, folder)
     async with stage(options, lambda text: screen.say(f"demo: {text}")) as ready:
         screen.say(f"demo: ready; replaying real traffic at {settings.speed:g} times its pace, SEED={settings.seed}")
-        screen.say("\n".join(places(ready.gateway_url, ready.keys["main"], ready.has_real_model)))
+        screen.say("\n".join(places(ready.gateway_url, ready.visitor_key, ready.has_real_model)))
         watched.set()
         books = Books(ready.models)
         elapsed_seconds = await _send(settings, screen, ready, books, stop)
@@ -55,8 +57,9 @@ async def run(settings: Settings, screen: Screen, folder: Path, *, stop: asyncio
             upstream_url=ready.upstream_url,
             database_path=ready.database_path,
             with_breakers=options.with_breakers,
+            others=Others(ready.log_path, ready.database_path, ready.own_key_ids, ready.models),
         )
-        screen.say("\n".join(table(findings)))
+        screen.say("\n".join(table(findings, shows_all=settings.shows_all)))
         screen.say("\n".join(summary(books, elapsed_seconds=elapsed_seconds, in_hand=0)))
         screen.say(ledger_line(await asyncio.to_thread(read_ledger, ready.database_path), findings))
     return _exit_code(settings, screen, books, findings, ready)
@@ -102,8 +105,12 @@ async def _send(settings: Settings, screen: Screen, ready: Stage, books: Books, 
     started_seconds = time.monotonic()
     sending = asyncio.create_task(traffic.run(_plan(settings, ready), stop))
     try:
-        await _watch(screen, ready, traffic, stop=stop, sending=sending, settings=settings)
+        time_is_over = await _watch(screen, ready, traffic, stop=stop, sending=sending, settings=settings)
         elapsed_seconds = time.monotonic() - started_seconds
+        await _end_delays(ready)
+        if not time_is_over:
+            # A person waits: the real model, which cannot be told to be quick, does not finish its answer.
+            traffic.drop(REAL_MODEL)
         if traffic.in_hand:
             screen.say(f"demo: traffic stopped; waiting for the answers of {traffic.in_hand} requests in hand")
         await asyncio.wait({sending}, timeout=DRAIN_SECONDS)
@@ -123,11 +130,15 @@ async def _watch(
     stop: asyncio.Event,
     sending: "asyncio.Task[None]",
     settings: Settings,
-) -> None:
-    """Refresh the screen until the traffic should stop: its time is over, somebody said so, or a process is gone."""
+) -> bool:
+    """Refresh the screen until the traffic should stop: its time is over, a signal came, or a process is gone.
+
+    Return whether its time is over.
+    """
     started_seconds = time.monotonic()
     ends_seconds = None if settings.seconds is None else started_seconds + settings.seconds
     refresh_seconds = started_seconds + screen.every_seconds
+    is_over = False
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_WATCH_SECONDS)) as session:
         scenario = _scenario_watch(settings, ready, session)
         while not stop.is_set() and not sending.done():
@@ -150,6 +161,18 @@ async def _watch(
             _stop_if_gone(ready, traffic.books, stop)
             if is_over:
                 stop.set()
+    return is_over
+
+
+async def _end_delays(ready: Stage) -> None:
+    """Have the scripted upstream give its responses at once, so that what is in flight ends soon, and as planned."""
+    timeout = aiohttp.ClientTimeout(total=_WATCH_SECONDS)
+    with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.post(f"{ready.upstream_url}/_upstream/end"),
+        ):
+            pass
 
 
 def _scenario_watch(settings: Settings, ready: Stage, session: aiohttp.ClientSession) -> ScenarioWatch | None:

@@ -4,7 +4,9 @@ Comes in: books and findings. Goes out: text to a terminal, or to a file where a
 sums over the books.
 """
 
-from collections.abc import Mapping, Sequence
+import os
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TextIO
 
 from demo.books import Books
@@ -17,17 +19,28 @@ _CLIENT_ERRORS: Final = range(400, 499)
 _SERVER_ERRORS: Final = 500
 _NUMBER_WIDTH: Final = 16
 _MOST_SURPRISES: Final = 20
+_KEPT_LINES: Final = 50
+_USUAL_SIZE: Final = os.terminal_size((80, 24))
 _STATUSES: Final = ("success", "error", "cancelled")
 _LEDGER_ROWS: Final = frozenset(f"ledger: rows {status}" for status in _STATUSES)
 
 
 class Screen:
-    """Writes to one stream; `is_terminal` says whether a block may be redrawn in place."""
+    """Writes to one stream; `is_terminal` tells whether a block may be redrawn in place, `size` returns the terminal's.
 
-    def __init__(self, stream: TextIO, *, is_terminal: bool) -> None:
+    A line of the block never wraps, so that its height is known. A terminal that was resized has moved what is on it in a way of
+    its own: it is cleared and drawn again.
+    """
+
+    def __init__(
+        self, stream: TextIO, *, is_terminal: bool, size: Callable[[], os.terminal_size] | None = None
+    ) -> None:
         self._stream = stream
         self._is_terminal = is_terminal
+        self._size = size or self._terminal_size
         self._drawn_lines = 0
+        self._drawn_size: os.terminal_size | None = None
+        self._said: deque[str] = deque(maxlen=_KEPT_LINES)
 
     @property
     def every_seconds(self) -> float:
@@ -35,9 +48,11 @@ class Screen:
         return TERMINAL_EVERY_SECONDS if self._is_terminal else PLAIN_EVERY_SECONDS
 
     def say(self, text: str) -> None:
-        """Print lines that stay."""
+        """Print lines that stay, in place of the block."""
+        erased = self._erase()
         self._drawn_lines = 0
-        self._write(text + "\n")
+        self._said += text.split("\n")
+        self._write(f"{erased}{text}\n")
 
     def refresh(self, books: Books, *, elapsed_seconds: float, in_hand: int, more: Sequence[str] = ()) -> None:
         """Show where the run stands, and `more` lines on it."""
@@ -45,11 +60,27 @@ class Screen:
             line = one_line(books, elapsed_seconds=elapsed_seconds, in_hand=in_hand)
             self._write("".join(f"{each}\n" for each in (line, *more)))
             return
+        size = self._size()
         lines = [*summary(books, elapsed_seconds=elapsed_seconds, in_hand=in_hand), *more]
-        # Up to the start of the block, and each line cleared before it is written again.
-        up = f"\x1b[{self._drawn_lines}F\x1b[J" if self._drawn_lines else ""
-        self._write(up + "".join(f"\x1b[2K{line}\n" for line in lines))
+        lines = [line[: size.columns - 1] for line in lines[: size.lines - 1]]
+        self._write(self._erase() + "".join(f"{line}\n" for line in lines))
         self._drawn_lines = len(lines)
+        self._drawn_size = size
+
+    def _erase(self) -> str:
+        """Return what removes the block: up to its start and clear, or all of a terminal that was resized."""
+        if not self._drawn_lines:
+            return ""
+        if self._size() == self._drawn_size:
+            return f"\x1b[{self._drawn_lines}F\x1b[J"
+        return "\x1b[H\x1b[2J" + "".join(f"{line}\n" for line in self._said)
+
+    def _terminal_size(self) -> os.terminal_size:
+        try:
+            size = os.get_terminal_size(self._stream.fileno())
+        except (OSError, ValueError):
+            return _USUAL_SIZE
+        return size if size.columns > 1 and size.lines > 1 else _USUAL_SIZE
 
     def _write(self, text: str) -> None:
         self._stream.write(text)
@@ -108,11 +139,12 @@ def usd(nano: int) -> str:
     return f"${nano / _NANO:,.4f}"
 
 
-def table(findings: Findings) -> list[str]:
-    """Return the comparison as lines, every one with both numbers."""
-    width = max((len(line.what) for line in findings.lines), default=0)
-    head = f"{'':<{width}}  {'traffic counted':>{_NUMBER_WIDTH}}  {'gateway says':>{_NUMBER_WIDTH}}"
-    lines = [head, *(_row(line, width) for line in findings.lines)]
+def table(findings: Findings, *, shows_all: bool = False) -> list[str]:
+    """Return the lines that differ, or all of them, with both numbers; then the notes and the result."""
+    shown = findings.lines if shows_all else findings.differences
+    width = max((len(line.what) for line in shown), default=0)
+    head = f"{'':<{width}}  {'traffic counted':>{_NUMBER_WIDTH}}  {'gateway reports':>{_NUMBER_WIDTH}}"
+    lines = [head, *(_row(line, width) for line in shown)] if shown else []
     lines += findings.notes
     lines += [f"surprise: {surprise}" for surprise in findings.surprises[:_MOST_SURPRISES]]
     return [*lines, verdict(findings)]

@@ -48,6 +48,7 @@ class ScriptedUpstream:
         self._monotonic = monotonic
         self._started_seconds = monotonic()
         self._list_statuses: dict[str, int] = {}
+        self._ending = asyncio.Event()
 
     def application(self) -> web.Application:
         """Return the application with its routes."""
@@ -61,6 +62,7 @@ class ScriptedUpstream:
                 web.get("/_upstream/books", self._books),
                 web.get("/_upstream/arrived/{tag}", self._arrived),
                 web.post("/_upstream/release/{tag}", self._release),
+                web.post("/_upstream/end", self._end),
                 web.post("/_upstream/list/{persona}/{status:[2-5][0-9][0-9]}", self._set_list),
             ]
         )
@@ -80,7 +82,7 @@ class ScriptedUpstream:
                 body, script = await self._read(request, persona)
                 if (tag := script.tag) is not None:
                     self._gates.arrived(tag).set()
-                await asyncio.sleep(script.delay_seconds)
+                await self._delay(script.delay_seconds)
                 response, outcome = await self._refuse_or(act, request, body, script)
             except ScriptError as error:
                 outcome = "refused_script"
@@ -156,7 +158,7 @@ class ScriptedUpstream:
         if script.pause_after_chunks == 0 and (outcome := await self._pause(request, response, script)):
             return response, outcome
         for sent, chunk in enumerate(answer.content_chunks(), 1):
-            await asyncio.sleep(script.chunk_delay_seconds)
+            await self._delay(script.chunk_delay_seconds)
             await response.write(chunk)
             if script.pause_after_chunks == sent and (outcome := await self._pause(request, response, script)):
                 return response, outcome
@@ -203,6 +205,17 @@ class ScriptedUpstream:
                 await self._gates.arrived(request.match_info["tag"]).wait()
         except TimeoutError:
             return web.Response(status=408)
+        return web.Response(status=204)
+
+    async def _delay(self, seconds: float) -> None:
+        """Wait as scripted, and no longer once the run is about to end."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._ending.wait()
+
+    async def _end(self, _request: web.Request) -> web.Response:
+        """Give every response without further delay from now on; outcomes stay as scripted."""
+        self._ending.set()
         return web.Response(status=204)
 
     async def _release(self, request: web.Request) -> web.Response:

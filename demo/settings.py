@@ -1,6 +1,6 @@
 """SETTINGS: what a person can set for a run of the demo, from the environment.
 
-Comes in: DEMO_SECONDS, PORT, SPEED, SEED, SCENARIO. Goes out: checked `Settings`, or an error that names the variable and what it takes.
+DEMO_SECONDS, PORT, SPEED, SEED, SCENARIO and DEMO_ALL become checked `Settings`, or an error that names the variable and what it takes.
 """
 
 import math
@@ -22,13 +22,14 @@ class SettingError(ValueError):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person can set. `seconds` None: until Ctrl-C. `scenario` None: the demo as it is."""
+    """What a person can set. `seconds` None: until Ctrl-C. `scenario` None: the demo as it is. `shows_all`: equal lines, too."""
 
     seconds: float | None
     port: int
     speed: float
     seed: int
     scenario: Scenario | None = None
+    shows_all: bool = False
 
 
 def read_settings(environ: Mapping[str, str], *, new_seed: int) -> Settings:
@@ -39,6 +40,7 @@ def read_settings(environ: Mapping[str, str], *, new_seed: int) -> Settings:
         speed=_positive(environ, "SPEED", "times the trace's own pace") or DEFAULT_SPEED,
         seed=_whole(environ, "SEED", new_seed, _MAX_SEED),
         scenario=_scenario(environ),
+        shows_all=_flag(environ, "DEMO_ALL"),
     )
 
 
@@ -49,6 +51,13 @@ def _scenario(environ: Mapping[str, str]) -> Scenario | None:
     if name not in SCENARIOS:
         raise SettingError(f"SCENARIO takes one of {', '.join(SCENARIOS)}")
     return SCENARIOS[name]
+
+
+def _flag(environ: Mapping[str, str], name: str) -> bool:
+    text = environ.get(name, "").strip() or "0"
+    if text not in {"0", "1"}:
+        raise SettingError(f"{name} takes 1 or 0")
+    return text == "1"
 
 
 def _whole(environ: Mapping[str, str], name: str, default: int, highest: int) -> int:

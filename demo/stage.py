@@ -19,7 +19,7 @@ import msgspec
 
 from demo import local_model, scripted_upstream
 from demo.child import Child, ChildFailedError, run_to_end, start_child
-from demo.gateway_config import FREE_PLAN, LIMITED_PLANS, DemoModel, GatewayFile
+from demo.gateway_config import FREE_PLAN, LIMITED_PLANS, VISITOR_PLAN, DemoModel, GatewayFile
 
 GATEWAY_READY_LINE: Final = "gateway: listening on "
 HOST: Final = "127.0.0.1"
@@ -48,13 +48,19 @@ class StageOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
-    """What runs. `keys` holds secrets by the names that plans of requests use."""
+    """What runs. `keys` holds secrets by the names that plans of requests use, `own_key_ids` the ids of these keys.
+
+    `visitor_key` is for whoever else wants to call the gateway.
+    """
 
     gateway_url: str
     upstream_url: str
     database_path: Path
+    log_path: Path
     models: tuple[DemoModel, ...]
     keys: dict[str, str | None]
+    own_key_ids: frozenset[str]
+    visitor_key: str
     children: tuple[Child, ...]
     has_real_model: bool
 
@@ -107,10 +113,12 @@ async def stage(options: StageOptions, say: Callable[[str], None]) -> AsyncItera
         config_path.write_text(file.as_toml())
         say("making API keys and starting the gateway")
         # The first key creates the database; from then on gateway and keys can come at the same time.
-        main_key, _ = await create_key(config_path, "main", FREE_PLAN)
+        main_key, main_id = await create_key(config_path, "main", FREE_PLAN)
         gateway = await start("gateway", "app", "--config", str(config_path), "serve")
-        others = await asyncio.gather(
-            revoked_key(config_path), *(create_key(config_path, plan.name, plan.name) for plan in LIMITED_PLANS)
+        (visitor_key, _), *others = await asyncio.gather(
+            create_key(config_path, VISITOR_PLAN, VISITOR_PLAN),
+            revoked_key(config_path),
+            *(create_key(config_path, plan.name, plan.name) for plan in LIMITED_PLANS),
         )
         await gateway.wait_ready(GATEWAY_READY_LINE)
         await _wait_until_ready(f"{gateway.url}/health/ready")
@@ -119,9 +127,12 @@ async def stage(options: StageOptions, say: Callable[[str], None]) -> AsyncItera
             gateway_url=gateway.url,
             upstream_url=upstream.url,
             database_path=options.folder / "gateway.db",
+            log_path=gateway.log_path,
             models=file.models,
             keys={"none": None, "malformed": MALFORMED_KEY, "unknown": UNKNOWN_KEY, "main": main_key}
             | {name: secret for name, (secret, _) in zip(names, others, strict=True)},
+            own_key_ids=frozenset((main_id, *(key_id for _, key_id in others))),
+            visitor_key=visitor_key,
             children=tuple(child for child in children if child.url),
             has_real_model=real_url is not None,
         )

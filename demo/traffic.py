@@ -44,6 +44,7 @@ class Traffic:
         self._monotonic = monotonic
         self._places = asyncio.Semaphore(max_in_hand)
         self._in_hand: dict[int, asyncio.Task[None]] = {}
+        self._models: dict[int, str | None] = {}
 
     @property
     def in_hand(self) -> int:
@@ -80,11 +81,18 @@ class Traffic:
                 return
             task = asyncio.create_task(self._one(session, planned, stop))
             self._in_hand[planned.number] = task
+            self._models[planned.number] = planned.model
             task.add_done_callback(partial(self._ended, planned.number))
+
+    def drop(self, model: str) -> None:
+        """Cut off the requests for a model, without an entry in the books."""
+        for number, task in self._in_hand.items():
+            if self._models[number] == model:
+                task.cancel()
 
     def _ended(self, number: int, task: "asyncio.Task[None]") -> None:
         self._places.release()
-        del self._in_hand[number]
+        del self._in_hand[number], self._models[number]
         if not task.cancelled() and (error := task.exception()) is not None:
             self.books.surprises.append(f"request {number}: the traffic program failed: {error!r}")
 
@@ -145,6 +153,7 @@ class Traffic:
                 status_code=response.status,
                 provider=response.headers.get("x-gatewayz-provider"),
                 cache=response.headers.get("x-gatewayz-cache"),
+                trace_id=response.headers.get("x-trace-id"),
             )
             if response.content_type == "text/event-stream":
                 observed = await self._read_stream(session, planned, response, head)

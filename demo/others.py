@@ -1,0 +1,215 @@
+"""What others than the traffic program sent to the gateway: a pasted curl line, a browser, the doctor.
+
+They are told apart by the API key and the trace id, and what the gateway's log and ledger report of them is allowed for in the
+comparison. Everything else must still agree. What the log and the ledger leave open for a request of theirs (whether a failed
+attempt had a response, whether an uncached answer was looked up) is allowed for as a range.
+"""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from demo.books import APP_NAME, KEY_LOOKUPS, Books, Series, series
+from demo.gateway_config import CLOSED_PROVIDER, REAL_MODEL, DemoModel
+
+_LOGGER: Final = "gatewayz.request"
+_UNREACHABLE: Final = frozenset({"connect_error", "connect_timeout"})
+_COLUMNS: Final = (
+    "key_id, trace_id, model, provider, status, error_kind, stream, cached, attempts, input_tokens, output_tokens,"
+    " usage_estimated, cost_nanousd, credits_nanousd, first_token_ms"
+)
+
+
+class LoggedRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields of a request's log line that say what it moved."""
+
+    logger: str
+    trace_id: str = ""
+    method: str = ""
+    path: str = ""
+    status: int = 0
+    exception_type: str | None = None
+    limit_type: str | None = None
+    key_id: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    cancel_phase: str | None = None
+
+
+class LedgerCall(msgspec.Struct, frozen=True, array_like=True):
+    """A row of the ledger, in the order of `_COLUMNS`."""
+
+    key_id: str
+    trace_id: str
+    model: str
+    provider: str | None
+    status: str
+    error_kind: str | None
+    stream: bool
+    cached: bool
+    attempts: int
+    input_tokens: int
+    output_tokens: int
+    usage_estimated: bool
+    cost_nanousd: int
+    credits_nanousd: int
+    first_token_ms: int | None
+
+
+class Allowance:
+    """What requests of others moved: `least` for certain, and up to `spare` more. Attempts are counted by provider."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.calls = 0
+        self.least: Counter[Series] = Counter()
+        self.spare: Counter[Series] = Counter()
+        self.ledger: Counter[str] = Counter()
+        self.attempts: Counter[str] = Counter()
+        self.spare_attempts: Counter[str] = Counter()
+        self.spare_abandoned: Counter[str] = Counter()
+
+    def add_request(self, request: LoggedRequest) -> None:
+        """Allow for what one HTTP request moved."""
+        self.requests += 1
+        route = {"app_name": APP_NAME, "method": request.method, "path": request.path}
+        self.least[series("fastapi_requests_total", **route, status_code=str(request.status))] += 1
+        self.least[series("fastapi_responses_total", **route, status_code=str(request.status))] += 1
+        self.least[series("fastapi_requests_duration_seconds_count", **route)] += 1
+        if request.exception_type is not None:
+            self.least[series("fastapi_exceptions_total", **route, exception_type=request.exception_type)] += 1
+        if request.limit_type is not None:
+            self.least[series("rate_limited_requests", limit_type=request.limit_type)] += 1
+        if request.cancel_phase is not None:
+            labels = {"provider": request.provider or "", "model": request.model or ""}
+            self.least[series("gatewayz_cancelled_calls_total", **labels, phase=request.cancel_phase)] += 1
+        # A key that was refused may have been looked up.
+        lookups = self.least if request.key_id is not None else self.spare
+        lookups[series(KEY_LOOKUPS, cache="api_key")] += 1
+
+    def add_call(self, call: LedgerCall, model: DemoModel) -> None:
+        """Allow for what one call moved."""
+        self.calls += 1
+        self.ledger[f"rows {call.status}"] += 1
+        self.ledger["rows cached"] += call.cached
+        self.ledger["attempts"] += call.attempts
+        self.ledger["input tokens"] += call.input_tokens
+        self.ledger["output tokens"] += call.output_tokens
+        self.ledger["cost (nano-USD)"] += call.cost_nanousd
+        self.ledger["credits (nano-USD)"] += call.credits_nanousd
+        self.least[series("gatewayz_attempts_per_request_count", model=call.model)] += 1
+        self.least[series("gatewayz_attempts_per_request_sum", model=call.model)] += call.attempts
+        if call.cached:
+            self.least[series("cache_hits_total", cache="response")] += 1
+        elif model.cache_ttl_seconds:
+            self.spare[series("cache_misses_total", cache="response")] += 1
+        if call.provider is None or not call.attempts:
+            return
+        for provider in _failed_before(call, model):
+            self._failed(provider, call)
+        self._last(call.provider, call)
+
+    def _failed(self, provider: str, call: LedgerCall) -> None:
+        """Allow for an attempt that failed, so that another was made."""
+        self.attempts[provider] += 1
+        self.least[series("model_inference_requests_total", provider=provider, model=call.model, status="error")] += 1
+        if provider != CLOSED_PROVIDER:
+            self.spare[series("provider_response_time_seconds_count", provider=provider)] += 1
+            self.spare_abandoned[provider] += 1
+            self._usage(provider, call, self.spare)
+
+    def _last(self, provider: str, call: LedgerCall) -> None:
+        """Allow for the attempt that ended the call."""
+        route = {"provider": provider, "model": call.model}
+        is_sure = call.status == "success" or call.first_token_ms is not None
+        (self.least if is_sure else self.spare)[series("provider_response_time_seconds_count", provider=provider)] += 1
+        if call.status == "cancelled":
+            self.spare_attempts[provider] += 1
+            self.spare_abandoned[provider] += 1
+        else:
+            self.attempts[provider] += 1
+            self.spare_abandoned[provider] += call.status == "error" and call.error_kind not in _UNREACHABLE
+            self.least[series("model_inference_requests_total", **route, status=call.status)] += 1
+        has_content = call.stream and call.first_token_ms is not None
+        self.least[series("gatewayz_time_to_first_token_seconds_count", **route)] += has_content
+        if call.status == "success":
+            self.least[series("model_inference_duration_seconds_count", **route)] += 1
+            is_timed = has_content and call.output_tokens > 1
+            self.least[series("gatewayz_output_tokens_per_second_count", **route)] += is_timed
+        self._usage(provider, call, self.least if call.attempts == 1 else self.spare)
+
+    def _usage(self, provider: str, call: LedgerCall, counts: Counter[Series]) -> None:
+        """Allow for tokens and money; of several attempts it is not known which one they belong to."""
+        route = {"provider": provider, "model": call.model}
+        counts[series("tokens_used_total", **route, token_type="input")] += call.input_tokens  # noqa: S106  no secret
+        counts[series("tokens_used_total", **route, token_type="output")] += call.output_tokens  # noqa: S106  no secret
+        counts[series("gatewayz_cost_by_provider", provider=provider)] += call.cost_nanousd
+        counts[series("credits_used_total", **route)] += call.credits_nanousd
+        counts[series("gatewayz_estimated_usage_total", **route)] += call.usage_estimated
+
+
+def _failed_before(call: LedgerCall, model: DemoModel) -> list[str]:
+    """Return the providers of the attempts before the last, in the order of fail-over."""
+    providers = [route.provider for route in model.routes]
+    earlier = providers[: providers.index(call.provider or "")] if call.provider in providers else providers
+    return (earlier + [call.provider or ""] * call.attempts)[: call.attempts - 1]
+
+
+class Others:
+    """Reads the log from where it was read last, and the ledger. `own_key_ids` are those of the traffic program."""
+
+    def __init__(
+        self, log_path: Path, database_path: Path, own_key_ids: Collection[str], models: Iterable[DemoModel]
+    ) -> None:
+        self._log_path = log_path
+        self._database_path = database_path
+        self._own_key_ids = frozenset(own_key_ids)
+        self._models: Mapping[str, DemoModel] = {model.name: model for model in models}
+        self._decoder = msgspec.json.Decoder(LoggedRequest)
+        self._offset = 0
+        self._requests: list[LoggedRequest] = []
+
+    def read(self, books: Books) -> Allowance:
+        """Return what others have moved so far. In a thread: it reads files."""
+        allowance = Allowance()
+        self._read_log(books)
+        for request in self._requests:
+            allowance.add_request(request)
+        for call in self._calls():
+            if not self._is_own(books, call.key_id, call.trace_id, call.model) and call.model in self._models:
+                allowance.add_call(call, self._models[call.model])
+        return allowance
+
+    def _is_own(self, books: Books, key_id: str | None, trace_id: str, model: str | None) -> bool:
+        """Whether the traffic program sent it and knows how it ended: it drops calls to the real model when a person is in a hurry.
+
+        Of a request that it left before the head it has not seen the trace id; those are never for the real model.
+        """
+        return trace_id in books.trace_ids or (key_id in self._own_key_ids and model != REAL_MODEL)
+
+    def _read_log(self, books: Books) -> None:
+        with self._log_path.open("rb") as log:
+            log.seek(self._offset)
+            for line in log:
+                if not line.endswith(b"\n"):
+                    break
+                self._offset += len(line)
+                try:
+                    request = self._decoder.decode(line)
+                except msgspec.DecodeError:
+                    continue  # no line of JSON
+                own = self._is_own(books, request.key_id, request.trace_id, request.model)
+                if request.logger == _LOGGER and not own:
+                    self._requests.append(request)
+
+    def _calls(self) -> list[LedgerCall]:
+        connection = sqlite3.connect(f"{self._database_path.as_uri()}?mode=ro", uri=True)
+        try:
+            rows = connection.execute(f"SELECT {_COLUMNS} FROM ledger").fetchall()  # noqa: S608  names of ours
+        finally:
+            connection.close()
+        return msgspec.convert(rows, list[LedgerCall], strict=False)
