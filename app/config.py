@@ -121,7 +121,8 @@ class RetentionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One provider that speaks the OpenAI wire format below `base_url` (which ends before `/chat/completions`).
 
-    `probe_path`: what probes GET below `base_url`; the list of models costs nothing anywhere.
+    `probe_path`: what probes GET below `base_url`; the list of models costs nothing anywhere. `keepalive_seconds`: an idle connection is
+    not used again after so long; shorter than the provider's own timeout, or a request may meet it being closed.
     """
 
     name: str
@@ -134,6 +135,7 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     total_seconds: float = 600.0
     latency_target_seconds: float = 2.0
     latency_limit_seconds: float = 20.0
+    keepalive_seconds: float = 30.0
     max_connections: int = 200
     max_response_bytes: int = 64 * 1024 * 1024
 

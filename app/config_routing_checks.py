@@ -47,6 +47,7 @@ def check_provider(key_path: str, provider: ProviderConfig) -> Iterator[Finding]
         ("first_byte_seconds", provider.first_byte_seconds),
         ("idle_seconds", provider.idle_seconds),
         ("total_seconds", provider.total_seconds),
+        ("keepalive_seconds", provider.keepalive_seconds),
         ("latency_target_seconds", provider.latency_target_seconds),
         ("latency_limit_seconds", provider.latency_limit_seconds),
     ):

@@ -15,6 +15,9 @@ REAL_PROVIDER: Final = "local"
 CLOSED_PROVIDER: Final = "gone"
 """A provider at an address where nothing listens."""
 
+_REAL_KEEPALIVE_SECONDS: Final = 2.0
+"""The real model's server closes a connection after 5 s without a request; one that met the end would cost a second attempt."""
+
 _LEAST_PROBE_SECONDS: Final = 0.5
 """Less would take a busy computer for a provider that is down."""
 
@@ -135,6 +138,8 @@ class GatewayFile(msgspec.Struct, frozen=True, kw_only=True):
         # One provider is impatient, and no answer is expected of it: a slow computer changes no outcome.
         impatient = f"first_byte_seconds = {self.first_byte_seconds}\nidle_seconds = {self.idle_seconds}\n"
         times = impatient if name == "stalling" else "first_byte_seconds = 120.0\nidle_seconds = 120.0\n"
+        if name == REAL_PROVIDER:
+            times += f"keepalive_seconds = {_REAL_KEEPALIVE_SECONDS}\n"
         if self.cadence is not None:
             times += f"latency_target_seconds = {1.5 * self.cadence}\nlatency_limit_seconds = {6.0 * self.cadence}\n"
         return f"[[providers]]\nname = {_text(name)}\nbase_url = {_text(url + '/v1')}\n{times}"

@@ -20,7 +20,6 @@ from app.gateway.upstream_failure import UpstreamFailure
 PATHS: Final[dict[Operation, str]] = {"chat": "chat/completions", "embeddings": "embeddings"}
 USER_AGENT: Final = "gatewayz"
 
-_KEEPALIVE_SECONDS: Final = 30.0
 _READ_BUFFER_BYTES: Final = 64 * 1024
 # The end of a body follows its last event within a moment; a connection that does not come to it is not worth keeping.
 _DRAIN_SECONDS: Final = 1.0
@@ -53,7 +52,7 @@ class Provider:
     async def start(self) -> None:
         """Open the pool; connects nowhere."""
         self._session = aiohttp.ClientSession(
-            connector=LiveConnector(limit=self.config.max_connections, keepalive_timeout=_KEEPALIVE_SECONDS),
+            connector=LiveConnector(limit=self.config.max_connections, keepalive_timeout=self.config.keepalive_seconds),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=self._timeout,
             read_bufsize=_READ_BUFFER_BYTES,

@@ -82,9 +82,7 @@ class ValkeyResponseCache:
             _LOGGER.warning("response cache: the server fails, every look-up is a miss: %s", _reason(error))
 
 
-def open_valkey_cache(
-    url: str, clock: Clock, *, operation_seconds: float = _OPERATION_SECONDS
-) -> ValkeyResponseCache:
+def open_valkey_cache(url: str, clock: Clock, *, operation_seconds: float = _OPERATION_SECONDS) -> ValkeyResponseCache:
     """Create the cache without connecting; raises `ConfigError` without the driver, or for a URL that it does not take.
 
     `valkey://` and `valkeys://` (TLS) are `redis://` and `rediss://` by another name.

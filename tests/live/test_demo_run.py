@@ -1,6 +1,7 @@
 """`python -m demo` as a person runs it: a signal ends it with its table and leaves no process; a port in use is one clear line."""
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -8,6 +9,7 @@ import socket
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from demo import local_model
@@ -87,11 +89,34 @@ def _run_folder(child: int) -> Path:
 needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="/proc is how the children are found")
 
 
+async def _visit(seen: str) -> None:
+    """Do what a person does who reads the screen: paste the curl line, ask for other models, leave early, look around, run the doctor."""
+    line = re.search(r"curl (http://\S+?)/v1/chat/completions -H 'Authorization: (.+?)'.*\n +-d '(.+)'", seen)
+    assert line is not None, seen
+    url, authorization, body = line.groups()
+    pasted = json.loads(body)
+    headers = {"authorization": authorization}
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=READY_SECONDS) as client:
+        answer = await client.post("/v1/chat/completions", json=pasted)
+        assert answer.status_code == 200
+        for fields in ({"model": "aurora-large"}, {"model": "cobalt-code", "stream": True}, {"model": "nope"}):
+            await client.post("/v1/chat/completions", json=pasted | fields)
+        async with client.stream("POST", "/v1/chat/completions", json=pasted | {"model": "harbor-8b", "stream": True}):
+            pass
+        for path in ("/v1/models", "/favicon.ico", "/metrics"):
+            await client.get(path)
+        await client.post("/v1/chat/completions", json=pasted, headers={"authorization": "Bearer sk-mine"})
+    doctor = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "app", "doctor", "--gateway", url, cwd=ROOT, stdout=asyncio.subprocess.DEVNULL
+    )
+    await doctor.wait()
+
+
 @needs_proc
 async def test_ctrl_c_ends_the_demo_with_its_table_and_leaves_no_process() -> None:
     process = await _start(PORT="0", SPEED="8")
     try:
-        await _read_until(process, "demo:   5 s")
+        await _visit(await _read_until(process, "demo:   5 s"))
         children = _children(process.pid)
         assert len(children) == (3 if local_model.find_weights() is not None else 2)
         folder = _run_folder(children[0])
@@ -101,6 +126,7 @@ async def test_ctrl_c_ends_the_demo_with_its_table_and_leaves_no_process() -> No
         await _make_sure(process)
     assert process.returncode == 0, output
     assert "lines compared, no difference" in output
+    assert "that the traffic program did not send; they are allowed for" in output
     if local_model.find_weights() is not None:
         assert re.search(r" [1-9]\d* of them from the real model", output)
     assert "the same as gatewayz_cost_by_provider, to the nano-dollar" in output

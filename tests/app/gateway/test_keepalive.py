@@ -1,0 +1,16 @@
+"""How long an idle connection to a provider may be used again."""
+
+import pytest
+
+
+@pytest.mark.parametrize(("keepalive_seconds", "connections"), [(0.000_001, 3), (600.0, 1)])
+async def test_an_idle_connection_is_used_again_within_keepalive_seconds(
+    make_upstream, make_gateway, keepalive_seconds, connections
+):
+    upstream = await make_upstream()
+    gateway = await make_gateway(upstream, keepalive_seconds=keepalive_seconds)
+    for _ in range(3):
+        assert (await gateway.chat()).status == 200
+    assert len({exchange.connection for exchange in upstream.exchanges}) == connections
+    books = await gateway.settled()
+    assert [attempt.status for attempt in books.attempts] == ["success"] * 3
