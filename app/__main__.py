@@ -7,6 +7,9 @@ import sys
 if __name__ == "__main__":
     # Until the server looks after its own end there is nothing to end in order: Ctrl-C needs no traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from app.standard_streams import open_standard_streams
+
+    open_standard_streams()
     environ = dict(os.environ)
     for name in environ:
         # OpenTelemetry's packages read these by themselves, some while they are imported, and raise for a value that they do not know.

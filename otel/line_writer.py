@@ -12,7 +12,7 @@ class LineStream(Protocol):
     """Where lines go: `sys.stdout` or anything that writes and flushes text."""
 
     def write(self, text: str, /) -> object:
-        """Write text."""
+        """Write text; a number smaller than its length says that the rest could not be written."""
 
     def flush(self) -> object:
         """Push it out."""
@@ -88,12 +88,16 @@ class LineWriter:
 
     def _write_out(self, lines: list[str]) -> None:
         """Write lines and take them off the queue: until then, what a blocked stream holds back counts as queued."""
+        text = "\n".join(lines) + "\n"
+        dropped = 0
         try:
-            self._stream.write("\n".join(lines) + "\n")
+            written = self._stream.write(text)
             self._stream.flush()
+            if isinstance(written, int) and written < len(text):  # a full disk, say
+                dropped = len(lines) - text.count("\n", 0, written)
         except (OSError, ValueError):  # a closed pipe or stream: these lines have nowhere to go
-            with self._lock:
-                self._dropped += len(lines)
+            dropped = len(lines)
         with self._lock:
+            self._dropped += dropped
             for _ in range(min(len(lines), len(self._lines))):
                 self._lines.popleft()
