@@ -4,6 +4,8 @@ Secrets are never in the file: it names environment variables. OpenTelemetry's o
 (`otel/config.py`), not keys of this file.
 """
 
+from typing import Literal
+
 import msgspec
 
 
@@ -25,6 +27,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     receive_body_seconds: float = 120.0
     send_stall_seconds: float = 60.0
     shutdown_grace_seconds: float = 10.0
+    cors_origins: tuple[str, ...] | Literal["*"] = ()
 
 
 class MonitoringConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -20,7 +20,15 @@ from app.config import (
     ServerConfig,
 )
 from app.config_routing_checks import check_model, check_names, check_plan, check_provider
-from app.config_rules import Finding, check_count, check_name, check_seconds, check_variable, is_http_url
+from app.config_rules import (
+    Finding,
+    check_count,
+    check_name,
+    check_origins,
+    check_seconds,
+    check_variable,
+    is_http_url,
+)
 
 MIN_LEDGER_DAYS = 2
 URL_SCHEMES = {
@@ -73,6 +81,7 @@ def _sections(config: AppConfig) -> Iterator[Finding]:
     server, telemetry, ledger = config.server, config.telemetry, config.ledger
     if not server.host or not server.host.isprintable() or any(char.isspace() for char in server.host):
         yield Finding("server.host", repr(server.host), "a host name or address to listen on")
+    yield from check_origins("server.cors_origins", server.cors_origins)
     if not 0 <= server.port <= _MAX_PORT:
         yield Finding("server.port", repr(server.port), f"0 (any free port) to {_MAX_PORT}")
     for key_path, count in (

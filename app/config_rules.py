@@ -14,6 +14,7 @@ import msgspec
 MAX_NAME_CHARS: Final = 128
 _MAX_SHOWN_NAMES: Final = 10
 _VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]{0,31}://[^/?#@\s]{1,255}")
 _ONE_YEAR_SECONDS: Final = 366 * 86_400
 
 
@@ -36,6 +37,15 @@ def check_count(key_path: str, count: int, allowed: str = "1 or more") -> Iterat
     """A count is at least 1."""
     if count < 1:
         yield Finding(key_path, repr(count), allowed)
+
+
+def check_origins(key_path: str, origins: Iterable[str]) -> Iterator[Finding]:
+    """An origin is what a browser sends: scheme, host and port. `*` alone allows every page."""
+    for index, origin in enumerate([origins] if isinstance(origins, str) else origins):
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            # With an `@` it may hold a password.
+            shown = repr(origin[:MAX_NAME_CHARS]) if "@" not in origin else "a URL with a user name"
+            yield Finding(f"{key_path}[{index}]", shown, 'an origin as in "https://app.example.com", or "*"')
 
 
 def check_seconds(key_path: str, seconds: float, *, zero: bool = False) -> Iterator[Finding]:

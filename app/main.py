@@ -25,10 +25,12 @@ from app.gateway.ports import Clock, ResponseCache
 from app.gateway.provider import Provider
 from app.gateway.rate_limit import PlanRateLimiter
 from app.gateway.response_cache import MemoryResponseCache
+from app.http.api_headers import ApiHeaders, CrossOrigin
 from app.http.api_router import api_router
 from app.http.exception_handlers import exception_handlers
 from app.http.exposure import Exposure
 from app.http.health import Readiness, health_router
+from app.http.index import index_router
 from app.http.monitoring import monitoring_router
 from app.http.route_table import RouteTable
 from app.jobs.event_loop_lag import EventLoopWatch
@@ -108,15 +110,20 @@ def create_app(
     parts.store_jobs.observe(telemetry.observe)
     observe_providers(telemetry.observe, parts.states, parts.probes)
     observe_jobs(telemetry.observe, parts.jobs)
+    # They only have to be unique; used where telemetry is off and a request has no trace id.
+    request_ids = random.Random(random_bytes(32))  # noqa: S311
     app = build_app(
         [
             api_router(parts.gateway, config.server),
             health_router(_readiness(parts, telemetry), exposure=parts.exposure, clock=clock),
             monitoring_router(telemetry.exposition, exposure=parts.exposure),
+            index_router(),
         ],
         recorder=telemetry.recorder,
         clock=clock,
         lifespan=_lifespan(parts),
+        cors_origins=config.server.cors_origins,
+        new_request_id=lambda: f"{request_ids.getrandbits(128):032x}",
     )
     app.state.parts = parts
     return app
@@ -128,6 +135,8 @@ def build_app(
     recorder: Recorder,
     clock: Clock,
     lifespan: Callable[[Litestar], AbstractAsyncContextManager[None]],
+    cors_origins: Sequence[str] = (),
+    new_request_id: Callable[[], str] | None = None,
 ) -> Litestar:
     """Return an application of these routers, with our errors and with telemetry around everything."""
     app = Litestar(
@@ -141,7 +150,9 @@ def build_app(
     )
     routes = RouteTable(app.routes)
     wrapped = RequestTelemetry(
-        cast("AsgiApp", app.asgi_handler),
+        ApiHeaders(
+            cast("AsgiApp", app.asgi_handler), CrossOrigin(cors_origins) if cors_origins else None, new_request_id
+        ),
         recorder,
         route_of=routes.route_of,
         is_ignored=routes.is_ignored,

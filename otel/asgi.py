@@ -29,6 +29,7 @@ _TRACE_CONTEXT_HEADERS: Final = frozenset(
 )
 """Those of every propagator that can be configured; the configured one reads its own."""
 
+_SERVER_ERROR: Final = 500
 _NO_SCOPE: Final = DisabledScope()
 
 
@@ -126,7 +127,7 @@ class _ResponseWatch:
             status_code = self._status_code
         else:
             status_code = CLIENT_CLOSED_REQUEST if cancelled and not failed else 500
-        broken = failed or (self._ended_seconds is None and not cancelled)
+        broken = failed or status_code >= _SERVER_ERROR or (self._ended_seconds is None and not cancelled)
         return RequestFinished(
             status_code=status_code,
             duration_seconds=ended_seconds - started_seconds,

@@ -201,7 +201,7 @@ class TelemetryRequest:
         # Each step on its own: a failing span must not cost the count or the line.
         self._guard.run(self._recorder.measurements.request_finished, event, self._route, self._context)
         self._guard.run(self._log, event)
-        self._guard.run(self._recorder.spans.end_request, self._span, event, self._summary.exception_type)
+        self._guard.run(self._recorder.spans.end_request, self._span, event, self._summary.error_type(event))
 
     def _log(self, event: RequestFinished) -> None:
         """Write the request's line; its values are bounded, so it needs no redaction."""

@@ -4,7 +4,8 @@ Comes in: what a request's events said. Goes out: fields for `otel/logs.py`. All
 raw path, headers and keys are never among them.
 """
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, Literal, TypeAlias
 
 from otel.events import CallerIdentified, CallFinished, RateLimited, RequestFinished
 from otel.labels import LabelBounds
@@ -13,6 +14,9 @@ from otel.measure import NANO
 
 LOGGER: Final = "gatewayz.request"
 
+Outcome: TypeAlias = Literal["ok", "refused", "error", "cancelled"]
+
+_LEVELS: Final[Mapping[Outcome, str]] = {"error": "error", "refused": "warning"}
 _CLIENT_ERROR = 400
 _SERVER_ERROR = 500
 _CLIENT_LEFT = 499
@@ -39,14 +43,26 @@ class RequestSummary:
         else:
             self.limit_type = event.limit_type
 
-    def level(self, finished: RequestFinished) -> str:
-        """Return the line's level: error for our failures, warning for refusals, info for the rest and for clients that left."""
+    def outcome(self, finished: RequestFinished) -> Outcome:
+        """Return how the request ended: `error` for a 5xx, an exception or a stream that broke, `refused` for a 4xx."""
         if finished.outcome == "error" or finished.status_code >= _SERVER_ERROR:
             return "error"
+        if _CLIENT_ERROR <= finished.status_code != _CLIENT_LEFT:
+            return "refused"
         if self.call is not None and self.call.status == "error":
-            return "error" if finished.status_code < _CLIENT_ERROR else "warning"
-        refused = finished.status_code >= _CLIENT_ERROR and finished.status_code != _CLIENT_LEFT
-        return "warning" if refused else "info"
+            return "error"  # The status was sent before the stream broke.
+        return "cancelled" if finished.outcome == "cancelled" else "ok"
+
+    def error_type(self, finished: RequestFinished) -> str | None:
+        """Return the exception, the call's `error_kind` or the status of a request that failed; None for any other."""
+        if self.outcome(finished) != "error":
+            return None
+        kind = None if self.call is None else self.call.error_kind
+        return self.exception_type or kind or str(finished.status_code)
+
+    def level(self, finished: RequestFinished) -> str:
+        """Return the line's level: error for failures, warning for refusals, info for the rest and for clients that left."""
+        return _LEVELS.get(self.outcome(finished), "info")
 
     def message(self, finished: RequestFinished) -> str:
         """Return the line's message."""
@@ -58,7 +74,7 @@ class RequestSummary:
             "method": self._method,
             "path": self._path,
             "status": finished.status_code,
-            "outcome": finished.outcome,
+            "outcome": self.outcome(finished),
             "duration_ms": round(finished.duration_seconds * 1000, 3),
             "response_bytes": finished.response_bytes,
             "exception_type": self.exception_type,

@@ -25,7 +25,6 @@ from otel.exemplar_reservoir import TracedContext, traced_context
 from otel.labels import LabelBounds
 from otel.measure import NANO
 
-_SERVER_ERROR = 500
 _ERROR: Final = Status(StatusCode.ERROR)
 _OPERATION_NAMES = {"chat": "chat", "embeddings": "embeddings"}
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+#=|~-]{0,127}")
@@ -56,8 +55,8 @@ class SpanWriter:
         return traced_context(span, parent)
 
     @staticmethod
-    def end_request(span: Span, event: RequestFinished, exception_type: str | None) -> None:
-        """End the server span with what came of the request."""
+    def end_request(span: Span, event: RequestFinished, error_type: str | None) -> None:
+        """End the server span with what came of the request; with an `error_type` it failed."""
         if span.is_recording():
             attributes: dict[str, str | int] = {
                 "http.response.status_code": event.status_code,
@@ -65,8 +64,8 @@ class SpanWriter:
             }
             if event.outcome == "cancelled":
                 attributes["gatewayz.cancelled"] = True
-            if event.status_code >= _SERVER_ERROR or event.outcome == "error":
-                attributes["error.type"] = exception_type or str(event.status_code)
+            if error_type is not None:
+                attributes["error.type"] = error_type
                 span.set_status(_ERROR)
             span.set_attributes(attributes)
         span.end()

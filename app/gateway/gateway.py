@@ -64,6 +64,7 @@ class Gateway:
     ) -> None:
         self.models = models
         self.calls_in_hand = calls_in_hand
+        self.started_unix_ms = clock.unix_ms()
         self._gate = gate
         self._keys = keys
         self._limiter = limiter

@@ -42,6 +42,11 @@ class ModelTable:
         """The public names, in configured order."""
         return tuple(self._models)
 
+    @property
+    def operations(self) -> Mapping[str, str]:
+        """What each model serves, by public name, in configured order."""
+        return {name: model.operation for name, model in self._models.items()}
+
     def __contains__(self, name: str) -> bool:
         return name in self._models
 

@@ -37,7 +37,10 @@ class KeyDirectory(Protocol):
 
 
 class LimitDecision(msgspec.Struct, frozen=True, kw_only=True):
-    """What the limiter says of one request. `retry_after_seconds` is set where it is refused."""
+    """What the limiter says of one request. `retry_after_seconds` is set where it is refused.
+
+    `reset_*_seconds`: until the budget is full again, if nothing else is taken from it.
+    """
 
     allowed: bool
     limit_type: LimitType | None = None
@@ -46,6 +49,8 @@ class LimitDecision(msgspec.Struct, frozen=True, kw_only=True):
     remaining_requests: int | None = None
     limit_tokens: int | None = None
     remaining_tokens: int | None = None
+    reset_requests_seconds: float | None = None
+    reset_tokens_seconds: float | None = None
 
 
 class RateLimiter(Protocol):

@@ -42,6 +42,11 @@ class _Bucket:
         return max(0, -(-missing // self.limit))
 
     @property
+    def reset_seconds(self) -> float:
+        """Seconds until it is full again."""
+        return max(0, self.limit * _UNITS_PER_TOKEN - self.level) / self.limit / 1_000_000_000
+
+    @property
     def is_full(self) -> bool:
         return self.level >= self.limit * _UNITS_PER_TOKEN
 
@@ -98,6 +103,8 @@ class PlanRateLimiter:
             remaining_requests=requests.whole_tokens if requests else None,
             limit_tokens=tokens.limit if tokens else None,
             remaining_tokens=tokens.whole_tokens if tokens else None,
+            reset_requests_seconds=requests.reset_seconds if requests else None,
+            reset_tokens_seconds=tokens.reset_seconds if tokens else None,
         )
 
     async def charge_tokens(self, caller: Caller, tokens: int) -> None:

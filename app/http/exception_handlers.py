@@ -5,6 +5,7 @@ recorded as an `ExceptionMapped` of its request.
 """
 
 import logging
+import re
 from http import HTTPStatus
 from typing import Any, Final, cast
 
@@ -19,8 +20,14 @@ from otel.events import ExceptionMapped
 
 _LOGGER: Final = logging.getLogger("gatewayz.app")
 _API: Final = "/v1"
+_OF_THE_API: Final = re.compile(
+    r"/+(?:v1/+)*(?:(?:chat|audio|images|beta)/|(?:completions|embeddings|models|responses|moderations|files|batches)(?:/|$))"
+)
+"""Paths that a client of the OpenAI API comes to with a base URL that does not end in `/v1`."""
+
+_NO_V1: Final = "Unknown request URL: a client's base URL must end in /v1, as in http://HOST:PORT/v1."
 _MESSAGES: Final = {
-    404: "Unknown request URL. See GET /v1/models, POST /v1/chat/completions and POST /v1/embeddings.",
+    404: "Unknown request URL. See GET /v1/models, POST /v1/chat/completions and POST /v1/embeddings; a client's base URL ends in /v1.",
     405: "Method not allowed for this URL.",
     500: "The gateway failed to serve the request. The trace id in x-trace-id finds the reason in its logs.",
 }
@@ -51,7 +58,10 @@ def _answer(request: Request[Any, Any, Any], status_code: int, headers: dict[str
     status = HTTPStatus(status_code)
     message = _MESSAGES.get(status_code, status.phrase)
     path = request.scope["path"]
-    if path == _API or path.startswith(f"{_API}/"):
+    is_api = path == _API or path.startswith(f"{_API}/")
+    if status is HTTPStatus.NOT_FOUND and not is_api and _OF_THE_API.match(path):
+        is_api, message = True, _NO_V1
+    if is_api:
         kind = "server_error" if status_code >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error"
         body = msgspec.json.encode(WireErrorBody(WireError(message, kind, None, _CODES.get(status_code))))
         return Response(body, status_code=status_code, media_type="application/json", headers=headers)

@@ -20,13 +20,14 @@ PREFIX: Final = "/v1/models/"
 _OK: Final = 200
 
 
-class ModelObject(msgspec.Struct, frozen=True):
-    """One model. `created` is part of the wire format; the configuration knows no such time, so it is 0."""
+class ModelObject(msgspec.Struct, frozen=True, kw_only=True):
+    """One model. `created` (seconds since the epoch) is when this gateway started; `operation` is not in OpenAI's own format."""
 
     id: str
     object: str = "model"
-    created: int = 0
+    created: int
     owned_by: str = OWNER
+    operation: str
 
 
 class ModelList(msgspec.Struct, frozen=True):
@@ -41,8 +42,13 @@ class ModelsEndpoint:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        models = gateway.models
-        self._list = msgspec.json.encode(ModelList(tuple(ModelObject(name) for name in models.names)))
+        created = gateway.started_unix_ms // 1_000
+        objects = [
+            ModelObject(id=name, created=created, operation=operation)
+            for name, operation in gateway.models.operations.items()
+        ]
+        self._list = msgspec.json.encode(ModelList(tuple(objects)))
+        self._by_name = {each.id: msgspec.json.encode(each) for each in objects}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  the ASGI signature
         """Serve one request."""
@@ -59,6 +65,6 @@ class ModelsEndpoint:
 
     def _one(self, name: str) -> bytes:
         """Return one model; raises `UnknownModelError`."""
-        if name not in self._gateway.models:
+        if name not in self._by_name:
             raise UnknownModelError("The model does not exist; GET /v1/models lists those that do.", param="model")
-        return msgspec.json.encode(ModelObject(name))
+        return self._by_name[name]

@@ -26,8 +26,10 @@ _STREAM: Final[Headers] = [
     # Tells a reverse proxy (nginx) not to collect the stream into buffers.
     (b"x-accel-buffering", b"no"),
 ]
+_UNAUTHORIZED: Final = 401
 _TOO_MANY_REQUESTS: Final = 429
 _UNAVAILABLE: Final = 503
+_MS_PER_SECOND: Final = 1_000
 
 
 async def send_json(send: Send, status: int, body: bytes, headers: Headers) -> None:
@@ -67,7 +69,10 @@ def error_headers(error: GatewayError) -> Headers:
     """Return the headers that an error brings along."""
     if isinstance(error, UnsupportedCodingError):
         return [(b"accept-encoding", ACCEPTED)]
-    if status_of(error) not in {_TOO_MANY_REQUESTS, _UNAVAILABLE}:
+    status = status_of(error)
+    if status == _UNAUTHORIZED:
+        return [(b"www-authenticate", b'Bearer realm="api"')]
+    if status not in {_TOO_MANY_REQUESTS, _UNAVAILABLE}:
         return []
     # Whole seconds, rounded up: a client that waits as told must not be refused again.
     return [(b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_seconds or 1.0)))]
@@ -81,4 +86,19 @@ def limit_headers(decision: LimitDecision) -> Headers:
         (b"x-ratelimit-limit-tokens", decision.limit_tokens),
         (b"x-ratelimit-remaining-tokens", decision.remaining_tokens),
     )
-    return [(name, b"%d" % value) for name, value in pairs if value is not None]
+    headers = [(name, b"%d" % value) for name, value in pairs if value is not None]
+    resets = (
+        (b"x-ratelimit-reset-requests", decision.reset_requests_seconds),
+        (b"x-ratelimit-reset-tokens", decision.reset_tokens_seconds),
+    )
+    return headers + [(name, duration_text(seconds).encode()) for name, seconds in resets if seconds is not None]
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration as OpenAI writes it: `6m0s`, `1s`, `120ms`; rounded up, never 0 for what is not over."""
+    milliseconds = math.ceil(seconds * 1_000)
+    if milliseconds < _MS_PER_SECOND:
+        return f"{milliseconds}ms"
+    minutes, rest = divmod(math.ceil(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + f"{rest}s"

@@ -108,6 +108,21 @@ def test_the_example_mentions_every_key() -> None:
         ("port = 0", "port = true", "server.port: found a boolean, true; allowed: integer"),
         (
             "port = 0",
+            'cors_origins = ["https://app.example.com/"]',
+            "server.cors_origins[0]: 'https://app.example.com/'; allowed: an origin as in",
+        ),
+        (
+            "port = 0",
+            'cors_origins = ["*", "https://user:hunter2@app.example.com"]',
+            "server.cors_origins[1]: a URL with a user name; allowed: an origin as in",
+        ),
+        (
+            "port = 0",
+            'port = 0\n[monitoring]\nopen = true\ntoken_env = "TOKEN"',
+            "monitoring.open: true, and monitoring.token_env is set as well; allowed: one of the two",
+        ),
+        (
+            "port = 0",
             "max_concurrent_requests = 10\nmax_concurrent_requests_per_key = 11",
             "server.max_concurrent_requests_per_key: 11; allowed: 1 to max_concurrent_requests (10)",
         ),
@@ -413,3 +428,21 @@ def test_any_file_loads_or_is_refused_in_one_line(tmp_path_factory, sections, to
         assert "Expected" not in said
     else:
         assert isinstance(config, AppConfig)
+
+
+@pytest.mark.parametrize(
+    ("written", "origins"),
+    [
+        ("[]", ()),
+        ('"*"', "*"),
+        ('["*"]', ("*",)),
+        (
+            '["http://localhost:3000", "https://a.example", "tauri://localhost"]',
+            ("http://localhost:3000", "https://a.example", "tauri://localhost"),
+        ),
+    ],
+)
+def test_origins_are_a_list_or_a_star(tmp_path, written, origins):
+    path = tmp_path / "gateway.toml"
+    path.write_text(f"[server]\ncors_origins = {written}\n")
+    assert load_config(path).server.cors_origins == origins

@@ -11,6 +11,7 @@ from app.config import PlanConfig
 from app.gateway.clock import ManualClock
 from app.gateway.ports import Caller, LimitDecision
 from app.gateway.rate_limit import PlanRateLimiter
+from app.http.responses import duration_text
 
 ORDER = ("key_requests", "key_tokens", "plan_requests", "plan_tokens")
 FREE = PlanConfig(name="free", plan_requests_per_minute=None, plan_tokens_per_minute=None)
@@ -222,3 +223,37 @@ async def test_no_window_admits_more_than_the_limit_and_its_refill(limit, waits_
         times += [clock.monotonic() for _ in range(3) if (await limiter.admit(caller(requests=limit))).allowed]
     for count, seconds in windows(times):
         assert count <= limit + seconds * limit / 60 + 1e-6
+
+
+async def test_resets_tell_when_a_budget_is_full_again() -> None:
+    clock = ManualClock()
+    limiter = PlanRateLimiter([PlanConfig(name="free", plan_tokens_per_minute=600)], clock)
+    who = caller(requests=6)
+    first = await limiter.admit(who)
+    assert (first.reset_requests_seconds, first.reset_tokens_seconds) == (10.0, 0.0)
+    await limiter.charge_tokens(who, 900)
+    second = await limiter.admit(who)
+    assert not second.allowed
+    assert (second.reset_requests_seconds, second.reset_tokens_seconds) == (10.0, 90.0)
+    clock.advance(95.0)
+    third = await limiter.admit(who)
+    assert (third.reset_requests_seconds, third.reset_tokens_seconds) == (10.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0ms"),
+        (0.0001, "1ms"),
+        (0.12, "120ms"),
+        (0.9995, "1s"),
+        (1.0, "1s"),
+        (6.2, "7s"),
+        (59.5, "1m0s"),
+        (360.0, "6m0s"),
+        (3_600.0, "1h0m0s"),
+        (3_725.0, "1h2m5s"),
+    ],
+)
+def test_durations_are_written_as_openai_writes_them(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text

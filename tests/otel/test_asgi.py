@@ -186,3 +186,14 @@ async def test_only_the_trace_context_headers_are_handed_on() -> None:
     exchange = Exchange(respond, headers=headers)
     await exchange.run()
     assert exchange.recorder.requests[0].received.headers == {"traceparent": "00-a", "tracestate": "a=1,b=2"}
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(200, "ok"), (404, "ok"), (500, "error"), (502, "error"), (504, "error")]
+)
+async def test_an_answer_of_5xx_is_an_error(status, outcome) -> None:
+    async def app(scope, receive, send):
+        await respond(scope, receive, send, status=status)
+
+    finished = await Exchange(app).run()
+    assert (finished.status_code, finished.outcome) == (status, outcome)

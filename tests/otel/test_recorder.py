@@ -447,3 +447,56 @@ def test_an_anomaly_is_one_count_one_span_with_its_event_and_one_warning_with_th
     assert line["trace_id"] == f"{span.context.trace_id:032x}"
     assert exemplars == {line["trace_id"]}
     assert signals.guard.failures == 0
+
+
+def failed_call(**fields) -> CallFinished:
+    return CallFinished(
+        operation="chat", model="a/b", provider="vllm", stream=True, attempts=1, duration_seconds=1.0, **fields
+    )
+
+
+@pytest.mark.parametrize(
+    ("status_code", "ended", "call", "outcome"),
+    [
+        (200, "ok", None, "ok"),
+        (204, "ok", None, "ok"),
+        (400, "ok", None, "refused"),
+        (401, "ok", None, "refused"),
+        (429, "ok", None, "refused"),
+        (400, "ok", {"status": "error", "error_kind": "upstream_4xx"}, "refused"),
+        (499, "cancelled", None, "cancelled"),
+        (200, "cancelled", {"status": "cancelled"}, "cancelled"),
+        (500, "error", None, "error"),
+        (502, "ok", {"status": "error", "error_kind": "connect_error"}, "error"),
+        (503, "error", None, "error"),
+        (504, "ok", None, "error"),
+        (502, "cancelled", None, "error"),
+        # The status was sent before the stream broke.
+        (200, "ok", {"status": "error", "error_kind": "stream_broken"}, "error"),
+        (200, "error", None, "error"),
+    ],
+)
+def test_the_line_and_the_span_agree_on_the_outcome(signals: Signals, status_code, ended, call, outcome) -> None:
+    request = signals.request()
+    if call is not None:
+        request.record(failed_call(**call))
+    finish(request, status_code, ended)
+    line = json.loads(signals.lines[0])
+    (span,) = signals.spans.get_finished_spans()
+    assert line["outcome"] == outcome
+    assert line["level"] == {"error": "error", "refused": "warning"}.get(outcome, "info")
+    assert (span.status.status_code is trace.StatusCode.ERROR) == (outcome == "error")
+    assert ("error.type" in span.attributes) == (outcome == "error")
+
+
+def test_the_type_of_an_error_is_the_most_that_is_known(signals: Signals) -> None:
+    broken, mapped, bare = (signals.request() for _ in range(3))
+    broken.record(failed_call(status="error", error_kind="stream_broken"))
+    mapped.record(failed_call(status="error", error_kind="connect_error"))
+    mapped.record(ExceptionMapped(exception_type="UpstreamError"))
+    finish(broken, 200, "ok")
+    finish(mapped, 502, "error")
+    finish(bare, 503, "error")
+    types = [span.attributes["error.type"] for span in signals.spans.get_finished_spans()]
+    assert [types[0], types[2]] == ["stream_broken", "503"]
+    assert types[1] not in {"connect_error", "502"}

@@ -395,7 +395,13 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
             for provider in providers.values():
                 await provider.close()
 
-        app = build_app([api_router(gateway, server_config)], recorder=recorder, clock=clock, lifespan=lifespan)
+        app = build_app(
+            [api_router(gateway, server_config)],
+            recorder=recorder,
+            clock=clock,
+            lifespan=lifespan,
+            cors_origins=server_config.cors_origins,
+        )
         said = []
         config = uvicorn.Config(app, http=bounded_protocol(server_config), ws="none", lifespan="off", log_config=None)
         config.access_log = False
