@@ -75,11 +75,12 @@ class LedgerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class BreakerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The circuit breaker that each provider has. `enabled = false` keeps all of them closed.
+    """The circuit breaker that each provider and each model at a provider has. `enabled = false` keeps all of them closed.
 
-    It opens after `consecutive_failures`, or when of at least `minimum_attempts` in the last `window_seconds` the share `failure_ratio`
-    failed. It stays open for `open_seconds`, and each time it opens again for twice as long, up to `max_open_seconds`; then it admits
-    `half_open_calls` at once.
+    It opens after `consecutive_failures`, or when of at least `minimum_attempts` in the last `window_seconds`
+    the share `failure_ratio` failed. It stays open for `open_seconds`, and each time it opens again for twice
+    as long, up to `max_open_seconds`; then it admits `half_open_calls` at once. A rate limit's `Retry-After`
+    skips the model at that provider for as long as it says, up to `max_pause_seconds`.
     """
 
     enabled: bool = True
@@ -90,6 +91,7 @@ class BreakerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     open_seconds: float = 15.0
     max_open_seconds: float = 240.0
     half_open_calls: int = 2
+    max_pause_seconds: float = 60.0
 
 
 class ProbesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -122,7 +124,7 @@ class RetentionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One provider that speaks the OpenAI wire format below `base_url` (which ends before `/chat/completions`).
+    """One provider that speaks the OpenAI wire format below `base_url` (which ends before `/chat/completions`, and may have a query).
 
     `probe_path`: what probes GET below `base_url`; the list of models costs nothing anywhere. `keepalive_seconds`: an idle connection is
     not used again after so long; shorter than the provider's own timeout, or a request may meet it being closed.
@@ -132,8 +134,16 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     base_url: str
     api_key_env: str | None = None
     probe_path: str = "models"
+    api_key_header: str = "authorization"
+    headers: dict[str, str] = {}
+    headers_env: dict[str, str] = {}
+    proxy: str | None = None
+    proxy_env: str | None = None
+    stream_options: bool = True
+    pool_wait_seconds: float = 5.0
     connect_seconds: float = 2.0
     first_byte_seconds: float = 30.0
+    whole_answer_seconds: float = 600.0
     idle_seconds: float = 30.0
     total_seconds: float = 600.0
     latency_target_seconds: float = 2.0

@@ -146,6 +146,7 @@ def _breaker(breaker: BreakerConfig) -> Iterator[Finding]:
     yield from check_seconds("breaker.window_seconds", breaker.window_seconds)
     yield from check_seconds("breaker.open_seconds", breaker.open_seconds)
     yield from check_seconds("breaker.max_open_seconds", breaker.max_open_seconds)
+    yield from check_seconds("breaker.max_pause_seconds", breaker.max_pause_seconds, zero=True)
     if not 0 < breaker.failure_ratio <= 1:
         yield Finding("breaker.failure_ratio", repr(breaker.failure_ratio), "more than 0, at most 1")
     if breaker.max_open_seconds < breaker.open_seconds:

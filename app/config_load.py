@@ -14,6 +14,7 @@ import msgspec
 from app.config import AppConfig
 from app.config_checks import check_url_scheme, find_all
 from app.config_explain import explain, one_line, say
+from app.config_routing_checks import is_proxy_url
 from app.config_variables import override
 
 CONFIG_VARIABLE = "GATEWAYZ_CONFIG"
@@ -27,12 +28,17 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
     """What the configuration names by environment variable, resolved. Its repr shows no value.
 
     `provider_keys` maps provider names to API keys; a provider without `api_key_env` is not in it.
+    `provider_headers` and `provider_proxies` are likewise by provider; `proxies` are those of the
+    environment, by scheme.
     """
 
     database_url: str
     cache_url: str | None
     monitoring_token: str | None
     provider_keys: Mapping[str, str]
+    provider_headers: Mapping[str, Mapping[str, str]] = {}
+    provider_proxies: Mapping[str, str] = {}
+    proxies: Mapping[str, str] = {}
 
     def __repr__(self) -> str:
         return f"Secrets(provider_keys of {sorted(self.provider_keys)})"
@@ -92,6 +98,20 @@ def resolve_secrets(config: AppConfig, environ: Mapping[str, str]) -> Secrets:
             for index, provider in enumerate(config.providers)
             if provider.api_key_env is not None
         },
+        provider_headers={
+            provider.name: {
+                header: resolve_secret(variable, f"providers[{index}].headers_env.{header}", environ)
+                for header, variable in provider.headers_env.items()
+            }
+            for index, provider in enumerate(config.providers)
+            if provider.headers_env
+        },
+        provider_proxies={
+            provider.name: _resolve_proxy(provider.proxy_env, f"providers[{index}].proxy_env", environ)
+            for index, provider in enumerate(config.providers)
+            if provider.proxy_env is not None
+        },
+        proxies=_proxies(environ),
     )
 
 
@@ -107,11 +127,33 @@ def find_missing_secrets(config: AppConfig, environ: Mapping[str, str]) -> Itera
         except ConfigError as error:
             yield str(error)
     for index, provider in enumerate(config.providers):
-        if provider.api_key_env is not None:
-            try:
-                resolve_secret(provider.api_key_env, f"providers[{index}].api_key_env", environ)
-            except ConfigError as error:
-                yield str(error)
+        places = {"api_key_env": provider.api_key_env, "proxy_env": provider.proxy_env}
+        places |= {f"headers_env.{header}": variable for header, variable in provider.headers_env.items()}
+        for place, variable in places.items():
+            if variable is not None:
+                try:
+                    resolve_secret(variable, f"providers[{index}].{place}", environ)
+                except ConfigError as error:
+                    yield str(error)
+
+
+def _resolve_proxy(variable: str, key_path: str, environ: Mapping[str, str]) -> str:
+    value = resolve_secret(variable, key_path, environ)
+    if not is_proxy_url(value):
+        raise ConfigError(f"environment variable {variable}, named by {key_path}, is not an http:// URL with a host")
+    return value
+
+
+def _proxies(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment's proxies by scheme, lower case first; `HTTP_PROXY` is not read under CGI, where a client can set it."""
+    found = {}
+    for name in ("http", "https", "all", "no"):
+        value = environ.get(f"{name}_proxy") or (
+            "" if name == "http" and "REQUEST_METHOD" in environ else environ.get(f"{name.upper()}_PROXY", "")
+        )
+        if value.strip():
+            found[name] = value.strip()
+    return found
 
 
 def resolve_database_url(config: AppConfig, environ: Mapping[str, str]) -> str:

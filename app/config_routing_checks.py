@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from app.config import ModelConfig, PlanConfig, ProviderConfig, RouteConfig
 from app.config_rules import (
@@ -18,6 +18,15 @@ from app.config_rules import (
 from otel.semconv import OTHER
 
 _OPERATION_PATHS: Final = ("/chat/completions", "/completions", "/embeddings", "/responses", "/models")
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
+_SECRET_NAME: Final = re.compile(
+    r"authorization|cookie|secret|token|passw|(?:^|[-_])(?:key|apikey|sig|signature)$", re.IGNORECASE
+)
+_OWN_HEADERS: Final = frozenset(
+    {"host", "content-length", "content-type", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect",
+     "accept-encoding", "traceparent", "tracestate"}
+)  # fmt: skip
+
 OPERATIONS: Final = ("chat", "embeddings")
 
 
@@ -40,11 +49,15 @@ def check_provider(key_path: str, provider: ProviderConfig) -> Iterator[Finding]
     """Check one provider."""
     yield from _base_url(f"{key_path}.base_url", provider.base_url)
     yield from check_variable(f"{key_path}.api_key_env", provider.api_key_env)
+    yield from _headers(key_path, provider)
+    yield from _proxy(key_path, provider)
     if not re.fullmatch(r"[A-Za-z0-9._~-][A-Za-z0-9._~/-]{0,199}", provider.probe_path):
         yield Finding(f"{key_path}.probe_path", repr(provider.probe_path), "a path below base_url, as in models")
     for key, seconds in (
+        ("pool_wait_seconds", provider.pool_wait_seconds),
         ("connect_seconds", provider.connect_seconds),
         ("first_byte_seconds", provider.first_byte_seconds),
+        ("whole_answer_seconds", provider.whole_answer_seconds),
         ("idle_seconds", provider.idle_seconds),
         ("total_seconds", provider.total_seconds),
         ("keepalive_seconds", provider.keepalive_seconds),
@@ -77,10 +90,56 @@ def _base_url(key_path: str, url: str) -> Iterator[Finding]:
         yield Finding(key_path, "a URL with credentials", "a URL without; api_key_env names the variable with the key")
     elif parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_valid:
         yield Finding(key_path, "a URL without http(s) scheme, host or valid port", allowed)
-    elif parts.query or parts.fragment:
-        yield Finding(key_path, "a URL with a query or fragment", allowed)
+    elif parts.fragment:
+        yield Finding(key_path, "a URL with a fragment", allowed)
+    elif any(_SECRET_NAME.search(name) for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
+        yield Finding(
+            key_path, "a URL with a key in its query", "a query without secrets; api_key_env names the variable"
+        )
     elif ending := next((each for each in _OPERATION_PATHS if parts.path.rstrip("/").lower().endswith(each)), None):
         yield Finding(key_path, f"a URL that ends in {ending}", f"what stands before {ending}: the gateway adds it")
+
+
+def is_proxy_url(url: str) -> bool:
+    """Whether a URL can be a proxy's."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _proxy(key_path: str, provider: ProviderConfig) -> Iterator[Finding]:
+    yield from check_variable(f"{key_path}.proxy_env", provider.proxy_env)
+    if provider.proxy is None or provider.proxy == "off":
+        return
+    if not is_proxy_url(provider.proxy) or "@" in provider.proxy:
+        yield Finding(
+            f"{key_path}.proxy",
+            "not a proxy",
+            'an http:// URL without credentials, or "off"; proxy_env names the variable',
+        )
+
+
+def _headers(key_path: str, provider: ProviderConfig) -> Iterator[Finding]:
+    """Names of header fields, values that fit into one, and nothing that the gateway itself writes."""
+    if not _HEADER_NAME.fullmatch(provider.api_key_header) or provider.api_key_header.lower() in _OWN_HEADERS:
+        yield Finding(
+            f"{key_path}.api_key_header", repr(provider.api_key_header), "the name of a header, as in api-key"
+        )
+    for table, headers in (("headers", provider.headers), ("headers_env", provider.headers_env)):
+        for name, value in headers.items():
+            place = f"{key_path}.{table}"
+            if not _HEADER_NAME.fullmatch(name) or name.lower() in _OWN_HEADERS:
+                yield Finding(place, repr(name[:60]), "header names that the gateway does not write itself")
+            elif table == "headers_env":
+                yield from check_variable(f"{place}.{name}", value)
+            elif not value.isascii() or not value.isprintable():
+                yield Finding(f"{place}.{name}", "characters that no header can hold", "printable ASCII")
+            elif _SECRET_NAME.search(name):
+                yield Finding(
+                    f"{place}.{name}", "a header that holds a secret", "the name in headers_env, with the variable"
+                )
 
 
 def check_model(key_path: str, model: ModelConfig, providers: Sequence[str]) -> Iterator[Finding]:

@@ -23,6 +23,7 @@ from app.gateway.gateway import Gateway
 from app.gateway.model_table import ModelTable
 from app.gateway.ports import Clock, ResponseCache
 from app.gateway.provider import Provider
+from app.gateway.provider_endpoint import ProviderSecrets
 from app.gateway.rate_limit import PlanRateLimiter
 from app.gateway.response_cache import MemoryResponseCache
 from app.http.api_headers import ApiHeaders, CrossOrigin
@@ -169,10 +170,11 @@ def _build_parts(
     engine = create_engine(secrets.database_url, recorder)
     keys = ApiKeys(engine, clock, random_bytes)
     ledger = LedgerWriter(engine, config.ledger, recorder)
-    providers = tuple(Provider(each, secrets.provider_keys.get(each.name)) for each in config.providers)
+    provider_secrets = _provider_secrets(config, secrets)
+    providers = tuple(Provider(each, provider_secrets[each.name]) for each in config.providers)
     anomalies = AnomalyWatch(config, StoredDetectorState(engine, clock), clock, recorder)
     states = ProviderStates(config, clock, recorder, observers=anomalies.observers())
-    probes = Probes(config, secrets.provider_keys, states, clock=clock, recorder=recorder)
+    probes = Probes(config, provider_secrets, states, clock=clock, recorder=recorder)
     cache: ResponseCache
     if secrets.cache_url is None:
         cache = MemoryResponseCache(config.cache.max_bytes, clock)
@@ -201,6 +203,18 @@ def _build_parts(
     watch = EventLoopWatch(recorder, clock.monotonic, config.jobs.event_loop_lag_seconds)
     exposure = Exposure(secrets.monitoring_token, is_open=config.monitoring.open)
     return Parts(gateway, engine, keys, ledger, providers, states, probes, cache, store_jobs, jobs, watch, exposure)
+
+
+def _provider_secrets(config: AppConfig, secrets: Secrets) -> dict[str, ProviderSecrets]:
+    return {
+        each.name: ProviderSecrets(
+            api_key=secrets.provider_keys.get(each.name),
+            headers=secrets.provider_headers.get(each.name, {}),
+            proxy=secrets.provider_proxies.get(each.name),
+            environment=secrets.proxies,
+        )
+        for each in config.providers
+    }
 
 
 def _lifespan(parts: Parts) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:

@@ -136,7 +136,10 @@ class GatewayFile(msgspec.Struct, frozen=True, kw_only=True):
             name
         ) or f"{self.upstream_url}/{name}"
         # One provider is impatient, and no answer is expected of it: a slow computer changes no outcome.
-        impatient = f"first_byte_seconds = {self.first_byte_seconds}\nidle_seconds = {self.idle_seconds}\n"
+        impatient = (
+            f"first_byte_seconds = {self.first_byte_seconds}\nwhole_answer_seconds = {self.first_byte_seconds}\n"
+            f"idle_seconds = {self.idle_seconds}\n"
+        )
         times = impatient if name == "stalling" else "first_byte_seconds = 120.0\nidle_seconds = 120.0\n"
         if name == REAL_PROVIDER:
             times += f"keepalive_seconds = {_REAL_KEEPALIVE_SECONDS}\n"

@@ -18,8 +18,8 @@ Act: TypeAlias = tuple[Script | None, PlannedAttempt]
 """What the upstream does (None: nothing is there to tell), and how it counts."""
 
 _SERVER_ERRORS: Final = (500, 502, 503, 504, 529)
-_ACCOUNT_ERRORS: Final = (401, 402, 403)
-CALLER_ERRORS: Final = {400: 400, 404: 404, 409: 409, 413: 413, 422: 422, 415: 400, 418: 400}
+_ACCOUNT_ERRORS: Final = (401, 402, 403, 404, 410)
+CALLER_ERRORS: Final = {400: 400, 409: 409, 413: 413, 422: 422, 415: 400, 418: 400}
 """A provider's 4xx that blames the caller, and the status that the gateway passes on."""
 
 OUTAGE_EVERY_SECONDS: Final = 40.0

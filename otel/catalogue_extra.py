@@ -85,6 +85,18 @@ EXTRA_FAMILIES: Final[tuple[MetricSpec, ...]] = (
         documented_by_guide=False,
     ),
     MetricSpec(
+        name="gatewayz_model_circuit_breaker_state",
+        instrument="gatewayz.model.circuit_breaker.state",
+        kind=Kind.OBSERVABLE_GAUGE,
+        unit="1",
+        help="1 for the state of the circuit breaker of a model at a provider, 0 for the two others.",
+        labels=(_PROVIDER, _MODEL, Label(semconv.STATE, values=semconv.BREAKER_STATES)),
+        categories=(Category.PROVIDERS,),
+        moved_by="the circuit breaker of a model at a provider",
+        queries=('gatewayz_model_circuit_breaker_state{state="open"} == 1',),
+        documented_by_guide=False,
+    ),
+    MetricSpec(
         name="gatewayz_circuit_breaker_transitions_total",
         instrument="gatewayz.circuit_breaker.transitions",
         kind=Kind.COUNTER,

@@ -19,15 +19,25 @@ CancelPhase: TypeAlias = Literal["before_first_byte", "after_first_byte"]
 ErrorKind: TypeAlias = Literal[
     "connect_error",  # no connection, or it broke before the first byte
     "connect_timeout",
-    "first_byte_timeout",
+    "first_byte_timeout",  # of a stream
+    "whole_answer_timeout",  # an answer that is not streamed was not complete in time
     "idle_timeout",  # the provider stopped sending in the middle of an answer
+    "total_timeout",  # the provider streamed for as long as the gateway allows
     "rate_limited",  # 429
     "upstream_4xx",  # of the caller's own making; does not count against the provider
+    "content_policy",  # the provider's moderation refused the prompt
     "upstream_5xx",
-    "upstream_auth",  # 401, 402, 403: the provider refuses our key or our account
+    "upstream_auth",  # 401, 402, 403: the provider refuses the gateway's key or account
+    "upstream_quota",  # credit or quota of the gateway's account is exhausted
+    "model_unavailable",  # 404, 405, 410: the provider no longer serves the model at this address
     "bad_response",  # not the wire format that was promised
     "stream_broken",  # the stream ended without its end marker
+    "slow_client",  # the client read too slowly for the answer to end in time
+    "pool_timeout",  # the gateway's own connection pool was full
+    "gateway_resources",  # the gateway has no file descriptors or local ports left
+    "field_refused",  # the provider does not know a field that the gateway had added
 ]
+FaultDomain: TypeAlias = Literal["caller", "policy", "provider", "network", "gateway"]
 
 
 class RequestReceived(msgspec.Struct, frozen=True, kw_only=True):

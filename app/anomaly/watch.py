@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from app.anomaly.detector import AnomalyDetector, AttemptOutcome, StateError
 from app.anomaly.incidents import Began, Ended
 from app.config import AppConfig
+from app.gateway.fault import fault_of
 from app.gateway.ports import AttemptObserver, Clock
 from app.jobs.jobs import Job
 from otel.events import AnomalyBegan, AttemptFinished, Recorder
@@ -153,6 +154,6 @@ class AnomalyWatch:
 def _outcome_of(event: AttemptFinished) -> AttemptOutcome:
     if event.status == "success":
         return "success"
-    if event.status == "cancelled" or event.error_kind == "upstream_4xx":
+    if event.status == "cancelled" or event.error_kind is None or not fault_of(event.error_kind).moves_provider_state:
         return "unjudged"
     return "failure"

@@ -7,8 +7,9 @@ exactly one end of the attempt and of the call, with the usage of what was deliv
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from app.errors import OverloadedError, UpstreamFailedError, UpstreamTimeoutError
+from app.errors import OverloadedError
 from app.gateway.call import Call
+from app.gateway.caller_error import error_of_broken_stream
 from app.gateway.stream_chunks import DONE, StreamChunks
 from app.gateway.upstream_answer import UpstreamAnswer
 from app.gateway.upstream_failure import UpstreamFailure
@@ -93,9 +94,7 @@ class AnswerStream:
         if self._chunks.error is not None:
             # The provider's own error event is the last piece.
             return self._piece
-        if failure.kind == "idle_timeout":
-            return error_event(UpstreamTimeoutError("The provider stopped in the middle of its answer."))
-        return error_event(UpstreamFailedError("The provider broke off its answer."))
+        return error_event(error_of_broken_stream(failure))
 
     def _close(self, *, whole: bool) -> None:
         """Close the exchange and count what was used."""

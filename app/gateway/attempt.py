@@ -7,6 +7,7 @@ the permit it was made under, and the attempt's usage to the call. It does no I/
 from collections.abc import Mapping
 from typing import Final
 
+from app.gateway.attempt_log import log_failed_attempt
 from app.gateway.model_table import Route
 from app.gateway.ports import AttemptPermit, Clock
 from app.gateway.request_body import CallRequest, Operation
@@ -23,9 +24,11 @@ from otel.events import (
     Usage,
 )
 
-_TIMED_OUT: Final = frozenset({"connect_timeout", "first_byte_timeout"})
+_TIMED_OUT: Final = frozenset({"connect_timeout", "first_byte_timeout", "whole_answer_timeout"})
 # The provider had the request and was still at work when its time was over.
-_WORKED_IN_VAIN: Final = frozenset({"first_byte_timeout", "idle_timeout", "stream_broken"})
+_WORKED_IN_VAIN: Final = frozenset(
+    {"first_byte_timeout", "whole_answer_timeout", "idle_timeout", "total_timeout", "slow_client", "stream_broken"}
+)
 _SUCCESSES: Final = range(200, 300)
 
 
@@ -48,6 +51,7 @@ class Attempt:
         self.response_id: str | None = None
         self.response_model: str | None = None
         self.finish_reason: str | None = None
+        self.content_type: str | None = None
         self.first_token_seconds: float | None = None
         self._request = request
         self._clock = clock
@@ -75,6 +79,11 @@ class Attempt:
     def operation(self) -> Operation:
         """What is asked of the provider."""
         return self._request.operation
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the caller asked for a stream."""
+        return self._request.stream
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -127,12 +136,13 @@ class Attempt:
 
     def fail(self, failure: UpstreamFailure | CallerFaultError) -> None:
         """End it badly."""
-        if isinstance(failure, CallerFaultError):
-            self._finish("error", error_kind="upstream_4xx")
-            return
+        is_first_end = not self._finished
         if failure.kind in _TIMED_OUT:
             self._response_seconds = self._clock.monotonic() - self.started_seconds
-        self._finish("error", error_kind=failure.kind, connection_was_stale=failure.connection_was_reused)
+        is_stale = isinstance(failure, UpstreamFailure) and failure.connection_was_reused
+        self._finish("error", error_kind=failure.kind, connection_was_stale=is_stale)
+        if is_first_end:
+            log_failed_attempt(self._request.model, self.route, failure, self._http_status, self.content_type)
 
     def cancel(self, phase: CancelPhase) -> None:
         """End it because nobody waits for it any more."""

@@ -1,15 +1,17 @@
-"""CONNECTOR: the connection pool of one provider, which hands out no connection that the provider has already closed.
+"""The connection pool of one provider: it hands out no connection that the provider has closed, and tells waiting from connecting.
 
-Comes in: requests of the HTTP client. Goes out: connections, and through `connection_was_reused` whether the current task's was an old
-one. A POST on a connection that turns out dead must not be sent again unseen, so the pool looks before the request is written.
+In: requests of the HTTP client, each with the `ConnectionWatch` of the task that sends it. Out: connections,
+and on the watch how far the request got. A POST on a connection that turns out dead must not be sent again
+unseen, so the pool looks before the request is written.
 """
 
 import asyncio
 import functools
 import select
 import weakref
+from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 from aiohttp import ClientRequest, ClientTimeout
@@ -17,12 +19,28 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
-_REUSED: Final[ContextVar[bool]] = ContextVar("gatewayz_connection_reused", default=False)
+from app.gateway.interrupt import Interrupt, InterruptedCallError, RunningTime
+
+WATCH: Final[ContextVar["ConnectionWatch | None"]] = ContextVar("gatewayz_connection_watch", default=None)
 
 
-def connection_was_reused() -> bool:
-    """Whether the connection that the current task was given last had served a request before."""
-    return _REUSED.get()
+class ConnectionWatch:
+    """How one request gets its connection.
+
+    `must_be_fresh`: no pooled connection will do. `was_reused`: the connection had served a request before.
+    `on_connected` is called once the request can be sent.
+    """
+
+    __slots__ = ("must_be_fresh", "on_connected", "was_reused")
+
+    def __init__(self, on_connected: Callable[[], None], *, must_be_fresh: bool = False) -> None:
+        self.must_be_fresh = must_be_fresh
+        self.on_connected = on_connected
+        self.was_reused = False
+
+
+class PoolTimeoutError(aiohttp.ClientError):
+    """No connection of the pool became free in time: the gateway's own bound, not the provider's fault."""
 
 
 class _ResponseHandler(ResponseHandler):
@@ -40,13 +58,21 @@ class _ResponseHandler(ResponseHandler):
 
 
 class LiveConnector(aiohttp.TCPConnector):
-    """A pool that checks an idle connection at the moment of its use: what is readable there can only be its end."""
+    """A pool that checks an idle connection at the moment of its use: what is readable there can only be its end.
 
-    def __init__(self, *, limit: int, keepalive_timeout: float) -> None:
+    `pool_wait_seconds` bounds the wait for a free connection, `connect_seconds` the making of one (DNS, TCP,
+    TLS). Neither counts time in which the event loop did not run.
+    """
+
+    def __init__(
+        self, *, limit: int, keepalive_timeout: float, pool_wait_seconds: float, connect_seconds: float
+    ) -> None:
         super().__init__(limit=limit, keepalive_timeout=keepalive_timeout)
         # mypy: `partial` is invariant, so a subclass of what the base makes is another type to it.
         self._factory = functools.partial(_ResponseHandler, loop=asyncio.get_running_loop())  # type: ignore[assignment]
         self._served: weakref.WeakSet[ResponseHandler] = weakref.WeakSet()
+        self._pool_wait_seconds = pool_wait_seconds
+        self._connect_seconds = connect_seconds
 
     async def connect(
         self,
@@ -55,23 +81,61 @@ class LiveConnector(aiohttp.TCPConnector):
         timeout: ClientTimeout,  # noqa: ASYNC109  the signature of the base class
     ) -> Connection:
         """Return a connection that is open as far as the kernel knows."""
+        watch = WATCH.get()
         while True:
             connection = await super().connect(req, traces, timeout)
             protocol = connection.protocol
-            if protocol is None or protocol not in self._served:
-                if protocol is not None:
-                    self._served.add(protocol)
-                _REUSED.set(False)
-                return connection
-            if not _is_readable(protocol):
-                _REUSED.set(True)
-                return connection
-            connection.close()
+            was_reused = protocol is not None and protocol in self._served
+            if was_reused and _is_readable(protocol):
+                connection.close()
+                continue
+            if protocol is not None:
+                self._served.add(protocol)
+            if watch is not None:
+                watch.was_reused = was_reused
+                watch.on_connected()
+            return connection
+
+    async def _get(self, key: Any, traces: list[Trace]) -> Connection | None:
+        """Return an idle connection, unless the request must have a fresh one."""
+        watch = WATCH.get()
+        if watch is not None and watch.must_be_fresh:
+            return None
+        return await super()._get(key, traces)
+
+    async def _wait_for_available_connection(self, key: Any, traces: list[Trace]) -> None:
+        """Wait for a free connection; raises `PoolTimeoutError`."""
+        interrupt = Interrupt()
+        timer = RunningTime(self._pool_wait_seconds, lambda: interrupt.fire("pool_timeout"))
+        try:
+            with interrupt:
+                await super()._wait_for_available_connection(key, traces)
+        except InterruptedCallError:
+            raise PoolTimeoutError from None
+        finally:
+            timer.close()
+
+    async def _create_connection(
+        self,
+        req: ClientRequest,
+        traces: list[Trace],
+        timeout: ClientTimeout,  # noqa: ASYNC109  the signature of the base class
+    ) -> ResponseHandler:
+        """Make a connection; raises TimeoutError where that takes too long."""
+        interrupt = Interrupt()
+        timer = RunningTime(self._connect_seconds, lambda: interrupt.fire("connect_timeout"))
+        try:
+            with interrupt:
+                return await super()._create_connection(req, traces, timeout)
+        except InterruptedCallError:
+            raise TimeoutError from None
+        finally:
+            timer.close()
 
 
-def _is_readable(protocol: ResponseHandler) -> bool:
-    """Whether bytes or the end of the stream wait on an idle connection; the event loop may not have seen them yet."""
-    transport = protocol.transport
+def _is_readable(protocol: ResponseHandler | None) -> bool:
+    """Whether bytes or the end of the stream wait on an idle connection; the event loop may not have read them yet."""
+    transport = protocol.transport if protocol is not None else None
     socket = transport.get_extra_info("socket") if transport is not None else None
     if socket is None:
         return True

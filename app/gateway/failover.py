@@ -1,29 +1,25 @@
-"""FAIL-OVER: tries the providers of a model in order until one answers, and passes over those that are left alone.
+"""Failover: tries the targets of a model in order until one answers, and skips those whose circuit is open.
 
-Comes in: a call, a model, and what to make of a 200 answer. Goes out: what was made of the first good one, or the error that the caller
-gets. It ends before the first byte reaches the client: what goes wrong later is not its business.
+In: a call, a model, and what to make of a 2xx answer. Out: what was made of the first good one, or the error
+that the caller gets. It ends before the first byte reaches the client: what goes wrong later is not its
+business.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
-from app.errors import (
-    GatewayError,
-    ProvidersUnavailableError,
-    UpstreamFailedError,
-    UpstreamRateLimitedError,
-    UpstreamTimeoutError,
-)
+from app.errors import ProvidersUnavailableError, UpstreamRateLimitedError
 from app.gateway.call import Call
-from app.gateway.model_table import Model
+from app.gateway.caller_error import error_of_failures
+from app.gateway.model_table import Model, Route
 from app.gateway.ports import Clock, ProviderGate
 from app.gateway.upstream_answer import UpstreamAnswer
-from app.gateway.upstream_failure import DEFAULT_RETRY_AFTER_SECONDS, CallerFaultError, UpstreamFailure
+from app.gateway.upstream_failure import CallerFaultError, UpstreamFailure, caller_fault_of
 from otel.events import RateLimited
 
 T = TypeVar("T")
 
-_TIMEOUTS: Final = frozenset({"connect_timeout", "first_byte_timeout", "idle_timeout"})
+_MAX_ATTEMPTS_PER_ROUTE: Final = 3
 
 
 async def first_answer(
@@ -31,63 +27,103 @@ async def first_answer(
 ) -> T:
     """Return what `take` makes of the first answer that it accepts.
 
-    Raises what `_error_of` says when no provider is left, and `CallerFaultError` as soon as one provider blames the request. On either, and
-    on success, every attempt has ended; the call has ended on the errors only.
+    Raises what `error_of_failures` returns when no provider is left, and `CallerFaultError` as soon as one
+    provider blames the request. On either, and on success, every attempt has ended; the call has ended on the
+    errors only.
     """
     failures: list[UpstreamFailure] = []
+    asking = _Asking(call, gate, clock, failures)
     for route in model.routes:
-        permit = gate.admit(route.provider.name)
-        if permit is None:
-            continue
-        answer = await _attempt(call, UpstreamAnswer(call.start_attempt(route, permit), clock), take, failures)
-        if answer is None and failures[-1].connection_was_reused and (permit := gate.admit(route.provider.name)):
-            # The connection had been idle and the provider closed it under our hands. A second attempt, counted as such,
-            # goes over a fresh one.
-            answer = await _attempt(call, UpstreamAnswer(call.start_attempt(route, permit), clock), take, failures)
+        answer = await _ask(asking, route, take)
         if answer is not None:
             return answer
     if not failures:
-        call.fail("providers_unavailable")
-        raise ProvidersUnavailableError(
-            "Every provider of the model is failing and left alone for a while. Retry after the time that Retry-After gives.",
-            retry_after_seconds=gate.retry_after_seconds(route.provider.name for route in model.routes),
-        )
-    error = _error_of(failures)
+        raise _nobody_asked(call, model, gate)
+    error = error_of_failures(failures)
     if isinstance(error, UpstreamRateLimitedError):
         call.scope.record(RateLimited(limit_type="upstream"))
     call.fail(failures[-1].kind)
     raise error
 
 
-def _error_of(failures: list[UpstreamFailure]) -> GatewayError:
-    """Return the caller's error for the failures of all that were asked: 429 if each was rate limited, else by the last one."""
-    if all(failure.kind == "rate_limited" for failure in failures):
-        waits = [failure.retry_after_seconds or DEFAULT_RETRY_AFTER_SECONDS for failure in failures]
+class _Asking(NamedTuple):
+    """What all attempts of one call share."""
+
+    call: Call
+    gate: ProviderGate
+    clock: Clock
+    failures: list[UpstreamFailure]
+
+
+async def _ask(asking: _Asking, route: Route, take: Callable[[UpstreamAnswer], Awaitable[T]]) -> T | None:
+    """Ask one target; once more over a fresh connection where a pooled one was dead, and once more without what the gateway had added."""
+    must_be_fresh = refused_field = False
+    for _ in range(_MAX_ATTEMPTS_PER_ROUTE):
+        permit = asking.gate.admit(route.provider.name, route.upstream_model)
+        if permit is None:
+            return None
+        attempt = asking.call.start_attempt(route, permit)
+        upstream = UpstreamAnswer(attempt, asking.clock, must_be_fresh=must_be_fresh)
+        upstream.leaves_out_added_fields = refused_field
+        answer = await _attempt(asking.call, upstream, take, asking.failures)
+        if answer is not None:
+            if refused_field:
+                route.provider.remember_refusal(route.upstream_model)
+            return answer
+        failure = asking.failures[-1]
+        if failure.retry_after_seconds is not None:
+            permit.pause(failure.retry_after_seconds)
+        if failure.connection_was_reused and not must_be_fresh:
+            must_be_fresh = True
+        elif failure.kind == "field_refused" and not refused_field:
+            refused_field = True
+        else:
+            break
+    return None
+
+
+def _nobody_asked(call: Call, model: Model, gate: ProviderGate) -> ProvidersUnavailableError | UpstreamRateLimitedError:
+    """End a call none of whose targets may be asked now; return the caller's error."""
+    blocked = gate.blocked((route.provider.name, route.upstream_model) for route in model.routes)
+    if blocked.is_rate_limited:
+        call.scope.record(RateLimited(limit_type="upstream"))
+        call.fail("rate_limited")
         return UpstreamRateLimitedError(
-            "Every provider of the model is rate limited.", limit_type="upstream", retry_after_seconds=min(waits)
+            "Every provider of the model is rate limited. Retry after the time that Retry-After gives.",
+            limit_type="upstream",
+            retry_after_seconds=blocked.retry_after_seconds,
         )
-    if failures[-1].kind in _TIMEOUTS:
-        return UpstreamTimeoutError("No provider of the model answered in time.")
-    return UpstreamFailedError("No provider of the model could answer.")
+    call.fail("providers_unavailable")
+    return ProvidersUnavailableError(
+        "Every provider of the model is failing and skipped for a while. Retry after the time that Retry-After gives.",
+        retry_after_seconds=blocked.retry_after_seconds,
+    )
 
 
 async def _attempt(
     call: Call, answer: UpstreamAnswer, take: Callable[[UpstreamAnswer], Awaitable[T]], failures: list[UpstreamFailure]
 ) -> T | None:
-    """Make one attempt; None, and one more failure, where the next provider should be tried."""
+    """Make one attempt; None, and one more failure, where the next one should be made."""
     try:
         with answer.guarded():
             await answer.open(call.request)
             return await take(answer)
     except UpstreamFailure as failure:
+        if failure.kind == "total_timeout":
+            # All that came until the very end were signs of life.
+            failure.kind = "first_byte_timeout"
+        fault = caller_fault_of(failure, answer.attempt.route.provider.scrub)
         answer.close()
-        answer.attempt.fail(failure)
+        answer.attempt.fail(fault or failure)
+        if fault is not None:
+            call.fail(fault.kind)
+            raise fault from None
         failures.append(failure)
         return None
     except CallerFaultError as fault:
         answer.close()
         answer.attempt.fail(fault)
-        call.fail("upstream_4xx")
+        call.fail(fault.kind)
         raise
     except BaseException:
         # The call ends the attempt; the provider must learn at once that nobody listens any more.

@@ -86,18 +86,32 @@ class AttemptPermit(Protocol):
     def attempt_answers(self) -> None:
         """Learn that content of a streamed answer arrived, long before the attempt may end; never raises."""
 
+    def pause(self, seconds: float) -> None:
+        """Skip the target for so long, because its rate limit says so; never raises."""
+
     def attempt_finished(self, model: str, event: AttemptFinished) -> None:
         """Take in the attempt's one end; never raises."""
 
 
+Target: TypeAlias = tuple[str, str]
+"""A provider and the provider's own name for a model."""
+
+
+class Blocked(msgspec.Struct, frozen=True, kw_only=True):
+    """Why no target of a model may be asked: for how long the first of them, and whether every one only waits for its rate limit."""
+
+    retry_after_seconds: float
+    is_rate_limited: bool
+
+
 class ProviderGate(Protocol):
-    """Says which providers may be asked now."""
+    """Says which targets may be asked now."""
 
-    def admit(self, provider: str) -> AttemptPermit | None:
-        """Return the permit for one attempt, or None while the provider is left alone."""
+    def admit(self, provider: str, upstream_model: str) -> AttemptPermit | None:
+        """Return the permit for one attempt, or None while the provider or its model is skipped."""
 
-    def retry_after_seconds(self, providers: Iterable[str]) -> float:
-        """Return after how long the first of these providers may be asked again."""
+    def blocked(self, targets: Iterable[Target]) -> Blocked:
+        """Return why none of these may be asked."""
 
 
 class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,8 @@
-"""PROVIDER: one upstream over HTTP, with a connection pool of its own.
+"""One provider over HTTP, with a connection pool of its own.
 
-Comes in: a ready body and the attempt's trace context. Goes out: the provider's answer from its head on, or `UpstreamFailure` with what
-went wrong until there. The caller's own headers never pass through here; the key is ours, from the environment.
+In: a ready body and the attempt's trace context. Out: the provider's answer from its head on, or
+`UpstreamFailure` with what went wrong until there. The caller's own headers never pass through here; the key
+is the gateway's, from the environment.
 """
 
 import asyncio
@@ -9,18 +10,18 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import aiohttp
-from aiohttp.abc import AbstractStreamWriter
-from yarl import URL
 
 from app.config import ProviderConfig
-from app.gateway.connector import LiveConnector, connection_was_reused
+from app.gateway.connector import WATCH, ConnectionWatch, LiveConnector
+from app.gateway.provider_endpoint import HEADER_BOUNDS, ProviderEndpoint, ProviderSecrets
 from app.gateway.request_body import Operation
+from app.gateway.transport_failure import failure_of_exception
 from app.gateway.upstream_failure import UpstreamFailure
 
 PATHS: Final[dict[Operation, str]] = {"chat": "chat/completions", "embeddings": "embeddings"}
-USER_AGENT: Final = "gatewayz"
 
 _READ_BUFFER_BYTES: Final = 64 * 1024
+_PROXY_AUTHENTICATION: Final = 407
 # The end of a body follows its last event within a moment; a connection that does not come to it is not worth keeping.
 _DRAIN_SECONDS: Final = 1.0
 _DRAIN_BYTES: Final = 64 * 1024
@@ -29,33 +30,37 @@ _DRAIN_BYTES: Final = 64 * 1024
 class Provider:
     """One provider; belongs to the event loop in which `start` was awaited."""
 
-    def __init__(self, config: ProviderConfig, api_key: str | None) -> None:
+    def __init__(self, config: ProviderConfig, secrets: ProviderSecrets | str | None) -> None:
+        if not isinstance(secrets, ProviderSecrets):
+            secrets = ProviderSecrets(api_key=secrets)
         self.config = config
         self.name = config.name
-        base = URL(config.base_url.rstrip("/") + "/")
-        self.server_address = base.host or ""
-        self.server_port = base.port or 0
-        self._urls = {operation: base.join(URL(path)) for operation, path in PATHS.items()}
-        self._headers = {
-            "content-type": "application/json",
-            # Compression saves little on answers of a few kilobytes, and holds streamed tokens back.
-            "accept-encoding": "identity",
-            "user-agent": USER_AGENT,
-        }
-        if api_key:
-            self._headers["authorization"] = f"Bearer {api_key}"
-        # Without a total: a stream lasts as long as `Deadlines` allows. `connect` covers waiting for the pool, DNS and TLS.
-        self._timeout = aiohttp.ClientTimeout(total=None, connect=config.connect_seconds)
+        self.has_key = bool(secrets.api_key)
+        self._endpoint = endpoint = ProviderEndpoint(config, secrets)
+        self.scrub = endpoint.scrub
+        self.server_address = endpoint.host
+        self.server_port = endpoint.port
+        self._urls = {operation: endpoint.url(path) for operation, path in PATHS.items()}
+        self._headers = {"content-type": "application/json", **endpoint.headers}
+        # The connector bounds the wait for a connection, and the attempt's deadlines everything after it.
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None)
+        self._refuses_stream_options: set[str] = set()
         self._session: aiohttp.ClientSession | None = None
         self._drains: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Open the pool; connects nowhere."""
         self._session = aiohttp.ClientSession(
-            connector=LiveConnector(limit=self.config.max_connections, keepalive_timeout=self.config.keepalive_seconds),
+            connector=LiveConnector(
+                limit=self.config.max_connections,
+                keepalive_timeout=self.config.keepalive_seconds,
+                pool_wait_seconds=self.config.pool_wait_seconds,
+                connect_seconds=self.config.connect_seconds,
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=self._timeout,
             read_bufsize=_READ_BUFFER_BYTES,
+            **HEADER_BOUNDS,
         )
 
     async def close(self) -> None:
@@ -66,34 +71,48 @@ class Provider:
         if session is not None:
             await session.close()
 
+    def takes_stream_options(self, upstream_model: str) -> bool:
+        """Whether `stream_options` may be sent: not where the configuration says no, or the model's target has refused it."""
+        return self.config.stream_options and upstream_model not in self._refuses_stream_options
+
+    def remember_refusal(self, upstream_model: str) -> None:
+        """Send no `stream_options` to this target from now on; `upstream_model` is a configured name, so the set is bounded."""
+        self._refuses_stream_options.add(upstream_model)
+
     async def post(
-        self, operation: Operation, body: bytes, headers: Mapping[str, str], on_sent: Callable[[], None]
+        self,
+        operation: Operation,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        on_connected: Callable[[], None],
+        must_be_fresh: bool = False,
     ) -> aiohttp.ClientResponse:
         """Send one request, once, and return when the head of the answer is there; raises `UpstreamFailure`.
 
-        `on_sent` is called as soon as the body goes out over a connection.
+        `on_connected` is called when the request has its connection; `must_be_fresh`: not a pooled one.
         """
         session = self._session
         if session is None:
-            raise UpstreamFailure("connect_error")
+            raise UpstreamFailure("connect_error", reason="the gateway is stopping")
+        watch = ConnectionWatch(on_connected, must_be_fresh=must_be_fresh)
+        token = WATCH.set(watch)
         try:
-            return await session.post(
+            response = await session.post(
                 self._urls[operation],
-                data=_RequestBody(body, on_sent),
+                data=body,
                 headers={**self._headers, **headers},
                 allow_redirects=False,
+                **self._endpoint.request_options,
             )
-        except aiohttp.ConnectionTimeoutError:
-            raise UpstreamFailure("connect_timeout") from None
-        except aiohttp.ClientConnectorError:
-            raise UpstreamFailure("connect_error") from None
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            raise UpstreamFailure("connect_error", connection_was_reused=connection_was_reused()) from None
-        except aiohttp.ClientResponseError:
-            # The head of the answer is no HTTP.
-            raise UpstreamFailure("bad_response") from None
-        except (aiohttp.ClientError, OSError, ValueError):
-            raise UpstreamFailure("connect_error") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise failure_of_exception(error, was_reused=watch.was_reused) from None
+        finally:
+            WATCH.reset(token)
+        if response.status == _PROXY_AUTHENTICATION and self._endpoint.proxy is not None:
+            response.close()
+            raise UpstreamFailure("connect_error", reason="the proxy asks for credentials")
+        return response
 
     def recycle(self, response: aiohttp.ClientResponse) -> None:
         """Give back the connection of an answer that was read to its last event, once the end of the body came by."""
@@ -103,19 +122,6 @@ class Provider:
         drain = asyncio.create_task(_drain(response))
         self._drains.add(drain)
         drain.add_done_callback(self._drains.discard)
-
-
-class _RequestBody(aiohttp.BytesPayload):
-    """A body that reports when the HTTP client begins to write it."""
-
-    def __init__(self, body: bytes, on_sent: Callable[[], None]) -> None:
-        super().__init__(body)
-        self._on_sent = on_sent
-
-    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        """Write the body."""
-        self._on_sent()
-        await super().write_with_length(writer, content_length)
 
 
 async def _drain(response: aiohttp.ClientResponse) -> None:

@@ -52,11 +52,13 @@ class CallRequest(msgspec.Struct, frozen=True, kw_only=True):
     stream_options: dict[str, msgspec.Raw] | None = None
     input_characters: int | None = None
 
-    def upstream_body(self, upstream_model: str) -> bytes:
-        """Return the body for a provider: its own model name, and usage asked for in streams."""
+    def upstream_body(self, upstream_model: str, *, takes_stream_options: bool = True) -> bytes:
+        """Return the body for a provider: its own model name, and usage asked for in streams where the provider takes that."""
         fields = dict(self.fields)
         fields["model"] = msgspec.Raw(msgspec.json.encode(upstream_model))
-        if self.stream:
+        if not takes_stream_options:
+            fields.pop("stream_options", None)
+        elif self.stream:
             options = {**(self.stream_options or {}), "include_usage": _TRUE}
             fields["stream_options"] = msgspec.Raw(msgspec.json.encode(options))
         return msgspec.json.encode(fields)

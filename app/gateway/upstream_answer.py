@@ -1,7 +1,8 @@
 """UPSTREAM ANSWER: one attempt's HTTP exchange, read under its time-outs.
 
-Comes in: a provider, an open attempt. Goes out: the bytes of a 200 answer; everything else that can happen leaves as `UpstreamFailure` or
-`CallerFaultError`. `close` ends the exchange, whatever state it is in: a provider whose answer nobody reads must stop working.
+Comes in: a provider, an open attempt. Goes out: the bytes of a 2xx answer; everything else that can happen
+leaves as `UpstreamFailure` or `CallerFaultError`. `close` ends the exchange, whatever state it is in: a
+provider whose answer nobody reads must stop working.
 """
 
 from collections.abc import Iterator
@@ -14,33 +15,42 @@ from app.gateway.attempt import Attempt
 from app.gateway.interrupt import Deadlines, Interrupt, InterruptedCallError, Reason
 from app.gateway.ports import Clock
 from app.gateway.request_body import CallRequest
+from app.gateway.stream_options import blames_stream_options
 from app.gateway.upstream_failure import MAX_ERROR_BYTES, UpstreamFailure, failure_of_status
 from otel.events import ErrorKind
 
-_OK: Final = 200
+_SUCCESSES: Final = range(200, 300)
 _KINDS: Final[dict[Reason, ErrorKind]] = {
     "first_byte_timeout": "first_byte_timeout",
+    "whole_answer_timeout": "whole_answer_timeout",
     "idle_timeout": "idle_timeout",
-    "total_timeout": "idle_timeout",
+    "total_timeout": "total_timeout",
+    "slow_client": "slow_client",
 }
 
 
 class UpstreamAnswer:
     """One exchange; used by the request's task."""
 
-    def __init__(self, attempt: Attempt, clock: Clock) -> None:
+    def __init__(self, attempt: Attempt, clock: Clock, *, must_be_fresh: bool = False) -> None:
         self.attempt = attempt
         self._provider = attempt.route.provider
         self._clock = clock
         config = self._provider.config
         self._max_bytes = config.max_response_bytes
         self._response: aiohttp.ClientResponse | None = None
+        self._must_be_fresh = must_be_fresh
+        self.leaves_out_added_fields = False
         self._interrupt = Interrupt()
+        # An answer that is not streamed comes at its end: its first byte says nothing before.
+        is_whole = not attempt.is_stream
         self._deadlines = Deadlines(
             self._interrupt,
-            first_byte_seconds=config.first_byte_seconds,
+            first_byte_seconds=config.whole_answer_seconds if is_whole else config.first_byte_seconds,
             idle_seconds=config.idle_seconds,
-            total_seconds=config.total_seconds,
+            total_seconds=config.whole_answer_seconds if is_whole else config.total_seconds,
+            first="whole_answer_timeout" if is_whole else "first_byte_timeout",
+            last="whole_answer_timeout" if is_whole else "total_timeout",
         )
 
     @contextmanager
@@ -53,21 +63,33 @@ class UpstreamAnswer:
             raise UpstreamFailure(_KINDS[interrupted.reason]) from None
 
     async def open(self, request: CallRequest) -> None:
-        """Send the request and read until the head of a 200 answer."""
-        body = request.upstream_body(self.attempt.route.upstream_model)
-        attempt = self.attempt
+        """Send the request and read until the head of a 2xx answer."""
+        upstream_model = self.attempt.route.upstream_model
+        takes_options = not self.leaves_out_added_fields and self._provider.takes_stream_options(upstream_model)
+        body = request.upstream_body(upstream_model, takes_stream_options=takes_options)
         self._response = response = await self._provider.post(
-            request.operation, body, attempt.headers, attempt.request_sent
+            request.operation,
+            body,
+            self.attempt.headers,
+            on_connected=self._connected,
+            must_be_fresh=self._must_be_fresh,
         )
         self.attempt.responded(response.status)
-        if response.status != _OK:
-            refusal = await self._read_refusal(response)
-            raise failure_of_status(
-                response.status,
-                refusal,
-                retry_after=response.headers.get("retry-after"),
-                unix_seconds=self._clock.unix_ms() / 1_000,
-            )
+        self.attempt.content_type = response.content_type
+        if response.status in _SUCCESSES:
+            return
+        refusal = await self._read_refusal(response)
+        failure = failure_of_status(
+            response.status,
+            refusal,
+            retry_after=response.headers.get("retry-after"),
+            unix_seconds=self._clock.unix_ms() / 1_000,
+            sent=request.body,
+            scrub=self._provider.scrub,
+        )
+        if takes_options and blames_stream_options(failure, request):
+            raise UpstreamFailure("field_refused", http_status=response.status, reason="stream_options is refused")
+        raise failure
 
     async def read(self) -> bytes:
         """Return the next bytes of the body, as they come; empty at its end."""
@@ -86,7 +108,7 @@ class UpstreamAnswer:
         response = self._opened()
         if (response.content_length or 0) > self._max_bytes:
             self.attempt.answer_began()
-            raise UpstreamFailure("bad_response", http_status=response.status)
+            raise UpstreamFailure("bad_response", http_status=response.status, reason="over max_response_bytes")
         parts: list[bytes] = []
         left = self._max_bytes
         try:
@@ -94,10 +116,12 @@ class UpstreamAnswer:
                 parts.append(part)
                 left -= len(part)
         except UpstreamFailure:
-            left = -1
+            raise UpstreamFailure(
+                "bad_response", http_status=response.status, reason="the body ended before it was whole"
+            ) from None
         if left < 0:
             self.attempt.answer_began()
-            raise UpstreamFailure("bad_response", http_status=response.status)
+            raise UpstreamFailure("bad_response", http_status=response.status, reason="over max_response_bytes")
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def pause(self) -> None:
@@ -120,7 +144,7 @@ class UpstreamAnswer:
             response.close()
 
     async def _read_refusal(self, response: aiohttp.ClientResponse) -> bytes:
-        """Return the body of an answer that is not 200, or as much of it as a JSON error object may take."""
+        """Return the body of an answer that is not 2xx, or as much of it as a JSON error object may take."""
         parts: list[bytes] = []
         left = MAX_ERROR_BYTES
         try:
@@ -131,6 +155,11 @@ class UpstreamAnswer:
         except (aiohttp.ClientError, OSError, ValueError):
             return b""
         return b"".join(parts)
+
+    def _connected(self) -> None:
+        """The request goes out: the provider's time runs, and its prompt may be billed."""
+        self._deadlines.sent()
+        self.attempt.request_sent()
 
     def _opened(self) -> aiohttp.ClientResponse:
         if self._response is None:

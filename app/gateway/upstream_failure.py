@@ -1,35 +1,34 @@
-"""UPSTREAM FAILURE: what a provider did wrong, in the words of `ErrorKind`, and what that means for the caller.
+"""How an attempt failed, in the words of `ErrorKind`, and what the caller gets for it.
 
-Comes in: status codes, headers and error bodies of providers. Goes out: `UpstreamFailure` (try the next provider) or
-`CallerFaultError` (the answer is the caller's). What a provider wrote may quote a prompt: it goes to the caller at most, never to logs.
+In: status codes, headers and error bodies of providers. Out: `UpstreamFailure` (try the next provider) or
+`CallerFaultError` (the answer is the caller's). What a provider wrote may quote a prompt: of a refusal that
+blames the caller it goes to the caller alone, never to logs.
 """
 
 import email.utils
 from typing import Final
 
-import msgspec
-
 from app.errors import GatewayError
+from app.gateway.provider_reason import ProviderReason, Scrub, error_json, read_reason, reason_of
+from app.gateway.refusal_kind import kind_of_error, kind_of_refusal
 from otel.events import ErrorKind
 
 MAX_ERROR_BYTES: Final = 64 * 1024
 MAX_RETRY_AFTER_SECONDS: Final = 3_600.0
 DEFAULT_RETRY_AFTER_SECONDS: Final = 1.0
 
-_RATE_LIMITED: Final = 429
-_CLIENT_ERRORS: Final = range(400, 500)
-_SERVER_ERRORS: Final = range(500, 600)
-# Our key or our account: nothing that the caller could change.
-_OURS: Final = frozenset({401, 402, 403, 407})
-# Numbered as the client's fault, but said by a server that was too slow or not ready.
-_TRY_LATER: Final = frozenset({408, 425})
-_PASSED_ON: Final = frozenset({400, 404, 409, 413, 422})
+_PASSED_ON: Final = frozenset({400, 403, 404, 409, 413, 422})
+_CALLERS: Final = frozenset({"upstream_4xx", "content_policy"})
+_BAD_REQUEST: Final = 400
+_NOTHING_TO_SCRUB: Final = Scrub()
 
 
-class UpstreamFailure(Exception):  # noqa: N818  an outcome that the fail-over handles, not an error of the program
-    """An attempt failed through no fault of the caller.
+class UpstreamFailure(Exception):  # noqa: N818  an outcome that the failover handles, not an error of the program
+    """An attempt failed, and the next provider may do better.
 
-    `retry_after_seconds` accompanies `rate_limited`; `connection_was_reused`, a `connect_error` on a connection that had been idle.
+    `retry_after_seconds` accompanies `rate_limited`, None where the provider did not say;
+    `connection_was_reused`, a `connect_error` on a connection that had been idle. `reason` is what is logged:
+    scrubbed, bounded, and no words of the caller's.
     """
 
     def __init__(
@@ -39,52 +38,85 @@ class UpstreamFailure(Exception):  # noqa: N818  an outcome that the fail-over h
         http_status: int | None = None,
         retry_after_seconds: float | None = None,
         connection_was_reused: bool = False,
+        reason: str | None = None,
+        error: ProviderReason | None = None,
     ) -> None:
         super().__init__(kind)
         self.connection_was_reused = connection_was_reused
         self.kind: ErrorKind = kind
         self.http_status = http_status
         self.retry_after_seconds = retry_after_seconds
+        self.reason = reason
+        self.error = error
 
 
 class CallerFaultError(GatewayError):
-    """A provider refused the request as the caller's mistake; `body` is its own error object, when it sent one."""
+    """A provider refused the request as the caller's mistake, or as against its policy; `body` says why in OpenAI's shape."""
 
     status = 400
     type = "invalid_request_error"
     code = "provider_refused"
 
-    def __init__(self, http_status: int, body: bytes) -> None:
+    def __init__(
+        self,
+        http_status: int,
+        body: bytes | ProviderReason,
+        *,
+        kind: ErrorKind = "upstream_4xx",
+        scrub: Scrub = _NOTHING_TO_SCRUB,
+    ) -> None:
         super().__init__("The provider refused the request.")
+        self.kind: ErrorKind = kind
         self.upstream_status = http_status
-        self.answer_status = http_status if http_status in _PASSED_ON else 400
-        self.body = body if _is_error_object(body) else None
+        self.answer_status = http_status if http_status in _PASSED_ON else _BAD_REQUEST
+        self.body = error_json(
+            read_reason(body) if isinstance(body, bytes) else body,
+            default_message=self.message,
+            default_type=self.type,
+            default_code=self.code,
+            scrub=scrub,
+        )
 
 
 def failure_of_status(
-    status: int, body: bytes, *, retry_after: str | None, unix_seconds: float
+    status: int,
+    body: bytes,
+    *,
+    retry_after: str | None,
+    unix_seconds: float,
+    sent: bytes = b"",
+    scrub: Scrub = _NOTHING_TO_SCRUB,
 ) -> UpstreamFailure | CallerFaultError:
-    """Classify an answer whose status is not 200; `unix_seconds` is now, for a `Retry-After` that is a date."""
-    if status == _RATE_LIMITED:
-        wait_seconds = parse_retry_after(retry_after, unix_seconds)
-        return UpstreamFailure("rate_limited", http_status=status, retry_after_seconds=wait_seconds)
-    if status in _SERVER_ERRORS or status in _TRY_LATER:
-        return UpstreamFailure("upstream_5xx", http_status=status)
-    if status in _OURS:
-        return UpstreamFailure("upstream_auth", http_status=status)
-    if status in _CLIENT_ERRORS:
-        return CallerFaultError(status, body)
-    return UpstreamFailure("bad_response", http_status=status)
+    """Classify an answer whose status is not 2xx.
+
+    `unix_seconds` is now, for a `Retry-After` that is a date; `sent` is the body that the caller sent.
+    """
+    error = read_reason(body)
+    kind = kind_of_refusal(status, error, sent)
+    if kind in _CALLERS:
+        return CallerFaultError(status, error, kind=kind, scrub=scrub)
+    return UpstreamFailure(
+        kind,
+        http_status=status,
+        retry_after_seconds=None
+        if kind != "rate_limited" or retry_after is None
+        else parse_retry_after(retry_after, unix_seconds),
+        reason=scrub.text(error.message) if error.message else None,
+        error=error,
+    )
 
 
 def failure_of_error_object(error: object, *, http_status: int) -> UpstreamFailure:
-    """Classify an error object inside a 200 answer by its numeric `code`, as OpenRouter sends them."""
-    code = error.get("code") if isinstance(error, dict) else None
-    if code == _RATE_LIMITED:
-        return UpstreamFailure("rate_limited", http_status=http_status, retry_after_seconds=DEFAULT_RETRY_AFTER_SECONDS)
-    if isinstance(code, int) and code in _SERVER_ERRORS:
-        return UpstreamFailure("upstream_5xx", http_status=http_status)
-    return UpstreamFailure("bad_response", http_status=http_status)
+    """Classify an error object inside a 200 answer by its codes: numbers, numbers as text, and the usual words."""
+    reason = reason_of({"error": error})
+    return UpstreamFailure(kind_of_error(reason), http_status=http_status, error=reason)
+
+
+def caller_fault_of(failure: UpstreamFailure, scrub: Scrub) -> CallerFaultError | None:
+    """Return what the caller gets at once for an error inside a 200 that blames its request; None for every other failure."""
+    if failure.kind not in _CALLERS:
+        return None
+    return CallerFaultError(_BAD_REQUEST, failure.error or ProviderReason(), kind=failure.kind, scrub=scrub)
 
 
 def parse_retry_after(value: str | None, unix_seconds: float) -> float:
@@ -106,12 +138,3 @@ def _date(value: str) -> float:
         return email.utils.parsedate_to_datetime(value).timestamp()
     except (ValueError, OverflowError):
         return 0.0
-
-
-def _is_error_object(body: bytes) -> bool:
-    """Whether a body is a JSON object with an `error` in it, so that it can be passed on as it is."""
-    try:
-        fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    except (ValueError, RecursionError):
-        return False
-    return bytes(fields.get("error", b""))[:1] in {b"{", b'"'}

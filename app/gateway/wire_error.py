@@ -26,8 +26,8 @@ class WireErrorBody(msgspec.Struct, frozen=True):
 
 
 def error_body(error: GatewayError) -> bytes:
-    """Return the JSON of an error; a provider's own error object stays as the provider wrote it."""
-    if isinstance(error, CallerFaultError) and error.body is not None:
+    """Return the JSON of an error; a provider's own reason is in the one that blames the caller."""
+    if isinstance(error, CallerFaultError):
         return error.body
     return msgspec.json.encode(WireErrorBody(WireError(error.message, error.type, error.param, error.code)))
 

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from app.gateway.fault import fault_of
 from app.state.attempt_window import AttemptWindow, Outcome
 from otel.events import AttemptFinished
 
@@ -53,12 +54,14 @@ class AttemptWindows:
 
 
 def outcome_of(event: AttemptFinished) -> Outcome | None:
-    """Return what an attempt says of its provider; None where it was cancelled or the caller's own request was refused.
+    """Return what an attempt says of its provider; None where it was cancelled, or the fault is neither the provider's nor the network's.
 
-    Nor does a pooled connection that turned out closed say anything: after a quiet time all of them may be, and the attempt that follows
-    over a fresh one tells how the provider is.
+    Nor does a pooled connection that turned out closed say anything: after a quiet time all of them may be,
+    and the attempt that follows over a fresh one tells how the provider is.
     """
-    if event.status == "cancelled" or event.error_kind == "upstream_4xx" or event.connection_was_stale:
+    if event.status == "cancelled" or event.connection_was_stale:
+        return None
+    if event.error_kind is not None and not fault_of(event.error_kind).moves_provider_state:
         return None
     first_token = event.first_token_seconds
     return Outcome(

@@ -38,6 +38,14 @@ def observe_providers(observe: Observe, states: ProviderStates, probes: Probes) 
             for each in semconv.BREAKER_STATES
         ]
 
+    def model_breaker_states() -> Iterable[Sample]:
+        """One series per state; a model with several targets at a provider is as its best one."""
+        return [
+            (float(current == each), {semconv.PROVIDER: provider, semconv.MODEL: model, semconv.STATE: each})
+            for (provider, model), current in states.model_breaker_states().items()
+            for each in semconv.BREAKER_STATES
+        ]
+
     def listed_models() -> Iterable[Sample]:
         return [
             (float(is_listed), {semconv.PROVIDER: provider, semconv.MODEL: model})
@@ -48,4 +56,5 @@ def observe_providers(observe: Observe, states: ProviderStates, probes: Probes) 
     observe("provider_error_rate", known(lambda state: state.error_rate))
     observe("gatewayz_provider_health_score", known(lambda state: state.health))
     observe("gatewayz_circuit_breaker_state", breaker_states)
+    observe("gatewayz_model_circuit_breaker_state", model_breaker_states)
     observe("gatewayz_model_listed", listed_models)

@@ -10,11 +10,10 @@ from typing import Final, Literal, TypeAlias
 
 import aiohttp
 import msgspec
-from yarl import URL
 
 from app.config import AppConfig, ProviderConfig
 from app.gateway.ports import Clock
-from app.gateway.provider import USER_AGENT
+from app.gateway.provider_endpoint import HEADER_BOUNDS, ProviderEndpoint, ProviderSecrets
 from app.state.provider_states import ProviderStates
 from otel.events import ProbeFinished, Recorder
 
@@ -58,14 +57,17 @@ class Probes:
     def __init__(
         self,
         config: AppConfig,
-        api_keys: Mapping[str, str],
+        secrets: Mapping[str, ProviderSecrets],
         states: ProviderStates,
         *,
         clock: Clock,
         recorder: Recorder,
     ) -> None:
         self._providers = config.providers
-        self._api_keys = api_keys
+        self._endpoints = {
+            provider.name: ProviderEndpoint(provider, secrets.get(provider.name) or ProviderSecrets())
+            for provider in config.providers
+        }
         self._states = states
         self._clock = clock
         self._recorder = recorder
@@ -103,6 +105,7 @@ class Probes:
             connector=aiohttp.TCPConnector(force_close=True, limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=self._timeout,
+            **HEADER_BOUNDS,
         )
 
     async def _probe(self, session: aiohttp.ClientSession, provider: ProviderConfig) -> None:
@@ -136,11 +139,9 @@ class Probes:
     def _get(
         self, session: aiohttp.ClientSession, provider: ProviderConfig, path: str
     ) -> "aiohttp.client._RequestContextManager":
-        headers = {"user-agent": USER_AGENT, "accept": "application/json"}
-        if api_key := self._api_keys.get(provider.name):
-            headers["authorization"] = f"Bearer {api_key}"
-        url = URL(provider.base_url.rstrip("/") + "/").join(URL(path))
-        return session.get(url, headers=headers, allow_redirects=False)
+        endpoint = self._endpoints[provider.name]
+        headers = {"accept": "application/json", **endpoint.headers}
+        return session.get(endpoint.url(path), headers=headers, allow_redirects=False, **endpoint.request_options)
 
 
 def finding_of(status: int) -> Finding:

@@ -5,18 +5,20 @@ is one event for telemetry, one log line, and a change of the availability.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
 
 from app.config import BreakerConfig, ProviderConfig
+from app.gateway.fault import Scope, fault_of
 from app.gateway.ports import AttemptObserver, Clock
 from app.state.attempt_window import AttemptWindow
-from app.state.attempt_windows import AttemptWindows, outcome_of
+from app.state.attempt_windows import AttemptWindows
 from app.state.availability import Availability
 from app.state.breaker import BreakerState, CallPermit, CallResult, CircuitBreaker, Transition
 from app.state.health import health_score
+from app.state.target_state import TargetState
 from otel.events import AttemptFinished, BreakerChanged, Recorder
 
 _LOGGER: Final = logging.getLogger("gatewayz.breaker")
@@ -38,6 +40,7 @@ class ProviderState:
         provider: ProviderConfig,
         breaker: BreakerConfig,
         *,
+        upstream_models: Iterable[str],
         windows: AttemptWindows,
         observers: Sequence[AttemptObserver],
         evidence_seconds: float,
@@ -55,20 +58,36 @@ class ProviderState:
         self._window: AttemptWindow = windows.of_provider(provider.name)
         self._availability = Availability(evidence_seconds)
         self.breaker = CircuitBreaker(breaker, clock.monotonic(), self._breaker_changed)
+        self.targets = {
+            name: TargetState(provider.name, name, breaker, clock) for name in dict.fromkeys(upstream_models)
+        }
 
-    def admit(self) -> "AttemptPermit | None":
-        """Return the permit for one attempt, or None while the provider is left alone."""
-        permit = self.breaker.admit(self._clock.monotonic())
-        return None if permit is None else AttemptPermit(self, permit)
+    def admit(self, upstream_model: str) -> "AttemptPermit | None":
+        """Return the permit for one attempt, or None while the provider or this model of its is skipped."""
+        target = self.targets[upstream_model]
+        now_seconds = self._clock.monotonic()
+        if target.paused_seconds() > 0:
+            return None
+        permit = self.breaker.admit(now_seconds)
+        if permit is None:
+            return None
+        of_target = target.breaker.admit(now_seconds)
+        if of_target is None:
+            permit.end(now_seconds, "neutral")
+            return None
+        return AttemptPermit(self, permit, target, of_target)
 
-    def attempt_answers(self, permit: CallPermit) -> None:
+    def attempt_answers(self, permit: CallPermit, of_target: CallPermit) -> None:
         """Take in that an attempt gets content."""
-        permit.answers(self._clock.monotonic())
+        now_seconds = self._clock.monotonic()
+        permit.answers(now_seconds)
+        of_target.answers(now_seconds)
 
-    def attempt_finished(self, permit: CallPermit, model: str, event: AttemptFinished) -> None:
+    def attempt_finished(self, permit: CallPermit, of_target: CallPermit, model: str, event: AttemptFinished) -> None:
         """Take in the one end of an attempt. An observer that raises costs neither the request nor the other observers anything."""
         now_seconds = self._clock.monotonic()
-        permit.end(now_seconds, _result_of(event))
+        permit.end(now_seconds, _result_of(event, "provider"))
+        of_target.end(now_seconds, _result_of(event, "model"))
         for observer in self._observers:
             try:
                 observer.attempt_finished(self.name, model, event, now_seconds)
@@ -87,8 +106,11 @@ class ProviderState:
             self._log_probe(available=available, reason=reason)
 
     def settle(self) -> None:
-        """Make the transition that is due by time, so that it is counted without any traffic."""
-        self.breaker.settle(self._clock.monotonic())
+        """Make the transitions that are due by time, so that they are counted without any traffic."""
+        now_seconds = self._clock.monotonic()
+        self.breaker.settle(now_seconds)
+        for target in self.targets.values():
+            target.breaker.settle(now_seconds)
 
     @property
     def breaker_state(self) -> BreakerState:
@@ -165,26 +187,34 @@ class ProviderState:
 class AttemptPermit:
     """Satisfies the gateway's port of this name: the right to one attempt, given back by its end."""
 
-    __slots__ = ("_permit", "_state")
+    __slots__ = ("_of_target", "_permit", "_state", "_target")
 
-    def __init__(self, state: ProviderState, permit: CallPermit) -> None:
+    def __init__(self, state: ProviderState, permit: CallPermit, target: TargetState, of_target: CallPermit) -> None:
         self._state = state
         self._permit: CallPermit | None = permit
+        self._target = target
+        self._of_target = of_target
+
+    def pause(self, seconds: float) -> None:
+        """Skip the target for so long."""
+        self._target.pause(seconds)
 
     def attempt_answers(self) -> None:
         """Take in that content arrived."""
         if self._permit is not None:
-            self._state.attempt_answers(self._permit)
+            self._state.attempt_answers(self._permit, self._of_target)
 
     def attempt_finished(self, model: str, event: AttemptFinished) -> None:
         """Take in the attempt's one end; a second time changes nothing."""
         permit, self._permit = self._permit, None
         if permit is not None:
-            self._state.attempt_finished(permit, model, event)
+            self._state.attempt_finished(permit, self._of_target, model, event)
 
 
-def _result_of(event: AttemptFinished) -> CallResult:
-    outcome = outcome_of(event)
-    if outcome is None:
+def _result_of(event: AttemptFinished, scope: Scope) -> CallResult:
+    """Return what an attempt says to the breaker of a scope: a failure counts where it is, and says nothing elsewhere."""
+    if event.status == "success":
+        return "success"
+    if event.error_kind is None or event.connection_was_stale or fault_of(event.error_kind).scope != scope:
         return "neutral"
-    return "failure" if outcome.failed else "success"
+    return "failure"

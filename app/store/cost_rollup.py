@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.gateway.fault import CALLER_KINDS
 from app.store.database import database_errors
 from app.store.schema import HOURLY_COSTS, LEDGER
 from app.store.transactions import reading_one_moment, writing_alone
@@ -33,7 +34,7 @@ HOUR_MS: Final = 3_600_000
 
 SUCCEEDED: Final[ColumnElement[bool]] = LEDGER.c.status == "success"
 FAILED: Final[ColumnElement[bool]] = and_(
-    LEDGER.c.status == "error", or_(LEDGER.c.error_kind.is_(None), LEDGER.c.error_kind != "upstream_4xx")
+    LEDGER.c.status == "error", or_(LEDGER.c.error_kind.is_(None), LEDGER.c.error_kind.not_in(sorted(CALLER_KINDS)))
 )
 """An error that is not of the caller's own making. A call whose client left is neither this nor a success."""
 

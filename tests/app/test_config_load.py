@@ -88,7 +88,8 @@ def test_the_example_loads_and_says_every_default() -> None:
         assert getattr(config, section) == getattr(AppConfig(), section)
     first = config.providers[0]
     for field in msgspec.structs.fields(type(first)):
-        assert field.name in {"name", "base_url"} or getattr(first, field.name) == field.default
+        default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+        assert field.name in {"name", "base_url"} or getattr(first, field.name) == default
 
 
 def test_the_example_mentions_every_key() -> None:
@@ -234,8 +235,13 @@ def test_the_example_mentions_every_key() -> None:
         ("https://beta.example/v1", "https://beta.example:99999/v1", "providers[1].base_url: not a URL"),
         (
             "https://beta.example/v1",
-            "https://beta.example/v1?a=b",
-            "providers[1].base_url: a URL with a query or fragment",
+            "https://beta.example/v1#a",
+            "providers[1].base_url: a URL with a fragment",
+        ),
+        (
+            "https://beta.example/v1",
+            "https://beta.example/v1?api-key=hidden",
+            "providers[1].base_url: a URL with a key in its query",
         ),
         (
             "[server]",

@@ -42,7 +42,7 @@ class Gateway:
         (job,) = (job for job in self.parts.jobs.jobs if job.name == "anomalies")
         for _ in range(count):
             for _ in range(20):
-                permit = self.parts.states.admit("alpha")
+                permit = self.parts.states.admit("alpha", "x")
                 usage = Usage(input_tokens=100, output_tokens=20)
                 permit.attempt_finished(
                     "small", AttemptFinished(status="success", duration_seconds=duration_seconds, usage=usage)

@@ -6,11 +6,12 @@ from typing import get_args
 
 from app.config import BreakerConfig, LedgerConfig, ModelConfig, ProbesConfig, ProviderConfig, ServerConfig
 from app.errors import GatewayError
+from app.gateway.fault import FAULTS
 from app.gateway.upstream_failure import CallerFaultError, UpstreamFailure, failure_of_status
 from app.http.exception_handlers import _CODES
 from app.http.route_table import TRAFFIC_PATHS
 from app.main import LEDGER_CLOSE_SECONDS
-from otel.events import ErrorKind
+from otel.events import ErrorKind, FaultDomain
 
 PAGE = (Path(__file__).parents[2] / "docs" / "gateway.md").read_text()
 
@@ -34,10 +35,17 @@ def test_every_way_in_which_a_provider_fails_is_named() -> None:
         assert f"`{kind}`" in PAGE, kind
 
 
+def test_the_fault_table_is_that_of_the_code() -> None:
+    assert set(FAULTS) == set(get_args(ErrorKind))
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (?:of the )?(\w+) \|$", PAGE, re.MULTILINE)
+    assert rows == [(kind, each.domain, each.scope) for kind, each in FAULTS.items()]
+    assert {each.domain for each in FAULTS.values()} == set(get_args(FaultDomain))
+
+
 def test_the_fail_over_table_says_what_the_code_does() -> None:
     rows = re.findall(r"^\| .*?answers (.*?)(?::.*?)? \| `(\w+)` \|", PAGE, re.MULTILINE)
     documented = {int(code): kind for codes, kind in rows for code in re.findall(r"\b\d{3}\b", codes)}
-    assert len(documented) == 7
+    assert len(documented) == 10
     for status in range(400, 600):
         failure = failure_of_status(status, b"", retry_after=None, unix_seconds=0.0)
         expected = documented.get(status, "upstream_4xx" if status < 500 else "upstream_5xx")

@@ -27,7 +27,7 @@ _INSIDES: Final = re.compile(
 _ENDS: Final = {
     b"text/plain": b"\n", b"application/openmetrics-text": b"# EOF\n", b"text/markdown": b"\n", b"application/json": b"}",
 }  # fmt: skip
-_PROVIDER_STATUSES: Final = frozenset({400, 404, 409, 413, 422})
+_PROVIDER_STATUSES: Final = frozenset({400, 403, 404, 409, 413, 422})
 _ERROR_KEYS: Final = {"message", "type", "param", "code"}
 
 

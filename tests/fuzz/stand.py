@@ -166,7 +166,7 @@ def _config(folder: Path, urls: dict[str, str]) -> str:
     """Write the configuration; impatient, so that silence costs little time."""
     providers = [
         f'[[providers]]\nname = "{name}"\nbase_url = "{urls[kind]}/{name}/v1"\n'
-        "first_byte_seconds = 1.0\nidle_seconds = 0.5\ntotal_seconds = 3.0\nmax_response_bytes = 1048576\n"
+        "first_byte_seconds = 1.0\nwhole_answer_seconds = 1.0\nidle_seconds = 0.5\ntotal_seconds = 3.0\nmax_response_bytes = 1048576\n"
         for name, kind in _PROVIDERS.items()
     ]
     models = [

@@ -370,6 +370,7 @@ PRESENT = {
     "provider_error_rate": moved(provider="first"),
     "gatewayz_provider_health_score": moved(provider="first"),
     "gatewayz_circuit_breaker_state": moved(provider="fragile", state="half_open"),
+    "gatewayz_model_circuit_breaker_state": moved(provider="first", model="test/model", state="open"),
     "gatewayz_model_listed": moved(provider="fragile", model="test/fragile"),
     "process_resident_memory_bytes": moved(),
     "process_open_fds": moved(),

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.gateway.interrupt import Deadlines, Interrupt, InterruptedCallError
+from app.gateway.interrupt import Deadlines, Interrupt, InterruptedCallError, RunningTime
 
 
 async def test_the_reason_arrives():
@@ -130,12 +130,14 @@ async def advance(monkeypatch):
         (50, 1, 50, True, "idle_timeout", 1),
         (1, 3, 50, True, "idle_timeout", 3),
         (50, 50, 1, True, "total_timeout", 1),
-        (50, 50, 1, False, "total_timeout", 1),
+        # Nothing came at all: whichever limit is the shorter, the first byte is missing.
+        (50, 50, 1, False, "first_byte_timeout", 1),
     ],
 )
 async def test_deadlines(advance, *, first_byte, idle, total, progress, reason, seconds):
     interrupt = Interrupt()
     deadlines = Deadlines(interrupt, first_byte_seconds=first_byte, idle_seconds=idle, total_seconds=total)
+    deadlines.sent()
     if progress:
         deadlines.progress()
     await advance(seconds - 0.1)
@@ -147,6 +149,7 @@ async def test_deadlines(advance, *, first_byte, idle, total, progress, reason, 
 async def test_progress_keeps_it_alive_and_a_pause_stops_the_idle_clock(advance):
     interrupt = Interrupt()
     deadlines = Deadlines(interrupt, first_byte_seconds=1, idle_seconds=1, total_seconds=100)
+    deadlines.sent()
     for _ in range(6):
         deadlines.progress()
         await advance(0.9)
@@ -159,18 +162,63 @@ async def test_progress_keeps_it_alive_and_a_pause_stops_the_idle_clock(advance)
     assert interrupt.reason == "idle_timeout"
 
 
-async def test_a_pause_does_not_stop_the_total(advance):
+async def test_a_pause_that_lasts_for_the_total_is_the_clients(advance):
     interrupt = Interrupt()
     deadlines = Deadlines(interrupt, first_byte_seconds=1, idle_seconds=1, total_seconds=5)
+    deadlines.sent()
+    deadlines.progress()
     deadlines.pause()
     await advance(4.9)
     assert interrupt.reason is None
     await advance(0.2)
-    assert interrupt.reason == "total_timeout"
+    assert interrupt.reason == "slow_client"
+
+
+async def test_pauses_add_up_for_the_client_and_not_for_the_provider(advance):
+    interrupt = Interrupt()
+    deadlines = Deadlines(interrupt, first_byte_seconds=1, idle_seconds=1, total_seconds=5)
+    deadlines.sent()
+    for _ in range(4):
+        deadlines.progress()
+        await advance(0.9)
+        deadlines.pause()
+        await advance(1.2)
+    assert interrupt.reason is None, "3.6 s of the provider's, 4.8 of the client's"
+    await advance(0.3)
+    assert interrupt.reason == "slow_client"
+
+
+async def test_a_stall_of_the_loop_gives_the_provider_another_chance(advance):
+    interrupt = Interrupt()
+    deadlines = Deadlines(interrupt, first_byte_seconds=1, idle_seconds=2, total_seconds=50)
+    deadlines.sent()
+    await advance(3)
+    assert interrupt.reason is None
+    deadlines.progress()
+    await advance(1.9)
+    assert interrupt.reason is None
+    await advance(0.2)
+    assert interrupt.reason == "idle_timeout"
+
+
+async def test_running_time_counts_no_stall(advance):
+    done = []
+    RunningTime(1.6, lambda: done.append("done"))
+    for _ in range(8):
+        await advance(0.1)
+    await advance(30)
+    for _ in range(7):
+        await advance(0.1)
+    assert done == []
+    for _ in range(3):
+        await advance(0.1)
+    assert done == ["done"]
 
 
 async def test_deadlines_that_are_closed_end_nothing(advance):
     interrupt = Interrupt()
-    Deadlines(interrupt, first_byte_seconds=1, idle_seconds=1, total_seconds=1).close()
+    deadlines = Deadlines(interrupt, first_byte_seconds=1, idle_seconds=1, total_seconds=1)
+    deadlines.sent()
+    deadlines.close()
     await advance(10)
     assert interrupt.reason is None

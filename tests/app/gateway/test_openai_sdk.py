@@ -182,7 +182,7 @@ async def test_provider_failure(make_upstream, make_gateway, make_client):
 
 async def test_provider_timeout(make_upstream, make_gateway, make_client):
     upstream = await make_upstream(lambda exchange: exchange.gone())
-    client = await make_client(await make_gateway(upstream, first_byte_seconds=0.1))
+    client = await make_client(await make_gateway(upstream, whole_answer_seconds=0.1))
     with pytest.raises(openai.InternalServerError) as caught:
         await client.chat.completions.create(model="acme/tiny", messages=MESSAGES)
     assert caught.value.status_code == 504

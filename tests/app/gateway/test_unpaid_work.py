@@ -57,7 +57,7 @@ async def test_the_prompt_of_a_call_that_the_shutdown_ended_is_counted(make_upst
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("script", [hang, only_a_head, half_a_body])
 async def test_the_prompt_of_an_answer_that_came_too_late_is_counted(make_upstream, make_gateway, *, script, stream):
-    seconds = {"first_byte_seconds": 0.1, "idle_seconds": 0.1, "total_seconds": 0.2}
+    seconds = {"first_byte_seconds": 0.1, "whole_answer_seconds": 0.1, "idle_seconds": 0.1, "total_seconds": 0.2}
     gateway = await make_gateway(await make_upstream(script), await make_upstream(name="beta"), **seconds)
     assert (await gateway.chat(stream=stream)).status == 200
     books = await gateway.settled()

@@ -1,12 +1,14 @@
 """The window equals a naive model that keeps everything, whatever is added and however often it is asked."""
 
 import math
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from app.gateway.fault import fault_of
 from app.state.attempt_window import DAY_MINUTES, WINDOW_SECONDS, AttemptWindow, MinuteCounts, Outcome
 from app.state.attempt_windows import AttemptWindows, WindowKey, outcome_of
 from app.state.latency_sketch import MAX_BINS, RELATIVE_ERROR, LatencySketch
@@ -182,9 +184,11 @@ def finished(status, kind: ErrorKind | None = None, *, first_token=None):
 
 def test_what_says_nothing_of_the_provider_is_no_outcome():
     assert outcome_of(finished("cancelled")) is None
-    assert outcome_of(finished("error", "upstream_4xx")) is None
+    for kind in get_args(ErrorKind):
+        is_theirs = fault_of(kind).domain in {"provider", "network"}
+        assert (outcome_of(finished("error", kind)) is not None) == is_theirs, kind
     assert outcome_of(structs.replace(finished("error", "connect_error"), connection_was_stale=True)) is None
-    for kind in ("rate_limited", "upstream_5xx", "connect_timeout", "upstream_auth", "stream_broken"):
+    for kind in ("model_unavailable", "upstream_5xx", "connect_timeout", "upstream_auth", "stream_broken"):
         outcome = outcome_of(finished("error", kind))
         assert outcome is not None
         assert outcome.failed

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from app.config import AppConfig, ModelConfig, ProbesConfig, ProviderConfig, RouteConfig
 from app.gateway.clock import ManualClock
+from app.gateway.provider_endpoint import ProviderSecrets
 from app.state.gauges import observe_providers
 from app.state.probes import MAX_LIST_BYTES, Probes, finding_of, list_of
 from app.state.provider_jobs import provider_jobs
@@ -35,7 +36,9 @@ class Rig:
             probes=ProbesConfig(timeout_seconds=timeout_seconds),
         )
         self.states = ProviderStates(self.config, self.clock, self.recorder)
-        self.probes = Probes(self.config, {"p": "secret"}, self.states, clock=self.clock, recorder=self.recorder)
+        self.probes = Probes(
+            self.config, {"p": ProviderSecrets(api_key="secret")}, self.states, clock=self.clock, recorder=self.recorder
+        )
         self.gauges = {}
         observe_providers(self.gauges.__setitem__, self.states, self.probes)
 

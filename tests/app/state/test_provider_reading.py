@@ -34,7 +34,7 @@ def states(clock):
 
 def attempt(states, *events):
     for event in events:
-        permit = states.admit("p")
+        permit = states.admit("p", "x")
         assert permit is not None
         permit.attempt_finished("m", event)
 

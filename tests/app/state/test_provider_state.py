@@ -46,7 +46,7 @@ class Rig:
 
     def attempt(self, *events):
         for event in events:
-            permit = self.states.admit("p")
+            permit = self.states.admit("p", "x")
             assert permit is not None
             permit.attempt_finished("m", event)
 
@@ -66,7 +66,7 @@ def test_a_broken_observer_costs_nobody_anything_and_is_logged_once(caplog):
 def test_an_end_is_taken_in_once():
     kept = Kept()
     rig = Rig(kept, consecutive_failures=2)
-    permit = rig.states.admit("p")
+    permit = rig.states.admit("p", "x")
     permit.attempt_finished("m", FAILED)
     permit.attempt_finished("m", FAILED)
     permit.attempt_answers()
@@ -124,7 +124,8 @@ def test_a_client_that_left_says_nothing():
 
 def test_retry_after_is_the_shortest_wait():
     rig = Rig(consecutive_failures=1, open_seconds=20.0)
-    assert rig.states.retry_after_seconds(["p"]) == 0.0
+    assert rig.states.blocked([("p", "x")]).retry_after_seconds == 0.0
     rig.attempt(FAILED)
     rig.clock.advance(5.0)
-    assert rig.states.retry_after_seconds(["p", "p"]) == pytest.approx(15.0)
+    assert rig.states.blocked([("p", "x"), ("p", "x")]).retry_after_seconds == pytest.approx(15.0)
+    assert not rig.states.blocked([("p", "x")]).is_rate_limited

@@ -1,0 +1,77 @@
+"""One warning per failed attempt: which provider, why, whose fault, and what to do about it.
+
+In: a failed attempt. Out: a log line of `gatewayz.attempt`, written in the context of the request. Only what
+the provider said about itself is in it: of a refusal that blames the caller or its prompt no word is logged,
+because it may quote the prompt.
+"""
+
+import logging
+from typing import Final
+
+from app.gateway.fault import fault_of
+from app.gateway.model_table import Route
+from app.gateway.upstream_failure import CallerFaultError, UpstreamFailure
+
+_LOGGER: Final = logging.getLogger("gatewayz.attempt")
+_MAX_CHARACTERS: Final = 200
+_UNAUTHORIZED: Final = 401
+_REDIRECTS: Final = range(300, 400)
+
+
+def log_failed_attempt(
+    model: str,
+    route: Route,
+    failure: UpstreamFailure | CallerFaultError,
+    http_status: int | None,
+    content_type: str | None,
+) -> None:
+    """Write the line."""
+    fault = fault_of(failure.kind)
+    reason = failure.reason if isinstance(failure, UpstreamFailure) and fault.domain != "caller" else None
+    if reason is not None:
+        reason = reason[:_MAX_CHARACTERS]
+    said: list[str] = [failure.kind]
+    if http_status is not None:
+        said.append(f"status {http_status}")
+    if reason:
+        said.append(reason)
+    hint = _hint(route, failure, http_status)
+    _LOGGER.warning(
+        "attempt at %s failed: %s%s",
+        route.provider.name,
+        ", ".join(said),
+        f" ({hint})" if hint else "",
+        extra={
+            "provider": route.provider.name,
+            "model": model,
+            "upstream_model": route.upstream_model,
+            "error_kind": failure.kind,
+            "fault": fault.domain,
+            "status": http_status,
+            "content_type": content_type,
+            "reason": reason,
+            "hint": hint,
+        },
+    )
+
+
+def _hint(route: Route, failure: UpstreamFailure | CallerFaultError, http_status: int | None) -> str | None:
+    """Return what to look at first, where that is known."""
+    provider = route.provider
+    if failure.kind == "upstream_auth" and http_status == _UNAUTHORIZED and not provider.has_key:
+        return "set api_key_env"
+    if failure.kind == "upstream_auth":
+        return f"check the value of {provider.config.api_key_env}" if provider.has_key else "set api_key_env"
+    if failure.kind == "bad_response" and http_status in _REDIRECTS:
+        return "redirects are not followed: check base_url"
+    return _HINTS.get(failure.kind)
+
+
+_HINTS: Final = {
+    "connect_error": "check base_url, DNS and proxy",
+    "model_unavailable": "check base_url and upstream_model",
+    "upstream_quota": "check the account at the provider",
+    "pool_timeout": "raise max_connections",
+    "gateway_resources": "raise the limit of open files",
+    "field_refused": "stream_options = false saves the first attempt",
+}

@@ -1,0 +1,51 @@
+"""What the caller gets when every attempt of a call failed, or a stream broke.
+
+In: the failures. Out: a `GatewayError` that names what kinds of failures there were, and nothing of a
+provider's own words.
+"""
+
+from typing import Final
+
+from app.errors import (
+    GatewayError,
+    OverloadedError,
+    UpstreamFailedError,
+    UpstreamRateLimitedError,
+    UpstreamTimeoutError,
+)
+from app.gateway.fault import TIMEOUTS, fault_of
+from app.gateway.upstream_failure import DEFAULT_RETRY_AFTER_SECONDS, UpstreamFailure
+
+_RETRY_SECONDS: Final = 1.0
+
+
+def error_of_failures(failures: list[UpstreamFailure]) -> GatewayError:
+    """Return the caller's error for the failures of all that were asked.
+
+    429 if each was rate limited; 503 if the last could not be asked for a reason of the gateway's own; 504 if
+    it timed out; else 502.
+    """
+    last = failures[-1].kind
+    if all(failure.kind == "rate_limited" for failure in failures):
+        waits = [failure.retry_after_seconds or DEFAULT_RETRY_AFTER_SECONDS for failure in failures]
+        return UpstreamRateLimitedError(
+            "Every provider of the model is rate limited.", limit_type="upstream", retry_after_seconds=min(waits)
+        )
+    kinds = ", ".join(dict.fromkeys(failure.kind for failure in failures))
+    if fault_of(last).domain == "gateway":
+        return OverloadedError(
+            f"The gateway has no connection to a provider free ({kinds}). Retry after the time that Retry-After gives.",
+            retry_after_seconds=_RETRY_SECONDS,
+        )
+    if last in TIMEOUTS:
+        return UpstreamTimeoutError(f"No provider of the model answered in time ({kinds}).")
+    return UpstreamFailedError(f"No provider of the model could answer ({kinds}).")
+
+
+def error_of_broken_stream(failure: UpstreamFailure) -> GatewayError:
+    """Return the error that ends a stream after its first byte."""
+    if failure.kind == "slow_client":
+        return UpstreamTimeoutError("The client read the stream too slowly for it to end in time.")
+    if failure.kind in TIMEOUTS:
+        return UpstreamTimeoutError("The provider stopped in the middle of its answer.")
+    return UpstreamFailedError("The provider broke off its answer.")

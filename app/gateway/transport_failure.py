@@ -1,0 +1,83 @@
+"""What an exception of the HTTP client means: whose fault it is, and why, in words that hold no address and no secret.
+
+In: what `aiohttp` raised while a request was sent. Out: an `UpstreamFailure`.
+"""
+
+import errno
+import os
+import socket
+import ssl
+from typing import Final
+
+import aiohttp
+
+from app.gateway.connector import PoolTimeoutError
+from app.gateway.upstream_failure import UpstreamFailure
+
+_EXHAUSTED: Final = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN}
+)
+"""What the operating system says when this process or this machine has no descriptors, buffers or local ports left."""
+
+
+def failure_of_exception(  # noqa: PLR0911  one line per kind
+    error: BaseException, *, was_reused: bool
+) -> UpstreamFailure:
+    """Classify what went wrong before the head of an answer was there."""
+    if isinstance(error, PoolTimeoutError):
+        return UpstreamFailure("pool_timeout", reason="no pooled connection became free in time")
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return UpstreamFailure("connect_timeout", reason="no connection in time")
+    own = _own_exhaustion(error)
+    if own is not None:
+        return UpstreamFailure("gateway_resources", reason=own)
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return UpstreamFailure("connect_error", reason=f"the proxy answered {error.status}")
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return UpstreamFailure("connect_error", reason=f"the proxy: {reason_of(error)}")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return UpstreamFailure("connect_error", reason=reason_of(error))
+    if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError):
+        return UpstreamFailure("connect_error", connection_was_reused=was_reused, reason=reason_of(error))
+    if isinstance(error, aiohttp.ClientResponseError):
+        # The head of the answer is no HTTP.
+        return UpstreamFailure("bad_response", reason="the head of the answer is not valid HTTP")
+    return UpstreamFailure("connect_error", reason=reason_of(error))
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why a connection failed: the TLS library's or the operating system's words, else the name of the exception."""
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the provider closed the connection without an answer"
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"certificate verify failed: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS: {(cause.reason or type(cause).__name__).replace('_', ' ').lower()}"
+        if isinstance(cause, socket.gaierror):
+            return f"name resolution: {cause.strerror or 'failed'}"
+        nested = getattr(cause, "os_error", None) or getattr(cause, "certificate_error", None) or cause.__cause__
+        if nested is None or nested is cause:
+            break
+        cause = nested
+    if isinstance(cause, OSError) and cause.errno:
+        return os.strerror(cause.errno).lower()
+    return type(cause).__name__
+
+
+def _own_exhaustion(error: BaseException) -> str | None:
+    """Return what this process has run out of; None where the failure is not its own.
+
+    Resolving a name fails without a word about descriptors: one more socket tells whether any are left.
+    """
+    if not isinstance(error, OSError):
+        return None
+    cause = getattr(error, "os_error", None) or error
+    if isinstance(cause, OSError) and cause.errno in _EXHAUSTED and not isinstance(cause, socket.gaierror):
+        return os.strerror(cause.errno).lower()
+    try:
+        socket.socket().close()
+    except OSError as exhausted:
+        return (exhausted.strerror or "no sockets left").lower()
+    return None
