@@ -7,25 +7,22 @@ lone escape replaced by a mark of the same length, and the means to put the esca
 import re
 from typing import Final
 
-# One escape of a string at a time, so that an escaped backslash is never taken for the beginning of the next one.
-_ESCAPE: Final = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|[^u]|u)", re.DOTALL
+# For text without escaped backslashes, so that every backslash begins an escape.
+_LONE: Final = re.compile(
+    rb"\\u(?:([dD][89abAB][0-9a-fA-F]{2})(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u)([dD][c-fC-F][0-9a-fA-F]{2}))"
 )
 _MARKS: Final = tuple(b"\x7f" + bytes([letter]) for letter in b"0123456789")
 
 
 def mask(text: bytes) -> tuple[bytes, bytes] | None:
     """Return the text with lone surrogates masked, and the mark that stands for their backslash and `u`; None without any."""
-    mark = next((mark for mark in _MARKS if mark not in text), None)
-    if mark is None:
+    free = [mark for mark in _MARKS if mark not in text]
+    if len(free) < 2:  # noqa: PLR2004  one for surrogates, one for escaped backslashes
         return None
-
-    def replace(found: re.Match[bytes]) -> bytes:
-        lone: bytes | None = found[1]
-        return found[0] if lone is None else mark + lone[1:]
-
-    masked = _ESCAPE.sub(replace, text)
-    return None if masked == text else (masked, mark)
+    mark, backslashes = free[:2]
+    masked, count = _LONE.subn(lambda found: mark + (found[1] or found[2]), text.replace(b"\\\\", backslashes))
+    return (masked.replace(backslashes, b"\\\\"), mark) if count else None
 
 
 def unmask(text: bytes, mark: bytes) -> bytes:

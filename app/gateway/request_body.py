@@ -38,10 +38,7 @@ _REASON: Final = re.compile(r"(?:JSON is malformed: )?([A-Za-z ,'-]{1,80} \(byte
 
 
 class CallRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One valid request. `body` and `fields` are what the caller sent; `include_usage`: it asked for usage in the stream.
-
-    `input_characters` is set where the request was read in another process, which counted them.
-    """
+    """One valid request. `body` and `fields` are what the caller sent; `include_usage`: it asked for usage in the stream."""
 
     operation: Operation
     model: str
@@ -50,7 +47,6 @@ class CallRequest(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     fields: dict[str, msgspec.Raw]
     stream_options: dict[str, msgspec.Raw] | None = None
-    input_characters: int | None = None
 
     def upstream_body(self, upstream_model: str, *, takes_stream_options: bool = True) -> bytes:
         """Return the body for a provider: its own model name, and usage asked for in streams where the provider takes that."""

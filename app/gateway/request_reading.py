@@ -6,7 +6,7 @@ read in a child process, which reports where the fields are, so that nothing is 
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -14,7 +14,6 @@ from app.errors import InvalidRequestError, OverloadedError
 from app.gateway.heavy_work import HeavyWork, HeavyWorkError
 from app.gateway.json_bounds import is_light
 from app.gateway.request_body import CallRequest, Operation, parse_chat, parse_embeddings
-from app.gateway.token_usage import input_characters, text_characters
 
 _PARSE: Final[Mapping[Operation, Callable[[bytes], CallRequest]]] = MappingProxyType(
     {"chat": parse_chat, "embeddings": parse_embeddings}
@@ -31,14 +30,6 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True):
     include_usage: bool
     stream_options: dict[str, bytes] | None
     fields: dict[str, bytes | tuple[int, int]]
-    input_characters: int
-
-
-class _Counted:
-    """A message that was counted and dropped."""
-
-
-_COUNTED: Final = _Counted()
 
 
 async def read_request(body: bytes, operation: Operation, work: HeavyWork) -> CallRequest:
@@ -67,7 +58,6 @@ async def read_request(body: bytes, operation: Operation, work: HeavyWork) -> Ca
         stream_options=None
         if summary.stream_options is None
         else {name: msgspec.Raw(value) for name, value in summary.stream_options.items()},
-        input_characters=summary.input_characters,
     )
 
 
@@ -81,7 +71,6 @@ def summarize(body: bytes, operation: Operation) -> RequestSummary:
         include_usage=request.include_usage,
         stream_options=None if options is None else {name: bytes(raw) for name, raw in options.items()},
         fields={name: _place(body, bytes(raw)) for name, raw in request.fields.items()},
-        input_characters=_characters(request),
     )
 
 
@@ -91,21 +80,3 @@ def _place(body: bytes, value: bytes) -> bytes | tuple[int, int]:
         return value
     start = body.find(value)
     return value if start < 0 else (start, start + len(value))
-
-
-def _characters(request: CallRequest) -> int:
-    """Count the text of a request, one message at a time: millions of small messages are never in memory together."""
-    if request.operation != "chat":
-        return input_characters(request)
-    total = 0
-
-    def count(_type: type, message: Any) -> _Counted:
-        nonlocal total
-        total += text_characters(message)
-        return _COUNTED
-
-    try:
-        msgspec.json.decode(request.fields["messages"], type=list[_Counted], dec_hook=count)
-    except (ValueError, RecursionError):
-        return input_characters(request)
-    return total

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,9 +12,8 @@ from hypothesis import strategies as st
 from app.errors import InvalidRequestError
 from app.gateway.heavy_work import HeavyWork, HeavyWorkError
 from app.gateway.json_bounds import INLINE_BYTES, is_light
-from app.gateway.request_body import parse_chat, parse_embeddings
+from app.gateway.request_body import parse_chat
 from app.gateway.request_reading import read_request, summarize
-from app.gateway.token_usage import input_characters
 from app.gateway.upstream_failure import UpstreamFailure
 from app.gateway.whole_answer import read_answer
 from otel.events import CallFinished, ExceptionMapped
@@ -61,8 +59,8 @@ async def test_a_request_of_many_messages_is_served_like_any_other(make_upstream
     assert not is_light(HEAVY)
     assert (await gateway.post(CHAT, HEAVY)).status == 200
     assert upstream.exchanges[0].json == {"model": "alpha-tiny", "messages": MANY}
-    # No usage was reported: eight characters are two tokens.
-    assert (await gateway.settled()).of(CallFinished)[0].usage.input_tokens == 24_000
+    # No usage was reported.
+    assert (await gateway.settled()).of(CallFinished)[0].usage.input_tokens >= 24_000
     pids = gateway.gateway.heavy_work.pids()
     assert set(pids) == {"requests"}
     await gateway.gateway.close()
@@ -215,7 +213,7 @@ async def test_the_process_has_no_secrets_and_survives_a_stop_that_its_parent_su
 async def test_what_is_light_is_done_in_place(work):
     assert await work.run("requests", eval, b"__import__('os').getpid()") == os.getpid()
     text = chat_of([{"role": "user", "content": "x" * 1_000_000}])
-    assert (await read_request(text, "chat", work)).input_characters is None
+    assert (await read_request(text, "chat", work)).body is text
     assert work.pids() == {}
 
 
@@ -253,10 +251,3 @@ def test_a_summary_says_what_the_body_says(body) -> None:
         name: place if isinstance(place, bytes) else text[place[0] : place[1]] for name, place in summary.fields.items()
     }
     assert places == {name: bytes(raw) for name, raw in request.fields.items()}
-    assert summary.input_characters == input_characters(request)
-
-
-@pytest.mark.parametrize("value", ["abc", ["a", "bc"], [1, 2, 3], [[1, 2], [3]], [["a"], 7, None]])
-def test_a_summary_of_embeddings_counts_the_same(value) -> None:
-    text = msgspec.json.encode({"model": "m", "input": value})
-    assert summarize(text, "embeddings").input_characters == input_characters(parse_embeddings(text))
