@@ -33,6 +33,7 @@ from app.http.exposure import Exposure
 from app.http.health import Readiness, health_router
 from app.http.index import index_router
 from app.http.monitoring import monitoring_router
+from app.http.path_bound import PathBound
 from app.http.route_table import RouteTable
 from app.jobs.event_loop_lag import EventLoopWatch
 from app.jobs.job_metrics import observe_jobs
@@ -152,7 +153,9 @@ def build_app(
     routes = RouteTable(app.routes)
     wrapped = RequestTelemetry(
         ApiHeaders(
-            cast("AsgiApp", app.asgi_handler), CrossOrigin(cors_origins) if cors_origins else None, new_request_id
+            PathBound(cast("AsgiApp", app.asgi_handler)),
+            CrossOrigin(cors_origins) if cors_origins else None,
+            new_request_id,
         ),
         recorder,
         route_of=routes.route_of,

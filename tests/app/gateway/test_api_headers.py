@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from urllib.parse import quote
 
 import openai
 import pytest
@@ -195,3 +196,28 @@ async def test_limits_say_when_they_are_full_again(make_upstream, make_gateway):
     _, headers, _ = await chat(gateway)
     assert headers["x-ratelimit-reset-requests"] == ["6s"]
     assert headers["x-ratelimit-reset-tokens"] == ["0ms"]
+
+
+@pytest.mark.parametrize(
+    ("path", "is_api"), [("/v1/models/", True), ("/v1/", True), ("/", False), ("/prometheus/metrics/", False)]
+)
+async def test_a_path_beyond_every_name_is_unknown_and_not_remembered(make_upstream, make_gateway, path, is_api):
+    gateway = await make_gateway(await make_upstream())
+    remembered = gateway.app.asgi_router.handle_routing.cache_info
+    await raw(gateway, "GET", "/v1/unknown")
+    await raw(gateway, "GET", "/unknown")
+    before = remembered().currsize
+    for number in range(30):
+        status, _, body = await raw(gateway, "GET", f"{path}{'x' * 60_000}{number}")
+        assert status == 404
+        assert ("error" in json.loads(body)) is is_api
+        assert len(body) < 500
+    assert remembered().currsize == before
+    assert len((await gateway.settled()).requests) == 32
+
+
+async def test_the_longest_name_of_a_model_has_its_path(make_upstream, make_gateway, wire):
+    name = "a/" * 63 + "ü"
+    gateway = await make_gateway(await make_upstream(), models=[wire.model_config("alpha", name=name)])
+    status, _, body = await raw(gateway, "GET", f"/v1/models/{quote(name, safe='')}")
+    assert (status, json.loads(body)["id"]) == (200, name)
