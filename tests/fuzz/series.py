@@ -8,7 +8,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from app.config import AppConfig
-from app.main import VERSION
+from app.version import VERSION
 from demo.books import Series
 from demo.scrape import read_exposition
 from otel.catalogue import CATALOGUE

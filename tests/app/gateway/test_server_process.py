@@ -16,10 +16,10 @@ import pytest
 
 from app.config import ServerConfig
 from app.gateway.clock import SystemClock
-from app.main import VERSION
 from app.server import listen
 from app.store.database import open_database
 from app.store.keys import ApiKeys
+from app.version import VERSION
 from otel.disabled import DisabledRecorder
 
 pytestmark = pytest.mark.live
