@@ -108,7 +108,7 @@ class Gateway:
         """Answer a request that is not streamed, from the cache or a provider; the call has ended then."""
         key = self._cache_key(call, model)
         if key is not None:
-            kept = await self._cache.get(key)
+            kept = await self._kept_answer(key, call.request.operation)
             call.scope.record(CacheLookedUp(cache="response", hit=kept is not None))
             if kept is not None:
                 call.hit_cache()
@@ -139,6 +139,17 @@ class Gateway:
     async def close(self) -> None:
         """End what was started for heavy work."""
         await self.heavy_work.close()
+
+    async def _kept_answer(self, key: bytes, operation: Operation) -> bytes | None:
+        """Return what the cache holds, unless it is no answer: others can write to a cache server."""
+        kept = await self._cache.get(key)
+        if kept is None or self._cache.is_own:
+            return kept
+        try:
+            found = await self.heavy_work.run("answers", read_answer, kept, operation)
+        except (UpstreamFailure, HeavyWorkError):
+            return None
+        return kept if getattr(found, "failure", None) is None else None
 
     async def _take_whole(self, answer: UpstreamAnswer) -> bytes:
         """Read a whole answer and end its attempt."""

@@ -64,7 +64,14 @@ class RateLimiter(Protocol):
 
 
 class ResponseCache(Protocol):
-    """Exact-match answers of deterministic requests, as bytes."""
+    """Exact-match answers of deterministic requests, as bytes.
+
+    `is_own`: values come back as this process stored them; otherwise anybody may have written them.
+    """
+
+    @property
+    def is_own(self) -> bool:
+        """Whether a value is certain to be an answer."""
 
     async def get(self, key: bytes) -> bytes | None:
         """Return the stored answer, or None; a broken cache is a miss."""

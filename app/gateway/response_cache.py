@@ -71,6 +71,8 @@ class MemoryResponseCache:
     For one event loop. The bound covers keys, values and `ENTRY_OVERHEAD_BYTES` each.
     """
 
+    is_own = True
+
     def __init__(self, max_bytes: int, clock: Clock) -> None:
         self._max_bytes = max_bytes
         self._clock = clock

@@ -27,6 +27,8 @@ _OPERATION_SECONDS = 0.25
 class ValkeyResponseCache:
     """Satisfies `ResponseCache`. For one event loop; `close` it at the end."""
 
+    is_own = False
+
     def __init__(
         self, client: "Redis", clock: Clock, *, operation_seconds: float = _OPERATION_SECONDS, rest_seconds: float = 1.0
     ) -> None:
