@@ -1,204 +1,300 @@
-"""HTTP PROTOCOL: uvicorn's httptools protocol with bounds on the head of a request, on the time it may take, and on a body that nobody reads.
+"""One client connection: bytes become requests, one at a time, and their responses go out in order.
 
-Comes in: bytes of a connection. Goes out: requests whose request line and headers fit and came in time; else 400, 408 or 431 and a closed
-connection. httptools has no bound of its own: it would collect one endless header until memory is full, or wait for its end for ever.
+In: the bytes of a connection. Out: exchanges for the application; what is no request that can be served gets 400, 408, 414,
+431, 501 or 505 and the end of the connection. While a request is being served the bytes behind it stay bytes: nothing that a
+client pipelines is parsed before its turn, and the socket is read no further than `_WAITING_BYTES`.
 """
 
 import asyncio
-from collections.abc import Callable
-from http import HTTPStatus
-from typing import Any, Final, Literal, TypeAlias
+import logging
+from functools import partial
+from typing import Any, Final, cast
 
-import msgspec
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+import uvicorn
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr
+from uvicorn.server import ServerState
 
 from app.config import ServerConfig
-from app.gateway.wire_error import WireError, WireErrorBody
-
-_Timer: TypeAlias = Literal["head", "discard"]
+from app.connections import Connections
+from app.half_close import HALF_CLOSE, watch_half_close
+from app.http_exchange import Exchange, asgi_scope
+from app.http_head import RequestHead, RequestRefusedError
+from app.http_input import RequestInput
+from app.http_refusal import late_head, refusal
+from app.timers import Timers
 
 DISCARD_SECONDS: Final = 5.0
-_FIELD_OVERHEAD_BYTES: Final = 4  # ": " and the line end
+_READ_BYTES: Final = 64 * 1024
+_WAITING_BYTES: Final = 16 * 1024
+_CONTENT_BYTES: Final = 64 * 1024
+
+_logger = logging.getLogger("uvicorn.error")
 
 
-class BoundedHttpProtocol(HttpToolsProtocol):
-    """One connection. `server.max_header_bytes` bounds the URL and the headers of a request together.
-
-    Timers are set only where a client makes us wait: a request whose head comes in one piece costs none.
-    """
+class HttpConnection(asyncio.BufferedProtocol):
+    """One connection. Timers are set only where a client makes the server wait: a request that comes in one piece costs none."""
 
     server_config: ServerConfig = ServerConfig()
+    connections: Connections
+    read_buffer: memoryview
+    """Shared by all connections of a server: it is filled and emptied within one callback."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._head_bytes = 0
-        self._is_in_head = False
-        self._is_in_body = False
+    transport: asyncio.Transport
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self._app = config.loaded_app
+        self._loop = _loop or asyncio.get_running_loop()
+        self.server_state = server_state
+        self._app_state = app_state
+        self._keep_alive_seconds = config.timeout_keep_alive
+        self._addresses: dict[str, Any] = {}
+        self._input = RequestInput(self.server_config.max_header_bytes, self.connections.hold)
+        self._exchange: Exchange | None = None
+        self._task: asyncio.Task[None] | None = None
         self._is_refused = False
-        self._served: RequestResponseCycle | None = None
+        self._is_at_end = False
         self._last_words: bytes | None = None
-        self._timers: dict[_Timer, asyncio.TimerHandle] = {}
+        self._reads = True
+        self._may_write: asyncio.Event | None = None
+        self._timers = Timers(self._loop)
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A connection without a request is as idle as one between two requests."""
-        super().connection_made(transport)
-        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+        self.transport = transport = cast("asyncio.Transport", transport)
+        self.server_state.connections.add(self)  # type: ignore[arg-type]  # its own protocols are meant
+        self._addresses = {"server": get_local_addr(transport), "client": get_remote_addr(transport)}
+        self._become_idle()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone."""
-        for name in tuple(self._timers):
-            self._stop_timer(name)
-        self._unset_keepalive_if_required()
-        if self._served is not None and not self._served.response_complete:
-            # uvicorn tells only the newest request, which may still wait behind the one that is being served.
-            self._served.disconnected = True
-            self._served.message_event.set()
-        super().connection_lost(exc)
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
+        """The connection is gone; nothing of it stays."""
+        self.server_state.connections.discard(self)
+        self.connections.leave(self)
+        self._timers.stop_all()
+        exchange, self._exchange, self._task = self._exchange, None, None
+        if exchange is not None and not exchange.response_complete:
+            exchange.leave()
+        self.resume_writing()
+        self._input.drop()
 
-    def data_received(self, data: bytes) -> None:
-        """Feed the parser; a head that is still open after too many bytes, or for too long, is refused before it is complete."""
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio's signature
+        """Return where the next bytes go."""
+        return self.read_buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Bytes came."""
         if self._is_refused:
-            # Taken and thrown away until the client has read its answer.
+            # Taken and thrown away until the client has read its response.
             return
-        super().data_received(data)
-        if self._is_in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > self.server_config.max_header_bytes:
-                self._refuse_head()
-        self._watch_head()
+        self._timers.stop("idle")
+        self._input.add(bytes(self.read_buffer[:nbytes]))
+        self._go_on()
 
-    def on_message_begin(self) -> None:
-        """A head begins."""
-        super().on_message_begin()
-        self._is_in_head = True
-        self._head_bytes = 0
+    def eof_received(self) -> bool:
+        """The client sends nothing more. What it has sent in full is still answered (RFC 9112, section 9.6)."""
+        self._is_at_end = True
+        exchange = self._exchange
+        if exchange is None:
+            return bool(self._input.waiting_bytes) and not self._is_refused
+        if self._is_refused or self._input.is_in_body or exchange.response_started:
+            # Within a request, or when a response has begun, it is taken for what it nearly always is: the client has left.
+            return False
+        watch_half_close(self._timers, self.transport, exchange)
+        return True
 
-    def on_headers_complete(self) -> None:
-        """A head is complete; one that came in a single read is measured here."""
-        self._is_in_head = False
-        self._stop_timer("head")
-        size = len(self.url) + sum(len(name) + len(value) + _FIELD_OVERHEAD_BYTES for name, value in self.headers)
-        if size > self.server_config.max_header_bytes:
-            self._refuse_head()
-            # Stops the parser: without a request there is nobody to take a body.
-            raise ValueError
-        super().on_headers_complete()
-        self._is_in_body = True
+    def pause_writing(self) -> None:
+        """The client does not keep up."""
+        self._may_write = self._may_write or asyncio.Event()
 
-    def on_message_complete(self) -> None:
-        """A body is complete."""
-        self._is_in_body = False
-        self._stop_timer("discard")
-        super().on_message_complete()
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        if self._may_write is not None:
+            self._may_write.set()
+            self._may_write = None
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """A request begins to be served; pipelined ones follow each other."""
-        self._served = cycle
-        super()._start_asgi_task(cycle, app)
+    def shutdown(self) -> None:
+        """End the connection with the response that is due, or now where none is."""
+        if self._exchange is None or self._exchange.response_complete:
+            self.transport.close()
+        else:
+            self._exchange.keep_alive = False
 
-    def on_response_complete(self) -> None:
-        """An answer is complete; one that came before the end of the body (413) leaves the rest to be discarded, for a while.
+    async def writable(self) -> None:
+        """Wait until the client has taken enough of what was written."""
+        while self._may_write is not None:
+            await self._may_write.wait()
 
-        Closing at once would reset the connection, and a client that is still sending would never read its answer.
+    def response_ended(self) -> None:
+        """The response is complete; one that came before the end of the body (413) leaves the rest to be discarded, for a while.
+
+        Closing at once would reset the connection, and a client that is still sending would never read its response.
         """
-        super().on_response_complete()
-        if self.transport.is_closing():
+        self.server_state.total_requests += 1
+        self._timers.stop(HALF_CLOSE)
+        exchange = self._exchange
+        if exchange is None or self.transport.is_closing():
             return
-        if self._last_words is not None and not self._has_answers_due:
-            self._say_last(self._last_words)
-        elif self._is_in_body:
-            self._set_timer("discard", DISCARD_SECONDS, self.transport.close)
+        self.connections.is_idle(self)
+        if self._last_words is not None:
+            self._end_output(self._last_words)
+        elif not self._input.is_in_body:
+            self._end_exchange(exchange)
+        elif exchange.keep_alive:
+            self.read_as_needed()
+            self._timers.set("discard", DISCARD_SECONDS, self.transport.close)
+        else:
+            self._end_output(b"")
 
-    def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP."""
-        self._refuse(HTTPStatus.BAD_REQUEST, msg, "invalid_http")
+    def _go_on(self, *, was_waiting: bool = False) -> None:
+        """Take what came as far as it is its turn: one request is served at a time."""
+        source = self._input
+        if not self._is_ended:
+            try:
+                self._take(source)
+            except RequestRefusedError as error:
+                if was_waiting and self._task is not None:
+                    # It was whole bytes before it was a request: it is refused before it begins.
+                    self._task.cancel()
+                self._refuse(error)
+        if self._is_ended:
+            source.drop()
+        elif not source.settle():
+            self.transport.abort()
+        elif source.is_in_head and self._is_at_end:
+            # Its end will never come.
+            self.transport.close()
+        else:
+            if source.is_in_head and "head" not in self._timers:
+                seconds = self.server_config.receive_head_seconds
+                self._timers.set("head", seconds, lambda: self._refuse(late_head(seconds)))
+            self.read_as_needed()
 
     @property
-    def _is_answering(self) -> bool:
-        """Whether a request on this connection waits for its answer, or for the rest of it."""
-        # uvicorn's types say that there is always a cycle; before the first request there is none.
-        return self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr]
+    def _is_ended(self) -> bool:
+        """Whether no byte of the client is of interest any more."""
+        return self._is_refused or self.transport.is_closing()
 
-    def _watch_head(self) -> None:
-        """Set a time for a head that has begun, or that blank lines announce."""
-        is_expected = self._is_in_head or not (self._is_in_body or self._is_answering)
-        if is_expected and not self._is_refused and "head" not in self._timers:
-            self._set_timer("head", self.server_config.receive_head_seconds, self._head_is_late)
+    def _take(self, source: RequestInput) -> None:
+        """Take heads and bodies; raises `RequestRefusedError`."""
+        while source.waiting_bytes and not self._is_ended:
+            if source.is_in_body:
+                self._take_body()
+            elif self._exchange is not None:
+                return
+            elif (head := source.take_head()) is not None:
+                self._begin(head)
 
-    def _head_is_late(self) -> None:
-        """End a connection that began to send a head and does not come to its end."""
-        seconds = self.server_config.receive_head_seconds
-        if self._is_answering:
-            # A pipelined request: the time of the answer before it is not the client's.
-            self._set_timer("head", seconds, self._head_is_late)
-            return
-        self._refuse(
-            HTTPStatus.REQUEST_TIMEOUT, f"The request's head did not arrive within {seconds:g} s.", "request_timeout"
-        )
+    def _begin(self, head: RequestHead) -> None:
+        """Serve a request from its head on."""
+        self._timers.stop("head")
+        self.connections.is_served(self)
+        exchange = self._exchange = Exchange(self, head, _logger)
+        if not self._input.is_in_body:
+            exchange.is_body_complete = True
+            exchange.wake()
+        scope = asgi_scope(head, self._addresses, self._app_state)
+        if self._is_at_end:
+            watch_half_close(self._timers, self.transport, exchange)
+        task = self._task = self._loop.create_task(exchange.run(self._app, scope))
+        self.server_state.tasks.add(task)
+        task.add_done_callback(self.server_state.tasks.discard)
 
-    def _refuse_head(self) -> None:
-        self._refuse(
-            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's head is too large.", "headers_too_large"
-        )
+    def _take_body(self) -> None:
+        """Take bytes of a body; after the response they are only counted."""
+        exchange = self._exchange
+        is_wanted = exchange is not None and not exchange.response_complete
+        self._input.take_body(exchange.content if exchange is not None and is_wanted else None)
+        is_complete = not self._input.is_in_body
+        if is_complete:
+            self._timers.stop("discard")
+        if exchange is not None:
+            if is_wanted:
+                exchange.is_body_complete = is_complete
+                exchange.wake()
+            elif is_complete:
+                self._end_exchange(exchange)
 
-    def _refuse(self, status: HTTPStatus, message: str, code: str) -> None:
-        """Answer without a request, once, and close; the requests before it, which came whole, get their answers first."""
-        if self._is_refused:
-            return
+    def _end_exchange(self, exchange: Exchange) -> None:
+        """Request and response are complete: go on with what the client has sent meanwhile."""
+        self._exchange = self._task = None
+        waits = bool(self._input.waiting_bytes)
+        if self._is_at_end and not waits:
+            self.transport.close()
+        elif not exchange.keep_alive:
+            if waits or not self._reads:
+                self._end_output(b"")
+            else:
+                self.transport.close()
+        else:
+            self._become_idle()
+            if waits:
+                # Not from within the response: many waiting requests must not become a deep stack.
+                self._loop.call_soon(partial(self._go_on, was_waiting=True))
+
+    def read_as_needed(self) -> None:
+        """Read from the socket, unless enough waits here; then the client waits too."""
+        exchange = self._exchange
+        content_bytes = 0 if exchange is None or exchange.response_complete else len(exchange.content)
+        self._read(self._input.waiting_bytes <= _WAITING_BYTES and content_bytes <= _CONTENT_BYTES)
+
+    def _read(self, wanted: bool) -> None:
+        if wanted != self._reads and not self._is_at_end and not self.transport.is_closing():
+            self._reads = wanted
+            if wanted:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
+
+    def _become_idle(self) -> None:
+        """Wait for a request."""
+        self.connections.is_idle(self)
+        if not self._input.waiting_bytes:
+            self._timers.set("idle", self._keep_alive_seconds, self.transport.close)
+
+    def _refuse(self, error: RequestRefusedError) -> None:
+        """Answer what is no request, and close; a response that has begun is finished first."""
+        _logger.warning("%s", error.message)
         self._is_refused = True
-        self._stop_timer("head")
+        self._input.drop()
+        self._timers.stop("head")
+        exchange = self._exchange
         if self.transport.is_closing():
             return
-        body = msgspec.json.encode(WireErrorBody(WireError(message, "invalid_request_error", None, code)))
-        answer = (
-            b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b"
-            % (status, status.phrase.encode(), len(body), body)
-        )
-        if self._is_in_body:
-            self._give_up_newest()
-        if self._has_answers_due:
-            self._last_words = answer
+        if exchange is None or not exchange.response_started:
+            if exchange is not None:
+                # The request will never be whole.
+                exchange.leave()
+            self._end_output(refusal(error))
+        elif exchange.response_complete:
+            self._end_output(b"")
         else:
-            self._say_last(answer)
+            # It answers without the body, with 401 say, and is about to end; if it does not, it waits for bytes that never come.
+            self._last_words = refusal(error)
+            self._timers.set("discard", DISCARD_SECONDS, self.transport.close)
 
-    @property
-    def _has_answers_due(self) -> bool:
-        """Whether a whole request waits for its answer, or for the rest of it."""
-        served = self._served
-        return bool(self.pipeline) or (served is not None and not (served.response_complete or served.disconnected))
+    def _end_output(self, last_words: bytes) -> None:
+        """Write the last bytes of this connection, and close it once the client can have read them.
 
-    def _give_up_newest(self) -> None:
-        """The newest request will never be whole: unless its answer has begun already, it gets none."""
-        newest = self.cycle
-        if self.pipeline and self.pipeline[0][0] is newest:
-            self.pipeline.popleft()
-        elif newest.response_started:
-            # It answered without its body, a 401 say, and is about to end; if it does not, it waits for bytes that never come.
-            self._set_timer("discard", DISCARD_SECONDS, self.transport.close)
-        else:
-            newest.disconnected = True
-            newest.waiting_for_100_continue = False
-            newest.message_event.set()
-
-    def _say_last(self, answer: bytes) -> None:
-        """Write the last answer of this connection, and close it once the client can have read it."""
+        Closing at once would reset the connection where the client has sent more than was read, and it would never read its response.
+        """
+        self._is_refused = True
         self._last_words = None
-        self.transport.write(answer)
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        self._set_timer("discard", DISCARD_SECONDS, self.transport.close)
-
-    def _set_timer(self, name: _Timer, seconds: float, act: Callable[[], None]) -> None:
-        """Call `act` after so many seconds, unless the timer is set again or stopped before."""
-        self._stop_timer(name)
-        self._timers[name] = self.loop.call_later(seconds, act)
-
-    def _stop_timer(self, name: _Timer) -> None:
-        timer = self._timers.pop(name, None)
-        if timer is not None:
-            timer.cancel()
+        self.connections.is_idle(self)
+        self.transport.write(last_words)
+        if self._is_at_end:
+            self.transport.close()
+            return
+        self.transport.write_eof()
+        self._read(True)
+        self._timers.set("discard", DISCARD_SECONDS, self.transport.close)
 
 
-def bounded_protocol(server: ServerConfig) -> type[BoundedHttpProtocol]:
-    """Return the protocol class with the bounds of `server`: uvicorn makes one instance per connection and passes it no options."""
-    return type("BoundedHttpProtocol", (BoundedHttpProtocol,), {"server_config": server})
+def bounded_protocol(server: ServerConfig, connections: Connections) -> type[HttpConnection]:
+    """Return the connection class of one server: uvicorn makes one instance per connection and passes it no options."""
+    own = {"server_config": server, "connections": connections, "read_buffer": memoryview(bytearray(_READ_BYTES))}
+    return type("HttpConnection", (HttpConnection,), own)

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.anomaly.watch import AnomalyWatch
 from app.config import AppConfig
 from app.config_load import Secrets
+from app.connections import DEFAULT_MAX_CONNECTIONS, Connections
 from app.gateway.calls_in_hand import calls_in_hand
 from app.gateway.clock import SystemClock
 from app.gateway.gateway import Gateway
@@ -93,6 +94,7 @@ class Parts(msgspec.Struct, frozen=True):
     jobs: Jobs
     event_loop_watch: EventLoopWatch
     exposure: Exposure
+    connections: Connections
 
 
 def create_app(
@@ -205,7 +207,10 @@ def _build_parts(
     jobs = Jobs(periodic, clock=clock, rng=ids)
     watch = EventLoopWatch(recorder, clock.monotonic, config.jobs.event_loop_lag_seconds)
     exposure = Exposure(secrets.monitoring_token, is_open=config.monitoring.open)
-    return Parts(gateway, engine, keys, ledger, providers, states, probes, cache, store_jobs, jobs, watch, exposure)
+    connections = Connections(DEFAULT_MAX_CONNECTIONS)
+    return Parts(
+        gateway, engine, keys, ledger, providers, states, probes, cache, store_jobs, jobs, watch, exposure, connections
+    )
 
 
 def _provider_secrets(config: AppConfig, secrets: Secrets) -> dict[str, ProviderSecrets]:

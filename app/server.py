@@ -24,9 +24,11 @@ import uvicorn
 import uvloop
 from litestar import Litestar
 
+from app.acceptor import Acceptor
 from app.config import AppConfig, ServerConfig
 from app.config_load import ConfigError, resolve_secrets
 from app.config_warnings import config_warnings
+from app.connections import Connections
 from app.gateway.calls_in_hand import CallsInHand
 from app.http_protocol import bounded_protocol
 from app.label_bounds import label_bounds
@@ -59,9 +61,16 @@ class GatewayServer(uvicorn.Server):
     """uvicorn's server with our order of stopping. `say` prints one line for the operator."""
 
     def __init__(
-        self, config: uvicorn.Config, *, calls: CallsInHand, grace_seconds: float, say: Callable[[str], None]
+        self,
+        config: uvicorn.Config,
+        *,
+        calls: CallsInHand,
+        connections: Connections,
+        grace_seconds: float,
+        say: Callable[[str], None],
     ) -> None:
         super().__init__(config)
+        self._connections = connections
         self._calls = calls
         self._grace_seconds = grace_seconds
         self._say = say
@@ -89,10 +98,20 @@ class GatewayServer(uvicorn.Server):
         self._say("second signal: ending at once; requests, ledger rows and telemetry in memory are lost")
         os._exit(1)
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen: unlike uvicorn's own listener, ours knows a bound and what to do when descriptors run out."""
+        loop = asyncio.get_running_loop()
+
+        def make_protocol() -> asyncio.BaseProtocol:
+            return self.config.http_protocol_class(config=self.config, server_state=self.server_state, app_state={})  # type: ignore[call-arg]
+
+        self._acceptors = [Acceptor(loop, each, make_protocol, self._connections) for each in sockets or []]
+        self.started = True
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop serving; when it returns no request is being served."""
-        for server in self.servers:
-            server.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
         for listener in sockets or []:
             listener.close()
         for connection in list(self.server_state.connections):
@@ -176,7 +195,7 @@ async def _run(config: AppConfig, app: Litestar, listener: socket.socket, say: C
     server = GatewayServer(
         uvicorn.Config(
             app,
-            http=bounded_protocol(config.server),
+            http=bounded_protocol(config.server, parts.connections),  # type: ignore[arg-type]  # a BufferedProtocol does as well
             ws="none",
             lifespan="off",
             log_config=None,
@@ -187,6 +206,7 @@ async def _run(config: AppConfig, app: Litestar, listener: socket.socket, say: C
             backlog=_BACKLOG,
         ),
         calls=parts.gateway.calls_in_hand,
+        connections=parts.connections,
         grace_seconds=config.server.shutdown_grace_seconds,
         say=say,
     )

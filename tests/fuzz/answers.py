@@ -11,9 +11,11 @@ from tests.fuzz.inputs import Input
 from tests.fuzz.wire import Answer
 
 MAPPED: Final = {
+    501: {"not_implemented"},
     502: {"upstream_failed"},
     503: {"overloaded", "store_unavailable"},
     504: {"upstream_timeout"},
+    505: {"http_version_not_supported"},
 }
 """The statuses from 500 on that the gateway may answer, and the code that its error object then has."""
 

@@ -13,6 +13,7 @@ import pytest
 import uvicorn
 
 from app.config import AppConfig, BreakerConfig, ModelConfig, PlanConfig, ProviderConfig, RouteConfig, ServerConfig
+from app.connections import Connections
 from app.errors import InvalidApiKeyError, KeyExpiredError, StoreUnavailableError
 from app.gateway.calls_in_hand import CallsInHand
 from app.gateway.clock import SystemClock
@@ -347,6 +348,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
         shares=None,
         heavy_work=None,
         cache=None,
+        max_client_connections=1_000,
         server_config=None,
         grace_seconds=5.0,
         cache_ttl_seconds=0.0,
@@ -404,9 +406,13 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
             cors_origins=server_config.cors_origins,
         )
         said = []
-        config = uvicorn.Config(app, http=bounded_protocol(server_config), ws="none", lifespan="off", log_config=None)
+        connections = Connections(max_client_connections)
+        protocol = bounded_protocol(server_config, connections)
+        config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None)
         config.access_log = False
-        server = InProcessServer(config, calls=gateway.calls_in_hand, grace_seconds=grace_seconds, say=said.append)
+        server = InProcessServer(
+            config, calls=gateway.calls_in_hand, connections=connections, grace_seconds=grace_seconds, say=said.append
+        )
         await stack.enter_async_context(app.lifespan())
         listener = listen(msgspec.structs.replace(server_config, port=0))
         task = asyncio.create_task(server.serve([listener]))
@@ -414,6 +420,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
         port = listener.getsockname()[1]
         running = RunningGateway(port=port, gateway=gateway, recorder=recorder, ledger=ledger, server=server, app=app)
         running.said = said
+        running.connections = connections
         running.states = states
         running.serve_task = task
 

@@ -109,7 +109,7 @@ async def test_a_body_that_does_not_end_is_408(make_upstream, make_gateway, tran
 async def test_a_body_in_pieces_within_its_time_is_served(make_upstream, make_gateway):
     gateway = await make_gateway(await make_upstream(), server_config=server(head=SHORT))
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-    writer.write((HEAD % len(CHAT)).replace(b"host: x", b"connection: close"))
+    writer.write((HEAD % len(CHAT)).replace(b"host: x", b"host: x\r\nconnection: close"))
     for start in range(0, len(CHAT), 20):
         await asyncio.sleep(SHORT / 2)
         writer.write(CHAT[start : start + 20])
@@ -153,7 +153,7 @@ async def test_a_client_that_reads_nothing_of_a_whole_answer_is_cut_off(make_ups
         await make_upstream(lambda exchange: exchange.reply(big)), server_config=server(stall=SHORT)
     )
     client = connect_with_a_small_window(gateway.port)
-    request = (HEAD % len(CHAT)).replace(b"host: x", connection) + CHAT
+    request = (HEAD % len(CHAT)).replace(b"host: x", b"host: x\r\n" + connection) + CHAT
     await asyncio.get_running_loop().sock_sendall(client, request)
     await wire.until(lambda: gateway.recorder.requests, "the request")
     await gateway.settled()
@@ -168,7 +168,7 @@ async def test_a_client_that_reads_slowly_but_steadily_gets_all(make_upstream, m
     )
     client = connect_with_a_small_window(gateway.port)
     loop = asyncio.get_running_loop()
-    await loop.sock_sendall(client, (HEAD % len(CHAT)).replace(b"host: x", b"connection: close") + CHAT)
+    await loop.sock_sendall(client, (HEAD % len(CHAT)).replace(b"host: x", b"host: x\r\nconnection: close") + CHAT)
     received, started = 0, loop.time()
     async with asyncio.timeout(30):
         while data := await loop.sock_recv(client, 100_000):

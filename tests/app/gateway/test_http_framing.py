@@ -1,0 +1,192 @@
+"""Where a message ends, what bounds each phase of it, and which versions and fields are refused."""
+
+import asyncio
+import json
+
+import pytest
+
+from app.config import ServerConfig
+from tests.app.gateway.raw_client import CHAT, answers, chunked, exchange, get, post
+
+CLOSE = get(b"/v1/models", b"connection: close")
+CHUNKED = post(body=b"").replace(b"content-length: 0", b"transfer-encoding: chunked")
+SMALL = ServerConfig(max_header_bytes=2_000)
+
+
+async def statuses(gateway, *pieces):
+    return [answer.status for answer in answers(await exchange(gateway.port, *pieces))]
+
+
+@pytest.mark.parametrize(
+    "field", [b"authorization: Bearer good-key", b"x: y", b"content-length: 3", b"transfer-encoding: x"]
+)
+async def test_a_trailer_is_no_header(make_upstream, make_gateway, field):
+    upstream = await make_upstream()
+    gateway = await make_gateway(upstream)
+    without_key = CHUNKED.replace(b"authorization: Bearer good-key\r\n", b"")
+    assert without_key != CHUNKED
+    body = chunked(CHAT, trailers=field + b"\r\n")
+    assert await statuses(gateway, without_key + body + CLOSE) == [401, 200]
+    assert await statuses(gateway, without_key, body, CLOSE) == [401, 200]
+    assert await statuses(gateway, CHUNKED + body + CLOSE) == [200, 200]
+    assert len(upstream.exchanges) == 1
+    await gateway.settled()
+
+
+ENDLESS = {
+    "trailer fields": (CHUNKED + b"0\r\n", b"x: y\r\n"),
+    "trailer value": (CHUNKED + b"0\r\nx: ", b"y"),
+    "trailer name": (CHUNKED + b"0\r\n", b"y"),
+    "chunk extension": (CHUNKED + b"1;", b"y"),
+    "chunk extensions": (CHUNKED, b"1;y=zzzzzzzzzzzzzzzzzzzzzzzzz\r\nx\r\n"),
+    "header fields": (b"GET / HTTP/1.1\r\nhost: x\r\n", b"x: y\r\n"),
+    "header value": (b"GET / HTTP/1.1\r\nhost: x\r\nx: ", b"y"),
+    "header name": (b"GET / HTTP/1.1\r\nhost: x\r\n", b"y"),
+    "request target": (b"GET /", b"y"),
+    "empty lines": (b"", b"\r\n"),
+    "empty lines behind a request": (get(), b"\r\n"),
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+async def test_no_phase_goes_on_without_end(make_upstream, make_gateway, kind):
+    gateway = await make_gateway(await make_upstream(), server_config=SMALL)
+    start, more = ENDLESS[kind]
+    piece = more * (1_000 // len(more) + 1)
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(start)
+    try:
+        async with asyncio.timeout(20):
+            # A phase is over after two or three of these; the rest is thrown away.
+            for _ in range(100):
+                writer.write(piece)
+                await writer.drain()
+            writer.write_eof()
+            raw = await reader.read()
+    except ConnectionError:
+        pytest.fail("the connection was reset before the response was read")
+    writer.close()
+    *_, last = answers(raw)
+    assert (last.status, last.code) == (431, "headers_too_large")
+    assert gateway.connections.unparsed_bytes == 0
+    books = await gateway.settled()
+    assert {request.status_code for request in books.requests} <= {200, 499}
+
+
+BROKEN = [
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n",
+    b"GET / HTTP/1.0\r\nhost: a\r\nhost: b\r\n\r\n",
+    b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ncontent-length: 3\r\n\r\nabc",
+    b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3, 3\r\n\r\nabc",
+    b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: +3\r\n\r\nabc",
+    b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: -3\r\n\r\nabc",
+    b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0x3\r\n\r\nabc",
+    b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999999999999\r\n\r\nabc",
+    b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n0\r\n\r\n",
+    b"POST / HTTP/1.0\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+    b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: identity\r\n\r\n0\r\n\r\n",
+    b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding:\x0bchunked\r\n\r\n0\r\n\r\n",
+    b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding : chunked\r\n\r\n0\r\n\r\n",
+    b"GET / HTTP/1.1\nhost: x\n\n",
+    b"GET / HTTP/1.1\r\nhost: x\r\nx: y\r\n z\r\n\r\n",
+    b"GET / HTTP/1.1\r\nhost: x\r\nx: \x00\r\n\r\n",
+    b"GET / HTTP/0.9\r\nhost: x\r\n\r\n",
+    b"GET / HTTP/2.0\r\nhost: x\r\n\r\n",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"GET /\xff HTTP/1.1\r\nhost: x\r\n\r\n",
+    b"GET /" + b"a" * 9_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n",
+    b"GET /?" + b"a" * 9_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n",
+    b"GET / HTTP/1.1\r\nhost: x\r\n" + b"a: b\r\n" * 300 + b"\r\n",
+]
+
+
+@pytest.mark.parametrize("request_bytes", BROKEN, ids=lambda each: repr(each[:60]))
+async def test_what_is_ambiguous_or_too_much_is_refused_and_nothing_behind_it_is_served(
+    make_upstream, make_gateway, request_bytes
+):
+    gateway = await make_gateway(await make_upstream())
+    (answer,) = answers(await exchange(gateway.port, request_bytes + get()))
+    assert answer.status in {400, 414, 431, 501, 505}
+    assert answer.code in {
+        "invalid_http", "uri_too_long", "headers_too_large", "not_implemented", "http_version_not_supported",
+    }  # fmt: skip
+    assert dict(answer.headers)["connection"] == "close"
+    assert gateway.recorder.requests == []
+
+
+BROKEN_CHUNKS = [
+    b"zz\r\nab\r\n0\r\n\r\n",
+    b"2\r\nabc\r\n0\r\n\r\n",
+    b"2\r\nab0\r\n\r\n",
+    b"2\nab\n0\n\n",
+    b"2\r\nab\r\n0\r\nx\r\n\r\n",
+    b"2\r\nab\r\n0\r\n: x\r\n\r\n",
+    b"2\r\nab\r\n0\r\nx : y\r\n\r\n",
+    b"2\r\nab\r\n0\r\nx: y\r\n z\r\n\r\n",
+    b"2 \r\nab\r\n0\r\n\r\n",
+    b" 2\r\nab\r\n0\r\n\r\n",
+    b"+2\r\nab\r\n0\r\n\r\n",
+    b"0x2\r\nab\r\n0\r\n\r\n",
+    b"1_0\r\nab\r\n0\r\n\r\n",
+    b"00000000000000002\r\nab\r\n0\r\n\r\n",
+    b"2;a\rb\r\nab\r\n0\r\n\r\n",
+    b"2;\x00\r\nab\r\n0\r\n\r\n",
+    b"\r\n2\r\nab\r\n0\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("body", BROKEN_CHUNKS)
+@pytest.mark.parametrize("apart", [False, True])
+async def test_broken_chunks_end_the_connection(make_upstream, make_gateway, body, apart):
+    upstream = await make_upstream()
+    gateway = await make_gateway(upstream)
+    pieces = [CHUNKED, *[bytes([byte]) for byte in body]] if apart else [CHUNKED + body + get()]
+    (answer,) = answers(await exchange(gateway.port, *pieces, pause_seconds=0))
+    assert (answer.status, answer.code) == (400, "invalid_http")
+    assert not upstream.exchanges
+    await gateway.settled()
+
+
+@pytest.mark.parametrize("size", [1, 3, 10_000])
+@pytest.mark.parametrize("extension", [b"", b";a", b';a="b;c"'])
+@pytest.mark.parametrize("segment", [1, 7, 100_000])
+async def test_chunks_of_any_size_in_any_segments_are_one_body(make_upstream, make_gateway, size, extension, segment):
+    upstream = await make_upstream()
+    gateway = await make_gateway(upstream)
+    request = CHUNKED + chunked(CHAT, size=size, extension=extension, trailers=b"x: y\r\nz:\r\n") + CLOSE
+    pieces = [request[start : start + segment] for start in range(0, len(request), segment)]
+    raw = await exchange(gateway.port, *pieces, pause_seconds=0)
+    assert [answer.status for answer in answers(raw)] == [200, 200]
+    assert upstream.exchanges[0].json["messages"] == json.loads(CHAT)["messages"]
+    await gateway.settled()
+
+
+async def test_absolute_targets_and_empty_lines_in_front_are_served(make_upstream, make_gateway):
+    gateway = await make_gateway(await make_upstream())
+    request = b"\r\n\r\n" + get(b"http://gateway/v1/models") + b"\r\n" + CLOSE
+    assert await statuses(gateway, request) == [200, 200]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("fields", [(), (b"connection: keep-alive",), (b"expect: 100-continue",)])
+async def test_http_1_0_gets_no_chunks_and_the_end_of_the_connection(make_upstream, make_gateway, stream, fields):
+    gateway = await make_gateway(await make_upstream())
+    body = json.dumps({**json.loads(CHAT), "stream": stream}).encode()
+    raw = await exchange(gateway.port, post(*fields, body=body).replace(b"HTTP/1.1", b"HTTP/1.0"))
+    (answer,) = answers(raw)
+    fields = dict(answer.headers)
+    assert answer.status == 200
+    assert "transfer-encoding" not in fields
+    assert fields["connection"] == "close"
+    assert answer.body.endswith(b"data: [DONE]\n\n" if stream else b"}")
+    await gateway.settled()
+
+
+async def test_http_1_0_needs_no_host(make_upstream, make_gateway):
+    gateway = await make_gateway(await make_upstream())
+    assert await statuses(gateway, b"GET /v1/models HTTP/1.0\r\nauthorization: Bearer good-key\r\n\r\n") == [200]
