@@ -9,13 +9,11 @@ import errno
 import gc
 import math
 import os
-import random
 import secrets as random_source
 import signal
 import socket
 import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, TextIO
@@ -31,12 +29,10 @@ from app.config_warnings import config_warnings
 from app.connections import Connections
 from app.gateway.calls_in_hand import CallsInHand
 from app.http_protocol import bounded_protocol
-from app.label_bounds import label_bounds
 from app.main import create_app
+from app.server_telemetry import build_server_telemetry
 from app.store.database import DatabaseOpenError
-from app.version import VERSION
-from otel.config import TelemetryConfigError, telemetry_config_from_environ
-from otel.telemetry import Telemetry, TelemetrySettings, build_telemetry
+from otel.config import TelemetryConfigError
 
 KEEP_ALIVE_SECONDS: Final = 75
 """Longer than clients keep idle connections, so that they close first and never write into a closing one."""
@@ -150,7 +146,7 @@ def serve(
 
     try:
         app_secrets = resolve_secrets(config, environ)
-        telemetry = _telemetry(config, environ, stdout or sys.stdout, say)
+        telemetry = build_server_telemetry(config, app_secrets, environ, stdout or sys.stdout, say)
         app = create_app(config, app_secrets, telemetry, random_bytes=random_source.token_bytes)
         listener = listen(config.server)
     except (ConfigError, TelemetryConfigError, DatabaseOpenError) as error:
@@ -223,31 +219,6 @@ async def _run(config: AppConfig, app: Litestar, listener: socket.socket, say: C
         await server.serve([listener])
     if app.state.lost_ledger_rows:
         say(f"{app.state.lost_ledger_rows} ledger rows were not written")
-
-
-def _telemetry(config: AppConfig, environ: Mapping[str, str], stdout: TextIO, say: Callable[[str], None]) -> Telemetry:
-    """Build telemetry from the `OTEL_*` variables, of which it warns, and the file's section; raises `TelemetryConfigError`."""
-    section = config.telemetry
-    settings = telemetry_config_from_environ(
-        environ if section.enabled else {"OTEL_SDK_DISABLED": "true"},
-        buffer_bytes=section.buffer_bytes,
-        spool_folder=section.spool_folder,
-    )
-    for line in settings.warnings:
-        say(f"warning: {line}")
-    return build_telemetry(
-        settings,
-        TelemetrySettings(
-            bounds=label_bounds(config),
-            version=VERSION,
-            instance_id=str(uuid.uuid4()),
-            clock=time.monotonic,
-            unix_ns=time.time_ns,
-            rng=random.Random(),  # noqa: S311  jitter of retries
-            stdout=stdout,
-            share_seconds=config.monitoring.share_seconds,
-        ),
-    )
 
 
 def _first(group: BaseExceptionGroup[DatabaseOpenError]) -> DatabaseOpenError:

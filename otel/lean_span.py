@@ -18,19 +18,26 @@ from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode
 
+from otel.redaction import redact
+
 _PLAIN: Final = frozenset({str, bool, int, float})
 _UNSET: Final = Status()
+_MAX_READ: Final = 16_384
 _LOGGER: Final = logging.getLogger("otel.spans")
 
 
 class SpanOrigin(NamedTuple):
-    """What all spans of a tracer share; `on_end` takes each finished span, in the thread that ended it."""
+    """What all spans of a tracer share; `on_end` takes each finished span, in the thread that ended it.
+
+    `redact` cleans free text: events, exceptions, the description of a status.
+    """
 
     resource: Resource
     scope: InstrumentationScope
     limits: SpanLimits
     unix_ns: Callable[[], int]
     on_end: Callable[[ReadableSpan], None]
+    redact: Callable[[str], str] = redact
 
 
 def is_plain(attributes: Mapping[str, Any]) -> bool:
@@ -141,7 +148,8 @@ class LeanSpan(Span):
         if self._has_ended("add_event"):
             return
         limits = self._origin.limits
-        bounded = BoundedAttributes(limits.max_event_attributes, attributes, max_value_len=limits.max_attribute_length)
+        cleaned = {key: self._clean(value) for key, value in attributes.items()} if attributes else None
+        bounded = BoundedAttributes(limits.max_event_attributes, cleaned, max_value_len=limits.max_attribute_length)
         if self._events is None:
             self._events = BoundedList(limits.max_events)
         self._events.append(Event(name, bounded, self._origin.unix_ns() if timestamp is None else timestamp))
@@ -170,6 +178,8 @@ class LeanSpan(Span):
         if self._has_ended("set_status"):
             return
         wanted = status if isinstance(status, Status) else Status(status, description)
+        if wanted.description is not None:
+            wanted = Status(wanted.status_code, self._clean(wanted.description))
         if self._status.status_code is not StatusCode.OK and wanted.status_code is not StatusCode.UNSET:
             self._status = wanted
 
@@ -185,7 +195,7 @@ class LeanSpan(Span):
         module = kind.__module__
         said = {
             "exception.type": kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}",
-            "exception.message": str(exception),
+            "exception.message": _text_of(exception),
             "exception.stacktrace": "".join(traceback.format_exception(exception)),
             "exception.escaped": str(escaped),
         }
@@ -197,11 +207,23 @@ class LeanSpan(Span):
         """End it; an exception on the way is recorded."""
         if exc_val is not None and self.is_recording():
             self.record_exception(exc_val, escaped=True)
-            self.set_status(Status(StatusCode.ERROR, f"{type(exc_val).__name__}: {exc_val}"))
+            self.set_status(Status(StatusCode.ERROR, f"{type(exc_val).__name__}: {_text_of(exc_val)}"))
         super().__exit__(exc_type, exc_val, exc_tb)
+
+    def _clean(self, value: Any) -> Any:
+        """Return a value without secrets. What is cut off is never shown, so no secret loses its beginning."""
+        return self._origin.redact(value[:_MAX_READ]) if isinstance(value, str) else value
 
     def _has_ended(self, method: str) -> bool:
         if self._end_ns is None:
             return False
         _LOGGER.warning("%s was called on an ended span", method)
         return True
+
+
+def _text_of(exception: BaseException) -> str:
+    """Return what an exception says; one that raises while it says so does not break its span."""
+    try:
+        return str(exception)
+    except Exception as error:  # noqa: BLE001  a `__str__` may raise anything
+        return f"<str() raised {type(error).__name__}>"

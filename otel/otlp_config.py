@@ -6,7 +6,7 @@ and how it is protected on the way (endpoint, certificates), the signal is not p
 """
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -56,6 +56,12 @@ class OtlpConfig(msgspec.Struct, frozen=True, kw_only=True):
     def address(self) -> str:
         """The endpoint as log lines name it: host and port only, since a URL may hold credentials."""
         return _host_and_port(urlsplit(self.endpoint)) if "://" in self.endpoint else self.endpoint
+
+    def secret_values(self) -> Iterator[str]:
+        """Return the values of the headers, and what follows a scheme by itself."""
+        for _, value in self.headers:
+            yield value
+            yield value.rpartition(" ")[2]
 
     def __repr__(self) -> str:
         """Name the headers but not their values, which are usually tokens."""

@@ -1,32 +1,126 @@
-"""REDACTION: takes secrets out of text before it leaves the process, in log lines and span attributes alike.
+r"""Redaction: replaces secrets in text by `[redacted]` before the text leaves the process, in log lines and spans alike.
 
-Comes in: any text. Goes out: the same text with API keys, bearer tokens and credentials in URLs replaced by `[redacted]`.
-The Collector redacts a second time; prompt and completion text is never handed to telemetry in the first place.
+It works on values before they are encoded, so an encoded line stays whole. It also holds on encoded text, which the Collector
+redacts a second time with the same patterns: no match begins or ends inside an escape, and none crosses a quote that is not escaped.
+Prompt and completion text is never passed to telemetry in the first place.
 """
 
+import json
 import re
+from collections.abc import Iterable
 from typing import Final
+from urllib.parse import quote
 
 REDACTED: Final = "[redacted]"
 
-_SECRETS: Final = re.compile(
-    r"""
-    (?P<scheme>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{6,}                     # Authorization values
-    | \b(?:(?:sk|pk|rk|gwz|xai|gsk|hf|ghp)[-_]|AIza)[A-Za-z0-9_-]{12,}           # API keys by their usual prefixes
-    | \beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*                 # JSON web tokens
-    | (?P<field>["']?(?:api[-_]?key|authorization|password|secret|access[-_]?token|x-api-key)["']?\s*[:=]\s*["']?)
-      (?:(?:bearer|basic)\s+)?[^\s"',;&}]{4,}                                   # key=value, headers, JSON members
-    | (?P<userinfo>://[^\s/:@]*:)[^\s/@]+(?=@)                                  # passwords in URLs
-    """,
-    re.VERBOSE | re.IGNORECASE,
+_ANY_CASE: Final = "(?i)"
+_FIELD: Final = (
+    r"(?:api[-_ ]?key|authorization|pass(?:word|wd|phrase)|secret(?:[-_]?access)?(?:[-_]?key)?|private[-_]?key"
+    r"|(?:access|auth|refresh|session|id)[-_]?token|credentials?)"
 )
+_SEPARATOR: Final = r"\s{0,8}(?:=>|[:=])\s{0,8}"
+_BARE: Final = r"[^\s\x22',;&{}\[\]\\][^\s\x22',;&}\\]*"
+_OTHER_QUOTES: Final = r"(b?\\+\x22)[^\x22\\\r\n]+|(b?\\*')[^\x22'\\\r\n]+"
+
+BARE_MEMBER: Final = rf"(?i)({_FIELD}(\\*[\x22']){_SEPARATOR})[^\s\x22',;&{{}}\[\]\\][^\s\x22',;&}}\\]+"
+"""A member whose name is quoted and whose value is not: the value is quoted, so that JSON stays JSON."""
+
+SECRET: Final = (
+    r"(?i)(\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{6,}"  # Authorization values
+    r"|\b(?:(?:sk|pk|rk|gwz|xai|gsk|hf|ghp)[-_]|AIza)[A-Za-z0-9_-]{12,}"  # API keys by their usual prefixes
+    r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"  # JSON web tokens
+    # A value in quotes, spaces included. Behind a name without quotes a quote may be the end of a JSON text, which no value follows.
+    rf"|({_FIELD}\\*[\x22']{_SEPARATOR})(?:(b?\x22)(?:[^\x22\\\r\n]|\\.)+|{_OTHER_QUOTES})"
+    rf"|({_FIELD}{_SEPARATOR})(?:(b?\x22)[^\s\x22\\,:}}\]](?:[^\x22\\\r\n]|\\.)*|{_OTHER_QUOTES}"
+    rf"|(?:(?:bearer|basic|token|digest|negotiate)\s+)?{_BARE})"  # key=value, headers
+    r"|([?&](?:key|token|auth|pwd|sig|signature)=)[^\s\x22',;&}\\]+"  # query strings
+)
+USER_INFO: Final = r"(://[^\s/:@?#\x22\\]*:)[^\s/?#\x22\\]*@|(://)[^\s/:@?#\x22\\]{16,}@"
+"""Passwords in URLs, and long user names, which are tokens."""
+
+FIELD_WORDS: Final = ("key", "authorization", "passw", "passphrase", "secret", "token", "credential")
+SECRET_WORDS: Final = (
+    *FIELD_WORDS,
+    *(
+        "bearer",
+        "basic",
+        "sk-",
+        "sk_",
+        "pk-",
+        "pk_",
+        "rk-",
+        "rk_",
+        "gwz-",
+        "gwz_",
+        "xai-",
+        "xai_",
+        "hf-",
+        "hf_",
+        "ghp-",
+        "ghp_",
+    ),
+    *("aiza", "eyj", "auth=", "pwd=", "sig=", "signature="),
+)
+RULES: Final = (
+    (BARE_MEMBER, r"\1\2" + REDACTED + r"\2", FIELD_WORDS),
+    (SECRET, r"\1\2\3\4\5\6\7\8\9\g<10>" + REDACTED, SECRET_WORDS),
+    (USER_INFO, r"\1\2" + REDACTED + "@", ("://",)),
+)
+"""Pattern, replacement, and words without one of which nothing can match: a search for a word costs far less than a pattern.
+
+The Collector's rules are the same (`collector-config/base.yaml`).
+"""
+
+_SECRET_NAME: Final = re.compile(rf"(?i){_FIELD}$")
+_MIN_KNOWN_CHARS: Final = 6
+"""A shorter secret stands in ordinary words, which would all be redacted."""
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    """Compile a pattern so that most positions of a text are passed by one look at their character: three times as fast."""
+    if not pattern.startswith(_ANY_CASE):
+        return re.compile(pattern)
+    return re.compile(rf"{_ANY_CASE}(?=[abceghiprsx?&])(?:{pattern.removeprefix(_ANY_CASE)})")
+
+
+_COMPILED: Final = tuple((_compile(pattern), to, words) for pattern, to, words in RULES)
 
 
 def redact(text: str) -> str:
-    """Return `text` without the secrets it carries."""
-    return _SECRETS.sub(_replacement, text)
+    """Return `text` without what looks like a secret."""
+    lower = text.lower()
+    for pattern, to, words in _COMPILED:
+        if any(word in lower for word in words):
+            text = pattern.sub(to, text)
+    return text
 
 
-def _replacement(match: re.Match[str]) -> str:
-    """Keep what introduces a secret, so that the line stays readable."""
-    return (match["scheme"] or match["field"] or match["userinfo"] or "") + REDACTED
+def is_secret_name(name: str) -> bool:
+    """Whether a field of this name holds a secret."""
+    return _SECRET_NAME.search(name) is not None
+
+
+class KnownSecrets:
+    """Redacts the process's own secrets wherever they stand, whatever they look like, and what `redact` finds.
+
+    Safe from any thread. A secret is also found percent-encoded and as JSON writes it.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        forms = {form for secret in secrets if len(secret) >= _MIN_KNOWN_CHARS for form in _forms(secret)}
+        # The longest first: one may be the beginning of another.
+        self._known = sorted(forms, key=len, reverse=True)
+
+    def redact(self, text: str) -> str:
+        """Return `text` without secrets."""
+        for form in self._known:
+            if form in text:
+                text = text.replace(form, REDACTED)
+        return redact(text)
+
+    def __repr__(self) -> str:
+        return "KnownSecrets()"
+
+
+def _forms(secret: str) -> set[str]:
+    return {secret, quote(secret, safe=""), quote(secret), json.dumps(secret)[1:-1]}

@@ -24,9 +24,12 @@ from otel.events import (
 from otel.exemplar_reservoir import TracedContext, traced_context
 from otel.labels import LabelBounds
 from otel.measure import NANO
+from otel.redaction import KnownSecrets
+from otel.trace_state import without_free_text
 
 _ERROR: Final = Status(StatusCode.ERROR)
 _OPERATION_NAMES = {"chat": "chat", "embeddings": "embeddings"}
+_NO_SECRETS: Final = KnownSecrets()
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+#=|~-]{0,127}")
 
 
@@ -36,14 +39,23 @@ class SpanWriter:
     `propagator` reads the caller's context and writes the one for a provider: W3C Trace Context by default.
     """
 
-    def __init__(self, tracer: Tracer, bounds: LabelBounds, propagator: TextMapPropagator | None = None) -> None:
+    def __init__(
+        self,
+        tracer: Tracer,
+        bounds: LabelBounds,
+        propagator: TextMapPropagator | None = None,
+        *,
+        secrets: KnownSecrets = _NO_SECRETS,
+    ) -> None:
         self._tracer = tracer
         self._bounds = bounds
         self._propagator = propagator or TraceContextTextMapPropagator()
+        self._redact = secrets.redact
 
     def start_request(self, event: RequestReceived) -> TracedContext:
         """Open the server span, as a child of the caller's span where its trace context is valid."""
-        parent = self._propagator.extract(event.headers, context=Context()) if event.headers else Context()
+        headers = without_free_text(event.headers)
+        parent = self._propagator.extract(headers, context=Context()) if headers else Context()
         method = self._bounds.method(event.method)
         path = self._bounds.path(event.path)
         span = self._tracer.start_span(
@@ -126,40 +138,37 @@ class SpanWriter:
         self._propagator.inject(headers, context)
         return context, headers
 
-    @staticmethod
-    def end_attempt(span: Span, event: AttemptFinished) -> None:
+    def end_attempt(self, span: Span, event: AttemptFinished) -> None:
         """End the client span, at the end of the stream where there is one."""
         if span.is_recording():
-            span.set_attributes(_attempt_attributes(event))
+            span.set_attributes(self._attempt_attributes(event))
             if event.status == "error":
                 span.set_status(_ERROR)
         span.end()
 
+    def _attempt_attributes(self, event: AttemptFinished) -> Mapping[str, str | int | float | bool | tuple[str, ...]]:
+        """Return the attributes that are known once an attempt has ended (GenAI semantic conventions)."""
+        attributes: dict[str, str | int | float | bool | tuple[str, ...]] = {"gatewayz.attempt.status": event.status}
+        optional = {
+            "error.type": event.error_kind,
+            "gatewayz.cancel_phase": event.cancel_phase,
+            "http.response.status_code": event.http_status,
+            "gen_ai.response.id": self._identifier(event.response_id),
+            "gen_ai.response.model": self._identifier(event.response_model),
+            "gen_ai.response.time_to_first_chunk": event.first_token_seconds,
+        }
+        attributes.update({key: value for key, value in optional.items() if value is not None})
+        finish_reason = self._identifier(event.finish_reason)
+        if finish_reason is not None:
+            attributes["gen_ai.response.finish_reasons"] = (finish_reason,)
+        usage = event.usage
+        if usage.input_tokens or usage.output_tokens:
+            attributes["gen_ai.usage.input_tokens"] = usage.input_tokens
+            attributes["gen_ai.usage.output_tokens"] = usage.output_tokens
+            attributes["gatewayz.usage.estimated"] = usage.estimated
+            attributes["gatewayz.cost_usd"] = usage.cost_nanousd / NANO
+        return attributes
 
-def _attempt_attributes(event: AttemptFinished) -> Mapping[str, str | int | float | bool | tuple[str, ...]]:
-    """Return the attributes that are known once an attempt has ended (GenAI semantic conventions)."""
-    attributes: dict[str, str | int | float | bool | tuple[str, ...]] = {"gatewayz.attempt.status": event.status}
-    optional = {
-        "error.type": event.error_kind,
-        "gatewayz.cancel_phase": event.cancel_phase,
-        "http.response.status_code": event.http_status,
-        "gen_ai.response.id": _identifier(event.response_id),
-        "gen_ai.response.model": _identifier(event.response_model),
-        "gen_ai.response.time_to_first_chunk": event.first_token_seconds,
-    }
-    attributes.update({key: value for key, value in optional.items() if value is not None})
-    finish_reason = _identifier(event.finish_reason)
-    if finish_reason is not None:
-        attributes["gen_ai.response.finish_reasons"] = (finish_reason,)
-    usage = event.usage
-    if usage.input_tokens or usage.output_tokens:
-        attributes["gen_ai.usage.input_tokens"] = usage.input_tokens
-        attributes["gen_ai.usage.output_tokens"] = usage.output_tokens
-        attributes["gatewayz.usage.estimated"] = usage.estimated
-        attributes["gatewayz.cost_usd"] = usage.cost_nanousd / NANO
-    return attributes
-
-
-def _identifier(text: str | None) -> str | None:
-    """Return what a provider says of itself if it is shaped like a name; prose could quote a prompt, and has no bounds."""
-    return text if text is not None and _IDENTIFIER.fullmatch(text) else None
+    def _identifier(self, text: str | None) -> str | None:
+        """Return what a provider says of itself if it is shaped like a name, not like a secret; prose could quote a prompt."""
+        return self._redact(text) if text is not None and _IDENTIFIER.fullmatch(text) else None

@@ -45,6 +45,7 @@ from otel.own_metrics import observe_own
 from otel.propagation import build_propagator
 from otel.reader import SharedReader
 from otel.recorder import Guard, TelemetryRecorder
+from otel.redaction import KnownSecrets
 from otel.resource import build_resource
 from otel.spans import SpanWriter
 from otel.views import build_views
@@ -63,7 +64,8 @@ class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the application passes in beside the `OTEL_*` configuration.
 
     `share_seconds`: how long one collection answers scrapes. `clock` is monotonic in seconds, `unix_ns` the wall clock. `stdout` takes
-    the log lines, None writes none. `families` extends the catalogue for applications with metrics of their own.
+    the log lines, None writes none. `families` extends the catalogue for applications with metrics of their own. `secrets` are redacted
+    wherever they stand in log lines and spans, as are the values of the export's headers.
     """
 
     bounds: LabelBounds
@@ -75,6 +77,7 @@ class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True):
     stdout: LineStream | None = None
     share_seconds: float = 1.0
     families: Sequence[MetricSpec] = ()
+    secrets: Sequence[str] = ()
 
 
 class Telemetry:
@@ -180,8 +183,14 @@ def build_telemetry(config: TelemetryConfig, settings: TelemetrySettings) -> Tel
     instruments = Instruments(meters.get_meter(SCOPE_NAME), catalogue)
     otlp_logger = None if delivery is None else _logger(resource, loggers, delivery)
     log_level = stdlib_level(config.log_level)
+    pushed = (each for each in (config.traces, config.metrics, config.logs) if each is not None)
+    secrets = KnownSecrets((*settings.secrets, *(value for each in pushed for value in each.secret_values())))
     logs = LogWriter(
-        otlp_logger, None if lines is None else lines.write, settings.unix_ns, stdout_level=config.log_level
+        otlp_logger,
+        None if lines is None else lines.write,
+        settings.unix_ns,
+        stdout_level=config.log_level,
+        secrets=secrets,
     )
     measurements = Measurements(instruments, settings.bounds)
     exposition = Exposition(
@@ -194,9 +203,10 @@ def build_telemetry(config: TelemetryConfig, settings: TelemetrySettings) -> Tel
     if not config.disabled:
         guard = Guard()
         spans = SpanWriter(
-            _tracer(config, settings, resource, delivery, lines),
+            _tracer(config, settings, resource, delivery, lines, secrets=secrets),
             settings.bounds,
             build_propagator(config.propagators, config.build_sampler()),
+            secrets=secrets,
         )
         recorder = TelemetryRecorder(measurements, spans, logs, settings.bounds, guard)
         measurements.start_at_zero(catalogue)
@@ -254,6 +264,8 @@ def _tracer(
     resource: Resource,
     delivery: Delivery | None,
     lines: LineWriter | None,
+    *,
+    secrets: KnownSecrets,
 ) -> LeanTracer:
     """Return the tracer whose spans go into the delivery, where traces are pushed, and to stdout, where that was asked for."""
     takers: list[Callable[[ReadableSpan], None]] = []
@@ -272,6 +284,7 @@ def _tracer(
         config.limits.for_spans(),
         settings.unix_ns,
         takers[0] if len(takers) == 1 else on_end,
+        secrets.redact,
     )
     return LeanTracer(origin, config.build_sampler(), RandomIdGenerator())
 

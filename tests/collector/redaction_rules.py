@@ -23,7 +23,7 @@ def statements() -> list[str]:
 def rule(statement: str) -> tuple[str, str]:
     """Pattern and replacement of a statement, as the processor reads them; the replacement in Python's notation."""
     pattern, replacement = (json.loads(literal) for literal in LITERAL.findall(statement.partition(") where ")[0])[-2:])
-    return pattern, re.sub(r"\$\$\{(\d)\}", r"\\g<\1>", replacement)
+    return pattern, re.sub(r"\$\$\{(\d+)\}", r"\\g<\1>", replacement)
 
 
 def words(statement: str) -> list[str]:

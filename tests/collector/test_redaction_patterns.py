@@ -1,20 +1,22 @@
 """The Collector's redaction is the second line behind otel/redaction.py: what one finds, the other finds."""
 
+import json
+import re
 import string
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from otel.redaction import REDACTED, redact
-from tests.collector.redaction_rules import WORDS, collector, rule, statements
+from otel.redaction import REDACTED, RULES, redact
+from tests.collector.redaction_rules import WORDS, collector, rule, statements, words
 
 
-def test_every_context_has_both_rules_in_the_same_order() -> None:
+def test_every_context_has_the_gateways_rules_in_the_same_order() -> None:
     found = [rule(each) for each in statements()]
-    assert len(set(found)) == 2
-    assert found == found[:2] * (len(found) // 2)
-    assert len(found) == 2 * 8  # resource three times, span, span event, log attributes, text bodies, structured bodies
+    assert found[:3] == [(pattern, re.sub(r"\\(\d)", r"\\g<\1>", to)) for pattern, to, _ in RULES]
+    assert found == found[:3] * (len(found) // 3)
+    assert len(found) == 3 * 8  # resource three times, span, span event, log attributes, text bodies, structured bodies
 
 
 TEXTS = st.lists(
@@ -41,3 +43,25 @@ def test_the_collector_leaves_alone_what_the_gateway_leaves_alone(text: str) -> 
 )
 def test_secrets_are_replaced(secret: str) -> None:
     assert collector(f'{{"message":"token {secret}"}}') == f'{{"message":"token {REDACTED}"}}'
+
+
+def test_no_text_is_skipped_that_a_rule_would_change() -> None:
+    assert [words(each) for each in statements() if " where " in each] == [list(needed) for _, _, needed in RULES]
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(TEXTS, JSON_VALUES, max_size=5), st.sampled_from([(",", ":"), (", ", ": ")]))
+def test_json_stays_json(value: dict[str, object], separators: tuple[str, str]) -> None:
+    """Also where a value holds JSON, as an error that quotes a request does."""
+    for text in (
+        json.dumps(value, separators=separators),
+        json.dumps({"message": json.dumps(value, separators=separators)}),
+    ):
+        assert json.loads(collector(text)) is not None
+        assert collector(text) == redact(text)

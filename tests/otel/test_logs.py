@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import set_span_in_context
 
 from otel.logs import LogWriter, StdlibHandler
+from otel.redaction import KnownSecrets
 
 NOW_NS = 1_700_000_000_123_456_789
 
@@ -17,12 +18,14 @@ NOW_NS = 1_700_000_000_123_456_789
 class Sink:
     """Everything a log writer gave away."""
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: KnownSecrets | None = None) -> None:
         self.lines: list[str] = []
         self.exporter = InMemoryLogRecordExporter()
         self.provider = LoggerProvider(shutdown_on_exit=False)
         self.provider.add_log_record_processor(SimpleLogRecordProcessor(self.exporter))
-        self.writer = LogWriter(self.provider.get_logger("test"), self.lines.append, lambda: NOW_NS)
+        self.writer = LogWriter(
+            self.provider.get_logger("test"), self.lines.append, lambda: NOW_NS, secrets=secrets or KnownSecrets()
+        )
 
     @property
     def records(self):
@@ -124,3 +127,88 @@ def test_hostile_text_stays_one_line(sink: Sink, logger: logging.Logger) -> None
     assert len(sink.lines) == 1
     assert "\n" not in sink.lines[0]
     json.loads(sink.lines[0])
+
+
+REASONS = [
+    'GET "http://tenant/?api_key=CANARY123" says 500',
+    '{"api_key": "CANARY123"}',
+    "'password': 'CANARY123'",
+    'password="CANARY123"',
+    "postgresql://u:CANARY123@db",
+    'quoted: "{\\"password\\":\\"CANARY123\\"}"',
+    "the key is CANARY123",
+]
+
+
+@pytest.mark.parametrize("text", REASONS)
+@pytest.mark.parametrize("place", ["message", "field", "exception", "object"])
+def test_a_redacted_line_is_whole_and_without_the_secret(text: str, place: str) -> None:
+    sink = Sink(KnownSecrets(["CANARY123"]))
+    logger = logging.Logger("x")
+    logger.addHandler(StdlibHandler(sink.writer))
+    error = (ValueError, ValueError(text), None) if place == "exception" else None
+    extra = {"said": text} if place == "field" else {"said": [text]} if place == "object" else {}
+    logger.warning("%s", text if place == "message" else "m", extra=extra, exc_info=error)
+    for line in (sink.lines[0], sink.records[0].body):
+        assert "CANARY" not in line
+        assert "[redacted]" in line
+        assert json.loads(line)["level"] == "warning"
+
+
+def test_a_field_named_as_a_secret_is_one(sink: Sink, logger: logging.Logger) -> None:
+    logger.warning("m", extra={"api_key": "v", "client_secret": "w", "token_count": "3"})
+    line = json.loads(sink.lines[0])
+    assert (line["api_key"], line["client_secret"], line["token_count"]) == ("[redacted]", "[redacted]", "3")
+
+
+def test_a_secret_at_a_cut_is_not_shown_in_part(sink: Sink, logger: logging.Logger) -> None:
+    logger.warning("%s sk-abcdefghijklmnop1234567", "x" * 8_180)
+    assert "sk-a" not in sink.lines[0]
+
+
+class Hostile:
+    """Raises whatever is asked of it."""
+
+    def __repr__(self) -> str:
+        raise ZeroDivisionError
+
+    __str__ = __repr__
+    __format__ = __repr__  # type: ignore[assignment]
+
+
+class HostileText(str):
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+class HostileError(Exception):
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+    @property
+    def __notes__(self) -> list[str]:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    "value", [Hostile(), [Hostile()], HostileText("t"), 2**80, float("nan"), b"\xff", {1: Hostile()}, object, "\ud800"]
+)
+def test_no_object_breaks_logging(sink: Sink, logger: logging.Logger, value: object) -> None:
+    logger.warning("m", extra={"value": value, "\ud800": 1})
+    logger.warning("%s", value)
+    assert [json.loads(line)["level"] for line in sink.lines] == ["warning"] * 2
+
+
+def test_no_exception_breaks_logging(sink: Sink, logger: logging.Logger) -> None:
+    try:
+        raise HostileError
+    except HostileError:
+        logger.exception("m")
+    assert json.loads(sink.lines[0])["exception_type"] == "HostileError"
+
+
+def test_own_fields_of_any_kind_break_no_line(sink: Sink) -> None:
+    sink.writer.emit("info", "x", "m", {"a": 2**80, "b": Hostile()}, trusted=True)  # type: ignore[dict-item]
+    assert json.loads(sink.lines[0])["a"] in {2**80, str(2**80)}

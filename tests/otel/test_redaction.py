@@ -1,10 +1,12 @@
 """Secrets leave no text, and text without secrets is left alone."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel.redaction import REDACTED, redact
+from otel.redaction import REDACTED, KnownSecrets, redact
 
 SECRETS = [
     "sk-proj-abcdefghijklmnop1234",
@@ -45,3 +47,43 @@ def test_plain_text_is_left_alone(text: str) -> None:
 def test_public_identifiers_stay() -> None:
     text = "key_abcdefghijklmnop asked 4bf92f3577b34da6a3ce929d0e0e4736 for task-force-of-fourteen"
     assert redact(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"api_key": "v"}', '{"api_key": "[redacted]"}'),
+        ("{'password': 'v w'}", "{'password': '[redacted]'}"),
+        ('password="v w" user=ada', 'password="[redacted]" user=ada'),
+        ("api-key: v", "api-key: [redacted]"),
+        ('{"client_secret":null,"n":1}', '{"client_secret":"[redacted]","n":1}'),
+        (r'{"error":"got {\"api_key\": \"v\"}"}', r'{"error":"got {\"api_key\": \"[redacted]\"}"}'),
+        ("{'x-api-key': b'abc'}", "{'x-api-key': b'[redacted]'}"),
+        ("OPENAI_API_KEY=abc", "OPENAI_API_KEY=[redacted]"),
+        ("GET /v1?key=abc&model=m", "GET /v1?key=[redacted]&model=m"),
+        ("https://user:p@ss@host/path", "https://user:[redacted]@host/path"),
+        ("redis://:pw@host/0", "redis://:[redacted]@host/0"),
+    ],
+)
+def test_secrets_are_found_in_each_notation(text: str, expected: str) -> None:
+    assert redact(text) == expected
+    assert redact(expected) == expected
+
+
+@pytest.mark.parametrize("text", ["max_tokens: 5, token_type=input", "the secretary: Ada", '"http://h:1","x":"a@b"'])
+def test_what_only_resembles_a_secret_stays(text: str) -> None:
+    assert redact(text) == text
+
+
+def test_known_secrets_are_found_whatever_they_look_like() -> None:
+    secrets = KnownSecrets(["correct horse/battery", "tiny", "pa\"ss'word"])
+    assert secrets.redact("got correct horse/battery, tiny") == "got [redacted], tiny"
+    assert secrets.redact("correct%20horse%2Fbattery") == REDACTED
+    assert json.loads(secrets.redact(json.dumps({"m": "pa\"ss'word"}))) == {"m": REDACTED}
+    assert "horse" not in repr(secrets)
+
+
+def test_long_text_is_redacted_in_linear_time() -> None:
+    """A quadratic pattern would take minutes for these."""
+    for piece in ("a", " ", "password", "password:", '\\"', "://", "api_key = ", "://a:", "'", "eyJ", "?key="):
+        redact(piece * 20_000)

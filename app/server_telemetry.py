@@ -1,0 +1,62 @@
+"""The telemetry of a serving process: the `OTEL_*` variables, the file's `[telemetry]`, and the secrets that must not get into it."""
+
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from typing import TextIO
+from urllib.parse import unquote, urlsplit
+
+from app.config import AppConfig
+from app.config_load import Secrets
+from app.label_bounds import label_bounds
+from app.version import VERSION
+from otel.config import telemetry_config_from_environ
+from otel.telemetry import Telemetry, TelemetrySettings, build_telemetry
+
+
+def build_server_telemetry(
+    config: AppConfig, secrets: Secrets, environ: Mapping[str, str], stdout: TextIO, say: Callable[[str], None]
+) -> Telemetry:
+    """Build telemetry from the `OTEL_*` variables, of which it warns, and the file's section; raises `TelemetryConfigError`."""
+    section = config.telemetry
+    settings = telemetry_config_from_environ(
+        environ if section.enabled else {"OTEL_SDK_DISABLED": "true"},
+        buffer_bytes=section.buffer_bytes,
+        spool_folder=section.spool_folder,
+    )
+    for line in settings.warnings:
+        say(f"warning: {line}")
+    return build_telemetry(
+        settings,
+        TelemetrySettings(
+            bounds=label_bounds(config),
+            version=VERSION,
+            instance_id=str(uuid.uuid4()),
+            clock=time.monotonic,
+            unix_ns=time.time_ns,
+            rng=random.Random(),  # noqa: S311  jitter of retries
+            stdout=stdout,
+            share_seconds=config.monitoring.share_seconds,
+            secrets=tuple(secret_values(secrets)),
+        ),
+    )
+
+
+def secret_values(secrets: Secrets) -> Iterator[str]:
+    """Return every secret that the process knows: provider keys, the monitoring token, passwords of its URLs."""
+    yield from secrets.provider_keys.values()
+    if secrets.monitoring_token is not None:
+        yield secrets.monitoring_token
+    for url in (secrets.database_url, secrets.cache_url):
+        password = _password(url or "")
+        if password:
+            yield password
+            yield unquote(password)
+
+
+def _password(url: str) -> str | None:
+    try:
+        return urlsplit(url).password
+    except ValueError:  # brackets that are none of an IPv6 address
+        return None
