@@ -49,21 +49,26 @@ def reason_of(error: BaseException) -> str:
     """Return why a connection failed: the TLS library's or the operating system's words, else the name of the exception."""
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "the provider closed the connection without an answer"
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"certificate verify failed: {cause.verify_message}"
-        if isinstance(cause, ssl.SSLError):
-            return f"TLS: {(cause.reason or type(cause).__name__).replace('_', ' ').lower()}"
-        if isinstance(cause, socket.gaierror):
-            return f"name resolution: {cause.strerror or 'failed'}"
-        nested = getattr(cause, "os_error", None) or getattr(cause, "certificate_error", None) or cause.__cause__
-        if nested is None or nested is cause:
-            break
-        cause = nested
+    cause = _innermost(error)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"certificate verify failed: {cause.verify_message}"
+    if isinstance(cause, ssl.SSLError):
+        return f"TLS: {(cause.reason or type(cause).__name__).replace('_', ' ').lower()}"
+    if isinstance(cause, socket.gaierror):
+        return f"name resolution: {cause.strerror or 'failed'}"
     if isinstance(cause, OSError) and cause.errno:
         return os.strerror(cause.errno).lower()
     return type(cause).__name__
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """Return what the HTTP client wrapped: its own classes derive from those of the libraries, and lack their attributes."""
+    while isinstance(error, aiohttp.ClientError):
+        inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error.__cause__
+        if not isinstance(inner, BaseException) or inner is error:
+            break
+        error = inner
+    return error
 
 
 def _own_exhaustion(error: BaseException) -> str | None:

@@ -1,0 +1,223 @@
+"""A provider's reason reaches the caller in OpenAI's shape and without secrets, and the operator as one warning per failed attempt."""
+
+import asyncio
+import json
+import shutil
+import socket
+import ssl
+import subprocess
+
+import pytest
+
+from app.config import ProviderConfig
+from app.gateway.provider_reason import MAX_REASON_CHARACTERS, Scrub, read_reason
+from app.gateway.upstream_failure import failure_of_error_object
+
+ENVELOPES = {
+    "openai": ({"error": {"message": "too long", "type": "t", "param": "p", "code": "c"}}, "too long"),
+    "message": ({"object": "error", "message": "too long", "type": "BadRequestError", "code": 400}, "too long"),
+    "detail": ({"detail": "too long"}, "too long"),
+    "details": (
+        {"detail": [{"loc": ["body", "n"], "msg": "too long", "type": "x"}, {"msg": "too wide"}]},
+        "body.n: too long; too wide",
+    ),
+    "anthropic": ({"type": "error", "error": {"type": "invalid_request_error", "message": "too long"}}, "too long"),
+    "google": ([{"error": {"code": 400, "message": "too long", "status": "INVALID_ARGUMENT"}}], "too long"),
+    "text in error": ({"error": "too long"}, "too long"),
+    "errors": ({"errors": [{"message": "too long"}]}, "too long"),
+    "texts in errors": ({"errors": ["too long"]}, "too long"),
+    "problem": ({"type": "about:blank", "title": "Bad", "detail": "too long"}, "too long"),
+    "text": (b"too \n long", "too long"),
+    "JSON text": (b'"too long"', "too long"),
+    "page": (b"<!DOCTYPE html><html><head><title>too &#108;ong</title></head><body>secret</body></html>", "too long"),
+    "heading": (b"<html><body><h1 class='x'>too <b>long</b></h1><p>x</p></body></html>", "too long"),
+    "nothing": (b"", "The provider refused the request."),
+    "a page of nothing": (b"<html></html>", "The provider refused the request."),
+    "endless": (b"x" * 5_000, "x" * MAX_REASON_CHARACTERS),
+    "bytes": (b"\xff\x00too long", "\ufffd too long"),
+}
+
+
+def says(body, status=400, headers=None):
+    async def script(exchange):
+        await exchange.reply(body, status, headers)
+
+    return script
+
+
+def warnings(caplog):
+    return [record for record in caplog.records if record.name == "gatewayz.attempt"]
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("name", ENVELOPES)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_every_envelope_becomes_openais(make_upstream, make_gateway, *, name, stream):
+    body, message = ENVELOPES[name]
+    answer = await (await make_gateway(await make_upstream(says(body)))).chat(stream=stream)
+    assert answer.status == 400
+    error = answer.json["error"]
+    assert set(answer.json) == {"error"}
+    assert error["message"] == message
+    assert {"message", "type", "param", "code"} <= set(error)
+    assert isinstance(error["type"], str)
+
+
+@pytest.mark.live
+async def test_secrets_and_addresses_stay_here(make_upstream, make_gateway):
+    """Neither the key that the gateway sent, nor where the provider is, nor another internal address."""
+
+    async def leak(exchange):
+        key, host = exchange.headers["authorization"], exchange.headers["host"]
+        message = f"{key} at http://{host}/v1 via 10.1.2.3:8080, db.prod.internal and http://[fd00::1]:9/x not 8.8.8.8"
+        error = {"message": message, "type": key, key: [{"again": message}], "param": None, "code": None}
+        await exchange.reply({"error": error}, 400)
+
+    answer = await (await make_gateway(upstream := await make_upstream(leak))).chat()
+    assert answer.status == 400
+    for secret in (b"key-of-alpha", b"127.0.0.1", str(upstream.port).encode(), b"10.1.2.3", b"internal", b"fd00"):
+        assert secret not in answer.raw, secret
+    assert b"8.8.8.8" in answer.raw
+
+
+def test_a_deep_error_object_is_cut_and_not_followed():
+    body = b'{"error":{"message":"x","a":' + b'{"a":' * 500 + b"1" + b"}" * 500 + b"}}"
+    assert len(json.dumps(Scrub().value(read_reason(body).error))) < 500
+
+
+@pytest.mark.live
+async def test_a_failed_attempt_is_one_warning(make_upstream, make_gateway, caplog):
+    first = await make_upstream(says({"error": {"message": "disk full at 10.0.0.9 key-of-alpha"}}, 503))
+    second = await make_upstream(says(b"<html><title>Not Found</title>", 404, {"x": "y"}), name="beta")
+    gateway = await make_gateway(first, second, await make_upstream(name="gamma"))
+    assert (await gateway.chat()).status == 200
+    one, two = warnings(caplog)
+    assert (one.levelname, one.provider, one.model, one.error_kind) == ("WARNING", "alpha", "acme/tiny", "upstream_5xx")
+    assert (one.fault, one.status, one.content_type) == ("provider", 503, "application/json")
+    assert one.reason == "disk full at [address] [redacted]"
+    assert (two.error_kind, two.reason, two.hint) == (
+        "model_unavailable",
+        "Not Found",
+        "check base_url and upstream_model",
+    )
+    assert two.getMessage() == (
+        "attempt at beta failed: model_unavailable, status 404, Not Found (check base_url and upstream_model)"
+    )
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("status", [400, 403, 422])
+async def test_what_may_quote_a_prompt_is_not_logged(make_upstream, make_gateway, caplog, status):
+    error = {"error": {"message": "flagged by moderation: CANARY", "type": "invalid_request_error"}}
+    gateway = await make_gateway(await make_upstream(says(error, status)))
+    assert "CANARY" in (await gateway.chat()).json["error"]["message"]
+    (record,) = warnings(caplog)
+    assert record.fault in {"policy", "caller"}
+    assert "CANARY" not in repr(vars(record))
+
+
+@pytest.mark.live
+async def test_a_stream_that_breaks_is_one_warning_too(make_upstream, make_gateway, wire, caplog):
+    async def broken(exchange):
+        await exchange.stream_head()
+        await exchange.send(wire.sse(wire.chunk("Hel")))
+        exchange.close()
+
+    gateway = await make_gateway(await make_upstream(broken))
+    await gateway.chat(stream=True)
+    await gateway.settled()
+    assert [(each.error_kind, each.status) for each in warnings(caplog)] == [("stream_broken", 200)]
+
+
+@pytest.mark.live
+async def test_a_refused_connection_says_so(make_gateway, caplog):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    gateway = await make_gateway(ProviderConfig(name="alpha", base_url=f"http://127.0.0.1:{port}/v1"))
+    assert (await gateway.chat()).json["error"]["message"] == "No provider of the model could answer (connect_error)."
+    assert (warnings(caplog)[0].reason, warnings(caplog)[0].fault) == ("connection refused", "network")
+
+
+@pytest.mark.live
+async def test_a_name_that_does_not_resolve_says_so(make_gateway, caplog):
+    await (await make_gateway(ProviderConfig(name="alpha", base_url="http://nowhere.invalid/v1"))).chat()
+    assert warnings(caplog)[0].reason.startswith("name resolution: ")
+
+
+@pytest.mark.live
+@pytest.mark.parametrize(("host", "reason"), [("127.0.0.1", "certificate verify failed: "), (None, "TLS: ")])
+async def test_a_tls_failure_says_why(make_gateway, caplog, tmp_path, *, host, reason):
+    """A certificate that nobody vouches for, and a server that does not speak TLS at all."""
+
+    async def serve(reader, writer):
+        if host is None:
+            writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await reader.read(1)
+        writer.close()
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl program to make a certificate with")
+    certificate, key = str(tmp_path / "certificate.pem"), str(tmp_path / "key.pem")
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=test"]
+    made = [openssl, "req", "-x509", *curve, "-keyout", key, "-out", certificate]
+    await asyncio.to_thread(subprocess.run, made, check=True, capture_output=True)
+    context.load_cert_chain(certificate, key)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context if host else None)
+    port = server.sockets[0].getsockname()[1]
+    gateway = await make_gateway(ProviderConfig(name="alpha", base_url=f"https://127.0.0.1:{port}/v1"))
+    assert (await gateway.chat()).status == 502
+    assert warnings(caplog)[0].reason.startswith(reason)
+    server.close()
+    await server.wait_closed()
+
+
+@pytest.mark.live
+async def test_a_refused_key_is_hinted_at(make_upstream, make_gateway, caplog):
+    gateway = await make_gateway(await make_upstream(says({"error": {"message": "no auth"}}, 401)))
+    assert (await gateway.chat()).status == 502
+    assert warnings(caplog)[0].hint.startswith("check the value of")
+
+
+CODES = [
+    ({"code": "rate_limit_exceeded"}, "rate_limited"),
+    ({"code": "429"}, "rate_limited"),
+    ({"code": 429}, "rate_limited"),
+    ({"code": "insufficient_quota"}, "upstream_quota"),
+    ({"code": "content_filter"}, "content_policy"),
+    ({"code": 403, "message": "flagged by moderation"}, "content_policy"),
+    ({"code": "server_error"}, "upstream_5xx"),
+    ({"type": "overloaded_error", "message": "Overloaded"}, "upstream_5xx"),
+    ({"code": "503"}, "upstream_5xx"),
+    ({"code": 502}, "upstream_5xx"),
+    ({"code": None, "type": "api_error"}, "upstream_5xx"),
+    ({"status": "RESOURCE_EXHAUSTED"}, "rate_limited"),
+    ({"code": "invalid_api_key"}, "upstream_auth"),
+    ({"code": "model_not_found", "type": "invalid_request_error"}, "model_unavailable"),
+    ({"code": "context_length_exceeded"}, "upstream_4xx"),
+    ({"code": 400, "message": "too long"}, "upstream_4xx"),
+    ({"code": True}, "bad_response"),
+    ({"code": "99999999999999999999"}, "bad_response"),
+    ({"message": "something"}, "bad_response"),
+    ("overloaded", "upstream_5xx"),
+    ("odd", "bad_response"),
+    (None, "bad_response"),
+    ([1], "bad_response"),
+]
+
+
+@pytest.mark.parametrize(("error", "kind"), CODES, ids=lambda each: str(each)[:60])
+def test_an_error_inside_a_200_is_told_by_its_codes(error, kind):
+    assert failure_of_error_object(error, http_status=200).kind == kind
+
+
+@pytest.mark.live
+async def test_an_error_inside_a_200_that_blames_the_caller_is_passed_on(make_upstream, make_gateway):
+    error = {"code": "context_length_exceeded", "message": "too long"}
+    first, second = await make_upstream(says({"error": error}, 200)), await make_upstream(name="beta")
+    gateway = await make_gateway(first, second)
+    answer = await gateway.chat()
+    assert (answer.status, answer.json["error"]["message"]) == (400, "too long")
+    assert not second.exchanges
+    assert gateway.states["alpha"].error_rate is None
