@@ -75,7 +75,7 @@ def lost(sketch: Sketch) -> Planned:
 
 
 def _unknown_path(sketch: Sketch) -> Planned:
-    target = sketch.rng.choice(("/", "/admin.php", "/v1/completions", "/v1/chat/completions/7"))
+    target = sketch.rng.choice(("/login", "/admin.php", "/v1/completions", "/v1/chat/completions/7"))
     method = sketch.rng.choice(("GET", "POST"))
     return _refused(sketch, "unknown path", 404, target=target, route=UNMATCHED, method=method, body=b"")
 

@@ -35,7 +35,10 @@ class PortInUseError(RuntimeError):
 
 
 class StageOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What to start. `port` 0 takes any free one; `folder` exists and is empty. `with_breakers`, `cadence`: as in `GatewayFile`."""
+    """What to start. `port` 0 takes any free one; `folder` exists and is empty. `with_breakers`, `cadence`: as in `GatewayFile`.
+
+    `environ` is set for the gateway beside what is set already.
+    """
 
     folder: Path
     port: int = 0
@@ -45,6 +48,7 @@ class StageOptions(msgspec.Struct, frozen=True, kw_only=True):
     share_seconds: float = 1.0
     with_breakers: bool = False
     cadence: float | None = None
+    environ: dict[str, str] = {}
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,7 +92,7 @@ async def stage(options: StageOptions, say: Callable[[str], None]) -> AsyncItera
 
         async def start(name: str, *arguments: str) -> Child:
             log_path = options.folder / f"{name.replace(' ', '-')}.log"
-            child = await start_child(name, arguments, log_path=log_path, environ=os.environ)
+            child = await start_child(name, arguments, log_path=log_path, environ=os.environ | options.environ)
             stack.push_async_callback(child.stop)
             children.append(child)
             return child

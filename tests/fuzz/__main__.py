@@ -1,4 +1,7 @@
-"""`python -m tests.fuzz`: 100 000 malformed and hostile inputs against a running gateway (FUZZ_INPUTS=, FUZZ_SEED=)."""
+"""`python -m tests.fuzz`: 100 000 malformed and hostile inputs against a running gateway, then 6 500 misbehaving clients.
+
+FUZZ_INPUTS=, MISBEHAVING_CLIENTS= and FUZZ_SEED= change how many and which.
+"""
 
 import asyncio
 import os
@@ -9,9 +12,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.fuzz.misbehave import ClientReport, misbehave
 from tests.fuzz.run import Report, fuzz
 
 DEFAULT_INPUTS = 100_000
+DEFAULT_CLIENTS = 6_500
 
 
 def say(line: str) -> None:
@@ -20,12 +25,14 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-async def _main(inputs: int, seed: int, folder: Path) -> int:
+async def _main(inputs: int, clients: int, seed: int, folder: Path) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     say(f"fuzz: {inputs} inputs, FUZZ_SEED={seed}")
-    report = await fuzz(folder, inputs=inputs, seed=seed, say=say, stop=stop)
+    (folder / "inputs").mkdir()
+    (folder / "clients").mkdir()
+    report = await fuzz(folder / "inputs", inputs=inputs, seed=seed, say=say, stop=stop)
     for line in lines(report):
         say(line)
     if report.problems:
@@ -33,7 +40,11 @@ async def _main(inputs: int, seed: int, folder: Path) -> int:
     if stop.is_set():
         say("fuzz: stopped before its end; no defect until then")
         return 130
-    return 0
+    say(f"fuzz: {clients} misbehaving clients, FUZZ_SEED={seed}")
+    client_report = await misbehave(folder / "clients", clients=clients, seed=seed, say=say)
+    for line in client_lines(client_report):
+        say(line)
+    return 1 if client_report.problems else 0
 
 
 def lines(report: Report) -> list[str]:
@@ -52,6 +63,20 @@ def lines(report: Report) -> list[str]:
     ]
 
 
+def client_lines(report: ClientReport) -> list[str]:
+    """Return the report on misbehaving clients as text."""
+    behaviours = ", ".join(f"{name} {count}" for name, count in report.behaviours.most_common())
+    statuses = ", ".join(f"{status}: {count}" for status, count in sorted(report.statuses.items()))
+    return [
+        f"fuzz: {report.clients} misbehaving clients in {report.seconds:.0f} s, seed {report.seed}",
+        f"  clients: {behaviours}",
+        f"  requests: {report.requests_sent} sent whole or in part, {report.requests_served} served, {report.calls} calls",
+        f"  statuses: {statuses}",
+        *(f"PROBLEM: {problem}" for problem in report.problems),
+        f"fuzz: {len(report.problems)} problems" if report.problems else "fuzz: every count agrees",
+    ]
+
+
 def number(name: str, default: int) -> int:
     """Return a positive number from the environment; ends the program for anything else."""
     text = os.environ.get(name) or str(default)
@@ -66,6 +91,7 @@ if __name__ == "__main__":
         code = asyncio.run(
             _main(
                 number("FUZZ_INPUTS", DEFAULT_INPUTS),
+                number("MISBEHAVING_CLIENTS", DEFAULT_CLIENTS),
                 number("FUZZ_SEED", random.SystemRandom().randrange(1, 2**31)),
                 run_folder,
             )
