@@ -20,7 +20,7 @@ NONE_OF: Final = (
     "gatewayz_telemetry_record_failures_total", "gatewayz_telemetry_dropped_total", "gatewayz_telemetry_overflow_total",
     "gatewayz_ledger_rows_dropped_total", "gatewayz_telemetry_log_lines_dropped_total",
 )  # fmt: skip
-KNOWN_LOGGERS: Final = {"gatewayz.request", "gatewayz.attempt", "uvicorn.error", "alembic.runtime.migration"}
+KNOWN_LOGGERS: Final = {"gatewayz.request", "gatewayz.attempt", "uvicorn.error", "app.store.database"}
 """Who has something to say while nothing is wrong: a line per request and per failed attempt, the server about what is no HTTP, the start."""
 
 _SHOWN_CHARACTERS: Final = 1_500
