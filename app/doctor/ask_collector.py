@@ -32,6 +32,8 @@ async def ask_otlp(
     otlp: Mapping[Signal, OtlpConfig], make_sender: MakeSender, timeout_seconds: float
 ) -> tuple[dict[Signal, OtlpAnswer], bool]:
     """Export nothing of each signal; also return whether the endpoint refuses exports without a token."""
+    if not otlp:
+        return {}, False
     answers = await asyncio.gather(*(_export(otlp[signal], make_sender, timeout_seconds) for signal in SIGNALS))
     by_signal = dict(zip(SIGNALS, answers, strict=True))
     if any(answer.wants_token for answer in answers):

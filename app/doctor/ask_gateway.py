@@ -67,4 +67,6 @@ async def send_marked(web: Web, settings: Settings, random_bytes: Callable[[int]
         path=path,
         status=reply.status,
         answered_trace_id=reply.headers.get("x-trace-id", ""),
+        has_key=bool(settings.api_key),
+        model=settings.model,
     )

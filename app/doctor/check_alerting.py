@@ -9,7 +9,7 @@ import msgspec
 from app.doctor.check_gateway import shown
 from app.doctor.check_stores import reachable
 from app.doctor.facts import Facts
-from app.doctor.findings import Check, Verdict, broken, ok, unknown
+from app.doctor.findings import Check, Verdict, broken, ok, unknown, unused
 from app.doctor.web import read_json
 
 _RECEIVER: Final = re.compile(r"^\s*-?\s*(\w+)_configs:", re.MULTILINE)
@@ -31,6 +31,8 @@ class _Status(msgspec.Struct):
 
 def _rules(facts: Facts) -> Verdict:
     count, errors = facts.prometheus.rules, facts.prometheus.rule_errors
+    if not facts.servers["prometheus"].url:
+        return unused()
     if count is None:
         return unknown("Prometheus did not say")
     if errors:
@@ -45,6 +47,8 @@ def _rules(facts: Facts) -> Verdict:
 
 def _connected(facts: Facts) -> Verdict:
     count = facts.prometheus.alertmanagers
+    if not facts.servers["prometheus"].url or not facts.servers["alertmanager"].url:
+        return unused()
     if count is None:
         return unknown("Prometheus did not say")
     if not count:
@@ -69,6 +73,8 @@ def _receivers(facts: Facts) -> Verdict:
 
 def _grafana(facts: Facts) -> Verdict:
     server = facts.servers["grafana"]
+    if not server.url:
+        return unused()
     if not server.answers:
         return unknown(f"not running ({server.trouble}); it is optional")
     if server.status != HTTPStatus.OK:

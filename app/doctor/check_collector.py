@@ -6,7 +6,7 @@ from typing import Final
 
 from app.doctor.check_export import refuses_for_now
 from app.doctor.facts import COLLECTED_AS, STORES, Facts
-from app.doctor.findings import Check, Verdict, broken, ok, unknown
+from app.doctor.findings import Check, Verdict, broken, ok, unknown, unused
 from app.doctor.settings import SIGNALS
 from otel.otlp_config import Signal
 
@@ -17,16 +17,24 @@ _NO_METRICS: Final = "the Collector's own metrics are not served (--collector-me
 
 def _reachable(facts: Facts) -> Verdict:
     server = facts.servers["collector_health"]
-    speaks = [signal for signal in SIGNALS if not facts.otlp[signal].is_silent]
+    speaks = [answer for answer in facts.otlp.values() if not answer.is_silent]
+    if not facts.otlp and not server.url and facts.collector_after is None:
+        return unused()
     if server.answers or facts.collector_after is not None or speaks:
         return ok("it answers")
+    asked = [f"health {server.url}: {server.trouble}"] if server.url else []
+    if facts.otlp:
+        asked.append(f"OTLP {facts.otlp['traces'].address}: {facts.otlp['traces'].reason}")
     return broken(
-        f"health {server.url or '(left out)'}: {server.trouble}; OTLP {facts.otlp['traces'].address}: {facts.otlp['traces'].reason}",
-        "start the Collector (`make stack` or `make stack-native`), or give its addresses with --otlp and --collector-health",
+        "; ".join(asked),
+        "start the Collector (`make stack` or `make stack-native`), or give its addresses with --otlp and --collector-health"
+        " (`--otlp off` where there is no pipeline)",
     )
 
 
 def _otlp(facts: Facts) -> Verdict:
+    if not facts.otlp:
+        return unused()
     silent = [signal for signal in SIGNALS if facts.otlp[signal].is_silent]
     if silent:
         answer = facts.otlp[silent[0]]
@@ -46,7 +54,9 @@ def _otlp(facts: Facts) -> Verdict:
 
 def _pipeline(signal: Signal) -> Callable[[Facts], Verdict]:
     def judge(facts: Facts) -> Verdict:
-        answer = facts.otlp[signal]
+        answer = facts.otlp.get(signal)
+        if answer is None:
+            return unused()
         if answer.accepted:
             return ok("an export is accepted")
         if answer.has_no_pipeline:
@@ -150,7 +160,7 @@ def _queue(facts: Facts, signal: Signal) -> tuple[float, float]:
 def _healthy(facts: Facts) -> Verdict:
     server = facts.servers["collector_health"]
     if not server.url:
-        return unknown("left out")
+        return unused()
     if server.status == HTTPStatus.OK:
         return ok(f"{server.url} says so")
     said = f"HTTP {server.status}" if server.answers else server.trouble

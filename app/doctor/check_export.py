@@ -8,10 +8,13 @@ from collections.abc import Callable
 from typing import Final
 
 from app.doctor.facts import Facts
-from app.doctor.findings import Check, Verdict, broken, ok, unknown
+from app.doctor.findings import Check, Verdict, broken, ok, unknown, unused
 from app.doctor.settings import SIGNALS
 from otel import semconv
 from otel.otlp_config import Signal
+
+_PATIENCE_SECONDS: Final = 5.0
+"""What a batch may take to become due and be sent, before it counts as stuck."""
 
 _LOSSES: Final = tuple(reason for reason in semconv.DROP_REASONS if reason != "rejected")
 
@@ -37,6 +40,8 @@ def _on(signal: Signal) -> Callable[[Facts], Verdict]:
             return ok("the gateway pushes them")
         if signal == "metrics" and is_scraped_instead(facts):
             return ok("not pushed, but scraped and stored by Prometheus")
+        if not facts.otlp:
+            return unused(f"the gateway pushes no {signal}")
         return broken(
             f"the gateway pushes no {signal}",
             f"start it with OTEL_EXPORTER_OTLP_ENDPOINT=http://COLLECTOR:4318 and without OTEL_{signal.upper()}_EXPORTER=none",
@@ -69,6 +74,12 @@ def _delivers(signal: Signal) -> Callable[[Facts], Verdict]:
 
 def _rejected(facts: Facts, signal: Signal, count: float) -> Verdict:
     found = f"the endpoint refuses the gateway's {signal} for good ({count:.0f} dropped meanwhile)"
+    if signal not in facts.otlp:
+        return broken(
+            found,
+            "the endpoint is no OTLP endpoint, or wants a token: the gateway's log quotes its answer; correct its"
+            " OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_HEADERS",
+        )
     if facts.otlp_needs_token:
         return broken(
             f"{found}; {facts.otlp[signal].address} asks for a token",
@@ -87,15 +98,17 @@ def _stuck(facts: Facts, signal: Signal) -> Verdict:
     retries = facts.gateway_growth("gatewayz_telemetry_retries_total", signal=signal)
     if refuses_for_now(facts, signal):
         return ok(f"they reach the Collector, which refuses them for now; {queued:.0f} wait in the gateway")
-    if queued > 0 or retries > 0:
+    if retries > 0 or (queued > 0 and facts.waited_seconds >= _PATIENCE_SECONDS):
+        accepts = f"; {facts.otlp[signal].address} accepts an export" if signal in facts.otlp else ""
         return broken(
-            f"the gateway's {signal} are not taken: {queued:.0f} wait, {retries:.0f} more tries failed;"
-            f" {facts.otlp[signal].address} accepts an export",
+            f"the gateway's {signal} are not taken: {queued:.0f} wait, {retries:.0f} more tries failed{accepts}",
             "the gateway sends to a host or port where no Collector listens, or by the wrong protocol: correct its"
             " OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL; its log names the address and the reason",
         )
     if facts.marked is None:
         return unknown("nothing was to be sent meanwhile")
+    if queued > 0 or facts.waited_seconds < _PATIENCE_SECONDS:
+        return unknown(f"not yet: {queued:.0f} wait for their batch")
     if signal == "traces":
         return broken(
             "the marked request left no span to export",

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from app.doctor.facts import Facts
+from app.doctor.facts import Facts, Marked
 from app.doctor.findings import Check, Verdict, broken, ok, unknown
 from app.doctor.scrape import Scrape
 from app.doctor.web import read_json
@@ -109,6 +109,8 @@ def _families(facts: Facts) -> Verdict:
     served = facts.marked is not None and facts.marked.status is not None
     wanted = {spec.name: spec for spec in CATALOGUE}
     missing = [name for name in always_there(after_a_request=served) if name not in scrape.types]
+    if missing and set(missing) <= set(_AFTER_A_REQUEST) and not facts.is_newer_than_the_request:
+        return unknown("/metrics still shows a collection from before the request: monitoring.share_seconds is long")
     if missing:
         strangers = sorted(set(scrape.types) - set(wanted))
         return broken(
@@ -192,12 +194,35 @@ def _request(facts: Facts) -> Verdict:
             f"{what} was answered with {marked.status}, trace {marked.trace_id}",
             "see the gateway's log line of this trace; docs/gateway.md explains each status",
         )
+    refusal = _refusal(marked)
+    if refusal is not None:
+        return refusal
     if marked.answered_trace_id != marked.trace_id:
         return broken(
             f"{what} was answered under the trace id {marked.answered_trace_id or '(none)'}, not under the one that was sent",
-            "telemetry is off, or a proxy in front of the gateway replaces traceparent: ask the gateway itself",
+            "telemetry is off, its OTEL_PROPAGATORS has no tracecontext, or a proxy in front of it replaces traceparent: ask the gateway itself",
         )
-    return ok(f"{what} was answered with {marked.status}, trace {marked.trace_id}")
+    without = " without a key, as it must be" if marked.status == HTTPStatus.UNAUTHORIZED else ""
+    return ok(f"{what} was answered with {marked.status}{without}, trace {marked.trace_id}")
+
+
+def _refusal(marked: Marked) -> Verdict | None:
+    """What is wrong where the answer is not the one that was to be expected."""
+    what = f"{marked.method} {marked.path} was answered with {marked.status}"
+    if marked.status == HTTPStatus.OK or (marked.status == HTTPStatus.UNAUTHORIZED and not marked.has_key):
+        return None
+    if marked.status == HTTPStatus.UNAUTHORIZED:
+        return broken(
+            f"{what}: the key was refused",
+            "GATEWAYZ_DOCTOR_KEY (or --key) has to be a key of this gateway that is not revoked: `python -m app keys list` shows them",
+        )
+    if marked.status == HTTPStatus.NOT_FOUND and marked.model is not None:
+        return broken(f"{what}: there is no model {marked.model!r}", "--model takes a name that GET /v1/models lists")
+    if marked.status == HTTPStatus.NOT_FOUND:
+        return broken(what, "is this the gateway? Give its address with --gateway, without a path")
+    if marked.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return broken(f"{what}: the key's limit is reached", "try again in a minute, or use a key of another plan")
+    return broken(what, "see the gateway's log line of this trace; docs/gateway.md explains each status")
 
 
 GATEWAY_CHECKS: Final[tuple[Check[Facts], ...]] = (

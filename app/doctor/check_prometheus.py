@@ -5,7 +5,7 @@ from typing import Final
 from app.doctor.check_gateway import sample_names, shown
 from app.doctor.check_stores import reachable
 from app.doctor.facts import Facts
-from app.doctor.findings import Check, Verdict, broken, ok, unknown
+from app.doctor.findings import Check, Verdict, broken, ok, unknown, unused
 from app.doctor.scrape import Scrape
 from otel.catalogue import CATALOGUE
 
@@ -81,7 +81,7 @@ def _renamed(facts: Facts, missing: list[str], strangers: list[str]) -> Verdict:
 def _sample(facts: Facts) -> Verdict:
     marked, stored = facts.marked, facts.stored
     if not facts.servers["prometheus"].url:
-        return unknown("left out")
+        return unused()
     if marked is None:
         return unknown("no request was sent")
     if stored is None or not stored.fresh_names:

@@ -5,8 +5,8 @@ from http import HTTPStatus
 from typing import Final
 
 from app.doctor.ask_stores import GUIDE_SELECTOR
-from app.doctor.facts import Facts
-from app.doctor.findings import Check, Verdict, broken, ok, unknown
+from app.doctor.facts import Facts, Server
+from app.doctor.findings import Check, Verdict, broken, ok, unknown, unused
 
 CLOCKS: Final = ("gateway", "collector", "prometheus", "loki", "tempo", "alertmanager")
 
@@ -17,7 +17,7 @@ def reachable(name: str, what: str) -> Callable[[Facts], Verdict]:
     def judge(facts: Facts) -> Verdict:
         server = facts.servers[name]
         if not server.url:
-            return unknown("left out")
+            return unused()
         if not server.answers:
             return broken(
                 f"{server.url}: {server.trouble}",
@@ -33,7 +33,7 @@ def reachable(name: str, what: str) -> Callable[[Facts], Verdict]:
 
 def _line(facts: Facts) -> Verdict:
     if not facts.servers["loki"].url:
-        return unknown("left out")
+        return unused()
     if facts.marked is None:
         return unknown("no request was sent")
     if facts.line is not None:
@@ -58,7 +58,7 @@ def _job_label(facts: Facts) -> Verdict:
 
 def _trace(facts: Facts) -> Verdict:
     if not facts.servers["tempo"].url:
-        return unknown("left out")
+        return unused()
     if facts.marked is None:
         return unknown("no request was sent")
     if facts.trace_spans:
@@ -74,7 +74,7 @@ def _clock(name: str) -> Callable[[Facts], Verdict]:
         skews = clock_skews(facts)
         skew = skews.get(name)
         if skew is None:
-            return unknown("it sent no date")
+            return unknown("it sent no date") if _clock_server(facts, name).url else unused()
         if abs(skew) <= facts.max_skew_seconds:
             return ok(f"within {facts.max_skew_seconds:g} s of ours")
         others = [other for clock, other in skews.items() if clock != name]
@@ -103,8 +103,12 @@ def _own_clock(facts: Facts) -> Verdict:
 
 def clock_skews(facts: Facts) -> dict[str, float]:
     """Return each server's clock minus ours in seconds, by name, where it is known."""
-    servers = {name: facts.servers[f"{name}_health" if name == "collector" else name] for name in CLOCKS}
+    servers = {name: _clock_server(facts, name) for name in CLOCKS}
     return {name: server.skew_seconds for name, server in servers.items() if server.skew_seconds is not None}
+
+
+def _clock_server(facts: Facts, name: str) -> Server:
+    return facts.servers[f"{name}_health" if name == "collector" else name]
 
 
 LOKI_CHECKS: Final[tuple[Check[Facts], ...]] = (

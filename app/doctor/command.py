@@ -14,12 +14,22 @@ from typing import Final, TextIO
 import msgspec
 
 from app.config import AppConfig
+from app.doctor.check_providers import provider_checks
 from app.doctor.checks import CHECKS
 from app.doctor.facts import Facts
 from app.doctor.findings import judge_all
 from app.doctor.observe import observe
 from app.doctor.report import as_json, as_table, is_healthy
-from app.doctor.settings import DEFAULTS, VARIABLE_PREFIX, Settings, SettingsError, addresses_from, otlp_from
+from app.doctor.settings import (
+    DEFAULTS,
+    OFF,
+    VARIABLE_PREFIX,
+    ProviderToAsk,
+    Settings,
+    SettingsError,
+    addresses_from,
+    otlp_from,
+)
 from app.doctor.web import Web
 from otel.delivery.build import build_sender
 
@@ -33,6 +43,7 @@ def run_doctor(
     *,
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
+    stdin: TextIO | None = None,
 ) -> int:
     """Run the command and return the exit code. Starts an event loop of its own."""
     errors = stderr or sys.stderr
@@ -41,17 +52,24 @@ def run_doctor(
         print(f"doctor: {text}", file=errors, flush=True)
 
     try:
-        settings = settings_from(args, config, environ)
+        settings = settings_from(args, config, environ, warn=say, stdin=stdin)
     except SettingsError as error:
         say(str(error))
         return 2
     facts = asyncio.run(_observe(settings, say))
-    findings = judge_all(CHECKS, facts)
+    findings = judge_all((*CHECKS, *provider_checks(facts)), facts)
     print(as_json(findings, facts) if args.json else as_table(findings), file=stdout or sys.stdout)
     return 0 if is_healthy(findings) else 1
 
 
-def settings_from(args: argparse.Namespace, config: AppConfig | None, environ: Mapping[str, str]) -> Settings:
+def settings_from(
+    args: argparse.Namespace,
+    config: AppConfig | None,
+    environ: Mapping[str, str],
+    *,
+    warn: Callable[[str], None] = lambda _: None,
+    stdin: TextIO | None = None,
+) -> Settings:
     """Return the settings; raises `SettingsError`."""
     known: dict[str, str] = {}
     token = environ.get(f"{VARIABLE_PREFIX}METRICS_TOKEN")
@@ -63,9 +81,12 @@ def settings_from(args: argparse.Namespace, config: AppConfig | None, environ: M
             token = token or environ.get(config.monitoring.token_env)
     timeout_seconds: float = args.timeout
     settings = Settings(
-        addresses=addresses_from({name: getattr(args, name) for name in DEFAULTS}, environ, known),
-        otlp=otlp_from(args.otlp, environ),
-        api_key=args.key or environ.get(f"{VARIABLE_PREFIX}KEY"),
+        addresses=addresses_from(
+            {name: getattr(args, name) for name in DEFAULTS}, environ, known, has_pipeline=args.otlp != OFF
+        ),
+        otlp=otlp_from(args.otlp, environ, warn),
+        providers=() if config is None else providers_from(config, environ),
+        api_key=_api_key(args.key, environ, stdin, warn),
         metrics_token=token,
         grafana_token=environ.get(f"{VARIABLE_PREFIX}GRAFANA_TOKEN"),
         model=args.model,
@@ -76,6 +97,44 @@ def settings_from(args: argparse.Namespace, config: AppConfig | None, environ: M
     if not settings.addresses["gateway"]:
         raise SettingsError("--gateway cannot be left out")
     return settings
+
+
+def providers_from(config: AppConfig, environ: Mapping[str, str]) -> tuple[ProviderToAsk, ...]:
+    """Return what is to be asked of each configured provider."""
+    return tuple(
+        ProviderToAsk(
+            name=provider.name,
+            url=f"{provider.base_url.rstrip('/')}/{provider.probe_path}",
+            key_variable=provider.api_key_env,
+            key=environ.get(provider.api_key_env or "", "").strip() or None,
+            models=tuple(
+                dict.fromkeys(
+                    route.upstream_model
+                    for model in config.models
+                    for route in model.routes
+                    if route.provider == provider.name
+                )
+            ),
+        )
+        for provider in config.providers
+    )
+
+
+def _api_key(
+    flag: str | None, environ: Mapping[str, str], stdin: TextIO | None, warn: Callable[[str], None]
+) -> str | None:
+    """Return the key: from the flag, from stdin for `-`, or from the variable."""
+    if flag == "-":
+        flag = (stdin or sys.stdin).readline().strip()
+        if not flag:
+            raise SettingsError("--key - reads the key from stdin, which has none")
+        return flag
+    if flag:
+        warn(f"warning: --key shows the key in the list of processes; {VARIABLE_PREFIX}KEY or --key - does not")
+    key = flag or environ.get(f"{VARIABLE_PREFIX}KEY", "").strip() or None
+    if key is not None and not (key.isascii() and key.isprintable()):
+        raise SettingsError("the API key holds characters that no key has")
+    return key
 
 
 def _reachable_host(host: str) -> str:

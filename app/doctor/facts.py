@@ -11,6 +11,9 @@ import msgspec
 from app.doctor.scrape import Scrape, growth
 from otel.otlp_config import Signal
 
+COUNTS_COLLECTIONS: Final = "gatewayz_telemetry_scrape_duration_seconds"
+"""Its count grows with each collection that was rendered: a later one has a higher count than the one that answered."""
+
 COLLECTED_AS: Final[Mapping[Signal, str]] = {"traces": "spans", "metrics": "metric_points", "logs": "log_records"}
 """How the Collector's own metrics call the items of a signal."""
 
@@ -42,6 +45,8 @@ class Marked(msgspec.Struct, frozen=True, kw_only=True):
     status: int | None
     answered_trace_id: str = ""
     trouble: str = ""
+    has_key: bool = False
+    model: str | None = None
 
     @property
     def labels(self) -> dict[str, str]:
@@ -137,8 +142,28 @@ class DataSource(msgspec.Struct, frozen=True, rename="camel"):
     json_data: LinkSettings = LinkSettings()
 
 
+class ProviderAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What one configured provider answered to a GET of its list of models.
+
+    `key_variable` names the variable of its key, None where it has none; `key_is_set` says whether the doctor's environment holds it.
+    `models` are the upstream names that the configuration routes to, `listed` those in the answer, None where it is no list.
+    """
+
+    name: str
+    url: str
+    status: int | None
+    trouble: str = ""
+    key_variable: str | None = None
+    key_is_set: bool = False
+    models: tuple[str, ...] = ()
+    listed: frozenset[str] | None = None
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it. `gateway_before` and `gateway_after` are `/metrics` before the request and at the end; the Collector's likewise."""
+    """All of it. `gateway_before` and `gateway_after` are `/metrics` before the request and at the end; the Collector's likewise.
+
+    `otlp` is empty where OTLP is not used. `waited_seconds`: how long the marked request was followed.
+    """
 
     servers: Mapping[str, Server]
     metrics: Server
@@ -156,6 +181,13 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     trace_spans: int | None
     data_sources: tuple[DataSource, ...] | None
     max_skew_seconds: float
+    waited_seconds: float = 0.0
+    providers: tuple[ProviderAnswer, ...] = ()
+
+    @property
+    def is_newer_than_the_request(self) -> bool:
+        """Whether `gateway_after` was collected after `gateway_before`; the first collection of a gateway has no count."""
+        return self.gateway_growth(f"{COUNTS_COLLECTIONS}_count") > 0
 
     def arrived(self, signal: Signal) -> bool:
         """Whether the signal of the marked request was seen in its store."""

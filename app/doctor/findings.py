@@ -1,7 +1,8 @@
 """FINDINGS: from facts to what is broken, what follows from that, and what is fine.
 
 Comes in: checks in the order of the flow, and facts. Goes out: one finding per check. Only a root is broken: a check that fails while one
-that it needs is broken is unknown, and says from which it follows. What was seen to work is ok, whatever else is broken.
+that it needs is broken is unknown, and says from which it follows. What was seen to work is ok, whatever else is broken. What could not be
+judged of a hop that is not used is unused.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ class State(StrEnum):
     OK = "ok"
     BROKEN = "broken"
     UNKNOWN = "unknown"
+    UNUSED = "unused"
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -62,6 +64,11 @@ def unknown(found: str) -> Verdict:
     return Verdict(State.UNKNOWN, found)
 
 
+def unused(found: str = "not used") -> Verdict:
+    """The pipeline has no such part, by what the doctor was told."""
+    return Verdict(State.UNUSED, found)
+
+
 def judge_all(checks: Sequence[Check[F]], facts: F) -> list[Finding]:
     """Judge every check, in the given order; raises KeyError for a need that is no check, RecursionError for needs in a circle."""
     by_name = {check.name: check for check in checks}
@@ -82,4 +89,11 @@ def _judge(check: Check[F], facts: F, finding: Callable[[str], Finding]) -> Find
             root = need.check if need.state is State.BROKEN else need.follows_from
             if root is not None:
                 return Finding(check=check.name, state=State.UNKNOWN, found=verdict.found, follows_from=root)
+    if verdict.state is State.UNKNOWN and any(finding(need).state is State.UNUSED for need in _of_the_same_hop(check)):
+        verdict = unused()
     return Finding(check=check.name, state=verdict.state, found=verdict.found, fix=verdict.fix)
+
+
+def _of_the_same_hop(check: Check[F]) -> list[str]:
+    hop = check.name.partition(".")[0]
+    return [need for need in check.needs if need.partition(".")[0] == hop]

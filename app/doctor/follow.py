@@ -46,12 +46,13 @@ _WHAT: Final[Mapping[Signal, str]] = {
 
 
 class Followed(msgspec.Struct, kw_only=True):
-    """What was found so far. `expected_value` is the marked request's counter on `/metrics`."""
+    """What was found so far. `expected_value` is the marked request's counter on `/metrics`; `waited_seconds` is how long it was followed."""
 
     expected_value: float | None = None
     stored: Stored | None = None
     line: LogLine | None = None
     trace_spans: int | None = None
+    waited_seconds: float = 0.0
 
 
 class Follower:
@@ -91,21 +92,25 @@ class Follower:
         if not collector_answers:
             deadline = min(deadline, self._answered_at + _NO_COLLECTOR_SECONDS)
         pending = {signal for signal in SIGNALS if self._servers[STORES[signal]].answers}
+        unstored = set(SIGNALS) - pending
         say_at = self._clock()
         target_pending = self._servers["prometheus"].answers
-        while pending or target_pending:
+        while pending or unstored or target_pending:
             _, scrape = await ask_metrics(self._web, self._settings, _FAMILIES)
             collector = await ask_collector_metrics(self._web, self._settings.addresses["collector_metrics"])
             pending = {signal for signal in pending if self._can_come(signal, scrape, collector)}
             rounds = await asyncio.gather(*(self._ask(signal, marked, scrape) for signal in sorted(pending)))
             pending -= {signal for signal, found in zip(sorted(pending), rounds, strict=True) if found}
+            unstored = {signal for signal in unstored if self._may_be_taken(signal, scrape, collector)}
             target_pending = target_pending and not await self._target_is_up()
             now = self._clock()
+            self._found.waited_seconds = now - self._answered_at
             if now >= deadline:
                 break
-            if pending and now >= say_at:
+            if (pending or unstored) and now >= say_at:
                 say_at = now + _SAY_EVERY_SECONDS
                 waited_for = ", ".join(_WHAT[signal] for signal in SIGNALS if signal in pending)
+                waited_for = waited_for or f"the export of {', '.join(sorted(unstored))}"
                 self._say(f"waiting for {waited_for}; at most {deadline - now:.0f} s more")
             await asyncio.sleep(self._settings.poll_seconds)
         return self._found
@@ -131,6 +136,13 @@ class Follower:
             for name, labels in (("dropped", {"reason": "rejected"}), ("retries", {}), ("exported", {}))
         )
         return exported > 0 or (not rejected and retries < _HOPELESS_RETRIES)
+
+    def _may_be_taken(self, signal: Signal, scrape: Scrape | None, collector: Scrape | None) -> bool:
+        """Whether the export of a signal that cannot be looked up in its store is still to be waited for."""
+        if scrape is None or not scrape.matching("gatewayz_telemetry_exported_total", signal=signal):
+            return False
+        exported = growth(self._before, scrape, "gatewayz_telemetry_exported_total", signal=signal)
+        return exported <= 0 and self._can_come(signal, scrape, collector)
 
     async def _ask(self, signal: Signal, marked: Marked, scrape: Scrape | None) -> bool:
         """Ask a store once; return whether there is nothing more to wait for."""

@@ -11,8 +11,9 @@ from typing import Final
 from app.doctor.ask_collector import MakeSender, ask_collector_metrics, ask_otlp
 from app.doctor.ask_gateway import ask_metrics, ask_server, send_marked
 from app.doctor.ask_prometheus import PrometheusApi, ask_set_up
+from app.doctor.ask_providers import ask_providers
 from app.doctor.ask_stores import ask_data_sources
-from app.doctor.facts import COLLECTED_AS, DataSource, Facts, PrometheusFacts, Server
+from app.doctor.facts import COLLECTED_AS, COUNTS_COLLECTIONS, DataSource, Facts, Marked, PrometheusFacts, Server
 from app.doctor.follow import Followed, Follower
 from app.doctor.scrape import Scrape, growth
 from app.doctor.settings import Settings
@@ -33,9 +34,6 @@ READY_PATHS: Final[Mapping[str, tuple[str, str]]] = {
 """Which address is asked for what, by the name under which the answer is kept."""
 
 _SETTLE_SECONDS: Final = 3.0
-_COUNTS_COLLECTIONS: Final = "gatewayz_telemetry_scrape_duration_seconds"
-"""Its count grows with each collection that was rendered: a later one has a higher count than the one that answered."""
-
 _OWN_FAMILIES: Final = tuple(spec.name for spec in CATALOGUE if not spec.name.startswith("process_"))
 """Every Prometheus client library has the `process_` families: these are not ours alone."""
 
@@ -54,11 +52,12 @@ async def observe(
     deadline = clock() + settings.timeout_seconds
     collector_url = settings.addresses["collector_metrics"]
     say("asking the servers")
-    servers, (_, before), collector_before, (otlp, needs_token) = await asyncio.gather(
+    servers, (_, before), collector_before, (otlp, needs_token), providers = await asyncio.gather(
         _ask_servers(web, settings),
         _ask_fresh_metrics(web, settings, clock),
         ask_collector_metrics(web, collector_url),
         ask_otlp(settings.otlp, make_sender, settings.request_seconds),
+        ask_providers(web, settings.providers),
     )
     follower = Follower(
         settings, web, servers, before, collector_before, say=say, clock=clock, unix_seconds=unix_seconds
@@ -70,7 +69,7 @@ async def observe(
         collector_answers = collector_before is not None or any(not answer.is_silent for answer in otlp.values())
         found = await follower.follow(marked, deadline, collector_answers=collector_answers)
     (metrics, after), collector_after, prometheus, data_sources = await asyncio.gather(
-        ask_metrics(web, settings),
+        _ask_metrics_since(web, settings, marked, before, clock),
         _ask_settled_collector(web, settings, collector_before, clock),
         _ask_prometheus(web, settings, servers, before, follower.gateway_unix_seconds()),
         _ask_data_sources(web, settings, servers),
@@ -92,6 +91,8 @@ async def observe(
         trace_spans=found.trace_spans,
         data_sources=data_sources,
         max_skew_seconds=settings.max_skew_seconds,
+        waited_seconds=found.waited_seconds,
+        providers=providers,
     )
 
 
@@ -102,14 +103,29 @@ async def _ask_fresh_metrics(web: Web, settings: Settings, clock: Callable[[], f
     being mended, would be taken for something that happens meanwhile.
     """
     give_up_at = clock() + _SETTLE_SECONDS
-    _, first = await ask_metrics(web, settings, (_COUNTS_COLLECTIONS,))
-    counted = f"{_COUNTS_COLLECTIONS}_count"
+    _, first = await ask_metrics(web, settings, (COUNTS_COLLECTIONS,))
+    counted = f"{COUNTS_COLLECTIONS}_count"
     if first is not None and first.matching(counted):
         while clock() < give_up_at:
             await asyncio.sleep(settings.poll_seconds)
-            _, now = await ask_metrics(web, settings, (_COUNTS_COLLECTIONS,))
+            _, now = await ask_metrics(web, settings, (COUNTS_COLLECTIONS,))
             if growth(first, now, counted) > 0:
                 break
+    return await ask_metrics(web, settings)
+
+
+async def _ask_metrics_since(
+    web: Web, settings: Settings, marked: Marked | None, before: Scrape | None, clock: Callable[[], float]
+) -> tuple[Server, Scrape | None]:
+    """Read the gateway's metrics from a collection that has the marked request, where one comes within a bound."""
+    give_up_at = clock() + _SETTLE_SECONDS
+    while marked is not None and marked.status is not None and clock() < give_up_at:
+        _, now = await ask_metrics(web, settings, ("fastapi_requests_total", COUNTS_COLLECTIONS))
+        if now is None:
+            break
+        if growth(before, now, "fastapi_requests_total", **marked.labels) > 0:
+            break
+        await asyncio.sleep(settings.poll_seconds)
     return await ask_metrics(web, settings)
 
 

@@ -18,7 +18,9 @@ def add_doctor_parser(
         parents=[common],
         help="follow one request through the whole pipeline and say what is broken",
         description="Sends one marked request through the running gateway, follows it hop by hop, and names the broken hop with its fix."
-        f" Secrets are read from {VARIABLE_PREFIX}KEY (an API key), {VARIABLE_PREFIX}METRICS_TOKEN and {VARIABLE_PREFIX}GRAFANA_TOKEN.",
+        f" Secrets are read from {VARIABLE_PREFIX}KEY (an API key), {VARIABLE_PREFIX}METRICS_TOKEN and {VARIABLE_PREFIX}GRAFANA_TOKEN."
+        " With --config the providers are asked as well, with their keys.",
+        epilog="Exit code: 0 nothing is broken, 1 something is, 2 the arguments or the configuration make no sense.",
     )
     for name, default in DEFAULTS.items():
         table = "server" if name == "gateway" else "doctor"
@@ -30,11 +32,13 @@ def add_doctor_parser(
     parser.add_argument(
         "--otlp",
         metavar="URL",
-        help="where OTLP is expected (default: the OTEL_EXPORTER_OTLP_* variables, or port 4318)",
+        help="where OTLP is expected (default: the OTEL_EXPORTER_OTLP_* variables, or port 4318); `off` for a gateway without a"
+        " pipeline: servers whose address is not given are not used then",
     )
     parser.add_argument(
         "--key",
-        help=f"the API key of the marked request (better: {VARIABLE_PREFIX}KEY); without one it is answered with 401",
+        help=f"the API key of the marked request, `-` to read it from stdin (better than on the command line: {VARIABLE_PREFIX}KEY);"
+        " without one it is answered with 401",
     )
     parser.add_argument(
         "--model",

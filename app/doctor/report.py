@@ -11,7 +11,7 @@ import msgspec
 from app.doctor.facts import Facts
 from app.doctor.findings import Finding, State
 
-_MARKS: Final = {State.OK: "ok", State.BROKEN: "BROKEN", State.UNKNOWN: "unknown"}
+_MARKS: Final = {State.OK: "ok", State.BROKEN: "BROKEN", State.UNKNOWN: "unknown", State.UNUSED: "not used"}
 
 
 def is_healthy(findings: Sequence[Finding]) -> bool:
@@ -31,15 +31,19 @@ def as_json(findings: Sequence[Finding], facts: Facts) -> str:
 
 
 def as_table(findings: Sequence[Finding]) -> str:
-    """Return a line per check, a second one with the fix under each broken one, and a last line that sums up."""
-    width = max(len(finding.check) for finding in findings)
+    """Return a line per check that is used, a second one with the fix under each broken one, and a last line that sums up."""
+    shown = [finding for finding in findings if finding.state is not State.UNUSED]
+    width = max(len(finding.check) for finding in shown)
     lines = []
-    for finding in findings:
+    for finding in shown:
         found = f"follows from {finding.follows_from}" if finding.follows_from else finding.found
         lines.append(f"{finding.check:{width}}  {_MARKS[finding.state]:7}  {found}")
         if finding.state is State.BROKEN:
             lines.append(f"{'':{width}}  {'':7}  fix: {finding.fix}")
     counts = {state: sum(finding.state is state for finding in findings) for state in State}
+    hops = dict.fromkeys(finding.check.partition(".")[0] for finding in findings if finding.state is State.UNUSED)
+    if hops:
+        lines.append(f"\nnot used: {counts[State.UNUSED]} checks of {', '.join(hops)}")
     if is_healthy(findings):
         lines.append(f"\nhealthy: {counts[State.OK]} ok, {counts[State.UNKNOWN]} unknown")
     else:

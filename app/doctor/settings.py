@@ -29,16 +29,31 @@ class SettingsError(Exception):
     """A setting that cannot be used; the message is one line."""
 
 
+class ProviderToAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """One provider of the configuration: where its list of models is, its key where the environment holds it, what is to be listed."""
+
+    name: str
+    url: str
+    key_variable: str | None
+    key: str | None
+    models: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """Show no secret."""
+        return f"ProviderToAsk({self.name})"
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the doctor is told. Addresses are base URLs without a slash at the end, or empty for a server that is left out.
 
-    `otlp` is where OTLP is expected, by signal, with the headers (tokens) that the environment holds.
+    `otlp` is where OTLP is expected, by signal, with the headers (tokens) that the environment holds; empty where it is not used.
     """
 
     addresses: Mapping[str, str]
     otlp: Mapping[Signal, OtlpConfig]
     api_key: str | None = None
     metrics_token: str | None = None
+    providers: tuple[ProviderToAsk, ...] = ()
     grafana_token: str | None = None
     model: str | None = None
     send_request: bool = True
@@ -53,9 +68,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def addresses_from(
-    flags: Mapping[str, str | None], environ: Mapping[str, str], known: Mapping[str, str]
+    flags: Mapping[str, str | None], environ: Mapping[str, str], known: Mapping[str, str], *, has_pipeline: bool = True
 ) -> dict[str, str]:
-    """Return the base URL of each server; `known` is what the configuration says. Raises `SettingsError`."""
+    """Return the base URL of each server; `known` is what the configuration sets. Raises `SettingsError`.
+
+    Without a pipeline only those servers are used whose address was given: the documented ports stand for nothing then.
+    """
     found = {}
     for name, default in DEFAULTS.items():
         variable = VARIABLE_PREFIX + name.upper()
@@ -66,6 +84,8 @@ def addresses_from(
             source, url = variable, environ[variable].strip()
         else:
             source, url = f"doctor.{name}", known.get(name, default)
+            if not has_pipeline and name != "gateway" and url == default:
+                url = OFF
         found[name] = "" if url == OFF else _checked(source, url)
     return found
 

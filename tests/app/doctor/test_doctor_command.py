@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import io
 import json
 
 import pytest
@@ -131,3 +132,32 @@ def test_otlp_is_the_environments_own_unless_the_flag_says_otherwise():
     assert [settings.otlp[signal].address for signal in ("traces", "metrics", "logs")] == ["a:4318", "a:4318", "b:4318"]
     settings = settings_from(parsed("--otlp", "http://c:4318"), None, environ)
     assert {each.address for each in settings.otlp.values()} == {"c:4318"}
+
+
+def test_without_a_pipeline_only_the_servers_that_were_named_are_used():
+    config = AppConfig(doctor=DoctorSection(loki="http://l:1"))
+    settings = settings_from(
+        parsed("--otlp", "off", "--tempo", "http://t:2"), config, {"GATEWAYZ_DOCTOR_GRAFANA": "http://g:3"}
+    )
+    assert settings.otlp == {}
+    used = {name for name, url in settings.addresses.items() if url}
+    assert used == {"gateway", "loki", "tempo", "grafana"}
+
+
+def test_the_key_may_come_from_stdin_and_is_warned_of_on_the_command_line():
+    warnings = []
+    read = settings_from(parsed("--key", "-"), None, {}, warn=warnings.append, stdin=io.StringIO("gwz_piped\n"))
+    assert (read.api_key, warnings) == ("gwz_piped", [])
+    shown = settings_from(parsed("--key", "gwz_shown"), None, {}, warn=warnings.append)
+    assert shown.api_key == "gwz_shown"
+    assert "list of processes" in warnings[0]
+    assert "gwz_shown" not in warnings[0]
+    with pytest.raises(SettingsError, match="stdin"):
+        settings_from(parsed("--key", "-"), None, {}, stdin=io.StringIO(""))
+
+
+def test_exit_codes_are_documented(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["doctor", "--help"], {})
+    assert caught.value.code == 0
+    assert "0 nothing is broken, 1 something is, 2" in " ".join(capsys.readouterr().out.split())

@@ -1,0 +1,44 @@
+"""Asks each configured provider for its list of models, with its key; costs nothing anywhere."""
+
+import asyncio
+from collections.abc import Sequence
+from http import HTTPStatus
+
+import msgspec
+
+from app.doctor.facts import ProviderAnswer
+from app.doctor.settings import ProviderToAsk
+from app.doctor.web import NoAnswer, Web
+
+
+class _Entry(msgspec.Struct):
+    id: str
+
+
+class _Models(msgspec.Struct):
+    """What is read of a list of models."""
+
+    data: list[_Entry]
+
+
+async def ask_providers(web: Web, providers: Sequence[ProviderToAsk]) -> tuple[ProviderAnswer, ...]:
+    """Ask all of them at once."""
+    return tuple(await asyncio.gather(*(_ask(web, provider) for provider in providers)))
+
+
+async def _ask(web: Web, provider: ProviderToAsk) -> ProviderAnswer:
+    headers = {"authorization": f"Bearer {provider.key}"} if provider.key else {}
+    reply = await web.get(provider.url, headers=headers)
+    answer = ProviderAnswer(
+        name=provider.name,
+        url=provider.url,
+        status=None,
+        key_variable=provider.key_variable,
+        key_is_set=provider.key is not None,
+        models=provider.models,
+    )
+    if isinstance(reply, NoAnswer):
+        return msgspec.structs.replace(answer, trouble=reply.reason)
+    models = reply.read(_Models) if reply.status == HTTPStatus.OK else None
+    listed = None if models is None else frozenset(entry.id for entry in models.data)
+    return msgspec.structs.replace(answer, status=reply.status, listed=listed)
