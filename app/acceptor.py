@@ -52,6 +52,9 @@ class Acceptor:
 
     def _accept_some(self) -> None:
         for _ in range(_BURST):
+            if self._connections.is_full and self._tasks:
+                # Which connections are idle is known when those just accepted are made; this is called again.
+                return
             try:
                 connection, _address = self._listener.accept()
             except (BlockingIOError, InterruptedError):

@@ -20,6 +20,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     max_body_bytes: int = 10 * 1024 * 1024
     max_header_bytes: int = 64 * 1024
     max_concurrent_requests: int = 1_000
+    max_connections: int | None = None
     max_concurrent_requests_per_key: int | None = None
     max_body_bytes_in_flight: int = 256 * 1024 * 1024
     max_body_bytes_in_flight_per_key: int | None = None

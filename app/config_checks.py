@@ -95,6 +95,8 @@ def _sections(config: AppConfig) -> Iterator[Finding]:
     ):
         yield from check_count(key_path, count)
     yield from _shares(server)
+    if server.max_connections is not None:
+        yield from check_count("server.max_connections", server.max_connections)
     yield from check_seconds("server.receive_head_seconds", server.receive_head_seconds)
     yield from check_seconds("server.receive_body_seconds", server.receive_body_seconds)
     yield from check_seconds("server.send_stall_seconds", server.send_stall_seconds)

@@ -38,7 +38,6 @@ class HttpConnection(asyncio.BufferedProtocol):
     connections: Connections
     read_buffer: memoryview
     """Shared by all connections of a server: it is filled and emptied within one callback."""
-
     transport: asyncio.Transport
 
     def __init__(
@@ -69,7 +68,8 @@ class HttpConnection(asyncio.BufferedProtocol):
         self.transport = transport = cast("asyncio.Transport", transport)
         self.server_state.connections.add(self)  # type: ignore[arg-type]  # its own protocols are meant
         self._addresses = {"server": get_local_addr(transport), "client": get_remote_addr(transport)}
-        self._become_idle()
+        self.connections.is_unused(self)
+        self._timers.set("idle", self._keep_alive_seconds, transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
         """The connection is gone; nothing of it stays."""

@@ -17,7 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.anomaly.watch import AnomalyWatch
 from app.config import AppConfig
 from app.config_load import Secrets
-from app.connections import DEFAULT_MAX_CONNECTIONS, Connections
+from app.connection_metrics import observe_connections
+from app.connections import Connections
+from app.descriptors import descriptor_limit, max_client_connections
 from app.gateway.calls_in_hand import calls_in_hand
 from app.gateway.clock import SystemClock
 from app.gateway.gateway import Gateway
@@ -114,6 +116,7 @@ def create_app(
     parts.store_jobs.observe(telemetry.observe)
     observe_providers(telemetry.observe, parts.states, parts.probes)
     observe_jobs(telemetry.observe, parts.jobs)
+    observe_connections(telemetry.observe, parts.connections)
     # They only have to be unique; used where telemetry is off and a request has no trace id.
     request_ids = random.Random(random_bytes(32))  # noqa: S311
     app = build_app(
@@ -207,7 +210,7 @@ def _build_parts(
     jobs = Jobs(periodic, clock=clock, rng=ids)
     watch = EventLoopWatch(recorder, clock.monotonic, config.jobs.event_loop_lag_seconds)
     exposure = Exposure(secrets.monitoring_token, is_open=config.monitoring.open)
-    connections = Connections(DEFAULT_MAX_CONNECTIONS)
+    connections = Connections(max_client_connections(config, descriptor_limit()))
     return Parts(
         gateway, engine, keys, ledger, providers, states, probes, cache, store_jobs, jobs, watch, exposure, connections
     )

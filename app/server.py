@@ -27,6 +27,7 @@ from app.config import AppConfig, ServerConfig
 from app.config_load import ConfigError, resolve_secrets
 from app.config_warnings import config_warnings
 from app.connections import Connections
+from app.descriptors import raise_descriptor_limit
 from app.gateway.calls_in_hand import CallsInHand
 from app.http_protocol import bounded_protocol
 from app.main import create_app
@@ -145,6 +146,7 @@ def serve(
         print(f"gateway: {line}", file=stderr or sys.stderr, flush=True)
 
     try:
+        raise_descriptor_limit()
         app_secrets = resolve_secrets(config, environ)
         telemetry = build_server_telemetry(config, app_secrets, environ, stdout or sys.stdout, say)
         app = create_app(config, app_secrets, telemetry, random_bytes=random_source.token_bytes)

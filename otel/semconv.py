@@ -50,4 +50,5 @@ LIMIT_TYPES: Final = (
 CANCEL_PHASES: Final = ("before_first_byte", "after_first_byte")
 SIGNALS: Final = ("traces", "metrics", "logs")
 DROP_REASONS: Final = ("buffer_full", "rejected", "shutdown", "encoding")
+CONNECTION_CLOSE_REASONS: Final = ("idlest", "refused", "no_descriptor", "unparsed_bytes")
 JOB_FAILURES: Final = ("error", "timeout", "cancelled")

@@ -6,6 +6,7 @@ One gateway process serves all cases; each drives its own event and looks at wha
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -37,6 +38,7 @@ MODELS = {"app_name": "gatewayz", "method": "GET", "path": "/v1/models"}
 CONFIG = """
 [server]
 port = 0
+max_connections = 30
 [monitoring]
 share_seconds = 0.0
 [database]
@@ -288,6 +290,15 @@ def export_refused(gateway: Gateway) -> None:
     gateway.receiver.accept()
 
 
+def crowded(gateway: Gateway) -> None:
+    """More idle connections than there may be."""
+    url = gateway.client.base_url
+    idle = [socket.create_connection((url.host, url.port)) for _ in range(40)]
+    wait_for("the bound", lambda: gateway.scrape()["gatewayz_client_connections", ()] <= 30)
+    for connection in idle:
+        connection.close()
+
+
 def subscribed(gateway: Gateway) -> None:
     gateway.create_key("tight")
 
@@ -343,6 +354,7 @@ CASES: dict[str, Case] = {
     "subscription_count": case(subscribed, 1, {"plan": "tight"}),
     "trial_active": case(tried, 1, {}),
     "gatewayz_event_loop_lag_seconds": case(listed, None, {}, part="_count"),
+    "gatewayz_client_connections_closed_total": case(crowded, None, {"reason": "idlest"}),
     "gatewayz_ledger_rows_dropped_total": case(unwritable, None, {}),
     "gatewayz_telemetry_exported_total": case(answered, None, {"signal": "traces"}, {"signal": "logs"}),
     "gatewayz_telemetry_dropped_total": case(export_refused, None, {"signal": "traces", "reason": "rejected"}),
@@ -371,6 +383,7 @@ PRESENT = {
     "gatewayz_provider_health_score": moved(provider="first"),
     "gatewayz_circuit_breaker_state": moved(provider="fragile", state="half_open"),
     "gatewayz_model_circuit_breaker_state": moved(provider="first", model="test/model", state="open"),
+    "gatewayz_client_connections": moved(),
     "gatewayz_model_listed": moved(provider="fragile", model="test/fragile"),
     "process_resident_memory_bytes": moved(),
     "process_open_fds": moved(),
@@ -386,6 +399,7 @@ ABSENT = {
 
 # They move by themselves between two looks: scrapes, pushes, the clock.
 RESTLESS = {
+    "gatewayz_client_connections",
     "gatewayz_event_loop_lag_seconds",
     "gatewayz_job_last_success_timestamp_seconds",
     "gatewayz_job_last_duration_seconds",

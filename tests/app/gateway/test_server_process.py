@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -46,6 +47,7 @@ output_usd_per_million = 0.6
 [[plans]]
 name = "free"
 """
+REASONS = ("idlest", "refused", "no_descriptor", "unparsed_bytes")
 INHERITED = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "GATEWAYZ_", "PYTHON"))}
 ENVIRON = {
     **INHERITED,
@@ -92,8 +94,10 @@ def bytecode(tmp_path_factory):
 
 @pytest.fixture
 async def run(bytecode, tmp_path):
-    async def run(*arguments, environ=ENVIRON):
+    async def run(*arguments, environ=ENVIRON, descriptors=None):
+        limit = [] if descriptors is None else ["sh", "-c", f'ulimit -n {descriptors} && exec "$0" "$@"']
         process = await asyncio.create_subprocess_exec(
+            *limit,
             sys.executable,
             "-m",
             "app",
@@ -111,14 +115,14 @@ async def run(bytecode, tmp_path):
 
 @pytest.fixture
 async def start(make_upstream, run, tmp_path, stack):
-    async def start(script=None, *, grace=5.0, environ=ENVIRON):
+    async def start(script=None, *, grace=5.0, environ=ENVIRON, descriptors=None):
         upstream = await (make_upstream(script) if script else make_upstream())
         path = tmp_path / "gateway.toml"
         path.write_text(CONFIG.format(folder=tmp_path, port=upstream.port, grace=grace))
         engine = await open_database(f"sqlite+aiosqlite:///{tmp_path}/gateway.db", DisabledRecorder())
         key = await ApiKeys(engine, SystemClock(), secrets.token_bytes).create(name="t", plan="free")
         await engine.dispose()
-        gateway = await run("serve", "--config", str(path), environ=environ)
+        gateway = await run("serve", "--config", str(path), environ=environ, descriptors=descriptors)
 
         async def stop():
             if gateway.process.returncode is None:
@@ -271,6 +275,29 @@ async def test_heads_are_bounded(start):
             assert answer.startswith(b"HTTP/1.1 431 "), (size, end)
             assert json.loads(answer.split(b"\r\n\r\n")[1])["error"]["code"] == "headers_too_large"
     assert (await get(3_000)).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_more_clients_than_descriptors_keep_nobody_out(start):
+    """A process that may have few files open, hard limit included, and clients that send nothing."""
+    gateway = await start(descriptors=256)
+    host, port = gateway.url.removeprefix("http://").split(":")
+    idle = [await asyncio.open_connection(host, int(port)) for _ in range(500)]
+    for _ in range(3):
+        async with aiohttp.ClientSession(gateway.url) as newcomer, newcomer.get("/health/live") as response:
+            assert response.status == 200
+        async with gateway.session.post("/v1/chat/completions", json=BODY) as response:
+            assert response.status == 200
+    async with gateway.session.get("/metrics") as response:
+        metrics = await response.text()
+    for _, writer in idle:
+        writer.close()
+    closed = {reason: int(re.search(f'closed_total{{reason="{reason}"}} (\\d+)', metrics)[1]) for reason in REASONS}
+    assert closed.pop("idlest") > 400
+    assert set(closed.values()) == {0}
+    gateway.signal()
+    code, out, _ = await gateway.end()
+    assert code == 0
+    assert out.count("client connections is reached") == 1
 
 
 async def test_a_port_in_use_is_one_line(start, run, tmp_path):

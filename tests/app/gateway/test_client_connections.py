@@ -1,0 +1,228 @@
+"""How many connections clients may have, which ones make room for others, and what happens without descriptors."""
+
+import asyncio
+import errno
+import logging
+import socket
+
+import pytest
+
+from app.acceptor import Acceptor
+from app.config import AppConfig, ProviderConfig, ServerConfig
+from app.connections import Connections
+from app.descriptors import MOST_CONNECTIONS, max_client_connections
+from tests.app.gateway.raw_client import answers, exchange, get, post
+
+READ_SECONDS = 20.0
+
+
+async def connect(port, data=b""):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(data)
+    await writer.drain()
+    return reader, writer
+
+
+async def ended(reader):
+    async with asyncio.timeout(READ_SECONDS):
+        try:
+            return await reader.read() == b""
+        except ConnectionError:
+            return True
+
+
+async def answered(reader):
+    """Read one response with a Content-Length."""
+    async with asyncio.timeout(READ_SECONDS):
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+        return answers(head + await reader.readexactly(length))[0]
+
+
+async def test_connections_that_send_nothing_make_room_for_others(make_upstream, make_gateway, wire, caplog):
+    gateway = await make_gateway(await make_upstream(), max_client_connections=8)
+    used_reader, used = await connect(gateway.port, get())
+    assert (await answered(used_reader)).status == 200
+    with caplog.at_level(logging.WARNING):
+        idle = [await connect(gateway.port) for _ in range(30)]
+        await wire.until(lambda: gateway.connections.closed["idlest"] == 23, "the closing of the idlest")
+        assert gateway.connections.open == 8
+        for reader, _ in idle[:20]:
+            assert await ended(reader)
+        assert (await gateway.chat()).status == 200
+        used.write(get())
+        assert (await answered(used_reader)).status == 200
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("gatewayz.connections", "WARNING")
+    assert "the bound of 8 client connections is reached" in record.getMessage()
+    for _, writer in [*idle, (None, used)]:
+        writer.close()
+    await gateway.session.close()
+    await wire.until(lambda: gateway.connections.open == 0, "the end of all connections")
+
+
+async def test_used_connections_make_room_the_idlest_first(make_upstream, make_gateway):
+    gateway = await make_gateway(await make_upstream(), max_client_connections=4)
+    clients = [await connect(gateway.port, get()) for _ in range(4)]
+    for reader, _ in clients:
+        assert (await answered(reader)).status == 200
+    clients[0][1].write(get())
+    assert (await answered(clients[0][0])).status == 200
+    newest = await connect(gateway.port, get())
+    assert (await answered(newest[0])).status == 200
+    assert await ended(clients[1][0])
+    clients[0][1].write(get())
+    assert (await answered(clients[0][0])).status == 200
+    for _, writer in [*clients, newest]:
+        writer.close()
+
+
+async def test_what_is_being_served_is_never_closed_for_a_newer_connection(make_upstream, make_gateway, wire):
+    may_go_on = asyncio.Event()
+
+    async def slow(exchange):
+        await may_go_on.wait()
+        await exchange.reply(wire.completion)
+
+    upstream = await make_upstream(slow)
+    gateway = await make_gateway(upstream, max_client_connections=3)
+    clients = [await connect(gateway.port, post()) for _ in range(3)]
+    await wire.until(lambda: len(upstream.exchanges) == 3, "three calls")
+    for _ in range(5):
+        reader, writer = await connect(gateway.port, get())
+        assert await ended(reader)
+        writer.close()
+    assert gateway.connections.closed["refused"] == 5
+    may_go_on.set()
+    for reader, writer in clients:
+        assert (await answered(reader)).status == 200
+        writer.close()
+    await gateway.settled()
+
+
+async def test_many_episodes_are_many_warnings_and_one_is_one(caplog):
+    connections = Connections(10)
+
+    class Client:
+        def __init__(self):
+            self.transport = self
+
+        def get_write_buffer_size(self):
+            return 0
+
+        def abort(self):
+            connections.leave(self)
+
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            clients = [Client() for _ in range(30)]
+            for client in clients:
+                assert connections.admit()
+                connections.is_unused(client)
+            for client in clients[20:]:
+                client.abort()
+            assert connections.open == 0
+            assert connections.admit()
+            connections.leave(None)
+    assert len(caplog.records) == 3
+    assert connections.closed["idlest"] == 60
+
+
+async def test_without_a_descriptor_the_idlest_connection_goes_and_accepting_goes_on(caplog):
+    """A listener that fails as the kernel does; a real process without descriptors is in the live test below."""
+
+    class Listener:
+        def __init__(self):
+            self.failures = 3
+            self.real = socket.create_server(("127.0.0.1", 0))
+            self.real.setblocking(False)
+
+        def fileno(self):
+            return self.real.fileno()
+
+        def accept(self):
+            if self.failures:
+                self.failures -= 1
+                raise OSError(errno.EMFILE, "Too many open files")
+            return self.real.accept()
+
+    made = asyncio.Event()
+
+    class Protocol(asyncio.Protocol):
+        def connection_made(self, transport):
+            made.set()
+            transport.close()
+
+    listener, connections = Listener(), Connections(10)
+    acceptor = Acceptor(asyncio.get_running_loop(), listener, Protocol, connections)
+    with caplog.at_level(logging.WARNING):
+        _, writer = await asyncio.open_connection(*listener.real.getsockname())
+        async with asyncio.timeout(READ_SECONDS):
+            await made.wait()
+    writer.close()
+    acceptor.close()
+    listener.real.close()
+    assert connections.closed["no_descriptor"] == 3
+    (record,) = caplog.records
+    assert "no file descriptor left" in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "limit", "providers", "expected"),
+    [
+        (None, 1_048_576, 2, MOST_CONNECTIONS),
+        (None, 1_024, 2, 464),
+        (None, 1_024, 20, 432),
+        (None, 64, 1, 16),
+        (100, 1_024, 2, 100),
+        (5_000, 1_024, 2, 864),
+        (50_000, 1_048_576, 2, 50_000),
+    ],
+)
+def test_descriptors_are_reserved_for_providers_and_the_gateway_itself(wanted, limit, providers, expected):
+    config = AppConfig(
+        server=ServerConfig(max_connections=wanted),
+        providers=tuple(ProviderConfig(name=f"p{index}", base_url="http://localhost/v1") for index in range(providers)),
+    )
+    assert max_client_connections(config, limit) == expected
+
+
+async def test_a_pipeline_is_parsed_one_request_at_a_time_and_read_no_further(make_upstream, make_gateway, wire):
+    may_go_on = asyncio.Event()
+
+    async def slow(exchange):
+        await may_go_on.wait()
+        await exchange.reply(wire.completion)
+
+    upstream = await make_upstream(slow)
+    gateway = await make_gateway(upstream)
+    count = 20_000
+    reader, writer = await connect(gateway.port, post())
+    await wire.until(lambda: upstream.exchanges, "the first call")
+    sending = asyncio.create_task(send_all(writer, get(b"/v1/nowhere") * count))
+    await wire.until(lambda: gateway.connections.unparsed_bytes > 16_000, "the bytes behind it")
+    assert len(gateway.recorder.requests) == 1
+    assert gateway.connections.unparsed_bytes < 100_000
+    may_go_on.set()
+    assert (await answered(reader)).status == 200
+    assert (await answered(reader)).status == 404
+    writer.close()
+    sending.cancel()
+    await wire.until(lambda: gateway.connections.open == 0, "the end of the connection")
+    assert gateway.connections.unparsed_bytes == 0
+    await gateway.settled()
+    assert len(gateway.recorder.requests) < count
+
+
+async def send_all(writer, data):
+    writer.write(data)
+    await writer.drain()
+
+
+async def test_each_of_many_pipelined_requests_is_answered_and_counted_once(make_upstream, make_gateway):
+    gateway = await make_gateway(await make_upstream())
+    count = 3_000
+    raw = await exchange(gateway.port, get(b"/v1/nowhere") * count + post() + get(b"/v1/models", b"connection: close"))
+    assert [answer.status for answer in answers(raw)] == [404] * count + [200, 200]
+    books = await gateway.settled()
+    assert len(books.requests) == count + 2
