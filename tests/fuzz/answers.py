@@ -22,6 +22,7 @@ MAPPED: Final = {
 NO_HTTP: Final = b"Invalid HTTP request received."
 """What the server says where no request could be read."""
 
+_WITHOUT_V1 = re.compile(r"/(chat|completions|embeddings|models|responses)(/|$)")
 _TRACE_ID: Final = re.compile(rb"[0-9a-f]{32}")
 _INSIDES: Final = re.compile(
     rb'Traceback|File "|\.py\b|line \d+, in |site-packages|0x[0-9a-f]{8,}|sqlalchemy|litestar|aiohttp|asyncio'
@@ -63,7 +64,8 @@ def problems(made: Input, answer: Answer, keys: Keys) -> list[str]:
 def is_traffic(made: Input) -> bool:
     """Whether a tame input is counted as traffic; monitoring is not."""
     path = "/" + "/".join(filter(None, (made.path or "").split("/")))
-    monitoring = path in {"/metrics", "/health/live", "/health/ready"}
+    index = path in {"/", "/docs", "/health", "/prometheus/metrics"}
+    monitoring = index or path in {"/metrics", "/health/live", "/health/ready"}
     return not monitoring and not re.fullmatch(r"/prometheus/metrics/[^/]+", path)
 
 
@@ -111,7 +113,8 @@ def _error(made: Input, answer: Answer) -> list[str]:
     is_problem = content_type == b"application/problem+json"
     if made.path is not None and "//" not in made.path and answer.status != 431:
         is_api = made.path == "/v1" or made.path.startswith("/v1/")
-        if is_api == is_problem:
+        # Paths of the API without its prefix are told about it in the API's shape; which ones, is tested elsewhere.
+        if is_api == is_problem and (is_problem or _WITHOUT_V1.match(made.path) is None):
             return [f"an error of the other kind: {content_type!r}"]
     if is_problem:
         keys = set(body) if isinstance(body, dict) else set()

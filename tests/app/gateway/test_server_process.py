@@ -159,7 +159,8 @@ async def test_it_serves_counts_and_stops(start):
         ready = await response.json()
     assert (response.status, ready["status"]) == (200, "ready")
     assert set(ready["dependencies"]) == {"database", "cache", "providers", "telemetry"}
-    assert ready["dependencies"]["providers"] == {"alpha": {"status": "up", "circuit_breaker": "closed"}}
+    alpha = ready["dependencies"]["providers"]["alpha"]
+    assert (alpha["status"], alpha["circuit_breaker"], alpha["probe"]["found"]) == ("up", "closed", "up")
     async with gateway.session.get("/health/live") as response:
         assert await response.json() == {"status": "live"}
     gateway.signal()
