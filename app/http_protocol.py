@@ -165,7 +165,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             source.drop()
         elif not source.settle():
             self.transport.abort()
-        elif source.is_in_head and self._is_at_end:
+        elif self._is_at_end and (source.is_in_head or source.is_in_body):
             # Its end will never come.
             self.transport.close()
         else:

@@ -7,6 +7,7 @@ from pathlib import Path
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
+from app import connection_metrics
 from app.jobs import job_metrics, state_gauges
 from app.state import gauges
 from otel import measure, own_metrics, process_metrics
@@ -138,7 +139,7 @@ def test_a_stream_over_its_series_limit_overflows_instead_of_growing() -> None:
 def test_every_family_has_a_writer() -> None:
     written = {
         node.value
-        for module in (measure, own_metrics, process_metrics, job_metrics, state_gauges, gauges)
+        for module in (measure, own_metrics, process_metrics, job_metrics, state_gauges, gauges, connection_metrics)
         for node in ast.walk(ast.parse(Path(module.__file__).read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }

@@ -1,0 +1,89 @@
+"""Clients that end their side of the connection, and clients that leave: both send FIN."""
+
+import asyncio
+import json
+
+import pytest
+
+from tests.app.gateway.raw_client import CHAT, READ_SECONDS, answers, exchange, get, post
+
+STREAM = json.dumps({**json.loads(CHAT), "stream": True}).encode()
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@pytest.mark.parametrize("version", [b"HTTP/1.1", b"HTTP/1.0"])
+@pytest.mark.parametrize("body", [CHAT, STREAM])
+async def test_a_whole_request_is_answered(make_upstream, make_gateway, version, body):
+    gateway = await make_gateway(await make_upstream())
+    request = post(body=body).replace(b"HTTP/1.1", version)
+    (answer,) = answers(await exchange(gateway.port, request, half_close=True))
+    assert answer.status == 200
+    assert answer.body.endswith(b"[DONE]\n\n" if body is STREAM else b"}")
+    (call,) = (await gateway.settled()).calls
+    assert call.status == "success"
+
+
+@pytest.mark.parametrize("body", [CHAT, STREAM])
+async def test_a_slow_response_comes_too(make_upstream, make_gateway, wire, body):
+    async def slow(each):
+        await asyncio.sleep(1.5)
+        await wire.answer(each)
+
+    gateway = await make_gateway(await make_upstream(slow))
+    raw = await exchange(gateway.port, post(body=body), half_close=True)
+    assert raw.startswith(CONTINUE)
+    (answer,) = answers(raw.removeprefix(CONTINUE))
+    assert answer.status == 200
+    (call,) = (await gateway.settled()).calls
+    assert call.status == "success"
+
+
+async def test_every_pipelined_request_is_answered(make_upstream, make_gateway):
+    gateway = await make_gateway(await make_upstream())
+    raw = await exchange(gateway.port, post() + get() + post(), half_close=True)
+    assert [answer.status for answer in answers(raw)] == [200, 200, 200]
+    assert len((await gateway.settled()).requests) == 3
+
+
+@pytest.mark.parametrize("cut", [1, 50, -1])
+async def test_what_is_not_whole_is_the_end(make_upstream, make_gateway, cut):
+    upstream = await make_upstream()
+    gateway = await make_gateway(upstream)
+    raw = await exchange(gateway.port, get() + post()[:cut], half_close=True)
+    assert [answer.status for answer in answers(raw)] == [200]
+    assert not upstream.exchanges
+    await gateway.settled()
+
+
+@pytest.mark.parametrize("body", [CHAT, STREAM])
+async def test_one_that_has_left_before_the_response_is_found_out(make_upstream, make_gateway, wire, body):
+    async def silent(each):
+        await each.gone()
+        upstream.gone += 1
+
+    upstream = await make_upstream(silent)
+    gateway = await make_gateway(upstream)
+    _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(post(body=body))
+    await wire.until(lambda: upstream.exchanges, "the call")
+    writer.close()
+    await wire.until(lambda: upstream.gone, "the end of the provider's work")
+    (call,) = (await gateway.settled()).calls
+    assert (call.status, call.cancel_phase) == ("cancelled", "before_first_byte")
+    assert gateway.connections.open == 0
+
+
+async def test_one_that_ends_its_side_of_a_stream_has_left(make_upstream, make_gateway, wire):
+    async def talk(each):
+        await each.stream_head()
+        await each.send(wire.sse(wire.chunk("Hello")))
+        await each.gone()
+
+    gateway = await make_gateway(await make_upstream(talk))
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(post(body=STREAM))
+    async with asyncio.timeout(READ_SECONDS):
+        await reader.readuntil(b"Hello")
+    writer.close()
+    (call,) = (await gateway.settled()).calls
+    assert (call.status, call.cancel_phase) == ("cancelled", "after_first_byte")
