@@ -27,6 +27,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     receive_head_seconds: float = 10.0
     receive_body_seconds: float = 120.0
     send_stall_seconds: float = 60.0
+    keepalive_comment_seconds: float = 15.0
     shutdown_grace_seconds: float = 10.0
     cors_origins: tuple[str, ...] | Literal["*"] = ()
 

@@ -99,6 +99,7 @@ def _sections(config: AppConfig) -> Iterator[Finding]:
         yield from check_count("server.max_connections", server.max_connections)
     yield from check_seconds("server.receive_head_seconds", server.receive_head_seconds)
     yield from check_seconds("server.receive_body_seconds", server.receive_body_seconds)
+    yield from check_seconds("server.keepalive_comment_seconds", server.keepalive_comment_seconds, zero=True)
     yield from check_seconds("server.send_stall_seconds", server.send_stall_seconds)
     yield from check_seconds("server.shutdown_grace_seconds", server.shutdown_grace_seconds, zero=True)
     yield from check_seconds("monitoring.share_seconds", config.monitoring.share_seconds, zero=True)

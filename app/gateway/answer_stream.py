@@ -66,8 +66,7 @@ class AnswerStream:
 
     def stopped(self) -> bytes:
         """End a stream that was under way when the gateway had to stop; returns its last event."""
-        self._call.stop()
-        return error_event(OverloadedError("The gateway is stopping; try again."))
+        return call_stopped(self._call)
 
     async def _advance(self) -> None:
         """Read once; sets the piece and whether it is the last."""
@@ -104,3 +103,9 @@ class AnswerStream:
         attempt.response_model = chunks.response_model
         attempt.finish_reason = chunks.finish_reason
         attempt.count_usage(chunks.usage, chunks.output_characters)
+
+
+def call_stopped(call: Call) -> bytes:
+    """End a call because the gateway stops; return the last event of its stream."""
+    call.stop()
+    return error_event(OverloadedError("The gateway is stopping; try again."))

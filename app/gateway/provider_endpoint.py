@@ -63,7 +63,10 @@ class ProviderEndpoint:
             self.proxy = proxy.with_user(None)
             if proxy.user is not None:
                 token = base64.b64encode(f"{proxy.user}:{proxy.password or ''}".encode()).decode()
+                # Over TLS the proxy sees the request for a tunnel alone, without it the request itself.
                 self.proxy_headers = {"proxy-authorization": f"Basic {token}"}
+                if base.scheme == "http":
+                    self.headers |= self.proxy_headers
         hidden = [secrets.api_key, *secrets.headers.values(), secrets.proxy]
         if proxy is not None and proxy.password:
             hidden += [proxy.password, unquote(proxy.password)]

@@ -9,14 +9,16 @@ import asyncio
 
 from app.config import ServerConfig
 from app.errors import GatewayError, OverloadedError
-from app.gateway.answer_stream import AnswerStream
+from app.gateway.answer_stream import AnswerStream, call_stopped
 from app.gateway.call import Call
 from app.gateway.calls_in_hand import KeyShareError, Place
 from app.gateway.gateway import Gateway, LimitReachedError
 from app.gateway.interrupt import Interrupt, InterruptedCallError
 from app.gateway.model_table import Model
 from app.gateway.request_body import Operation
+from app.gateway.wire_error import error_event
 from app.http.content_coding import content_codings, decode_body
+from app.http.keepalive_comments import KeepaliveComments
 from app.http.request_input import bearer_secret, declared_length, read_body
 from app.http.responses import (
     CACHE_HEADER,
@@ -43,6 +45,7 @@ class CompletionEndpoint:
         self._operation = operation
         self._max_body_bytes = server.max_body_bytes
         self._receive_body_seconds = server.receive_body_seconds
+        self._keepalive_comment_seconds = server.keepalive_comment_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. A client that left gets nothing, and nothing is raised for it."""
@@ -102,18 +105,22 @@ class CompletionEndpoint:
 
     async def _stream(self, send: Send, call: Call, model: Model, interrupt: Interrupt, headers: Headers) -> None:
         """Answer with an event stream; from its head on, whatever goes wrong is an event in it."""
-        sender: StreamSender | None = None
+        sender = StreamSender(send, headers)
         stream: AnswerStream | None = None
         try:
             with interrupt:
-                stream = await self._gateway.open_stream(call, model)
-                provider = (PROVIDER_HEADER, stream.provider.encode("ascii", "replace"))
-                sender = StreamSender(send, [*headers, provider])
+                async with KeepaliveComments(sender, self._keepalive_comment_seconds):
+                    stream = await self._gateway.open_stream(call, model)
+                sender.add_header(PROVIDER_HEADER, stream.provider.encode("ascii", "replace"))
                 last = await stream.relay(sender.write)
         except InterruptedCallError as interrupted:
-            if interrupted.reason != "shutdown" or stream is None or sender is None or not sender.started:
+            if interrupted.reason != "shutdown" or not sender.started:
                 raise
-            last = stream.stopped()
+            last = call_stopped(call) if stream is None else stream.stopped()
+        except GatewayError as error:
+            if not sender.started:
+                raise
+            last = error_event(error)
         await sender.write(last, last=True)
 
 

@@ -52,6 +52,11 @@ class StreamSender:
         self._headers = headers
         self.started = False
 
+    def add_header(self, name: bytes, value: bytes) -> None:
+        """Add a header, unless the head has already gone out."""
+        if not self.started:
+            self._headers = [*self._headers, (name, value)]
+
     async def write(self, piece: bytes, *, last: bool = False) -> None:
         """Send a piece; waits while the client is slow."""
         if not self.started:
