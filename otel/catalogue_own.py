@@ -98,6 +98,16 @@ OWN_FAMILIES: Final[tuple[MetricSpec, ...]] = (
         documented_by_guide=False,
     ),
     MetricSpec(
+        name="gatewayz_telemetry_ignored_settings",
+        instrument="gatewayz.telemetry.ignored_settings",
+        kind=Kind.OBSERVABLE_GAUGE,
+        unit="{warning}",
+        help="OTEL_* settings that cannot be used and were warned of at the start; a signal that should be pushed may not be.",
+        moved_by="the start",
+        queries=("gatewayz_telemetry_ignored_settings > 0",),
+        documented_by_guide=False,
+    ),
+    MetricSpec(
         name="gatewayz_telemetry_log_lines_dropped_total",
         instrument="gatewayz.telemetry.log_lines.dropped",
         kind=Kind.OBSERVABLE_COUNTER,

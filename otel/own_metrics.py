@@ -16,6 +16,7 @@ def observe_own(
     app_name: str,
     version: str,
     *,
+    ignored_settings: int,
     reader: SharedReader,
     delivery: Delivery | None,
     guard: Guard,
@@ -25,6 +26,7 @@ def observe_own(
     info = {semconv.APP_NAME: app_name, semconv.VERSION: version}
     instruments.observe("fastapi_app_info", lambda: [(1, info)])
     observe_process(instruments)
+    instruments.observe("gatewayz_telemetry_ignored_settings", lambda: [(ignored_settings, {})])
     instruments.observe("gatewayz_telemetry_record_failures_total", lambda: [(guard.failures, {})])
     instruments.observe(
         "gatewayz_telemetry_overflow_total",

@@ -214,6 +214,7 @@ def build_telemetry(config: TelemetryConfig, settings: TelemetrySettings) -> Tel
             instruments,
             settings.bounds.app_name,
             settings.version,
+            ignored_settings=len(config.warnings),
             reader=reader,
             delivery=delivery,
             guard=guard,

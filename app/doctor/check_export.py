@@ -42,6 +42,14 @@ def _on(signal: Signal) -> Callable[[Facts], Verdict]:
             return ok("not pushed, but scraped and stored by Prometheus")
         if not facts.otlp:
             return unused(f"the gateway pushes no {signal}")
+        ignored = (
+            facts.gateway_after.total("gatewayz_telemetry_ignored_settings") if facts.gateway_after else None
+        ) or 0.0
+        if ignored:
+            return broken(
+                f"the gateway pushes no {signal}, and warned of {ignored:.0f} OTEL_* settings that it cannot use",
+                "its first lines on stderr name them: an endpoint or a certificate that cannot be used turns the push off",
+            )
         return broken(
             f"the gateway pushes no {signal}",
             f"start it with OTEL_EXPORTER_OTLP_ENDPOINT=http://COLLECTOR:4318 and without OTEL_{signal.upper()}_EXPORTER=none",

@@ -54,12 +54,14 @@ def serve(folder: Path, environ: Mapping[str, str], headers: Mapping[str, str]) 
             assert line, said
             said += line
         response = httpx.get(f"{listening[1]}/v1/models", headers=dict(headers), timeout=30)
+        metrics = httpx.get(f"{listening[1]}/metrics", timeout=30).text
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=60)
     finally:
         process.kill()
         process.wait()
     assert process.returncode == 0
+    assert f"\ngatewayz_telemetry_ignored_settings {said.count('warning: OTEL_')}\n" in metrics or not metrics
     return response, out, said + err
 
 

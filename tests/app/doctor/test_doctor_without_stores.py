@@ -126,3 +126,11 @@ async def test_without_a_key_401_is_the_right_answer(pipeline):
     findings = {each.check: each for each in judge_all(CHECKS, msgspec.structs.replace(facts, marked=marked))}
     assert findings["gateway.request"].state is State.OK
     assert "without a key" in findings["gateway.request"].found
+
+
+async def test_settings_that_the_gateway_ignored_are_named_where_it_pushes_nothing(pipeline):
+    pipeline.pushed = {"metrics", "logs"}
+    pipeline.extra_gateway_lines = "gatewayz_telemetry_ignored_settings 2\n"
+    finding = (await pipeline.findings(timeout_seconds=0.5))["export.traces_on"]
+    assert finding.state is State.BROKEN
+    assert "warned of 2 OTEL_* settings" in finding.found
