@@ -19,8 +19,15 @@ MAPPED: Final = {
 }
 """The statuses from 500 on that the gateway may answer, and the code that its error object then has."""
 
-NO_HTTP: Final = b"Invalid HTTP request received."
-"""What the server says where no request could be read."""
+REFUSED: Final = {
+    400: {"invalid_http"},
+    408: {"request_timeout"},
+    414: {"uri_too_long"},
+    431: {"headers_too_large"},
+    501: {"not_implemented"},
+    505: {"http_version_not_supported"},
+}
+"""What bytes that become no request are answered with, uncounted and without a trace id; the connection ends with it."""
 
 _WITHOUT_V1 = re.compile(r"/(chat|completions|embeddings|models|responses)(/|$)")
 _TRACE_ID: Final = re.compile(rb"[0-9a-f]{32}")
@@ -42,10 +49,18 @@ def problems(made: Input, answer: Answer, keys: Keys) -> list[str]:
         except (OSError, EOFError, zlib.error) as error:
             return [f"not gzip: {type(error).__name__}"]
     found = _common(answer, keys)
+    if is_refusal(answer):
+        return found if answer.closes else [*found, "a connection that stays open after bytes that are no HTTP"]
+    return [*found, *_served(made, answer)]
+
+
+def _served(made: Input, answer: Answer) -> list[str]:
+    """Check the answer to a request."""
+    found: list[str] = []
     status = answer.status
     if status >= 500 and status not in MAPPED:
         found.append(f"a {status} that nobody mapped")
-    if status >= 400 and answer.body and answer.body != NO_HTTP:
+    if status >= 400 and answer.body:
         found += _error(made, answer)
     elif answer.header(b"content-type") == b"text/event-stream; charset=utf-8":
         found += _events(answer.body)
@@ -56,7 +71,7 @@ def problems(made: Input, answer: Answer, keys: Keys) -> list[str]:
             found.append(f"a 200 that is no JSON: {type(error).__name__}")
     if status == 200 and made.method == "GET" and not is_traffic(made):
         found += _monitoring(answer)
-    if made.is_tame and is_traffic(made) and trace_id(answer) is None and status != 431:
+    if made.is_tame and is_traffic(made) and trace_id(answer) is None:
         found.append("an answer without a trace id")
     return found
 
@@ -67,6 +82,17 @@ def is_traffic(made: Input) -> bool:
     index = path in {"/", "/docs", "/health", "/prometheus/metrics"}
     monitoring = index or path in {"/metrics", "/health/live", "/health/ready"}
     return not monitoring and not re.fullmatch(r"/prometheus/metrics/[^/]+", path)
+
+
+def is_refusal(answer: Answer) -> bool:
+    """Whether the answer is to bytes that became no request."""
+    if trace_id(answer) is not None or answer.status not in REFUSED:
+        return False
+    try:
+        error = json.loads(answer.body)["error"]
+        return set(error) == _ERROR_KEYS and error["code"] in REFUSED[answer.status]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return False
 
 
 def trace_id(answer: Answer) -> bytes | None:
@@ -111,7 +137,7 @@ def _error(made: Input, answer: Answer) -> list[str]:
     except (ValueError, RecursionError):
         return [f"an error that is no JSON: {answer.body[:200]!r}"]
     is_problem = content_type == b"application/problem+json"
-    if made.path is not None and "//" not in made.path and answer.status != 431:
+    if made.path is not None and "//" not in made.path:
         is_api = made.path == "/v1" or made.path.startswith("/v1/")
         # Paths of the API without its prefix are told about it in the API's shape; which ones, is tested elsewhere.
         if is_api == is_problem and (is_problem or _WITHOUT_V1.match(made.path) is None):

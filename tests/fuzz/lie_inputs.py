@@ -220,7 +220,7 @@ class LieInputs:
         inner = (
             self._material.value(self._rng)
             if self._rng.random() < 0.5
-            else json.dumps({"message": ANSWER, "code": 429})
+            else json.dumps({"message": "a provider's own words", "code": 429})
         )
         return f'{{"error":{inner}}}'.encode("utf-8", "surrogatepass")
 
