@@ -19,7 +19,7 @@ GO_MINIMUM: Final = (1, 26)
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):
-    """One Go module and the binaries that come out of it. `cold_seconds`: measured on 2 cores with cold caches."""
+    """One Go module and the binaries that come out of it. `cold_seconds`: on 2 cores with nothing else to do, and cold caches."""
 
     name: str
     binaries: tuple[str, ...]
@@ -47,14 +47,14 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 
 
 COLLECTOR: Final = Program(
-    name="collector", binaries=("otelcol",), cold_seconds=240, tags="grpcnotrace", builder="v0.161.0"
+    name="collector", binaries=("otelcol",), cold_seconds=300, tags="grpcnotrace,remove_all_sd", builder="v0.161.0"
 )
 PROMETHEUS: Final = Program(
-    name="prometheus", binaries=("prometheus", "promtool"), tags="netgo,remove_all_sd", cold_seconds=105
+    name="prometheus", binaries=("prometheus", "promtool"), tags="netgo,remove_all_sd", cold_seconds=195
 )
-ALERTMANAGER: Final = Program(name="alertmanager", binaries=("alertmanager", "amtool"), cold_seconds=25)
-LOKI: Final = Program(name="loki", binaries=("loki", "logcli"), cold_seconds=185)
-TEMPO: Final = Program(name="tempo", binaries=("tempo",), cold_seconds=125)
+ALERTMANAGER: Final = Program(name="alertmanager", binaries=("alertmanager", "amtool"), cold_seconds=45)
+LOKI: Final = Program(name="loki", binaries=("loki", "logcli"), cold_seconds=340)
+TEMPO: Final = Program(name="tempo", binaries=("tempo",), cold_seconds=230)
 DOCKER_COMPOSE: Final = Program(
     name="docker-compose", binaries=("docker-compose",), tags="", cold_seconds=30, renamed=(("cmd", "docker-compose"),)
 )

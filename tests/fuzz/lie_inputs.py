@@ -217,12 +217,13 @@ class LieInputs:
         )
 
     def _error(self) -> bytes:
+        """Return an error object, without canaries: the first words of a provider's error are logged."""
         inner = (
             self._material.value(self._rng)
             if self._rng.random() < 0.5
             else json.dumps({"message": "a provider's own words", "code": 429})
         )
-        return f'{{"error":{inner}}}'.encode("utf-8", "surrogatepass")
+        return f'{{"error":{inner}}}'.replace(STEM, "word").encode("utf-8", "surrogatepass")
 
     def _status(self) -> bytes:
         return b"200 OK" if self._rng.random() < 0.9 else self._rng.choice(_STATUSES)
