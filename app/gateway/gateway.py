@@ -11,6 +11,7 @@ import msgspec
 
 from app.errors import OverloadedError, RateLimitedError
 from app.gateway.answer_stream import AnswerStream
+from app.gateway.attempt import Attempt
 from app.gateway.call import Call
 from app.gateway.calls_in_hand import CallsInHand
 from app.gateway.failover import first_answer
@@ -89,9 +90,9 @@ class Gateway:
             raise LimitReachedError(decision)
         return decision
 
-    async def read_request(self, body: bytes, operation: Operation) -> CallRequest:
+    async def read_request(self, caller: Caller, body: bytes, operation: Operation) -> CallRequest:
         """Read the body of an admitted request; raises `InvalidRequestError`."""
-        return await read_request(body, operation, self.heavy_work)
+        return await read_request(body, operation, self.heavy_work, owner=caller.key_id)
 
     def open_call(self, scope: RequestScope, caller: Caller, request: CallRequest) -> Call:
         """Begin the account of an admitted request."""
@@ -146,7 +147,7 @@ class Gateway:
         if kept is None or self._cache.is_own:
             return kept
         try:
-            found = await self.heavy_work.run("answers", read_answer, kept, operation)
+            found = await self.heavy_work.run("answers", "cache", read_answer, kept, operation)
         except (UpstreamFailure, HeavyWorkError):
             return None
         return kept if getattr(found, "failure", None) is None else None
@@ -157,7 +158,7 @@ class Gateway:
         attempt = answer.attempt
         # Whatever is found in it, the exchange is over: from here on no time-out of the provider runs.
         answer.close(whole=True)
-        found = await self._read_answer(body, attempt.operation)
+        found = await self._read_answer(body, attempt)
         attempt.response_id = found.response_id
         attempt.response_model = found.response_model
         attempt.finish_reason = found.finish_reason
@@ -165,10 +166,12 @@ class Gateway:
         attempt.succeed()
         return body
 
-    async def _read_answer(self, body: bytes, operation: Operation) -> WholeAnswer:
+    async def _read_answer(self, body: bytes, attempt: Attempt) -> WholeAnswer:
         """Read an answer, in another process where it is large."""
         try:
-            return await self.heavy_work.run("answers", read_answer, body, operation)
+            return await self.heavy_work.run(
+                "answers", attempt.route.provider.name, read_answer, body, attempt.operation
+            )
         except HeavyWorkError as error:
             if error.reason == "memory":
                 # No answer of a model has so many values.

@@ -13,12 +13,13 @@ import pickle
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Concatenate, Final, Literal, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar, TypeVarTuple, Unpack
 
+from app.gateway.fair_turn import FairTurn
 from app.gateway.heavy_worker import LENGTH_BYTES
 from app.gateway.json_bounds import is_light
 
-P = ParamSpec("P")
+Arguments = TypeVarTuple("Arguments")
 T = TypeVar("T")
 
 Lane: TypeAlias = Literal["requests", "answers"]
@@ -49,15 +50,20 @@ class HeavyWork:
         self._idle_seconds = idle_seconds
 
     async def run(
-        self, lane: Lane, function: Callable[Concatenate[bytes, P], T], text: bytes, *args: P.args, **kwargs: P.kwargs
+        self,
+        lane: Lane,
+        owner: str,
+        function: Callable[[bytes, Unpack[Arguments]], T],
+        text: bytes,
+        *args: *Arguments,
     ) -> T:
-        """Return `function(text, *args)`; raises what it raises, or `HeavyWorkError`."""
+        """Return `function(text, *args)`; raises what it raises, or `HeavyWorkError`. Owners of work take turns."""
         if is_light(text):
-            return function(text, *args, **kwargs)
+            return function(text, *args)
         worker = self._workers.get(lane)
         if worker is None:
             worker = self._workers[lane] = _Worker(lane, self._idle_seconds)
-        result: T = await worker.run(function, text, args, self._deadline_seconds)
+        result: T = await worker.run(owner, function, text, args, self._deadline_seconds)
         return result
 
     async def close(self) -> None:
@@ -71,13 +77,13 @@ class HeavyWork:
 
 
 class _Worker:
-    """One child process, one piece of work at a time in the order of arrival."""
+    """One child process, one piece of work at a time; owners take turns."""
 
     def __init__(self, lane: Lane, idle_seconds: float) -> None:
         self._lane = lane
         self._idle_seconds = idle_seconds
         self._process: asyncio.subprocess.Process | None = None
-        self._turn = asyncio.Lock()
+        self._turn = FairTurn()
         self._idle_timer: asyncio.TimerHandle | None = None
 
     @property
@@ -86,11 +92,11 @@ class _Worker:
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
     async def run(
-        self, function: Callable[..., Any], text: bytes, args: tuple[Any, ...], deadline_seconds: float
+        self, owner: str, function: Callable[..., Any], text: bytes, args: tuple[Any, ...], deadline_seconds: float
     ) -> Any:
         """Have the work done; a process that died is replaced once."""
         header = pickle.dumps((function.__module__, function.__qualname__, args))
-        async with self._turn:
+        async with self._turn.of(owner):
             self._stop_timer()
             for tried in range(1, _TRIES + 1):
                 try:
@@ -173,7 +179,7 @@ class _Worker:
 
     def _end_idle(self) -> None:
         """Give back the memory of a process that nobody needs now: it ends at the end of its stdin."""
-        if not self._turn.locked() and self._process is not None and self._process.stdin is not None:
+        if not self._turn.is_held and self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
 
     def _stop_timer(self) -> None:

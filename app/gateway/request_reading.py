@@ -32,12 +32,12 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True):
     fields: dict[str, bytes | tuple[int, int]]
 
 
-async def read_request(body: bytes, operation: Operation, work: HeavyWork) -> CallRequest:
+async def read_request(body: bytes, operation: Operation, work: HeavyWork, *, owner: str) -> CallRequest:
     """Return the request; raises `InvalidRequestError`, or `OverloadedError` where reading it took too long."""
     if is_light(body):
         return _PARSE[operation](body)
     try:
-        summary = await work.run("requests", summarize, body, operation)
+        summary = await work.run("requests", owner, summarize, body, operation)
     except HeavyWorkError as error:
         if error.reason == "memory":
             raise InvalidRequestError("The request body has too many values.") from None

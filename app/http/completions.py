@@ -79,7 +79,7 @@ class CompletionEndpoint:
             )
             if codings:
                 body = await decode_body(body, codings, max_bytes=self._max_body_bytes, hold=place.hold_body)
-            request = await gateway.read_request(body, self._operation)
+            request = await gateway.read_request(caller, body, self._operation)
             model = gateway.models.find(request.model, request.operation)
         call = gateway.open_call(telemetry, caller, request)
         watch = asyncio.create_task(_watch_client(receive, interrupt))

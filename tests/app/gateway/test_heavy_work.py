@@ -159,15 +159,15 @@ async def test_an_answer_that_cannot_be_read_in_time_ends_in_a_503_and_one_attem
 async def test_exceptions_come_back_whole(work):
     text = b'{"error":{"code":429,"x":[' + b"0," * 200_000 + b"0]}}"
     with pytest.raises(UpstreamFailure) as caught:
-        await work.run("answers", read_answer, text, "chat")
+        await work.run("answers", "key", read_answer, text, "chat")
     with pytest.raises(UpstreamFailure) as inline:
         read_answer(text, "chat")
     assert caught.value.__dict__ == inline.value.__dict__
     with pytest.raises(InvalidRequestError) as refused:
-        await work.run("requests", summarize, HEAVY[:-1], "chat")
+        await work.run("requests", "key", summarize, HEAVY[:-1], "chat")
     assert "ends too early" in refused.value.message
     with pytest.raises(ZeroDivisionError):
-        await work.run("answers", eval, evaluated(b"1 / 0"))
+        await work.run("answers", "key", eval, evaluated(b"1 / 0"))
 
 
 @pytest.mark.parametrize(
@@ -175,25 +175,25 @@ async def test_exceptions_come_back_whole(work):
 )
 async def test_what_needs_too_much_or_kills_its_process_is_given_up(work, expression, reason):
     with pytest.raises(HeavyWorkError) as caught:
-        await work.run("requests", eval, evaluated(expression))
+        await work.run("requests", "key", eval, evaluated(expression))
     assert caught.value.reason == reason
-    assert await work.run("requests", eval, evaluated(b"6 * 7")) == 42
+    assert await work.run("requests", "key", eval, evaluated(b"6 * 7")) == 42
 
 
 async def test_who_stops_waiting_leaves_no_half_exchange(work, wire):
     for _ in range(3):
-        waiting = asyncio.create_task(work.run("requests", eval, evaluated(b"__import__('time').sleep(600)")))
+        waiting = asyncio.create_task(work.run("requests", "key", eval, evaluated(b"__import__('time').sleep(600)")))
         await wire.until(lambda: "requests" in work.pids(), "the process")
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        assert await work.run("requests", eval, evaluated(b"6 * 7")) == 42
+        assert await work.run("requests", "key", eval, evaluated(b"6 * 7")) == 42
 
 
 async def test_an_idle_process_ends_and_comes_back(wire):
     work = HeavyWork(idle_seconds=0.01)
     for _ in range(2):
-        assert await work.run("requests", eval, evaluated(b"6 * 7")) == 42
+        assert await work.run("requests", "key", eval, evaluated(b"6 * 7")) == 42
         await wire.until(lambda: not work.pids(), "the end of the idle process")
     await work.close()
 
@@ -201,19 +201,19 @@ async def test_an_idle_process_ends_and_comes_back(wire):
 async def test_the_process_has_no_secrets_and_survives_a_stop_that_its_parent_survives(work, monkeypatch):
     monkeypatch.setenv("GATEWAYZ_CANARY", "secret")
     expression = evaluated(b"(sorted(__import__('os').environ), __import__('os').getpgrp())")
-    names, group = await work.run("requests", eval, expression)
+    names, group = await work.run("requests", "key", eval, expression)
     assert "GATEWAYZ_CANARY" not in names
     pid = work.pids()["requests"]
     assert group == pid
     os.kill(pid, signal.SIGTERM)
-    assert await work.run("requests", eval, evaluated(b"6 * 7")) == 42
+    assert await work.run("requests", "key", eval, evaluated(b"6 * 7")) == 42
     assert work.pids()["requests"] == pid
 
 
 async def test_what_is_light_is_done_in_place(work):
-    assert await work.run("requests", eval, b"__import__('os').getpid()") == os.getpid()
+    assert await work.run("requests", "key", eval, b"__import__('os').getpid()") == os.getpid()
     text = chat_of([{"role": "user", "content": "x" * 1_000_000}])
-    assert (await read_request(text, "chat", work)).body is text
+    assert (await read_request(text, "chat", work, owner="key")).body is text
     assert work.pids() == {}
 
 

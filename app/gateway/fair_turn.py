@@ -1,0 +1,60 @@
+"""FAIR TURN: a lock whose owners take turns, so that one that asks often waits behind its own requests, not in front of everybody's.
+
+For one event loop.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class FairTurn:
+    """One holder at a time; the next one is the longest waiting of the owner whose turn it is."""
+
+    def __init__(self) -> None:
+        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self._is_held = False
+
+    @property
+    def is_held(self) -> bool:
+        """Whether somebody has the turn."""
+        return self._is_held
+
+    @asynccontextmanager
+    async def of(self, owner: str) -> AsyncIterator[None]:
+        """Wait for a turn of `owner`, and hold it."""
+        if self._is_held:
+            await self._wait(owner)
+        self._is_held = True
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    async def _wait(self, owner: str) -> None:
+        """Wait until the turn is passed on to this waiter."""
+        turn = asyncio.get_running_loop().create_future()
+        queue = self._waiting.setdefault(owner, deque())
+        queue.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                # It had just come: somebody else takes it.
+                self._pass_on()
+            # One that was cancelled while it waited is passed over.
+            raise
+
+    def _pass_on(self) -> None:
+        """Give the turn to the next owner, who then goes to the end of the line."""
+        while self._waiting:
+            owner, queue = self._waiting.popitem(last=False)
+            turn = queue.popleft()
+            if queue:
+                self._waiting[owner] = queue
+            if not turn.done():
+                # The turn stays held: nobody can come in between.
+                turn.set_result(None)
+                return
+        self._is_held = False
