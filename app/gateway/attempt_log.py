@@ -14,7 +14,6 @@ from app.gateway.upstream_failure import CallerFaultError, UpstreamFailure
 
 _LOGGER: Final = logging.getLogger("gatewayz.attempt")
 _MAX_CHARACTERS: Final = 200
-_UNAUTHORIZED: Final = 401
 _REDIRECTS: Final = range(300, 400)
 
 
@@ -58,8 +57,8 @@ def log_failed_attempt(
 def _hint(route: Route, failure: UpstreamFailure | CallerFaultError, http_status: int | None) -> str | None:
     """Return what to look at first, where that is known."""
     provider = route.provider
-    if failure.kind == "upstream_auth" and http_status == _UNAUTHORIZED and not provider.has_key:
-        return "set api_key_env"
+    if isinstance(failure, UpstreamFailure) and failure.connection_was_reused:
+        return "keepalive_seconds below the provider's own timeout avoids it"
     if failure.kind == "upstream_auth":
         return f"check the value of {provider.config.api_key_env}" if provider.has_key else "set api_key_env"
     if failure.kind == "bad_response" and http_status in _REDIRECTS:

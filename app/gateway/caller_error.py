@@ -13,10 +13,11 @@ from app.errors import (
     UpstreamRateLimitedError,
     UpstreamTimeoutError,
 )
-from app.gateway.fault import TIMEOUTS, fault_of
+from app.gateway.fault import TIMEOUTS
 from app.gateway.upstream_failure import DEFAULT_RETRY_AFTER_SECONDS, UpstreamFailure
 
 _RETRY_SECONDS: Final = 1.0
+_OWN_LACK: Final = frozenset({"pool_timeout", "gateway_resources"})
 
 
 def error_of_failures(failures: list[UpstreamFailure]) -> GatewayError:
@@ -32,7 +33,7 @@ def error_of_failures(failures: list[UpstreamFailure]) -> GatewayError:
             "Every provider of the model is rate limited.", limit_type="upstream", retry_after_seconds=min(waits)
         )
     kinds = ", ".join(dict.fromkeys(failure.kind for failure in failures))
-    if fault_of(last).domain == "gateway":
+    if last in _OWN_LACK:
         return OverloadedError(
             f"The gateway has no connection to a provider free ({kinds}). Retry after the time that Retry-After gives.",
             retry_after_seconds=_RETRY_SECONDS,

@@ -97,6 +97,7 @@ class Deadlines:
         self._kind: Reason = first
         self._last: Reason = last
         self._has_bytes = False
+        self._had_grace = False
         self._paused_at: float | None = None
         self._paused_seconds = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -116,7 +117,7 @@ class Deadlines:
             self._end += now - self._paused_at
             self._paused_at = None
         self._due = min(now + self._idle_seconds, self._end)
-        self._kind, self._has_bytes = "idle_timeout", True
+        self._kind, self._has_bytes, self._had_grace = "idle_timeout", True, False
         if self._due < self._set_for and self._timer is not None:
             self._timer.cancel()
             self._set_timer()
@@ -140,8 +141,9 @@ class Deadlines:
         """Fire if nothing came in time, else wait for what is due next."""
         now = self._loop.time()
         late_seconds = now - self._set_for
-        if late_seconds > LAG_SECONDS and self._due <= now:
+        if late_seconds > LAG_SECONDS and self._due <= now and not self._had_grace:
             # The loop stood still: what arrived meanwhile has not been read yet. That time is not the provider's.
+            self._had_grace = True
             self._due = now + min(late_seconds, self._idle_seconds)
             self._end = max(self._end, self._due)
             self._set_timer()
@@ -168,6 +170,7 @@ class RunningTime:
         self._done = done
         self._tick_seconds = seconds / self._TICKS
         self._left = self._TICKS
+        self._grace_left = self._TICKS
         self._timer = self._loop.call_later(self._tick_seconds, self._tick)
 
     def close(self) -> None:
@@ -177,7 +180,9 @@ class RunningTime:
     def _tick(self) -> None:
         late_seconds = self._loop.time() - self._timer.when()
         # A tick that is late says that the loop stood still before it: it does not count.
-        if late_seconds < max(LAG_SECONDS, self._tick_seconds):
+        if late_seconds >= max(LAG_SECONDS, self._tick_seconds) and self._grace_left > 0:
+            self._grace_left -= 1
+        else:
             self._left -= 1
         if self._left > 0:
             self._timer = self._loop.call_later(self._tick_seconds, self._tick)

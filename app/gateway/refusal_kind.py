@@ -23,6 +23,7 @@ _WITHDRAWN: Final = frozenset({404, 405, 410})
 _ACCOUNT: Final = frozenset({401, 402, 403, 407})
 _FORBIDDEN: Final = 403
 _MOST_SEARCHED_BYTES: Final = 256 * 1024
+_WORD: Final = re.compile(r"[a-z]+")
 
 _QUOTA_CODES: Final = frozenset(
     {"insufficient_quota", "insufficient_balance", "insufficient_credits", "insufficient_funds", "billing_error",
@@ -92,8 +93,8 @@ _FEATURE_WORDS: Final = re.compile(
 )
 
 
-def kind_of_refusal(status: int, reason: ProviderReason, sent: bytes) -> ErrorKind:
-    """Return what an answer of this status is; `sent` is the caller's own body."""
+def kind_of_refusal(status: int, reason: ProviderReason, sent: bytes | None) -> ErrorKind:
+    """Return what an answer of this status is; `sent` is the caller's own body, None where it is not known."""
     if status in _SERVER_ERRORS or status in _TRY_LATER:
         return "upstream_5xx"
     if status not in _CLIENT_ERRORS:
@@ -119,15 +120,14 @@ def kind_of_error(reason: ProviderReason) -> ErrorKind:
     """Return what an error inside a 200 answer is, by its codes: statuses as numbers or text, and the usual words."""
     for code in reason.codes:
         if code.isascii() and code.isdigit() and (status := int(code[:4])) in range(400, 600):
-            bare = ProviderReason(message=reason.message, codes=reason.codes)
-            return kind_of_refusal(status, bare, b"")
+            return kind_of_refusal(status, reason, None)
         for codes, kind in _BY_CODE:
             if code in codes:
                 return kind
     return "bad_response"
 
 
-def _of_request(codes: set[str], message: str, sent: bytes) -> ErrorKind:
+def _of_request(codes: set[str], message: str, sent: bytes | None) -> ErrorKind:
     """Tell the caller's mistake from the gateway's key and from a model that is gone, where the status says neither."""
     if codes & _AUTH_CODES or _says(_KEY_WORDS, message, sent):
         return "upstream_auth"
@@ -136,17 +136,20 @@ def _of_request(codes: set[str], message: str, sent: bytes) -> ErrorKind:
     return "upstream_4xx"
 
 
-def _says(words: re.Pattern[str], message: str, sent: bytes) -> bool:
+def _says(words: re.Pattern[str], message: str, sent: bytes | None) -> bool:
     """Whether a message holds the words by itself, and does not quote them from what the caller sent."""
     match = words.search(message)
-    if match is None:
+    if match is None or sent is None:
         return False
-    said = (match.groupdict().get("key") or match[0]).lower()
-    if b"\\u" not in sent:
-        return said.encode() not in sent.lower()
-    if len(sent) > _MOST_SEARCHED_BYTES:
-        return False
-    try:
-        return said not in json.dumps(json.loads(sent), ensure_ascii=False).lower()
-    except (ValueError, RecursionError):
-        return False
+    if b"\\u" in sent:
+        if len(sent) > _MOST_SEARCHED_BYTES:
+            return False
+        try:
+            sent = json.dumps(json.loads(sent), ensure_ascii=False).encode("utf-8", "replace")
+        except (ValueError, RecursionError):
+            return False
+    # Word by word: spaces may have changed on the way.
+    quoted = sent.lower()
+    return not all(
+        word.encode() in quoted for word in _WORD.findall((match.groupdict().get("key") or match[0]).lower())
+    )

@@ -330,7 +330,7 @@ async def test_a_caller_cannot_put_the_providers_fault_into_its_mouth(make_upstr
         await exchange.reply({"error": {"message": f"Invalid role: '{wrong}'", "type": "invalid_request_error"}}, 400)
 
     gateway = await make_gateway(await make_upstream(quote), breaker=BREAKER)
-    for written in (role, role.replace("i", "\\u0069"), role.upper(), role):
+    for written in (role, role.replace("i", "\\u0069"), role.upper(), role.replace(" ", "\\n ")):
         body = f'{{"model":"acme/tiny","messages":[{{"role":"{written}","content":"x"}}]}}'
         assert (await gateway.post("/v1/chat/completions", body.encode())).status == 400
     books = await gateway.settled()

@@ -197,6 +197,7 @@ CODES = [
     ({"code": "model_not_found", "type": "invalid_request_error"}, "model_unavailable"),
     ({"code": "context_length_exceeded"}, "upstream_4xx"),
     ({"code": 400, "message": "too long"}, "upstream_4xx"),
+    ({"code": 400, "message": "Invalid role: 'billing'"}, "upstream_4xx"),
     ({"code": True}, "bad_response"),
     ({"code": "99999999999999999999"}, "bad_response"),
     ({"message": "something"}, "bad_response"),
