@@ -156,11 +156,15 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class RouteConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One provider that serves a model: its upstream name, and what the provider charges per million tokens in USD."""
+    """One provider that serves a model: its upstream name, and what the provider charges per million tokens in USD.
+
+    `cached_input_usd_per_million`: of input that the provider had in its cache; None is the price of all input.
+    """
 
     provider: str
     upstream_model: str
     input_usd_per_million: float = 0.0
+    cached_input_usd_per_million: float | None = None
     output_usd_per_million: float = 0.0
 
 

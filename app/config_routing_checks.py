@@ -165,6 +165,8 @@ def _route(key_path: str, route: RouteConfig, providers: Sequence[str]) -> Itera
         yield Finding(f"{key_path}.provider", f"{route.provider!r} is not a configured provider", one_of(providers))
     yield from check_name(f"{key_path}.upstream_model", route.upstream_model)
     yield from check_amount(f"{key_path}.input_usd_per_million", route.input_usd_per_million)
+    if route.cached_input_usd_per_million is not None:
+        yield from check_amount(f"{key_path}.cached_input_usd_per_million", route.cached_input_usd_per_million)
     yield from check_amount(f"{key_path}.output_usd_per_million", route.output_usd_per_million)
 
 

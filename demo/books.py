@@ -153,6 +153,9 @@ class Books:
             self._count("gatewayz_output_tokens_per_second_count", **route)
         if attempt.tokens in {"delivered", "prompt"}:
             self._count("gatewayz_estimated_usage_total", **route)
+        if attempt.reports_nonsense:
+            for token_type in ("input", "output"):
+                self._count("gatewayz_implausible_usage_total", **route, token_type=token_type)
         self._usage(route, tokens)
 
     def _usage(self, route: dict[str, str], tokens: tuple[int, int]) -> None:

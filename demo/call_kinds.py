@@ -107,7 +107,8 @@ def unreported(sketch: Sketch) -> Planned:
     model, stream = sketch.rng.choice(_FIRST_ANSWERS), coin(sketch)
     script, attempt = _answer(sketch, providers_of(model)[0], stream=stream)
     script = msgspec.structs.replace(script, usage=sketch.rng.choice(("omitted", "unusable")))
-    act = (script, msgspec.structs.replace(attempt, tokens="delivered"))
+    is_nonsense = script.usage == "unusable"
+    act = (script, msgspec.structs.replace(attempt, tokens="delivered", reports_nonsense=is_nonsense))
     return chat(sketch, "no usage", model, [act], stream=stream)
 
 

@@ -19,11 +19,12 @@ EMBEDDINGS_PATH = "/v1/embeddings"
 class PlannedAttempt(msgspec.Struct, frozen=True, kw_only=True):
     """One call to one provider.
 
-    `responded`: a head or a time-out comes (neither comes from a closed connection). `tokens`: `reported`, as `input_tokens` and
-    `output_tokens` say; `delivered`, the provider reports none, so they are estimated from the characters of the prompt and of what
-    the client got; `prompt`, the provider had the request and never answered, so that the prompt alone is estimated; `answer`, as the
-    answer says (a real model); `none`. `is_abandoned`: the gateway hangs up on the provider while it
-    works, because the client left or the time is over.
+    `responded`: a head or a timeout comes (neither comes from a closed connection). `tokens`: `reported`, as
+    `input_tokens` and `output_tokens` say; `delivered`, the provider reports none, so they are estimated from the
+    characters of the prompt and of what the client got; `prompt`, the provider had the request and never answered, so
+    that the prompt alone is estimated; `answer`, as the answer says (a real model); `none`. `reports_nonsense`: it reports
+    counts of input and output that cannot be any. `is_abandoned`: the gateway hangs up on the provider while it works,
+    because the client left or the time is over.
     """
 
     provider: str
@@ -33,6 +34,7 @@ class PlannedAttempt(msgspec.Struct, frozen=True, kw_only=True):
     tokens: Literal["none", "reported", "delivered", "prompt", "answer"] = "none"
     input_tokens: int = 0
     output_tokens: int = 0
+    reports_nonsense: bool = False
     is_abandoned: bool = False
 
 

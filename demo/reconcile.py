@@ -37,6 +37,7 @@ COMPARED: Final = (
     "gatewayz_attempts_per_request_sum",
     "gatewayz_cancelled_calls_total",
     "gatewayz_estimated_usage_total",
+    "gatewayz_implausible_usage_total",
     "tokens_used_total",
     "credits_used_total",
     "gatewayz_cost_by_provider",

@@ -85,6 +85,18 @@ EXTRA_FAMILIES: Final[tuple[MetricSpec, ...]] = (
         documented_by_guide=False,
     ),
     MetricSpec(
+        name="gatewayz_implausible_usage_total",
+        instrument="gatewayz.gen_ai.usage_implausible",
+        kind=Kind.COUNTER,
+        unit="{report}",
+        help="Token counts that a provider reported and that cannot be, by which count; the gateway estimates instead.",
+        labels=(_PROVIDER, _MODEL, Label(semconv.TOKEN_TYPE, values=semconv.DISBELIEVED_COUNTS)),
+        categories=(Category.MODELS,),
+        moved_by="the end of each attempt whose provider reported nonsense or more than can be",
+        queries=("sum by (provider, token_type) (increase(gatewayz_implausible_usage_total[1h])) > 0",),
+        documented_by_guide=False,
+    ),
+    MetricSpec(
         name="gatewayz_model_circuit_breaker_state",
         instrument="gatewayz.model.circuit_breaker.state",
         kind=Kind.OBSERVABLE_GAUGE,

@@ -16,6 +16,7 @@ import msgspec
 AttemptStatus: TypeAlias = Literal["success", "error", "cancelled"]
 CallStatus: TypeAlias = Literal["success", "error", "cancelled"]
 CancelPhase: TypeAlias = Literal["before_first_byte", "after_first_byte"]
+DisbelievedCount: TypeAlias = Literal["input", "output", "total", "cached"]
 ErrorKind: TypeAlias = Literal[
     "connect_error",  # no connection, or it broke before the first byte
     "connect_timeout",
@@ -84,11 +85,15 @@ class AttemptStarted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens and money of one attempt. `estimated`: the provider reported no usage and we counted."""
+    """Tokens and money of one attempt. `estimated`: the provider reported no usage that can be, and the gateway estimated it.
+
+    `disbelieved`: which counts the provider reported that cannot be; of a whole call it is empty.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     estimated: bool = False
+    disbelieved: tuple[DisbelievedCount, ...] = ()
     cost_nanousd: int = 0
     credits_nanousd: int = 0
 

@@ -102,6 +102,9 @@ class Measurements:
             self._record("gatewayz_cost_by_provider", usage.cost_nanousd / NANO, provider, context)
         if usage.estimated:
             self._record("gatewayz_estimated_usage_total", 1, route, context)
+        for count in usage.disbelieved:
+            labels = route.plus(semconv.TOKEN_TYPE, count)
+            self._record("gatewayz_implausible_usage_total", 1, labels, context)
 
     def call_finished(self, event: CallFinished, context: Context) -> None:
         """All attempts of one call ended."""

@@ -39,6 +39,7 @@ JOB_NAME: Final = "job_name"
 
 ATTEMPT_STATUSES: Final = ("success", "error")
 TOKEN_TYPES: Final = ("input", "output")
+DISBELIEVED_COUNTS: Final = ("input", "output", "total", "cached")
 BREAKER_STATES: Final = ("closed", "open", "half_open")
 PROBE_OUTCOMES: Final = ("up", "down", "unclear")
 ANOMALY_TYPES: Final = ("latency_spike", "error_surge", "unusual_pattern")

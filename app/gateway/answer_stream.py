@@ -1,21 +1,18 @@
-"""ANSWER STREAM: a streamed answer from its first chunk to its end, on its way from the provider to the client.
+"""A streamed answer from its first chunk to its end, on its way from the provider to the client.
 
-Comes in: an open exchange whose head said 200. Goes out: bytes for the client, in pieces as they arrive; and, however the stream ends,
+Comes in: an open exchange whose head said 2xx. Goes out: bytes for the client, in pieces as they arrive; and, however the stream ends,
 exactly one end of the attempt and of the call, with the usage of what was delivered. Holds one piece at a time.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Final
 
 from app.errors import OverloadedError
 from app.gateway.call import Call
-from app.gateway.caller_error import error_of_broken_stream
+from app.gateway.plausible_usage import asked_choices
 from app.gateway.stream_chunks import DONE, StreamChunks
 from app.gateway.upstream_answer import UpstreamAnswer
 from app.gateway.upstream_failure import UpstreamFailure
-from app.gateway.wire_error import error_event
-
-_OK: Final = 200
+from app.gateway.wire_error import broken_stream_event, error_event
 
 
 class AnswerStream:
@@ -25,17 +22,25 @@ class AnswerStream:
         self._call = call
         self._answer = answer
         self._attempt = answer.attempt
-        self._chunks = StreamChunks(include_usage=call.request.include_usage)
+        self._chunks = StreamChunks(
+            include_usage=call.request.include_usage,
+            choices=asked_choices(call.request),
+            max_event_bytes=self._attempt.route.provider.config.max_response_bytes,
+        )
         self._piece = b""
         self._ended = False
         self.provider = answer.attempt.route.provider.name
 
     async def prime(self) -> None:
-        """Read until there is something for the client; raises `UpstreamFailure` while fail-over is still possible."""
-        while not self._piece and not self._ended:
-            await self._advance()
-        if self._chunks.error is not None:
-            raise self._chunks.error
+        """Read until there is content for the client; raises `UpstreamFailure` while failover is still possible."""
+        try:
+            while not self._piece and not self._ended:
+                await self._advance()
+            if self._chunks.failure is not None:
+                raise self._chunks.failure  # noqa: TRY301  ends here like every other failure
+        except BaseException:
+            self._note_unanswered()
+            raise
 
     async def relay(self, write: Callable[[bytes], Awaitable[None]]) -> bytes:
         """Hand piece after piece to `write`, and return the last one, which closes the stream.
@@ -51,8 +56,8 @@ class AnswerStream:
                         await write(self._piece)
                         self._answer.resume()
                     await self._advance()
-            if self._chunks.error is not None:
-                raise self._chunks.error  # noqa: TRY301  ends here like every other failure
+            if self._chunks.failure is not None:
+                raise self._chunks.failure  # noqa: TRY301  ends here like every other failure
         except UpstreamFailure as failure:
             return self._broken(failure)
         except BaseException:
@@ -71,6 +76,8 @@ class AnswerStream:
     async def _advance(self) -> None:
         """Read once; sets the piece and whether it is the last."""
         chunks = self._chunks
+        # What was read before has gone to the client.
+        self._piece = b""
         try:
             data = await self._answer.read()
         except UpstreamFailure:
@@ -78,31 +85,38 @@ class AnswerStream:
                 raise
             # The connection was cut after the answer was whole.
             data = b""
-        self._piece = chunks.feed(data) if data else b""
-        if chunks.output_characters:
+        self._piece = chunks.feed(data) if data else chunks.end()
+        if chunks.output_units:
             self._attempt.produced_token()
-        self._ended = chunks.done or chunks.error is not None or not data
-        if not data and not chunks.complete:
-            raise UpstreamFailure("stream_broken" if chunks.chunks else "bad_response", http_status=_OK)
+        self._ended = chunks.done or chunks.failure is not None or not data
 
     def _broken(self, failure: UpstreamFailure) -> bytes:
         """End a stream that failed after its first byte."""
         self._close(whole=False)
         self._attempt.fail(failure)
         self._call.fail(failure.kind)
-        if self._chunks.error is not None:
-            # The provider's own error event is the last piece.
-            return self._piece
-        return error_event(error_of_broken_stream(failure))
+        return self._piece + broken_stream_event(failure, self._attempt.route.provider.scrub)
 
     def _close(self, *, whole: bool) -> None:
         """Close the exchange and count what was used."""
-        chunks, attempt = self._chunks, self._attempt
         self._answer.close(whole=whole)
-        attempt.response_id = chunks.response_id
-        attempt.response_model = chunks.response_model
-        attempt.finish_reason = chunks.finish_reason
-        attempt.count_usage(chunks.usage, chunks.output_characters)
+        self._note_answer()
+        self._attempt.count_usage(self._chunks.usage.read(), self._chunks.output_units, self._chunks.choices)
+
+    def _note_unanswered(self) -> None:
+        """Leave with the attempt what is known of a stream that ended before its first content: its provider has worked, or says so."""
+        chunks, usage = self._chunks, self._chunks.usage.read()
+        self._note_answer()
+        if usage is not None and (usage.input_tokens or usage.output_tokens):
+            self._attempt.count_usage(usage, 0, chunks.choices)
+        elif chunks.chunks and chunks.failure is None:
+            self._attempt.answer_began()
+
+    def _note_answer(self) -> None:
+        """Leave with the attempt how the provider names the answer."""
+        self._attempt.response_id = self._chunks.response_id
+        self._attempt.response_model = self._chunks.response_model
+        self._attempt.finish_reason = self._chunks.finish_reason
 
 
 def call_stopped(call: Call) -> bytes:

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from app.gateway.attempt_log import log_failed_attempt
+from app.gateway.counted_usage import counted_usage, log_disbelieved
 from app.gateway.model_table import Route
+from app.gateway.plausible_usage import Delivered
 from app.gateway.ports import AttemptPermit, Clock
 from app.gateway.request_body import CallRequest, Operation
-from app.gateway.token_usage import ReportedUsage, input_characters, tokens_of
+from app.gateway.token_usage import ReportedUsage
 from app.gateway.upstream_failure import CallerFaultError, UpstreamFailure
 from otel.events import (
     NO_USAGE,
@@ -61,6 +63,7 @@ class Attempt:
         self._answer_began = False
         self._usage_counted = False
         self._finished = False
+        self._request_scope = scope
         self._scope = scope.start_attempt(
             AttemptStarted(
                 provider=route.provider.name,
@@ -109,26 +112,18 @@ class Attempt:
             self.first_token_seconds = self._clock.monotonic() - self.started_seconds
             self._permit.attempt_answers()
 
-    def count_usage(self, reported: ReportedUsage | None, output_characters: int) -> None:
-        """Price what the attempt used; a count that the provider does not report is estimated, and the usage marked."""
+    def count_usage(self, reported: ReportedUsage | None, output_units: int, choices: int = 1) -> None:
+        """Price what the attempt used; a count that the provider does not report, or that cannot be, is estimated.
+
+        `output_units`: the length of the text that was delivered, in so many `choices`.
+        """
         self._usage_counted = True
-        input_tokens = reported.input_tokens if reported is not None else None
-        output_tokens = reported.output_tokens if reported is not None else None
-        if self._request.operation == "embeddings":
-            output_tokens = 0
-        estimated = input_tokens is None or output_tokens is None
-        if input_tokens is None:
-            input_tokens = tokens_of(input_characters(self._request))
-        if output_tokens is None:
-            output_tokens = tokens_of(output_characters)
-        cost = self.route.price.cost_nanousd(input_tokens, output_tokens)
-        self.usage = Usage(
-            input_tokens=input_tokens,
-            output_tokens=output_tokens,
-            estimated=estimated,
-            cost_nanousd=cost,
-            credits_nanousd=self.route.price.credits_nanousd(cost),
-        )
+        request, route = self._request, self.route
+        delivered = Delivered(output_units, choices, self._clock.monotonic() - self.started_seconds)
+        self.usage = counted_usage(reported, request, route.price, delivered)
+        if self.usage.disbelieved:
+            with self._request_scope.current():
+                log_disbelieved(route.provider.name, request.model, reported, self.usage)
 
     def succeed(self) -> None:
         """End it well."""

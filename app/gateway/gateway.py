@@ -150,7 +150,7 @@ class Gateway:
             found = await self.heavy_work.run("answers", "cache", read_answer, kept, operation)
         except (UpstreamFailure, HeavyWorkError):
             return None
-        return kept if getattr(found, "failure", None) is None else None
+        return kept if found.failure is None else None
 
     async def _take_whole(self, answer: UpstreamAnswer) -> bytes:
         """Read a whole answer and end its attempt."""
@@ -162,7 +162,11 @@ class Gateway:
         attempt.response_id = found.response_id
         attempt.response_model = found.response_model
         attempt.finish_reason = found.finish_reason
-        attempt.count_usage(found.usage, found.output_characters)
+        if found.failure is not None:
+            if found.usage is not None:
+                attempt.count_usage(found.usage, 0, found.choices)
+            raise found.failure
+        attempt.count_usage(found.usage, found.output_units, found.choices)
         attempt.succeed()
         return body
 

@@ -65,7 +65,12 @@ def _model(config: ModelConfig, providers: Mapping[str, Provider]) -> Model:
         Route(
             providers[route.provider],
             route.upstream_model,
-            price_of(route.input_usd_per_million, route.output_usd_per_million, config.credit_multiplier),
+            price_of(
+                route.input_usd_per_million,
+                route.output_usd_per_million,
+                config.credit_multiplier,
+                cached_input_usd_per_million=route.cached_input_usd_per_million,
+            ),
         )
         for route in config.routes
     )

@@ -1,29 +1,45 @@
-"""PROVIDER JSON: decodes what providers send, a little more tolerantly than what callers may send.
+"""Decodes what providers send, more tolerantly than what callers may send.
 
-Comes in: bytes. Goes out: Python values, or ValueError. The strict decoder is several times faster and takes nearly everything; servers that cut
-text between UTF-16 code units send lone surrogates, which only the standard library takes.
+The decoders are strict and fast, and skip what nobody reads. Two things that providers send are not strict JSON: NaN and infinities
+(log probabilities), and text that was cut between two UTF-16 code units. Stand-ins of the same length take their place for the
+reading; the caller gets the bytes of the provider.
 """
 
-import json
-from typing import Any, NoReturn
+import re
+from typing import Final, TypeVar
 
 import msgspec
 
-from app.gateway.json_bounds import NestedTooDeeplyError, check_depth
+from app.gateway.json_bounds import check_depth
+
+T = TypeVar("T")
+
+_BOM: Final = b"\xef\xbb\xbf"
+# Negative, so that none of them passes for a count; blanks after a number are white space.
+_STAND_INS: Final = ((b"-Infinity", b"-1       "), (b"Infinity", b"-1      "), (b"NaN", b"-1 "))
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_REPLACEMENT_CHARACTER: Final = rb"\\ufffd"
 
 
-def decode(data: bytes | msgspec.Raw) -> Any:
-    """Return the value; raises ValueError for anything that a client's JSON parser would refuse, or that is nested absurdly deep."""
+def decode_document(data: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """Decode a whole document; raises ValueError for what is not JSON, not UTF-8, nested too deeply, or of another type."""
+    data = data.removeprefix(_BOM)
+    check_depth(data)
+    if not data.isascii():
+        # The decoder skips over what it does not read, without a look at the encoding.
+        str(data, "utf-8")
     try:
-        value = msgspec.json.decode(data)
-    except (ValueError, RecursionError):
-        try:
-            value = json.loads(bytes(data), parse_constant=_refuse)
-        except RecursionError:
-            raise NestedTooDeeplyError("nested too deeply") from None
-    check_depth(bytes(data))
-    return value
+        return decoder.decode(data)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        return decoder.decode(_strict(data))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
-def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+def _strict(data: bytes) -> bytes:
+    """Return the document with stand-ins for what strict JSON does not know; the same where there is none."""
+    for word, number in _STAND_INS:
+        data = data.replace(word, number)
+    return _SURROGATE.sub(_REPLACEMENT_CHARACTER, data)

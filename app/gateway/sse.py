@@ -1,4 +1,4 @@
-"""SSE: splits the bytes of an event stream into events, whatever the chunking.
+"""Splits the bytes of an event stream into events, whatever the chunking.
 
 Comes in: bytes as the network cut them. Goes out: complete events in order. It knows the framing of the HTML standard
 (https://html.spec.whatwg.org/multipage/server-sent-events.html) and nothing of what the data mean. Memory is bounded.
@@ -8,9 +8,6 @@ import re
 from typing import Final
 
 import msgspec
-
-MAX_EVENT_BYTES: Final = 8 * 1024 * 1024
-"""The most that one event may hold; real chunks are under a kilobyte, whole images in a delta a few megabytes."""
 
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _CARRIAGE_RETURN: Final = 13
@@ -27,6 +24,15 @@ class SseEvent(msgspec.Struct, frozen=True):
     data: bytes | None
     others: tuple[bytes, ...] = ()
 
+    @property
+    def name(self) -> bytes:
+        """What its `event:` line says; empty without one."""
+        for line in self.others:
+            field, _, value = line.partition(b":")
+            if field == b"event":
+                return value.strip()
+        return b""
+
     def encode(self) -> bytes:
         """Return the event in wire form; line ends become line feeds."""
         if self.data is not None and not self.others and b"\n" not in self.data:
@@ -40,7 +46,7 @@ class SseEvent(msgspec.Struct, frozen=True):
 class SseSplitter:
     """Feeds on bytes and returns events; one per stream, used by one task."""
 
-    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+    def __init__(self, max_event_bytes: int) -> None:
         self._max_event_bytes = max_event_bytes
         self._rest = bytearray()
         self._data: list[bytes] = []
@@ -56,6 +62,15 @@ class SseSplitter:
             if events is not None:
                 return events
         return self._lines(chunk)
+
+    def close(self) -> list[SseEvent]:
+        """Return the event that the end of the stream cut short: its blank line, or even the end of its last line, did not come."""
+        events: list[SseEvent] = []
+        if self._rest:
+            self._take_line(bytes(self._rest), events)
+            self._rest.clear()
+        self._take_line(b"", events)
+        return events
 
     def _whole_events(self, chunk: bytes) -> list[SseEvent] | None:
         """Return the events of the usual chunk (whole events of one data line each); None where it is anything else."""

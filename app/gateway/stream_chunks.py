@@ -1,124 +1,203 @@
-"""STREAM CHUNKS: what a provider's event stream says, and the same stream as the caller may see it.
+"""What a provider's event stream says, and the same stream as the caller may see it.
 
 Comes in: bytes of the provider's body. Goes out: bytes for the caller, without the usage that it did not ask for; and on the side, what
 accounting needs. Pure: no I/O, no clock. Chunks that need no change are passed on byte for byte.
 """
 
-import json
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
-from app.gateway import provider_json
+from app.gateway.answer_shape import (
+    NULL,
+    Choice,
+    Head,
+    decode_chat,
+    error_beside,
+    error_itself,
+    error_within,
+    message_of,
+    text_of,
+    usages_of,
+)
+from app.gateway.chunk_fields import begins, without
 from app.gateway.sse import EventTooLargeError, SseEvent, SseSplitter
-from app.gateway.token_usage import ReportedUsage, read_usage, text_characters
+from app.gateway.text_units import ABSENT, message_units
+from app.gateway.token_usage import UsageReader
 from app.gateway.upstream_failure import UpstreamFailure, failure_of_error_object
 
 DONE: Final = b"data: [DONE]\n\n"
 
 _OK: Final = 200
-_FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_NO_CONTENT: Final = frozenset({b"", b"null", b"{}", b"[DONE]"})
+_LONGEST_BYTES: Final = 16
+"""Longer data are not looked up among those without content, white space around them included."""
+
+_CHUNK_NAMES: Final = frozenset({b"", b"message", b"error"})
+_USAGE_FIELDS: Final = frozenset({"usage"})
+_ERROR_FIELDS: Final = frozenset({"usage", "error"})
+_MOST_HELD_BYTES: Final = 64 * 1024
+_MOST_REASON_BYTES: Final = 4 * 1024
 
 
 class StreamChunks:
-    """Reads one stream; fed by one task. After `done` or `error` it takes no more."""
+    """Reads one stream; fed by one task. After `done` or `failure` it takes no more.
 
-    def __init__(self, *, include_usage: bool) -> None:
+    Chunks without content are held back until the first content comes: until then another provider may take over.
+    """
+
+    def __init__(self, *, include_usage: bool, choices: int, max_event_bytes: int) -> None:
         self._include_usage = include_usage
-        self._splitter = SseSplitter()
+        self._asked_choices = choices
+        self._splitter = SseSplitter(max_event_bytes)
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._has_begun = False
+        self._begun: set[bytes] = set()
+        self._finished: set[bytes] = set()
         self.chunks = 0
-        self.output_characters = 0
-        self.usage: ReportedUsage | None = None
+        self.output_units = 0
+        self.usage = UsageReader()
         self.response_id: str | None = None
         self.response_model: str | None = None
         self.finish_reason: str | None = None
         self.done = False
-        self.error: UpstreamFailure | None = None
+        self.failure: UpstreamFailure | None = None
 
     def feed(self, data: bytes) -> bytes:
-        """Take what arrived and return what the caller gets of it.
+        """Take what arrived and return what the caller gets of it: all that was good.
 
-        Raises `UpstreamFailure` with `bad_response` for anything that is not the wire format. An error object of the provider's
-        is part of what is returned; `error` then says how it is classified.
+        `failure` then says what came after it: an error of the provider's, or `bad_response` for anything that is not the wire format.
         """
         try:
             events = self._splitter.feed(data)
         except EventTooLargeError:
-            raise UpstreamFailure("bad_response", http_status=_OK) from None
+            self.failure = UpstreamFailure("bad_response", http_status=_OK)
+            return b""
         if len(events) == 1:
             return self._take(events[0])
         return b"".join([self._take(event) for event in events])
 
+    def end(self) -> bytes:
+        """Take the end of the body; an event without its blank line counts if it can be read. Returns what the caller gets of it."""
+        if self.done or self.failure is not None:
+            return b""
+        piece = b"".join([self._take(event) for event in self._cut_event()])
+        if not self.complete and self.failure is None:
+            self.failure = UpstreamFailure("stream_broken" if self.chunks else "bad_response", http_status=_OK)
+        return piece + self._release()
+
     @property
     def complete(self) -> bool:
-        """Whether the answer is whole: its end marker came, or a reason why it finished."""
-        return self.done or (self.finish_reason is not None and self.error is None)
+        """Whether the answer is whole: its end marker came, or every choice has a reason why it finished."""
+        if self.failure is not None:
+            return False
+        return self.done or (len(self._finished) >= self._asked_choices and self._begun <= self._finished)
+
+    @property
+    def choices(self) -> int:
+        """How many choices have begun."""
+        return len(self._begun)
+
+    def _cut_event(self) -> list[SseEvent]:
+        """Return the event that the end of the body cut short, unless the cut is in the middle of its data."""
+        try:
+            events = self._splitter.close()
+            for event in events:
+                if event.data is not None and event.data.strip() not in _NO_CONTENT:
+                    decode_chat(event.data)
+        except (EventTooLargeError, ValueError, RecursionError):
+            return []
+        return events
 
     def _take(self, event: SseEvent) -> bytes:
         """Handle one event and return its bytes for the caller."""
-        if self.done or self.error is not None:
+        if self.done or self.failure is not None:
             return b""
         data = event.data
         if data is None:
-            # Comments keep a slow connection alive. Before the first chunk there is no answer yet that they could keep alive.
-            return event.encode() if self.chunks else b""
-        if data == b"[DONE]" or data.strip() == b"[DONE]":
-            if not self.chunks:
-                raise UpstreamFailure("bad_response", http_status=_OK)
-            self.done = True
-            return b""
-        chunk = _decode(data)
-        if not isinstance(chunk, dict):
-            raise UpstreamFailure("bad_response", http_status=_OK)
-        if chunk.get("error") is not None and not chunk.get("choices"):
-            self.error = failure_of_error_object(chunk["error"], http_status=_OK)
-            return event.encode()
-        return self._take_chunk(event, chunk)
+            # Comments keep a slow connection alive. Before the first content there is no answer yet that they could keep alive.
+            return event.encode() if self._has_begun else b""
+        if len(data) <= _LONGEST_BYTES and (stripped := data.strip()) in _NO_CONTENT:
+            return self._end_marker() if stripped == b"[DONE]" else b""
+        try:
+            return self._take_document(event, data)
+        except (ValueError, RecursionError):
+            return self._take_other(event)
 
-    def _take_chunk(self, event: SseEvent, chunk: dict[str, Any]) -> bytes:
-        """Handle one chunk of the answer."""
-        choices = chunk.get("choices")
-        if not isinstance(choices, list):
-            raise UpstreamFailure("bad_response", http_status=_OK)
-        self.chunks += 1
+    def _take_document(self, event: SseEvent, data: bytes) -> bytes:
+        """Handle an event whose data is a JSON object; raises ValueError where it is none."""
+        head, choices = decode_chat(data)
+        error = error_beside(head) or (None if choices else error_itself(data))
+        if event.others:
+            name = event.name
+            if not choices and not error and name not in _CHUNK_NAMES:
+                # A ping, say.
+                return b""
+            if name == b"error":
+                error = error or {"message": "The provider ended its answer with an error event."}
+        return self._take_chunk(event, head, choices, error)
+
+    def _take_chunk(self, event: SseEvent, head: Head, choices: list[Choice] | None, error: object) -> bytes:
+        """Handle one chunk of the answer; of one with an error the caller gets the text alone."""
+        self.chunks += choices is not None or head.usage is not ABSENT
         if self.response_id is None:
-            self.response_id = _text(chunk.get("id"))
-            self.response_model = _text(chunk.get("model"))
-        for choice in choices:
-            if isinstance(choice, dict):
-                self.output_characters += text_characters(choice.get("delta"))
-                self.finish_reason = _text(choice.get("finish_reason")) or self.finish_reason
-        if "usage" not in chunk:
-            return event.encode()
-        # Some providers send running totals with every chunk: the last one counts.
-        self.usage = read_usage(chunk["usage"]) or self.usage
-        if self._include_usage:
-            return event.encode()
-        if not choices and chunk["usage"] is not None:
+            self.response_id = text_of(head.id)
+            self.response_model = text_of(head.model)
+        has_usage = head.usage is not ABSENT or head.x_groq is not ABSENT
+        units = 0
+        for choice in choices or ():
+            index = bytes(choice.index)
+            self._begun.add(index)
+            delta = message_of(choice.delta)
+            if delta is not None:
+                units += message_units(delta)
+            reason = text_of(choice.finish_reason)
+            if reason is not None:
+                self.finish_reason = reason
+                self._finished.add(index)
+            error = error or error_within(choice, delta, reason)
+            has_usage = has_usage or choice.usage is not ABSENT
+        self.output_units += units
+        if has_usage:
+            for raw in usages_of(head, choices):
+                self.usage.add(raw)
+        if error:
+            self.failure = failure_of_error_object(error, http_status=_OK)
+            return self._deliver(without(event, _ERROR_FIELDS), has_content=True) if units else b""
+        if not has_usage or self._include_usage:
+            piece = event.encode()
+        elif not choices and head.usage is not ABSENT and head.usage != NULL:
+            piece = b""
+        else:
+            piece = without(event, _USAGE_FIELDS)
+        return self._deliver(piece, has_content=self._has_begun or units > 0 or begins(choices))
+
+    def _deliver(self, piece: bytes, *, has_content: bool) -> bytes:
+        """Return what the caller gets now: nothing before the first content."""
+        if self._has_begun:
+            return piece
+        self._held.append(piece)
+        self._held_bytes += len(piece)
+        return self._release() if has_content or self._held_bytes > _MOST_HELD_BYTES else b""
+
+    def _take_other(self, event: SseEvent) -> bytes:
+        """Handle an event that is no chunk."""
+        if event.name == b"error":
+            message = (event.data or b"")[:_MOST_REASON_BYTES].decode("utf-8", "replace")
+            self.failure = failure_of_error_object({"message": message}, http_status=_OK)
+        elif event.name in _CHUNK_NAMES:
+            self.failure = UpstreamFailure("bad_response", http_status=_OK)
+        return b""
+
+    def _end_marker(self) -> bytes:
+        """Handle the end marker; an answer without a chunk is none."""
+        if not self.chunks:
+            self.failure = UpstreamFailure("bad_response", http_status=_OK)
             return b""
-        return _without_usage(event)
+        self.done = True
+        return self._release()
 
-
-def _decode(data: bytes) -> object:
-    """Decode one chunk; raises `UpstreamFailure`."""
-    try:
-        decoded: object = provider_json.decode(data)
-    except ValueError:
-        raise UpstreamFailure("bad_response", http_status=_OK) from None
-    return decoded
-
-
-def _without_usage(event: SseEvent) -> bytes:
-    """Return the event's bytes with the `usage` field cut out of its object and the others as they were."""
-    try:
-        fields = _FIELDS.decode(event.data or b"")
-    except (ValueError, RecursionError):
-        decoded = json.loads(event.data or b"")
-        decoded.pop("usage")
-        return SseEvent(json.dumps(decoded, separators=(",", ":")).encode(), event.others).encode()
-    del fields["usage"]
-    return SseEvent(msgspec.json.encode(fields), event.others).encode()
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+    def _release(self) -> bytes:
+        """Return what was held back until the first content."""
+        held, self._held = b"".join(self._held), []
+        self._has_begun = True
+        return held

@@ -1,82 +1,95 @@
-"""WHOLE ANSWER: a provider's answer that is not streamed, checked just enough to be passed on byte for byte.
+"""An answer that is not streamed, checked just enough to be passed on byte for byte.
 
-Comes in: the body of a 200 answer. Goes out: what accounting needs of it. Raises `UpstreamFailure` where it is not the wire format.
+Comes in: the body of a 2xx answer. Goes out: what accounting needs of it, and the provider's failure where the answer is an error inside a
+2xx. A pure function of bytes; of a body of any size only what is read becomes an object.
 """
 
-from typing import Any, Final
+import re
+from typing import Final
 
 import msgspec
 
-from app.gateway import provider_json
-from app.gateway.json_bounds import check_depth
+from app.gateway.answer_shape import (
+    EMBEDDINGS,
+    Choice,
+    Head,
+    decode_chat,
+    error_beside,
+    error_itself,
+    error_within,
+    message_of,
+    text_of,
+    usages_of,
+)
+from app.gateway.provider_json import decode_document
 from app.gateway.request_body import Operation
-from app.gateway.token_usage import ReportedUsage, read_usage, text_characters
+from app.gateway.text_units import ABSENT, message_units
+from app.gateway.token_usage import ReportedUsage, UsageReader
 from app.gateway.upstream_failure import UpstreamFailure, failure_of_error_object
 
 _OK: Final = 200
-_READ: Final = ("error", "id", "model", "usage")
-_FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_LIST: Final = re.compile(rb"\[\s*[^\s\]]")
 
 
 class WholeAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What an answer says beside its content."""
+    """What an answer says beside its content. `failure` is set where it is an error; its `usage` counts all the same."""
 
     usage: ReportedUsage | None
-    output_characters: int
-    response_id: str | None
-    response_model: str | None
-    finish_reason: str | None
+    output_units: int = 0
+    choices: int = 1
+    response_id: str | None = None
+    response_model: str | None = None
+    finish_reason: str | None = None
+    failure: UpstreamFailure | None = None
 
 
 def read_answer(body: bytes, operation: Operation) -> WholeAnswer:
-    """Check an answer and read it."""
+    """Check an answer and read it; raises `UpstreamFailure` where it is not the wire format."""
     try:
-        fields = _decode(body, operation)
+        return _read_embeddings(body) if operation == "embeddings" else _read_chat(body)
     except (ValueError, RecursionError):
         raise UpstreamFailure("bad_response", http_status=_OK) from None
-    parts = fields.get("choices" if operation == "chat" else "data")
-    if not parts and fields.get("error") is not None:
-        raise failure_of_error_object(fields["error"], http_status=_OK)
-    if not isinstance(parts, list) or not parts:
-        raise UpstreamFailure("bad_response", http_status=_OK)
-    characters, finish_reason = _read_choices(fields.get("choices"))
+
+
+def _read_chat(body: bytes) -> WholeAnswer:
+    """Read a chat completion; raises ValueError for what is none."""
+    head, choices = decode_chat(body)
+    error = error_beside(head) or (None if choices else error_itself(body))
+    units, finish_reason = 0, None
+    for choice in choices or ():
+        message = message_of(choice.message)
+        if message is not None:
+            units += message_units(message)
+        reason = text_of(choice.finish_reason)
+        error = error or error_within(choice, message, reason)
+        finish_reason = finish_reason or reason
+    if not error and not choices:
+        raise ValueError("no choices")
+    return _answer(head, choices, error, units, finish_reason)
+
+
+def _read_embeddings(body: bytes) -> WholeAnswer:
+    """Read a list of embeddings; raises ValueError for what is none."""
+    head = decode_document(body, EMBEDDINGS)
+    error = error_beside(head) or error_itself(body)
+    if not error and (head.data is ABSENT or _LIST.match(memoryview(head.data)) is None):
+        raise ValueError("no data")
+    return _answer(head, None, error)
+
+
+def _answer(
+    head: Head, choices: list[Choice] | None, error: object, units: int = 0, finish_reason: str | None = None
+) -> WholeAnswer:
+    """Collect what was read."""
+    usage = UsageReader()
+    for raw in usages_of(head, choices):
+        usage.add(raw)
     return WholeAnswer(
-        usage=read_usage(fields.get("usage")),
-        output_characters=characters,
-        response_id=_text(fields.get("id")),
-        response_model=_text(fields.get("model")),
+        usage=usage.read(),
+        output_units=units,
+        choices=len(choices or ()) or 1,
+        response_id=text_of(head.id),
+        response_model=text_of(head.model),
         finish_reason=finish_reason,
+        failure=failure_of_error_object(error, http_status=_OK) if error else None,
     )
-
-
-def _decode(body: bytes, operation: Operation) -> dict[str, Any]:
-    """Return the fields that are read here; raises ValueError where the body is no JSON object."""
-    if not body.isascii():
-        # The decoder skips over what it does not read, without a look at the encoding.
-        str(body, "utf-8")
-    if operation == "embeddings":
-        # Long lists of numbers that nobody here reads: they stay undecoded.
-        check_depth(body)
-        raw = _FIELDS.decode(body)
-        items = {"data": _ITEMS.decode(raw["data"])} if "data" in raw else {}
-        return items | {name: provider_json.decode(raw[name]) for name in _READ if name in raw}
-    fields = provider_json.decode(body)
-    if not isinstance(fields, dict):
-        raise ValueError("not an object")  # noqa: TRY004  one kind of error for all that is no answer
-    return fields
-
-
-def _read_choices(choices: Any) -> tuple[int, str | None]:
-    """Return how many characters the choices hold, and the first reason why one finished."""
-    characters = 0
-    finish_reason: str | None = None
-    for choice in choices if isinstance(choices, list) else ():
-        if isinstance(choice, dict):
-            characters += text_characters(choice.get("message"))
-            finish_reason = finish_reason or _text(choice.get("finish_reason"))
-    return characters, finish_reason
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None

@@ -6,8 +6,10 @@ Comes in: a `GatewayError`. Goes out: JSON bytes, alone or as the event that end
 import msgspec
 
 from app.errors import GatewayError
+from app.gateway.caller_error import error_of_broken_stream
+from app.gateway.provider_reason import Scrub, error_json
 from app.gateway.sse import SseEvent
-from app.gateway.upstream_failure import CallerFaultError
+from app.gateway.upstream_failure import CallerFaultError, UpstreamFailure
 
 
 class WireError(msgspec.Struct, frozen=True):
@@ -35,3 +37,18 @@ def error_body(error: GatewayError) -> bytes:
 def error_event(error: GatewayError) -> bytes:
     """Return the event with which a stream ends in an error; the official SDKs raise on it."""
     return SseEvent(error_body(error)).encode()
+
+
+def broken_stream_event(failure: UpstreamFailure, scrub: Scrub) -> bytes:
+    """Return the event that ends a stream after its first byte: with the provider's own reason where it gave one."""
+    error = error_of_broken_stream(failure)
+    if failure.error is None:
+        return error_event(error)
+    body = error_json(
+        failure.error,
+        default_message=error.message,
+        default_type=error.type,
+        default_code=error.code or error.type,
+        scrub=scrub,
+    )
+    return SseEvent(body).encode()

@@ -20,8 +20,9 @@ NONE_OF: Final = (
     "gatewayz_telemetry_record_failures_total", "gatewayz_telemetry_dropped_total", "gatewayz_telemetry_overflow_total",
     "gatewayz_ledger_rows_dropped_total", "gatewayz_telemetry_log_lines_dropped_total",
 )  # fmt: skip
-KNOWN_LOGGERS: Final = {"gatewayz.request", "gatewayz.attempt", "uvicorn.error", "app.store.database"}
-"""Who has something to say while nothing is wrong: a line per request and per failed attempt, the server about what is no HTTP, the start."""
+KNOWN_LOGGERS: Final = {"gatewayz.request", "gatewayz.attempt", "gatewayz.usage", "uvicorn.error", "app.store.database"}
+"""Who has something to say while nothing is wrong: a line per request, per failed attempt and per report of usage that
+cannot be, the server about what is no HTTP, the start."""
 
 _SHOWN_CHARACTERS: Final = 1_500
 _CENT: Final = 0.01

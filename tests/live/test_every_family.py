@@ -235,6 +235,12 @@ def not_reported(gateway: Gateway) -> None:
     assert gateway.chat({"flaky": {"usage": "omitted", "words": 3}}).status_code == 200
 
 
+def absurd(gateway: Gateway) -> None:
+    """Three words, and a hundred thousand tokens where sixteen were asked for."""
+    script = {"flaky": ANSWER | {"completion_tokens": 100_000, "words": 3}}
+    assert gateway.chat(script, max_tokens=16).status_code == 200
+
+
 def listed(gateway: Gateway) -> None:
     assert gateway.client.get("/v1/models", headers=gateway.headers()).status_code == 200
 
@@ -348,6 +354,7 @@ CASES: dict[str, Case] = {
     ),
     "gatewayz_cancelled_calls_total": case(left, 1, FIRST | {"phase": "after_first_byte"}),
     "gatewayz_estimated_usage_total": case(not_reported, 1, FIRST),
+    "gatewayz_implausible_usage_total": case(absurd, 1, FIRST | {"token_type": "output"}),
     "gatewayz_circuit_breaker_transitions_total": case(broken, 1, {"provider": "fragile", "state": "open"}),
     "gatewayz_provider_probes_total": case(answered, None, {"provider": "second", "outcome": "up"}),
     "active_api_keys": case(subscribed, 1, {}),

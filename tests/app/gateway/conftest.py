@@ -305,12 +305,13 @@ class RunningGateway:
         )
 
 
-def model_config(*providers, name="acme/tiny", **options):
+def model_config(*providers, name="acme/tiny", cached_input_usd_per_million=None, **options):
     routes = tuple(
         RouteConfig(
             provider=provider,
             upstream_model=f"{provider}-tiny",
             input_usd_per_million=0.15,
+            cached_input_usd_per_million=cached_input_usd_per_million,
             output_usd_per_million=0.6,
         )
         for provider in providers

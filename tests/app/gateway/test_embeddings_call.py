@@ -26,7 +26,14 @@ async def test_embeddings_are_answered_and_accounted_for(make_upstream, make_gat
 
 @pytest.mark.parametrize(
     ("value", "tokens"),
-    [("12345678", 2), (["1234", "12345"], 3), ([1, 2, 3], 3), ([[1, 2], [3]], 3), ("\u00e9\u00e9", 1)],
+    [
+        ("12345678", 2),
+        (["1234", "12345"], 3),
+        ([1, 2, 3], 3),
+        ([[1, 2], [3]], 3),
+        ("\u00e9\u00e9", 2),
+        ("\u4e2d" * 1_000, 1_000),
+    ],
 )
 async def test_usage_is_estimated_where_none_is_reported(make_upstream, make_gateway, value, tokens):
     upstream = await make_upstream(lambda exchange: exchange.reply({"object": "list", "data": [{"embedding": [1]}]}))

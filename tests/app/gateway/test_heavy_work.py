@@ -158,10 +158,13 @@ async def test_an_answer_that_cannot_be_read_in_time_ends_in_a_503_and_one_attem
 
 async def test_exceptions_come_back_whole(work):
     text = b'{"error":{"code":429,"x":[' + b"0," * 200_000 + b"0]}}"
+    found = await work.run("answers", "key", read_answer, text, "chat")
+    assert found.failure.kind == "rate_limited"
+    assert found.failure.__dict__ == read_answer(text, "chat").failure.__dict__
     with pytest.raises(UpstreamFailure) as caught:
-        await work.run("answers", "key", read_answer, text, "chat")
+        await work.run("answers", "key", read_answer, text[:-1], "chat")
     with pytest.raises(UpstreamFailure) as inline:
-        read_answer(text, "chat")
+        read_answer(text[:-1], "chat")
     assert caught.value.__dict__ == inline.value.__dict__
     with pytest.raises(InvalidRequestError) as refused:
         await work.run("requests", "key", summarize, HEAVY[:-1], "chat")

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from app.gateway.sse import EventTooLargeError, SseEvent, SseSplitter
 
+MAX = 8 * 1024 * 1024
+
 
 def split(data, size=None):
-    splitter = SseSplitter()
+    splitter = SseSplitter(MAX)
     pieces = [data] if size is None else [data[start : start + size] for start in range(0, len(data), size)]
     return [event for piece in pieces for event in splitter.feed(piece)]
 
@@ -64,7 +66,7 @@ ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
 def test_any_chunking_gives_the_same_events(lines, cuts):
     data = b"".join(line + end for line, end in lines)
     edges = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
-    splitter = SseSplitter()
+    splitter = SseSplitter(MAX)
     pieces = [data[start:end] for start, end in itertools.pairwise(edges)]
     assert [event for piece in pieces for event in splitter.feed(piece)] == split(data) == split(data, 1)
 
@@ -107,7 +109,7 @@ def test_many_events_are_no_large_event():
 
 def test_a_slow_drip_of_a_long_line_stays_cheap():
     """A line of 4 MB in pieces of 100 bytes: copying what is held for each piece would move 80 GB."""
-    splitter = SseSplitter()
+    splitter = SseSplitter(MAX)
     started = time.perf_counter()
     for _ in range(40_000):
         splitter.feed(b"x" * 100)

@@ -186,7 +186,10 @@ async def test_an_error_event_of_the_provider_is_passed_on_and_counted(make_upst
         await exchange.end()
 
     gateway = await make_gateway(await make_upstream(fail_late))
-    assert await gateway.stream() == [wire.chunk("Hello "), error]
+    first, last = await gateway.stream()
+    assert first == wire.chunk("Hello ")
+    # In OpenAI's shape, with the fields of the provider's own.
+    assert last == {"error": {"message": "overloaded", "type": "server_error", "param": None, "code": 503}}
     assert (await gateway.settled()).attempts[0].error_kind == "upstream_5xx"
 
 

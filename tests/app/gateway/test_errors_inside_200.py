@@ -1,0 +1,205 @@
+"""Errors that a provider reports inside a 200: failover before the first content, an error event after it, never a success."""
+
+import asyncio
+
+import pytest
+
+from otel.events import NO_USAGE
+
+pytestmark = pytest.mark.live
+
+ERROR = {"code": 502, "message": "Provider disconnected"}
+
+
+def whole(wire, *, choice=None, message=None, **fields):
+    """A chat completion with something more in it."""
+    first = wire.completion["choices"][0]
+    choice = {**first, "message": {**first["message"], **(message or {})}, **(choice or {})}
+    return {**wire.completion, "choices": [choice], **fields}
+
+
+WHOLE_ERRORS = [
+    pytest.param({"error": ERROR}, "upstream_5xx", id="beside the choices"),
+    pytest.param({"error": "overloaded"}, "upstream_5xx", id="text beside the choices"),
+    pytest.param({"error": {"code": 429}}, "rate_limited", id="429 beside the choices"),
+    pytest.param({"choice": {"error": ERROR}}, "upstream_5xx", id="in a choice"),
+    pytest.param({"choice": {"finish_reason": "error"}}, "bad_response", id="as a reason to finish"),
+    pytest.param({"choice": {"finish_reason": "network_error"}}, "bad_response", id="as a network error"),
+    pytest.param({"message": {"error": ERROR}}, "upstream_5xx", id="in a message"),
+]
+
+
+@pytest.mark.parametrize(("fields", "kind"), WHOLE_ERRORS)
+async def test_an_error_in_a_whole_answer_fails_over(make_upstream, make_gateway, wire, fields, kind):
+    alpha = await make_upstream(lambda exchange: exchange.reply(whole(wire, **fields, usage=None)))
+    gateway = await make_gateway(alpha, await make_upstream(name="beta"))
+    answer = await gateway.chat()
+    assert (answer.status, answer.json) == (200, wire.completion)
+    books = await gateway.settled()
+    assert [(each.status, each.error_kind) for each in books.attempts] == [("error", kind), ("success", None)]
+    assert books.attempts[0].usage == NO_USAGE
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"error": ERROR},
+        {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}},
+        {"type": "error", "message": "Overloaded", "choices": []},
+        {"object": "error", "message": "context length", "code": 400},
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/embeddings"])
+async def test_an_error_in_place_of_an_answer_is_an_error(make_upstream, make_gateway, path, document):
+    gateway = await make_gateway(await make_upstream(lambda exchange: exchange.reply(document)))
+    is_chat = path.endswith("completions")
+    body = b'{"model":"acme/tiny","messages":[{}]}' if is_chat else b'{"model":"acme/embed","input":"x"}'
+    answer = await gateway.post(path, body)
+    assert answer.status >= 400
+    assert "error" in answer.json
+    (row,) = (await gateway.settled()).rows
+    assert (row.status, row.cost_nanousd) == ("error", 0)
+
+
+async def test_usage_beside_an_error_is_counted(make_upstream, make_gateway, wire):
+    gateway = await make_gateway(await make_upstream(lambda exchange: exchange.reply(whole(wire, error=ERROR))))
+    assert (await gateway.chat()).status == 502
+    (row,) = (await gateway.settled()).rows
+    assert (row.status, row.input_tokens, row.output_tokens, row.usage_estimated) == ("error", 10, 4, False)
+
+
+@pytest.mark.parametrize("nothing", [None, {}, "", [], False])
+@pytest.mark.parametrize("place", ["top", "choice", "message"])
+async def test_an_empty_error_is_none(make_upstream, make_gateway, wire, place, nothing):
+    fields = {"error": nothing} if place == "top" else {place: {"error": nothing}}
+    document = whole(wire, **fields)
+
+    async def script(exchange):
+        if exchange.json.get("stream"):
+            chunk = wire.chunk("Hello", error=nothing) if place == "top" else wire.chunk("Hello")
+            await exchange.stream(chunk, wire.chunk(finish="stop"))
+        else:
+            await exchange.reply(document)
+
+    gateway = await make_gateway(await make_upstream(script))
+    assert (await gateway.chat()).json == document
+    assert (await gateway.stream())[-1] == b"[DONE]"
+    assert [row.status for row in (await gateway.settled()).rows] == ["success"] * 2
+
+
+@pytest.mark.parametrize("reason", ["content_filter", "length", "tool_calls", "eos", "sensitive"])
+async def test_other_reasons_to_finish_are_answers(make_upstream, make_gateway, wire, reason):
+    async def script(exchange):
+        if exchange.json.get("stream"):
+            await exchange.stream(wire.chunk("Hello"), wire.chunk(finish=reason), done=False)
+        else:
+            await exchange.reply(whole(wire, choice={"finish_reason": reason}))
+
+    gateway = await make_gateway(await make_upstream(script))
+    assert (await gateway.chat()).status == 200
+    assert (await gateway.stream())[-1] == b"[DONE]"
+    assert [row.status for row in (await gateway.settled()).rows] == ["success"] * 2
+
+
+def stream_error(wire, kind):
+    """The bytes of an event that reports an error."""
+    role = {"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}
+    chunk = {"id": "chatcmpl-1", "model": "tiny-2026"}
+    return {
+        "beside": wire.sse({**chunk, "choices": [{**role, "finish_reason": "error"}], "error": ERROR}),
+        "alone": wire.sse({"error": ERROR}),
+        "text": wire.sse({"error": "overloaded", "choices": []}),
+        "choice": wire.sse({**chunk, "choices": [{**role, "error": ERROR}]}),
+        "reason": wire.sse({**chunk, "choices": [{**role, "finish_reason": "error"}]}),
+        "delta": wire.sse({**chunk, "choices": [{**role, "delta": {"error": ERROR}}]}),
+        "type": wire.sse({"type": "error", "message": "Overloaded"}),
+        "object": wire.sse({"object": "error", "message": "Overloaded", "code": 503}),
+        "named": b'event: error\ndata: {"message": "Overloaded", "code": 503}\n\n',
+        "named text": b"event: error\ndata: Internal Server Error\n\n",
+        "named cut off": b"event: error\ndata: {oops\n\n",
+    }[kind]
+
+
+KINDS = [
+    "beside",
+    "alone",
+    "text",
+    "choice",
+    "reason",
+    "delta",
+    "type",
+    "object",
+    "named",
+    "named text",
+    "named cut off",
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("first", ["nothing", "role", "comment", "empty"])
+async def test_an_error_before_the_first_content_fails_over(make_upstream, make_gateway, wire, kind, first):
+    before = {
+        "nothing": b"",
+        "role": wire.sse({**wire.chunk(), "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}),
+        "comment": b": OPENROUTER PROCESSING\n\n",
+        "empty": b"data:\n\n" + wire.sse({"choices": [], "prompt_filter_results": []}),
+    }[first]
+
+    async def script(exchange):
+        await exchange.stream_head()
+        for data in (before, stream_error(wire, kind), wire.sse(b"[DONE]")):
+            if data:
+                await exchange.send(data)
+                await asyncio.sleep(0.01)
+        await exchange.end()
+
+    gateway = await make_gateway(await make_upstream(script), await make_upstream(name="beta"))
+    events = await gateway.stream()
+    assert events == [wire.chunk("Hel"), wire.chunk("lo"), wire.chunk(finish="stop"), b"[DONE]"]
+    books = await gateway.settled()
+    assert [(each.status, each.usage.cost_nanousd) for each in books.attempts] == [("error", 0), ("success", 3_900)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("usage", [False, True])
+async def test_an_error_after_the_first_content_ends_the_stream(make_upstream, make_gateway, wire, kind, usage):
+    async def script(exchange):
+        await exchange.stream_head()
+        await exchange.send(wire.sse(wire.chunk("Partial ")))
+        await wire.until(lambda: gateway.recorder.requests[0].attempts, "the attempt")
+        await asyncio.sleep(0.05)
+        await exchange.send(stream_error(wire, kind) + wire.sse(b"[DONE]"))
+        await exchange.end()
+
+    gateway = await make_gateway(await make_upstream(script), await make_upstream(name="beta"))
+    answer = await gateway.chat(stream=True, stream_options={"include_usage": usage})
+    assert answer.raw.startswith(wire.sse(wire.chunk("Partial ")))
+    assert b"[DONE]" not in answer.raw
+    last = wire.json.decode(answer.raw[:-2].rpartition(b"\n\n")[2].removeprefix(b"data: "))
+    assert isinstance(last["error"]["message"], str), "the official SDKs raise on an event with an error"
+    assert set(last["error"]) >= {"message", "type", "param", "code"}
+    assert answer.raw.count(b'"error":{"') == 1
+    (row,) = (await gateway.settled()).rows
+    # "Say hello" and "Partial ": what was delivered is counted.
+    assert (row.status, row.input_tokens, row.output_tokens, row.usage_estimated) == ("error", 3, 2, True)
+
+
+async def test_text_beside_an_error_is_delivered_and_counted(make_upstream, make_gateway, wire):
+    """And the provider's words pass without the gateway's key, once."""
+
+    async def script(exchange):
+        await exchange.stream_head()
+        await exchange.send(wire.sse(wire.chunk("Hello")))
+        await asyncio.sleep(0.05)
+        message = f"key {exchange.headers['authorization']} at http://10.1.2.3:8000/v1"
+        await exchange.send(wire.sse(wire.chunk(" there", error={"message": message}, usage=wire.usage)))
+        await exchange.end()
+
+    gateway = await make_gateway(await make_upstream(script))
+    answer = await gateway.chat(stream=True)
+    _, second, last = answer.raw[:-2].split(b"\n\n")
+    assert wire.json.decode(second[6:]) == wire.chunk(" there")
+    assert b"key-of-alpha" not in last
+    assert b"10.1.2.3" not in last
+    (row,) = (await gateway.settled()).rows
+    assert (row.status, row.input_tokens, row.output_tokens, row.usage_estimated) == ("error", 10, 4, False)

@@ -1,0 +1,161 @@
+"""Usage in every shape in the field: what is read of it, and that it is merged over the chunks of a stream field by field."""
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.gateway.token_usage import ReportedUsage, UsageReader
+
+DETAILS = {"prompt_tokens_details": {"cached_tokens": 9_800}}
+
+
+def read(*usages):
+    reader = UsageReader()
+    for usage in usages:
+        reader.add(msgspec.Raw(usage if isinstance(usage, bytes) else json.dumps(usage).encode()))
+    return reader.read()
+
+
+def counts(*usages):
+    found = read(*usages) or ReportedUsage()
+    return found.input_tokens, found.output_tokens, found.cached_tokens
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        ({"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14}, (10, 4, 0)),
+        ({"prompt_tokens": 10, "completion_tokens": 4.0}, (10, 4, 0)),
+        ({"input_tokens": 10, "output_tokens": 4}, (10, 4, 0)),
+        ({"prompt_tokens": None, "input_tokens": 10, "completion_tokens": None, "output_tokens": 4}, (10, 4, 0)),
+        ({"prompt_tokens": "ten", "input_tokens": 10, "completion_tokens": 4}, (10, 4, 0)),
+        # Cached input, by whatever name; it is part of the input but for Anthropic's.
+        ({"prompt_tokens": 10_000, "completion_tokens": 10, **DETAILS}, (10_000, 10, 9_800)),
+        ({"prompt_tokens": 10, "completion_tokens": 4, "prompt_tokens_details": None}, (10, 4, 0)),
+        ({"prompt_tokens": 10, "completion_tokens": 4, "prompt_tokens_details": []}, (10, 4, 0)),
+        (
+            {"prompt_tokens": 9, "prompt_cache_hit_tokens": 7, "prompt_cache_miss_tokens": 2, "completion_tokens": 1},
+            (9, 1, 7),
+        ),
+        ({"prompt_tokens": 9, "completion_tokens": 1, "cached_tokens": 7}, (9, 1, 7)),
+        ({"input_tokens": 9, "output_tokens": 1, "input_tokens_details": {"cached_tokens": 7}}, (9, 1, 7)),
+        (
+            {"input_tokens": 9, "output_tokens": 1, "cache_read_input_tokens": 70, "cache_creation_input_tokens": 5},
+            (84, 1, 70),
+        ),
+        ({"input_tokens": 9, "output_tokens": 1, "cache_read_input_tokens": 0}, (9, 1, 0)),
+        ({"prompt_tokens": 100, "completion_tokens": 1, "cache_read_input_tokens": 70}, (100, 1, 70)),
+        (
+            {"prompt_tokens": 10, "completion_tokens": 1, "cache_read_input_tokens": 70, "total_tokens": 81},
+            (80, 1, 70),
+        ),
+        # Reasoning that the output leaves out: the total has it, or its own count is larger than the output.
+        ({"prompt_tokens": 20, "completion_tokens": 151, "total_tokens": 553}, (20, 533, 0)),
+        (
+            {
+                "prompt_tokens": 20,
+                "completion_tokens": 5,
+                "total_tokens": 325,
+                "completion_tokens_details": {"reasoning_tokens": 300},
+            },
+            (20, 305, 0),
+        ),
+        (
+            {"prompt_tokens": 20, "completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 300}},
+            (20, 305, 0),
+        ),
+        (
+            {"prompt_tokens": 20, "completion_tokens": 305, "completion_tokens_details": {"reasoning_tokens": 300}},
+            (20, 305, 0),
+        ),
+        # A total that is smaller than its parts says nothing; one part can be told from the total and the other.
+        ({"prompt_tokens": 20, "completion_tokens": 151, "total_tokens": 30}, (20, 151, 0)),
+        ({"prompt_tokens": 20, "total_tokens": 30}, (20, 10, 0)),
+        ({"completion_tokens": 20, "total_tokens": 30}, (10, 20, 0)),
+        ({"total_tokens": 30}, (None, None, 0)),
+        ({"prompt_tokens": 0, "completion_tokens": 0}, (0, 0, 0)),
+        (None, (None, None, 0)),
+        ([], (None, None, 0)),
+        ("many", (None, None, 0)),
+        ({}, (None, None, 0)),
+    ],
+)
+def test_what_is_read(usage, expected):
+    assert counts(usage) == expected
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, "12", "many", True, [], {}, 10**30, -0.5])
+@pytest.mark.parametrize(
+    ("field", "count"),
+    [
+        ("prompt_tokens", "input"),
+        ("completion_tokens", "output"),
+        ("total_tokens", "total"),
+        ("cache_read_input_tokens", "cached"),
+    ],
+)
+def test_nonsense_is_ignored_and_named(field, count, value):
+    found = read({"prompt_tokens": 10, "completion_tokens": 4} | {field: value})
+    assert found.nonsense == {count}
+    assert found.input_tokens == (None if field == "prompt_tokens" else 10)
+    assert found.output_tokens == (None if field == "completion_tokens" else 4)
+
+
+def test_more_cached_than_sent_is_nonsense():
+    found = read({"prompt_tokens": 10, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 11}})
+    assert (found.input_tokens, found.cached_tokens, found.nonsense) == (10, 0, {"cached"})
+
+
+def test_usage_of_absurd_size_is_not_read():
+    assert read(b"[" + b"1," * 100_000 + b"1]").nonsense == {"total"}
+
+
+@pytest.mark.parametrize(
+    ("usages", "expected"),
+    [
+        # Some send the prompt first and the completion last.
+        ([{"prompt_tokens": 5_000, "completion_tokens": 0}, {"completion_tokens": 700}], (5_000, 700, 0)),
+        ([{"prompt_tokens": 5_000}, {"prompt_tokens": None, "completion_tokens": 700}], (5_000, 700, 0)),
+        ([{"prompt_tokens": 5_000}, {"prompt_tokens": 0, "completion_tokens": 700}], (5_000, 700, 0)),
+        ([{"input_tokens": 25, "output_tokens": 1}, {"output_tokens": 15}], (25, 15, 0)),
+        (
+            [{"input_tokens": 25, "cache_read_input_tokens": 75, "output_tokens": 1}, {"output_tokens": 15}],
+            (100, 15, 75),
+        ),
+        # Running totals: the last one stands, also where it is smaller.
+        ([{"prompt_tokens": 9, "completion_tokens": each} for each in (1, 2, 7, 5)], (9, 5, 0)),
+        ([{"prompt_tokens": 9, "completion_tokens": 7}, None, {}, {"prompt_tokens": "x"}], (9, 7, 0)),
+        (
+            [DETAILS | {"prompt_tokens": 10_000}, {"completion_tokens": 3, "prompt_tokens_details": None}],
+            (10_000, 3, 9_800),
+        ),
+    ],
+)
+def test_usage_over_several_chunks(usages, expected):
+    assert counts(*usages) == expected
+
+
+FIELDS = {
+    "prompt_tokens": st.integers(1, 10**6),
+    "completion_tokens": st.integers(1, 10**6),
+    "prompt_tokens_details": st.builds(lambda count: {"cached_tokens": count}, st.just(0)),
+}
+
+
+@given(usage=st.fixed_dictionaries(FIELDS), order=st.permutations(list(FIELDS)), nulls=st.booleans())
+def test_usage_in_pieces_reads_as_in_one(usage, order, nulls):
+    rest = dict.fromkeys(FIELDS) if nulls else {}
+    assert read(*(rest | {name: usage[name]} for name in order)) == read(usage)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats(allow_nan=False) | st.integers() | st.text(max_size=5),
+                    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+                        st.sampled_from(["prompt_tokens", "total_tokens", "completion_tokens_details", "cached_tokens"]), inner, max_size=3),
+                    max_leaves=12))  # fmt: skip
+def test_nothing_that_a_provider_sends_as_usage_breaks_the_reading(usage):
+    found = read(usage)
+    for count in (found.input_tokens, found.output_tokens, found.cached_tokens) if found else ():
+        assert count is None or count >= 0
