@@ -11,8 +11,8 @@ from litestar.exceptions import ValidationException
 
 from otel.asgi import Scope
 
-MAX_QUERY_BYTES: Final = 16 * 1024
-"""Room for every family's name in one query, three times over."""
+MAX_QUERY_BYTES: Final = 8 * 1024
+"""Room for every family's name in one query."""
 
 MAX_FIELDS: Final = 512
 

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_type_hints
 
 from app.config import BreakerConfig, LedgerConfig, ModelConfig, ProbesConfig, ProviderConfig, ServerConfig
 from app.errors import GatewayError
@@ -11,7 +11,7 @@ from app.gateway.upstream_failure import CallerFaultError, UpstreamFailure, fail
 from app.http.exception_handlers import _CODES
 from app.http.route_table import TRAFFIC_PATHS
 from app.main import LEDGER_CLOSE_SECONDS
-from otel.events import ErrorKind, FaultDomain
+from otel.events import ErrorKind, FaultDomain, RateLimited
 
 PAGE = (Path(__file__).parents[2] / "docs" / "gateway.md").read_text()
 
@@ -26,7 +26,14 @@ def test_every_error_of_the_code_is_in_the_table() -> None:
     rows = {(int(status), code) for status, code in re.findall(r"^\| (\d{3}) \| `(\w+)`", PAGE, re.MULTILINE)}
     domain = {(each.status, each.code) for each in errors() if each.code}
     assert CallerFaultError in set(errors())
-    http = {(400, "invalid_http"), (408, "request_timeout"), (431, "headers_too_large")}
+    http = {
+        (400, "invalid_http"),
+        (408, "request_timeout"),
+        (414, "uri_too_long"),
+        (431, "headers_too_large"),
+        (501, "not_implemented"),
+        (505, "http_version_not_supported"),
+    }
     assert rows == domain | http | set(_CODES.items())
 
 
@@ -60,6 +67,7 @@ def test_every_route_and_the_keys_that_it_names_exist() -> None:
     assert all(path in PAGE for path in TRAFFIC_PATHS)
     sections = (ServerConfig, ProviderConfig, ModelConfig, LedgerConfig, BreakerConfig, ProbesConfig)
     known = {name for each in sections for name in each.__struct_fields__}
+    limit_types = set(get_args(get_type_hints(RateLimited)["limit_type"]))
     named = set(re.findall(r"`(\w+_(?:seconds|bytes|rows|requests|multiplier))`", PAGE))
-    assert named <= known
+    assert named <= known | limit_types
     assert f"within {LEDGER_CLOSE_SECONDS:g} seconds" in PAGE
