@@ -1,13 +1,15 @@
-"""`python -m app`. The command line itself is in `app/command.py`."""
+"""`python -m app`, and `gatewayz` where the package is installed. The command line itself is in `app/command.py`."""
 
 import os
 import signal
 import sys
 
-if __name__ == "__main__":
+
+def run() -> int:
+    """Run the command line on this process's arguments, environment and streams; return the exit code."""
     # Until the server looks after its own end there is nothing to end in order: Ctrl-C needs no traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from app.standard_streams import open_standard_streams
+    from app.standard_streams import open_standard_streams  # noqa: PLC0415  before anything that could print
 
     open_standard_streams()
     environ = dict(os.environ)
@@ -16,6 +18,10 @@ if __name__ == "__main__":
         # The gateway reads them (`otel/config.py`), warns, and passes on what can be used.
         if name.startswith("OTEL_"):
             del os.environ[name]
-    from app.command import main
+    from app.command import main  # noqa: PLC0415  after the environment is clean
 
-    sys.exit(main(sys.argv[1:], environ))
+    return main(sys.argv[1:], environ)
+
+
+if __name__ == "__main__":
+    sys.exit(run())

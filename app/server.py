@@ -45,8 +45,8 @@ _COLLECT_AFTER: Final = (5_000, 20, 50)
 """Objects between two collections of the youngest generation, and how many of these an older one waits for. Spans and log records live until
 they are encoded: by the default of 700 they are looked at many times over, and promoted."""
 
-_QUIET_LOGGERS: Final = ("alembic", "uvicorn.error")
-"""Their lines of level INFO tell of each start what the gateway's own lines tell."""
+_QUIET_LOGGERS: Final = ("aiosqlite", "alembic", "uvicorn.error")
+"""Below WARNING they repeat at each start what the gateway's own lines tell, and aiosqlite logs each statement with its values."""
 
 _POLL_SECONDS: Final = 0.02
 _END_SECONDS: Final = 1.0

@@ -123,13 +123,13 @@ class Telemetry:
         """Send everything that is logged in this process through telemetry, in place of the root logger's handlers.
 
         `level` is the lowest that is looked at: by default INFO, or DEBUG where `OTEL_LOG_LEVEL` asks for it. Of the loggers in
-        `quiet` it is WARNING, but for DEBUG.
+        `quiet` it is WARNING whatever is asked for.
         """
         level = self._log_level if level is None else level
         root = logging.getLogger()
         root.handlers[:] = [self.log_handler]
         self._set_level(root, level)
-        for name in quiet if level > logging.DEBUG else ():
+        for name in quiet:
             self._set_level(logging.getLogger(name), max(level, logging.WARNING))
 
     def _set_level(self, logger: logging.Logger, level: int) -> None:
