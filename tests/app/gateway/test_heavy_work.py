@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import signal
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -44,8 +46,7 @@ async def work():
 
 def is_running(pid):
     try:
-        with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123
-            return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
 
@@ -211,6 +212,31 @@ async def test_the_process_has_no_secrets_and_survives_a_stop_that_its_parent_su
     os.kill(pid, signal.SIGTERM)
     assert await work.run("requests", "key", eval, evaluated(b"6 * 7")) == 42
     assert work.pids()["requests"] == pid
+
+
+ORPHAN = """
+import asyncio, os, sys
+sys.path.insert(0, sys.argv[1])
+from app.gateway.heavy_work import HeavyWork
+
+async def main():
+    work = HeavyWork()
+    await work.run("requests", "key", eval, b"1 #" + b"," * 300_000)
+    print(work.pids()["requests"], flush=True)
+    os._exit(9)
+
+asyncio.run(main())
+"""
+
+
+async def test_the_process_ends_when_its_parent_is_killed(wire):
+    root = str(Path(__file__).parents[3])
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", ORPHAN, root, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+    )
+    output, _ = await parent.communicate()
+    assert parent.returncode == 9
+    await wire.until(lambda: not is_running(int(output)), "the end of the orphan")
 
 
 async def test_what_is_light_is_done_in_place(work):
