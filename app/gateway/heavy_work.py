@@ -83,6 +83,7 @@ class _Worker:
         self._lane = lane
         self._idle_seconds = idle_seconds
         self._process: asyncio.subprocess.Process | None = None
+        self._is_closed = False
         self._turn = FairTurn()
         self._idle_timer: asyncio.TimerHandle | None = None
 
@@ -125,13 +126,16 @@ class _Worker:
         return value
 
     async def close(self) -> None:
-        """End the process."""
+        """End the process for good."""
+        self._is_closed = True
         self._stop_timer()
         await self._kill()
 
     async def _exchange(self, header: bytes, text: bytes) -> tuple[str, Any]:
         """Send one piece of work and return the reply."""
         process = self._process
+        if self._is_closed:
+            raise EOFError
         if process is None or process.returncode is not None:
             process = self._process = await self._start()
         stdin, stdout = process.stdin, process.stdout

@@ -194,6 +194,15 @@ async def test_who_stops_waiting_leaves_no_half_exchange(work, wire):
         assert await work.run("requests", "key", eval, evaluated(b"6 * 7")) == 42
 
 
+async def test_work_that_outlives_the_gateway_starts_no_process_again(work, wire):
+    waiting = asyncio.create_task(work.run("requests", "key", eval, evaluated(b"__import__('time').sleep(600)")))
+    await wire.until(lambda: "requests" in work.pids(), "the process")
+    await work.close()
+    with pytest.raises(HeavyWorkError):
+        await waiting
+    assert work.pids() == {}
+
+
 async def test_an_idle_process_ends_and_comes_back(wire):
     work = HeavyWork(idle_seconds=0.01)
     for _ in range(2):
