@@ -14,13 +14,16 @@ from typing import Final, Protocol
 from uvicorn.server import ServerState
 
 from app.http_head import RequestHead
-from otel.asgi import AsgiApp, Message, Scope
+from otel.asgi import DELIVERY_KEY, AsgiApp, Message, Scope
 
 _FORBIDDEN_IN_NAME: Final = re.compile(b'[\x00-\x1f\x7f()<>@,;:\\[\\]={} \t\\\\"]')
 _FORBIDDEN_IN_VALUE: Final = re.compile(b"[\x00-\x08\x0a-\x1f\x7f]")
 _NO_CONTENT: Final = frozenset({204, 304})
 _PHRASES: Final = {status.value: status.phrase.encode() for status in http.HTTPStatus}
 _FAILED: Final = b"Internal Server Error"
+_PIECE_BYTES: Final = 128 * 1024
+"""A larger body is written piece by piece, as the client takes it: so it is known what has left."""
+
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -59,6 +62,9 @@ class ExchangeConnection(Protocol):
     async def writable(self) -> None:
         """Wait until the client has taken enough of what was written."""
 
+    async def emptied(self) -> bool:
+        """Wait until all that was written has left the process; false when the connection ended before."""
+
     def response_ended(self) -> None:
         """The response is complete, or will never be."""
 
@@ -74,6 +80,11 @@ class Exchange:
         self.keep_alive = head.keep_alive
         self.response_started = False
         self.response_complete = False
+        self.is_delivering = False
+        """Whether the application has handed over the last of the response. It needs nothing from the client any more, which may
+        have closed its side; one that has left resets the connection."""
+        self._unwritten_bytes = 0
+        self._buffered_bytes = 0
         self.is_http_1_0 = head.is_http_1_0
         self._connection: ExchangeConnection | None = connection
         self._is_head_request = head.method == "HEAD"
@@ -89,17 +100,28 @@ class Exchange:
         """Tell the application that there is content, or that the client has left."""
         self._news.set()
 
-    def leave(self) -> None:
-        """The client is gone."""
-        self.has_left = True
+    def leave(self, *, is_broken: bool = False) -> None:
+        """The client is gone. A connection that broke has forgotten what it had in its buffer: what was last seen there counts."""
         self._expects_continue = False
+        if self._connection is not None and not self.has_left:
+            buffered_bytes = self._connection.transport.get_write_buffer_size()
+            self._buffered_bytes = max(buffered_bytes, self._buffered_bytes) if is_broken else buffered_bytes
+        self.has_left = True
         self._news.set()
+
+    @property
+    def undelivered_bytes(self) -> int:
+        """How much of the response has not left the process: not written, or still in the connection's buffer."""
+        if self._connection is not None and not self.has_left:
+            self._buffered_bytes = self._connection.transport.get_write_buffer_size()
+        return self._unwritten_bytes + self._buffered_bytes
 
     async def run(self, app: AsgiApp, scope: Scope) -> None:
         """Serve the request, to the end of the connection where the application does not end it well."""
         connection = self._connection
         if connection is None:
             return
+        scope[DELIVERY_KEY] = self
         try:
             await app(scope, self.receive, self.send)
         except asyncio.CancelledError:
@@ -137,6 +159,7 @@ class Exchange:
         connection = self._connection
         if connection is None:
             return
+        self._unwritten_bytes += len(message.get("body", b""))
         await connection.writable()
         if self.has_left:
             return
@@ -149,9 +172,27 @@ class Exchange:
         elif not self.response_complete:
             if message["type"] != "http.response.body":
                 raise RuntimeError(f"expected http.response.body, not {message['type']}")
-            self._write_body(connection, message.get("body", b""), is_last=not message.get("more_body", False))
+            await self._send_body(connection, message.get("body", b""), is_last=not message.get("more_body", False))
         else:
             raise RuntimeError(f"{message['type']} after the end of the response")
+
+    async def _send_body(self, connection: ExchangeConnection, body: bytes, *, is_last: bool) -> None:
+        """Write a part of the body; of the last part wait until all of it has left the process, which a small one does at once."""
+        self.is_delivering = is_last
+        if len(body) > _PIECE_BYTES:
+            whole = memoryview(body)
+            end = (len(body) - 1) // _PIECE_BYTES * _PIECE_BYTES
+            for start in range(0, end, _PIECE_BYTES):
+                self._write_body(connection, whole[start : start + _PIECE_BYTES], is_last=False)
+                await connection.writable()
+                if self.has_left:
+                    return
+            self._write_body(connection, whole[end:], is_last=is_last)
+        else:
+            self._write_body(connection, body, is_last=is_last)
+        if is_last and (not self._buffered_bytes or await connection.emptied()):
+            self._buffered_bytes = 0
+            self._complete(connection)
 
     def _head(self, message: Message, default_headers: list[tuple[bytes, bytes]]) -> bytes:
         """Return the response's head, and remember how its body is framed."""
@@ -187,12 +228,12 @@ class Exchange:
         self._has_content = has_content
         return b"".join(parts)
 
-    def _write_body(self, connection: ExchangeConnection, body: bytes, *, is_last: bool) -> None:
+    def _write_body(self, connection: ExchangeConnection, body: bytes | memoryview, *, is_last: bool) -> None:
         """Write a piece of the body in the response's framing."""
         if not self._has_content:
             pass
         elif self._is_chunked:
-            piece = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            piece = b"".join((b"%x\r\n" % len(body), body, b"\r\n")) if body else b""
             if is_last:
                 piece += b"0\r\n\r\n"
             if piece:
@@ -206,10 +247,14 @@ class Exchange:
                     raise RuntimeError("The response is shorter than its Content-Length.")
             if body:
                 connection.transport.write(body)
-        if is_last:
-            self.response_complete = True
-            self._news.set()
-            connection.response_ended()
+        self._unwritten_bytes -= len(body)
+        self._buffered_bytes = connection.transport.get_write_buffer_size()
+
+    def _complete(self, connection: ExchangeConnection) -> None:
+        """The response is complete."""
+        self.response_complete = True
+        self._news.set()
+        connection.response_ended()
 
     def _fail(self, connection: ExchangeConnection) -> None:
         """Answer 500 where no response has begun; else the end of the connection says that it is broken."""
@@ -224,3 +269,4 @@ class Exchange:
         start = {"type": "http.response.start", "status": 500, "headers": headers}
         connection.transport.write(self._head(start, connection.server_state.default_headers))
         self._write_body(connection, _FAILED, is_last=True)
+        self._complete(connection)

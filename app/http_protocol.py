@@ -22,6 +22,7 @@ from app.http_head import RequestHead, RequestRefusedError
 from app.http_input import RequestInput
 from app.http_refusal import late_head, refusal
 from app.timers import Timers
+from app.write_flow import WriteFlow
 
 DISCARD_SECONDS: Final = 5.0
 _READ_BYTES: Final = 64 * 1024
@@ -31,14 +32,13 @@ _CONTENT_BYTES: Final = 64 * 1024
 _logger = logging.getLogger("uvicorn.error")
 
 
-class HttpConnection(asyncio.BufferedProtocol):
+class HttpConnection(WriteFlow, asyncio.BufferedProtocol):
     """One connection. Timers are set only where a client makes the server wait: a request that comes in one piece costs none."""
 
     server_config: ServerConfig = ServerConfig()
     connections: Connections
     read_buffer: memoryview
     """Shared by all connections of a server: it is filled and emptied within one callback."""
-    transport: asyncio.Transport
 
     def __init__(
         self,
@@ -60,7 +60,6 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._is_at_end = False
         self._last_words: bytes | None = None
         self._reads = True
-        self._may_write: asyncio.Event | None = None
         self._timers = Timers(self._loop)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -71,15 +70,15 @@ class HttpConnection(asyncio.BufferedProtocol):
         self.connections.is_unused(self)
         self._timers.set("idle", self._keep_alive_seconds, transport.close)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
+    def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone; nothing of it stays."""
         self.server_state.connections.discard(self)
         self.connections.leave(self)
         self._timers.stop_all()
         exchange, self._exchange, self._task = self._exchange, None, None
         if exchange is not None and not exchange.response_complete:
-            exchange.leave()
-        self.resume_writing()
+            exchange.leave(is_broken=exc is not None)
+        self._writing_ended()
         self._input.drop()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio's signature
@@ -101,21 +100,13 @@ class HttpConnection(asyncio.BufferedProtocol):
         exchange = self._exchange
         if exchange is None:
             return bool(self._input.waiting_bytes) and not self._is_refused
+        if exchange.is_delivering:
+            return True
         if self._is_refused or self._input.is_in_body or exchange.response_started:
             # Within a request, or when a response has begun, it is taken for what it nearly always is: the client has left.
             return False
         watch_half_close(self._timers, self.transport, exchange)
         return True
-
-    def pause_writing(self) -> None:
-        """The client does not keep up."""
-        self._may_write = self._may_write or asyncio.Event()
-
-    def resume_writing(self) -> None:
-        """The client has caught up."""
-        if self._may_write is not None:
-            self._may_write.set()
-            self._may_write = None
 
     def shutdown(self) -> None:
         """End the connection with the response that is due, or now where none is."""
@@ -124,10 +115,19 @@ class HttpConnection(asyncio.BufferedProtocol):
         else:
             self._exchange.keep_alive = False
 
-    async def writable(self) -> None:
-        """Wait until the client has taken enough of what was written."""
-        while self._may_write is not None:
-            await self._may_write.wait()
+    def abort(self) -> None:
+        """End the connection now; what its client has not taken is lost."""
+        if self._exchange is not None and not self._exchange.response_complete:
+            self._exchange.leave()
+        self.transport.abort()
+
+    @property
+    def undelivered_bytes(self) -> int:
+        """What has not left the process of responses that are whole; a response that is still being made counts as nothing."""
+        exchange = self._exchange
+        if exchange is None:
+            return self.transport.get_write_buffer_size()
+        return exchange.undelivered_bytes if exchange.is_delivering else 0
 
     def response_ended(self) -> None:
         """The response is complete; one that came before the end of the body (413) leaves the rest to be discarded, for a while.

@@ -7,7 +7,7 @@ stream end.
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from otel.b3 import B3_HEADERS
 from otel.disabled import DisabledScope
@@ -18,6 +18,9 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+DELIVERY_KEY: Final = "gatewayz.delivery"
+"""Under it a server may put a `Delivery` into the scope; of one that does not, every response counts as delivered when it was sent."""
 
 SCOPE_KEY: Final = "gatewayz.request_scope"
 TRACE_HEADER: Final = b"x-trace-id"
@@ -31,6 +34,24 @@ _TRACE_CONTEXT_HEADERS: Final = frozenset(
 
 _SERVER_ERROR: Final = 500
 _NO_SCOPE: Final = DisabledScope()
+
+
+class Delivery(Protocol):
+    """What a server knows of a response's way to the client."""
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the client was gone before it could take the whole response."""
+
+    @property
+    def undelivered_bytes(self) -> int:
+        """How many bytes were sent by the application and have not left the process."""
+
+
+def is_cut(scope: Scope) -> bool:
+    """Whether the client was gone before the whole response had left the process."""
+    delivery: Delivery | None = scope.get(DELIVERY_KEY)
+    return delivery is not None and delivery.has_left
 
 
 def request_scope(scope: Scope) -> RequestScope:
@@ -71,7 +92,7 @@ class RequestTelemetry:
             RequestReceived(method=scope["method"], path=self._route_of(scope), headers=_trace_context(scope))
         )
         scope[SCOPE_KEY] = request
-        watch = _ResponseWatch(receive, send, self._clock, request.trace_id)
+        watch = _ResponseWatch(scope, receive, send, self._clock, request.trace_id)
         failed = False
         try:
             with request.current():
@@ -90,7 +111,8 @@ class RequestTelemetry:
 class _ResponseWatch:
     """Looks at the messages of one request as they pass. Used in the request's own task and its children."""
 
-    def __init__(self, receive: Receive, send: Send, clock: Callable[[], float], trace_id: str) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, clock: Callable[[], float], trace_id: str) -> None:
+        self._delivery: Delivery | None = scope.get(DELIVERY_KEY)
         self._receive = receive
         self._send = send
         self._clock = clock
@@ -110,14 +132,31 @@ class _ResponseWatch:
     async def send(self, message: Message) -> None:
         """Pass a message out, with the trace id on the response's head."""
         if message["type"] == "http.response.start":
-            self._status_code = message["status"]
+            if not self._has_left:
+                self._status_code = message["status"]
             if self._trace_id:
                 message["headers"] = [*message.get("headers", ()), (TRACE_HEADER, self._trace_id.encode())]
-        await self._send(message)
-        if message["type"] == "http.response.body":
+            await self._send(message)
+            return
+        is_body = message["type"] == "http.response.body"
+        if is_body:
             self._response_bytes += len(message.get("body", b""))
-            if not message.get("more_body", False):
+        await self._send(message)
+        if is_body and not message.get("more_body", False):
+            if self._has_left:
+                self.cancelled = True
+            else:
                 self._ended_seconds = self._clock()
+
+    @property
+    def _has_left(self) -> bool:
+        return self._delivery is not None and self._delivery.has_left
+
+    @property
+    def _sent_bytes(self) -> int:
+        """Bytes of the body that have left the process."""
+        undelivered = 0 if self._delivery is None else self._delivery.undelivered_bytes
+        return max(0, self._response_bytes - undelivered)
 
     def finished(self, started_seconds: float, *, failed: bool) -> RequestFinished:
         """Say how the request ended. An exception before the response began becomes the server's 500."""
@@ -132,7 +171,7 @@ class _ResponseWatch:
             status_code=status_code,
             duration_seconds=ended_seconds - started_seconds,
             outcome="error" if broken else "cancelled" if cancelled else "ok",
-            response_bytes=self._response_bytes,
+            response_bytes=self._sent_bytes,
         )
 
 

@@ -17,7 +17,10 @@ from otel.events import CallFinished, CallStatus, CancelPhase, RequestScope, Usa
 
 
 class Call:
-    """One call; used by the request's task. `delivering`: bytes of an answer have gone to the client."""
+    """One call; used by the request's task. `delivering`: bytes of an answer have gone to the client; `was_cut`: not all of them.
+
+    It ends when the block around it is left: an answer is a success once it is delivered.
+    """
 
     def __init__(
         self, *, call_id: str, scope: RequestScope, caller: Caller, request: CallRequest, ledger: Ledger, clock: Clock
@@ -27,6 +30,9 @@ class Call:
         self.caller = caller
         self.request = request
         self.delivering = False
+        self.was_cut = False
+        self._is_answered = False
+        self._is_cached = False
         self.provider: str | None = None
         self.attempts: list[Attempt] = []
         self._ledger = ledger
@@ -43,7 +49,12 @@ class Call:
     ) -> None:
         if self._finished:
             return
-        if isinstance(exc, InterruptedCallError) and exc.reason == "client_left":
+        if self._is_answered and exc is None:
+            if self.was_cut:
+                self.cancel()
+            else:
+                self._finish("success", cached=self._is_cached)
+        elif isinstance(exc, InterruptedCallError) and exc.reason == "client_left":
             self.cancel()
         elif isinstance(exc, InterruptedCallError | asyncio.CancelledError):
             self.stop()
@@ -61,12 +72,12 @@ class Call:
         return attempt
 
     def succeed(self) -> None:
-        """End it well; the last attempt answered."""
-        self._finish("success")
+        """The last attempt answered: the call ends well once the answer is delivered."""
+        self._is_answered = True
 
     def hit_cache(self) -> None:
-        """End it with a kept answer, which costs nothing and is charged nothing."""
-        self._finish("success", cached=True)
+        """A kept answer was found, which costs nothing and is charged nothing."""
+        self._is_answered = self._is_cached = True
 
     def fail(self, error_kind: str) -> None:
         """End it badly; its attempts have ended."""

@@ -30,7 +30,7 @@ from app.http.responses import (
     send_json,
     status_of,
 )
-from otel.asgi import Receive, Scope, Send, request_scope
+from otel.asgi import Receive, Scope, Send, is_cut, request_scope
 from otel.events import ExceptionMapped, RateLimited
 
 _SERVER_ERROR = 500
@@ -89,6 +89,7 @@ class CompletionEndpoint:
                     await self._stream(send, call, model, interrupt, headers)
                 else:
                     await self._whole(send, call, model, interrupt, headers)
+                call.was_cut = is_cut(scope)
         finally:
             watch.cancel()
             await gateway.settle(call)
@@ -101,6 +102,7 @@ class CompletionEndpoint:
             headers.append((PROVIDER_HEADER, answer.provider.encode("ascii", "replace")))
         if answer.cache is not None:
             headers.append((CACHE_HEADER, answer.cache.encode("ascii")))
+        call.delivering = True
         await send_json(send, _OK, answer.body, headers)
 
     async def _stream(self, send: Send, call: Call, model: Model, interrupt: Interrupt, headers: Headers) -> None:

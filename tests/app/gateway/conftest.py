@@ -412,7 +412,12 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
         config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None)
         config.access_log = False
         server = InProcessServer(
-            config, calls=gateway.calls_in_hand, connections=connections, grace_seconds=grace_seconds, say=said.append
+            config,
+            calls=gateway.calls_in_hand,
+            connections=connections,
+            grace_seconds=grace_seconds,
+            say=said.append,
+            send_stall_seconds=server_config.send_stall_seconds,
         )
         await stack.enter_async_context(app.lifespan())
         listener = listen(msgspec.structs.replace(server_config, port=0))

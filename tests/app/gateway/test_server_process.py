@@ -251,7 +251,7 @@ async def test_telemetry_that_cannot_be_delivered_delays_the_end_within_its_dead
         code, _, err = await gateway.end()
     # Its own deadline is 4 s; without it the sender would go on trying.
     assert time.monotonic() - started < 10
-    assert code == 0
+    assert code == 3
     assert "telemetry not delivered within 4 s:" in err
     assert "traces" in err
     assert gateway.ledger() == [("success", None)]

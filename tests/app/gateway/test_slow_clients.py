@@ -13,9 +13,6 @@ CHAT = b'{"model": "acme/tiny", "messages": [{"role": "user", "content": "Say he
 LONG = 60.0
 SHORT = 0.2
 READ_SECONDS = 10.0
-needs_user_timeout = pytest.mark.skipif(
-    not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux tells a client that reads slowly from one that does not"
-)
 
 
 def server(*, head=LONG, body=LONG, stall=LONG):
@@ -126,7 +123,6 @@ def connect_with_a_small_window(port):
     return client
 
 
-@needs_user_timeout
 async def test_a_client_that_reads_nothing_of_a_stream_is_one_that_left(make_upstream, make_gateway, wire):
     async def talk(exchange):
         await exchange.stream_head()
@@ -145,7 +141,6 @@ async def test_a_client_that_reads_nothing_of_a_stream_is_one_that_left(make_ups
     assert (call.status, call.cancel_phase) == ("cancelled", "after_first_byte")
 
 
-@needs_user_timeout
 @pytest.mark.parametrize("connection", [b"connection: keep-alive", b"connection: close"])
 async def test_a_client_that_reads_nothing_of_a_whole_answer_is_cut_off(make_upstream, make_gateway, wire, connection):
     big = {**wire.completion, "padding": "x" * 20_000_000}
