@@ -118,7 +118,7 @@ async def _ask_metrics_since(
     web: Web, settings: Settings, marked: Marked | None, before: Scrape | None, clock: Callable[[], float]
 ) -> tuple[Server, Scrape | None]:
     """Read the gateway's metrics from a collection that has the marked request, where one comes within a bound."""
-    give_up_at = clock() + _SETTLE_SECONDS
+    give_up_at = clock() + max(_SETTLE_SECONDS, settings.request_seconds)
     while marked is not None and marked.status is not None and clock() < give_up_at:
         _, now = await ask_metrics(web, settings, ("fastapi_requests_total", COUNTS_COLLECTIONS))
         if now is None:

@@ -53,10 +53,10 @@ def serve(folder: Path, environ: Mapping[str, str], headers: Mapping[str, str]) 
             line = process.stderr.readline()
             assert line, said
             said += line
-        response = httpx.get(f"{listening[1]}/v1/models", headers=dict(headers), timeout=30)
-        metrics = httpx.get(f"{listening[1]}/metrics", timeout=30).text
+        response = httpx.get(f"{listening[1]}/v1/models", headers=dict(headers), timeout=300)
+        metrics = httpx.get(f"{listening[1]}/metrics", timeout=300).text
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
     finally:
         process.kill()
         process.wait()

@@ -1,22 +1,29 @@
-"""The doctor as a process on a gateway that has just started: no alarm, whatever of a pipeline there is."""
+"""The doctor on a gateway process that has just started: no alarm, whatever of a pipeline there is."""
 
 import os
 import re
+import secrets
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from app.doctor.checks import CHECKS
+from app.doctor.findings import Finding, State, judge_all
+from app.doctor.observe import observe
+from app.doctor.settings import DEFAULTS, SIGNALS, Settings, otlp_from
+from app.doctor.web import Web
+from otel.delivery.build import build_sender
 from otel.testing.otlp_receiver import OtlpReceiver
 
 pytestmark = pytest.mark.live
 ROOT = Path(__file__).parents[3]
 INHERITED = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "GATEWAYZ_"))}
-STORES = ("collector-health", "collector-metrics", "prometheus", "loki", "tempo", "alertmanager", "grafana")
 
 
 @contextmanager
@@ -40,37 +47,45 @@ def gateway(folder: Path, environ: Mapping[str, str], share_seconds: float) -> I
             said += line
         yield listening[1]
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
     finally:
         process.kill()
         process.wait()
 
 
-def doctor(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "app", "doctor", *arguments],
-        cwd=ROOT, env=INHERITED, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+async def findings(url: str, otlp: str, **changes: Any) -> dict[str, Finding]:
+    """Run the doctor from the same parts as its command, as patient as a busy machine needs it."""
+    settings = Settings(
+        addresses=dict.fromkeys(DEFAULTS, "") | {"gateway": url},
+        otlp=otlp_from(otlp, {}),
+        timeout_seconds=120.0,
+        request_seconds=60.0,
+        **changes,
+    )
+    async with Web(settings.request_seconds) as web:
+        facts = await observe(settings, web, make_sender=build_sender, random_bytes=secrets.token_bytes, say=print)
+    return {finding.check: finding for finding in judge_all(CHECKS, facts)}
 
 
-def test_an_endpoint_that_takes_everything_and_no_store(tmp_path: Path) -> None:
-    off = [part for name in STORES for part in (f"--{name}", "off")]
+def broken(found: Mapping[str, Finding]) -> dict[str, str]:
+    return {name: each.found for name, each in found.items() if each.state is State.BROKEN}
+
+
+async def test_an_endpoint_that_takes_everything_and_no_store(tmp_path: Path) -> None:
     with OtlpReceiver() as receiver:
         environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "OTEL_METRIC_EXPORT_INTERVAL": "1000"}
-        with gateway(tmp_path, environ, share_seconds=2.0) as url:
+        with gateway(tmp_path, environ, share_seconds=1.0) as url:
             for _ in range(2):  # the first meets a fresh gateway
-                ended = doctor("--gateway", url, "--otlp", receiver.endpoint, *off)
-                assert ended.returncode == 0, ended.stdout + ended.stderr
-                assert "BROKEN" not in ended.stdout
-                assert re.search(r"export\.traces_taken +ok", ended.stdout)
-                assert re.search(r"gateway\.families +ok", ended.stdout)
+                found = await findings(url, receiver.endpoint)
+                assert broken(found) == {}
+                judged = {"gateway.families", *(f"export.{signal}_taken" for signal in SIGNALS)}
+                assert {name for name in judged if found[name].state is not State.OK} == set()
 
 
-def test_no_pipeline_at_all(tmp_path: Path) -> None:
+async def test_no_pipeline_at_all(tmp_path: Path) -> None:
     with gateway(tmp_path, {}, share_seconds=1.0) as url:
-        ended = doctor("--gateway", url, "--otlp", "off")
-        assert ended.returncode == 0, ended.stdout + ended.stderr
-        assert "not used: " in ended.stdout
-        wrong = doctor("--gateway", url, "--otlp", "off", "--key", "gwz_wrong")
-        assert wrong.returncode == 1
-        assert "gateway.request" in wrong.stdout.splitlines()[-1]
+        found = await findings(url, "off")
+        assert broken(found) == {}
+        assert found["gateway.families"].state is State.OK
+        assert {found[f"export.{signal}_on"].state for signal in SIGNALS} == {State.UNUSED}
+        assert set(broken(await findings(url, "off", api_key="gwz_wrong"))) == {"gateway.request"}
