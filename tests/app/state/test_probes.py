@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import socket
 import time
 
@@ -14,6 +15,7 @@ from app.gateway.provider_endpoint import ProviderSecrets
 from app.state.gauges import observe_providers
 from app.state.probes import MAX_LIST_BYTES, Probes, finding_of, list_of
 from app.state.provider_jobs import provider_jobs
+from app.state.provider_reading import provider_status
 from app.state.provider_states import ProviderStates
 from otel.events import ProbeFinished
 from otel.testing.recording import RecordingRecorder
@@ -119,6 +121,26 @@ async def test_a_provider_where_nobody_listens_is_down():
     rig = Rig(f"http://127.0.0.1:{port}/v1")
     await rig.probes.probe_providers()
     assert rig.findings == [("p", "down")]
+
+
+async def test_each_change_of_what_probes_find_is_one_line_with_its_reason(provider, caplog):
+    caplog.set_level(logging.INFO, logger="gatewayz.providers")
+    rig = Rig(provider.url)
+    for status in (200, 503, 503, 429, 404, 200, 401):
+        provider.answer = (status, b"{}")
+        await rig.probes.probe_providers()
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    gone = Rig(f"http://127.0.0.1:{port}/v1")
+    for _ in range(3):
+        await gone.probes.probe_providers()
+    assert [record.getMessage() for record in caplog.records] == [
+        "provider p is unavailable: HTTP 503 (probe)",
+        "provider p is available again (probe)",
+        "provider p is unavailable: HTTP 401 (probe)",
+        "provider p is unavailable: ClientConnectorError (probe)",
+    ]
+    assert provider_status(gone.states["p"]) == "down"
 
 
 async def test_a_probe_takes_bounded_time(provider):
