@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import logging
 import socket
 
@@ -226,3 +227,46 @@ async def test_each_of_many_pipelined_requests_is_answered_and_counted_once(make
     assert [answer.status for answer in answers(raw)] == [404] * count + [200, 200]
     books = await gateway.settled()
     assert len(books.requests) == count + 2
+
+
+KINDS = {
+    "unknown path": get(b"/v1/nowhere"),
+    "wrong method": get(b"/v1/chat/completions"),
+    "wrong key": get(key=b"bad"),
+    "list": get(),
+    "call": post(),
+    "bad body": post(body=b"x"),
+    "no request": b"GET / HTTP/1.1\r\nx: y\r\n\r\n",
+    "cut off": post()[:-3],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_connection_that_has_ended_leaves_no_cycles(make_upstream, make_gateway, wire, kind):
+    """What is freed without the garbage collector does not have to wait for it."""
+    gateway = await make_gateway(await make_upstream())
+
+    async def one():
+        _, writer = await connect(gateway.port, KINDS[kind] * 3)
+        await asyncio.sleep(0.02)
+        writer.close()
+        await wire.until(lambda: gateway.connections.open == 0, "the end of the connection")
+
+    await one()
+    await gateway.settled()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(5):
+            await one()
+        await gateway.settled()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        left = {
+            type(each).__name__ for each in gc.garbage if type(each).__module__.startswith(("app.http_", "app.conn"))
+        }
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert left == set()

@@ -301,6 +301,45 @@ async def test_more_clients_than_descriptors_keep_nobody_out(start):
     assert out.count("client connections is reached") == 1
 
 
+async def test_what_strangers_send_does_not_stay(start):
+    """Neither caches nor garbage grow by what clients make up: trailers, pipelines, URLs, cookies, fields."""
+    gateway = await start()
+    host, port = gateway.url.removeprefix("http://").split(":")
+
+    async def resident():
+        async with gateway.session.get("/metrics") as response:
+            return float(re.search(r"^process_resident_memory_bytes (\S+)", await response.text(), re.MULTILINE)[1])
+
+    def head(number, path=b"/health/live", field=b""):
+        return b"GET %b HTTP/1.1\r\nhost: x\r\nx-number: %d\r\n%b\r\n" % (path, number, field)
+
+    async def send(pieces):
+        _, writer = await asyncio.open_connection(host, int(port))
+        try:
+            async with asyncio.timeout(2):
+                for piece in pieces:
+                    writer.write(piece)
+                    await writer.drain()
+        except (ConnectionError, TimeoutError):
+            pass
+        writer.transport.abort()
+
+    long = b"y" * 3_500
+    before = await resident()
+    for start_at in range(0, 1_000, 100):
+        numbers = range(start_at, start_at + 100)
+        await send(head(n, b"/prometheus/metrics/summary?%d&" % n + b"a&" * 1_700) for n in numbers)
+        await send(head(n, b"/v1/models/%d/" % n + long) for n in numbers)
+        await send(head(n, b"/%d%%20" % n + long) for n in numbers)
+        await send(head(n, field=b"cookie: %d=%b\r\n" % (n, long)) for n in numbers)
+        await send(head(n, field=b"authorization: Bearer %d%b\r\n" % (n, long)) for n in numbers)
+        await send(head(n, b"/v1/models", b"x%d: %b\r\n" % (n, long)) for n in numbers)
+    trailers = head(0, field=b"transfer-encoding: chunked\r\n") + b"0\r\n"
+    await asyncio.gather(*[send([trailers, *[b"x: y\r\n" * 10_000] * 100]) for _ in range(4)])
+    await asyncio.gather(*[send([head(0, b"/") * 5_000]) for _ in range(20)])
+    assert await resident() < before + 40e6
+
+
 async def test_a_port_in_use_is_one_line(start, run, tmp_path):
     gateway = await start()
     port = gateway.url.rpartition(":")[2]
