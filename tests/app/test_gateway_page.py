@@ -11,7 +11,7 @@ from app.gateway.upstream_failure import CallerFaultError, UpstreamFailure, fail
 from app.http.exception_handlers import _CODES
 from app.http.route_table import TRAFFIC_PATHS
 from app.main import LEDGER_CLOSE_SECONDS
-from otel.events import ErrorKind, FaultDomain, RateLimited
+from otel.events import ErrorKind, FaultDomain, RateLimited, RequestFinished
 
 PAGE = (Path(__file__).parents[2] / "docs" / "gateway.md").read_text()
 
@@ -69,5 +69,5 @@ def test_every_route_and_the_keys_that_it_names_exist() -> None:
     known = {name for each in sections for name in each.__struct_fields__}
     limit_types = set(get_args(get_type_hints(RateLimited)["limit_type"]))
     named = set(re.findall(r"`(\w+_(?:seconds|bytes|rows|requests|multiplier))`", PAGE))
-    assert named <= known | limit_types
+    assert named <= known | limit_types | set(RequestFinished.__struct_fields__)
     assert f"within {LEDGER_CLOSE_SECONDS:g} seconds" in PAGE
