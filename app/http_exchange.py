@@ -136,6 +136,7 @@ class Exchange:
                 self._fail(connection)
         finally:
             self._connection = None
+            self.content = bytearray()
 
     async def receive(self) -> Message:
         """Return what came of the body since the last call; wait for it."""

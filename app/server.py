@@ -39,8 +39,8 @@ SWITCH_INTERVAL_SECONDS: Final = 0.0005
 
 _COLLECT_AFTER: Final = (5_000, 20, 10)
 """Objects between two collections of the youngest generation, and how many of these an older one waits for. Spans and log records live until
-they are encoded: by the default of 700 they are looked at many times over, and promoted. Requests and connections leave no cycles; what
-others leave waits for a million objects at most, some 100 MB."""
+they are encoded: by the default of 700 they are looked at many times over, and promoted. Connections and what
+clients send leave no cycles; what other cycles there are wait for a million objects at most, some 100 MB."""
 
 _QUIET_LOGGERS: Final = ("aiosqlite", "alembic", "uvicorn.error")
 """Below WARNING they repeat at each start what the gateway's own lines tell, and aiosqlite logs each statement with its values."""
