@@ -33,6 +33,15 @@ _PIECE_BYTES: Final = 256 * 1024
 _TRIES: Final = 2
 
 
+async def join(parts: list[bytes]) -> bytes:
+    """Return the parts as one; a large copy is made in a thread, because it does release the interpreter's lock."""
+    if len(parts) == 1:
+        return parts[0]
+    if sum(map(len, parts)) <= _PIECE_BYTES * 4:
+        return b"".join(parts)
+    return await asyncio.to_thread(b"".join, parts)
+
+
 class HeavyWorkError(Exception):
     """The work could not be done: it needed too much memory or time, or its process died twice."""
 

@@ -12,6 +12,7 @@ from typing import Final
 import aiohttp
 
 from app.gateway.attempt import Attempt
+from app.gateway.heavy_work import join
 from app.gateway.interrupt import Deadlines, Interrupt, InterruptedCallError, Reason
 from app.gateway.ports import Clock
 from app.gateway.request_body import CallRequest
@@ -122,7 +123,7 @@ class UpstreamAnswer:
         if left < 0:
             self.attempt.answer_began()
             raise UpstreamFailure("bad_response", http_status=response.status, reason="over max_response_bytes")
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return await join(parts)
 
     def pause(self) -> None:
         """The client is slow to take what was read: the provider is not to blame for the time that passes."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from app.errors import BodyTooLargeError, InvalidRequestError, UnsupportedCodingError
+from app.gateway.heavy_work import join
 from otel.asgi import Scope
 
 ACCEPTED: Final = b"gzip, deflate"
@@ -78,7 +79,7 @@ async def _inflate(body: bytes, coding: str, *, max_bytes: int, hold: Callable[[
                     await asyncio.sleep(0)
             position -= len(decompressor.unused_data)
             if position == len(body):
-                return b"".join(parts)
+                return await join(parts)
     except zlib.error:
         pass
     raise InvalidRequestError(f"The request body is not in its content coding {coding!r}.")

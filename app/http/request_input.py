@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from app.errors import BodyTooLargeError, InvalidApiKeyError, InvalidRequestError, RequestTimeoutError
+from app.gateway.heavy_work import join
 from app.gateway.interrupt import InterruptedCallError
 from otel.asgi import Receive, Scope
 
@@ -67,7 +68,7 @@ async def _read_body(receive: Receive, max_bytes: int, hold: Callable[[int], Non
         hold(size)
         parts.append(part)
         if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+            return await join(parts)
 
 
 def _too_large(max_bytes: int) -> BodyTooLargeError:
