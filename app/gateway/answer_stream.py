@@ -4,6 +4,7 @@ Comes in: an open exchange whose head said 2xx. Goes out: bytes for the client, 
 exactly one end of the attempt and of the call, with the usage of what was delivered. Holds one piece at a time.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from app.errors import OverloadedError
@@ -89,6 +90,9 @@ class AnswerStream:
         if chunks.output_units:
             self._attempt.produced_token()
         self._ended = chunks.done or chunks.failure is not None or not data
+        if not self._piece and not self._ended:
+            # Reading what has arrived already does not wait: a flood of nothing must not keep the event loop to itself.
+            await asyncio.sleep(0)
 
     def _broken(self, failure: UpstreamFailure) -> bytes:
         """End a stream that failed after its first byte."""

@@ -9,6 +9,10 @@ from typing import Final
 
 import msgspec
 
+_BYTES_PER_LINE: Final = 64
+"""What a line costs in memory beside its bytes: an event of millions of empty lines is as large as it is held."""
+
+_BLANK_LINES: Final = re.compile(rb"[\r\n]*")
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _CARRIAGE_RETURN: Final = 13
 _BOM: Final = b"\xef\xbb\xbf"
@@ -96,6 +100,10 @@ class SseSplitter:
         while (match := _LINE_END.search(buffer, position)) is not None:
             self._take_line(bytes(buffer[start : match.start()]), events)
             start = position = match.end()
+            if not self._data and not self._others:
+                # Between events any number of blank lines is one.
+                blank = _BLANK_LINES.match(buffer, start)
+                start = position = start if blank is None else blank.end()
         self._skip_line_feed = start > 0 and start == len(buffer) and buffer[-1] == _CARRIAGE_RETURN
         del buffer[:start]
         if self._held_bytes + len(buffer) > self._max_event_bytes:
@@ -108,7 +116,7 @@ class SseSplitter:
             line = line.removeprefix(_BOM)
             self._at_start = False
         if line:
-            self._held_bytes += len(line)
+            self._held_bytes += len(line) + _BYTES_PER_LINE
             if self._held_bytes > self._max_event_bytes:
                 raise EventTooLargeError
             name, _, value = line.partition(b":")

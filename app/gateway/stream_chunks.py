@@ -19,6 +19,7 @@ from app.gateway.answer_shape import (
     usages_of,
 )
 from app.gateway.chunk_fields import begins, without
+from app.gateway.json_bounds import INLINE_BYTES
 from app.gateway.sse import EventTooLargeError, SseEvent, SseSplitter
 from app.gateway.text_units import ABSENT, message_units
 from app.gateway.token_usage import UsageReader
@@ -34,6 +35,7 @@ _LONGEST_BYTES: Final = 16
 _CHUNK_NAMES: Final = frozenset({b"", b"message", b"error"})
 _USAGE_FIELDS: Final = frozenset({"usage"})
 _ERROR_FIELDS: Final = frozenset({"usage", "error"})
+_MOST_VALUES: Final = 100_000
 _MOST_HELD_BYTES: Final = 64 * 1024
 _MOST_REASON_BYTES: Final = 4 * 1024
 
@@ -118,6 +120,10 @@ class StreamChunks:
             return event.encode() if self._has_begun else b""
         if len(data) <= _LONGEST_BYTES and (stripped := data.strip()) in _NO_CONTENT:
             return self._end_marker() if stripped == b"[DONE]" else b""
+        if len(data) > INLINE_BYTES and data.count(b",") + data.count(b"[") + data.count(b"{") > _MOST_VALUES:
+            # Large chunks are few long strings (an image, say); to read anything else would stall all other requests.
+            self.failure = UpstreamFailure("bad_response", http_status=_OK)
+            return b""
         try:
             return self._take_document(event, data)
         except (ValueError, RecursionError):

@@ -108,6 +108,11 @@ class LieInputs:
                         b": comment\n\n", b"event: error\n\n", b"\n\n", b"data:\n\n", b"data: \n\n", b"data: null\n\n", b"data: [DONE]\n\n",
                         b"id: 1\nevent: x\ndata: {}\n\n", b"retry: 0\n\n", b'data: {"error":{"message":"x","code":429}}\n\n',
                         b'data: {"error":"x"}\n\n', b'data: {"error":{"code":1e400}}\n\n', b"\xef\xbb\xbf", b"\xff\xfe\n\n", b"data: [[[[\n\n",
+                        b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"error"}],"error":{"message":"x"}}\n\n',
+                        b'data: {"choices":[{"index":1,"delta":{"content":"x"},"error":{"message":"x"}}]}\n\n',
+                        b'data: {"choices":[{"index":0,"delta":{"error":"x"}}]}\n\n', b'data: {"choices":null,"usage":{"total_tokens":9}}\n\n',
+                        b'data: {"choices":[{"index":0,"usage":{"prompt_tokens":-1}}]}\n\n', b'data: {"x_groq":{"usage":[]}}\n\n',
+                        b"event: error\ndata: oops\n\n", b"event: ping\ndata: 1\n\n", b'data: {"type":"error","message":"x"}\n\n',
                         b"data: " + b"[" * 5_000 + b"\n\n", b": " + b"x" * 70_000 + b"\n\n", b'data: {"choices":[]}\n\n',
                     )))  # fmt: skip
                 case 5:

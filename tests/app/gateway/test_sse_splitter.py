@@ -115,3 +115,18 @@ def test_a_slow_drip_of_a_long_line_stays_cheap():
         splitter.feed(b"x" * 100)
     assert time.perf_counter() - started < 2
     assert splitter.feed(b"\n\n") == [SseEvent(None, (b"x" * 4_000_000,))]
+
+
+@pytest.mark.parametrize("blank", [b"\r", b"\n", b"\r\n", b"\n\r"])
+def test_blank_lines_between_events_cost_nothing(blank):
+    """Megabytes of them are passed over at once, and end no event twice."""
+    splitter = SseSplitter(MAX)
+    assert splitter.feed(b"data: a\n\n" + blank * 2_000_000 + b"data: b\n\n") == [SseEvent(b"a"), SseEvent(b"b")]
+    assert splitter.feed(blank * 2_000_000) == []
+    assert splitter.feed(b"\ndata: c\n\n") == [SseEvent(b"c")]
+
+
+@pytest.mark.parametrize("line", [b":\n", b"data\n", b"x\n"])
+def test_an_event_of_very_many_lines_is_refused(line):
+    with pytest.raises(EventTooLargeError):
+        SseSplitter(1_000_000).feed(line * 20_000)

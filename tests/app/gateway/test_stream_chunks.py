@@ -118,3 +118,11 @@ def test_chunks_without_content_are_held_up_to_a_bound(size):
         held += 1
         assert held * len(role) <= 64 * 1024
     assert output == role * (held + 1)
+
+
+@pytest.mark.parametrize("value", [b"[1],", b"{},", b'"",'])
+def test_a_chunk_of_very_many_values_is_none(value):
+    chunks = StreamChunks(include_usage=False, choices=1, max_event_bytes=64_000_000)
+    head = b'{"choices":[{"index":0,"delta":{"content":"Hello"}}],"x":['
+    assert chunks.feed(b"data: " + head + value * 300_000 + b"1]}\n\n") == b""
+    assert chunks.failure.kind == "bad_response"
