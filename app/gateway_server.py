@@ -48,11 +48,12 @@ class GatewayServer(uvicorn.Server):
         self._calls = calls
         self._grace_seconds = grace_seconds
         self._say = say
+        self._signals = StopSignals(self._stop, say, EXIT_FAILED)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Stop on a signal. Unlike uvicorn's, it does not raise the signal again at the end."""
-        with StopSignals(self._stop, self._say, EXIT_FAILED).handled():
+        with self._signals.handled():
             yield
 
     def _stop(self) -> None:

@@ -46,7 +46,8 @@ from app.state.probes import Probes
 from app.state.provider_jobs import provider_jobs
 from app.state.provider_reading import provider_reading
 from app.state.provider_states import ProviderStates
-from app.store.database import check_database, create_engine, migrate
+from app.store.database import check_database, create_engine, database_errors, migrate
+from app.store.database_file import DatabaseFile, database_file
 from app.store.detector_state import StoredDetectorState
 from app.store.key_directory import StoredKeyDirectory
 from app.store.keys import ApiKeys
@@ -87,6 +88,7 @@ class Parts(msgspec.Struct, frozen=True):
     gateway: Gateway
     engine: AsyncEngine
     keys: ApiKeys
+    database_file: DatabaseFile
     ledger: LedgerWriter
     providers: tuple[Provider, ...]
     states: ProviderStates
@@ -177,7 +179,8 @@ def _build_parts(
     """Make the parts, in the order in which they need each other; opens nothing."""
     engine = create_engine(secrets.database_url, recorder)
     keys = ApiKeys(engine, clock, random_bytes)
-    ledger = LedgerWriter(engine, config.ledger, recorder)
+    file = database_file(engine.url)
+    ledger = LedgerWriter(engine, config.ledger, recorder, file=file)
     provider_secrets = _provider_secrets(config, secrets)
     providers = tuple(Provider(each, provider_secrets[each.name]) for each in config.providers)
     anomalies = AnomalyWatch(config, StoredDetectorState(engine, clock), clock, recorder)
@@ -212,7 +215,20 @@ def _build_parts(
     exposure = Exposure(secrets.monitoring_token, is_open=config.monitoring.open)
     connections = Connections(max_client_connections(config, descriptor_limit()))
     return Parts(
-        gateway, engine, keys, ledger, providers, states, probes, cache, store_jobs, jobs, watch, exposure, connections
+        gateway,
+        engine,
+        keys,
+        file,
+        ledger,
+        providers,
+        states,
+        probes,
+        cache,
+        store_jobs,
+        jobs,
+        watch,
+        exposure,
+        connections,
     )
 
 
@@ -239,6 +255,7 @@ def _lifespan(parts: Parts) -> Callable[[Litestar], AbstractAsyncContextManager[
         async with AsyncExitStack() as stack:
             stack.push_async_callback(parts.engine.dispose)
             await migrate(parts.engine)
+            parts.database_file.remember()
             if isinstance(parts.cache, ValkeyResponseCache):
                 stack.push_async_callback(parts.cache.close)
             stack.push_async_callback(parts.gateway.close)
@@ -259,6 +276,8 @@ def _readiness(parts: Parts, telemetry: AppTelemetry) -> Readiness:
     """Say how each dependency is asked."""
 
     async def ask_database() -> None:
+        with database_errors():
+            parts.database_file.check()
         await check_database(parts.engine)
 
     async def ask_cache() -> bool:

@@ -129,12 +129,14 @@ async def _run(config: AppConfig, app: Litestar, listener: socket.socket, say: C
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_COLLECT_AFTER)
-        host, port = listener.getsockname()[:2]
-        parts.exposure.bound_to(host)
-        say(f"listening on http://{f'[{host}]' if ':' in host else host}:{port}")
-        if parts.exposure.notice is not None:
-            say(parts.exposure.notice)
-        await server.serve([listener])
+        # Before the line that says so: whoever reads it may stop the process.
+        with server.capture_signals():
+            host, port = listener.getsockname()[:2]
+            parts.exposure.bound_to(host)
+            say(f"listening on http://{f'[{host}]' if ':' in host else host}:{port}")
+            if parts.exposure.notice is not None:
+                say(parts.exposure.notice)
+            await server.serve([listener])
     if app.state.lost_ledger_rows:
         say(f"{app.state.lost_ledger_rows} ledger rows were not written")
 

@@ -4,6 +4,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TextIO
 from urllib.parse import unquote, urlsplit
 
@@ -12,6 +13,7 @@ from app.config_load import Secrets
 from app.label_bounds import label_bounds
 from app.version import VERSION
 from otel.config import telemetry_config_from_environ
+from otel.delivery.spool import Spool
 from otel.telemetry import Telemetry, TelemetrySettings, build_telemetry
 
 
@@ -25,6 +27,13 @@ def build_server_telemetry(
         buffer_bytes=section.buffer_bytes,
         spool_folder=section.spool_folder,
     )
+    instance_id = str(uuid.uuid4())
+    if settings.spool_folder is not None:
+        problem = Spool(Path(settings.spool_folder), instance_id).problem()
+        if problem is not None:
+            say(
+                f"warning: telemetry.spool_folder {settings.spool_folder}: {problem}; telemetry that a stop cannot deliver will be lost"
+            )
     for line in settings.warnings:
         say(f"warning: {line}")
     return build_telemetry(
@@ -32,7 +41,7 @@ def build_server_telemetry(
         TelemetrySettings(
             bounds=label_bounds(config),
             version=VERSION,
-            instance_id=str(uuid.uuid4()),
+            instance_id=instance_id,
             clock=time.monotonic,
             unix_ns=time.time_ns,
             rng=random.Random(),  # noqa: S311  jitter of retries
@@ -46,9 +55,11 @@ def build_server_telemetry(
 def secret_values(secrets: Secrets) -> Iterator[str]:
     """Return every secret that the process knows: provider keys, the monitoring token, passwords of its URLs."""
     yield from secrets.provider_keys.values()
+    for headers in secrets.provider_headers.values():
+        yield from headers.values()
     if secrets.monitoring_token is not None:
         yield secrets.monitoring_token
-    for url in (secrets.database_url, secrets.cache_url):
+    for url in (secrets.database_url, secrets.cache_url, *secrets.provider_proxies.values()):
         password = _password(url or "")
         if password:
             yield password

@@ -28,10 +28,18 @@ class StopSignals:
         self._say = say
         self._hurried_exit_code = hurried_exit_code
         self._is_stopping = False
+        self._is_handling = False
 
     @contextmanager
     def handled(self) -> Iterator[None]:
-        """Handle signals in the block; behind it, only what is left to flush keeps the process, and a signal can still end it."""
+        """Handle signals in the block; behind it, only what is left to flush keeps the process, and a signal can still end it.
+
+        A block within the block changes nothing.
+        """
+        if self._is_handling:
+            yield
+            return
+        self._is_handling = True
         loop = asyncio.get_running_loop()
 
         def received(number: int, _frame: FrameType | None) -> None:

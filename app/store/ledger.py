@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.config import LedgerConfig
 from app.gateway.ports import LedgerRow
+from app.store.database_file import DatabaseFile
 from app.store.schema import LEDGER
 from otel.events import LedgerRowsDropped, Recorder
 
@@ -36,8 +37,11 @@ class LedgerWriter:
     has not come yet, and a row that was taken in is never given up. So the loss of a long outage is one gap, at its end.
     """
 
-    def __init__(self, engine: AsyncEngine, config: LedgerConfig, recorder: Recorder) -> None:
+    def __init__(
+        self, engine: AsyncEngine, config: LedgerConfig, recorder: Recorder, *, file: DatabaseFile | None = None
+    ) -> None:
         self._engine = engine
+        self._file = file or DatabaseFile(None)
         self._config = config
         self._recorder = recorder
         self._insert = _insert_statement(engine.dialect)
@@ -122,8 +126,11 @@ class LedgerWriter:
         halved until that row is alone, and it is dropped.
         """
         try:
+            self._file.check()
             async with self._engine.begin() as connection:
                 await connection.exec_driver_sql(self._insert, [msgspec.structs.astuple(row) for row in rows])
+            # Rows that went into a file that is gone are not written; the same rows again do no harm in one that came back.
+            self._file.check()
         except Exception as error:  # noqa: BLE001  the one writer outlives whatever a driver raises
             if not _is_refusal(error):
                 self._note_failure(error)

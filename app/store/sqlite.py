@@ -7,12 +7,13 @@ wait for each other. FULL: a commit is on the disk when it returns; group commit
 import asyncio
 import sqlite3
 import time
-from pathlib import Path
 from typing import Any
 
 import aiosqlite
 from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.store.database_file import check_path, keep_private, path_of
 
 SQLITE_BUSY_SECONDS = 2.0
 """How long a statement waits for another process's write before it fails; a commit takes milliseconds."""
@@ -43,7 +44,12 @@ class _StoppableConnection(aiosqlite.Connection):
 def sqlite_connect_args() -> dict[str, Any]:
     """What SQLAlchemy hands to the driver for each connection."""
 
-    def connect(*arguments: Any, **options: Any) -> _StoppableConnection:
+    def connect(database: str, *arguments: Any, **options: Any) -> _StoppableConnection:
+        path = path_of(database)
+        if path is not None:
+            # `prepare_file` made it: one that was deleted since must not be made anew, empty and for everybody to read.
+            database, options = f"{path.as_uri()}?mode=rw", {**options, "uri": True}
+        arguments = (database, *arguments)
         connection = _StoppableConnection(lambda: sqlite3.connect(*arguments, **options), _ITER_CHUNK_SIZE)
         connection._thread.daemon = True  # noqa: SLF001  as SQLAlchemy does for connections that it makes itself
         return connection
@@ -74,24 +80,16 @@ def set_up_connections(engine: AsyncEngine) -> None:
         connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
 
 
-def _check_path(database: str | None) -> None:
-    """Say what SQLite does not: why a file cannot be opened. Other forms than a path are left to it."""
-    if database is None or database.startswith(("file:", ":")):
-        return
-    path = Path(database).absolute()
-    if not path.parent.is_dir():
-        raise sqlite3.OperationalError(f"there is no folder {path.parent}")
-    if path.is_dir():
-        raise sqlite3.OperationalError("it is a folder")
-
-
 def prepare_file(engine: AsyncEngine) -> None:
     """Create the file where needed and switch it to WAL, which it stays in; blocks, for a thread. Raises `sqlite3.Error`.
 
     SQLite does not wait for other connections when it switches, so that processes that start together have to try again. This also
     finds out that a file cannot be opened before aiosqlite does, whose thread outlives such a failure.
     """
-    _check_path(engine.url.database)
+    path = path_of(engine.url.database)
+    if path is not None:
+        check_path(path)
+        keep_private(path)
     arguments, options = engine.dialect.create_connect_args(engine.url)
     connect: Any = sqlite3.connect
     connection: sqlite3.Connection = connect(*arguments, **options)

@@ -5,6 +5,7 @@ first batch is sent. Shutdown flushes all signals at once, within one deadline, 
 other signals are done, because what becomes of them is said in log lines.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from otel.delivery.item_count import count_items
 from otel.delivery.outcome import Sender
 from otel.delivery.processors import LogDelivery, SpanDelivery
 from otel.delivery.spool import Leftover, ReleaseLoop, Spool
@@ -20,6 +22,7 @@ from otel.delivery.worker import Worker
 from otel.otlp_config import Signal
 
 SIGNALS: Final[tuple[Signal, ...]] = ("traces", "metrics", "logs")
+_logger = logging.getLogger("otel.delivery")
 _FLUSH_POLL_SECONDS: Final = 0.005
 _LAST_ENCODING_SECONDS: Final = 0.2
 
@@ -138,10 +141,15 @@ class Delivery:
         """Queue what an earlier process left in the spool; of a signal that is not pushed any more it is given up."""
         if self._spool is None:
             return
+        problem = self._spool.problem()
+        if problem is not None:
+            _logger.error(
+                "telemetry that cannot be delivered will be lost at the stop: %s: %s", self._spool.folder, problem
+            )
         ends = {each.signal: each for each in self._pushed}
         for left in self._spool.load():
             if (pushed := ends.get(left.signal)) is not None:
-                pushed.end.restore(left.items, pushed.sender.pack(left.payload))
+                pushed.end.restore(count_items(left.signal, left.payload), pushed.sender.pack(left.payload))
         if self._spool.is_held:
             loop = ReleaseLoop(self._spool, lambda: not any(each.end.has_restored for each in self._pushed))
             self._release = Worker(loop, "otlp-spool", wake=threading.Event())

@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import stat
 import struct
 import zlib
 from collections.abc import Callable, Sequence
@@ -30,6 +31,8 @@ _CODES: Final[dict[Signal, bytes]] = {"traces": b"t", "metrics": b"m", "logs": b
 _SIGNALS: Final = {code: signal for signal, code in _CODES.items()}
 _SUFFIX: Final = ".otlp"
 _LOOK_SECONDS: Final = 0.25
+_FOLDER_MODE: Final = 0o700
+_FILE_MODE: Final = 0o600
 
 _logger = logging.getLogger("otel.delivery")
 
@@ -57,12 +60,27 @@ class Spool:
         if not self.folder.is_dir():
             return found
         for path in sorted(self.folder.glob(f"*{_SUFFIX}"), key=_modified):
+            if not _is_file(path):
+                _logger.warning("%s in the spool folder is not a regular file; it is left alone", path.name)
+                continue
             file = _lock(path)
             if file is None:
                 continue
             self._held.append((path, file))
             found += _read(path, file)
         return found
+
+    def problem(self) -> str | None:
+        """Return why nothing could be kept in the folder, None where something could; makes the folder. For the start."""
+        probe = self.folder / f"{self._name}.part"
+        try:
+            self._make_folder()
+            with _create(probe) as file:
+                file.write(_MAGIC)
+            probe.unlink()
+        except OSError as error:
+            return error.strerror or str(error)
+        return None
 
     def write(self, leftovers: Sequence[Leftover]) -> bool:
         """Write what is left and give back what was taken over; returns whether it is on disk. Never raises."""
@@ -101,12 +119,16 @@ class Spool:
             path for number in count() if not (path := self.folder / f"{self._name}-{number}{_SUFFIX}").exists()
         )
 
+    def _make_folder(self) -> None:
+        """Make the folder for its owner alone; one that is there keeps its mode."""
+        self.folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+
     def _write(self, leftovers: Sequence[Leftover]) -> None:
         """Write a file that appears only when it is whole."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._make_folder()
         part = self.folder / f"{self._name}.part"
         try:
-            with part.open("wb") as file:
+            with _create(part) as file:
                 file.write(_MAGIC)
                 for each in leftovers:
                     header = _HEADER.pack(_CODES[each.signal], each.items, len(each.payload), zlib.crc32(each.payload))
@@ -145,15 +167,32 @@ def _modified(path: Path) -> float:
         return 0.0
 
 
+def _is_file(path: Path) -> bool:
+    """Whether it is a regular file itself: a FIFO would hold up the start, and a link leads out of the folder."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def _create(path: Path) -> IO[bytes]:
+    """Open a new file that its owner alone can read."""
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE), "wb")
+
+
 def _lock(path: Path) -> IO[bytes] | None:
     """Open a file and hold it; None where another process does, or removed it in between."""
     try:
-        file = path.open("rb")
+        # Never blocks and never follows a link, whatever took the file's place meanwhile.
+        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
     except OSError:
         return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(file.fileno()).st_nlink:
+        status = os.fstat(file.fileno())
+        if status.st_nlink and stat.S_ISREG(status.st_mode):
             return file
     except OSError:
         pass
@@ -164,6 +203,7 @@ def _lock(path: Path) -> IO[bytes] | None:
 def _read(path: Path, file: IO[bytes]) -> list[Leftover]:
     """Read the records that are whole."""
     found: list[Leftover] = []
+    size_bytes = os.fstat(file.fileno()).st_size
     if file.read(len(_MAGIC)) != _MAGIC:
         _logger.error("%s is not a spool of telemetry of this version; it is removed", path.name)
         return found
@@ -171,7 +211,8 @@ def _read(path: Path, file: IO[bytes]) -> list[Leftover]:
         signal = _SIGNALS.get(header[:1])
         if len(header) == _HEADER.size and signal is not None:
             _, items, length, checksum = _HEADER.unpack(header)
-            payload = file.read(length)
+            # A length is only a claim: more than the file has is not asked for.
+            payload = file.read(min(length, size_bytes))
             if len(payload) == length and zlib.crc32(payload) == checksum:
                 found.append(Leftover(signal, items, payload))
                 continue

@@ -1,6 +1,8 @@
 """What shutdown cannot deliver waits on disk for the next start: nothing lost, nothing twice, and bad files lose only themselves."""
 
 import logging
+import os
+import socket
 import threading
 
 import pytest
@@ -133,3 +135,57 @@ def test_a_process_that_is_killed_leaves_the_files_to_the_next(receiver, tmp_pat
     receiver.accept()
     assert receiver.wait_until(lambda: not (tmp_path / "a-0.otlp").exists())
     rig.close()
+
+
+def test_files_and_folders_are_their_owners_alone(tmp_path):
+    folder = tmp_path / "a" / "spool"
+    Spool(folder, "a").write(LEFT)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert [each.stat().st_mode & 0o777 for each in folder.iterdir()] == [0o600]
+
+
+def test_only_regular_files_are_read(tmp_path, caplog):
+    outside = tmp_path / "outside.otlp"
+    folder = tmp_path / "spool"
+    Spool(folder, "a").write(LEFT)
+    (folder / "a-0.otlp").rename(outside)
+    os.mkfifo(folder / "b.otlp")
+    (folder / "c.otlp").mkdir()
+    (folder / "d.otlp").symlink_to(outside)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "e.otlp"))
+        spool = Spool(folder, "b")
+        assert spool.load() == []
+    assert caplog.text.count("is not a regular file") == 4
+    spool.release()
+    assert outside.exists()
+
+
+def test_a_folder_that_cannot_be_written_has_a_reason(tmp_path):
+    assert Spool(tmp_path / "spool", "a").problem() is None
+    assert list((tmp_path / "spool").iterdir()) == []
+    (tmp_path / "file").touch()
+    assert Spool(tmp_path / "file" / "spool", "a").problem() == "Not a directory"
+
+
+@pytest.mark.live
+def test_counts_are_those_of_the_payload_whatever_the_file_claims(tmp_path):
+    with OtlpReceiver() as double:
+        double.protocol = "http/protobuf"
+        double.black_hole()
+        rig = rig_for(double, tmp_path)
+        rig.record(7)
+        rig.close(0.5)
+        (path,) = tmp_path.iterdir()
+        spool = Spool(tmp_path, "x")
+        forged = [Leftover(each.signal, 2**32 - 1, each.payload) for each in spool.load()]
+        spool.release()
+        Spool(tmp_path, "y").write(forged)
+        assert path.exists() is False
+        double.accept()
+        rig = rig_for(double, tmp_path)
+        assert double.wait_until(lambda: not list(tmp_path.iterdir()))
+        rig.close()
+        exported = {name: page.exported for name, page in rig.delivery.stats.snapshot().items()}
+        dropped = sum(sum(page.dropped.values()) for page in rig.delivery.stats.snapshot().values())
+    assert (exported["traces"], exported["logs"], dropped) == (7, 7, 0)

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.config import ServerConfig
-from otel.events import CallFinished, ExceptionMapped
+from otel.events import CallerIdentified, ExceptionMapped
 from otel.testing.recording import RecordingRecorder
 
 pytestmark = pytest.mark.live
@@ -213,14 +213,14 @@ async def test_routing_errors_elsewhere_are_problems(make_upstream, make_gateway
 
 
 class BrokenRecorder(RecordingRecorder):
-    """Fails where the call ends, as a defect of ours in the middle of a request would."""
+    """Fails where the caller is identified, as a defect of ours in the middle of a request would."""
 
     def start_request(self, event):
         request = super().start_request(event)
         record = request.record
 
         def fail_once(event):
-            if isinstance(event, CallFinished) and not request.finished and not getattr(self, "failed", False):
+            if isinstance(event, CallerIdentified) and not getattr(self, "failed", False):
                 self.failed = True
                 raise ZeroDivisionError("SECRET")
             record(event)
