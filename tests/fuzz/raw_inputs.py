@@ -28,6 +28,7 @@ _HEADER_LINES: Final = (
     b"Content-Length: 5\r\nTransfer-Encoding: chunked", b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
     b"Transfer-Encoding: gzip, chunked", b"Transfer-Encoding: chunked, gzip", b"Transfer-Encoding: xchunked", b"Transfer-Encoding:\x0bchunked",
     b"Transfer-Encoding: identity", b"Connection: upgrade\r\nUpgrade: websocket", b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c",
+    b"Connection: Upgrade\r\nUpgrade: TLS/1.2", b"Upgrade: x\r\nConnection: upgrade", b"Content-Length: 0\r\nUpgrade: h2c",
     b"Connection: close", b"Connection: keep-alive, close, " + b"x" * 500, b"Host: a\r\nHost: b", b"Expect: 100-continue", b"Expect: nothing",
     b"Authorization: Bearer " + TOKEN.encode() + b"\r\nAuthorization: Bearer " + TOKEN.encode(), b"traceparent: \xff", b"Trailer: x",
     b"Cookie: " + HEADER.encode() + b"\x00", b"X-Header: " + HEADER.encode() + b"\r\n\tfolded",
@@ -35,7 +36,8 @@ _HEADER_LINES: Final = (
 _CHUNKS: Final = (
     b"0\r\n\r\n", b"zz\r\n", b"-1\r\n", b'5;ext="a\r\nhello\r\n0\r\n\r\n', b"5\r\nhello0\r\n\r\n", b"ffffffffffffffff\r\n",
     b"fffffffffffffffff\r\n", b"5\nhello\n0\n\n", b"5\r\nhel", b"1\r\n{\r\n1\r\n}\r\n0\r\n\r\n", b"0\r\nx-trailer: y\r\n\r\n",
-    b"0\r\n: bad\r\n\r\n", b"00000000005\r\nhello\r\n0\r\n\r\n", b"5;" + b"e" * 20_000 + b"\r\nhello\r\n0\r\n\r\n",
+    b"0\r\n: bad\r\n\r\n", b"0\r\nAuthorization: Bearer x\r\n\r\n", b"0\r\n" + b"t: x\r\n" * 20_000,
+    b"1;" + b"e=f;" * 20_000, b"00000000005\r\nhello\r\n0\r\n\r\n", b"5;" + b"e" * 20_000 + b"\r\nhello\r\n0\r\n\r\n",
     b"0\r\n" + b"t: " + b"x" * 70_000 + b"\r\n\r\n", b" 5\r\nhello\r\n0\r\n\r\n", b"1\r\na\r\n" * 500 + b"0\r\n\r\n",
 )  # fmt: skip
 
