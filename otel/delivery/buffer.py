@@ -24,6 +24,7 @@ class Batch(msgspec.Struct, frozen=True):
     sequence: int
     items: int
     body: bytes
+    is_restored: bool = False
 
 
 class ExportBuffer:
@@ -76,7 +77,6 @@ class SignalQueue(Generic[Item]):
         self._sending = False
         self._closed = False
         self._settled = False
-        self._restored_items = 0
         self._books = SignalBooks()
         with self._lock:
             buffer.queues.append(self)  # type: ignore[arg-type]  # the buffer never looks at an item
@@ -151,11 +151,13 @@ class SignalQueue(Generic[Item]):
             if not self._settled:
                 self._books.dropped["rejected"] += self._remove_sent().items
 
-    def put_back(self) -> None:
-        """The batch that was being sent stays the oldest, and may be dropped again."""
+    def put_back(self, *, behind: bool = False) -> None:
+        """The batch that was being sent stays, and may be dropped again; the next to be sent, or `behind` all others."""
         with self._lock:
             if not self._settled:
                 self._sending = False
+                if behind:
+                    self._batches.rotate(-1)
                 self._books.retries += 1
                 self._buffer.make_room()
 
@@ -166,17 +168,16 @@ class SignalQueue(Generic[Item]):
     def restore(self, items: int, body: bytes) -> None:
         """Queue a batch that an earlier process could not deliver. Before the first `store`: it is older than what comes now."""
         with self._lock:
-            self._restored_items += items
-            self._batches.append(Batch(next(self._buffer.sequences), items, body))
+            self._batches.append(Batch(next(self._buffer.sequences), items, body, is_restored=True))
             self._resize(items, len(body))
             self._buffer.make_room()
         self._batch_stored.set()
 
     @property
     def has_restored(self) -> bool:
-        """Whether some of what was restored still waits; first in, first out, so a count says it."""
-        stats = self.stats()
-        return stats.exported + sum(stats.dropped.values()) < self._restored_items
+        """Whether some of what was restored still waits."""
+        with self._lock:
+            return any(batch.is_restored for batch in self._batches)
 
     def leftovers(self) -> list[tuple[int, bytes]]:
         """Return the batches that are not delivered, oldest first, one on the wire included, as items and body."""

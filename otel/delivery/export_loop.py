@@ -5,7 +5,7 @@ state log. A batch is removed only after its acknowledgement, and never sent aga
 sent leaves open whether the endpoint has it: the same bytes (the same span ids) are sent again, so they may arrive twice.
 """
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from otel.delivery.backoff import Backoff
 from otel.delivery.buffer import Batch, SignalQueue
@@ -14,6 +14,19 @@ from otel.delivery.state_log import StateLog
 
 POISON_TRIES: Final = 30
 """How often a batch is sent that the endpoint answers with an error outside OTLP's list of retryable ones: over two minutes."""
+
+
+HANG_UP_TRIES: Final = 3
+"""How often a batch may stay without an answer while the endpoint answers others. One that is frozen answers none, and loses none."""
+
+_MAX_REMEMBERED: Final = 1_000
+
+
+class _Unanswered(NamedTuple):
+    """How many batches had been accepted at the last try, and how many tries others were accepted between."""
+
+    accepted_batches: int
+    strikes: int
 
 
 class ExportLoop:
@@ -34,6 +47,8 @@ class ExportLoop:
         self._state_log = state_log
         self._timeout_seconds = timeout_seconds
         self._poison = (-1, 0)
+        self._accepted_batches = 0
+        self._unanswered: dict[int, _Unanswered] = {}
 
     def hurry(self, deadline: float) -> None:
         """Shut down until `deadline`, which no try may outlast."""
@@ -61,13 +76,15 @@ class ExportLoop:
         if isinstance(outcome, Accepted):
             # Said first: what is said is a log record to deliver, and a flush of the logs must not be over before it is in the queue.
             self._accepted(outcome)
+            self._accepted_batches += 1
+            self._unanswered.pop(batch.sequence, None)
             self._queue.accepted(outcome.rejected_items)
         elif isinstance(outcome, Refused) or self._is_poison(batch, outcome):
             self._state_log.refuses(outcome.reason)
             self._queue.refused()
             self._backoff.succeeded()
         else:
-            self._queue.put_back()
+            self._queue.put_back(behind=outcome.unanswered)
             self._state_log.fails(outcome.reason)
             self._backoff.failed(outcome.retry_after_seconds)
         return 0.0
@@ -87,8 +104,23 @@ class ExportLoop:
 
     def _is_poison(self, batch: Batch, outcome: RetryLater) -> bool:
         """Whether this batch has had its tries: something behind it must not wait for ever."""
+        if outcome.unanswered:
+            return self._hangs_up_alone(batch)
         if not outcome.poison:
             return False
         sequence, tries = self._poison
         self._poison = (batch.sequence, tries + 1 if sequence == batch.sequence else 1)
         return self._poison[1] >= POISON_TRIES
+
+    def _hangs_up_alone(self, batch: Batch) -> bool:
+        """Whether the endpoint took other batches between several tries of this one, and never answers this one."""
+        before = self._unanswered.get(batch.sequence, _Unanswered(self._accepted_batches, 0))
+        strikes = before.strikes + (1 if self._accepted_batches > before.accepted_batches else 0)
+        if strikes >= HANG_UP_TRIES:
+            self._unanswered.pop(batch.sequence, None)
+            return True
+        if len(self._unanswered) >= _MAX_REMEMBERED:
+            # What the buffer dropped is never asked about again.
+            self._unanswered.clear()
+        self._unanswered[batch.sequence] = _Unanswered(self._accepted_batches, strikes)
+        return False

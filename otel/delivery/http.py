@@ -49,6 +49,7 @@ class HttpSender:
             self._headers["content-encoding"] = "gzip"
         if url.username is not None:
             self._headers.setdefault("authorization", _basic(url.username, url.password or ""))
+        self._is_connected = False
         self._connection: HTTPConnection | None = None
         self._closed = False
 
@@ -74,16 +75,16 @@ class HttpSender:
         except (ConnectionError, HTTPException) as error:
             self._drop_connection()
             if not reused:
-                return RetryLater(reason=_reason(error))
+                return RetryLater(reason=_reason(error), unanswered=self._is_connected)
         except (OSError, ValueError) as error:
             self._drop_connection()
-            return RetryLater(reason=_reason(error))
+            return RetryLater(reason=_reason(error), unanswered=self._is_connected)
         # The endpoint closed a kept-alive connection just when we used it again: that is no outage.
         try:
             return self._exchange(body, deadline)
         except (OSError, HTTPException, ValueError) as error:
             self._drop_connection()
-            return RetryLater(reason=_reason(error))
+            return RetryLater(reason=_reason(error), unanswered=self._is_connected)
 
     def close(self) -> None:
         """Cut the connection, so that a waiting `send` fails at once."""
@@ -96,7 +97,9 @@ class HttpSender:
 
     def _exchange(self, body: bytes, deadline: float) -> Outcome:
         """Send one request and read its answer; raises where there is none."""
+        self._is_connected = False
         connection = self._connect(deadline)
+        self._is_connected = True
         connection.request("POST", self._target, body, self._headers)
         self._limit(connection, deadline)
         response = connection.getresponse()

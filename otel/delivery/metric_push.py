@@ -190,7 +190,7 @@ class MetricPush:
 
     def _patience_with_restored(self, outcome: Outcome) -> Outcome:
         """Refuse an earlier process's push that is answered with errors for ever: this process's own pushes wait behind it."""
-        if not isinstance(outcome, RetryLater) or not outcome.poison:
+        if not isinstance(outcome, RetryLater) or not (outcome.poison or outcome.unanswered):
             return outcome
         self._restored_tries += 1
         return Refused(reason=outcome.reason) if self._restored_tries >= POISON_TRIES else outcome

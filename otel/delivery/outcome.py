@@ -22,6 +22,8 @@ class RetryLater(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     retry_after_seconds: float | None = None
     poison: bool = False
+    unanswered: bool = False
+    """Connected and sent, and no answer came: the endpoint may be frozen, or this body makes it hang up."""
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):

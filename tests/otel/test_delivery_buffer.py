@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from otel.delivery.backoff import Backoff
 from otel.delivery.buffer import ExportBuffer, SignalQueue
 from otel.delivery.encode_loop import EncodeLane, EncodeLoop
-from otel.delivery.export_loop import POISON_TRIES, ExportLoop
+from otel.delivery.export_loop import HANG_UP_TRIES, POISON_TRIES, ExportLoop
 from otel.delivery.outcome import Accepted, Refused, RetryLater
 from otel.delivery.state_log import StateLog
 from otel.testing.scripted_sender import ManualClock, ScriptedSender
@@ -252,6 +252,45 @@ def test_a_batch_that_only_brings_server_errors_does_not_block_the_rest_for_ever
     assert decode(signal.sender.accepted) == list(range(4, 8))
     assert signal.dropped == {"rejected": 4}
     assert clock() - began > 60
+
+
+def test_a_batch_on_which_the_endpoint_hangs_up_blocks_only_itself(clock):
+    signal = Signal(ExportBuffer(10_000), clock)
+    accept = signal.sender.send
+
+    def send(body, timeout_seconds):
+        if body == poison:
+            return RetryLater(reason="hung up", unanswered=True)
+        return accept(body, timeout_seconds)
+
+    signal.sender.send = send
+    signal.offer(*range(4))
+    signal.encode_all()
+    poison = signal.queue.head().body
+    for first in range(4, 44, 4):
+        signal.offer(*range(first, first + 4))
+        signal.encode_all()
+    signal.export_all()
+    assert decode(signal.sender.accepted) == list(range(4, 44))
+    assert signal.queue.stats().exported == 40
+    # Alone it is tried again and again: nothing waits behind it. What is taken meanwhile says that the endpoint is well.
+    assert signal.dropped == {}
+    for first in range(100, 100 + 4 * HANG_UP_TRIES, 4):
+        signal.offer(*range(first, first + 4))
+        signal.encode_all()
+        signal.export_all(steps=20)
+    assert signal.dropped == {"rejected": 4}
+    assert signal.queue.is_empty
+
+
+def test_an_endpoint_that_answers_nothing_loses_nothing(clock):
+    silent = RetryLater(reason="timed out", unanswered=True)
+    signal = Signal(ExportBuffer(10_000), clock, outcomes=[silent] * 100)
+    signal.offer(*range(20))
+    signal.encode_all()
+    signal.export_all()
+    assert sorted(decode(signal.sender.accepted)) == list(range(20))
+    assert signal.dropped == {}
 
 
 def test_a_sender_that_raises_is_a_failed_try(clock):
