@@ -46,7 +46,7 @@ from app.state.probes import Probes
 from app.state.provider_jobs import provider_jobs
 from app.state.provider_reading import provider_reading
 from app.state.provider_states import ProviderStates
-from app.store.database import check_database, create_engine, database_errors, migrate
+from app.store.database import check_database, create_engine, migrate
 from app.store.database_file import DatabaseFile, database_file
 from app.store.detector_state import StoredDetectorState
 from app.store.key_directory import StoredKeyDirectory
@@ -179,8 +179,7 @@ def _build_parts(
     """Make the parts, in the order in which they need each other; opens nothing."""
     engine = create_engine(secrets.database_url, recorder)
     keys = ApiKeys(engine, clock, random_bytes)
-    file = database_file(engine.url)
-    ledger = LedgerWriter(engine, config.ledger, recorder, file=file)
+    ledger = LedgerWriter(engine, config.ledger, recorder, file=(file := database_file(engine.url)))
     provider_secrets = _provider_secrets(config, secrets)
     providers = tuple(Provider(each, provider_secrets[each.name]) for each in config.providers)
     anomalies = AnomalyWatch(config, StoredDetectorState(engine, clock), clock, recorder)
@@ -276,9 +275,7 @@ def _readiness(parts: Parts, telemetry: AppTelemetry) -> Readiness:
     """Say how each dependency is asked."""
 
     async def ask_database() -> None:
-        with database_errors():
-            parts.database_file.check()
-        await check_database(parts.engine)
+        await check_database(parts.engine, parts.database_file)
 
     async def ask_cache() -> bool:
         return not isinstance(parts.cache, ValkeyResponseCache) or await parts.cache.is_available()

@@ -24,6 +24,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.errors import StoreUnavailableError
+from app.store.database_file import DatabaseFile
 from app.store.query_timing import time_queries
 from app.store.sqlite import prepare_file, set_up_connections, sqlite_connect_args
 from otel.events import Recorder
@@ -102,9 +103,11 @@ async def migrate(engine: AsyncEngine) -> None:
         raise DatabaseOpenError(f"database {name}: cannot be opened: {' '.join(str(reason).split())}") from error
 
 
-async def check_database(engine: AsyncEngine) -> None:
-    """Ask the database for one value; raises `StoreUnavailableError`. For readiness."""
+async def check_database(engine: AsyncEngine, file: DatabaseFile | None = None) -> None:
+    """Ask the database for one value, and whether its file is still there; raises `StoreUnavailableError`. For readiness."""
     with database_errors():
+        if file is not None:
+            file.check()
         async with engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
 
