@@ -21,20 +21,28 @@ _LOOK_SECONDS: Final = 0.25
 
 def watch_half_close(timers: Timers, transport: asyncio.Transport, exchange: Exchange) -> None:
     """Watch a client until the timer `HALF_CLOSE` is stopped, and end the connection of one that has left."""
-    has_asked = False
+    timers.set(HALF_CLOSE, _ASK_SECONDS, _Watch(timers, transport, exchange).look)
 
-    def look() -> None:
-        nonlocal has_asked
-        if transport.is_closing():
+
+class _Watch:
+    """An object rather than a function within one, which would refer to itself and wait for the garbage collector."""
+
+    def __init__(self, timers: Timers, transport: asyncio.Transport, exchange: Exchange) -> None:
+        self._timers = timers
+        self._transport = transport
+        self._exchange = exchange
+        self._has_asked = False
+
+    def look(self) -> None:
+        """Look whether the client's kernel has answered with a reset; after the first look, ask it."""
+        if self._transport.is_closing():
             return
-        connection = transport.get_extra_info("socket")
+        connection = self._transport.get_extra_info("socket")
         if connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            transport.abort()
+            self._transport.abort()
             return
         # HTTP/1.0 knows no interim responses: there only what the client's kernel says by itself counts.
-        if not (has_asked or exchange.is_http_1_0 or exchange.response_started):
-            has_asked = True
-            transport.write(CONTINUE)
-        timers.set(HALF_CLOSE, _LOOK_SECONDS, look)
-
-    timers.set(HALF_CLOSE, _ASK_SECONDS, look)
+        if not (self._has_asked or self._exchange.is_http_1_0 or self._exchange.response_started):
+            self._has_asked = True
+            self._transport.write(CONTINUE)
+        self._timers.set(HALF_CLOSE, _LOOK_SECONDS, self.look)

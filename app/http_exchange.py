@@ -140,20 +140,25 @@ class Exchange:
 
     async def receive(self) -> Message:
         """Return what came of the body since the last call; wait for it."""
-        connection = self._connection
-        if connection is None:
-            return {"type": "http.disconnect"}
-        if self._expects_continue and not connection.transport.is_closing():
-            self._expects_continue = False
-            connection.transport.write(CONTINUE)
-        if not self.has_left and not self.response_complete:
-            connection.read_as_needed()
+        # No reference to the connection while it waits: what is cancelled here is kept by its traceback for a while.
+        if self._asks_for_content():
             await self._news.wait()
             self._news.clear()
-        if self.has_left or self.response_complete:
+        if self._connection is None or self.has_left or self.response_complete:
             return {"type": "http.disconnect"}
         content, self.content = bytes(self.content), bytearray()
         return {"type": "http.request", "body": content, "more_body": not self.is_body_complete}
+
+    def _asks_for_content(self) -> bool:
+        """Let the client send; return whether there is anything to wait for."""
+        connection = self._connection
+        if connection is None or self.has_left or self.response_complete:
+            return False
+        if self._expects_continue and not connection.transport.is_closing():
+            self._expects_continue = False
+            connection.transport.write(CONTINUE)
+        connection.read_as_needed()
+        return True
 
     async def send(self, message: Message) -> None:
         """Write a part of the response. What nobody reads any more is dropped."""
