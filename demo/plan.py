@@ -90,3 +90,4 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     duration_seconds: float = 0.0
     failure: str | None = None
     trace_id: str | None = None
+    error_code: str | None = None

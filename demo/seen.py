@@ -16,6 +16,25 @@ _BAD_GATEWAY: Final = 502
 _UNAVAILABLE: Final = 503
 
 
+def is_slow_lookup(observed: Observed) -> bool:
+    """Whether the gateway refused the request because its database did not find the key in time."""
+    return observed.status_code == _UNAVAILABLE and observed.error_code == "store_unavailable"
+
+
+def without_key(planned: Planned) -> Planned:
+    """Return the plan of a request that ended at the lookup of its key."""
+    return msgspec.structs.replace(
+        planned,
+        status_code=_UNAVAILABLE,
+        exception_type="StoreUnavailableError",
+        model=None,
+        attempts=(),
+        possible=(),
+        limited=None,
+        leaving="stays",
+    )
+
+
 def as_seen(planned: Planned, observed: Observed) -> Planned:
     """Return the plan that explains what was seen; the same where there is nothing to explain."""
     if not planned.possible:

@@ -190,8 +190,11 @@ class Traffic:
 def _whole(head: Observed, body: bytes) -> Observed:
     """Return what a body that is not streamed adds."""
     answer = json.loads(body or b"{}")
-    if head.status_code != _OK or not isinstance(answer, dict):
+    if not isinstance(answer, dict):
         return head
+    if head.status_code != _OK:
+        error = answer.get("error")
+        return msgspec.structs.replace(head, error_code=error.get("code") if isinstance(error, dict) else None)
     return msgspec.structs.replace(head, characters=read_characters(answer), usage=read_usage(answer), is_whole=True)
 
 

@@ -192,3 +192,24 @@ def test_usage_that_the_provider_never_reported_must_not_reach_the_client() -> N
     attempt = PlannedAttempt(provider="a", status="success", has_content=True, tokens="delivered")
     assert surprise_in(_planned(attempts=(attempt,)), _observed()) is not None
     assert surprise_in(_planned(attempts=(attempt,)), _observed(usage=None)) is None
+
+
+def test_a_key_that_the_database_did_not_find_in_time_is_booked_as_seen_where_that_is_allowed() -> None:
+    observed = Observed(status_code=503, error_code="store_unavailable")
+    planned = _planned(attempts=(GOOD,), limited="key_requests")
+    books = Books(MODELS, allows_slow_database=True)
+    books.add(planned, observed)
+    assert books.surprises == []
+    assert books.slow_lookups == 1
+    assert {key: count for key, count in books.counts.items() if count} == {
+        series("fastapi_requests_total", **ROUTE, status_code="503"): 1,
+        series("fastapi_responses_total", **ROUTE, status_code="503"): 1,
+        series("fastapi_requests_duration_seconds_count", **ROUTE): 1,
+        series("fastapi_exceptions_total", **ROUTE, exception_type="StoreUnavailableError"): 1,
+        series(KEY_LOOKUPS, cache="api_key"): 1,
+    }
+    assert not +books.ledger
+    assert _booked(planned, observed).surprises
+    other = Books(MODELS, allows_slow_database=True)
+    other.add(planned, Observed(status_code=503, error_code="overloaded"))
+    assert other.surprises
