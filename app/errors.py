@@ -29,6 +29,10 @@ class InvalidRequestError(GatewayError):
     type = "invalid_request_error"
 
 
+class UnreadableBodyError(InvalidRequestError):
+    """The body is not the text that the API asks for. Client and gateway may disagree where it ends: it ends the connection."""
+
+
 class InvalidApiKeyError(GatewayError):
     """No key, an unknown key, or a revoked one."""
 

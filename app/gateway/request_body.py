@@ -9,7 +9,7 @@ from typing import Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from app.errors import InvalidRequestError
+from app.errors import InvalidRequestError, UnreadableBodyError
 from app.gateway import lone_surrogates
 from app.gateway.json_bounds import MAX_DEPTH, NestedTooDeeplyError, check_depth
 
@@ -127,13 +127,13 @@ def _decode_fields(body: bytes) -> tuple[dict[str, msgspec.Raw], bytes | None]:
         fields, mark = _split(body)
         check_depth(body)
     except msgspec.ValidationError:
-        raise InvalidRequestError("The request body must be a JSON object.") from None
+        raise UnreadableBodyError("The request body must be a JSON object.") from None
     except UnicodeDecodeError as error:
-        raise InvalidRequestError(f"The request body is not valid UTF-8 (byte {error.start}).") from None
+        raise UnreadableBodyError(f"The request body is not valid UTF-8 (byte {error.start}).") from None
     except (RecursionError, NestedTooDeeplyError):
         raise InvalidRequestError(f"The request body is nested more than {MAX_DEPTH} levels deep.") from None
     except ValueError as error:
-        raise InvalidRequestError(f"The request body is not valid JSON{_reason(error)}.") from None
+        raise UnreadableBodyError(f"The request body is not valid JSON{_reason(error)}.") from None
     if len(fields) > MAX_FIELDS:
         raise InvalidRequestError(f"The request body has more than {MAX_FIELDS} fields.")
     return fields, mark

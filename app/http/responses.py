@@ -7,7 +7,7 @@ multiple of it, and its streams do not end deterministically when a client leave
 import math
 from typing import Final, TypeAlias
 
-from app.errors import GatewayError, UnsupportedCodingError
+from app.errors import GatewayError, UnreadableBodyError, UnsupportedCodingError
 from app.gateway.ports import LimitDecision
 from app.gateway.upstream_failure import CallerFaultError
 from app.gateway.wire_error import error_body
@@ -74,6 +74,8 @@ def error_headers(error: GatewayError) -> Headers:
     """Return the headers that an error brings along."""
     if isinstance(error, UnsupportedCodingError):
         return [(b"accept-encoding", ACCEPTED)]
+    if isinstance(error, UnreadableBodyError):
+        return [(b"connection", b"close")]
     status = status_of(error)
     if status == _UNAUTHORIZED:
         return [(b"www-authenticate", b'Bearer realm="api"')]

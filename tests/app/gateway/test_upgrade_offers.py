@@ -90,15 +90,20 @@ async def test_a_request_behind_an_offer_is_answered(make_upstream, make_gateway
     assert [request.status_code for request in books.requests] == [200] * 4
 
 
+@pytest.mark.parametrize("surplus", [0, 9])
 @pytest.mark.parametrize("cut", ["one segment", "body apart"])
 @pytest.mark.parametrize("offer", OFFERS)
-async def test_what_stands_in_a_body_is_no_request(make_upstream, make_gateway, offer, cut):
+async def test_what_stands_in_a_body_is_no_request(make_upstream, make_gateway, offer, cut, surplus):
     gateway = await make_gateway(await make_upstream())
     smuggled = get(b"/v1/smuggled")
-    (found,) = await only(gateway, *cut_at(cut, post(*OFFERS[offer], body=smuggled)))
+    request = post(*OFFERS[offer], body=smuggled)
+    # A length that is a little short leaves bytes that are no request either.
+    request = request.replace(b"content-length: %d" % len(smuggled), b"content-length: %d" % (len(smuggled) - surplus))
+    (found,) = answers(await exchange(gateway.port, *cut_at(cut, request)))
     assert found.status == 400
+    assert dict(found.headers)["connection"] == "close"
     books = await gateway.settled()
-    assert [(request.status_code) for request in books.requests] == [400, 200]
+    assert [request.status_code for request in books.requests] == [400]
 
 
 @pytest.mark.parametrize("target", [b"gateway:80", b"/v1/models", b"/"])
