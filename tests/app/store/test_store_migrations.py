@@ -20,6 +20,7 @@ from app.store.database import (
     open_database,
 )
 from app.store.schema import LEDGER, METADATA
+from app.store.sqlite import prepare_file
 from otel.disabled import DisabledRecorder
 
 
@@ -71,6 +72,8 @@ async def test_processes_that_start_together_wait_for_each_other(database_url) -
 
 async def test_a_migration_that_fails_leaves_nothing_behind(database_url) -> None:
     engine = create_engine(database_url, DisabledRecorder())
+    if engine.dialect.name == "sqlite":
+        prepare_file(engine)
     try:
         async with engine.begin() as connection:
             await connection.execute(text("CREATE TABLE ledger (somebody_elses INTEGER)"))
