@@ -26,6 +26,13 @@ _OF_THE_API: Final = re.compile(
 """Paths that a client of the OpenAI API comes to with a base URL that does not end in `/v1`."""
 
 _NO_V1: Final = "Unknown request URL: a client's base URL must end in /v1, as in http://HOST:PORT/v1."
+_NOT_SERVED: Final = re.compile(r"/v1/(?:responses|completions|messages)(?:/|$)")
+"""Other APIs of a language model, which clients use unless they are told to use chat completions."""
+
+_CHAT_ONLY: Final = (
+    "Unknown request URL: this API is not served. Set the client to chat completions (POST /v1/chat/completions), as in `.chat()` of"
+    " @ai-sdk/openai or OpenAIChatModel of pydantic-ai."
+)
 _MESSAGES: Final = {
     404: "Unknown request URL. See GET /v1/models, POST /v1/chat/completions and POST /v1/embeddings; a client's base URL ends in /v1.",
     405: "Method not allowed for this URL.",
@@ -61,6 +68,8 @@ def _answer(request: Request[Any, Any, Any], status_code: int, headers: dict[str
     is_api = path == _API or path.startswith(f"{_API}/")
     if status is HTTPStatus.NOT_FOUND and not is_api and _OF_THE_API.match(path):
         is_api, message = True, _NO_V1
+    elif status is HTTPStatus.NOT_FOUND and _NOT_SERVED.match(path):
+        message = _CHAT_ONLY
     if is_api:
         kind = "server_error" if status_code >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error"
         body = msgspec.json.encode(WireErrorBody(WireError(message, kind, None, _CODES.get(status_code))))

@@ -168,6 +168,15 @@ async def test_a_base_url_without_v1_is_named(make_upstream, make_gateway, path)
     assert len((await gateway.settled()).requests) == 2
 
 
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/responses/resp_1", "/v1/completions", "/v1/messages"])
+async def test_an_api_that_is_not_served_names_the_setting_of_the_client(make_upstream, make_gateway, path):
+    gateway = await make_gateway(await make_upstream())
+    status, _, body = await raw(gateway, "POST", path)
+    error = json.loads(body)["error"]
+    assert (status, error["code"], error["type"]) == (404, "unknown_url", "invalid_request_error")
+    assert "chat completions" in error["message"]
+
+
 @pytest.mark.parametrize("path", ["/chatter", "/modelsx", "/favicon.ico", "/metrics/../x"])
 async def test_other_paths_stay_problems(make_upstream, make_gateway, path):
     gateway = await make_gateway(await make_upstream())
