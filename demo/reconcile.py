@@ -102,7 +102,7 @@ def compare_upstream(books: Books, upstream: Mapping[str, Any], others: Allowanc
         yield Line(f"upstream: with traceparent at {name}", scripted.get(name, 0), page["with_traceparent"], spare)
         left = page["outcomes"].get("client_left", 0)
         yield Line(f"upstream: requests given up at {name}", books.abandoned[name], left, others.spare_abandoned[name])
-    yield Line("upstream: requests in hand at the end", 0, upstream["in_hand"])
+    yield Line("upstream: requests in flight at the end", 0, upstream["in_hand"])
 
 
 def read_ledger(path: Path) -> dict[str, int]:
@@ -176,7 +176,9 @@ def _notes(others: Allowance) -> tuple[str, ...]:
     if not others.requests:
         return ()
     calls = f"{others.requests:,} requests, {others.calls:,} of them calls to a model"
-    return (f"the gateway also served {calls}, that the traffic program did not send; they are allowed for",)
+    return (
+        f"the gateway also served {calls}, that the traffic program did not send or did not wait for; they are allowed for",
+    )
 
 
 async def _read_upstream(session: aiohttp.ClientSession, upstream_url: str) -> dict[str, Any]:

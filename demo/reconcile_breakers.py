@@ -58,7 +58,7 @@ def compare_attempts(
     spare = others.spare_attempts.total()
     yield Line("upstream: all attempts", asked, _sum(samples, "gatewayz_attempts_per_request_sum"), spare)
     yield Line("upstream: all attempts in the ledger", asked, rows.get("attempts", 0), spare)
-    yield Line("upstream: requests in hand at the end", 0, upstream["in_hand"])
+    yield Line("upstream: requests in flight at the end", 0, upstream["in_hand"])
 
 
 def _sum(samples: Mapping[Series, float], name: str, **labels: str) -> int:

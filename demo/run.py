@@ -116,7 +116,7 @@ async def _send(settings: Settings, screen: Screen, ready: Stage, books: Books, 
             # A person waits: the real model, which cannot be told to be quick, does not finish its answer.
             traffic.drop(REAL_MODEL)
         if traffic.in_hand:
-            screen.say(f"demo: traffic stopped; waiting for the answers of {traffic.in_hand} requests in hand")
+            screen.say(f"demo: traffic stopped; waiting for the responses to {traffic.in_hand} requests in flight")
         await asyncio.wait({sending}, timeout=DRAIN_SECONDS)
         if not sending.done():
             books.surprises.append(f"{traffic.in_hand} requests were not answered within {DRAIN_SECONDS:g} s")

@@ -60,7 +60,7 @@ class ScenarioWatch:
 def scenario_lines(scenario: str, phase: Phase, providers: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return the lines that a scenario adds to the summary: the same number of them each time for the same providers."""
     head = f"  {'scenario':<12}{scenario}: {phase.name}"
-    titles = f"  {'':<14}{'breaker':>10}{'health':>8}{'available':>11}{'errors 5m':>11}{'cost':>10}"
+    titles = f"  {'':<12}{'breaker':>10}{'health':>7}{'available':>10}{'errors 5m':>10}{'cost':>8}"
     return [head, titles, *(_provider_line(name, providers[name]) for name in providers if name not in _QUIET)]
 
 
@@ -70,8 +70,8 @@ _QUIET: Final = frozenset({CLOSED_PROVIDER, REAL_PROVIDER, "stalling"})
 
 def _provider_line(name: str, state: Mapping[str, Any]) -> str:
     return (
-        f"  {name:<14}{state['circuit_breaker'] or '-':>10}{_share(state['health_score']):>8}"
-        f"{_share(state['availability']):>11}{_share(state['error_rate_5m']):>11}{_usd(state['cost_usd']):>10}"
+        f"  {name:<12}{state['circuit_breaker'] or '-':>10}{_share(state['health_score']):>7}"
+        f"{_share(state['availability']):>10}{_share(state['error_rate_5m']):>10}{_usd(state['cost_usd']):>8}"
     )
 
 

@@ -85,7 +85,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         _troubled(
             "brownout",
             Phase(
-                name=f"{TARGET} fails now and then and is slow",
+                name=f"{TARGET} is slow, and some calls fail",
                 seconds=_TROUBLE_SECONDS,
                 providers={TARGET: Condition(failed_share=0.25, added_seconds=2.5)},
             ),
@@ -93,7 +93,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         _troubled(
             "cost-spike",
             Phase(
-                name="everybody asks the dearest model, and for long answers",
+                name="dearest model, long responses",
                 seconds=_TROUBLE_SECONDS,
                 model=DEAREST_MODEL,
                 token_factor=10,
@@ -110,7 +110,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         _troubled(
             "error-surge",
             Phase(
-                name="every provider fails three calls in ten",
+                name="every provider fails often",
                 seconds=_TROUBLE_SECONDS,
                 others=Condition(failed_share=0.3),
             ),

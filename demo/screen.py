@@ -4,7 +4,9 @@ Comes in: books and findings. Goes out: text to a terminal, or to a file where a
 sums over the books.
 """
 
+import itertools
 import os
+import textwrap
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TextIO
@@ -20,6 +22,7 @@ _SERVER_ERRORS: Final = 500
 _NUMBER_WIDTH: Final = 16
 _MOST_SURPRISES: Final = 20
 _KEPT_LINES: Final = 50
+_LABEL_WIDTH: Final = 14
 _USUAL_SIZE: Final = os.terminal_size((80, 24))
 _STATUSES: Final = ("success", "error", "cancelled")
 _LEDGER_ROWS: Final = frozenset(f"ledger: rows {status}" for status in _STATUSES)
@@ -28,7 +31,8 @@ _LEDGER_ROWS: Final = frozenset(f"ledger: rows {status}" for status in _STATUSES
 class Screen:
     """Writes to one stream; `is_terminal` tells whether a block may be redrawn in place, `size` returns the terminal's.
 
-    A line of the block never wraps, so that its height is known. A terminal that was resized has moved what is on it in a way of
+    The terminal never wraps a line of the block, so that its height is known: the summary is wrapped here, and what still does not
+    fit is cut. A terminal that was resized has moved what is on it in a way of
     its own: it is cleared and drawn again.
     """
 
@@ -61,8 +65,10 @@ class Screen:
             self._write("".join(f"{each}\n" for each in (line, *more)))
             return
         size = self._size()
-        lines = [*summary(books, elapsed_seconds=elapsed_seconds, in_hand=in_hand), *more]
-        lines = [line[: size.columns - 1] for line in lines[: size.lines - 1]]
+        columns = size.columns - 1
+        wrapped = (_wrap(line, columns) for line in summary(books, elapsed_seconds=elapsed_seconds, in_hand=in_hand))
+        lines = [*itertools.chain.from_iterable(wrapped), *more]
+        lines = [line[:columns] for line in lines[: size.lines - 1]]
         self._write(self._erase() + "".join(f"{line}\n" for line in lines))
         self._drawn_lines = len(lines)
         self._drawn_size = size
@@ -87,12 +93,19 @@ class Screen:
         self._stream.flush()
 
 
+def _wrap(line: str, columns: int) -> list[str]:
+    """Wrap one line of the summary below its label; a terminal that has no room beside the label gets it as it is."""
+    if len(line) <= columns or columns <= 2 * _LABEL_WIDTH:
+        return [line]
+    return textwrap.wrap(line, columns, subsequent_indent=" " * _LABEL_WIDTH, break_long_words=False)
+
+
 def summary(books: Books, *, elapsed_seconds: float, in_hand: int) -> list[str]:
     """Return the summary as lines."""
     per_second = books.requests / elapsed_seconds if elapsed_seconds > 0 else 0.0
     ledger = books.ledger
     return [
-        f"  {'requests':<12}{books.requests:,} in {elapsed_seconds:.0f} s, {per_second:.0f} a second, {in_hand} in hand",
+        f"  {'requests':<12}{books.requests:,} in {elapsed_seconds:.0f} s, {per_second:.0f} a second, {in_hand} in flight",
         f"  {'answers':<12}{answers(books):,} whole, {books.real_answers} of them from the real model; p95 {p95(books)}",
         f"  {'errors':<12}{causes(books)}",
         f"  {'tokens':<12}{ledger['input tokens']:,} in, {ledger['output tokens']:,} out",
@@ -104,7 +117,7 @@ def one_line(books: Books, *, elapsed_seconds: float, in_hand: int) -> str:
     """Return the summary as one line."""
     tokens = books.ledger["input tokens"] + books.ledger["output tokens"]
     return (
-        f"demo: {elapsed_seconds:3.0f} s  {books.requests:,} requests ({in_hand} in hand), {causes(books)};"
+        f"demo: {elapsed_seconds:3.0f} s  {books.requests:,} requests ({in_hand} in flight), {causes(books)};"
         f" {tokens:,} tokens, {usd(books.ledger['cost (nano-USD)'])}, p95 {p95(books)}, real answers {books.real_answers}"
     )
 
@@ -161,7 +174,7 @@ def verdict(findings: Findings) -> str:
     if findings.is_good:
         return f"{len(findings.lines)} lines compared, no difference"
     extra = sum(line.other - line.books for line in findings.lines if line.what in _LEDGER_ROWS)
-    note = f"; the gateway also served {extra} calls that somebody else sent" if extra > 0 else ""
+    note = f"; the gateway also served {extra} calls of another client" if extra > 0 else ""
     return f"{len(findings.lines)} lines compared, {different} differ, {surprises} surprises{note}"
 
 

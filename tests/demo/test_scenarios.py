@@ -157,3 +157,17 @@ def test_the_screen_names_the_phase_and_shows_unknown_as_unknown() -> None:
     assert lines[0].split() == ["scenario", "outage:", TARGET, "is", "out"]
     assert lines[2].split() == [TARGET, "open", "0.25", "0.50", "1.00", "$2.000"]
     assert lines[3].split() == ["slow", "-", "-", "-", "-", "-"]
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_what_a_scenario_shows_fits_into_sixty_columns(name):
+    state = {
+        "circuit_breaker": "half_open",
+        "health_score": 0.5,
+        "availability": 0.5,
+        "error_rate_5m": 0.5,
+        "cost_usd": 99.0,
+    }
+    for phase in SCENARIOS[name].phases:
+        lines = scenario_lines(name, phase, {"rate_limited": state})
+        assert all(len(line) < 60 for line in lines)

@@ -76,7 +76,7 @@ def test_a_terminal_is_redrawn_in_place_and_a_file_gets_lines() -> None:
             screen.refresh(books, elapsed_seconds=1.0, in_hand=3)
     assert terminal.getvalue().count("\x1b[5F") == 1
     assert "\x1b" not in file.getvalue()
-    assert file.getvalue().count("0 requests (3 in hand)") == 2
+    assert file.getvalue().count("0 requests (3 in flight)") == 2
 
 
 def test_a_replay_for_a_gateway_elsewhere_plays_no_scenario(

@@ -54,7 +54,7 @@ async def test_traffic_for_a_gateway_elsewhere(tmp_path: Path) -> None:
             assert time.monotonic() < deadline, traffic.last_lines()
             await asyncio.sleep(0.2)
         assert await traffic.stop() == 0, traffic.last_lines()
-        assert " requests (0 in hand)" in traffic.last_lines()
+        assert " requests (0 in flight)" in traffic.last_lines()
     finally:
         for child in reversed(children):
             await child.stop()
