@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from pathlib import Path
 
 
 def run() -> int:
@@ -18,9 +19,9 @@ def run() -> int:
         # The gateway reads them (`otel/config.py`), warns, and passes on what can be used.
         if name.startswith("OTEL_"):
             del os.environ[name]
-    from app.command import main  # noqa: PLC0415  after the environment is clean
+    from app.command import PROGRAM, main  # noqa: PLC0415  after the environment is clean
 
-    return main(sys.argv[1:], environ)
+    return main(sys.argv[1:], environ, "gatewayz" if Path(sys.argv[0]).stem == "gatewayz" else PROGRAM)
 
 
 if __name__ == "__main__":

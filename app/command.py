@@ -17,11 +17,12 @@ from app.keys_cli import add_keys_parser, run_keys
 from app.version import VERSION
 
 _MAX_PORT = 65_535
+PROGRAM = "python -m app"
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run one command."""
-    parser = _parser()
+def main(arguments: Sequence[str], environ: Mapping[str, str], program: str = PROGRAM) -> int:
+    """Run one command; `program` is how it was called, for usage messages."""
+    parser = _parser(program)
     if not arguments:
         parser.print_help(sys.stderr)
         return 2
@@ -57,8 +58,8 @@ def _run(args: argparse.Namespace, path: str | None, environ: Mapping[str, str])
     return serve(msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, **overrides)), environ)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m app", description="An LLM gateway that can be observed.")
+def _parser(program: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=program, description="An LLM gateway that can be observed.")
     parser.add_argument(
         "--config",
         metavar="FILE",

@@ -1,5 +1,7 @@
 """`python -m app`: where its options may stand, and what it says when something is missing."""
 
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -39,6 +41,15 @@ def test_without_arguments_it_explains_itself(capsys):
     printed = capsys.readouterr()
     assert printed.out == ""
     assert all(word in printed.err for word in ("serve", "keys", "--config", CONFIG_VARIABLE))
+
+
+@pytest.mark.parametrize(
+    ("file", "name"), [("/usr/local/bin/gatewayz", "gatewayz"), ("/tree/app/__main__.py", "python -m app")]
+)
+def test_usage_names_the_command_that_was_called(file, name):
+    script = f"import sys; sys.argv = [{file!r}, 'keys', '--help']; from app.__main__ import run; run()"
+    printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert printed.startswith(f"usage: {name} keys ")
 
 
 @pytest.mark.parametrize("command", [["serve"], ["keys", "list"], ["check-config"]])
