@@ -85,7 +85,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         _troubled(
             "brownout",
             Phase(
-                name=f"{TARGET} is slow, and some calls fail",
+                name=f"{TARGET} is slow, some calls fail",
                 seconds=_TROUBLE_SECONDS,
                 providers={TARGET: Condition(failed_share=0.25, added_seconds=2.5)},
             ),
