@@ -13,9 +13,10 @@ from app.timers import Timers
 
 HALF_CLOSE: Final = "half close"
 
-_ASK_SECONDS: Final = 0.5
-"""A response that is there earlier goes out alone."""
+_ASK_SECONDS: Final = 0.15
+"""A response that is there earlier goes out alone. A provider works for one that has left as long as this takes."""
 
+_FIRST_LOOK_SECONDS: Final = 0.05
 _LOOK_SECONDS: Final = 0.25
 
 
@@ -42,7 +43,9 @@ class _Watch:
             self._transport.abort()
             return
         # HTTP/1.0 knows no interim responses: there only what the client's kernel says by itself counts.
+        seconds = _LOOK_SECONDS
         if not (self._has_asked or self._exchange.is_http_1_0 or self._exchange.response_started):
             self._has_asked = True
             self._transport.write(CONTINUE)
-        self._timers.set(HALF_CLOSE, _LOOK_SECONDS, self.look)
+            seconds = _FIRST_LOOK_SECONDS
+        self._timers.set(HALF_CLOSE, seconds, self.look)

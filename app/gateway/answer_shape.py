@@ -5,6 +5,7 @@ finished, or as an object of its own.
 """
 
 import contextlib
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -17,6 +18,7 @@ MOST_CHOICES: Final = 128
 """The most choices that the API offers; what a provider sends beyond is not looked at."""
 
 NULL: Final = msgspec.Raw(b"null")
+_FALSE: Final = msgspec.Raw(b"false")
 _SMALL_BYTES: Final = 64 * 1024
 _MAX_ERROR_BYTES: Final = 64 * 1024
 FAILED: Final = frozenset({"error", "network_error", "insufficient_system_resource"})
@@ -69,6 +71,20 @@ class _Groq(msgspec.Struct, gc=False):
 class _Labels(msgspec.Struct, gc=False):
     type: msgspec.Raw = ABSENT
     object: msgspec.Raw = ABSENT
+    id: msgspec.Raw = ABSENT
+    errors: msgspec.Raw = ABSENT
+    detail: msgspec.Raw = ABSENT
+    success: msgspec.Raw = ABSENT
+    message: msgspec.Raw = ABSENT
+    msg: msgspec.Raw = ABSENT
+    code: msgspec.Raw = ABSENT
+    status: msgspec.Raw = ABSENT
+    amazon_type: msgspec.Raw = msgspec.field(name="__type", default=ABSENT)
+    base_resp: msgspec.Raw = ABSENT
+
+
+class _Outcome(msgspec.Struct, gc=False):
+    status_code: int = 0
 
 
 class _LongError(msgspec.Struct, gc=False):
@@ -93,6 +109,11 @@ _FIRST_CHOICES: Final = msgspec.json.Decoder(
 _GROQ: Final = msgspec.json.Decoder(_Groq)
 _LONG_ERROR: Final = msgspec.json.Decoder(_LongError)
 _LABELS: Final = msgspec.json.Decoder(_Labels)
+_OUTCOME: Final = msgspec.json.Decoder(_Outcome)
+_NOTHING: Final = frozenset({b"", b"null", b'""', b"[]", b"{}"})
+_WELL: Final = _NOTHING | {b"0", b"200", b'"0"', b'"200"', b'"ok"', b'"OK"', b'"success"', b'"Success"'}
+"""Values of `code` that name no error."""
+_FAILED_STATUS: Final = re.compile(rb'"?[45][0-9][0-9]\b')
 _TEXT: Final = msgspec.json.Decoder(str | None)
 
 
@@ -150,17 +171,38 @@ def error_within(choice: Choice, message: Message | None, finish_reason: str | N
         return error
     if message is not None and message.error is not ABSENT and (error := _value(message.error)):
         return error
-    if finish_reason in FAILED:
+    if finish_reason is not None and finish_reason.lower() in FAILED:
         return {"message": f"The provider ended its answer with the reason {finish_reason}.", "type": finish_reason}
     return None
 
 
 def error_itself(document: bytes) -> object:
-    """Return a document without choices that is an error by its own words: `{"type": "error", ...}`."""
+    """Return a document without choices that is an error by its own words: `{"type": "error", ...}`, `{"code": 1301, "msg": ...}`."""
     labels = decode_document(document, _LABELS)
-    if "error" in {text_of(labels.type), text_of(labels.object)}:
+    if "error" in {text_of(labels.type), text_of(labels.object)} or _tells_of_failure(labels):
         return _value(msgspec.Raw(document))
     return None
+
+
+def _tells_of_failure(labels: _Labels) -> bool:
+    """Whether a document is one of the envelopes that have no member `error`; a message alone may as well be a notice."""
+    if _says(labels.errors) or labels.success == _FALSE:
+        return True
+    if labels.base_resp is not ABSENT:
+        with contextlib.suppress(msgspec.DecodeError):
+            return _OUTCOME.decode(labels.base_resp).status_code != 0
+    if _says(labels.id):
+        # A chunk, or an answer, of whichever kind.
+        return False
+    has_code = (
+        bytes(labels.code) not in _WELL or _says(labels.amazon_type) or _FAILED_STATUS.match(labels.status) is not None
+    )
+    return _says(labels.detail) or (has_code and (_says(labels.message) or _says(labels.msg)))
+
+
+def _says(raw: msgspec.Raw) -> bool:
+    """Whether a field is there and not empty."""
+    return bytes(raw) not in _NOTHING
 
 
 def _value(raw: msgspec.Raw) -> object:
@@ -168,6 +210,8 @@ def _value(raw: msgspec.Raw) -> object:
     try:
         if memoryview(raw).nbytes > _MAX_ERROR_BYTES:
             return msgspec.structs.asdict(_LONG_ERROR.decode(raw))
-        return msgspec.json.decode(raw)
+        error = msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError):
         return {"message": "The provider's error cannot be read."}
+    # Some servers always send the object, and fill it with nulls.
+    return None if isinstance(error, dict) and not any(error.values()) else error

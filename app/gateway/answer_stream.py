@@ -105,7 +105,8 @@ class AnswerStream:
         """Close the exchange and count what was used."""
         self._answer.close(whole=whole)
         self._note_answer()
-        self._attempt.count_usage(self._chunks.usage.read(), self._chunks.output_units, self._chunks.choices)
+        chunks = self._chunks
+        self._attempt.count_usage(chunks.usage.read(), chunks.output_units, chunks.choices, chunks.uncounted_units)
 
     def _note_unanswered(self) -> None:
         """Leave with the attempt what is known of a stream that ended before its first content: its provider has worked, or says so."""

@@ -112,14 +112,17 @@ class Attempt:
             self.first_token_seconds = self._clock.monotonic() - self.started_seconds
             self._permit.attempt_answers()
 
-    def count_usage(self, reported: ReportedUsage | None, output_units: int, choices: int = 1) -> None:
+    def count_usage(
+        self, reported: ReportedUsage | None, output_units: int, choices: int = 1, uncounted_units: int = 0
+    ) -> None:
         """Price what the attempt used; a count that the provider does not report, or that cannot be, is estimated.
 
-        `output_units`: the length of the text that was delivered, in so many `choices`.
+        `output_units`: the length of the text that was delivered, in so many `choices`; `uncounted_units` of it came after the last count.
         """
         self._usage_counted = True
         request, route = self._request, self.route
-        delivered = Delivered(output_units, choices, self._clock.monotonic() - self.started_seconds)
+        seconds = self._clock.monotonic() - self.started_seconds
+        delivered = Delivered(output_units, choices, seconds, uncounted_units)
         self.usage = counted_usage(reported, request, route.price, delivered)
         if self.usage.disbelieved:
             with self._request_scope.current():

@@ -10,7 +10,7 @@ from typing import Final
 
 from app.gateway.fault import fault_of
 from app.gateway.model_table import Route
-from app.gateway.upstream_failure import CallerFaultError, UpstreamFailure
+from app.gateway.upstream_failure import CALLERS, CallerFaultError, UpstreamFailure
 
 _LOGGER: Final = logging.getLogger("gatewayz.attempt")
 _MAX_CHARACTERS: Final = 200
@@ -26,9 +26,7 @@ def log_failed_attempt(
 ) -> None:
     """Write the line."""
     fault = fault_of(failure.kind)
-    reason = failure.reason if isinstance(failure, UpstreamFailure) and fault.domain != "caller" else None
-    if reason is not None:
-        reason = reason[:_MAX_CHARACTERS]
+    reason = _reason(route, failure)
     said: list[str] = [failure.kind]
     if http_status is not None:
         said.append(f"status {http_status}")
@@ -52,6 +50,17 @@ def log_failed_attempt(
             "hint": hint,
         },
     )
+
+
+def _reason(route: Route, failure: UpstreamFailure | CallerFaultError) -> str | None:
+    """Return why it failed, in the first words of the provider's error where nothing else is known."""
+    if isinstance(failure, CallerFaultError) or failure.kind in CALLERS:
+        return None
+    reason = failure.reason
+    if reason is None and failure.error is not None and failure.error.message:
+        # An error inside a 200.
+        reason = route.provider.scrub.text(failure.error.message)
+    return None if reason is None else reason[:_MAX_CHARACTERS]
 
 
 def _hint(route: Route, failure: UpstreamFailure | CallerFaultError, http_status: int | None) -> str | None:

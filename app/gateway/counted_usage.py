@@ -27,6 +27,10 @@ def counted_usage(reported: ReportedUsage | None, request: CallRequest, price: P
             output_tokens = believed.total_tokens - input_tokens
     if output_tokens is None:
         output_tokens = tokens_of(delivered.text_units)
+    elif delivered.uncounted_units:
+        # The provider counted along and was cut off before its last count.
+        output_tokens += tokens_of(delivered.uncounted_units)
+        is_estimated = True
     cost = price.cost_nanousd(input_tokens, output_tokens, believed.cached_tokens)
     return Usage(
         input_tokens=input_tokens,

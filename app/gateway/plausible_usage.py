@@ -44,11 +44,15 @@ _REFERRING: Final = (
 
 
 class Delivered(msgspec.Struct, frozen=True):
-    """What an attempt brought: how much text (app/gateway/text_units.py), in how many choices, within which time."""
+    """What an attempt brought: how much text (app/gateway/text_units.py), in how many choices, within which time.
+
+    `uncounted_units` of the text came after the last chunk that counted the output.
+    """
 
     text_units: int
     choices: int
     seconds: float
+    uncounted_units: int = 0
 
 
 class BelievedUsage(msgspec.Struct, frozen=True):
@@ -70,7 +74,12 @@ def believe(reported: ReportedUsage, request: CallRequest, delivered: Delivered)
     input_tokens, output_tokens, total_tokens = reported.input_tokens, reported.output_tokens, reported.total_tokens
     if request.operation == "embeddings":
         # They have no output: a total is the input.
-        input_tokens, output_tokens = (total_tokens if input_tokens is None else input_tokens), 0
+        input_tokens, output_tokens = input_tokens or total_tokens, 0
+    # Some servers fill in zeros for what they do not count: no request has no input, and no text no output.
+    input_tokens = input_tokens or None
+    if delivered.text_units:
+        output_tokens = output_tokens or None
+    total_tokens = total_tokens or None
     is_total_only = input_tokens is None and output_tokens is None and total_tokens is not None
     if input_tokens is not None and not _can_be_input(input_tokens, request):
         doubts.add("input")

@@ -71,7 +71,7 @@ class ProviderEndpoint:
         if proxy is not None and proxy.password:
             hidden += [proxy.password, unquote(proxy.password)]
         hosts = {self.host, self.proxy.host if self.proxy is not None and self.proxy.host else ""}
-        self.scrub = Scrub([each for each in hidden if each], hosts)
+        self.scrub = Scrub([each for each in hidden if each], hosts, self._base.path.rstrip("/"))
 
     def url(self, path: str) -> URL:
         """Return the URL of a path below `base_url`, with the query that `base_url` has."""

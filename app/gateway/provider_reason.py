@@ -19,7 +19,10 @@ MAX_REASON_CHARACTERS: Final = 1_000
 MAX_DEPTH: Final = 20
 
 _CODE_FIELDS: Final = ("code", "type", "status", "reason", "error_type")
-_TEXT_FIELDS: Final = ("message", "msg", "detail", "details", "error_description", "error_message", "reason", "title")
+_TEXT_FIELDS: Final = (
+    "message", "msg", "detail", "details", "error_description", "error_message", "error_msg", "Message", "status_msg", "base_resp",
+    "reason", "title", "error",
+)  # fmt: skip
 _HTML: Final = re.compile(r"^\s*<(?:!doctype|html|head|body|\?xml|h1|title)\b", re.IGNORECASE)
 _TITLE: Final = re.compile(r"<(title|h1)\b[^>]*>(.{0,2000}?)</\1", re.IGNORECASE | re.DOTALL)
 _TAG: Final = re.compile(r"<[^>]*>")
@@ -33,6 +36,8 @@ _ADDRESS: Final = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _HIDDEN: Final = "[address]"
+_PRIVATE_SEGMENTS: Final = 3
+"""A shorter path of a base URL is the same for all customers of a provider (`/v1`, `/openai/v1`)."""
 
 
 class ProviderReason(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,9 +50,10 @@ class ProviderReason(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scrub:
-    """Takes a provider's secrets and addresses out of what it wrote. `secrets` and `hosts` are the gateway's own for this provider."""
+    """Takes a provider's secrets and addresses out of what it wrote. `secrets`, `hosts` and `path` are the gateway's own for this provider."""
 
-    def __init__(self, secrets: Iterable[str] = (), hosts: Iterable[str] = ()) -> None:
+    def __init__(self, secrets: Iterable[str] = (), hosts: Iterable[str] = (), path: str = "") -> None:
+        self._path = path if path.count("/") >= _PRIVATE_SEGMENTS else ""
         self._secrets = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
         names = "|".join(re.escape(host) for host in sorted(hosts) if host)
         self._own = (
@@ -64,6 +70,8 @@ class Scrub:
             text = text.replace(secret, REDACTED)
         if self._own is not None:
             text = self._own.sub(_HIDDEN, text)
+        if self._path:
+            text = text.replace(self._path, _HIDDEN)
         return _ADDRESS.sub(_hide_internal, redact(text))
 
     def value(self, value: Any, depth: int = 0) -> Any:

@@ -37,6 +37,15 @@ class SseEvent(msgspec.Struct, frozen=True):
                 return value.strip()
         return b""
 
+    @property
+    def stray(self) -> bytes:
+        """What stands where a data line should: a JSON document, or the value of llama.cpp's field `error`; empty where nothing does."""
+        first = self.others[0].lstrip() if self.data is None and self.others else b""
+        if first[:1] in {b"{", b"["}:
+            return b"\n".join(self.others)
+        field, _, value = first.partition(b":")
+        return value.strip() if field == b"error" else b""
+
     def encode(self) -> bytes:
         """Return the event in wire form; line ends become line feeds."""
         if self.data is not None and not self.others and b"\n" not in self.data:

@@ -20,19 +20,24 @@ from app.gateway.answer_shape import (
 )
 from app.gateway.chunk_fields import begins, without
 from app.gateway.json_bounds import INLINE_BYTES
+from app.gateway.provider_reason import read_reason
 from app.gateway.sse import EventTooLargeError, SseEvent, SseSplitter
 from app.gateway.text_units import ABSENT, message_units
 from app.gateway.token_usage import UsageReader
 from app.gateway.upstream_failure import UpstreamFailure, failure_of_error_object
+from otel.events import ErrorKind
 
 DONE: Final = b"data: [DONE]\n\n"
 
 _OK: Final = 200
-_NO_CONTENT: Final = frozenset({b"", b"null", b"{}", b"[DONE]"})
+_NO_CONTENT: Final = frozenset({b"", b"null", b"{}", b"[]", b'""', b"[DONE]"})
 _LONGEST_BYTES: Final = 16
 """Longer data are not looked up among those without content, white space around them included."""
 
 _CHUNK_NAMES: Final = frozenset({b"", b"message", b"error"})
+_NO_STREAM: Final = "a JSON document instead of an event stream"
+_NO_CHUNK: Final = "an event whose data is no JSON object"
+_CUT: Final = "the body ended before the answer was whole"
 _USAGE_FIELDS: Final = frozenset({"usage"})
 _ERROR_FIELDS: Final = frozenset({"usage", "error"})
 _MOST_VALUES: Final = 100_000
@@ -57,6 +62,7 @@ class StreamChunks:
         self._finished: set[bytes] = set()
         self.chunks = 0
         self.output_units = 0
+        self._counted_units = 0
         self.usage = UsageReader()
         self.response_id: str | None = None
         self.response_model: str | None = None
@@ -72,7 +78,7 @@ class StreamChunks:
         try:
             events = self._splitter.feed(data)
         except EventTooLargeError:
-            self.failure = UpstreamFailure("bad_response", http_status=_OK)
+            self._fail("bad_response", "an event over max_response_bytes")
             return b""
         if len(events) == 1:
             return self._take(events[0])
@@ -84,7 +90,9 @@ class StreamChunks:
             return b""
         piece = b"".join([self._take(event) for event in self._cut_event()])
         if not self.complete and self.failure is None:
-            self.failure = UpstreamFailure("stream_broken" if self.chunks else "bad_response", http_status=_OK)
+            self._fail(
+                "stream_broken" if self.chunks else "bad_response", _CUT if self.chunks else "no event with content"
+            )
         return piece + self._release()
 
     @property
@@ -93,6 +101,11 @@ class StreamChunks:
         if self.failure is not None:
             return False
         return self.done or (len(self._finished) >= self._asked_choices and self._begun <= self._finished)
+
+    @property
+    def uncounted_units(self) -> int:
+        """How much of the text came after the last chunk that counted the output, in a stream that was cut: else its count stands."""
+        return 0 if self.complete else self.output_units - self._counted_units
 
     @property
     def choices(self) -> int:
@@ -116,13 +129,15 @@ class StreamChunks:
             return b""
         data = event.data
         if data is None:
+            stray = event.stray
+            is_failure = bool(stray) and self._is_failure(stray)
             # Comments keep a slow connection alive. Before the first content there is no answer yet that they could keep alive.
-            return event.encode() if self._has_begun else b""
+            return event.encode() if self._has_begun and not is_failure else b""
         if len(data) <= _LONGEST_BYTES and (stripped := data.strip()) in _NO_CONTENT:
             return self._end_marker() if stripped == b"[DONE]" else b""
         if len(data) > INLINE_BYTES and data.count(b",") + data.count(b"[") + data.count(b"{") > _MOST_VALUES:
             # Large chunks are few long strings (an image, say); to read anything else would stall all other requests.
-            self.failure = UpstreamFailure("bad_response", http_status=_OK)
+            self._fail("bad_response", "a chunk of too many values")
             return b""
         try:
             return self._take_document(event, data)
@@ -135,7 +150,7 @@ class StreamChunks:
         error = error_beside(head) or (None if choices else error_itself(data))
         if event.others:
             name = event.name
-            if not choices and not error and name not in _CHUNK_NAMES:
+            if not choices and not error and name not in _CHUNK_NAMES and head.usage is ABSENT:
                 # A ping, say.
                 return b""
             if name == b"error":
@@ -164,8 +179,7 @@ class StreamChunks:
             has_usage = has_usage or choice.usage is not ABSENT
         self.output_units += units
         if has_usage:
-            for raw in usages_of(head, choices):
-                self.usage.add(raw)
+            self._count(head, choices)
         if error:
             self.failure = failure_of_error_object(error, http_status=_OK)
             return self._deliver(without(event, _ERROR_FIELDS), has_content=True) if units else b""
@@ -185,19 +199,52 @@ class StreamChunks:
         self._held_bytes += len(piece)
         return self._release() if has_content or self._held_bytes > _MOST_HELD_BYTES else b""
 
+    def _is_failure(self, stray: bytes) -> bool:
+        """Handle JSON outside of data lines; whether it ends the stream, as an error or as a whole answer does."""
+        try:
+            head, choices = decode_chat(stray)
+            error = error_beside(head) or (None if choices else error_itself(stray))
+        except (ValueError, RecursionError):
+            if self._has_begun:
+                return False
+            head, choices, error = Head(), None, None
+            reason = read_reason(stray[:_MOST_REASON_BYTES])
+            if reason.codes:
+                # A list with an error in it.
+                error = {"message": reason.message, "code": reason.codes[0]}
+        for choice in choices or ():
+            error = error or error_within(choice, message_of(choice.message), text_of(choice.finish_reason))
+        if error:
+            self.failure = failure_of_error_object(error, http_status=_OK)
+        elif not self._has_begun and choices:
+            self._fail("bad_response", _NO_STREAM)
+        if self.failure is not None:
+            self._count(head, choices)
+        return self.failure is not None
+
+    def _count(self, head: Head, choices: list[Choice] | None) -> None:
+        """Take in the usage of one chunk."""
+        for raw in usages_of(head, choices):
+            if self.usage.add(raw):
+                self._counted_units = self.output_units
+
+    def _fail(self, kind: ErrorKind, reason: str) -> None:
+        """End the stream with a failure that the provider did not name."""
+        self.failure = UpstreamFailure(kind, http_status=_OK, reason=reason)
+
     def _take_other(self, event: SseEvent) -> bytes:
         """Handle an event that is no chunk."""
         if event.name == b"error":
             message = (event.data or b"")[:_MOST_REASON_BYTES].decode("utf-8", "replace")
             self.failure = failure_of_error_object({"message": message}, http_status=_OK)
         elif event.name in _CHUNK_NAMES:
-            self.failure = UpstreamFailure("bad_response", http_status=_OK)
+            self._fail("bad_response", _NO_CHUNK)
         return b""
 
     def _end_marker(self) -> bytes:
         """Handle the end marker; an answer without a chunk is none."""
         if not self.chunks:
-            self.failure = UpstreamFailure("bad_response", http_status=_OK)
+            self._fail("bad_response", "an end without a chunk before it")
             return b""
         self.done = True
         return self._release()

@@ -82,13 +82,13 @@ class UsageReader:
         self._excludes_cached = False
         self._nonsense: set[DisbelievedCount] = set()
 
-    def add(self, raw: msgspec.Raw) -> None:
-        """Take in one `usage` object, or anything else that stands in its place; nothing where it is absent."""
+    def add(self, raw: msgspec.Raw) -> bool:
+        """Take in one `usage` object, or anything else that stands in its place; return whether it counts the output."""
         if raw is ABSENT:
-            return
+            return False
         if memoryview(raw).nbytes > _MAX_USAGE_BYTES:
             self._nonsense.add("total")
-            return
+            return False
         try:
             usage = _USAGE.decode(raw)
         except (msgspec.DecodeError, RecursionError):
@@ -99,14 +99,15 @@ class UsageReader:
             asked.cached_tokens, usage.prompt_cache_hit_tokens, usage.cache_read_input_tokens, usage.cached_tokens,
         )  # fmt: skip
         self._take("input", "input", usage.prompt_tokens, usage.input_tokens)
-        self._take("output", "output", usage.completion_tokens, usage.output_tokens)
-        self._take("total", "total", usage.total_tokens)
+        counts_output = self._take("output", "output", usage.completion_tokens, usage.output_tokens)
+        counts_total = self._take("total", "total", usage.total_tokens)
         self._take("cached", "cached", *cached)
         self._take("written", "cached", usage.cache_creation_input_tokens)
         self._take("reasoning", "output", answered.reasoning_tokens)
         if usage.prompt_tokens is None and usage.input_tokens is not None and usage.cache_read_input_tokens is not None:
             # Anthropic's: its input counts neither what came from the cache nor what went into it.
             self._excludes_cached = True
+        return counts_output or (counts_total and self._counts["total"] > self._counts.get("input", 0))
 
     def read(self) -> ReportedUsage | None:
         """Return what all objects say together; None where they hold neither a count nor nonsense."""
@@ -180,18 +181,20 @@ class UsageReader:
             else:
                 self._nonsense.add(_PART_OF.get(name, "cached"))
 
-    def _take(self, name: str, nonsense: DisbelievedCount, *values: _Number) -> None:
-        """Take in the first of the values that is a count: null and nonsense in one field never hide another."""
+    def _take(self, name: str, nonsense: DisbelievedCount, *values: _Number) -> bool:
+        """Take in the first of the values that is a count: null, nonsense and 0 in one field never hide another. Whether it is over 0."""
         for value in values:
             if value is None:
                 continue
             count = _count(value)
             if count is None:
                 self._nonsense.add(nonsense)
-                continue
-            if count or name not in self._counts:
+            elif count:
                 self._counts[name] = count
-            return
+                return True
+            else:
+                self._counts.setdefault(name, 0)
+        return False
 
 
 def _count(value: float) -> int | None:

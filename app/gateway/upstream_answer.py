@@ -100,7 +100,8 @@ class UpstreamAnswer:
         except (aiohttp.ClientError, OSError, ValueError):
             # Cut off, or its framing or compression is broken; all of it is a body that is not whole.
             self.attempt.answer_began()
-            raise UpstreamFailure("stream_broken", http_status=response.status) from None
+            reason = "the connection, the framing or the compression broke off the body"
+            raise UpstreamFailure("stream_broken", http_status=response.status, reason=reason) from None
         self._deadlines.progress()
         return data
 

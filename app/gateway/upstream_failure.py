@@ -18,7 +18,9 @@ MAX_RETRY_AFTER_SECONDS: Final = 3_600.0
 DEFAULT_RETRY_AFTER_SECONDS: Final = 1.0
 
 _PASSED_ON: Final = frozenset({400, 403, 404, 409, 413, 422})
-_CALLERS: Final = frozenset({"upstream_4xx", "content_policy"})
+CALLERS: Final = frozenset({"upstream_4xx", "content_policy"})
+"""Refusals of a request or its prompt: they may quote it."""
+
 _BAD_REQUEST: Final = 400
 _NOTHING_TO_SCRUB: Final = Scrub()
 
@@ -93,7 +95,7 @@ def failure_of_status(
     """
     error = read_reason(body)
     kind = kind_of_refusal(status, error, sent)
-    if kind in _CALLERS:
+    if kind in CALLERS:
         return CallerFaultError(status, error, kind=kind, scrub=scrub)
     return UpstreamFailure(
         kind,
@@ -108,13 +110,14 @@ def failure_of_status(
 
 def failure_of_error_object(error: object, *, http_status: int) -> UpstreamFailure:
     """Classify an error object inside a 200 answer by its codes: numbers, numbers as text, and the usual words."""
-    reason = reason_of({"error": error})
+    is_envelope = isinstance(error, dict) and (error.get("error") or error.get("errors"))
+    reason = reason_of(error if is_envelope else {"error": error})
     return UpstreamFailure(kind_of_error(reason), http_status=http_status, error=reason)
 
 
 def caller_fault_of(failure: UpstreamFailure, scrub: Scrub) -> CallerFaultError | None:
     """Return what the caller gets at once for an error inside a 200 that blames its request; None for every other failure."""
-    if failure.kind not in _CALLERS:
+    if failure.kind not in CALLERS:
         return None
     return CallerFaultError(_BAD_REQUEST, failure.error or ProviderReason(), kind=failure.kind, scrub=scrub)
 

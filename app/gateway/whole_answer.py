@@ -23,12 +23,15 @@ from app.gateway.answer_shape import (
 )
 from app.gateway.provider_json import decode_document
 from app.gateway.request_body import Operation
+from app.gateway.stream_chunks import StreamChunks
 from app.gateway.text_units import ABSENT, message_units
 from app.gateway.token_usage import ReportedUsage, UsageReader
 from app.gateway.upstream_failure import UpstreamFailure, failure_of_error_object
 
 _OK: Final = 200
 _LIST: Final = re.compile(rb"\[\s*[^\s\]]")
+_STREAM: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
+_MOST_STREAM_BYTES: Final = 256 * 1024
 
 
 class WholeAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,8 +50,31 @@ def read_answer(body: bytes, operation: Operation) -> WholeAnswer:
     """Check an answer and read it; raises `UpstreamFailure` where it is not the wire format."""
     try:
         return _read_embeddings(body) if operation == "embeddings" else _read_chat(body)
-    except (ValueError, RecursionError):
-        raise UpstreamFailure("bad_response", http_status=_OK) from None
+    except (ValueError, RecursionError) as error:
+        if _STREAM.match(body) is not None:
+            return _read_stream(body)
+        said = (
+            str(error)
+            if isinstance(error, _NoAnswerError)
+            else "the body is no JSON of an answer"
+            if body
+            else "the body is empty"
+        )
+        raise UpstreamFailure("bad_response", http_status=_OK, reason=said) from None
+
+
+class _NoAnswerError(ValueError):
+    """A document that is no answer; its text says why."""
+
+
+def _read_stream(body: bytes) -> WholeAnswer:
+    """Read a stream that nobody asked for: it is no answer, but the provider has worked, and may say why it failed."""
+    chunks = StreamChunks(include_usage=True, choices=1, max_event_bytes=_MOST_STREAM_BYTES)
+    chunks.feed(body[:_MOST_STREAM_BYTES])
+    failure = chunks.failure
+    if failure is None or failure.error is None:
+        failure = UpstreamFailure("bad_response", http_status=_OK, reason="an event stream instead of a JSON document")
+    return WholeAnswer(usage=chunks.usage.read(), failure=failure)
 
 
 def _read_chat(body: bytes) -> WholeAnswer:
@@ -64,7 +90,7 @@ def _read_chat(body: bytes) -> WholeAnswer:
         error = error or error_within(choice, message, reason)
         finish_reason = finish_reason or reason
     if not error and not choices:
-        raise ValueError("no choices")
+        raise _NoAnswerError("no choices")
     return _answer(head, choices, error, units, finish_reason)
 
 
@@ -73,7 +99,7 @@ def _read_embeddings(body: bytes) -> WholeAnswer:
     head = decode_document(body, EMBEDDINGS)
     error = error_beside(head) or error_itself(body)
     if not error and (head.data is ABSENT or _LIST.match(memoryview(head.data)) is None):
-        raise ValueError("no data")
+        raise _NoAnswerError("no data")
     return _answer(head, None, error)
 
 

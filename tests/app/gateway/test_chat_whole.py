@@ -83,7 +83,8 @@ async def test_the_provider_gets_our_key_and_the_trace_and_nothing_of_the_client
     [
         ({"prompt_tokens": 7, "completion_tokens": 5.0}, 7, 5, False),
         ({"input_tokens": 7, "output_tokens": 5}, 7, 5, False),
-        ({"prompt_tokens": 0, "completion_tokens": 0}, 0, 0, False),
+        ({"prompt_tokens": 0, "completion_tokens": 0}, 3, 3, True),
+        ({"prompt_tokens": 0, "completion_tokens": 0, "input_tokens": 7, "output_tokens": 5}, 7, 5, False),
         ({"prompt_tokens": 7}, 7, 3, True),
         ({"prompt_tokens": True, "completion_tokens": "5"}, 3, 3, True),
         ({"prompt_tokens": -1, "completion_tokens": 10**30}, 3, 3, True),

@@ -68,7 +68,7 @@ async def test_usage_beside_an_error_is_counted(make_upstream, make_gateway, wir
     assert (row.status, row.input_tokens, row.output_tokens, row.usage_estimated) == ("error", 10, 4, False)
 
 
-@pytest.mark.parametrize("nothing", [None, {}, "", [], False])
+@pytest.mark.parametrize("nothing", [None, {}, "", [], False, {"message": None, "code": None}])
 @pytest.mark.parametrize("place", ["top", "choice", "message"])
 async def test_an_empty_error_is_none(make_upstream, make_gateway, wire, place, nothing):
     fields = {"error": nothing} if place == "top" else {place: {"error": nothing}}

@@ -43,7 +43,7 @@ LEGITIMATE = [
     pytest.param(1_900_000, 5, {"content": VIDEO}, {}, id="an hour of video by its address"),
     pytest.param(900_000, 5, {"tools": [{"type": "web_search"}]}, {}, id="tools of the provider"),
     pytest.param(1_000_000, 5, {"content": "x" * 1_000_000}, {}, id="a token for each byte"),
-    pytest.param(0, 0, {}, {}, id="zeros"),
+    pytest.param(9, 0, {}, {"units": 0}, id="no text and no output"),
 ]
 
 
