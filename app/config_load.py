@@ -4,6 +4,7 @@ In: a path and the environment. Out: frozen structs, or a `ConfigError` of one l
 found and what is allowed. It must never quote a value that could be a secret. The rules of meaning are in `app/config_checks.py`.
 """
 
+import contextlib
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -53,7 +54,7 @@ def load_config(path: Path | str, environ: Mapping[str, str] | None = None) -> A
 
 
 def read_config(path: Path | str, environ: Mapping[str, str]) -> tuple[AppConfig | None, list[str]]:
-    """Return the configuration where the file has its shape, and all mistakes; raises `ConfigError` where it cannot be read."""
+    """Return the configuration where the whole file has its shape, and all mistakes; raises `ConfigError` where it cannot be read."""
     path = Path(path)
     raw = _read_toml(path)
     variables, mistakes = override(raw, environ)
@@ -67,7 +68,9 @@ def read_config(path: Path | str, environ: Mapping[str, str]) -> tuple[AppConfig
         config = msgspec.convert(raw, AppConfig)
     except msgspec.ValidationError as error:
         lines = dict.fromkeys([explain(str(error), raw), *_mistakes_of_shape(raw)])
-        return None, [*mistakes, *map(place, lines)]
+        rest = _with_shape(raw)
+        lines |= dict.fromkeys(say(finding) for finding in find_all(rest))
+        return None, [*mistakes, *map(place, lines), *find_missing_secrets(rest, environ)]
     return config, [*mistakes, *(place(say(finding)) for finding in find_all(config))]
 
 
@@ -201,3 +204,15 @@ def _mistakes_of_shape(raw: dict[str, Any]) -> Iterator[str]:
             except msgspec.ValidationError as error:
                 line = explain(str(error), part)
                 yield line if each is None else line.replace(f"{key}[0]", f"{key}[{index}]", 1)
+
+
+def _with_shape(raw: dict[str, Any]) -> AppConfig:
+    """Return the configuration without the sections and arrays that have mistakes of shape: what else is wrong does not depend on them."""
+    rest: dict[str, Any] = {}
+    for key, value in raw.items():
+        with contextlib.suppress(msgspec.ValidationError):
+            msgspec.convert({key: value}, AppConfig)
+            rest[key] = value
+    if "providers" in raw and "providers" not in rest:
+        rest.pop("models", None)  # their routes would name providers that are not there
+    return msgspec.convert(rest, AppConfig)

@@ -128,6 +128,25 @@ def test_rules_of_meaning_and_missing_secrets_are_told_together(tmp_path, capsys
     assert printed.count("\n") == 4
 
 
+def test_a_key_that_is_unknown_hides_no_mistake_elsewhere(tmp_path, capsys):
+    path = tmp_path / "g.toml"
+    routed = ROUTED.replace("alpha.example/v1", "alpha.example/v1/chat/completions").replace(
+        'provider = "alpha"', 'provider = "alfa"'
+    )
+    path.write_text(routed + '[server]\nport = 70000\n[[plans]]\nname = "free"\nkey_request_per_minute = 5\n')
+    assert main(["check-config", "--config", str(path)], {}) == 1
+    lines = capsys.readouterr().err.splitlines()
+    for word in ("key_request_per_minute", "base_url", "alfa", "server.port: 70000", "variable ALPHA_KEY is not set"):
+        assert sum(word in line for line in lines) == 1
+    path.write_text(ROUTED.replace("base_url", "base_ur") + "[server]\nport = 70000\n")
+    assert main(["check-config", "--config", str(path)], {}) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.removeprefix(f"gateway: {path}: ").partition(":")[0] for line in lines] == [
+        "providers[0].base_ur",
+        "server.port",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
