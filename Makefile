@@ -95,6 +95,7 @@ stack: ## the whole pipeline with Docker Compose, Grafana included (OVERLAYS="de
 	@$(COMPOSE) ps --format 'table {{.Service}}\t{{.Status}}\t{{.Ports}}'
 
 stack-down: ## end what `make stack` started; the data stays
+	@docker compose version >/dev/null 2>&1 || { echo "make stack-down needs Docker with Compose 2.24 or newer" >&2; exit 1; }
 	@$(COMPOSE) --profile grafana --profile demo down
 
 compose-test: $(VENV)/.made-dev ## run the Compose files with stand-ins where the official images cannot be pulled (Linux, root, Go)
