@@ -30,11 +30,11 @@ class SseEvent(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> bytes:
-        """What its `event:` line says; empty without one."""
+        """What its `event:` line says, in lower case; empty without one."""
         for line in self.others:
             field, _, value = line.partition(b":")
             if field == b"event":
-                return value.strip()
+                return value.strip().lower()
         return b""
 
     @property

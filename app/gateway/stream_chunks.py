@@ -34,7 +34,9 @@ _NO_CONTENT: Final = frozenset({b"", b"null", b"{}", b"[]", b'""', b"[DONE]"})
 _LONGEST_BYTES: Final = 16
 """Longer data are not looked up among those without content, white space around them included."""
 
-_CHUNK_NAMES: Final = frozenset({b"", b"message", b"error"})
+_ERROR_NAMES: Final = frozenset({b"error", b"exception"})
+_CHUNK_NAMES: Final = frozenset({b"", b"message"}) | _ERROR_NAMES
+_NAMED_ERROR: Final = {"message": "The provider ended its answer with an error event."}
 _NO_STREAM: Final = "a JSON document instead of an event stream"
 _NO_CHUNK: Final = "an event whose data is no JSON object"
 _CUT: Final = "the body ended before the answer was whole"
@@ -125,7 +127,7 @@ class StreamChunks:
 
     def _take(self, event: SseEvent) -> bytes:
         """Handle one event and return its bytes for the caller."""
-        if self.done or self.failure is not None:
+        if self.done or self.failure is not None or self._is_bare_error(event):
             return b""
         data = event.data
         if data is None:
@@ -153,8 +155,8 @@ class StreamChunks:
             if not choices and not error and name not in _CHUNK_NAMES and head.usage is ABSENT:
                 # A ping, say.
                 return b""
-            if name == b"error":
-                error = error or {"message": "The provider ended its answer with an error event."}
+            if name in _ERROR_NAMES:
+                error = error or _NAMED_ERROR
         return self._take_chunk(event, head, choices, error)
 
     def _take_chunk(self, event: SseEvent, head: Head, choices: list[Choice] | None, error: object) -> bytes:
@@ -199,6 +201,13 @@ class StreamChunks:
         self._held_bytes += len(piece)
         return self._release() if has_content or self._held_bytes > _MOST_HELD_BYTES else b""
 
+    def _is_bare_error(self, event: SseEvent) -> bool:
+        """Whether an event is an error by its name alone, without data that say more."""
+        if not event.others or event.name not in _ERROR_NAMES or (event.data or b"").strip() not in _NO_CONTENT:
+            return False
+        self.failure = failure_of_error_object(_NAMED_ERROR, http_status=_OK)
+        return True
+
     def _is_failure(self, stray: bytes) -> bool:
         """Handle JSON outside of data lines; whether it ends the stream, as an error or as a whole answer does."""
         try:
@@ -234,7 +243,7 @@ class StreamChunks:
 
     def _take_other(self, event: SseEvent) -> bytes:
         """Handle an event that is no chunk."""
-        if event.name == b"error":
+        if event.name in _ERROR_NAMES:
             message = (event.data or b"")[:_MOST_REASON_BYTES].decode("utf-8", "replace")
             self.failure = failure_of_error_object({"message": message}, http_status=_OK)
         elif event.name in _CHUNK_NAMES:

@@ -76,6 +76,15 @@ def test_after_the_first_content_it_is_an_error_and_no_success(wire, place):
     assert chunks.failure.error.message == "context shift failed"
 
 
+@pytest.mark.parametrize("data", [b"", b"data:\n", b"data: null\n", b"data: boom\n", b'data: {"message": "boom"}\n'])
+@pytest.mark.parametrize("name", [b"error", b"Error", b"exception"])
+def test_an_event_of_that_name_is_an_error_whatever_its_data(wire, name, data):
+    chunks = StreamChunks(include_usage=False, choices=1, max_event_bytes=2**20)
+    chunks.feed(wire.sse(wire.chunk("Hello")))
+    chunks.feed(b"event: " + name + b"\n" + data + b"\n" + wire.sse(wire.chunk(finish="stop"), b"[DONE]"))
+    assert chunks.failure is not None
+
+
 @pytest.mark.parametrize("line", [b"{not JSON}", b'{"note": 1}', b"[1]", b"{}", b"errors: none", b"error:"])
 def test_a_line_that_is_no_error_is_ignored(wire, line):
     chunks = StreamChunks(include_usage=False, choices=1, max_event_bytes=2**20)
