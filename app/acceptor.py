@@ -12,7 +12,7 @@ from typing import Final
 
 from app.connections import Connections
 
-_BURST: Final = 64
+_BURST: Final = 16
 """Accepted at once, before others get their turn on the loop."""
 
 _PAUSE_SECONDS: Final = 0.05

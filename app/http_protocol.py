@@ -2,13 +2,14 @@
 
 In: the bytes of a connection. Out: exchanges for the application; what is no request that can be served gets 400, 408, 414,
 431, 501 or 505 and the end of the connection. While a request is being served the bytes behind it stay bytes: nothing that a
-client pipelines is parsed before its turn, and the socket is read no further than `_WAITING_BYTES`.
+client pipelines is parsed before its turn.
 """
 
 import asyncio
 import logging
+import time
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr
@@ -21,24 +22,19 @@ from app.http_exchange import Exchange, asgi_scope
 from app.http_head import RequestHead, RequestRefusedError
 from app.http_input import RequestInput
 from app.http_refusal import late_head, refusal
+from app.read_flow import READ_BYTES, ReadFlow
 from app.timers import Timers
+from app.turns import Turns
 from app.write_flow import WriteFlow
-
-DISCARD_SECONDS: Final = 5.0
-_READ_BYTES: Final = 64 * 1024
-_WAITING_BYTES: Final = 16 * 1024
-_CONTENT_BYTES: Final = 64 * 1024
 
 _logger = logging.getLogger("uvicorn.error")
 
 
-class HttpConnection(WriteFlow, asyncio.BufferedProtocol):
+class HttpConnection(ReadFlow, WriteFlow, asyncio.BufferedProtocol):
     """One connection. Timers are set only where a client makes the server wait: a request that comes in one piece costs none."""
 
     server_config: ServerConfig = ServerConfig()
     connections: Connections
-    read_buffer: memoryview
-    """Shared by all connections of a server: it is filled and emptied within one callback."""
 
     def __init__(
         self,
@@ -59,7 +55,6 @@ class HttpConnection(WriteFlow, asyncio.BufferedProtocol):
         self._is_refused = False
         self._is_at_end = False
         self._last_words: bytes | None = None
-        self._reads = True
         self._timers = Timers(self._loop)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -81,21 +76,11 @@ class HttpConnection(WriteFlow, asyncio.BufferedProtocol):
         self._writing_ended()
         self._input.drop()
 
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio's signature
-        """Return where the next bytes go."""
-        return self.read_buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Bytes came."""
-        if self._is_refused:
-            # Taken and thrown away until the client has read its response.
-            return
-        self._timers.stop("idle")
-        self._input.add(bytes(self.read_buffer[:nbytes]))
-        self._go_on()
-
     def eof_received(self) -> bool:
         """The client sends nothing more. What it has sent in full is still answered (RFC 9112, section 9.6)."""
+        while self._waits_for_turn and self._input.is_in_body:
+            # What waits for its turn may be the end of the body.
+            self._take_turn()
         self._is_at_end = True
         exchange = self._exchange
         if exchange is None:
@@ -146,7 +131,7 @@ class HttpConnection(WriteFlow, asyncio.BufferedProtocol):
             self._end_exchange(exchange)
         elif exchange.keep_alive:
             self.read_as_needed()
-            self._timers.set("discard", DISCARD_SECONDS, self.transport.close)
+            self._discard_for_a_while()
         else:
             self._end_output(b"")
 
@@ -165,7 +150,7 @@ class HttpConnection(WriteFlow, asyncio.BufferedProtocol):
             source.drop()
         elif not source.settle():
             self.transport.abort()
-        elif self._is_at_end and (source.is_in_head or source.is_in_body):
+        elif self._is_at_end and (source.is_in_head or (source.is_in_body and not source.waiting_bytes)):
             # Its end will never come.
             self.transport.close()
         else:
@@ -183,7 +168,9 @@ class HttpConnection(WriteFlow, asyncio.BufferedProtocol):
         """Take heads and bodies; raises `RequestRefusedError`."""
         while source.waiting_bytes and not self._is_ended:
             if source.is_in_body:
-                self._take_body()
+                if not self._take_body():
+                    self._take_later()
+                    return
             elif self._exchange is not None:
                 return
             elif (head := source.take_head()) is not None:
@@ -204,8 +191,8 @@ class HttpConnection(WriteFlow, asyncio.BufferedProtocol):
         self.server_state.tasks.add(task)
         task.add_done_callback(self.server_state.tasks.discard)
 
-    def _take_body(self) -> None:
-        """Take bytes of a body; after the response they are only counted."""
+    def _take_body(self) -> bool:
+        """Take bytes of a body; after the response they are only counted. False where there is more than is taken at once."""
         exchange = self._exchange
         is_wanted = exchange is not None and not exchange.response_complete
         self._input.take_body(exchange.content if exchange is not None and is_wanted else None)
@@ -218,6 +205,7 @@ class HttpConnection(WriteFlow, asyncio.BufferedProtocol):
                 exchange.wake()
             elif is_complete:
                 self._end_exchange(exchange)
+        return is_complete or not self._input.waiting_bytes
 
     def _end_exchange(self, exchange: Exchange) -> None:
         """Request and response are complete: go on with what the client has sent meanwhile."""
@@ -234,21 +222,7 @@ class HttpConnection(WriteFlow, asyncio.BufferedProtocol):
             self._become_idle()
             if waits:
                 # Not from within the response: many waiting requests must not become a deep stack.
-                self._loop.call_soon(partial(self._go_on, was_waiting=True))
-
-    def read_as_needed(self) -> None:
-        """Read from the socket, unless enough waits here; then the client waits too."""
-        exchange = self._exchange
-        content_bytes = 0 if exchange is None or exchange.response_complete else len(exchange.content)
-        self._read(self._input.waiting_bytes <= _WAITING_BYTES and content_bytes <= _CONTENT_BYTES)
-
-    def _read(self, wanted: bool) -> None:
-        if wanted != self._reads and not self._is_at_end and not self.transport.is_closing():
-            self._reads = wanted
-            if wanted:
-                self.transport.resume_reading()
-            else:
-                self.transport.pause_reading()
+                self._loop.call_soon(self.turns.take, partial(self._go_on, was_waiting=True))
 
     def _become_idle(self) -> None:
         """Wait for a request."""
@@ -275,7 +249,7 @@ class HttpConnection(WriteFlow, asyncio.BufferedProtocol):
         else:
             # It answers without the body, with 401 say, and is about to end; if it does not, it waits for bytes that never come.
             self._last_words = refusal(error)
-            self._timers.set("discard", DISCARD_SECONDS, self.transport.close)
+            self._discard_for_a_while()
 
     def _end_output(self, last_words: bytes) -> None:
         """Write the last bytes of this connection, and close it once the client can have read them.
@@ -291,10 +265,16 @@ class HttpConnection(WriteFlow, asyncio.BufferedProtocol):
             return
         self.transport.write_eof()
         self._read(True)
-        self._timers.set("discard", DISCARD_SECONDS, self.transport.close)
+        self._discard_for_a_while()
 
 
 def bounded_protocol(server: ServerConfig, connections: Connections) -> type[HttpConnection]:
     """Return the connection class of one server: uvicorn makes one instance per connection and passes it no options."""
-    own = {"server_config": server, "connections": connections, "read_buffer": memoryview(bytearray(_READ_BYTES))}
+    buffer = memoryview(bytearray(READ_BYTES))
+    own = {
+        "server_config": server,
+        "connections": connections,
+        "turns": Turns(time.perf_counter),
+        "read_buffer": buffer,
+    }
     return type("HttpConnection", (HttpConnection,), own)

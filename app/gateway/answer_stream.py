@@ -8,8 +8,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from app.errors import OverloadedError
+from app.gateway.answer_room import LARGE_BYTES
 from app.gateway.call import Call
+from app.gateway.loop_turn import LoopTurn
 from app.gateway.plausible_usage import asked_choices
+from app.gateway.sse import slices
 from app.gateway.stream_chunks import DONE, StreamChunks
 from app.gateway.upstream_answer import UpstreamAnswer
 from app.gateway.upstream_failure import UpstreamFailure
@@ -19,15 +22,17 @@ from app.gateway.wire_error import broken_stream_event, error_event
 class AnswerStream:
     """One stream; used by the request's task."""
 
-    def __init__(self, call: Call, answer: UpstreamAnswer) -> None:
+    def __init__(self, call: Call, answer: UpstreamAnswer, loop_turn: LoopTurn) -> None:
         self._call = call
         self._answer = answer
         self._attempt = answer.attempt
+        self._max_event_bytes = self._attempt.route.provider.config.max_response_bytes
         self._chunks = StreamChunks(
             include_usage=call.request.include_usage,
             choices=asked_choices(call.request),
-            max_event_bytes=self._attempt.route.provider.config.max_response_bytes,
+            max_event_bytes=self._max_event_bytes,
         )
+        self._loop_turn = loop_turn
         self._piece = b""
         self._ended = False
         self.provider = answer.attempt.route.provider.name
@@ -86,13 +91,35 @@ class AnswerStream:
                 raise
             # The connection was cut after the answer was whole.
             data = b""
-        self._piece = chunks.feed(data) if data else chunks.end()
+        self._piece = await self._feed(data) if data else chunks.end()
         if chunks.output_units:
             self._attempt.produced_token()
         self._ended = chunks.done or chunks.failure is not None or not data
         if not self._piece and not self._ended:
             # Reading what has arrived already does not wait: a flood of nothing must not keep the event loop to itself.
-            await asyncio.sleep(0)
+            await self._loop_turn.wait()
+
+    async def _feed(self, data: bytes) -> bytes:
+        """Take what arrived, so little at a time that others are not held up; return what the client gets."""
+        chunks, pieces = self._chunks, []
+        for part in slices(data):
+            held_bytes = chunks.held_bytes + len(part)
+            if not self._answer.room.has(held_bytes) and not self._answer.room.try_hold(
+                min(2 * held_bytes, self._max_event_bytes)
+            ):
+                chunks.failure = UpstreamFailure("gateway_resources", reason="too many bytes of large answers are held")
+            elif held_bytes > LARGE_BYTES:
+                # Copying and reading one event of many megabytes takes a while.
+                pieces.append(await asyncio.to_thread(chunks.feed, part))
+            else:
+                pieces.append(chunks.feed(part))
+            if chunks.done or chunks.failure is not None:
+                break
+            if len(part) < len(data):
+                self._answer.pause()
+                await self._loop_turn.wait()
+                self._answer.resume()
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _broken(self, failure: UpstreamFailure) -> bytes:
         """End a stream that failed after its first byte."""

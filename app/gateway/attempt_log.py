@@ -80,6 +80,6 @@ _HINTS: Final = {
     "model_unavailable": "check base_url and upstream_model",
     "upstream_quota": "check the account at the provider",
     "pool_timeout": "raise max_connections",
-    "gateway_resources": "raise the limit of open files",
+    "gateway_resources": "open files, ports, or room for large answers",
     "field_refused": "stream_options = false saves the first attempt",
 }

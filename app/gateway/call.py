@@ -8,6 +8,7 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
+from app.gateway.answer_room import AnswerRoom, AnswerShare
 from app.gateway.attempt import Attempt
 from app.gateway.interrupt import InterruptedCallError
 from app.gateway.model_table import Route
@@ -23,12 +24,21 @@ class Call:
     """
 
     def __init__(
-        self, *, call_id: str, scope: RequestScope, caller: Caller, request: CallRequest, ledger: Ledger, clock: Clock
+        self,
+        *,
+        call_id: str,
+        scope: RequestScope,
+        caller: Caller,
+        request: CallRequest,
+        ledger: Ledger,
+        clock: Clock,
+        room: AnswerShare | None = None,
     ) -> None:
         self.call_id = call_id
         self.scope = scope
         self.caller = caller
         self.request = request
+        self.room = room or AnswerRoom().share(caller.key_id)
         self.delivering = False
         self.was_cut = False
         self._is_answered = False

@@ -17,11 +17,16 @@ import aiohttp
 from aiohttp import ClientRequest, ClientTimeout
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
+from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.tracing import Trace
 
 from app.gateway.interrupt import Interrupt, InterruptedCallError, RunningTime
 
 WATCH: Final[ContextVar["ConnectionWatch | None"]] = ContextVar("gatewayz_connection_watch", default=None)
+
+
+_STATUS_LINE: Final = b"HTTP/1.1 1"
+_MOST_STATUS_LINES: Final = 64
 
 
 class ConnectionWatch:
@@ -47,7 +52,22 @@ class _ResponseHandler(ResponseHandler):
     """A connection that never leaves the reader of a body waiting after its end.
 
     aiohttp 3.14's C parser says nothing to the reader when the framing of a chunked body breaks after the head; the pure Python parser does.
+    A provider that sends interim responses (1xx) without end is cut off: each of them is parsed, and none is an answer.
     """
+
+    _interim_responses = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; before the head of the answer only so many status lines."""
+        if self._payload is None or self._payload is EMPTY_PAYLOAD:
+            self._interim_responses += data.count(_STATUS_LINE)
+            if self._interim_responses > _MOST_STATUS_LINES:
+                self.close()
+                self.set_exception(aiohttp.ServerDisconnectedError("too many interim responses"))
+                return
+        else:
+            self._interim_responses = 0
+        super().data_received(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End a body that is not whole in an error."""

@@ -63,7 +63,7 @@ async def _ask(asking: _Asking, route: Route, take: Callable[[UpstreamAnswer], A
         if permit is None:
             return None
         attempt = asking.call.start_attempt(route, permit)
-        upstream = UpstreamAnswer(attempt, asking.clock, must_be_fresh=must_be_fresh)
+        upstream = UpstreamAnswer(attempt, asking.clock, room=asking.call.room, must_be_fresh=must_be_fresh)
         upstream.leaves_out_added_fields = refused_field
         answer = await _attempt(asking.call, upstream, take, asking.failures)
         if answer is not None:

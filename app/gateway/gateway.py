@@ -10,12 +10,14 @@ from collections.abc import Callable
 import msgspec
 
 from app.errors import OverloadedError, RateLimitedError
+from app.gateway.answer_room import AnswerRoom, room_for
 from app.gateway.answer_stream import AnswerStream
 from app.gateway.attempt import Attempt
 from app.gateway.call import Call
 from app.gateway.calls_in_hand import CallsInHand
 from app.gateway.failover import first_answer
 from app.gateway.heavy_work import HeavyWork, HeavyWorkError
+from app.gateway.loop_turn import LoopTurn
 from app.gateway.model_table import Model, ModelTable
 from app.gateway.ports import (
     Caller,
@@ -62,6 +64,7 @@ class Gateway:
         clock: Clock,
         new_call_id: Callable[[], str],
         heavy_work: HeavyWork | None = None,
+        answer_room: AnswerRoom | None = None,
     ) -> None:
         self.models = models
         self.calls_in_hand = calls_in_hand
@@ -73,6 +76,8 @@ class Gateway:
         self._ledger = ledger
         self._clock = clock
         self._new_call_id = new_call_id
+        self._answer_room = answer_room or AnswerRoom(max_bytes=room_for(models.largest_answer_bytes))
+        self._loop_turn = LoopTurn()
         self.heavy_work = heavy_work or HeavyWork()
 
     async def identify(self, scope: RequestScope, secret: str) -> Caller:
@@ -103,6 +108,7 @@ class Gateway:
             request=request,
             ledger=self._ledger,
             clock=self._clock,
+            room=self._answer_room.share(caller.key_id),
         )
 
     async def answer(self, call: Call, model: Model) -> Answer:
@@ -124,14 +130,15 @@ class Gateway:
         """Find a provider that starts to stream; the call goes on until the stream's end."""
 
         async def take(answer: UpstreamAnswer) -> AnswerStream:
-            stream = AnswerStream(call, answer)
+            stream = AnswerStream(call, answer, self._loop_turn)
             await stream.prime()
             return stream
 
         return await first_answer(call, model, self._gate, self._clock, take)
 
     async def settle(self, call: Call) -> None:
-        """Charge the tokens of a call that has ended to its caller's limits."""
+        """Give back what a call that has ended held, and charge its tokens to its caller's limits."""
+        call.room.release()
         usage = call.usage
         tokens = usage.input_tokens + usage.output_tokens
         if tokens:

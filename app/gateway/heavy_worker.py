@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO, Final
 
 LENGTH_BYTES: Final = 8
-MEMORY_BYTES: Final = 512 * 1024 * 1024
+MEMORY_BYTES: Final = 320 * 1024 * 1024
 """Of address space; 60 MB of JSON need about 200."""
 
 _NICENESS: Final = 5

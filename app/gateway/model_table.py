@@ -47,6 +47,12 @@ class ModelTable:
         """What each model serves, by public name, in configured order."""
         return {name: model.operation for name, model in self._models.items()}
 
+    @property
+    def largest_answer_bytes(self) -> int:
+        """The largest answer that any provider of a model may send."""
+        routes = [route for model in self._models.values() for route in model.routes]
+        return max((route.provider.config.max_response_bytes for route in routes), default=0)
+
     def __contains__(self, name: str) -> bool:
         return name in self._models
 

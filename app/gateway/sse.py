@@ -5,12 +5,18 @@ Comes in: bytes as the network cut them. Goes out: complete events in order. It 
 """
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
 _BYTES_PER_LINE: Final = 64
 """What a line costs in memory beside its bytes: an event of millions of empty lines is as large as it is held."""
+
+_LINES_AT_ONCE: Final = 256
+"""Less than a millisecond."""
+
+_LEAST_SLICE_BYTES: Final = 512
 
 _BLANK_LINES: Final = re.compile(rb"[\r\n]*")
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
@@ -20,6 +26,14 @@ _BOM: Final = b"\xef\xbb\xbf"
 
 class EventTooLargeError(ValueError):
     """An event grew over the bound before it ended."""
+
+
+def slices(data: bytes) -> Iterator[bytes]:
+    """Cut bytes of a stream into pieces of about so many lines as are quickly read; nearly always one."""
+    lines = data.count(b"\n") + data.count(b"\r")
+    size = len(data) if lines <= _LINES_AT_ONCE else max(_LEAST_SLICE_BYTES, len(data) * _LINES_AT_ONCE // lines)
+    for start in range(0, len(data), size):
+        yield data[start : start + size]
 
 
 class SseEvent(msgspec.Struct, frozen=True):
@@ -75,6 +89,11 @@ class SseSplitter:
             if events is not None:
                 return events
         return self._lines(chunk)
+
+    @property
+    def held_bytes(self) -> int:
+        """How much of an event that is not complete is held."""
+        return self._held_bytes + len(self._rest)
 
     def close(self) -> list[SseEvent]:
         """Return the event that the end of the stream cut short: its blank line, or even the end of its last line, did not come."""

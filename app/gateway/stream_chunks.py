@@ -110,6 +110,11 @@ class StreamChunks:
         return 0 if self.complete else self.output_units - self._counted_units
 
     @property
+    def held_bytes(self) -> int:
+        """How much of an event that is not complete is held."""
+        return self._splitter.held_bytes
+
+    @property
     def choices(self) -> int:
         """How many choices have begun."""
         return len(self._begun)

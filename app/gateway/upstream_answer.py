@@ -11,6 +11,7 @@ from typing import Final
 
 import aiohttp
 
+from app.gateway.answer_room import AnswerShare
 from app.gateway.attempt import Attempt
 from app.gateway.heavy_work import join
 from app.gateway.interrupt import Deadlines, Interrupt, InterruptedCallError, Reason
@@ -33,10 +34,11 @@ _KINDS: Final[dict[Reason, ErrorKind]] = {
 class UpstreamAnswer:
     """One exchange; used by the request's task."""
 
-    def __init__(self, attempt: Attempt, clock: Clock, *, must_be_fresh: bool = False) -> None:
+    def __init__(self, attempt: Attempt, clock: Clock, *, room: AnswerShare, must_be_fresh: bool = False) -> None:
         self.attempt = attempt
         self._provider = attempt.route.provider
         self._clock = clock
+        self.room = room
         config = self._provider.config
         self._max_bytes = config.max_response_bytes
         self._response: aiohttp.ClientResponse | None = None
@@ -111,13 +113,20 @@ class UpstreamAnswer:
         if (response.content_length or 0) > self._max_bytes:
             self.attempt.answer_began()
             raise UpstreamFailure("bad_response", http_status=response.status, reason="over max_response_bytes")
+        if response.content_length is not None and "content-encoding" not in response.headers:
+            await self._make_room(response.content_length)
         parts: list[bytes] = []
         left = self._max_bytes
         try:
             while left >= 0 and (part := await self.read()):
+                if not self.room.has(self._max_bytes - left + len(part)):
+                    # How long it will be nobody knows. Two that each hold a half would wait for each other.
+                    await self._make_room(self._max_bytes)
                 parts.append(part)
                 left -= len(part)
-        except UpstreamFailure:
+        except UpstreamFailure as failure:
+            if failure.kind == "gateway_resources":
+                raise
             raise UpstreamFailure(
                 "bad_response", http_status=response.status, reason="the body ended before it was whole"
             ) from None
@@ -125,6 +134,14 @@ class UpstreamAnswer:
             self.attempt.answer_began()
             raise UpstreamFailure("bad_response", http_status=response.status, reason="over max_response_bytes")
         return await join(parts)
+
+    async def _make_room(self, size_bytes: int) -> None:
+        """Wait for room for a large answer; the provider is not to blame for the time that passes."""
+        if not self.room.has(size_bytes):
+            self.pause()
+            if not await self.room.hold(size_bytes):
+                raise UpstreamFailure("gateway_resources", reason="too many bytes of large answers are held")
+            self.resume()
 
     def pause(self) -> None:
         """The client is slow to take what was read: the provider is not to blame for the time that passes."""

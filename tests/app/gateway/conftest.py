@@ -348,6 +348,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
         max_concurrent_requests=100,
         shares=None,
         heavy_work=None,
+        answer_room=None,
         cache=None,
         max_client_connections=1_000,
         server_config=None,
@@ -388,6 +389,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
             clock=clock,
             new_call_id=lambda: f"call-{next(call_ids)}",
             heavy_work=heavy_work,
+            answer_room=answer_room,
         )
 
         @contextlib.asynccontextmanager

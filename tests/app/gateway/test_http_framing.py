@@ -1,11 +1,13 @@
 """Where a message ends, what bounds each phase of it, and which versions and fields are refused."""
 
 import asyncio
+import contextlib
 import json
 
 import pytest
 
 from app.config import ServerConfig
+from app.http_framing import ChunkedBody
 from tests.app.gateway.raw_client import CHAT, answers, chunked, exchange, get, post
 
 CLOSE = get(b"/v1/models", b"connection: close")
@@ -190,3 +192,43 @@ async def test_http_1_0_gets_no_chunks_and_the_end_of_the_connection(make_upstre
 async def test_http_1_0_needs_no_host(make_upstream, make_gateway):
     gateway = await make_gateway(await make_upstream())
     assert await statuses(gateway, b"GET /v1/models HTTP/1.0\r\nauthorization: Bearer good-key\r\n\r\n") == [200]
+
+
+async def test_of_many_tiny_chunks_a_part_is_taken_at_a_time() -> None:
+    body, data, content = ChunkedBody(1_000), b"1\r\na\r\n" * 5_000 + b"0\r\n\r\n", bytearray()
+    steps, at = 0, 0
+    while not body.is_complete:
+        at, steps = body.take(data, at, content), steps + 1
+    assert (steps, at, content) == (21, len(data), b"a" * 5_000)
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_a_body_of_tiny_chunks_is_served(make_upstream, make_gateway, ends) -> None:
+    upstream = await make_upstream()
+    gateway = await make_gateway(upstream)
+    padded = CHAT[:-1] + b" " * 30_000 + b"}"
+    body = b"".join(b"1\r\n%c\r\n" % byte for byte in padded) + b"0\r\n\r\n"
+    close = b"" if ends else CLOSE
+    got = await exchange(gateway.port, CHUNKED + body + close, half_close=ends)
+    assert [answer.status for answer in answers(got)] == ([200] if ends else [200, 200])
+    await gateway.settled()
+
+
+@pytest.mark.parametrize("rest", ["body", "trailer"])
+async def test_of_what_follows_a_refusal_no_more_is_taken_than_a_body_may_have(
+    make_upstream, make_gateway, rest
+) -> None:
+    gateway = await make_gateway(await make_upstream(), server_config=ServerConfig(max_body_bytes=100_000))
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    if rest == "body":
+        writer.write(post(b"content-length: 1000000000000", body=b"").replace(b"content-length: 0\r\n", b""))
+    else:
+        writer.write(CHUNKED + b"0\r\n")
+    # The send buffers of both ends are a few megabytes; without a bound this would go on for seconds.
+    with pytest.raises(ConnectionError):
+        for _ in range(10_000):
+            writer.write(b"x: yyyy\r\n" * 10_000)
+            await writer.drain()
+    with contextlib.suppress(ConnectionError):
+        await reader.read()
+    writer.close()

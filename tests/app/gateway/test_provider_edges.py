@@ -236,3 +236,15 @@ async def test_two_targets_of_one_model_at_one_provider_have_their_own_breakers(
         assert (await gateway.chat()).status == 200
     assert gateway.states.model_breaker_states() == {("alpha", "acme/tiny"): "closed"}
     assert gateway.states["alpha"].targets["old"].breaker_state == "open"
+
+
+@pytest.mark.parametrize(("count", "status"), [(20, 200), (1_000, 502)])
+async def test_interim_responses_are_passed_over_but_not_without_end(make_upstream, make_gateway, wire, count, status):
+    async def script(exchange):
+        await exchange.raw(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" * count)
+        await exchange.reply(wire.completion)
+
+    gateway = await make_gateway(await make_upstream(script))
+    assert (await gateway.chat()).status == status
+    assert (await gateway.chat()).status == status
+    await gateway.settled()
