@@ -10,8 +10,15 @@ from typing import TextIO
 from urllib.parse import urlsplit
 
 from app.config import AppConfig
-from app.config_load import ConfigError, find_missing_secrets, read_config
+from app.config_load import (
+    ConfigError,
+    find_missing_secrets,
+    read_config,
+    resolve_cache_url,
+    resolve_database_url,
+)
 from app.config_warnings import config_warnings
+from otel.disabled import DisabledRecorder
 
 
 def run_check_config(
@@ -26,6 +33,7 @@ def run_check_config(
         mistakes = [str(error)]
     if config is not None:
         mistakes.extend(find_missing_secrets(config, environ))
+        mistakes.extend(each for each in _store_mistakes(config, environ) if each not in mistakes)
         for line in (*config_warnings(config), *_telemetry_warnings(config, environ)):
             print(f"gateway: warning: {line}", file=errors)
     for line in mistakes:
@@ -34,6 +42,24 @@ def run_check_config(
         return 1
     print("\n".join(["ok", *_summary(config)]), file=stdout or sys.stdout)
     return 0
+
+
+def _store_mistakes(config: AppConfig, environ: Mapping[str, str]) -> Iterator[str]:
+    """Make what the URLs of the database and the cache ask for, as the start would, and connect to nothing."""
+    from app.gateway.clock import SystemClock  # noqa: PLC0415  with the drivers below
+    from app.store.database import DatabaseOpenError, create_engine  # noqa: PLC0415  its imports take a second
+    from app.store.valkey_cache import open_valkey_cache  # noqa: PLC0415  likewise
+
+    try:
+        create_engine(resolve_database_url(config, environ), DisabledRecorder())
+    except (ConfigError, DatabaseOpenError) as error:
+        yield str(error)
+    try:
+        url = resolve_cache_url(config, environ)
+        if url is not None:
+            open_valkey_cache(url, SystemClock())
+    except ConfigError as error:
+        yield str(error)
 
 
 def _telemetry_warnings(config: AppConfig, environ: Mapping[str, str]) -> tuple[str, ...]:

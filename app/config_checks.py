@@ -117,6 +117,8 @@ def _sections(config: AppConfig) -> Iterator[Finding]:
     if config.monitoring.open and config.monitoring.token_env is not None:
         yield Finding("monitoring.open", "true, and monitoring.token_env is set as well", "one of the two")
     yield from check_name("telemetry.app_name", telemetry.app_name)
+    if telemetry.spool_folder is not None and not telemetry.spool_folder.isprintable():
+        yield Finding("telemetry.spool_folder", repr(telemetry.spool_folder), "a folder, of printable characters")
     yield from _url("database", config.database.url, config.database.url_env)
     yield from _url("cache", config.cache.url, config.cache.url_env)
 

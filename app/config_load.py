@@ -16,6 +16,7 @@ from app.config import AppConfig
 from app.config_checks import check_url_scheme, find_all
 from app.config_explain import explain, one_line, say
 from app.config_routing_checks import is_proxy_url
+from app.config_rules import check_variable
 from app.config_variables import override
 
 CONFIG_VARIABLE = "GATEWAYZ_CONFIG"
@@ -77,6 +78,8 @@ def read_config(path: Path | str, environ: Mapping[str, str]) -> tuple[AppConfig
 def resolve_secret(variable: str, key_path: str, environ: Mapping[str, str]) -> str:
     """Return the value of an environment variable that the key at `key_path` names; raises `ConfigError` when it has none."""
     value = environ.get(variable, "").strip()
+    if finding := next(check_variable(key_path, variable), None):
+        raise ConfigError(say(finding))  # it may be the secret itself
     if not value:
         state = "is empty" if variable in environ else "is not set"
         raise ConfigError(f"environment variable {variable} {state}; {key_path} names it: set it, or remove the key")
@@ -92,7 +95,7 @@ def resolve_secrets(config: AppConfig, environ: Mapping[str, str]) -> Secrets:
     monitoring = config.monitoring.token_env
     return Secrets(
         database_url=resolve_database_url(config, environ),
-        cache_url=_resolve_url(config.cache.url, config.cache.url_env, "cache", environ),
+        cache_url=resolve_cache_url(config, environ),
         monitoring_token=resolve_secret(monitoring, "monitoring.token_env", environ)
         if monitoring is not None
         else None,
@@ -162,6 +165,11 @@ def _proxies(environ: Mapping[str, str]) -> dict[str, str]:
 def resolve_database_url(config: AppConfig, environ: Mapping[str, str]) -> str:
     """Return the database's URL alone, for tools that need no other secret; raises `ConfigError`."""
     return _resolve_url(config.database.url, config.database.url_env, "database", environ) or config.database.url
+
+
+def resolve_cache_url(config: AppConfig, environ: Mapping[str, str]) -> str | None:
+    """Return the cache server's URL alone, None where there is none; raises `ConfigError`."""
+    return _resolve_url(config.cache.url, config.cache.url_env, "cache", environ)
 
 
 def _resolve_url(url: str | None, variable: str | None, section: str, environ: Mapping[str, str]) -> str | None:

@@ -6,6 +6,8 @@ It must never show the password of a URL.
 """
 
 import asyncio
+import importlib
+import inspect
 import logging
 import sqlite3
 import time
@@ -19,7 +21,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, make_url, text
+from sqlalchemy import URL, Connection, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -72,7 +74,8 @@ def create_engine(url: str, recorder: Recorder) -> AsyncEngine:
                 "pool_timeout": _POSTGRESQL_CONNECT_SECONDS,
             }
         engine = create_async_engine(parsed, **options)
-    except ArgumentError:
+        _check_parameters(engine)
+    except (ArgumentError, ValueError):
         raise DatabaseOpenError("the database URL is not one; it looks like sqlite+aiosqlite:///file.db") from None
     except ImportError as error:
         raise DatabaseOpenError(
@@ -84,16 +87,37 @@ def create_engine(url: str, recorder: Recorder) -> AsyncEngine:
     return engine
 
 
+def _check_parameters(engine: AsyncEngine) -> None:
+    """Find the URL's parameters that the driver does not take, before it raises `TypeError` for them at the first connection."""
+    if engine.dialect.name == "sqlite":
+        return
+    given = engine.dialect.create_connect_args(engine.url)[1]
+    allowed = inspect.signature(importlib.import_module(engine.dialect.driver).connect).parameters.keys()
+    unknown = sorted(given.keys() - allowed)
+    if unknown:
+        hint = ", which is `ssl` here" if unknown[0] == "sslmode" else ""
+        raise DatabaseOpenError(
+            f"the database URL has the parameter {unknown[0]!r}{hint}: the driver {engine.dialect.driver} does not know it"
+        )
+
+
+def _shown(url: URL) -> str:
+    """Return a URL without its password, and without its parameters, which may hold another one."""
+    return url.set(query={}).render_as_string(hide_password=True)
+
+
 async def migrate(engine: AsyncEngine) -> None:
     """Bring the schema to the newest revision, all or nothing; processes that start together wait for each other.
 
     Raises `DatabaseOpenError` where the database cannot be reached, or was migrated by a newer version of the gateway.
     """
-    name = engine.url.render_as_string(hide_password=True)
+    name = _shown(engine.url)
     immediate = engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
     try:
         if engine.dialect.name == "sqlite":
             await asyncio.to_thread(prepare_file, engine)
+        else:
+            await _try_connecting(engine)
         async with immediate.begin() as connection:
             await connection.run_sync(_upgrade)
     except CommandError as error:
@@ -101,6 +125,20 @@ async def migrate(engine: AsyncEngine) -> None:
     except DATABASE_FAILURES as error:
         reason = getattr(error, "orig", None) or error
         raise DatabaseOpenError(f"database {name}: cannot be opened: {' '.join(str(reason).split())}") from error
+
+
+async def _try_connecting(engine: AsyncEngine) -> None:
+    """Connect once: the driver raises `TypeError` or `ValueError` for a value of a parameter that it cannot use."""
+    try:
+        async with engine.connect():
+            pass
+    except DATABASE_FAILURES:
+        raise
+    except (TypeError, ValueError) as error:
+        raise DatabaseOpenError(
+            f"database {_shown(engine.url)}: a parameter of its URL has a value that the driver cannot use:"
+            f" {' '.join(str(error).split())}"
+        ) from error
 
 
 async def check_database(engine: AsyncEngine, file: DatabaseFile | None = None) -> None:
