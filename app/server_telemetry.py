@@ -23,7 +23,7 @@ def build_server_telemetry(
     """Build telemetry from the `OTEL_*` variables, of which it warns, and the file's section; raises `TelemetryConfigError`."""
     section = config.telemetry
     settings = telemetry_config_from_environ(
-        environ if section.enabled else {"OTEL_SDK_DISABLED": "true"},
+        environ if section.enabled else {**environ, "OTEL_SDK_DISABLED": "true"},
         buffer_bytes=section.buffer_bytes,
         spool_folder=section.spool_folder,
     )

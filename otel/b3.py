@@ -36,6 +36,22 @@ B3_HEADERS: Final = (_SINGLE, _TRACE_ID, _SPAN_ID, _PARENT_SPAN_ID, _SAMPLED, _F
 _IDS: Final = re.compile(r"([0-9a-f]{32}|[0-9a-f]{16})-([0-9a-f]{16})(?:-([01d])(?:-[0-9a-f]{16})?)?", re.IGNORECASE)
 _STATES: Final[Mapping[str, str]] = {"1": "1", "true": "1", "0": "0", "false": "0", "d": "d"}
 _DEBUG_KEY: Final = create_key("b3-debug")
+_DECISION_KEY: Final = create_key("b3-decision")
+
+
+def decided_by_caller(context: Context | None, trace_id: int) -> Context | None:
+    """Return the context in which a sampler decides about a root span.
+
+    A caller may send its decision without ids (`b3: 0`, `X-B3-Sampled: 0`). To a sampler it is that of a remote parent.
+    """
+    decision = get_value(_DECISION_KEY, context)
+    if decision is None:
+        return context
+    flags = TraceFlags(TraceFlags.SAMPLED if decision else TraceFlags.DEFAULT)
+    return set_span_in_context(
+        NonRecordingSpan(SpanContext(trace_id, 1, is_remote=True, trace_flags=flags)),
+        context,  # no sampler looks at the span id
+    )
 
 
 class B3Propagator(TextMapPropagator):
@@ -53,7 +69,7 @@ class B3Propagator(TextMapPropagator):
     def extract(
         self, carrier: CarrierT, context: Context | None = None, getter: Getter[CarrierT] = default_getter
     ) -> Context:
-        """Return the context with the remote span; unchanged where there is none, or one that is malformed."""
+        """Return the context with the remote span, or with a decision without one; unchanged where there is neither, or a malformed one."""
         context = Context() if context is None else context
 
         def header(name: str) -> str:
@@ -68,7 +84,8 @@ class B3Propagator(TextMapPropagator):
             several = "-".join([header(_TRACE_ID), header(_SPAN_ID), *([_STATES[state]] if state else [])])
             found = _IDS.fullmatch(several)
             if found is None:
-                return context
+                alone = header(_SINGLE).lower() or ("" if header(_TRACE_ID) or header(_SPAN_ID) else state)
+                return _with_decision(context, _STATES.get(alone))
         trace_id, span_id, state = int(found[1], 16), int(found[2], 16), (found[3] or "").lower()
         is_sampled = state in {"1", "d"} if state else self._decide(trace_id)
         flags = TraceFlags(TraceFlags.SAMPLED if is_sampled else TraceFlags.DEFAULT)
@@ -98,3 +115,11 @@ class B3Propagator(TextMapPropagator):
             setter.set(carrier, _FLAGS, "1")
         else:
             setter.set(carrier, _SAMPLED, sampled)
+
+
+def _with_decision(context: Context, state: str | None) -> Context:
+    if state is None:
+        return context
+    if state == "d":
+        context = set_value(_DEBUG_KEY, True, context)
+    return set_value(_DECISION_KEY, state != "0", context)

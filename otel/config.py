@@ -133,14 +133,20 @@ class TelemetryConfig(msgspec.Struct, frozen=True, kw_only=True):
 def telemetry_config_from_environ(
     environ: Mapping[str, str], *, buffer_bytes: int = DEFAULT_BUFFER_BYTES, spool_folder: str | None = None
 ) -> TelemetryConfig:
-    """Read the `OTEL_*` variables; with `OTEL_SDK_DISABLED=true` no other is looked at.
+    """Read the `OTEL_*` variables; with `OTEL_SDK_DISABLED=true` none but `OTEL_PROPAGATORS` is looked at.
 
     `buffer_bytes` bounds the encoded spans and log records in memory; it is no `OTEL_*` variable. `spool_folder` is where
     shutdown stores what it could not deliver, None to drop it.
     """
     reader = EnvironReader(environ)
     if reader.flag("OTEL_SDK_DISABLED"):
-        return TelemetryConfig(disabled=True, buffer_bytes=buffer_bytes, spool_folder=spool_folder)
+        return TelemetryConfig(
+            disabled=True,
+            propagators=_propagators(reader),
+            buffer_bytes=buffer_bytes,
+            spool_folder=spool_folder,
+            warnings=reader.warnings,
+        )
     _warn_of_delta(reader)
     sampler, ratio = _sampler(reader)
     exporters = {signal: _exporters(reader, signal) for signal in _EXPORTERS}

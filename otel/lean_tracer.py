@@ -25,6 +25,7 @@ from opentelemetry.trace import (
     use_span,
 )
 
+from otel.b3 import decided_by_caller
 from otel.lean_span import LeanSpan, SpanOrigin
 
 
@@ -58,6 +59,7 @@ class LeanTracer(Tracer):
             else:
                 parent = None
                 trace_id, random_id = self._ids.generate_trace_id(), self._ids.is_trace_id_random()
+                context = decided_by_caller(context, trace_id)
             decided = self._sampler.should_sample(context, trace_id, name, kind, attributes, links)
             attributes, state = decided.attributes, decided.trace_state
             bits = TraceFlags.SAMPLED if decided.decision is Decision.RECORD_AND_SAMPLE else TraceFlags.DEFAULT

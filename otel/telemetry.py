@@ -199,13 +199,14 @@ def build_telemetry(config: TelemetryConfig, settings: TelemetrySettings) -> Tel
         on_collected=None if config.disabled else measurements.scrape_collected,
         clock=settings.clock,
     )
-    recorder: Recorder = DisabledRecorder()
+    propagator = build_propagator(config.propagators, config.build_sampler())
+    recorder: Recorder = DisabledRecorder(propagator)
     if not config.disabled:
         guard = Guard()
         spans = SpanWriter(
             _tracer(config, settings, resource, delivery, lines, secrets=secrets),
             settings.bounds,
-            build_propagator(config.propagators, config.build_sampler()),
+            propagator,
             secrets=secrets,
         )
         recorder = TelemetryRecorder(measurements, spans, logs, settings.bounds, guard)

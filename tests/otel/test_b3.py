@@ -4,8 +4,10 @@ import pytest
 from opentelemetry.context import Context
 from opentelemetry.trace import get_current_span
 
-from otel.b3 import B3Propagator
+from otel.b3 import B3Propagator, decided_by_caller
 from otel.config import telemetry_config_from_environ
+from otel.disabled import DisabledRecorder
+from otel.events import AttemptStarted, RequestReceived
 from otel.propagation import build_propagator
 
 TRACE_ID, SPAN_ID, PARENT = "80f198ee56343ba864fe8b2a57d3eff7", "e457b5a2e4d86bd1", "05e3ac9a4f6e3b90"
@@ -125,3 +127,65 @@ def test_the_sampler_decides_for_a_caller_that_defers(ratio, sampled):
     )
     context = build_propagator(config.propagators, config.build_sampler()).extract(SEVERAL)
     assert get_current_span(context).get_span_context().trace_flags.sampled is sampled
+
+
+@pytest.mark.parametrize(
+    ("headers", "sampled"),
+    [
+        ({"b3": "0"}, False),
+        ({"b3": "1"}, True),
+        ({"b3": "d"}, True),
+        ({"x-b3-sampled": "0"}, False),
+        ({"x-b3-sampled": "false"}, False),
+        ({"x-b3-flags": "1"}, True),
+    ],
+)
+@pytest.mark.parametrize("sampler", ["parentbased_always_on", "parentbased_always_off", "always_on", "always_off"])
+def test_a_decision_without_ids_is_a_parents(headers, sampled, sampler):
+    config = telemetry_config_from_environ({"OTEL_PROPAGATORS": "b3", "OTEL_TRACES_SAMPLER": sampler})
+    context = build_propagator(config.propagators, config.build_sampler()).extract(headers, context=Context())
+    assert not get_current_span(context).get_span_context().is_valid
+    decided = config.build_sampler().should_sample(decided_by_caller(context, 7), 7, "work").decision
+    expected = sampled if sampler.startswith("parentbased") else sampler == "always_on"
+    assert decided.is_sampled() is expected
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"b3": "2"}, {"b3": "nonsense"}, {"x-b3-sampled": "0", "x-b3-traceid": TRACE_ID}]
+)
+def test_what_is_no_decision_leaves_roots_to_the_sampler(headers):
+    context = B3Propagator(lambda _: True).extract(headers, context=Context())
+    assert decided_by_caller(context, 7) is context
+
+
+@pytest.mark.parametrize(
+    ("names", "headers", "sent"),
+    [
+        (None, {"traceparent": f"00-{TRACE_ID}-{SPAN_ID}-01"}, {"traceparent": f"00-{TRACE_ID}-{SPAN_ID}-01"}),
+        ("b3", {"b3": f"{TRACE_ID}-{SPAN_ID}-d"}, {"b3": f"{TRACE_ID}-{SPAN_ID}-d"}),
+        ("baggage", {"baggage": "tenant=blue"}, {"baggage": "tenant=blue"}),
+        ("none", {"traceparent": f"00-{TRACE_ID}-{SPAN_ID}-01"}, {}),
+        (None, {"traceparent": "nonsense"}, {}),
+        (None, {}, {}),
+    ],
+)
+def test_a_disabled_sdk_passes_the_callers_context_on(names, headers, sent):
+    config = telemetry_config_from_environ(
+        {"OTEL_SDK_DISABLED": "true", **({} if names is None else {"OTEL_PROPAGATORS": names})}
+    )
+    recorder = DisabledRecorder(build_propagator(config.propagators, config.build_sampler()))
+    request = recorder.start_request(RequestReceived(method="POST", path="/v1/chat/completions", headers=headers))
+    attempt = request.start_attempt(
+        AttemptStarted(
+            provider="p",
+            model="m",
+            upstream_model="m",
+            operation="chat",
+            number=1,
+            stream=False,
+            server_address="h",
+            server_port=1,
+        )
+    )
+    assert attempt.headers == sent
+    assert not request.trace_id
