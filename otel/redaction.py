@@ -15,25 +15,42 @@ REDACTED: Final = "[redacted]"
 
 _ANY_CASE: Final = "(?i)"
 _FIELD: Final = (
-    r"(?:api[-_ ]?key|authorization|pass(?:word|wd|phrase)|secret(?:[-_]?access)?(?:[-_]?key)?|private[-_]?key"
+    r"(?:api[-_ ]?key(?: provided)?|authorization|pass(?:word|wd|phrase)|secret(?:[-_]?access)?(?:[-_]?key)?|private[-_]?key"
     r"|(?:access|auth|refresh|session|id)[-_]?token|credentials?)"
 )
-_SEPARATOR: Final = r"\s{0,8}(?:=>|[:=])\s{0,8}"
+_SEPARATOR: Final = r"\s{0,8}(?:=>|[:=]|%3D)\s{0,8}"
 _BARE: Final = r"[^\s\x22',;&{}\[\]\\][^\s\x22',;&}\\]*"
+_LONG: Final = r"[A-Za-z_=-]{0,24}[0-9][A-Za-z0-9._~+/=-]{9,}"  # a word is no such value: it has no digit, or is short
+_LONG_FIELD: Final = (
+    r"(?:token|pwd|cookie|session|signature|(?:account|access|signing|encryption|master|subscription)[-_]?key)"
+)
 _OTHER_QUOTES: Final = r"(b?\\+\x22)[^\x22\\\r\n]+|(b?\\*')[^\x22'\\\r\n]+"
 
-BARE_MEMBER: Final = rf"(?i)({_FIELD}(\\*[\x22']){_SEPARATOR})[^\s\x22',;&{{}}\[\]\\][^\s\x22',;&}}\\]+"
-"""A member whose name is quoted and whose value is not: the value is quoted, so that JSON stays JSON."""
+BARE_MEMBER: Final = (
+    rf"(?i)({_FIELD}(\\*[\x22']){_SEPARATOR})(?:[^\s\x22',;&{{}}\[\]\\0-9]{{0,64}}[0-9][^\s\x22',;&}}\\]*"
+    r"|[^\s\x22',;&{}\[\]\\][^\s\x22',;&}\\]+([,}]))"
+)
+"""A member whose name is quoted and whose value is not: the value is quoted, so that JSON stays JSON.
+
+`'password': must be a string` is prose: a word without a digit is a value only at the end of the member.
+"""
 
 SECRET: Final = (
     r"(?i)(\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{6,}"  # Authorization values
-    r"|\b(?:(?:sk|pk|rk|gwz|xai|gsk|hf|ghp)[-_]|AIza)[A-Za-z0-9_-]{12,}"  # API keys by their usual prefixes
+    # API keys by their usual prefixes
+    r"|\b(?:(?:sk|pk|rk|gwz|xai|gsk|hf|gh[opsur]|github_pat|glpat|pplx|r8|nvapi|xox[abeprs])[-_]|AIza|AKIA)[A-Za-z0-9_-]{12,}"
     r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"  # JSON web tokens
     # A value in quotes, spaces included. Behind a name without quotes a quote may be the end of a JSON text, which no value follows.
-    rf"|({_FIELD}\\*[\x22']{_SEPARATOR})(?:(b?\x22)(?:[^\x22\\\r\n]|\\.)+|{_OTHER_QUOTES})"
+    # A name that ends with a quote of its own text, too: the next quote may end that text.
+    rf"|({_FIELD}\x22{_SEPARATOR}b?\x22)(?:[^\x22\\\r\n]|\\.)+"
+    rf"|({_FIELD}\\*[\x22']{_SEPARATOR})(?:(b?\x22)(?:[^\x22\\\r\n,:}}\]]|\\.)(?:[^\x22\\\r\n]|\\.)*|{_OTHER_QUOTES})"
     rf"|({_FIELD}{_SEPARATOR})(?:(b?\x22)[^\s\x22\\,:}}\]](?:[^\x22\\\r\n]|\\.)*|{_OTHER_QUOTES}"
     rf"|(?:(?:bearer|basic|token|digest|negotiate)\s+)?{_BARE})"  # key=value, headers
-    r"|([?&](?:key|token|auth|pwd|sig|signature)=)[^\s\x22',;&}\\]+"  # query strings
+    r"|([?&](?:x-(?:amz|goog)-)?(?:key|token|auth|pwd|sig|signature|credential|security-token)=)[^\s\x22',;&}\\]+"  # query strings
+    # Names that are also those of harmless things, and headers as pairs: a value that looks like a secret.
+    rf"|((?:{_FIELD}\\*[\x22']\s{{0,8}},\s{{0,8}}b?\\*[\x22']|{_LONG_FIELD}(?:\\*[\x22']\s{{0,8}}(?:=>|[:=])\s{{0,8}}b?\\*[\x22']"
+    rf"|\s{{0,8}}(?:=>|[:=])\s{{0,8}}b?\\*[\x22']?)))(?:bearer\s+|basic\s+)?{_LONG}"
+    r"|(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)(?:[^\x22'-]|-[^\x22'-])*"
 )
 USER_INFO: Final = r"(://[^\s/:@?#\x22\\]*:)[^\s/?#\x22\\]*@|(://)[^\s/:@?#\x22\\]{16,}@"
 """Passwords in URLs, and long user names, which are tokens."""
@@ -56,14 +73,20 @@ SECRET_WORDS: Final = (
         "xai_",
         "hf-",
         "hf_",
-        "ghp-",
-        "ghp_",
+        *(f"gh{kind}{end}" for kind in "opsur" for end in "-_"),
+        "github_pat",
+        "glpat",
+        "pplx",
+        "r8-",
+        "r8_",
+        "nvapi",
+        "xox",
     ),
-    *("aiza", "eyj", "auth=", "pwd=", "sig=", "signature="),
+    *("aiza", "akia", "eyj", "auth=", "pwd", "cookie", "session", "sig=", "signature"),
 )
 RULES: Final = (
-    (BARE_MEMBER, r"\1\2" + REDACTED + r"\2", FIELD_WORDS),
-    (SECRET, r"\1\2\3\4\5\6\7\8\9\g<10>" + REDACTED, SECRET_WORDS),
+    (BARE_MEMBER, r"\1\2" + REDACTED + r"\2\3", FIELD_WORDS),
+    (SECRET, r"\1\2\3\4\5\6\7\8\9\g<10>\g<11>\g<12>\g<13>" + REDACTED, SECRET_WORDS),
     (USER_INFO, r"\1\2" + REDACTED + "@", ("://",)),
 )
 """Pattern, replacement, and words without one of which nothing can match: a search for a word costs far less than a pattern.
@@ -80,7 +103,7 @@ def _compile(pattern: str) -> re.Pattern[str]:
     """Compile a pattern so that most positions of a text are passed by one look at their character: three times as fast."""
     if not pattern.startswith(_ANY_CASE):
         return re.compile(pattern)
-    return re.compile(rf"{_ANY_CASE}(?=[abceghiprsx?&])(?:{pattern.removeprefix(_ANY_CASE)})")
+    return re.compile(rf"{_ANY_CASE}(?=[abceghimnprstx?&-])(?:{pattern.removeprefix(_ANY_CASE)})")
 
 
 _COMPILED: Final = tuple((_compile(pattern), to, words) for pattern, to, words in RULES)

@@ -63,6 +63,24 @@ def test_public_identifiers_stay() -> None:
         ("GET /v1?key=abc&model=m", "GET /v1?key=[redacted]&model=m"),
         ("https://user:p@ss@host/path", "https://user:[redacted]@host/path"),
         ("redis://:pw@host/0", "redis://:[redacted]@host/0"),
+        ("monitoring_token: a1B2c3D4e5F6", "monitoring_token: [redacted]"),
+        ('{"token":"a1B2c3D4e5F6"}', '{"token":"[redacted]"}'),
+        ("--token=a1B2c3D4e5F6 --verbose", "--token=[redacted] --verbose"),
+        ("Server=h;Pwd=a1B2c3D4e5F6;Uid=x", "Server=h;Pwd=[redacted];Uid=x"),
+        ("AccountKey=a1B2c3D4e5F6==;x=y", "AccountKey=[redacted];x=y"),
+        ("Set-Cookie: sid=a1B2c3D4e5F6; Path=/", "Set-Cookie: [redacted]; Path=/"),
+        ("[(b'authorization', b'Bearer a1B2c3D4e5F6')]", "[(b'authorization', b'[redacted]')]"),
+        ("('x-api-key', 'a1B2c3D4e5F6')", "('x-api-key', '[redacted]')"),
+        ("Incorrect API key provided: a1B2c3.", "Incorrect API key provided: [redacted]"),
+        ("/p?X-Amz-Signature=abcdef&n=1", "/p?X-Amz-Signature=[redacted]&n=1"),
+        ("/go?to=%2F%3Fapi_key%3Dabcdef&n=1", "/go?to=%2F%3Fapi_key%3D[redacted]&n=1"),
+        ("xoxb-12345678901-abc", "[redacted]"),
+        ("github_pat_11AAAAAAA_bbbbbbb", "[redacted]"),
+        ("pplx-a1B2c3D4e5F6g7", "[redacted]"),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4\n\nMIIE\n-----END RSA PRIVATE KEY-----",
+            "-----BEGIN RSA PRIVATE KEY-----[redacted]-----END RSA PRIVATE KEY-----",
+        ),
     ],
 )
 def test_secrets_are_found_in_each_notation(text: str, expected: str) -> None:
@@ -70,7 +88,21 @@ def test_secrets_are_found_in_each_notation(text: str, expected: str) -> None:
     assert redact(expected) == expected
 
 
-@pytest.mark.parametrize("text", ["max_tokens: 5, token_type=input", "the secretary: Ada", '"http://h:1","x":"a@b"'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "max_tokens: 5, token_type=input",
+        "the secretary: Ada",
+        '"http://h:1","x":"a@b"',
+        "field 'password': must be a string",
+        '"password": field required',
+        '{"required": ["password", "username"], "token": 100000000000}',
+        "Unexpected token: '<', eos_token=<|endoftext|>, stop_token: 50256",
+        "session: expired; cookie: missing; pwd: /srv/gateway",
+        '{"error":"name the \\"password\\":","n":1}',
+        '{"api_key\\"=":null}',
+    ],
+)
 def test_what_only_resembles_a_secret_stays(text: str) -> None:
     assert redact(text) == text
 
