@@ -27,6 +27,7 @@ from app.gateway_server import GatewayServer
 from app.http_protocol import bounded_protocol
 from app.main import create_app
 from app.server_telemetry import build_server_telemetry
+from app.standard_streams import StandardStream
 from app.stop_signals import end_by_signal
 from app.store.database import DatabaseOpenError
 from otel.config import TelemetryConfigError
@@ -63,7 +64,7 @@ def serve(
     try:
         raise_descriptor_limit()
         app_secrets = resolve_secrets(config, environ)
-        telemetry = build_server_telemetry(config, app_secrets, environ, stdout or sys.stdout, say)
+        telemetry = build_server_telemetry(config, app_secrets, environ, _lines_output(stdout or sys.stdout), say)
         app = create_app(config, app_secrets, telemetry, random_bytes=random_source.token_bytes)
         listener = listen(config.server)
     except (ConfigError, TelemetryConfigError, DatabaseOpenError) as error:
@@ -91,15 +92,23 @@ def serve(
         report = telemetry.shutdown(config.telemetry.shutdown_seconds)
     if exit_code == EXIT_DONE and (not report.is_complete or app.state.lost_ledger_rows):
         exit_code = EXIT_LOST
-    if not report.is_complete:
-        lost = ", ".join(f"{count} {name}" for name, count in report.lost_items.items() if count)
-        say(f"telemetry not delivered within {config.telemetry.shutdown_seconds:g} s: {lost}")
-    if report.kept_items:
-        kept = ", ".join(f"{count} {name}" for name, count in report.kept_items.items())
-        say(f"telemetry kept in {config.telemetry.spool_folder} for the next start: {kept}")
+    for what, items in (
+        (f"telemetry not delivered within {config.telemetry.shutdown_seconds:g} s", report.lost_items),
+        ("telemetry refused by its endpoint at the stop", report.refused_items),
+        (f"telemetry kept in {config.telemetry.spool_folder} for the next start", report.kept_items),
+    ):
+        if counts := ", ".join(f"{count} {name}" for name, count in items.items() if count):
+            say(f"{what}: {counts}")
     if exit_code != EXIT_FAILED:
         say("stopped")
     return exit_code
+
+
+def _lines_output(stdout: TextIO) -> TextIO:
+    """Let log lines wait for their reader: they have a thread of their own, and a bounded queue that counts what it drops."""
+    if isinstance(stdout, StandardStream):
+        stdout.wait_for_reader()
+    return stdout
 
 
 async def _run(config: AppConfig, app: Litestar, listener: socket.socket, say: Callable[[str], None]) -> None:

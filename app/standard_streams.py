@@ -16,6 +16,9 @@ from typing import Final, TextIO
 STDERR_PATIENCE_SECONDS: Final = 0.5
 """How long a line for the operator waits for a reader. After one that waited in vain, lines wait no more until one goes through."""
 
+STDOUT_PATIENCE_SECONDS: Final = 10.0
+"""How long a command's output waits for a reader that takes nothing at all; what is left then is dropped."""
+
 _STANDARD_DESCRIPTORS: Final = (0, 1, 2)
 _CHUNK_BYTES: Final = 65_536
 _POLLED_CHUNK_BYTES: Final = 4_096  # PIPE_BUF: a pipe that polls as writable takes this much without blocking
@@ -27,20 +30,27 @@ _BMP_END: Final = 0x10000
 class StandardStream(io.TextIOBase):
     r"""Text to one file descriptor. `write` never raises and returns how many characters were written.
 
-    `patience_seconds` bounds the wait for a reader; None waits as long as it takes. What the encoding does not know is written
-    as `\uXXXX`, which JSON reads as the same character.
+    `patience_seconds` bounds the wait for a reader, with `renewed` from the last byte that it took; None waits as long as it takes.
+    What the encoding does not know is written as `\uXXXX`, which JSON reads as the same character.
     """
 
-    def __init__(self, descriptor: int, *, encoding: str, patience_seconds: float | None) -> None:
+    def __init__(
+        self, descriptor: int, *, encoding: str, patience_seconds: float | None, renewed: bool = False
+    ) -> None:
         self._descriptor = descriptor
         self._encoding = encoding
         self._patience_seconds = patience_seconds
+        self._renewed = renewed
         self._is_stuck = False
         self._is_mid_line = False
         self._target = _own_descriptor(descriptor)
         # A file never blocks, and nor does what is the process's own.
         self._is_polled = self._target == descriptor and not _is_file(descriptor)
         self._chunk_bytes = _POLLED_CHUNK_BYTES if self._is_polled else _CHUNK_BYTES
+
+    def wait_for_reader(self) -> None:
+        """Wait as long as it takes from now on: for a thread of its own, which nothing waits for."""
+        self._patience_seconds = None
 
     @property
     def encoding(self) -> str:  # type: ignore[override]  # typeshed has an attribute
@@ -103,6 +113,8 @@ class StandardStream(io.TextIOBase):
         while written < len(data):
             try:
                 written += self._write_some(view[written : written + self._chunk_bytes])
+                if self._renewed and self._patience_seconds is not None:
+                    deadline = time.monotonic() + self._patience_seconds
             except BlockingIOError:
                 if deadline is not None and time.monotonic() >= deadline:
                     self._is_stuck = True
@@ -136,11 +148,14 @@ class StandardStream(io.TextIOBase):
 def open_standard_streams() -> None:
     """Replace `sys.stdout` and `sys.stderr`, and fill closed descriptors so that no later file or socket becomes a standard one.
 
-    stdout waits for its reader as in any tool; stderr waits for `STDERR_PATIENCE_SECONDS` at most.
+    stdout waits for its reader as in any tool, until it takes nothing for `STDOUT_PATIENCE_SECONDS`; stderr waits for
+    `STDERR_PATIENCE_SECONDS` at most.
     """
     for descriptor in _STANDARD_DESCRIPTORS:
         _fill(descriptor)
-    sys.stdout = StandardStream(1, encoding=_encoding(sys.stdout), patience_seconds=None)
+    sys.stdout = StandardStream(
+        1, encoding=_encoding(sys.stdout), patience_seconds=STDOUT_PATIENCE_SECONDS, renewed=True
+    )
     sys.stderr = StandardStream(2, encoding=_encoding(sys.stderr), patience_seconds=STDERR_PATIENCE_SECONDS)
 
 

@@ -34,11 +34,13 @@ class DeliveryReport(msgspec.Struct, frozen=True, kw_only=True):
     duration_seconds: float
     kept_items: Mapping[Signal, int] = {}
     """What the spool keeps for the next start; not lost."""
+    refused_items: Mapping[Signal, int] = {}
+    """What the endpoint refused for good during shutdown."""
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything was delivered."""
-        return not any(self.lost_items.values())
+        """Whether everything was delivered or kept."""
+        return not any(self.lost_items.values()) and not any(self.refused_items.values())
 
 
 class SignalEnd(Protocol):
@@ -186,7 +188,9 @@ class Delivery:
 
     def _shut_down(self, deadline_seconds: float) -> DeliveryReport:
         started_at = self._clock()
+        refused_before = self._refused()
         self._finish(started_at + deadline_seconds)
+        refused = {name: count - refused_before[name] for name, count in self._refused().items()}
         kept = self._keep()
         lost_items = {each.signal: each.end.settle(kept[each.signal]) for each in self._pushed}
         for each in self._pushed:
@@ -195,7 +199,11 @@ class Delivery:
             lost_items=lost_items,
             duration_seconds=self._clock() - started_at,
             kept_items={name: n for name, n in kept.items() if n},
+            refused_items={name: n for name, n in refused.items() if n},
         )
+
+    def _refused(self) -> dict[Signal, int]:
+        return {signal: stats.dropped["rejected"] for signal, stats in self.stats.snapshot().items()}
 
     def _finish(self, deadline: float) -> None:
         """Send what there is until the deadline, and end the threads."""

@@ -85,7 +85,7 @@ class ExportLoop:
             self._backoff.succeeded()
         else:
             self._queue.put_back(behind=outcome.unanswered)
-            self._state_log.fails(outcome.reason)
+            self._state_log.fails(outcome.reason, is_over=self._backoff.is_over)
             self._backoff.failed(outcome.retry_after_seconds)
         return 0.0
 

@@ -214,7 +214,7 @@ class MetricPush:
                     self._over = self._covered
                 self._books.answered(1, outcome.rejected_items if isinstance(outcome, Accepted) else 1)
         if isinstance(outcome, RetryLater):
-            self._state_log.fails(outcome.reason)
+            self._state_log.fails(outcome.reason, is_over=self._backoff.is_over)
             self._backoff.failed(outcome.retry_after_seconds)
             return
         self._backoff.succeeded()

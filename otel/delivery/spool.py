@@ -193,6 +193,8 @@ def _lock(path: Path) -> IO[bytes] | None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         status = os.fstat(file.fileno())
         if status.st_nlink and stat.S_ISREG(status.st_mode):
+            with contextlib.suppress(OSError):  # a file of another user
+                os.fchmod(file.fileno(), _FILE_MODE)
             return file
     except OSError:
         pass

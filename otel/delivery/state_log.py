@@ -31,8 +31,14 @@ class StateLog:
             self._logger.warning("%s reach %s again, after %.1f s", self._signal, self._address, seconds)
         self._trouble = self._announced = None
 
-    def fails(self, reason: str) -> None:
-        """The endpoint cannot be reached, or does not take anything now; what waits is kept."""
+    def fails(self, reason: str, *, is_over: bool = False) -> None:
+        """The endpoint cannot be reached, or does not take anything now; what waits is kept.
+
+        Nothing is written when shutdown `is_over`: what its deadline cut off tells nothing of the endpoint, and no line can be delivered
+        or kept any more.
+        """
+        if is_over:
+            return
         self._enter("fails", f"do not reach {self._address}, kept in memory and tried again: {reason}")
 
     def refuses(self, reason: str) -> None:

@@ -29,8 +29,8 @@ def pipe():
             os.close(each)
 
 
-def stream(descriptor, *, encoding="utf-8", patience_seconds=0.05):
-    return StandardStream(descriptor, encoding=encoding, patience_seconds=patience_seconds)
+def stream(descriptor, *, encoding="utf-8", patience_seconds=0.05, renewed=False):
+    return StandardStream(descriptor, encoding=encoding, patience_seconds=patience_seconds, renewed=renewed)
 
 
 def test_a_full_pipe_costs_patience_once_and_recovers(pipe):
@@ -58,6 +58,35 @@ def test_a_stream_with_all_patience_waits_for_its_reader(pipe):
     assert out.write("y" * 200_000) == 200_000
     reader.join(20)
     assert b"".join(found) == b"y" * 200_000
+
+
+def test_patience_is_renewed_by_a_reader_that_takes_something_and_may_be_lifted(pipe):
+    reading, writing = pipe
+    out = stream(writing, patience_seconds=0.0, renewed=True)
+    assert out.write("x" * 100_000) < 100_000
+    out.wait_for_reader()
+    received = bytearray()
+
+    def read_all():
+        while data := os.read(reading, 65_536):
+            received.extend(data)
+
+    reader = threading.Thread(target=read_all)
+    reader.start()
+    assert out.write("y" * 100_000) == 100_000
+    out.close()
+    os.close(writing)
+    reader.join()
+    assert received.endswith(b"y" * 100_000)
+
+
+def test_a_command_whose_reader_takes_nothing_ends(pipe):
+    code = (
+        "import app.standard_streams as s; s.STDOUT_PATIENCE_SECONDS = 0.05; s.open_standard_streams();"
+        "print('x' * 200_000); raise SystemExit(7)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=pipe[1], timeout=30, check=False)
+    assert done.returncode == 7
 
 
 def test_closed_pipes_and_full_disks_lose_text_and_raise_nothing(pipe):

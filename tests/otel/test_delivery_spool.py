@@ -189,3 +189,45 @@ def test_counts_are_those_of_the_payload_whatever_the_file_claims(tmp_path):
         exported = {name: page.exported for name, page in rig.delivery.stats.snapshot().items()}
         dropped = sum(sum(page.dropped.values()) for page in rig.delivery.stats.snapshot().values())
     assert (exported["traces"], exported["logs"], dropped) == (7, 7, 0)
+
+
+def test_a_file_that_others_could_read_is_closed_to_them(tmp_path):
+    Spool(tmp_path, "a").write(LEFT)
+    (path,) = tmp_path.iterdir()
+    path.chmod(0o666)
+    held = Spool(tmp_path, "b")
+    assert held.load() == LEFT
+    assert path.stat().st_mode & 0o777 == 0o600
+    held.let_go()
+
+
+@pytest.mark.live
+def test_what_an_endpoint_leaves_unanswered_until_the_end_is_kept_whole(tmp_path, caplog):
+    """The senders' own lines about it would come after the logs have closed, and be the only loss."""
+    with OtlpReceiver() as receiver:
+        receiver.black_hole()
+        rig = DeliveryRig(receiver.endpoint, spool=str(tmp_path), OTEL_EXPORTER_OTLP_TIMEOUT="60000")
+        with rig:
+            rig.record()
+            report = rig.close(0.3)
+    assert report.is_complete
+    assert report.kept_items == {"traces": 1, "metrics": 1, "logs": 1}
+    assert "do not reach" not in caplog.text
+
+
+@pytest.mark.live
+def test_what_an_endpoint_refuses_at_the_end_is_reported_as_lost():
+    with OtlpReceiver() as receiver:
+        receiver.answer_status(401)
+        rig = DeliveryRig(
+            receiver.endpoint,
+            OTEL_BSP_SCHEDULE_DELAY="60000",
+            OTEL_TRACES_EXPORTER="otlp",
+            OTEL_LOGS_EXPORTER="none",
+            OTEL_METRICS_EXPORTER="none",
+        )
+        with rig:
+            rig.record(3)
+            report = rig.close()
+    assert not report.is_complete
+    assert (report.lost_items, report.refused_items) == ({"traces": 0}, {"traces": 3})
