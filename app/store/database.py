@@ -37,6 +37,8 @@ DATABASE_FAILURES = (SQLAlchemyError, sqlite3.Error, OSError, TimeoutError)
 _LOGGER = logging.getLogger(__name__)
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x6761746577_61797A  # "gatewayz": any constant will do for PostgreSQL's advisory lock
+_SQLALCHEMYS_PARAMETERS = frozenset({"async_fallback", "prepared_statement_cache_size"})
+"""Parameters of a PostgreSQL URL that the driver never sees."""
 _POSTGRESQL_CONNECT_SECONDS = 5.0
 _POSTGRESQL_STATEMENT_SECONDS = 10.0
 
@@ -93,7 +95,7 @@ def _check_parameters(engine: AsyncEngine) -> None:
         return
     given = engine.dialect.create_connect_args(engine.url)[1]
     allowed = inspect.signature(importlib.import_module(engine.dialect.driver).connect).parameters.keys()
-    unknown = sorted(given.keys() - allowed)
+    unknown = sorted(given.keys() - allowed - _SQLALCHEMYS_PARAMETERS)
     if unknown:
         hint = ", which is `ssl` here" if unknown[0] == "sslmode" else ""
         raise DatabaseOpenError(

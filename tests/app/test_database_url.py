@@ -57,6 +57,19 @@ def test_a_parameter_of_no_use_is_one_line_without_the_parameters(parameter):
     assert "hunter22" not in line
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "ssl=require",
+        "ssl=require&statement_cache_size=0",
+        "prepared_statement_cache_size=0",
+        "host=/run/postgresql&port=5433",
+    ],
+)
+def test_parameters_that_the_driver_takes_pass(tmp_path, parameters):
+    assert checked(tmp_path, f'[database]\nurl = "{POSTGRESQL}?{parameters}"\n') == (0, [])
+
+
 @pytest.mark.parametrize("url", ["redis://:hunter22@cache:port/0", "redis://:hunter22@[::1"])
 def test_check_config_finds_what_the_cache_refuses(tmp_path, url):
     code, lines = checked(tmp_path, f'[cache]\nurl = "{url}"\n')
