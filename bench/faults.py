@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from app.exit_codes import EXIT_LOST
 from bench import fault_checks as checks
 from bench.fault_latency import print_latency
 from bench.fault_runs import Run, Settings, run_faults, run_shutdown, run_small_buffer
@@ -161,8 +162,10 @@ def _judge_end(run: Run) -> list[str]:
     problems = []
     if count := unanswered(run.sent):
         problems.append(f"{count} of {len(run.sent)} requests were not answered as they should")
-    if run.exit_code != 0 or "gateway: stopped" not in run.output or "Traceback" in run.output:
-        problems.append(f"the gateway ended with exit code {run.exit_code}")
+    lost_any = any(checks.reported_lost(run.output).values())
+    expected_code = EXIT_LOST if lost_any else 0
+    if run.exit_code != expected_code or "gateway: stopped" not in run.output or "Traceback" in run.output:
+        problems.append(f"the gateway ended with exit code {run.exit_code} instead of {expected_code}")
     return problems
 
 

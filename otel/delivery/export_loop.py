@@ -15,6 +15,8 @@ from otel.delivery.state_log import StateLog
 POISON_TRIES: Final = 30
 """How often a batch is sent that the endpoint answers with an error outside OTLP's list of retryable ones: over two minutes."""
 
+PATIENT_TRIES: Final = 5
+"""How often in a row a batch may stay without an answer before others are sent first: an outage alone changes no order."""
 
 HANG_UP_TRIES: Final = 3
 """How often a batch may stay without an answer while the endpoint answers others. One that is frozen answers none, and loses none."""
@@ -49,6 +51,7 @@ class ExportLoop:
         self._poison = (-1, 0)
         self._accepted_batches = 0
         self._unanswered: dict[int, _Unanswered] = {}
+        self._silent = (-1, 0)
 
     def hurry(self, deadline: float) -> None:
         """Shut down until `deadline`, which no try may outlast."""
@@ -84,7 +87,7 @@ class ExportLoop:
             self._queue.refused()
             self._backoff.succeeded()
         else:
-            self._queue.put_back(behind=outcome.unanswered)
+            self._queue.put_back(behind=outcome.unanswered and self._has_been_silent(batch))
             self._state_log.fails(outcome.reason, is_over=self._backoff.is_over)
             self._backoff.failed(outcome.retry_after_seconds)
         return 0.0
@@ -111,6 +114,14 @@ class ExportLoop:
         sequence, tries = self._poison
         self._poison = (batch.sequence, tries + 1 if sequence == batch.sequence else 1)
         return self._poison[1] >= POISON_TRIES
+
+    def _has_been_silent(self, batch: Batch) -> bool:
+        """Whether this batch has stayed without an answer so often in a row that others should be tried."""
+        sequence, tries = self._silent
+        tries = tries + 1 if sequence == batch.sequence else 1
+        is_enough = tries >= PATIENT_TRIES
+        self._silent = (-1, 0) if is_enough else (batch.sequence, tries)
+        return is_enough
 
     def _hangs_up_alone(self, batch: Batch) -> bool:
         """Whether the endpoint took other batches between several tries of this one, and never answers this one."""
