@@ -27,6 +27,7 @@ ErrorKind: TypeAlias = Literal[
     "rate_limited",  # 429
     "upstream_4xx",  # of the caller's own making; does not count against the provider
     "content_policy",  # the provider's moderation refused the prompt
+    "size_refused",  # the request is too large for the provider's limits on the gateway's account, or for its connection
     "upstream_5xx",
     "upstream_auth",  # 401, 402, 403: the provider refuses the gateway's key or account
     "upstream_quota",  # credit or quota of the gateway's account is exhausted

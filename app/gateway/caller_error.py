@@ -14,19 +14,24 @@ from app.errors import (
     UpstreamTimeoutError,
 )
 from app.gateway.fault import TIMEOUTS
-from app.gateway.upstream_failure import DEFAULT_RETRY_AFTER_SECONDS, UpstreamFailure
+from app.gateway.provider_reason import ProviderReason
+from app.gateway.upstream_failure import DEFAULT_RETRY_AFTER_SECONDS, CallerFaultError, UpstreamFailure
 
 _RETRY_SECONDS: Final = 1.0
+_TOO_LARGE: Final = 413
 _OWN_LACK: Final = frozenset({"pool_timeout", "gateway_resources"})
 
 
 def error_of_failures(failures: list[UpstreamFailure]) -> GatewayError:
     """Return the caller's error for the failures of all that were asked.
 
-    429 if each was rate limited; 503 if the last could not be asked for a reason of the gateway's own; 504 if
-    it timed out; else 502.
+    413 if the request was too large for each; 429 if each was rate limited; 503 if the last could not be asked for
+    a reason of the gateway's own; 504 if it timed out; else 502.
     """
     last = failures[-1].kind
+    if all(failure.kind == "size_refused" for failure in failures):
+        message = failures[-1].reason or "The request is too large for every provider of the model."
+        return CallerFaultError(_TOO_LARGE, ProviderReason(message=message), kind="size_refused")
     if all(failure.kind == "rate_limited" for failure in failures):
         waits = [failure.retry_after_seconds or DEFAULT_RETRY_AFTER_SECONDS for failure in failures]
         return UpstreamRateLimitedError(

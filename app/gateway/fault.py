@@ -40,6 +40,8 @@ FAULTS: Final[Mapping[ErrorKind, Fault]] = {
     "rate_limited": Fault("policy", "model"),
     "upstream_4xx": Fault("caller", "none"),
     "content_policy": Fault("policy", "none"),
+    # Smaller requests are served.
+    "size_refused": Fault("caller", "none"),
     "upstream_5xx": Fault("provider", "provider"),
     "upstream_auth": Fault("provider", "provider"),
     "upstream_quota": Fault("provider", "provider"),
@@ -53,7 +55,7 @@ FAULTS: Final[Mapping[ErrorKind, Fault]] = {
 }
 """Every kind, in exactly one domain."""
 
-CALLER_KINDS: Final = frozenset({"upstream_4xx", "content_policy", "slow_client", "total_timeout"})
+CALLER_KINDS: Final = frozenset({"upstream_4xx", "content_policy", "size_refused", "slow_client", "total_timeout"})
 """The kinds that a caller alone brings about: they take no model down, however often they happen."""
 
 TIMEOUTS: Final = frozenset(

@@ -106,7 +106,7 @@ class Provider:
                 **self._endpoint.request_options,
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise failure_of_exception(error, was_reused=watch.was_reused) from None
+            raise failure_of_exception(error, was_reused=watch.was_reused, sent_bytes=len(body)) from None
         finally:
             WATCH.reset(token)
         if response.status == _PROXY_AUTHENTICATION and self._endpoint.proxy is not None:

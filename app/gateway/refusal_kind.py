@@ -5,11 +5,11 @@ against the provider only where the caller did not send them: a provider quotes 
 may turn its own words into a fault of the provider.
 """
 
-import json
 import re
 from typing import Final
 
 from app.gateway.provider_reason import ProviderReason
+from app.gateway.refused_request import is_about_request, says
 from otel.events import ErrorKind
 
 _RATE_LIMITED: Final = 429
@@ -22,13 +22,12 @@ _WITHDRAWN: Final = frozenset({404, 405, 410})
 # The gateway's key or account: nothing that the caller could change.
 _ACCOUNT: Final = frozenset({401, 402, 403, 407})
 _FORBIDDEN: Final = 403
-_MOST_SEARCHED_BYTES: Final = 256 * 1024
-_WORD: Final = re.compile(r"[a-z]+")
+_PAYMENT: Final = 402
 
 _QUOTA_CODES: Final = frozenset(
     {"insufficient_quota", "insufficient_balance", "insufficient_credits", "insufficient_funds", "billing_error",
      "billing_hard_limit_reached", "billing_not_active", "payment_required", "credit_limit_reached", "quota_exhausted",
-     "account_deactivated"}
+     "account_deactivated", "exceeded_current_quota_error", "arrearage", "accountoverdueerror", "credit_limit", "1113"}
 )  # fmt: skip
 _POLICY_CODES: Final = frozenset(
     {"content_filter", "content_filtered", "content_policy", "content_policy_violation", "responsibleaipolicyviolation",
@@ -70,12 +69,13 @@ _BY_CODE: Final[tuple[tuple[frozenset[str], ErrorKind], ...]] = (
 _POLICY_WORDS: Final = re.compile(
     r"moderat|flagged|content[ _-]?(?:policy|filter|management|safety)|safety (?:system|filter|polic|setting)|guardrail|responsible ai"
     r"|(?:usage|use) polic|violat\w+ (?:\w+ ){0,6}polic|inappropriate|harmful content|triggered the security solution"
-    r"|certain word or phrase",
+    r"|certain word or phrase|content exists risk",
     re.IGNORECASE,
 )
 _QUOTA_WORDS: Final = re.compile(
     r"insufficient[ _](?:quota|balance|credit|credits|fund|funds)|credit balance is too low|(?:out of|not enough|no|more) credits"
-    r"|billing|payment required|exceeded your current quota|account is not active|spending limit|prepaid",
+    r"|billing|payment required|overdue balance|key limit exceeded|out of call volume quota|used all available credits"
+    r"|exceeded your current quota|account is not active|spending limit|prepaid",
     re.IGNORECASE,
 )
 _KEY_WORDS: Final = re.compile(
@@ -83,18 +83,28 @@ _KEY_WORDS: Final = re.compile(
     re.IGNORECASE,
 )
 _MODEL_WORDS: Final = re.compile(
-    r"decommissioned|has been (?:retired|deprecated|removed)|is not a valid model|invalid model\b|unknown model\b|no such model"
+    r"decommissioned|has been (?:retired|deprecated|removed)|is not a valid model|invalid model\b|unknown model\b|no such model|model not exist"
     r"|model\b[^.]{0,80}?(?P<key>does not exist|not found|is not available|no longer (?:available|supported))",
     re.IGNORECASE,
 )
-# Said of a request with a feature that no provider of the model serves: another request is served.
-_FEATURE_WORDS: Final = re.compile(
-    r"endpoints? found (?:that|which|matching)|support (?:image|tool|audio|file|the requested)", re.IGNORECASE
+# Said of the size of a request: a smaller one is served.
+_SIZE_WORDS: Final = re.compile(
+    r"request too large|must be reduced|reduce (?:your|the) (?:message|prompt|input|context)|fewer max_tokens|can only afford",
+    re.IGNORECASE,
+)
+_ACCESS_WORDS: Final = re.compile(r"access to (?:the )?model", re.IGNORECASE)
+# The account or the place that the gateway asks from.
+_PLACE_WORDS: Final = re.compile(
+    r"(?P<key>(?:location|country|region|territory)) is not supported|not supported in your (?:country|region)",
+    re.IGNORECASE,
 )
 
 
-def kind_of_refusal(status: int, reason: ProviderReason, sent: bytes | None) -> ErrorKind:
-    """Return what an answer of this status is; `sent` is the caller's own body, None where it is not known."""
+def kind_of_refusal(status: int, reason: ProviderReason, sent: bytes | None, model: str = "") -> ErrorKind:
+    """Return what an answer of this status is.
+
+    `sent` is the caller's own body, None where it is not known; `model` is the provider's name for the model.
+    """
     if status in _SERVER_ERRORS or status in _TRY_LATER:
         return "upstream_5xx"
     if status not in _CLIENT_ERRORS:
@@ -102,17 +112,21 @@ def kind_of_refusal(status: int, reason: ProviderReason, sent: bytes | None) -> 
     codes = set(reason.codes)
     message = reason.message or ""
     kind: ErrorKind = "upstream_auth"
-    if status == _RATE_LIMITED:
+    if status in {_RATE_LIMITED, _PAYMENT} and _SIZE_WORDS.search(message):
+        kind = "size_refused"
+    elif status == _RATE_LIMITED:
         kind = "upstream_quota" if codes & _QUOTA_CODES else "rate_limited"
     elif status in _WITHDRAWN:
-        kind = "upstream_4xx" if _FEATURE_WORDS.search(message) else "model_unavailable"
-    elif codes & _QUOTA_CODES or _says(_QUOTA_WORDS, message, sent):
+        kind = "upstream_4xx" if is_about_request(reason, sent, model) else "model_unavailable"
+    elif codes & _QUOTA_CODES or says(_QUOTA_WORDS, message, sent):
         kind = "upstream_quota"
     elif status == _FORBIDDEN or status not in _ACCOUNT:
         if codes & _POLICY_CODES or _POLICY_WORDS.search(message):
             kind = "content_policy"
-        elif status != _FORBIDDEN:
-            kind = _of_request(codes, message, sent)
+        elif status == _FORBIDDEN:
+            kind = _of_access(codes, reason, sent, model)
+        else:
+            kind = _of_request(codes, reason, sent, model)
     return kind
 
 
@@ -127,29 +141,21 @@ def kind_of_error(reason: ProviderReason) -> ErrorKind:
     return "bad_response"
 
 
-def _of_request(codes: set[str], message: str, sent: bytes | None) -> ErrorKind:
+def _of_access(codes: set[str], reason: ProviderReason, sent: bytes | None, model: str) -> ErrorKind:
+    """Tell, for a 403, a model that the account may not use and a thing that the request names from a key that is refused."""
+    if is_about_request(reason, sent, model):
+        return "upstream_4xx"
+    if codes & _MODEL_CODES or says(_ACCESS_WORDS, reason.message or "", sent):
+        return "model_unavailable"
+    return "upstream_auth"
+
+
+def _of_request(codes: set[str], reason: ProviderReason, sent: bytes | None, model: str) -> ErrorKind:
     """Tell the caller's mistake from the gateway's key and from a model that is gone, where the status says neither."""
-    if codes & _AUTH_CODES or _says(_KEY_WORDS, message, sent):
+    message = reason.message or ""
+    if codes & _AUTH_CODES or says(_KEY_WORDS, message, sent) or says(_PLACE_WORDS, message, sent):
         return "upstream_auth"
-    if codes & (_MODEL_CODES - {"not_found", "not_found_error"}) or _says(_MODEL_WORDS, message, sent):
+    is_of_model = codes & (_MODEL_CODES - {"not_found", "not_found_error"}) or says(_MODEL_WORDS, message, sent)
+    if is_of_model and not is_about_request(reason, sent, model):
         return "model_unavailable"
     return "upstream_4xx"
-
-
-def _says(words: re.Pattern[str], message: str, sent: bytes | None) -> bool:
-    """Whether a message holds the words by itself, and does not quote them from what the caller sent."""
-    match = words.search(message)
-    if match is None or sent is None:
-        return False
-    if b"\\u" in sent:
-        if len(sent) > _MOST_SEARCHED_BYTES:
-            return False
-        try:
-            sent = json.dumps(json.loads(sent), ensure_ascii=False).encode("utf-8", "replace")
-        except (ValueError, RecursionError):
-            return False
-    # Word by word: spaces may have changed on the way.
-    quoted = sent.lower()
-    return not all(
-        word.encode() in quoted for word in _WORD.findall((match.groupdict().get("key") or match[0]).lower())
-    )

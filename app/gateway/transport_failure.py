@@ -20,10 +20,13 @@ _EXHAUSTED: Final = frozenset(
 """What the operating system says when this process or this machine has no descriptors, buffers or local ports left."""
 
 
+_LARGE_BYTES: Final = 512 * 1024
+
+
 def failure_of_exception(  # noqa: PLR0911  one line per kind
-    error: BaseException, *, was_reused: bool
+    error: BaseException, *, was_reused: bool, sent_bytes: int = 0
 ) -> UpstreamFailure:
-    """Classify what went wrong before the head of an answer was there."""
+    """Classify what went wrong before the head of an answer was there; `sent_bytes` is the size of the body."""
     if isinstance(error, PoolTimeoutError):
         return UpstreamFailure("pool_timeout", reason="no pooled connection became free in time")
     if isinstance(error, aiohttp.ConnectionTimeoutError):
@@ -38,6 +41,11 @@ def failure_of_exception(  # noqa: PLR0911  one line per kind
     if isinstance(error, aiohttp.ClientConnectorError):
         return UpstreamFailure("connect_error", reason=reason_of(error))
     if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError):
+        if sent_bytes > _LARGE_BYTES:
+            # Who hangs up on a large body may well serve small ones: no caller may open a breaker with its size.
+            return UpstreamFailure(
+                "size_refused", connection_was_reused=was_reused, reason=f"large body: {reason_of(error)}"
+            )
         return UpstreamFailure("connect_error", connection_was_reused=was_reused, reason=reason_of(error))
     if isinstance(error, aiohttp.ClientResponseError):
         # The head of the answer is no HTTP.

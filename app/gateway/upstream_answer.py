@@ -88,6 +88,7 @@ class UpstreamAnswer:
             retry_after=response.headers.get("retry-after"),
             unix_seconds=self._clock.unix_ms() / 1_000,
             sent=request.body,
+            model=upstream_model,
             scrub=self._provider.scrub,
         )
         if takes_options and blames_stream_options(failure, request):

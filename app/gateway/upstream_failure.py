@@ -87,14 +87,16 @@ def failure_of_status(
     retry_after: str | None,
     unix_seconds: float,
     sent: bytes = b"",
+    model: str = "",
     scrub: Scrub = _NOTHING_TO_SCRUB,
 ) -> UpstreamFailure | CallerFaultError:
     """Classify an answer whose status is not 2xx.
 
-    `unix_seconds` is now, for a `Retry-After` that is a date; `sent` is the body that the caller sent.
+    `unix_seconds` is now, for a `Retry-After` that is a date; `sent` is the body that the caller sent,
+    and `model` the provider's name for the model.
     """
     error = read_reason(body)
-    kind = kind_of_refusal(status, error, sent)
+    kind = kind_of_refusal(status, error, sent, model)
     if kind in CALLERS:
         return CallerFaultError(status, error, kind=kind, scrub=scrub)
     return UpstreamFailure(

@@ -389,5 +389,12 @@ def test_the_table_names_every_kind_but_those_with_tests_of_their_own():
         "stream_broken",
         "slow_client",
     }
-    elsewhere |= {"upstream_4xx", "content_policy", "pool_timeout", "gateway_resources", "field_refused"}
+    elsewhere |= {
+        "upstream_4xx",
+        "content_policy",
+        "pool_timeout",
+        "gateway_resources",
+        "field_refused",
+        "size_refused",
+    }
     assert {json.dumps(param.values[1])[1:-1] for param in FAILURES} | elsewhere == set(get_args(ErrorKind))

@@ -1,0 +1,125 @@
+"""What is about one request opens nothing for others: things that it names, and its size. What is about the account or the model leads on."""
+
+import json
+
+import pytest
+
+from app.config import BreakerConfig
+from app.gateway.provider_reason import read_reason
+from app.gateway.refusal_kind import kind_of_refusal
+from otel.events import BreakerChanged
+
+BREAKER = BreakerConfig(consecutive_failures=3, open_seconds=60.0)
+
+NAMED = [
+    (404, "No allowed providers are available for the selected model.", {"provider": {"only": ["x"]}}),
+    (404, "All providers have been ignored.", {"provider": {"ignore": ["x"]}}),
+    (404, "No endpoints found matching your data policy", {"provider": {"data_collection": "deny"}}),
+    (404, "The model `gpt-9` does not exist", {"models": ["gpt-9"]}),
+    (400, "gpt-9 is not a valid model ID", {"models": ["gpt-9"]}),
+    (404, "No such upload: file-abc", {"file_ids": ["file-abc"]}),
+    (404, "Failed to download image: 404 Not Found", {}),
+    (404, "Tool 'foo' not found", {"tools": [{"type": "function", "function": {"name": "foo"}}]}),
+    (404, "Previous response with id 'resp_1' not found.", {"previous_response_id": "resp_1"}),
+    (403, "You do not have permission to use file-abc", {"file_ids": ["file-abc"]}),
+    (403, "service_tier flex is not available", {"service_tier": "flex"}),
+]
+NOT_NAMED = [
+    (404, "No endpoints found matching your data policy", None, "model_unavailable"),
+    (404, "The model `alpha-tiny` does not exist; try 'gpt-9'", None, "model_unavailable"),
+    (404, "Invalid URL (POST /v1/chat/completions)", None, "model_unavailable"),
+    (400, "Model Not Exist", None, "model_unavailable"),
+    (403, "Project `proj_x` does not have access to model `alpha-tiny`", "model_not_found", "model_unavailable"),
+    (403, "This key has no access to the model", None, "model_unavailable"),
+    (403, "Forbidden", None, "upstream_auth"),
+    (400, "User location is not supported for the API use.", "FAILED_PRECONDITION", "upstream_auth"),
+    (400, "Access denied, please make sure your account is in good standing.", "Arrearage", "upstream_quota"),
+    (403, "Key limit exceeded (total limit).", None, "upstream_quota"),
+    (403, "Out of call volume quota.", None, "upstream_quota"),
+    (403, "The account has an overdue balance", "AccountOverdueError", "upstream_quota"),
+    (429, "No balance. Please recharge.", "1113", "upstream_quota"),
+    (400, "Content Exists Risk", "invalid_request_error", "content_policy"),
+]
+SIZES = [
+    (429, "Request too large for gpt on tokens per min (TPM): Limit 30000, Requested 60000. It must be reduced."),
+    (402, "This request requires more credits, or fewer max_tokens. You can only afford 2000."),
+]
+
+
+def kind_of(status, message, sent, code=None):
+    reason = read_reason(json.dumps({"error": {"message": message, "code": code}}).encode())
+    return kind_of_refusal(status, reason, sent, "alpha-tiny")
+
+
+def says(status, message, headers=None):
+    async def script(exchange):
+        await exchange.reply({"error": {"message": message}}, status, headers)
+
+    return script
+
+
+@pytest.mark.parametrize(("status", "message", "fields"), NAMED)
+@pytest.mark.parametrize("is_escaped", [False, True])
+def test_what_a_request_names_is_its_own_fault(*, status, message, fields, is_escaped):
+    sent = json.dumps({"model": "tiny", **fields}).encode()
+    if is_escaped:
+        sent = sent.replace(b"gpt-9", b"\\u0067pt-9").replace(b"file-abc", b"\\u0066ile-abc")
+    assert kind_of(status, message, sent) == "upstream_4xx"
+
+
+@pytest.mark.parametrize(("status", "message", "code", "kind"), NOT_NAMED)
+def test_what_it_does_not_name_is_the_accounts_or_the_models(*, status, message, code, kind):
+    sent = json.dumps({"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}).encode()
+    assert kind_of(status, message, sent, code) == kind
+
+
+def test_the_public_name_of_the_model_is_no_thing_of_the_callers():
+    """A configuration may call a model as its provider does, or by a name that the provider quotes."""
+    sent = json.dumps({"model": "gpt-4o", "messages": []}).encode()
+    assert kind_of(404, "The model `gpt-4o` does not exist", sent) == "model_unavailable"
+
+
+def test_a_request_too_large_to_be_searched_takes_no_model_down():
+    sent = json.dumps({"model": "tiny", "models": ["gpt-9"], "messages": ["x" * 300_000]}).encode()
+    assert kind_of(404, "The model `gpt-9` does not exist", sent) == "upstream_4xx"
+    assert kind_of(404, "The model `alpha-tiny` does not exist", sent) == "model_unavailable"
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("status", "message"), SIZES)
+async def test_a_refused_size_leads_on_and_opens_nothing(make_upstream, make_gateway, *, status, message, stream):
+    first = await make_upstream(says(status, message, {"retry-after": "30"}))
+    second = await make_upstream(name="beta")
+    gateway = await make_gateway(first, second, breaker=BREAKER)
+    for _ in range(5):
+        answer = await gateway.chat(stream=stream)
+        assert (answer.status, answer.headers["x-gatewayz-provider"]) == (200, "beta")
+    assert len(first.exchanges) == 5
+    books = await gateway.settled()
+    assert [each.error_kind for each in books.attempts] == ["size_refused", None] * 5
+    assert books.of(BreakerChanged) == []
+    assert not gateway.states["alpha"].error_rate
+
+
+@pytest.mark.live
+async def test_a_size_that_every_provider_refuses_is_a_413(make_upstream, make_gateway):
+    gateway = await make_gateway(await make_upstream(says(*SIZES[0])), breaker=BREAKER)
+    answer = await gateway.chat()
+    assert (answer.status, answer.json["error"]["message"]) == (413, SIZES[0][1])
+
+
+@pytest.mark.live
+@pytest.mark.parametrize(("size", "kind"), [(600_000, "size_refused"), (100, "connect_error")])
+async def test_who_hangs_up_on_a_large_body_may_serve_small_ones(make_upstream, make_gateway, *, size, kind):
+    async def hang_up(exchange):
+        exchange.close()
+
+    first, second = await make_upstream(hang_up), await make_upstream(name="beta")
+    gateway = await make_gateway(first, second, breaker=BREAKER)
+    for _ in range(4):
+        answer = await gateway.chat(messages=[{"role": "user", "content": "x" * size}])
+        assert (answer.status, answer.headers["x-gatewayz-provider"]) == (200, "beta")
+    books = await gateway.settled()
+    assert {each.error_kind for each in books.attempts} == {kind, None}
+    assert bool(books.of(BreakerChanged)) == (kind == "connect_error")
