@@ -95,9 +95,11 @@ async def test_a_trace_leads_to_its_lines(played: Scene, known: Known) -> None:
     assert "${__trace.traceId}" in link["query"]
     query = link["query"].replace("${__trace.traceId}", known.trace_id)
     lines = await lines_of(played, query)
-    assert [line["logger"] for _, line in lines] == ["gatewayz.request"]
-    assert lines[0][1]["provider"] == FAST
-    assert lines[0][1]["attempts"] == 2
+    by_logger = {line["logger"]: line for _, line in lines}
+    assert len(lines) == len(by_logger) == 2
+    assert by_logger["gatewayz.request"]["provider"] == FAST
+    assert by_logger["gatewayz.request"]["attempts"] == 2
+    assert by_logger["gatewayz.attempt"]["provider"] == FAILING
 
 
 async def test_an_exemplar_of_a_histogram_leads_to_the_trace(played: Scene, known: Known) -> None:

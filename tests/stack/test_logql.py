@@ -6,6 +6,7 @@ import random
 import re
 import string
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -112,8 +113,11 @@ async def test_the_lines_of_a_trace_are_found_by_its_id_and_its_id_finds_the_tra
     query = guide_queries()["Logs with trace correlation (for tracing to Tempo)"]
     for name, known in played.requests.items():
         lines = await loki(played, string.Template(query).substitute(trace_id=known.trace_id))
-        assert len(lines) == 1, name
-        labels, line = lines[0]
+        loggers = Counter(json.loads(line)["logger"] for _, line in lines)
+        # One line of the request, and a warning of each attempt that failed.
+        failed_attempts = len(known.providers) - (known.status == 200)
+        assert loggers == Counter({"gatewayz.request": 1, "gatewayz.attempt": failed_attempts}), name
+        labels, line = next(each for each in lines if json.loads(each[1])["logger"] == "gatewayz.request")
         assert json.loads(line)["status"] == known.status
         assert "trace_id" not in json.loads(line), "it stands beside the line, in one place"
         assert labels["trace_id"] == known.trace_id
@@ -141,7 +145,7 @@ async def test_every_line_is_one_json_object_of_known_shape(played: Scene) -> No
         assert fields["level"] in LEVELS
         assert not [value for value in fields.values() if isinstance(value, list | dict)], line
         loggers.add(fields["logger"])
-    assert {"gatewayz.request", "uvicorn.error", "alembic.runtime.migration"} <= loggers, "ours, and those of libraries"
+    assert {"gatewayz.request", "gatewayz.attempt", "uvicorn.error"} <= loggers, "ours, and those of libraries"
 
 
 async def test_the_index_labels_are_few_and_bounded(played: Scene) -> None:
