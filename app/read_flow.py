@@ -7,7 +7,6 @@ a while, so that the client can read it: closing at once would reset the connect
 import asyncio
 from typing import Final
 
-from app.config import ServerConfig
 from app.http_exchange import Exchange
 from app.http_input import RequestInput
 from app.timers import Timers
@@ -15,6 +14,9 @@ from app.turns import Turns
 
 READ_BYTES: Final = 64 * 1024
 DISCARD_SECONDS: Final = 5.0
+DISCARD_BYTES: Final = 64 * 1024 * 1024
+"""Most clients send their whole body before they read a response: one that is cut off earlier never learns why."""
+
 _BUSY_READ_BYTES: Final = 4 * 1024
 """Thousands of connections may wait for their turn at the same time, each with what it has read."""
 
@@ -25,7 +27,6 @@ _CONTENT_BYTES: Final = 64 * 1024
 class ReadFlow:
     """What came goes to `_input`, then `_go_on` is called; bytes of a connection that has ended go nowhere."""
 
-    server_config: ServerConfig
     turns: Turns
     read_buffer: memoryview
     """Shared by all connections of a server: it is filled and emptied within one callback."""
@@ -95,6 +96,6 @@ class ReadFlow:
                 self.transport.pause_reading()
 
     def _discard_for_a_while(self) -> None:
-        """Take what the client sends, as much as a body may have, before the connection is closed."""
-        self._discard_left_bytes = self.server_config.max_body_bytes + READ_BYTES
+        """Take what the client sends, within bounds, before the connection is closed."""
+        self._discard_left_bytes = DISCARD_BYTES
         self._timers.set("discard", DISCARD_SECONDS, self.transport.close)
