@@ -10,7 +10,7 @@ from typing import Final
 
 from app.gateway.fault import fault_of
 from app.gateway.model_table import Route
-from app.gateway.upstream_failure import CALLERS, CallerFaultError, UpstreamFailure
+from app.gateway.upstream_failure import CALLERS, CallerFaultError, UpstreamFailure, logged_words
 
 _LOGGER: Final = logging.getLogger("gatewayz.attempt")
 _MAX_CHARACTERS: Final = 200
@@ -57,9 +57,9 @@ def _reason(route: Route, failure: UpstreamFailure | CallerFaultError) -> str | 
     if isinstance(failure, CallerFaultError) or failure.kind in CALLERS:
         return None
     reason = failure.reason
-    if reason is None and failure.error is not None and failure.error.message:
+    if reason is None and failure.error is not None:
         # An error inside a 200.
-        reason = route.provider.scrub.text(failure.error.message)
+        reason = logged_words(failure.error, route.provider.scrub)
     return None if reason is None else reason[:_MAX_CHARACTERS]
 
 

@@ -26,6 +26,9 @@ _TEXT_FIELDS: Final = (
 _HTML: Final = re.compile(r"^\s*<(?:!doctype|html|head|body|\?xml|h1|title)\b", re.IGNORECASE)
 _TITLE: Final = re.compile(r"<(title|h1)\b[^>]*>(.{0,2000}?)</\1", re.IGNORECASE | re.DOTALL)
 _TAG: Final = re.compile(r"<[^>]*>")
+_JSON: Final = re.compile(r"""[{]|\[\s*["'{\[]|["'][^"'\s]{1,60}["']\s*:\s*["'{\[\d]""")
+"""Where a document begins inside a text, whole or cut."""
+_EVENT_LINE: Final = re.compile(r"^(?:data|event|id|retry)?:.*$", re.MULTILINE)
 _ADDRESS: Final = re.compile(
     r"""(?:\b[a-z][a-z0-9+.-]{1,9}://)?
         (?P<host>(?<![\w.-])\[?[0-9a-f]{0,4}:[0-9a-f:.]{2,40}\]?      # IPv6
@@ -90,6 +93,9 @@ class Scrub:
 def read_reason(body: bytes) -> ProviderReason:
     """Read an error body: an object or list in one of the usual envelopes, a page, or plain text."""
     text = body.decode("utf-8", "replace").lstrip("\ufeff")
+    if _EVENT_LINE.match(text) is not None:
+        # An error in the form of the stream that was asked for.
+        text = "\n".join(line[5:].strip() for line in text.splitlines() if line.startswith("data:"))
     try:
         decoded = json.loads(text)
     except (ValueError, RecursionError):
@@ -118,6 +124,25 @@ def reason_of(envelope: object) -> ProviderReason:
         codes += _codes(error["innererror"])
     message = _message(error or {}) or _message(envelope) or (_bounded(inner) if isinstance(inner, str) else None)
     return ProviderReason(message=message, codes=tuple(dict.fromkeys(codes)), error=error)
+
+
+def words_of(message: str) -> str | None:
+    """Return what of a provider's text may be logged: its words, but of a document inside it only the error that it names.
+
+    A document that is no error may be a part of an answer, or quote a prompt.
+    """
+    begin = _JSON.search(message)
+    if begin is None:
+        return message
+    words = message[: begin.start()].rstrip()
+    try:
+        inner, _ = json.JSONDecoder().raw_decode(message, begin.start())
+    except (ValueError, RecursionError):
+        inner = None
+    said = reason_of(inner).message if isinstance(inner, dict) else None
+    if said is not None and _JSON.search(said) is None:
+        words = f"{words} {said}".strip()
+    return words or None
 
 
 def error_json(

@@ -24,7 +24,7 @@ from app.gateway.provider_reason import read_reason
 from app.gateway.sse import EventTooLargeError, SseEvent, SseSplitter
 from app.gateway.text_units import ABSENT, message_units
 from app.gateway.token_usage import UsageReader
-from app.gateway.upstream_failure import UpstreamFailure, failure_of_error_object
+from app.gateway.upstream_failure import UpstreamFailure, failure_of_error_object, failure_of_reason
 from otel.events import ErrorKind
 
 DONE: Final = b"data: [DONE]\n\n"
@@ -249,8 +249,8 @@ class StreamChunks:
     def _take_other(self, event: SseEvent) -> bytes:
         """Handle an event that is no chunk."""
         if event.name in _ERROR_NAMES:
-            message = (event.data or b"")[:_MOST_REASON_BYTES].decode("utf-8", "replace")
-            self.failure = failure_of_error_object({"message": message}, http_status=_OK)
+            reason = read_reason((event.data or b"")[:_MOST_REASON_BYTES])
+            self.failure = failure_of_reason(reason, http_status=_OK)
         elif event.name in _CHUNK_NAMES:
             self._fail("bad_response", _NO_CHUNK)
         return b""

@@ -9,7 +9,7 @@ import email.utils
 from typing import Final
 
 from app.errors import GatewayError
-from app.gateway.provider_reason import ProviderReason, Scrub, error_json, read_reason, reason_of
+from app.gateway.provider_reason import ProviderReason, Scrub, error_json, read_reason, reason_of, words_of
 from app.gateway.refusal_kind import kind_of_error, kind_of_refusal
 from otel.events import ErrorKind
 
@@ -105,7 +105,7 @@ def failure_of_status(
         retry_after_seconds=None
         if kind != "rate_limited" or retry_after is None
         else parse_retry_after(retry_after, unix_seconds),
-        reason=scrub.text(error.message) if error.message else None,
+        reason=logged_words(error, scrub),
         error=error,
     )
 
@@ -113,7 +113,11 @@ def failure_of_status(
 def failure_of_error_object(error: object, *, http_status: int) -> UpstreamFailure:
     """Classify an error object inside a 200 answer by its codes: numbers, numbers as text, and the usual words."""
     is_envelope = isinstance(error, dict) and (error.get("error") or error.get("errors"))
-    reason = reason_of(error if is_envelope else {"error": error})
+    return failure_of_reason(reason_of(error if is_envelope else {"error": error}), http_status=http_status)
+
+
+def failure_of_reason(reason: ProviderReason, *, http_status: int) -> UpstreamFailure:
+    """Classify what a provider said inside a 200 answer."""
     return UpstreamFailure(kind_of_error(reason), http_status=http_status, error=reason)
 
 
@@ -135,6 +139,12 @@ def parse_retry_after(value: str | None, unix_seconds: float) -> float:
     if not 0 < seconds < MAX_RETRY_AFTER_SECONDS:
         return MAX_RETRY_AFTER_SECONDS if seconds >= MAX_RETRY_AFTER_SECONDS else DEFAULT_RETRY_AFTER_SECONDS
     return seconds
+
+
+def logged_words(error: ProviderReason, scrub: Scrub) -> str | None:
+    """Return the provider's words for the logs."""
+    words = words_of(error.message) if error.message else None
+    return scrub.text(words) if words else None
 
 
 def _date(value: str) -> float:

@@ -215,9 +215,7 @@ async def test_a_body_of_tiny_chunks_is_served(make_upstream, make_gateway, ends
 
 
 @pytest.mark.parametrize("rest", ["body", "trailer"])
-async def test_of_what_follows_a_refusal_only_a_bounded_part_is_taken(
-    make_upstream, make_gateway, rest
-) -> None:
+async def test_of_what_follows_a_refusal_only_a_bounded_part_is_taken(make_upstream, make_gateway, rest) -> None:
     gateway = await make_gateway(await make_upstream(), server_config=ServerConfig(max_body_bytes=100_000))
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     if rest == "body":

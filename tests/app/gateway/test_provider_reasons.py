@@ -119,6 +119,50 @@ async def test_what_may_quote_a_prompt_is_not_logged(make_upstream, make_gateway
     assert "CANARY" not in repr(vars(record))
 
 
+CUT = b'{"id": "1", "choices": [{"delta": {"content": "CANARY'
+WHOLE = json.dumps({"choices": [{"index": [], "message": {"content": "CANARY"}}], "error_count": 0}).encode()
+LOGGED = {
+    "a cut document": (CUT, None),
+    "a whole document that is no error": (WHOLE, None),
+    "the form of a stream": (b"event: error\ndata: " + WHOLE + b"\n\n", None),
+    "a cut stream": (b"data: " + CUT, None),
+    "the middle of a document": (b'"content": "CANARY"}, "finish_reason": "stop"}', None),
+    "words and a document": (b"upstream said: " + WHOLE, "upstream said:"),
+    "words and a cut document": (b"disk full: " + CUT, "disk full:"),
+    "words and Python's form": (b"disk full: {'content': 'CANARY'}", "disk full:"),
+    "words and a list": (b'disk full: ["CANARY"]', "disk full:"),
+    "words and an error": (b'Error code: 500 - {"error": {"message": "disk full"}}', "Error code: 500 - disk full"),
+    "an error in the form of a stream": (b'data: {"error": {"message": "disk full"}}\n\n', "disk full"),
+    "a document inside a message": (json.dumps({"error": {"message": CUT.decode()}}).encode(), None),
+    "brackets": (b"max_tokens must be in [1, 4096]", "max_tokens must be in [1, 4096]"),
+}
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("inside_200", [False, True])
+@pytest.mark.parametrize("name", LOGGED)
+async def test_no_part_of_a_document_that_is_no_error_is_logged(
+    make_upstream, make_gateway, caplog, *, name, inside_200
+):
+    """It may be a part of the answer, or quote the prompt."""
+    body, reason = LOGGED[name]
+
+    async def named(exchange):
+        await exchange.stream_head()
+        data = body.removeprefix(b"event: error\n").removeprefix(b"data: ").rstrip()
+        await exchange.send(b"event: error\ndata: " + data + b"\n\n")
+        exchange.close()
+
+    script = named if inside_200 else says(body, 500)
+    gateway = await make_gateway(await make_upstream(script))
+    assert (await gateway.chat(stream=inside_200)).status == 502
+    (record,) = warnings(caplog)
+    assert record.reason == reason or (
+        inside_200 and record.reason == "The provider ended its answer with an error event."
+    )
+    assert "CANARY" not in repr(vars(record))
+
+
 @pytest.mark.live
 async def test_a_stream_that_breaks_is_one_warning_too(make_upstream, make_gateway, wire, caplog):
     async def broken(exchange):
