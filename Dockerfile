@@ -18,7 +18,7 @@ COPY app app
 # modules must be there too, and importing the server compiles those that it uses.
 ENV PYTHONPYCACHEPREFIX=/opt/gatewayz/pycache
 RUN venv/bin/python -m compileall -q venv/lib app otel \
- && venv/bin/python -c "import app.command, app.server, http.client"
+ && venv/bin/python -c "import app.cli.main, app.server.process, http.client"
 
 FROM ${PYTHON_IMAGE} AS runtime
 RUN groupadd --gid 10001 gatewayz \
@@ -36,7 +36,7 @@ USER 10001:10001
 
 FROM runtime AS demo
 COPY demo demo
-CMD ["python", "-m", "demo.scripted_upstream", "--host", "0.0.0.0", "--port", "8001"]
+CMD ["python", "-m", "demo.upstream.scripted_upstream", "--host", "0.0.0.0", "--port", "8001"]
 
 FROM runtime AS gateway
 # A named volume takes its owner from here.

@@ -99,7 +99,7 @@ stack-down: ## end what `make stack` started; the data stays
 	@$(COMPOSE) --profile grafana --profile demo down
 
 compose-test: $(VENV)/.made-dev ## run the Compose files with stand-ins where the official images cannot be pulled (Linux, root, Go)
-	@$(BIN)/python -m compose.standins test
+	@$(BIN)/python -m tests.compose.standins test
 
 stack-native: $(VENV)/.made ## the same servers without Docker, built once with Go (STACK_PORTS=free, STACK_DATA=DIR)
 	@$(BIN)/python -m compose.native

@@ -1,7 +1,8 @@
 """ERRORS: everything the gateway refuses or fails with, and the OpenAI wire form of each.
 
-The domain raises these; `app/gateway/wire_error.py` writes their bodies, `app/http/responses.py` sends them. `status`, `type` and `code`
-follow the OpenAI API, so that its official SDKs raise their own typed errors.
+The domain raises these; `app/gateway/openai/error_body.py` writes their bodies,
+`app/http/responses.py` sends them. `status`, `type` and `code` follow the OpenAI API, so that its
+official SDKs raise their own typed errors.
 """
 
 from typing import ClassVar

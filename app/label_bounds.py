@@ -1,11 +1,12 @@
 """LABEL BOUNDS: the closed sets that the gateway's labels take, from its configuration and its code.
 
-Comes in: the configuration. Goes out: `LabelBounds` for telemetry. Nothing that a client sends is in it.
+Comes in: the configuration. Goes out: `LabelBounds` for telemetry. Nothing that a client sends is
+in it.
 """
 
 from collections.abc import Iterator
 
-from app.config import AppConfig
+from app.config.schema import AppConfig
 from app.errors import GatewayError
 from app.http.route_table import TRAFFIC_PATHS
 from otel.labels import LabelBounds

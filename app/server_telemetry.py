@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TextIO
 from urllib.parse import unquote, urlsplit
 
-from app.config import AppConfig
-from app.config_load import Secrets
+from app.config.load import Secrets
+from app.config.schema import AppConfig
 from app.label_bounds import label_bounds
 from app.version import VERSION
-from otel.config import telemetry_config_from_environ
+from otel.config.environ import telemetry_config_from_environ
 from otel.delivery.spool import Spool
 from otel.telemetry import Telemetry, TelemetrySettings, build_telemetry
 

@@ -1,9 +1,11 @@
 """Evaluation of the anomaly detector: precision and recall by type, on the real trace and on made-up traffic.
 
-Besides: false alarms on untouched traffic, the smallest anomalies that are found, and what an evaluation costs.
+Besides: false alarms on untouched traffic, the smallest anomalies that are found, and what an
+evaluation costs.
 
-`--trace` takes any file in the format of demo/data. Every run is drawn from `--seed`; `--seeds` adds runs with the next seeds. Anomalies
-are drawn by `Sizes` in bench/anomaly_run.py. Run: python -m bench.anomalies [--days 2] [--seeds 3] [--only trace] [--quick]
+`--trace` takes any file in the format of demo/traffic/data. Every run is drawn from `--seed`; `--seeds`
+adds runs with the next seeds. Anomalies are drawn by `Sizes` in bench/anomaly_run.py. Run: python
+-m bench.anomalies [--days 2] [--seeds 3] [--only trace] [--quick]
 """
 
 import argparse
@@ -17,10 +19,10 @@ from typing import Final, get_args
 import msgspec
 
 from app.anomaly.detector import AnomalyDetector
-from app.config import AnomaliesConfig
+from app.config.schema import AnomaliesConfig
 from bench.anomaly_run import TYPE_OF_KIND, Kind, Score, Sizes, plan, run, score
 from bench.anomaly_workloads import WORKLOADS, Workload, trace_looped, trace_once
-from demo.arrivals import TRACE
+from demo.traffic.arrivals import TRACE
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 DAY_MINUTES: Final = 1_440

@@ -1,9 +1,11 @@
 """RUN of the anomaly detector over a workload with anomalies injected, and the score of what it found.
 
-Comes in: a workload, a random generator, how many minutes, what to inject. Goes out: alarms, and per type how many were right (precision)
-and how many injected anomalies were found (recall). Durations are drawn per attempt: (fixed + per token) x the route's speed x log-normal,
-and one in a hundred times a Pareto factor. An alarm is right when it names a scope that the injected cause shows in, between its start and
-five minutes after its end; a second alarm for the same cause is wrong, as is an alarm of another type.
+Comes in: a workload, a random generator, how many minutes, what to inject. Goes out: alarms, and
+per type how many were right (precision) and how many injected anomalies were found (recall).
+Durations are drawn per attempt: (fixed + per token) x the route's speed x log-normal, and one in a
+hundred times a Pareto factor. An alarm is right when it names a scope that the injected cause shows
+in, between its start and five minutes after its end; a second alarm for the same cause is wrong, as
+is an alarm of another type.
 """
 
 import random
@@ -15,7 +17,7 @@ import msgspec
 from app.anomaly.detector import AnomalyDetector
 from app.anomaly.incidents import Began, Connections
 from app.anomaly.reading import AnomalyType, Scope
-from app.config import AnomaliesConfig
+from app.config.schema import AnomaliesConfig
 from bench.anomaly_workloads import Minute
 
 Kind: TypeAlias = Literal["latency", "errors", "surge", "drop", "tokens"]

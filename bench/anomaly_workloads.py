@@ -1,8 +1,8 @@
 """WORKLOADS for the anomaly detector: minutes of requests, real and made up, without anything wrong in them.
 
-Comes in: a random generator. Goes out: one list of (input tokens, output tokens) per minute. The real trace lasts an hour; a longer run
-repeats it: each round starts at another place in it, is thinned by the time of day (to a quarter at night), and moves each arrival by up
-to half a minute.
+Comes in: a random generator. Goes out: one list of (input tokens, output tokens) per minute. The
+real trace lasts an hour; a longer run repeats it: each round starts at another place in it, is
+thinned by the time of day (to a quarter at night), and moves each arrival by up to half a minute.
 """
 
 import math
@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from demo.arrivals import TRACE, Arrival, read_trace
+from demo.traffic.arrivals import TRACE, Arrival, read_trace
 
 Minute: TypeAlias = list[tuple[int, int]]
 DAY_MINUTES: Final = 1_440

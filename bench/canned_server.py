@@ -1,7 +1,8 @@
 """CANNED SERVER: answers every request with bytes made beforehand, so that neither the provider nor the OTLP endpoint is what is measured.
 
-Comes in: HTTP/1.1 with a content length. Goes out: a chat completion, or a stream of ten events a millisecond apart, as a provider; an empty
-200 to everything else, as an OTLP endpoint that accepts and discards. Run it as `python -m bench.canned_server`; it prints its URL.
+Comes in: HTTP/1.1 with a content length. Goes out: a chat completion, or a stream of ten events a
+millisecond apart, as a provider; an empty 200 to everything else, as an OTLP endpoint that accepts
+and discards. Run it as `python -m bench.canned_server`; it prints its URL.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """CLOSED LOAD: as many requests as a number of connections can get answered in a time, over raw sockets in a process of its own.
 
-Comes in: arguments. Goes out: one line of JSON (`LoadResult`). Each connection sends its next request when it has the whole answer to
-the last one. Answers are only looked at as far as it takes to see their end and their status.
+Comes in: arguments. Goes out: one line of JSON (`LoadResult`). Each connection sends its next
+request when it has the whole answer to the last one. Answers are only looked at as far as it takes
+to see their end and their status.
 """
 
 import argparse

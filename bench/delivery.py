@@ -2,9 +2,10 @@
 
     python -m bench.delivery [--seconds 3] [--protocol http/protobuf]
 
-The stock one is the SDK's `BatchSpanProcessor` with the OTLP exporter and its defaults. Both end spans with 11 attributes
-at the same pace (100 every 25 ms), in the same run, turn by turn. The receiver is a process of its own. `lost` counts spans
-that the receiver does not have after shutdown.
+The stock one is the SDK's `BatchSpanProcessor` with the OTLP exporter and its defaults. Both end
+spans with 11 attributes at the same pace (100 every 25 ms), in the same run, turn by turn. The
+receiver is a process of its own. `lost` counts spans that the receiver does not have after
+shutdown.
 """
 
 import argparse
@@ -20,11 +21,11 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from otel.config import TelemetryConfig, telemetry_config_from_environ
+from otel.config.environ import TelemetryConfig, telemetry_config_from_environ
 from otel.delivery import build_delivery
 from otel.resource import build_resource
-from otel.testing.otlp_grpc_receiver import OtlpGrpcReceiver
-from otel.testing.otlp_receiver import OtlpReceiver
+from tests.harness.otlp_grpc_receiver import OtlpGrpcReceiver
+from tests.harness.otlp_receiver import OtlpReceiver
 
 BURST = 100
 PAUSE_SECONDS = 0.025

@@ -1,7 +1,8 @@
 """CHECKS: holds what the driver sent against what the OTLP endpoint received, for each signal.
 
-Comes in: the driver's books, everything that was received, the gateway's output. Goes out: lines with expected, arrived, lost and doubled.
-Metrics are compared by the last push, which is cumulative: it must say what the driver says.
+Comes in: the driver's books, everything that was received, the gateway's output. Goes out: lines
+with expected, arrived, lost and doubled. Metrics are compared by the last push, which is
+cumulative: it must say what the driver says.
 """
 
 from collections import Counter
@@ -12,7 +13,7 @@ import msgspec
 from bench.gateway_stage import DETOUR_MODEL, DIRECT_MODEL, PRICES_USD
 from bench.open_load import COMPLETION_TOKENS, PROMPT_TOKENS, Sent
 from bench.otlp_endpoint import Received
-from otel.testing.otlp_data import HistogramPoint, Labels
+from tests.harness.otlp_data import HistogramPoint, Labels
 
 INPUT, OUTPUT = "input", "output"
 SIGNALS = ("traces", "metrics", "logs")

@@ -1,6 +1,7 @@
 """RUNS: the three stories of an OTLP endpoint in trouble, each with a gateway of its own, under load.
 
-Comes in: a stage with an upstream, how long and how hard. Goes out: what was sent, received and measured. `bench/faults.py` judges it.
+Comes in: a stage with an upstream, how long and how hard. Goes out: what was sent, received and
+measured. `bench/faults.py` judges it.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ import msgspec
 from bench.gateway_stage import Bench, process_cpu_seconds
 from bench.open_load import OpenLoad, Sent
 from bench.otlp_endpoint import OtlpEndpoint, Received
-from demo.child import Child
+from demo.process import Child
 from demo.scrape import read_exposition
 
 QUEUED_BYTES = "gatewayz_telemetry_queued_bytes"

@@ -2,10 +2,11 @@
 
     FAULT_SECONDS=60 FAULT_RATE=50 python -m bench.faults
 
-A gateway process (`python -m app serve`), an upstream process, an OTLP receiver process, over OTLP/HTTP and once more over gRPC. The load is an
-open loop for the whole time. Latency is compared with the healthy phases of the same run; the noise is how much these differ among
-themselves, in slices. Then a shutdown into a black hole, and an outage that is longer than a small buffer. The exit code is 1 if
-anything is lost or doubled that the gateway has not itself counted as lost.
+A gateway process (`python -m app serve`), an upstream process, an OTLP receiver process, over
+OTLP/HTTP and once more over gRPC. The load is an open loop for the whole time. Latency is compared
+with the healthy phases of the same run; the noise is how much these differ among themselves, in
+slices. Then a shutdown into a black hole, and an outage that is longer than a small buffer. The
+exit code is 1 if anything is lost or doubled that the gateway has not itself counted as lost.
 """
 
 import asyncio
@@ -16,13 +17,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.exit_codes import EXIT_LOST
+from app.cli.exit_codes import EXIT_LOST
 from bench import fault_checks as checks
 from bench.fault_latency import print_latency
 from bench.fault_runs import Run, Settings, run_faults, run_shutdown, run_small_buffer
 from bench.gateway_stage import bench_stage
 from bench.open_load import unanswered
-from demo.child import ChildFailedError
+from demo.process import ChildFailedError
 
 SHUTDOWN_LIMIT_SECONDS = 5.0
 SMALL_BUFFER_BYTES = 200_000

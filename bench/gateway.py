@@ -2,9 +2,11 @@
 
     python -m bench.gateway [--rounds 5] [--seconds 3] [--connections 16]
 
-Three gateway processes on the same upstream: telemetry off; on without export (metrics, spans and log lines are made, nothing leaves); on with
-all three signals exported by OTLP/HTTP at 100 % sampling to an endpoint that accepts and discards. Rounds are interleaved, so that a slow moment
-of the machine meets all three. CPU is that of the gateway's process, all of its threads, exporting included.
+Three gateway processes on the same upstream: telemetry off; on without export (metrics, spans and
+log lines are made, nothing leaves); on with all three signals exported by OTLP/HTTP at 100 %
+sampling to an endpoint that accepts and discards. Rounds are interleaved, so that a slow moment of
+the machine meets all three. CPU is that of the gateway's process, all of its threads, exporting
+included.
 """
 
 import argparse
@@ -20,7 +22,7 @@ import msgspec
 from bench import canned_server
 from bench.closed_load import LoadResult
 from bench.gateway_stage import DIRECT_MODEL, bench_stage, process_cpu_seconds
-from demo.child import Child, ChildFailedError, run_to_end, start_child
+from demo.process import Child, ChildFailedError, run_to_end, start_child
 
 OFF, QUIET, EXPORTED = "off", "on, no export", "on, exported"
 VARIANTS = (OFF, QUIET, EXPORTED)

@@ -1,7 +1,8 @@
 """STAGE of the benchmarks: a scripted upstream, an API key and gateways with it, each a real process on an ephemeral port.
 
-Comes in: a folder, and per gateway what differs between two of them. Goes out: running processes, certain to end. The gateway is used as
-anybody would: `python -m app serve` with a file and `OTEL_*` variables.
+Comes in: a folder, and per gateway what differs between two of them. Goes out: running processes,
+certain to end. The gateway is used as anybody would: `python -m app serve` with a file and `OTEL_*`
+variables.
 """
 
 import json
@@ -10,11 +11,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from demo.child import Child, run_to_end, start_child
-from demo.scripted_upstream import READY_LINE
+from demo.process import Child, run_to_end, start_child
+from demo.upstream.scripted_upstream import READY_LINE
 
 GATEWAY_READY_LINE = "gateway: listening on "
-SCRIPTED = (("demo.scripted_upstream", "--script", "steady"), READY_LINE)
+SCRIPTED = (("demo.upstream.scripted_upstream", "--script", "steady"), READY_LINE)
 DIRECT_MODEL = "direct"
 """Served by one provider."""
 

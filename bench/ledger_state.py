@@ -1,7 +1,7 @@
 """LEDGER STATE: what the periodic sums over a large ledger cost.
 
-Comes in: a number of rows. Goes out: a table of seconds, spread over a day and over thirty: CPU time of the process, and wall time. SQLite in a
-temporary folder, nothing else runs on it.
+Comes in: a number of rows. Goes out: a table of seconds, spread over a day and over thirty: CPU
+time of the process, and wall time. SQLite in a temporary folder, nothing else runs on it.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from app.store.database import open_database
 from app.store.retention import purge_ledger
 from app.store.schema import LEDGER
 from app.store.uptime import ModelUsageReader
-from otel.disabled import DisabledRecorder
+from otel.noop import DisabledRecorder
 
 MODELS = 20
 PROVIDERS = 4

@@ -1,7 +1,8 @@
 """LOAD: requests at a steady rate whatever the answers do (an open loop), and the driver's own books of them.
 
-Comes in: a gateway's URL and a key. Goes out: one `Sent` per request: its trace id, what it took from the moment it was due, and how many
-attempts it must have caused. A late answer delays no other request, so a stall shows in every request that it met.
+Comes in: a gateway's URL and a key. Goes out: one `Sent` per request: its trace id, what it took
+from the moment it was due, and how many attempts it must have caused. A late answer delays no other
+request, so a stall shows in every request that it met.
 """
 
 import asyncio

@@ -1,6 +1,7 @@
 """ENDPOINT: an OTLP receiver in a process of its own, so that decoding what comes disturbs neither the load nor the gateway.
 
-Comes in: switches (up, down, black hole, 503) and questions. Goes out: what was accepted, as plain Python. Both protocols.
+Comes in: switches (up, down, black hole, 503) and questions. Goes out: what was accepted, as plain
+Python. Both protocols.
 """
 
 import asyncio
@@ -13,9 +14,9 @@ from multiprocessing.connection import Connection
 
 import msgspec
 
-from otel.testing.otlp_data import Labels, PointValue
-from otel.testing.otlp_grpc_receiver import OtlpGrpcReceiver
-from otel.testing.otlp_receiver import OtlpReceiver
+from tests.harness.otlp_data import Labels, PointValue
+from tests.harness.otlp_grpc_receiver import OtlpGrpcReceiver
+from tests.harness.otlp_receiver import OtlpReceiver
 
 _STOP_SECONDS = 5.0
 

@@ -1,8 +1,8 @@
 """Scrape cost against the stock exporter: cold, from shared bytes, and per category, for 1 000 and 10 000 lines.
 
-Both readers hang on one provider, so they hold the same series. Half of the lines are counters with three labels, half belong to
-histograms. "cold" collects and renders; "render" is its part after the SDK's own collection; "first" has no label text kept yet.
-Run: python -m bench.scrape
+Both readers hang on one provider, so they hold the same series. Half of the lines are counters with
+three labels, half belong to histograms. "cold" collects and renders; "render" is its part after the
+SDK's own collection; "first" has no label text kept yet. Run: python -m bench.scrape
 """
 
 import statistics
@@ -16,9 +16,9 @@ from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, V
 from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import CollectorRegistry, generate_latest
 
+from otel.catalogue.spec import Category, Kind, Label, MetricSpec
 from otel.exposition import Exposition
-from otel.metric_spec import Category, Kind, Label, MetricSpec
-from otel.reader import SharedReader
+from otel.metrics.reader import SharedReader
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
 LINES_PER_HISTOGRAM_SERIES = len(BOUNDS) + 3

@@ -1,14 +1,15 @@
 """SERVER LOAD: the telemetry of a busy gateway without the gateway, so that the servers behind it can be measured on the same two cores.
 
-Comes in: an OTLP endpoint and a rate. Goes out: what the gateway's own recorder and delivery make of that many requests: per request a server
-span, a client span, a request log, and every measurement of a call. There is no HTTP request and no provider.
+Comes in: an OTLP endpoint and a rate. Goes out: what the gateway's own recorder and delivery make
+of that many requests: per request a server span, a client span, a request log, and every
+measurement of a call. There is no HTTP request and no provider.
 """
 
 import asyncio
 import random
 import time
 
-from otel.config import telemetry_config_from_environ
+from otel.config.environ import telemetry_config_from_environ
 from otel.delivery import DeliveryReport
 from otel.events import (
     AttemptFinished,

@@ -2,10 +2,11 @@
 
     python -m bench.servers [--per-second 500] [--load-seconds 60] [--idle-seconds 30] [--page docs/operations.md]
 
-Servers start one after the other, each alone: "fresh" with an empty data folder, "restart" after the load, with what it left. The load is
-`bench/server_load.py`: what the gateway pushes for so many requests, made by its own recorder and delivery, without a gateway, because
-gateway, load and servers do not fit on two cores together. CPU is in per cent of one core. `--page` puts the table into a page, between its
-two `servers` comments. Needs Linux (`/proc`) and Go for the first run.
+Servers start one after the other, each alone: "fresh" with an empty data folder, "restart" after
+the load, with what it left. The load is `bench/server_load.py`: what the gateway pushes for so many
+requests, made by its own recorder and delivery, without a gateway, because gateway, load and
+servers do not fit on two cores together. CPU is in per cent of one core. `--page` puts the table
+into a page, between its two `servers` comments. Needs Linux (`/proc`) and Go for the first run.
 """
 
 import argparse

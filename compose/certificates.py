@@ -1,8 +1,9 @@
 """CERTIFICATES: `python3 -m compose.certificates` makes a certificate authority and the Collector's certificate in `compose/certs/`.
 
-Comes in: nothing, or another folder. Goes out: `ca.pem` for those who send, `otelcol.pem` and `otelcol-key.pem` for the Collector, valid
-for its name in the stack and for this host. What is there is kept. Needs the command `openssl` and nothing else; the authority's own key
-is thrown away, so that nobody can make a second certificate of it.
+Comes in: nothing, or another folder. Goes out: `ca.pem` for those who send, `otelcol.pem` and
+`otelcol-key.pem` for the Collector, valid for its name in the stack and for this host. What is
+there is kept. Needs the command `openssl` and nothing else; the authority's own key is thrown away,
+so that nobody can make a second certificate of it.
 """
 
 import shutil

@@ -1,11 +1,13 @@
 """BOOKS: what the traffic program itself says that the gateway's metrics, ledger and upstreams must say.
 
-Comes in: each planned request with what the client saw of it. Goes out: counts by sample name and labels. It shares no code with the
-gateway: outcomes come from the plan and from the wire, prices from decimal arithmetic. What a client saw and the plan did not
-expect is a surprise, and one surprise fails the reconciliation.
+Comes in: each planned request with what the client saw of it. Goes out: counts by sample name and
+labels. It shares no code with the gateway: outcomes come from the plan and from the wire, prices
+from decimal arithmetic. What a client saw and the plan did not expect is a surprise, and one
+surprise fails the reconciliation.
 
-What is compared is what can be known exactly. Durations are not (their counts are); nor is how often a key was found in the key
-cache rather than in the database (the sum of both is); nor are statements of the database (the ledger's rows are).
+What is compared is what can be known exactly. Durations are not (their counts are); nor is how
+often a key was found in the key cache rather than in the database (the sum of both is); nor are
+statements of the database (the ledger's rows are).
 """
 
 from collections import Counter, deque
@@ -14,9 +16,9 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Final, TypeAlias
 
 from demo.gateway_config import DemoModel
-from demo.plan import Observed, Planned, PlannedAttempt
 from demo.seen import as_seen, is_slow_lookup, without_key
 from demo.surprises import surprise_in
+from demo.traffic.plan import Observed, Planned, PlannedAttempt
 
 Series: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
 """A sample: its name and its labels, sorted by key."""

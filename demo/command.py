@@ -1,7 +1,8 @@
 """COMMAND: a run of the demo as a person sees it: a gateway at work, from nothing to a table that proves its numbers.
 
-Comes in: settings from the environment (`demo/settings.py`), `--all`, and Ctrl-C. Goes out: a summary that refreshes, the result of the
-reconciliation, an exit code: 0 if every number agrees, 1 if not, 2 if a setting makes no sense. It leaves no process running.
+Comes in: settings from the environment (`demo/settings.py`), `--all`, and Ctrl-C. Goes out: a
+summary that refreshes, the result of the reconciliation, an exit code: 0 if every number agrees, 1
+if not, 2 if a setting makes no sense. It leaves no process running.
 """
 
 import argparse
@@ -21,13 +22,13 @@ from typing import Final
 import aiohttp
 import msgspec
 
-from demo.arrivals import DEFAULT_SPEED
-from demo.child import ROOT, ChildFailedError
+from demo.environment import PortInUseError, check_port
+from demo.output.screen import Screen
+from demo.process import ROOT, ChildFailedError
 from demo.run import run
 from demo.scenarios import SCENARIOS
-from demo.screen import Screen
 from demo.settings import DEFAULT_PORT, SettingError, Settings, read_settings
-from demo.stage import PortInUseError, check_port
+from demo.traffic.arrivals import DEFAULT_SPEED
 
 _ENVIRONMENT: Final = f"""environment:
   DEMO_SECONDS  end after so many seconds (default: at Ctrl-C)

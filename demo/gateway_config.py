@@ -1,7 +1,7 @@
 """GATEWAY CONFIG: the providers, models, prices and plans of the demo, and the TOML file that tells the gateway of them.
 
-Comes in: the URLs of the upstreams. Goes out: the file's text. Prices are decimal text, so that the traffic program's books can price a
-call exactly and without the gateway's code.
+Comes in: the URLs of the upstreams. Goes out: the file's text. Prices are decimal text, so that the
+traffic program's books can price a call exactly and without the gateway's code.
 """
 
 from typing import Final

@@ -1,7 +1,7 @@
 """OBSERVE: what a client sees of an answer: its content, its usage, how it ended.
 
-Comes in: bodies and event-stream bytes. Goes out: counts for `Observed`. It is a second reader of the wire format, on purpose: the books
-must not lean on the gateway's own.
+Comes in: bodies and event-stream bytes. Goes out: counts for `Observed`. It is a second reader of
+the wire format, on purpose: the books must not lean on the gateway's own.
 """
 
 import json

@@ -1,8 +1,9 @@
 """What others than the traffic program sent to the gateway: a pasted curl line, a browser, the doctor.
 
-They are told apart by the API key and the trace id, and what the gateway's log and ledger report of them is allowed for in the
-comparison. Everything else must still agree. What the log and the ledger leave open for a request of theirs (whether a failed
-attempt had a response, whether an uncached answer was looked up) is allowed for as a range.
+They are told apart by the API key and the trace id, and what the gateway's log and ledger report of
+them is allowed for in the comparison. Everything else must still agree. What the log and the ledger
+leave open for a request of theirs (whether a failed attempt had a response, whether an uncached
+answer was looked up) is allowed for as a range.
 """
 
 import sqlite3

@@ -1,7 +1,8 @@
 """RECONCILE: holds the books of the traffic program against `/metrics`, the ledger and the upstream's own books, line by line.
 
-Comes in: four counts of the same run, each made by somebody else. Goes out: the lines of a table, every one with both numbers. A series of a
-compared family that only one side knows is a line too, so nothing can be counted twice or under a wrong label unseen.
+Comes in: four counts of the same run, each made by somebody else. Goes out: the lines of a table,
+every one with both numbers. A series of a compared family that only one side knows is a line too,
+so nothing can be counted twice or under a wrong label unseen.
 """
 
 import asyncio
@@ -14,9 +15,9 @@ from typing import Any, Final
 import aiohttp
 
 from demo.books import KEY_LOOKUPS, MONEY, Books, Series, series
-from demo.findings import Findings, Line
 from demo.gateway_config import CLOSED_PROVIDER, REAL_PROVIDER
 from demo.others import Allowance, Others
+from demo.output.findings import Findings, Line
 from demo.reconcile_breakers import NOTES, compare_attempts, is_certain
 from demo.scrape import scrape
 

@@ -1,17 +1,18 @@
 """RECONCILE BREAKERS: what can be compared where circuit breakers decide which providers are asked.
 
-Comes in: the lines of the ordinary comparison, samples, the ledger, the upstream's books. Goes out: lines and notes. How often a call failed
-before it was answered is not the client's to know: such lines are left out, and the upstream, which has counted what reached it, is held
-against the gateway instead, provider by provider.
+Comes in: the lines of the ordinary comparison, samples, the ledger, the upstream's books. Goes out:
+lines and notes. How often a call failed before it was answered is not the client's to know: such
+lines are left out, and the upstream, which has counted what reached it, is held against the gateway
+instead, provider by provider.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from demo.books import Books, Series
-from demo.findings import Line
 from demo.gateway_config import CLOSED_PROVIDER, REAL_PROVIDER
 from demo.others import Allowance
+from demo.output.findings import Line
 
 NOTES: Final = (
     "left out: failed attempts by model, attempts per call by model, because the circuit breakers decide which are made and no client",

@@ -1,7 +1,7 @@
 """RUN: one run of the demo: the stage, the traffic, the comparison.
 
-Comes in: settings, a screen, an event that says when to stop. Goes out: an exit code: 0 if every number agrees. Whatever happens, the stage's
-processes have ended when it returns.
+Comes in: settings, a screen, an event that says when to stop. Goes out: an exit code: 0 if every
+number agrees. Whatever happens, the stage's processes have ended when it returns.
 """
 
 import asyncio
@@ -15,22 +15,22 @@ from typing import Final
 import aiohttp
 import msgspec
 
-from demo.arrivals import read_trace
 from demo.books import Books
-from demo.findings import Findings
+from demo.environment import Stage, StageOptions, stage
 from demo.gateway_config import REAL_MODEL
 from demo.others import Others
-from demo.outcomes import Pace
-from demo.plan import Planned
+from demo.output.findings import Findings
+from demo.output.screen import Screen, ledger_line, places, summary, table
 from demo.reconcile import read_ledger, reconcile
-from demo.scenario_kinds import scenario_mix
 from demo.scenario_watch import ScenarioWatch
 from demo.scenarios import cadence_of
-from demo.schedule import ScheduleOptions, schedule
-from demo.screen import Screen, ledger_line, places, summary, table
 from demo.settings import Settings
-from demo.stage import Stage, StageOptions, stage
-from demo.traffic import Traffic
+from demo.traffic.arrivals import read_trace
+from demo.traffic.outcomes import Pace
+from demo.traffic.plan import Planned
+from demo.traffic.scenario_kinds import scenario_mix
+from demo.traffic.schedule import ScheduleOptions, schedule
+from demo.traffic.traffic import Traffic
 
 REAL_EVERY_SECONDS: Final = 1.2
 EXPECTED_REAL_ANSWERS: Final = 20

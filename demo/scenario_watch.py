@@ -1,7 +1,7 @@
 """SCENARIO WATCH: keeps a run and its scenario together, and says what the gateway makes of it.
 
-Comes in: the moment of the schedule. Goes out: to the upstream, which lists of models are down in this phase; to the screen, the phase and a
-line per provider from `/prometheus/metrics/summary`.
+Comes in: the moment of the schedule. Goes out: to the upstream, which lists of models are down in
+this phase; to the screen, the phase and a line per provider from `/prometheus/metrics/summary`.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ import aiohttp
 
 from demo.gateway_config import CLOSED_PROVIDER, REAL_PROVIDER
 from demo.scenarios import Phase, Scenario
-from demo.upstream_script import PERSONAS
+from demo.upstream.script import PERSONAS
 
 _OK: Final = 200
 _UNAVAILABLE: Final = 503

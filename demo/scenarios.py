@@ -1,7 +1,8 @@
 """SCENARIOS: what can be made to happen to the demo's providers, by name: `make demo SCENARIO=outage`.
 
-Comes in: a name and a moment of the schedule. Goes out: the phase that is on, and the condition of a provider in it. What each scenario must
-move is in `docs/scenarios.md`. Times are of a run at the demo's own speed; `cadence` scales them, and the gateway's cadences with them.
+Comes in: a name and a moment of the schedule. Goes out: the phase that is on, and the condition of
+a provider in it. What each scenario must move is in `docs/scenarios.md`. Times are of a run at the
+demo's own speed; `cadence` scales them, and the gateway's cadences with them.
 """
 
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from demo.arrivals import DEFAULT_SPEED
+from demo.traffic.arrivals import DEFAULT_SPEED
 
 TARGET: Final = "healthy"
 """The provider that most calls go to, and that most scenarios are about."""

@@ -1,7 +1,8 @@
 """SCRAPE: reads a Prometheus text exposition (format 0.0.4) into samples.
 
-Comes in: the text of `/metrics`. Goes out: values by name and labels. It is a reader of its own, a few lines long, so that a mistake of the
-gateway's writer cannot hide in a shared one. It takes no timestamps and no exemplars, which 0.0.4 as we ask for it does not have.
+Comes in: the text of `/metrics`. Goes out: values by name and labels. It is a reader of its own, a
+few lines long, so that a mistake of the gateway's writer cannot hide in a shared one. It takes no
+timestamps and no exemplars, which 0.0.4 as we ask for it does not have.
 """
 
 import re

@@ -1,15 +1,16 @@
 """SEEN: what became of a request whose outcome a circuit breaker had a say in.
 
-Comes in: a plan with possible attempts, and what the client saw. Goes out: the plan with the one attempt that the client can know of: the
-one that answered. Failed attempts before it are in the upstream's books, and are compared with those. What no breaker explains stays as
-planned, and is a surprise.
+Comes in: a plan with possible attempts, and what the client saw. Goes out: the plan with the one
+attempt that the client can know of: the one that answered. Failed attempts before it are in the
+upstream's books, and are compared with those. What no breaker explains stays as planned, and is a
+surprise.
 """
 
 from typing import Final
 
 import msgspec
 
-from demo.plan import Observed, Planned
+from demo.traffic.plan import Observed, Planned
 
 _OK: Final = 200
 _BAD_GATEWAY: Final = 502

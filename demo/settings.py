@@ -1,6 +1,7 @@
 """SETTINGS: what a person can set for a run of the demo, from the environment.
 
-DEMO_SECONDS, PORT, SPEED, SEED, SCENARIO and DEMO_ALL become checked `Settings`, or an error that names the variable and what it takes.
+DEMO_SECONDS, PORT, SPEED, SEED, SCENARIO and DEMO_ALL become checked `Settings`, or an error that
+names the variable and what it takes.
 """
 
 import math
@@ -9,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from demo.arrivals import DEFAULT_SPEED
 from demo.scenarios import SCENARIOS, Scenario
+from demo.traffic.arrivals import DEFAULT_SPEED
 
 DEFAULT_PORT: Final = 8_000
 _MAX_PORT: Final = 65_535

@@ -1,13 +1,13 @@
 """SURPRISES: what a client saw of a request that its plan did not expect.
 
-Comes in: a plan and an observation. Goes out: one line for a person, or None. Without surprises the plan is what happened, and the books
-may be made of it.
+Comes in: a plan and an observation. Goes out: one line for a person, or None. Without surprises the
+plan is what happened, and the books may be made of it.
 """
 
 from collections.abc import Iterator
 from typing import Final
 
-from demo.plan import Observed, Planned
+from demo.traffic.plan import Observed, Planned
 
 _OK: Final = 200
 _TOO_MANY: Final = 429

@@ -1,17 +1,17 @@
 """ASGI: the outermost wrapper of any ASGI application; measures requests exactly once, however they end.
 
-Comes in: scope, receive, send. Goes out: `RequestReceived` at entry and `RequestFinished` when the application returned, timed to
-the end of the response body. It stands outside the framework: middleware inside does not run for 404 and 405, and cannot see a
-stream end.
+Comes in: scope, receive, send. Goes out: `RequestReceived` at entry and `RequestFinished` when the
+application returned, timed to the end of the response body. It stands outside the framework:
+middleware inside does not run for 404 and 405, and cannot see a stream end.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, Protocol, TypeAlias
 
-from otel.b3 import B3_HEADERS
-from otel.disabled import DisabledScope
 from otel.events import ExceptionMapped, Recorder, RequestFinished, RequestReceived, RequestScope
+from otel.noop import DisabledScope
+from otel.traces.b3 import B3_HEADERS
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]

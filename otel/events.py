@@ -1,10 +1,12 @@
 """EVENT: the immutable facts an application hands to telemetry, and the ports it hands them to.
 
-Comes in: nothing; these are plain structs and Protocols. Goes out: `otel/recorder.py` turns each event into measurements
-(`otel/measure.py`), span ends (`otel/spans.py`) and log records (`otel/request_log.py`). This file imports neither OpenTelemetry nor
-a framework, so that a gateway's domain can depend on it.
+Comes in: nothing; these are plain structs and Protocols. Goes out: `otel/recorder.py` turns each
+event into measurements (`otel/metrics/measurements.py`), span ends (`otel/traces/spans.py`) and log
+records (`otel/logs/request_line.py`). This file imports neither OpenTelemetry nor a framework, so
+that a gateway's domain can depend on it.
 
-Durations are in seconds on a monotonic clock. Money is in nano-US-dollars (int): exact sums, and the metric equals the ledger.
+Durations are in seconds on a monotonic clock. Money is in nano-US-dollars (int): exact sums, and
+the metric equals the ledger.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,7 @@
 """LABELS: maps what an application names to the closed sets that labels may take, so that no client can mint a series.
 
-Comes in: names from events. Goes out: label values from the configuration or the code, `other`, `unmatched` or `_OTHER`.
+Comes in: names from events. Goes out: label values from the configuration or the code, `other`,
+`unmatched` or `_OTHER`.
 """
 
 import builtins
@@ -8,8 +9,8 @@ from itertools import product
 
 import msgspec
 
-from otel import semconv
-from otel.metric_spec import MetricSpec
+from otel.catalogue import semconv
+from otel.catalogue.spec import MetricSpec
 
 _BUILTIN_EXCEPTIONS = frozenset(
     name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, BaseException)

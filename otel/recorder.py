@@ -1,7 +1,8 @@
 """RECORDER: the one place where an event becomes measurements, span ends and a log record.
 
-Comes in: events from the application, through the ports of `otel/events.py`. Goes out: calls to `otel/measure.py`, `otel/spans.py` and
-`otel/logs.py`. Nothing raised in there reaches the application: a failure is counted, and the first one is logged.
+Comes in: events from the application, through the ports of `otel/events.py`. Goes out: calls to
+`otel/metrics/measurements.py`, `otel/traces/spans.py` and `otel/logs/writer.py`. Nothing raised in
+there reaches the application: a failure is counted, and the first one is logged.
 """
 
 import logging
@@ -14,8 +15,6 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, get_current_span
 
-from otel.anomaly_log import LOGGER as ANOMALY_LOGGER
-from otel.anomaly_log import anomaly_fields, anomaly_message
 from otel.events import (
     AnomalyBegan,
     AttemptFinished,
@@ -35,10 +34,12 @@ from otel.events import (
     RequestReceived,
 )
 from otel.labels import LabelBounds
-from otel.logs import LogWriter
-from otel.measure import Measurements
-from otel.request_log import LOGGER, RequestSummary
-from otel.spans import SpanWriter
+from otel.logs.anomaly_line import LOGGER as ANOMALY_LOGGER
+from otel.logs.anomaly_line import anomaly_fields, anomaly_message
+from otel.logs.request_line import LOGGER, RequestSummary
+from otel.logs.writer import LogWriter
+from otel.metrics.measurements import Measurements
+from otel.traces.spans import SpanWriter
 
 P = ParamSpec("P")
 

@@ -1,7 +1,8 @@
 """RESOURCE: who sends this telemetry; one immutable set of attributes on everything that leaves the process.
 
-Comes in: the configuration and the identity of this process. Goes out: the SDK's `Resource`. What the environment says
-(`OTEL_RESOURCE_ATTRIBUTES`, `OTEL_SERVICE_NAME`) wins over what the code knows. It runs no detector and asks no network.
+Comes in: the configuration and the identity of this process. Goes out: the SDK's `Resource`. What
+the environment says (`OTEL_RESOURCE_ATTRIBUTES`, `OTEL_SERVICE_NAME`) wins over what the code
+knows. It runs no detector and asks no network.
 """
 
 import os
@@ -11,7 +12,7 @@ from typing import Final
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.version import __version__ as sdk_version
 
-from otel.config import TelemetryConfig
+from otel.config.environ import TelemetryConfig
 
 DEFAULT_SERVICE_NAME: Final = "gatewayz"
 

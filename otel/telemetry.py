@@ -1,7 +1,8 @@
 """TELEMETRY: puts the parts together; the composition root of `otel/`, and the object an application holds.
 
-Comes in: the configuration, the application's label bounds, clocks. Goes out: a recorder for its events, an exposition for its
-monitoring endpoints, a handler for its loggers, and one shutdown for all of it. Building does no network I/O and sets no global.
+Comes in: the configuration, the application's label bounds, clocks. Goes out: a recorder for its
+events, an exposition for its monitoring endpoints, a handler for its loggers, and one shutdown for
+all of it. Building does no network I/O and sets no global.
 """
 
 import logging
@@ -25,30 +26,30 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from otel.catalogue import CATALOGUE
-from otel.config import TelemetryConfig
-from otel.console import MetricsConsole, span_to_console
+from otel.catalogue.spec import MetricSpec
+from otel.config.environ import TelemetryConfig
+from otel.config.otlp import Signal
+from otel.console_exporters import MetricsConsole, span_to_console
 from otel.delivery import Delivery, DeliveryReport, SignalStats, build_delivery
-from otel.disabled import DisabledRecorder
 from otel.events import Recorder
 from otel.exposition import Exposition
-from otel.instruments import Instruments, SampleSource
 from otel.labels import LabelBounds
-from otel.lean_logger import LeanLogger
-from otel.lean_span import SpanOrigin
-from otel.lean_tracer import LeanTracer
-from otel.line_writer import LineStream, LineWriter
-from otel.logs import LogWriter, StdlibHandler, stdlib_level
-from otel.measure import Measurements
-from otel.metric_spec import MetricSpec
-from otel.otlp_config import Signal
-from otel.own_metrics import observe_own
-from otel.propagation import build_propagator
-from otel.reader import SharedReader
+from otel.logs.fast_logger import LeanLogger
+from otel.logs.stream_writer import LineStream, LineWriter
+from otel.logs.writer import LogWriter, StdlibHandler, stdlib_level
+from otel.metrics.instruments import Instruments, SampleSource
+from otel.metrics.measurements import Measurements
+from otel.metrics.reader import SharedReader
+from otel.metrics.self_telemetry import observe_own
+from otel.metrics.views import build_views
+from otel.noop import DisabledRecorder
 from otel.recorder import Guard, TelemetryRecorder
 from otel.redaction import KnownSecrets
 from otel.resource import build_resource
-from otel.spans import SpanWriter
-from otel.views import build_views
+from otel.traces.fast_span import SpanOrigin
+from otel.traces.fast_tracer import LeanTracer
+from otel.traces.propagation import build_propagator
+from otel.traces.spans import SpanWriter
 
 SCOPE_NAME: Final = "gatewayz"
 _EXEMPLAR_FILTERS: Final[Mapping[str, Callable[[], ExemplarFilter]]] = {

@@ -1,8 +1,10 @@
 """BASELINE: what is normal for one signal of one key, learned from its own recent minutes.
 
-Comes in: one value every minute or two, on a logarithmic scale, with its sampling variance. Goes out: a centre (median of the last hour),
-a spread to each side (robust, of how far values were from the centre of their time, over about six hours) and the extremes of the same. A
-value waits a few minutes before it is learned, so that the rising edge of an anomaly is not; during an anomaly nothing is learned.
+Comes in: one value every minute or two, on a logarithmic scale, with its sampling variance. Goes
+out: a centre (median of the last hour), a spread to each side (robust, of how far values were from
+the centre of their time, over about six hours) and the extremes of the same. A value waits a few
+minutes before it is learned, so that the rising edge of an anomaly is not; during an anomaly
+nothing is learned.
 """
 
 import math

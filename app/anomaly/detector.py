@@ -1,7 +1,8 @@
 """DETECTOR: attempts in, anomalies out; the composition of this package.
 
-Comes in: each attempt as it ends (`observe`), and once a minute the time (`evaluate`). Goes out: the anomalies that began and ended.
-`dump` and `restore` carry everything over a restart. It reads no clock and does no I/O; it belongs to one thread.
+Comes in: each attempt as it ends (`observe`), and once a minute the time (`evaluate`). Goes out:
+the anomalies that began and ended. `dump` and `restore` carry everything over a restart. It reads
+no clock and does no I/O; it belongs to one thread.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,7 +15,7 @@ from app.anomaly.minute import Minute
 from app.anomaly.pace import Pace
 from app.anomaly.reading import Scope
 from app.anomaly.scope_state import Change, Rules, ScopeState
-from app.config import AnomaliesConfig
+from app.config.schema import AnomaliesConfig
 
 AttemptOutcome: TypeAlias = Literal["success", "failure", "unjudged"]
 Route: TypeAlias = tuple[str, str]

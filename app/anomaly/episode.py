@@ -1,6 +1,7 @@
 """EPISODE: the edge of an anomaly: it begins once, and must have ended before it can begin again.
 
-Comes in: each minute whether a signal is beyond its threshold, within half of it, or unknown. Goes out: began, ended, or nothing.
+Comes in: each minute whether a signal is beyond its threshold, within half of it, or unknown. Goes
+out: began, ended, or nothing.
 """
 
 from typing import Final, Literal, TypeAlias

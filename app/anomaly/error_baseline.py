@@ -1,7 +1,8 @@
 """ERROR BASELINE: the usual failure rate of one key, and how much more than chance it wanders.
 
-Comes in: one minute's failures and judged attempts. Goes out: a rate, and how surprising a number of failures is under it: the signed root
-of the binomial deviance, which is exact enough at a handful of failures where the normal approximation is not.
+Comes in: one minute's failures and judged attempts. Goes out: a rate, and how surprising a number
+of failures is under it: the signed root of the binomial deviance, which is exact enough at a
+handful of failures where the normal approximation is not.
 """
 
 import math

@@ -1,7 +1,8 @@
 """ERRORS: the failed share of attempts, much higher than usual.
 
-Comes in: running totals and the usual rate. Goes out: a verdict, and the reading where it is beyond. A surge counts where it is both large
-(points above usual) and more than chance explains at so few attempts.
+Comes in: running totals and the usual rate. Goes out: a verdict, and the reading where it is
+beyond. A surge counts where it is both large (points above usual) and more than chance explains at
+so few attempts.
 """
 
 import math

@@ -1,11 +1,14 @@
 """INCIDENTS: one cause is one anomaly, however many signals show it.
 
-Comes in: the signals that began and ended this minute. Goes out: the anomalies that began, each to be counted once, and those that ended.
+Comes in: the signals that began and ended this minute. Goes out: the anomalies that began, each to
+be counted once, and those that ended.
 
-A slow provider makes its models slow, a slow model every provider that serves it. So a signal that begins joins a running anomaly of its
-type when its scope is connected to one that is part of it: a provider with the models it serves, and the gateway as a whole with all. What
-begins in the same minute and is connected is one anomaly, named after the most surprising reading. And traffic that moves while a
-connected scope is slow or failing is fail-over at work: it joins that anomaly. An anomaly has ended when all its signals have.
+A slow provider makes its models slow, a slow model every provider that serves it. So a signal that
+begins joins a running anomaly of its type when its scope is connected to one that is part of it: a
+provider with the models it serves, and the gateway as a whole with all. What begins in the same
+minute and is connected is one anomaly, named after the most surprising reading. And traffic that
+moves while a connected scope is slow or failing is fail-over at work: it joins that anomaly. An
+anomaly has ended when all its signals have.
 """
 
 from collections.abc import Iterable, Sequence

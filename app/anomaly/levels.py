@@ -1,7 +1,8 @@
 """LEVELS: signals that are the mean of something per attempt: slowdown, input tokens, output tokens.
 
-Comes in: running totals of the last half hour and a baseline. Goes out: a verdict, and the reading where it is beyond. A shift counts
-where it is both large (a factor) and significant: beyond what sampling so few attempts and the signal's own wandering explain together.
+Comes in: running totals of the last half hour and a baseline. Goes out: a verdict, and the reading
+where it is beyond. A shift counts where it is both large (a factor) and significant: beyond what
+sampling so few attempts and the signal's own wandering explain together.
 """
 
 import math

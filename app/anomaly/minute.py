@@ -1,7 +1,8 @@
 """MINUTE: what one minute of attempts leaves behind: eleven sums.
 
-Comes in: attempts. Goes out: sums that can be added (a provider's minute is the sum of its routes' minutes) and subtracted (a window is
-the difference of two running totals), so that no step after this one costs more for more traffic.
+Comes in: attempts. Goes out: sums that can be added (a provider's minute is the sum of its routes'
+minutes) and subtracted (a window is the difference of two running totals), so that no step after
+this one costs more for more traffic.
 """
 
 import math

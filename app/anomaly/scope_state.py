@@ -1,7 +1,8 @@
 """SCOPE STATE: one provider's, one model's or the gateway's signals, judged once a minute.
 
-Comes in: the minute's sums. Goes out: which signals began or ended to be unusual. Everything that must survive a restart is in here; the
-rules are in `Rules`, which hold no state and are shared by all scopes.
+Comes in: the minute's sums. Goes out: which signals began or ended to be unusual. Everything that
+must survive a restart is in here; the rules are in `Rules`, which hold no state and are shared by
+all scopes.
 """
 
 import math
@@ -19,7 +20,7 @@ from app.anomaly.minute import Minute
 from app.anomaly.reading import Reading, Scope, Signal
 from app.anomaly.traffic import WINDOWS_MINUTES as TRAFFIC_WINDOWS_MINUTES
 from app.anomaly.traffic import judge_traffic, learn_traffic
-from app.config import AnomaliesConfig
+from app.config.schema import AnomaliesConfig
 
 TOTALS: Final = max(WINDOWS_MINUTES) + 1
 

@@ -1,9 +1,10 @@
 """TRAFFIC: attempts per minute, much more or much less than lately.
 
-Comes in: running totals and a baseline per window. Goes out: a verdict, and the reading where it is beyond. The centre is the last hour's,
-so the daily rise and fall moves it along, and a burst no larger than those of the last hours is nothing new. Single minutes are not
-judged, they tell how bursty traffic is: steady traffic shows a change within 5 minutes, bursty traffic only over 15, because a lull may
-last as long.
+Comes in: running totals and a baseline per window. Goes out: a verdict, and the reading where it is
+beyond. The centre is the last hour's, so the daily rise and fall moves it along, and a burst no
+larger than those of the last hours is nothing new. Single minutes are not judged, they tell how
+bursty traffic is: steady traffic shows a change within 5 minutes, bursty traffic only over 15,
+because a lull may last as long.
 """
 
 import math

@@ -1,7 +1,8 @@
 """ANOMALY WATCH: the detector at work in the gateway.
 
-Comes in: every attempt as it ends, and once a minute a run of the job. Goes out: one `AnomalyBegan` per anomaly, one log line where it
-ends, and the detector's state to the store, so that a restart knows what is normal.
+Comes in: every attempt as it ends, and once a minute a run of the job. Goes out: one `AnomalyBegan`
+per anomaly, one log line where it ends, and the detector's state to the store, so that a restart
+knows what is normal.
 """
 
 import asyncio
@@ -10,10 +11,10 @@ from typing import Final, Protocol
 
 from app.anomaly.detector import AnomalyDetector, AttemptOutcome, StateError
 from app.anomaly.incidents import Began, Ended
-from app.config import AppConfig
+from app.config.schema import AppConfig
 from app.gateway.fault import fault_of
 from app.gateway.ports import AttemptObserver, Clock
-from app.jobs.jobs import Job
+from app.jobs.scheduler import Job
 from otel.events import AnomalyBegan, AttemptFinished, Recorder
 
 STATE_NAME: Final = "anomalies"

@@ -1,7 +1,7 @@
 """ASK COLLECTOR: its own metrics, and whether its OTLP endpoint takes an export.
 
-Comes in: addresses and the OTLP settings of the environment. Goes out: facts. The export is empty: an endpoint that accepts it has a
-pipeline for the signal, and nothing is stored.
+Comes in: addresses and the OTLP settings of the environment. Goes out: facts. The export is empty:
+an endpoint that accepts it has a pipeline for the signal, and nothing is stored.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from app.doctor.facts import OtlpAnswer
 from app.doctor.scrape import TEXT_FORMAT, Scrape, parse_scrape
 from app.doctor.settings import SIGNALS
 from app.doctor.web import NoAnswer, Web
-from otel.delivery.outcome import Accepted, Sender
-from otel.otlp_config import OtlpConfig, Signal
+from otel.config.otlp import OtlpConfig, Signal
+from otel.delivery.transport.sender import Accepted, Sender
 
 MakeSender = Callable[[OtlpConfig], Sender]
 

@@ -1,7 +1,7 @@
 """ASK GATEWAY: its health, its metrics, and the one marked request.
 
-Comes in: settings and a client. Goes out: facts. The request is marked by its trace id: with it the same request is found as a span, as
-a log line, and by the series that it moves.
+Comes in: settings and a client. Goes out: facts. The request is marked by its trace id: with it the
+same request is found as a span, as a log line, and by the series that it moves.
 """
 
 from collections.abc import Callable, Sequence

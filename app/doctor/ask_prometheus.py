@@ -1,7 +1,7 @@
 """ASK PROMETHEUS: its set-up, and what it holds of this gateway process.
 
-Comes in: its address, the gateway's metrics. Goes out: facts. Questions about the gateway's samples are asked at the gateway's time, so that
-a wrong clock there does not hide them.
+Comes in: its address, the gateway's metrics. Goes out: facts. Questions about the gateway's samples
+are asked at the gateway's time, so that a wrong clock there does not hide them.
 """
 
 import json

@@ -8,7 +8,7 @@ from app.doctor.check_export import refuses_for_now
 from app.doctor.facts import COLLECTED_AS, STORES, Facts
 from app.doctor.findings import Check, Verdict, broken, ok, unknown, unused
 from app.doctor.settings import SIGNALS
-from otel.otlp_config import Signal
+from otel.config.otlp import Signal
 
 _FULL_SHARE: Final = 0.9
 _HALF: Final = 0.5

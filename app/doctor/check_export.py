@@ -1,7 +1,8 @@
 """CHECK EXPORT: the gateway pushes each signal, and what it pushes is taken.
 
-The gateway's own books say what happened: exported, tried again, given up. The empty exports of the doctor say what the endpoint thinks of
-the signal. Together they tell a wrong address from a missing token from a Collector that refuses.
+The gateway's own books say what happened: exported, tried again, given up. The empty exports of the
+doctor say what the endpoint thinks of the signal. Together they tell a wrong address from a missing
+token from a Collector that refuses.
 """
 
 from collections.abc import Callable
@@ -10,8 +11,8 @@ from typing import Final
 from app.doctor.facts import Facts
 from app.doctor.findings import Check, Verdict, broken, ok, unknown, unused
 from app.doctor.settings import SIGNALS
-from otel import semconv
-from otel.otlp_config import Signal
+from otel.catalogue import semconv
+from otel.config.otlp import Signal
 
 _PATIENCE_SECONDS: Final = 5.0
 """What a batch may take to become due and be sent, before it counts as stuck."""

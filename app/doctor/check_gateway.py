@@ -11,7 +11,7 @@ from app.doctor.findings import Check, Verdict, broken, ok, unknown
 from app.doctor.scrape import Scrape
 from app.doctor.web import read_json
 from otel.catalogue import CATALOGUE
-from otel.metric_spec import Kind, MetricSpec
+from otel.catalogue.spec import Kind, MetricSpec
 
 MAX_SERIES: Final = 100_000
 MAX_LABEL_VALUES: Final = 500
@@ -115,7 +115,7 @@ def _families(facts: Facts) -> Verdict:
         strangers = sorted(set(scrape.types) - set(wanted))
         return broken(
             f"not on /metrics: {shown(missing)}" + (f"; instead: {shown(strangers)}" if strangers else ""),
-            "a view renames or drops them: otel/catalogue.py and otel/views.py must agree with the documented names",
+            "a view renames or drops them: otel/catalogue.py and otel/metrics/views.py must agree with the documented names",
         )
     wrong = [
         f"{name} is a {scrape.types[name]}, documented as {spec.kind.prometheus_type}"

@@ -1,6 +1,7 @@
 """Checks each provider of the configuration: it answers, accepts the key, and lists the models that are routed to it.
 
-The doctor asks them itself, from where it runs; what the gateway sees of them is in `provider_availability` and `gatewayz_model_listed`.
+The doctor asks them itself, from where it runs; what the gateway sees of them is in
+`provider_availability` and `gatewayz_model_listed`.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,8 @@
 """DOCTOR COMMAND: `python -m app doctor`.
 
-Comes in: parsed arguments, the configuration where there is one, the environment. Goes out: a table or JSON on stdout, progress on stderr, an
-exit code: 0 nothing is broken, 1 something is, 2 the arguments make no sense.
+Comes in: parsed arguments, the configuration where there is one, the environment. Goes out: a table
+or JSON on stdout, progress on stderr, an exit code: 0 nothing is broken, 1 something is, 2 the
+arguments make no sense.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from typing import Final, TextIO
 
 import msgspec
 
-from app.config import AppConfig
+from app.config.schema import AppConfig
 from app.doctor.check_providers import provider_checks
 from app.doctor.checks import CHECKS
 from app.doctor.facts import Facts

@@ -1,6 +1,7 @@
 """FACTS: everything the doctor saw of one pipeline, before any judgement.
 
-Filled by `observe.py` and the `ask_*` modules, read by the `check_*` modules. None always means: not seen.
+Filled by `observe.py` and the `ask_*` modules, read by the `check_*` modules. None always means:
+not seen.
 """
 
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from typing import Final
 import msgspec
 
 from app.doctor.scrape import Scrape, growth
-from otel.otlp_config import Signal
+from otel.config.otlp import Signal
 
 COUNTS_COLLECTIONS: Final = "gatewayz_telemetry_scrape_duration_seconds"
 """Its count grows with each collection that was rendered: a later one has a higher count than the one that answered."""

@@ -1,7 +1,8 @@
 """FOLLOW: waits until the marked request is in every store that it can reach, or until time is up.
 
-Comes in: the request, what is known of the servers so far. Goes out: what was found of it. A signal is not waited for where it cannot come: its
-store does not answer, the gateway does not push it, or it is refused on the way.
+Comes in: the request, what is known of the servers so far. Goes out: what was found of it. A signal
+is not waited for where it cannot come: its store does not answer, the gateway does not push it, or
+it is refused on the way.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from app.doctor.facts import COLLECTED_AS, STORES, LogLine, Marked, Server, Stor
 from app.doctor.scrape import Scrape, growth
 from app.doctor.settings import SIGNALS, Settings
 from app.doctor.web import Web
-from otel.otlp_config import Signal
+from otel.config.otlp import Signal
 
 _FAMILIES: Final = (
     "fastapi_requests_total",

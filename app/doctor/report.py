@@ -1,6 +1,7 @@
 """REPORT: findings as a table for people, or as JSON for scripts.
 
-Comes in: findings. Goes out: text. The JSON has `healthy`, `broken` (names), `trace_id` and one object per check.
+Comes in: findings. Goes out: text. The JSON has `healthy`, `broken` (names), `trace_id` and one
+object per check.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """SCRAPE: a server's own metrics, read from text format 0.0.4.
 
-Comes in: the body of a `/metrics`. Goes out: samples by name, with sums and differences over them. Lines that are none are skipped: this
-reads what is there, it does not judge its form.
+Comes in: the body of a `/metrics`. Goes out: samples by name, with sums and differences over them.
+Lines that are none are skipped: this reads what is there, it does not judge its form.
 """
 
 import re

@@ -1,7 +1,8 @@
 """SETTINGS: where the doctor finds each server, and how patient it is.
 
-Comes in: flags, the environment, the gateway's configuration where there is one. Goes out: `Settings`. A flag wins over its variable,
-a variable over the configuration, that over the documented port on loopback.
+Comes in: flags, the environment, the gateway's configuration where there is one. Goes out:
+`Settings`. A flag wins over its variable, a variable over the configuration, that over the
+documented port on loopback.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,10 +10,10 @@ from typing import Final
 
 import msgspec
 
-from app.config import DoctorSection
-from app.config_rules import is_http_url
-from otel.environ_values import EnvironReader
-from otel.otlp_config import OtlpConfig, Signal, read_otlp
+from app.config.rules import is_http_url
+from app.config.schema import DoctorSection
+from otel.config.otlp import OtlpConfig, Signal, read_otlp
+from otel.config.values import EnvironReader
 
 SIGNALS: Final[tuple[Signal, ...]] = ("traces", "metrics", "logs")
 OFF: Final = "off"

@@ -1,7 +1,7 @@
 """WEB: asks one server one thing, within a bounded time, and never raises.
 
-Comes in: a URL. Goes out: an `Answer`, or a `NoAnswer` with the reason as a person would say it. Each answer also says how far the server's
-clock (its `Date` header) is from ours.
+Comes in: a URL. Goes out: an `Answer`, or a `NoAnswer` with the reason as a person would say it.
+Each answer also says how far the server's clock (its `Date` header) is from ours.
 """
 
 import os

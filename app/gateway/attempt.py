@@ -1,20 +1,21 @@
 """ATTEMPT: the account of one call to one provider, from its start to its one end.
 
-Comes in: what happens to the attempt, as it happens. Goes out: `AttemptStarted` and exactly one `AttemptFinished`, to telemetry and to
-the permit it was made under, and the attempt's usage to the call. It does no I/O.
+Comes in: what happens to the attempt, as it happens. Goes out: `AttemptStarted` and exactly one
+`AttemptFinished`, to telemetry and to the permit it was made under, and the attempt's usage to the
+call. It does no I/O.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
 from app.gateway.attempt_log import log_failed_attempt
-from app.gateway.counted_usage import counted_usage, log_disbelieved
-from app.gateway.model_table import Route
-from app.gateway.plausible_usage import Delivered
+from app.gateway.models import Route
+from app.gateway.openai.counted_usage import counted_usage, log_disbelieved
+from app.gateway.openai.failures import CallerFaultError, UpstreamFailure
+from app.gateway.openai.plausible_usage import Delivered
+from app.gateway.openai.request import CallRequest, Operation
+from app.gateway.openai.usage import ReportedUsage
 from app.gateway.ports import AttemptPermit, Clock
-from app.gateway.request_body import CallRequest, Operation
-from app.gateway.token_usage import ReportedUsage
-from app.gateway.upstream_failure import CallerFaultError, UpstreamFailure
 from otel.events import (
     NO_USAGE,
     AttemptFinished,

@@ -1,16 +1,16 @@
 """One warning per failed attempt: which provider, why, whose fault, and what to do about it.
 
-In: a failed attempt. Out: a log line of `gatewayz.attempt`, written in the context of the request. Only what
-the provider said about itself is in it: of a refusal that blames the caller or its prompt no word is logged,
-because it may quote the prompt.
+In: a failed attempt. Out: a log line of `gatewayz.attempt`, written in the context of the request.
+Only what the provider said about itself is in it: of a refusal that blames the caller or its prompt
+no word is logged, because it may quote the prompt.
 """
 
 import logging
 from typing import Final
 
 from app.gateway.fault import fault_of
-from app.gateway.model_table import Route
-from app.gateway.upstream_failure import CALLERS, CallerFaultError, UpstreamFailure, logged_words
+from app.gateway.models import Route
+from app.gateway.openai.failures import CALLERS, CallerFaultError, UpstreamFailure, logged_words
 
 _LOGGER: Final = logging.getLogger("gatewayz.attempt")
 _MAX_CHARACTERS: Final = 200

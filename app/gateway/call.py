@@ -1,19 +1,20 @@
 """CALL: the account of one LLM call with all its attempts, from its admission to its one end.
 
-Comes in: attempts and how the call ended. Goes out: exactly one `CallFinished` and one ledger row, with the same numbers, in every
-outcome: used as a context manager, it turns whatever leaves the block into an end. It does no I/O.
+Comes in: attempts and how the call ended. Goes out: exactly one `CallFinished` and one ledger row,
+with the same numbers, in every outcome: used as a context manager, it turns whatever leaves the
+block into an end. It does no I/O.
 """
 
 import asyncio
 from types import TracebackType
 from typing import Self
 
-from app.gateway.answer_room import AnswerRoom, AnswerShare
 from app.gateway.attempt import Attempt
-from app.gateway.interrupt import InterruptedCallError
-from app.gateway.model_table import Route
+from app.gateway.cancellation import InterruptedCallError
+from app.gateway.capacity.answer_room import AnswerRoom, AnswerShare
+from app.gateway.models import Route
+from app.gateway.openai.request import CallRequest
 from app.gateway.ports import AttemptPermit, Caller, Clock, Ledger, LedgerRow
-from app.gateway.request_body import CallRequest
 from otel.events import CallFinished, CallStatus, CancelPhase, RequestScope, Usage
 
 

@@ -1,7 +1,7 @@
 """What the caller gets when every attempt of a call failed, or a stream broke.
 
-In: the failures. Out: a `GatewayError` that names what kinds of failures there were, and nothing of a
-provider's own words.
+In: the failures. Out: a `GatewayError` that names what kinds of failures there were, and nothing of
+a provider's own words.
 """
 
 from typing import Final
@@ -14,8 +14,8 @@ from app.errors import (
     UpstreamTimeoutError,
 )
 from app.gateway.fault import TIMEOUTS
-from app.gateway.provider_reason import ProviderReason
-from app.gateway.upstream_failure import DEFAULT_RETRY_AFTER_SECONDS, CallerFaultError, UpstreamFailure
+from app.gateway.openai.failures import DEFAULT_RETRY_AFTER_SECONDS, CallerFaultError, UpstreamFailure
+from app.gateway.openai.provider_reason import ProviderReason
 
 _RETRY_SECONDS: Final = 1.0
 _TOO_LARGE: Final = 413

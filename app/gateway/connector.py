@@ -1,8 +1,8 @@
 """The connection pool of one provider: it hands out no connection that the provider has closed, and tells waiting from connecting.
 
-In: requests of the HTTP client, each with the `ConnectionWatch` of the task that sends it. Out: connections,
-and on the watch how far the request got. A POST on a connection that turns out dead must not be sent again
-unseen, so the pool looks before the request is written.
+In: requests of the HTTP client, each with the `ConnectionWatch` of the task that sends it. Out:
+connections, and on the watch how far the request got. A POST on a connection that turns out dead
+must not be sent again unseen, so the pool looks before the request is written.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from aiohttp.connector import Connection
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.tracing import Trace
 
-from app.gateway.interrupt import Interrupt, InterruptedCallError, RunningTime
+from app.gateway.cancellation import Interrupt, InterruptedCallError, RunningTime
 
 WATCH: Final[ContextVar["ConnectionWatch | None"]] = ContextVar("gatewayz_connection_watch", default=None)
 

@@ -1,8 +1,8 @@
 """Failover: tries the targets of a model in order until one answers, and skips those whose circuit is open.
 
-In: a call, a model, and what to make of a 2xx answer. Out: what was made of the first good one, or the error
-that the caller gets. It ends before the first byte reaches the client: what goes wrong later is not its
-business.
+In: a call, a model, and what to make of a 2xx answer. Out: what was made of the first good one, or
+the error that the caller gets. It ends before the first byte reaches the client: what goes wrong
+later is not its business.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,10 +11,10 @@ from typing import Final, NamedTuple, TypeVar
 from app.errors import ProvidersUnavailableError, UpstreamRateLimitedError
 from app.gateway.call import Call
 from app.gateway.caller_error import error_of_failures
-from app.gateway.model_table import Model, Route
+from app.gateway.exchange import UpstreamAnswer
+from app.gateway.models import Model, Route
+from app.gateway.openai.failures import CallerFaultError, UpstreamFailure, caller_fault_of
 from app.gateway.ports import Clock, ProviderGate
-from app.gateway.upstream_answer import UpstreamAnswer
-from app.gateway.upstream_failure import CallerFaultError, UpstreamFailure, caller_fault_of
 from otel.events import RateLimited
 
 T = TypeVar("T")

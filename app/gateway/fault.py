@@ -1,8 +1,8 @@
 """The one place that decides whose fault a failed attempt is, and what it may change.
 
-In: an `ErrorKind`. Out: the fault domain, the scope that fails (the provider, or one of its models), and
-whether the provider's state moves: only faults of the provider and of the network move it. docs/gateway.md
-shows the same table.
+In: an `ErrorKind`. Out: the fault domain, the scope that fails (the provider, or one of its
+models), and whether the provider's state moves: only faults of the provider and of the network move
+it. docs/gateway.md shows the same table.
 """
 
 from collections.abc import Mapping

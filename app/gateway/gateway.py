@@ -1,7 +1,8 @@
 """GATEWAY: what happens to a request after it was read: caller, model, limits, cache, providers, account.
 
-Comes in: a caller's secret, a valid request, the request's telemetry scope. Goes out: an answer, or a `GatewayError`. It knows HTTP neither
-as a server nor as a client: `app/http` sends what comes out, `provider.py` fetches what goes in.
+Comes in: a caller's secret, a valid request, the request's telemetry scope. Goes out: an answer, or
+a `GatewayError`. It knows HTTP neither as a server nor as a client: `app/http` sends what comes
+out, `provider.py` fetches what goes in.
 """
 
 import contextlib
@@ -10,15 +11,19 @@ from collections.abc import Callable
 import msgspec
 
 from app.errors import OverloadedError, RateLimitedError
-from app.gateway.answer_room import AnswerRoom, room_for
-from app.gateway.answer_stream import AnswerStream
 from app.gateway.attempt import Attempt
 from app.gateway.call import Call
-from app.gateway.calls_in_hand import CallsInHand
+from app.gateway.capacity.answer_room import AnswerRoom, room_for
+from app.gateway.capacity.heavy_work import HeavyWork, HeavyWorkError
+from app.gateway.capacity.loop_turn import LoopTurn
+from app.gateway.exchange import UpstreamAnswer
 from app.gateway.failover import first_answer
-from app.gateway.heavy_work import HeavyWork, HeavyWorkError
-from app.gateway.loop_turn import LoopTurn
-from app.gateway.model_table import Model, ModelTable
+from app.gateway.in_flight import CallsInHand
+from app.gateway.models import Model, ModelTable
+from app.gateway.openai.completion import WholeAnswer, read_answer
+from app.gateway.openai.failures import UpstreamFailure
+from app.gateway.openai.request import CallRequest, Operation
+from app.gateway.openai.request_reading import read_request
 from app.gateway.ports import (
     Caller,
     Clock,
@@ -29,12 +34,8 @@ from app.gateway.ports import (
     RateLimiter,
     ResponseCache,
 )
-from app.gateway.request_body import CallRequest, Operation
-from app.gateway.request_reading import read_request
 from app.gateway.response_cache import MAX_CANONICAL_BYTES, cache_key, is_deterministic, literal_cache_key
-from app.gateway.upstream_answer import UpstreamAnswer
-from app.gateway.upstream_failure import UpstreamFailure
-from app.gateway.whole_answer import WholeAnswer, read_answer
+from app.gateway.stream_relay import AnswerStream
 from otel.events import CacheLookedUp, CallerIdentified, RateLimited, RequestScope
 
 _OK = 200

@@ -1,4 +1,4 @@
-"""PORTS: what the gateway's domain needs from the outside, as Protocols; `app/store`, `app/state` and the tests provide them."""
+"""PORTS: what the gateway's domain needs from the outside, as Protocols; `app/store`, `app/providers` and the tests provide them."""
 
 from collections.abc import Iterable
 from typing import Literal, Protocol, TypeAlias

@@ -1,7 +1,8 @@
 """Tokens to money, in whole nano-US-dollars.
 
-Comes in: token counts and the prices of a configured route. Goes out: what the provider charges us and what the caller is charged, each
-rounded half up once per attempt. No floats take part, so that sums over any number of calls are exact.
+Comes in: token counts and the prices of a configured route. Goes out: what the provider charges us
+and what the caller is charged, each rounded half up once per attempt. No floats take part, so that
+sums over any number of calls are exact.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Where a provider is and how it is asked: URLs, headers, proxy. Calls and probes use the same.
 
-In: a provider's configuration, its secrets, the proxies of the environment. Out: what the HTTP client needs,
-and a `Scrub` that knows all of it.
+In: a provider's configuration, its secrets, the proxies of the environment. Out: what the HTTP
+client needs, and a `Scrub` that knows all of it.
 """
 
 import base64
@@ -13,8 +13,8 @@ from urllib.parse import unquote
 import msgspec
 from yarl import URL
 
-from app.config import ProviderConfig
-from app.gateway.provider_reason import Scrub
+from app.config.schema import ProviderConfig
+from app.gateway.openai.provider_reason import Scrub
 
 USER_AGENT: Final = "gatewayz"
 MAX_HEADER_BYTES: Final = 64 * 1024

@@ -1,14 +1,15 @@
 """RATE LIMIT: requests and tokens per minute, per key and per plan, as token buckets in this process.
 
-Comes in: a caller whose limits are known, later the tokens that its call used. Goes out: a `LimitDecision`. All buckets are
-checked before any is charged, so a refused request costs nothing anywhere. It must not await: a decision is atomic on the
-event loop because nothing in it yields. Several processes each have their own budgets.
+Comes in: a caller whose limits are known, later the tokens that its call used. Goes out: a
+`LimitDecision`. All buckets are checked before any is charged, so a refused request costs nothing
+anywhere. It must not await: a decision is atomic on the event loop because nothing in it yields.
+Several processes each have their own budgets.
 """
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 
-from app.config import PlanConfig
+from app.config.schema import PlanConfig
 from app.gateway.ports import Caller, Clock, LimitDecision, LimitType
 
 # A bucket's level is an integer in units of one sixty-billionth of a token: at `limit` tokens per minute exactly `limit` units

@@ -1,8 +1,8 @@
 """RESPONSE CACHE: exact-match answers of deterministic requests, in this process.
 
-Comes in: a key made of the caller, the model and the whole request; an answer as bytes. Goes out: the same bytes until they
-expire. It records nothing: whoever asks records `CacheLookedUp`, in the scope of its request. `app/store/valkey_cache.py` is the
-same port behind a server.
+Comes in: a key made of the caller, the model and the whole request; an answer as bytes. Goes out:
+the same bytes until they expire. It records nothing: whoever asks records `CacheLookedUp`, in the
+scope of its request. `app/store/valkey_cache.py` is the same port behind a server.
 """
 
 import hashlib

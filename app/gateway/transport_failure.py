@@ -12,7 +12,7 @@ from typing import Final
 import aiohttp
 
 from app.gateway.connector import PoolTimeoutError
-from app.gateway.upstream_failure import UpstreamFailure
+from app.gateway.openai.failures import UpstreamFailure
 
 _EXHAUSTED: Final = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN}

@@ -1,7 +1,8 @@
 """Adds what every answer of the API carries, whatever made it: `x-request-id`, and the CORS headers where they are configured.
 
-It stands inside of the telemetry and outside of the framework, so that errors, streams and unknown paths have them too. Monitoring
-and health pass through unchanged. A preflight is answered here: a browser sends it without a key.
+It stands inside of the telemetry and outside of the framework, so that errors, streams and unknown
+paths have them too. Monitoring and health pass through unchanged. A preflight is answered here: a
+browser sends it without a key.
 """
 
 import re

@@ -1,6 +1,7 @@
 """API ROUTER: the routes under `/v1`; each hands over to a plain ASGI application that serves the request.
 
-Comes in: the gateway. Goes out: a Litestar router. Handlers take no arguments, so that Litestar parses nothing on this path.
+Comes in: the gateway. Goes out: a Litestar router. Handlers take no arguments, so that Litestar
+parses nothing on this path.
 """
 
 from typing import cast
@@ -8,7 +9,7 @@ from typing import cast
 from litestar import Router, get, post
 from litestar.types import ASGIApp
 
-from app.config import ServerConfig
+from app.config.schema import ServerConfig
 from app.gateway.gateway import Gateway
 from app.http.completions import CompletionEndpoint
 from app.http.models import ModelsEndpoint

@@ -1,7 +1,8 @@
 """Runs blocking work of the monitoring routes in a bounded number of daemon threads.
 
-The threads of asyncio's default executor are joined at exit, so that one busy collection would outlive SIGTERM. A daemon thread is
-ended with the process. Each piece of work gets a thread of its own: scrapes are rare, and an idle thread would be one to stop.
+The threads of asyncio's default executor are joined at exit, so that one busy collection would
+outlive SIGTERM. A daemon thread is ended with the process. Each piece of work gets a thread of its
+own: scrapes are rare, and an idle thread would be one to stop.
 """
 
 import asyncio

@@ -1,22 +1,23 @@
 """COMPLETIONS: `POST /v1/chat/completions` and `POST /v1/embeddings`, from the request's head to the answer's last byte.
 
-Comes in: an ASGI request. Goes out: a whole answer, an event stream, or an error in OpenAI's shape. The order of the checks: a place,
-declared size, caller, the caller's share of the places, limits, body, model; then cache and providers. While a provider works, the client
-is watched, and one that leaves ends the call.
+Comes in: an ASGI request. Goes out: a whole answer, an event stream, or an error in OpenAI's shape.
+The order of the checks: a place, declared size, caller, the caller's share of the places, limits,
+body, model; then cache and providers. While a provider works, the client is watched, and one that
+leaves ends the call.
 """
 
 import asyncio
 
-from app.config import ServerConfig
+from app.config.schema import ServerConfig
 from app.errors import GatewayError, OverloadedError
-from app.gateway.answer_stream import AnswerStream, call_stopped
 from app.gateway.call import Call
-from app.gateway.calls_in_hand import KeyShareError, Place
+from app.gateway.cancellation import Interrupt, InterruptedCallError
 from app.gateway.gateway import Gateway, LimitReachedError
-from app.gateway.interrupt import Interrupt, InterruptedCallError
-from app.gateway.model_table import Model
-from app.gateway.request_body import Operation
-from app.gateway.wire_error import error_event
+from app.gateway.in_flight import KeyShareError, Place
+from app.gateway.models import Model
+from app.gateway.openai.error_body import error_event
+from app.gateway.openai.request import Operation
+from app.gateway.stream_relay import AnswerStream, call_stopped
 from app.http.content_coding import content_codings, decode_body
 from app.http.keepalive_comments import KeepaliveComments
 from app.http.request_input import bearer_secret, declared_length, read_body

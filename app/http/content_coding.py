@@ -1,7 +1,8 @@
 """CONTENT CODING: decodes a request body that came compressed.
 
-In: the `Content-Encoding` header, the body. Out: the decoded body, or 415 that names the coding, 400 for data that is not what the header says,
-413 for more than the bound. It works in pieces and gives way to other requests between them, so that no input holds the event loop up.
+In: the `Content-Encoding` header, the body. Out: the decoded body, or 415 that names the coding,
+400 for data that is not what the header says, 413 for more than the bound. It works in pieces and
+gives way to other requests between them, so that no input holds the event loop up.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from app.errors import BodyTooLargeError, InvalidRequestError, UnsupportedCodingError
-from app.gateway.heavy_work import join
+from app.gateway.capacity.heavy_work import join
 from otel.asgi import Scope
 
 ACCEPTED: Final = b"gzip, deflate"

@@ -1,7 +1,7 @@
 """EXCEPTION HANDLERS: what Litestar answers when no handler of ours was reached, or one of ours failed.
 
-Comes in: an exception. Goes out: OpenAI's error shape under `/v1`, problem+json elsewhere; never a traceback, which goes to the log. A 5xx is
-recorded as an `ExceptionMapped` of its request.
+Comes in: an exception. Goes out: OpenAI's error shape under `/v1`, problem+json elsewhere; never a
+traceback, which goes to the log. A 5xx is recorded as an `ExceptionMapped` of its request.
 """
 
 import logging
@@ -14,7 +14,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
-from app.gateway.wire_error import WireError, WireErrorBody
+from app.gateway.openai.error_body import WireError, WireErrorBody
 from otel.asgi import Scope, request_scope
 from otel.events import ExceptionMapped
 

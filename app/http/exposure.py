@@ -1,7 +1,8 @@
 """Decides which clients may read the monitoring routes and the details of `/health/ready`.
 
-With a token: those that present it. Without one: every client, where `monitoring.open` is set or the gateway listens on loopback;
-no client, where it listens beyond. The address is that of the bound socket, not the one in the configuration.
+With a token: those that present it. Without one: every client, where `monitoring.open` is set or
+the gateway listens on loopback; no client, where it listens beyond. The address is that of the
+bound socket, not the one in the configuration.
 """
 
 import hmac

@@ -1,7 +1,8 @@
 """MONITORING: `/metrics` and `/prometheus/metrics/*` over HTTP; the answers themselves are made in `otel/`.
 
-Comes in: GET and HEAD requests. Goes out: expositions, the JSON summary, the reference; errors as problem+json. Collecting and
-rendering take milliseconds of CPU, so they run in threads (`app/http/collect_threads.py`). These routes count as no traffic.
+Comes in: GET and HEAD requests. Goes out: expositions, the JSON summary, the reference; errors as
+problem+json. Collecting and rendering take milliseconds of CPU, so they run in threads
+(`app/http/collect_threads.py`). These routes count as no traffic.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,10 +22,10 @@ from app.http.collect_threads import CollectThreads, TooManyCollectionsError
 from app.http.exposure import Exposure
 from app.http.query import query_values
 from otel.asgi import Scope
+from otel.catalogue.spec import Category
 from otel.exposition import Exposition
-from otel.metric_spec import Category
-from otel.reference import reference
-from otel.summary import summarise
+from otel.exposition.reference import reference
+from otel.exposition.summary import summarise
 
 GET_AND_HEAD: Final = (HttpMethod.GET, HttpMethod.HEAD)
 _CATEGORIES: Final = ", ".join(Category)

@@ -1,6 +1,7 @@
 """Bounds the paths that the framework routes: it remembers the last 1,024 that it was asked for, each with its parameters.
 
-No route, with the longest name of a model, comes near the bound; a longer path is routed as one that does not exist.
+No route, with the longest name of a model, comes near the bound; a longer path is routed as one
+that does not exist.
 """
 
 from typing import Final

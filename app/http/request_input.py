@@ -1,6 +1,7 @@
 """REQUEST INPUT: the parts of an HTTP request that the API under `/v1` reads: bearer token and body.
 
-Comes in: an ASGI scope and its `receive`. Goes out: the secret and bounded bytes, or a `GatewayError`. It decodes nothing.
+Comes in: an ASGI scope and its `receive`. Goes out: the secret and bounded bytes, or a
+`GatewayError`. It decodes nothing.
 """
 
 import asyncio
@@ -8,8 +9,8 @@ from collections.abc import Callable
 from typing import Final
 
 from app.errors import BodyTooLargeError, InvalidApiKeyError, InvalidRequestError, RequestTimeoutError
-from app.gateway.heavy_work import join
-from app.gateway.interrupt import InterruptedCallError
+from app.gateway.cancellation import InterruptedCallError
+from app.gateway.capacity.heavy_work import join
 from otel.asgi import Receive, Scope
 
 _SCHEME: Final = "bearer"

@@ -1,16 +1,17 @@
 """RESPONSES: the gateway's answers as ASGI messages, JSON and event streams.
 
-Comes in: ready bytes and header values. Goes out: messages to `send`. Litestar's response classes are not used on this path: they cost a
-multiple of it, and its streams do not end deterministically when a client leaves.
+Comes in: ready bytes and header values. Goes out: messages to `send`. Litestar's response classes
+are not used on this path: they cost a multiple of it, and its streams do not end deterministically
+when a client leaves.
 """
 
 import math
 from typing import Final, TypeAlias
 
 from app.errors import GatewayError, UnreadableBodyError, UnsupportedCodingError
+from app.gateway.openai.error_body import error_body
+from app.gateway.openai.failures import CallerFaultError
 from app.gateway.ports import LimitDecision
-from app.gateway.upstream_failure import CallerFaultError
-from app.gateway.wire_error import error_body
 from app.http.content_coding import ACCEPTED
 from otel.asgi import Send
 

@@ -1,7 +1,8 @@
 """ROUTE TABLE: names the route template of a request before the framework routes it.
 
-Comes in: the routes of a Litestar application, later an ASGI scope. Goes out: a template or `unmatched`. A request is counted from its
-entry, when Litestar has not looked at it, and those that Litestar refuses (404, 405) never get a template from it.
+Comes in: the routes of a Litestar application, later an ASGI scope. Goes out: a template or
+`unmatched`. A request is counted from its entry, when Litestar has not looked at it, and those that
+Litestar refuses (404, 405) never get a template from it.
 """
 
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ from typing import Final
 from litestar.routes.base import BaseRoute
 
 from otel.asgi import Scope
-from otel.semconv import UNMATCHED
+from otel.catalogue.semconv import UNMATCHED
 
 TRAFFIC_PATHS: Final = frozenset({"/v1/chat/completions", "/v1/embeddings", "/v1/models", "/v1/models/{model}"})
 """The templates that count as traffic; all others serve monitoring."""

@@ -1,7 +1,7 @@
 """Asks a slow question for all who want the answer: once at a time, and not again while the answer is fresh.
 
-Readiness is asked by anybody, as often as they like: what they cause at the database must not grow with that, and none of them
-waits for longer than the time limit.
+Readiness is asked by anybody, as often as they like: what they cause at the database must not grow
+with that, and none of them waits for longer than the time limit.
 """
 
 import asyncio

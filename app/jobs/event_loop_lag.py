@@ -1,7 +1,7 @@
 """EVENT-LOOP LAG: how late the event loop runs a timer that was due, measured all the time.
 
-Comes in: a clock and the event loop. Goes out: one `EventLoopLagged` per interval. What blocks the loop delays every request; this says
-for how long.
+Comes in: a clock and the event loop. Goes out: one `EventLoopLagged` per interval. What blocks the
+loop delays every request; this says for how long.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """LEASE: which of several instances speaks for all of them, for example about what the database says.
 
-Comes in: a table that decides, a clock. Goes out: `is_held`, true in at most one instance at a time as long as their clocks are less than
-`clock_skew_seconds` apart. Whoever cannot renew in time stops by itself; another takes over when the lease has run out, or was released.
+Comes in: a table that decides, a clock. Goes out: `is_held`, true in at most one instance at a time
+as long as their clocks are less than `clock_skew_seconds` apart. Whoever cannot renew in time stops
+by itself; another takes over when the lease has run out, or was released.
 """
 
 from typing import Final, Protocol

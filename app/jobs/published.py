@@ -1,7 +1,7 @@
 """PUBLISHED: a state that a job computes and the collecting thread reads; None where it is not known, or not ours to say.
 
-Comes in: a function that computes it. Goes out: its newest result, for as long as that is fresh. Unknown is not zero: a computation that
-fails or is cancelled takes the old result away.
+Comes in: a function that computes it. Goes out: its newest result, for as long as that is fresh.
+Unknown is not zero: a computation that fails or is cancelled takes the old result away.
 """
 
 from collections.abc import Awaitable, Callable

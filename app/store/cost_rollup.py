@@ -1,8 +1,10 @@
 """COST ROLL-UP: the ledger's rows become one row per hour, provider, model and plan in `hourly_costs`, exactly.
 
-Comes in: the ledger. Goes out: every finished hour's sums, in integers. An hour is summed anew from its rows whenever the ledger has
-another number of them than the roll-up: so it does not matter how often this runs, who runs it at the same time, or how late a row comes.
-Hours whose rows were purged (`app/store/retention.py`) cannot be summed anew: what still comes for them is added, and purged with it.
+Comes in: the ledger. Goes out: every finished hour's sums, in integers. An hour is summed anew from
+its rows whenever the ledger has another number of them than the roll-up: so it does not matter how
+often this runs, who runs it at the same time, or how late a row comes. Hours whose rows were purged
+(`app/store/retention.py`) cannot be summed anew: what still comes for them is added, and purged
+with it.
 """
 
 from typing import Any, Final

@@ -1,8 +1,9 @@
 """DATABASE: from a URL to an engine that keeps its promises, with the schema of this version.
 
-Comes in: `sqlite+aiosqlite:///…` or `postgresql+asyncpg://…`. Goes out: an `AsyncEngine` whose statements are timed; the caller
-disposes of it. What is committed survives the end of the process at any moment, and a power cut where the disk keeps its word.
-It must never show the password of a URL.
+Comes in: `sqlite+aiosqlite:///…` or `postgresql+asyncpg://…`. Goes out: an `AsyncEngine` whose
+statements are timed; the caller disposes of it. What is committed survives the end of the process
+at any moment, and a power cut where the disk keeps its word. It must never show the password of a
+URL.
 """
 
 import asyncio

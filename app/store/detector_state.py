@@ -1,7 +1,7 @@
 """DETECTOR STATE: what a detector has learned, kept over restarts: one text per name in the table `detector_state`.
 
-Comes in: a name and JSON text, whose meaning is the detector's own. Goes out: the newest text. Raises `StoreUnavailableError` when the
-database fails.
+Comes in: a name and JSON text, whose meaning is the detector's own. Goes out: the newest text.
+Raises `StoreUnavailableError` when the database fails.
 """
 
 from sqlalchemy import select

@@ -1,15 +1,16 @@
 """KEY DIRECTORY: from the secret that a client sent to a caller, mostly from memory.
 
-Comes in: a secret. Goes out: a `Caller`, or an error of `app/errors.py`; one `CacheLookedUp` per look-up. It must not keep or show
-a secret: only hashes are remembered. A key that is revoked, and one that is created after it was tried, is seen after
-`ttl_seconds` at the latest. While the database fails or is slow, keys that were good lately go on to work for `grace_seconds` more.
+Comes in: a secret. Goes out: a `Caller`, or an error of `app/errors.py`; one `CacheLookedUp` per
+look-up. It must not keep or show a secret: only hashes are remembered. A key that is revoked, and
+one that is created after it was tried, is seen after `ttl_seconds` at the latest. While the
+database fails or is slow, keys that were good lately go on to work for `grace_seconds` more.
 """
 
 import asyncio
 import logging
 from collections.abc import Iterable
 
-from app.config import PlanConfig
+from app.config.schema import PlanConfig
 from app.errors import InvalidApiKeyError, KeyExpiredError, StoreUnavailableError
 from app.gateway.ports import Caller, Clock
 from app.store.fresh_entries import FreshEntries

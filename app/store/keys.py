@@ -1,8 +1,8 @@
 """API KEYS: who may call, in the table `api_keys`.
 
-Comes in: names, plans, hashes; clock and randomness from outside. Goes out: `ApiKey` structs, and a secret exactly once, when it is
-made. Only its SHA-256 is stored: 32 random bytes need no salt and no slow hash. Raises `StoreUnavailableError` when the
-database fails.
+Comes in: names, plans, hashes; clock and randomness from outside. Goes out: `ApiKey` structs, and a
+secret exactly once, when it is made. Only its SHA-256 is stored: 32 random bytes need no salt and
+no slow hash. Raises `StoreUnavailableError` when the database fails.
 """
 
 import base64

@@ -1,6 +1,7 @@
 """LEASES: who holds which lease until when, in the table `leases`; one statement decides.
 
-Comes in: a name, who asks, times. Goes out: whether it is theirs now. Raises `StoreUnavailableError` when the database fails.
+Comes in: a name, who asks, times. Goes out: whether it is theirs now. Raises
+`StoreUnavailableError` when the database fails.
 """
 
 from sqlalchemy import delete, or_

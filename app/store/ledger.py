@@ -1,9 +1,10 @@
 """LEDGER: one row per call, committed in groups off the request path.
 
-Comes in: `LedgerRow` structs, one per finished call. Goes out: rows in the table `ledger`, each exactly once whatever happens in
-between: a row leaves the queue only after its commit, and its primary key makes a second attempt harmless. Rows wait while the
-database is away; the process loses at most the last `commit_seconds` when it is killed, and nothing when it is closed in time.
-It must never block or fail a request.
+Comes in: `LedgerRow` structs, one per finished call. Goes out: rows in the table `ledger`, each
+exactly once whatever happens in between: a row leaves the queue only after its commit, and its
+primary key makes a second attempt harmless. Rows wait while the database is away; the process loses
+at most the last `commit_seconds` when it is killed, and nothing when it is closed in time. It must
+never block or fail a request.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.config import LedgerConfig
+from app.config.schema import LedgerConfig
 from app.gateway.ports import LedgerRow
 from app.store.database_file import DatabaseFile
 from app.store.schema import LEDGER

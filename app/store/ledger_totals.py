@@ -1,6 +1,7 @@
 """LEDGER TOTALS: exact sums over the ledger, to hold against the metrics and to show in summaries.
 
-Comes in: a window of time. Goes out: integers, one struct per provider, model and status. Sums are made by the database in integers.
+Comes in: a window of time. Goes out: integers, one struct per provider, model and status. Sums are
+made by the database in integers.
 """
 
 from typing import Any

@@ -1,7 +1,8 @@
 """QUERY TIMING: each statement of an engine becomes one `QueryFinished`, whether it succeeded, failed or was cancelled.
 
-Comes in: SQLAlchemy's cursor events. Goes out: events to the recorder. Statements that neither read nor change rows (PRAGMA,
-DDL, BEGIN, COMMIT) are no queries here. It must not look at parameters, and never changes what a statement does.
+Comes in: SQLAlchemy's cursor events. Goes out: events to the recorder. Statements that neither read
+nor change rows (PRAGMA, DDL, BEGIN, COMMIT) are no queries here. It must not look at parameters,
+and never changes what a statement does.
 """
 
 import re

@@ -1,6 +1,7 @@
 """RETENTION: deletes the ledger's rows of hours that are old enough, in the same transaction in which their sums become final.
 
-Comes in: the moment up to which rows may go. Goes out: a smaller ledger, and `hourly_costs` that still has every call.
+Comes in: the moment up to which rows may go. Goes out: a smaller ledger, and `hourly_costs` that
+still has every call.
 """
 
 from sqlalchemy import func, select

@@ -1,7 +1,8 @@
 """SCHEMA: the tables as the code of this version expects them; `migrations/` brings a database there.
 
-Times are integers: milliseconds since the Unix epoch, UTC. Money is in nano-US-dollars. Both stay exact in every database and in
-every sum. The ledger's primary key makes a repeated insert harmless; its rows are never changed, only deleted, whole hours at a time.
+Times are integers: milliseconds since the Unix epoch, UTC. Money is in nano-US-dollars. Both stay
+exact in every database and in every sum. The ledger's primary key makes a repeated insert harmless;
+its rows are never changed, only deleted, whole hours at a time.
 """
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text

@@ -1,7 +1,8 @@
 """SQLITE: how the gateway opens a SQLite file, so that commits last, processes share it, and closing always ends.
 
-Comes in: an engine for `sqlite+aiosqlite`. Goes out: the same engine with its connections set up. WAL: readers and the writer do not
-wait for each other. FULL: a commit is on the disk when it returns; group commit pays for it.
+Comes in: an engine for `sqlite+aiosqlite`. Goes out: the same engine with its connections set up.
+WAL: readers and the writer do not wait for each other. FULL: a commit is on the disk when it
+returns; group commit pays for it.
 """
 
 import asyncio

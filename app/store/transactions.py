@@ -1,6 +1,7 @@
 """TRANSACTIONS: the two kinds that sums over a moving ledger need, in both databases.
 
-Comes in: an engine. Goes out: a connection inside a transaction that commits at the end, or is rolled back by whatever is raised.
+Comes in: an engine. Goes out: a connection inside a transaction that commits at the end, or is
+rolled back by whatever is raised.
 """
 
 from collections.abc import AsyncIterator

@@ -1,9 +1,10 @@
 """UPTIME: how each model did over the last 24 hours, and how many tokens it ever took and gave, from the ledger and its roll-up.
 
-Comes in: a moment. Goes out: integers per model; a restart changes none of them. Hours that are rolled up are read as such; the ledger
-itself is only asked for what they do not cover, the first part of an hour at the beginning of the window and the newest rows at its end.
-The tokens of older hours are summed once an hour. A row that comes later than the roll-up of its hour is in from the next roll-up on,
-one that is more than a day late an hour after that.
+Comes in: a moment. Goes out: integers per model; a restart changes none of them. Hours that are
+rolled up are read as such; the ledger itself is only asked for what they do not cover, the first
+part of an hour at the beginning of the window and the newest rows at its end. The tokens of older
+hours are summed once an hour. A row that comes later than the roll-up of its hour is in from the
+next roll-up on, one that is more than a day late an hour after that.
 """
 
 from collections.abc import Mapping, Sequence

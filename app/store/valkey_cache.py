@@ -1,8 +1,9 @@
 """VALKEY CACHE: the response cache behind a Valkey or Redis server, shared by processes and hosts.
 
-Comes in: keys and answers as bytes. Goes out: the same bytes, or None; a server that is away, slow or full is a miss. It must never
-fail a request, nor hold one up for longer than `operation_seconds`: after a failure the server is left alone for `rest_seconds`.
-The bound of memory is the server's own `maxmemory`. Whoever asks records `CacheLookedUp`.
+Comes in: keys and answers as bytes. Goes out: the same bytes, or None; a server that is away, slow
+or full is a miss. It must never fail a request, nor hold one up for longer than
+`operation_seconds`: after a failure the server is left alone for `rest_seconds`. The bound of
+memory is the server's own `maxmemory`. Whoever asks records `CacheLookedUp`.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from app.config_load import ConfigError
+from app.config.load import ConfigError
 from app.gateway.ports import Clock
 
 if TYPE_CHECKING:

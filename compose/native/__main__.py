@@ -1,7 +1,8 @@
 """`make stack-native`: builds what is missing, runs the servers on loopback until Ctrl-C, and leaves nothing running.
 
-Settings are environment variables: STACK_PORTS=free takes any free ports, STACK_DATA=DIR keeps the data elsewhere than in `.stack/`,
-GATEWAY_ADDRESS is what Prometheus scrapes, WEBHOOK_URL is where alerts go. `python -m compose.native build` only builds.
+Settings are environment variables: STACK_PORTS=free takes any free ports, STACK_DATA=DIR keeps the
+data elsewhere than in `.stack/`, GATEWAY_ADDRESS is what Prometheus scrapes, WEBHOOK_URL is where
+alerts go. `python -m compose.native build` only builds.
 """
 
 import asyncio

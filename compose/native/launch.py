@@ -1,6 +1,7 @@
 """LAUNCH: `python launch.py COMMAND…` becomes the command, which gets SIGTERM when its starter dies (Linux).
 
-The process id stays the same, so that signals reach the server itself. Elsewhere than on Linux a killed starter leaves its servers running.
+The process id stays the same, so that signals reach the server itself. Elsewhere than on Linux a
+killed starter leaves its servers running.
 """
 
 import ctypes

@@ -1,7 +1,8 @@
 """PROGRAMS: what is built, with which tags, and what a build is known to take.
 
-Comes in: the folders beside this file (`go.mod`, `go.sum`, for the Collector `manifest.yaml`). Goes out: one `Program` each, and the key
-under which its binaries are kept: the same build files give the same key in every checkout.
+Comes in: the folders beside this file (`go.mod`, `go.sum`, for the Collector `manifest.yaml`). Goes
+out: one `Program` each, and the key under which its binaries are kept: the same build files give
+the same key in every checkout.
 """
 
 import hashlib

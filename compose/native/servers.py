@@ -1,7 +1,8 @@
 """SERVERS: how each server is called, where its configuration is, and which URL says that it is ready.
 
-Comes in: binaries, ports, a data folder. Goes out: one `Server` each, in the order of their start. The configuration files are the ones
-that the containers read; what differs is in variables and in the targets' files written here.
+Comes in: binaries, ports, a data folder. Goes out: one `Server` each, in the order of their start.
+The configuration files are the ones that the containers read; what differs is in variables and in
+the targets' files written here.
 """
 
 from collections.abc import Mapping, Sequence

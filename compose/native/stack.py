@@ -1,7 +1,8 @@
 """STACK: the real servers on loopback, started together, certain to end.
 
-Comes in: binaries, ports, a data folder. Goes out: running servers by name, each of which can be stopped, killed, frozen and started again
-while the others go on. Several stacks run side by side on different ports.
+Comes in: binaries, ports, a data folder. Goes out: running servers by name, each of which can be
+stopped, killed, frozen and started again while the others go on. Several stacks run side by side on
+different ports.
 """
 
 import asyncio

@@ -1,6 +1,7 @@
 """MODEL: what a dashboard is made of, in the words of whoever writes one.
 
-Comes in: nothing. Goes out: immutable descriptions that `render.py` turns into Grafana's JSON. Only what our dashboards use is here.
+Comes in: nothing. Goes out: immutable descriptions that `render.py` turns into Grafana's JSON. Only
+what our dashboards use is here.
 """
 
 from enum import StrEnum

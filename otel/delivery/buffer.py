@@ -1,9 +1,9 @@
 """BUFFER: everything of traces and logs that is not delivered yet, oldest first, within a bound.
 
-Comes in: finished items from any thread (`SignalQueue.offer`), then their encoded batches. Goes out: batches, oldest
-first, and books that say what became of each item. When the byte bound is reached, the oldest batch of any signal is
-dropped and counted. No I/O, no waiting: the only lock is held for a few instructions, and `offer` takes it only when it
-has to drop.
+Comes in: finished items from any thread (`SignalQueue.offer`), then their encoded batches. Goes
+out: batches, oldest first, and books that say what became of each item. When the byte bound is
+reached, the oldest batch of any signal is dropped and counted. No I/O, no waiting: the only lock is
+held for a few instructions, and `offer` takes it only when it has to drop.
 """
 
 import threading

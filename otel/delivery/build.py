@@ -1,6 +1,7 @@
 """BUILD: wires queues, loops, senders and threads into a `Delivery`; it starts nothing and connects to nothing.
 
-Comes in: the configuration, a function that collects metrics, clock and randomness. Goes out: a `Delivery`.
+Comes in: the configuration, a function that collects metrics, clock and randomness. Goes out: a
+`Delivery`.
 """
 
 import random
@@ -15,25 +16,25 @@ from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.version import __version__ as sdk_version
 
-from otel.config import BatchConfig, TelemetryConfig
-from otel.delivery.backoff import Backoff
+from otel.config.environ import BatchConfig, TelemetryConfig
+from otel.config.otlp import OtlpConfig, Signal
 from otel.delivery.buffer import ExportBuffer, SignalQueue
 from otel.delivery.delivery import Delivery, Pushed
 from otel.delivery.encode_loop import Encode, EncodeLane, EncodeLoop
+from otel.delivery.encoding.logs import make_log_batch_encoder
+from otel.delivery.encoding.metrics import PushEncoder
+from otel.delivery.encoding.spans import make_span_batch_encoder
 from otel.delivery.export_loop import ExportLoop
-from otel.delivery.grpc import GrpcSender
-from otel.delivery.http import HttpSender
-from otel.delivery.log_encoding import make_log_batch_encoder
 from otel.delivery.metric_push import MetricPush
-from otel.delivery.outcome import Sender
 from otel.delivery.processors import LogDelivery, SpanDelivery
-from otel.delivery.span_encoding import make_span_batch_encoder
 from otel.delivery.spool import Spool
-from otel.delivery.staleness import PushEncoder
 from otel.delivery.state_log import StateLog
+from otel.delivery.transport.backoff import Backoff
+from otel.delivery.transport.grpc import GrpcSender
+from otel.delivery.transport.http import HttpSender
+from otel.delivery.transport.sender import Sender
 from otel.delivery.worker import Worker
-from otel.lean_logger import LeanRecord
-from otel.otlp_config import OtlpConfig, Signal
+from otel.logs.fast_logger import LeanRecord
 
 USER_AGENT: Final = f"gatewayz-otel OTel-OTLP-Exporter-Python/{sdk_version}"
 _ENCODER_PAUSE_SECONDS: Final = 0.0005

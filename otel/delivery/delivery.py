@@ -1,8 +1,9 @@
 """DELIVERY: the three signals' way out of the process, with one start, one shutdown and one set of books.
 
-Comes in: queues, loops and senders, already wired (`build.py`). Goes out: a report of what shutdown lost. Nothing connects before the
-first batch is sent. Shutdown flushes all signals at once, within one deadline, whatever the endpoint does; log lines are taken until the
-other signals are done, because what becomes of them is said in log lines.
+Comes in: queues, loops and senders, already wired (`build.py`). Goes out: a report of what shutdown
+lost. Nothing connects before the first batch is sent. Shutdown flushes all signals at once, within
+one deadline, whatever the endpoint does; log lines are taken until the other signals are done,
+because what becomes of them is said in log lines.
 """
 
 import logging
@@ -13,13 +14,13 @@ from typing import Final, Protocol
 
 import msgspec
 
-from otel.delivery.item_count import count_items
-from otel.delivery.outcome import Sender
+from otel.config.otlp import Signal
+from otel.delivery.encoding.item_count import count_items
 from otel.delivery.processors import LogDelivery, SpanDelivery
 from otel.delivery.spool import Leftover, ReleaseLoop, Spool
 from otel.delivery.stats import SignalStats
+from otel.delivery.transport.sender import Sender
 from otel.delivery.worker import Worker
-from otel.otlp_config import Signal
 
 SIGNALS: Final[tuple[Signal, ...]] = ("traces", "metrics", "logs")
 _logger = logging.getLogger("otel.delivery")

@@ -1,8 +1,8 @@
 """ENCODE: turns finished spans and log records into OTLP bytes, one small batch at a time, on a thread of its own.
 
-Comes in: pending items of each lane's queue. Goes out: encoded batches to the same queue. One thread encodes all signals,
-so that no more than one batch at a time competes with requests for the interpreter. An item that cannot be encoded is
-dropped and counted; the rest of its batch is not.
+Comes in: pending items of each lane's queue. Goes out: encoded batches to the same queue. One
+thread encodes all signals, so that no more than one batch at a time competes with requests for the
+interpreter. An item that cannot be encoded is dropped and counted; the rest of its batch is not.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,16 +1,17 @@
 """EXPORT: sends one signal's batches, oldest first, until each is acknowledged, refused for good, or dropped by the buffer.
 
-Comes in: batches of the signal's queue. Goes out: calls to a sender, and each outcome to the books, the back-off and the
-state log. A batch is removed only after its acknowledgement, and never sent again after it. A time-out after the body was
-sent leaves open whether the endpoint has it: the same bytes (the same span ids) are sent again, so they may arrive twice.
+Comes in: batches of the signal's queue. Goes out: calls to a sender, and each outcome to the books,
+the back-off and the state log. A batch is removed only after its acknowledgement, and never sent
+again after it. A time-out after the body was sent leaves open whether the endpoint has it: the same
+bytes (the same span ids) are sent again, so they may arrive twice.
 """
 
 from typing import Any, Final, NamedTuple
 
-from otel.delivery.backoff import Backoff
 from otel.delivery.buffer import Batch, SignalQueue
-from otel.delivery.outcome import Accepted, Outcome, Refused, RetryLater, Sender
 from otel.delivery.state_log import StateLog
+from otel.delivery.transport.backoff import Backoff
+from otel.delivery.transport.sender import Accepted, Outcome, Refused, RetryLater, Sender
 
 POISON_TRIES: Final = 30
 """How often a batch is sent that the endpoint answers with an error outside OTLP's list of retryable ones: over two minutes."""

@@ -1,8 +1,9 @@
 """METRIC PUSH: collects and pushes the metrics every interval, and once more at the end.
 
-Comes in: `collect`, which returns the SDK's cumulative `MetricsData`. Goes out: encoded pushes to a sender. Cumulative values make an
-undelivered push worthless as soon as there is a newer one: it is replaced, which loses no count. The last push ends the gauges
-(`staleness.py`). One thread does it all.
+Comes in: `collect`, which returns the SDK's cumulative `MetricsData`. Goes out: encoded pushes to a
+sender. Cumulative values make an undelivered push worthless as soon as there is a newer one: it is
+replaced, which loses no count. The last push ends the gauges (`staleness.py`). One thread does it
+all.
 """
 
 import threading
@@ -12,11 +13,11 @@ from typing import Protocol
 
 from opentelemetry.sdk.metrics.export import MetricsData
 
-from otel.delivery.backoff import Backoff
 from otel.delivery.export_loop import POISON_TRIES
-from otel.delivery.outcome import Accepted, Outcome, Refused, RetryLater, Sender
 from otel.delivery.state_log import StateLog
 from otel.delivery.stats import SignalBooks, SignalStats
+from otel.delivery.transport.backoff import Backoff
+from otel.delivery.transport.sender import Accepted, Outcome, Refused, RetryLater, Sender
 
 FIRST_PUSH_SECONDS = 1.0
 """The first push comes early, so that counters are seen at 0 before their first event."""

@@ -1,7 +1,7 @@
 """PROCESSORS: where the SDK hands over what has ended: spans and log records go into their queue, and that is all.
 
-Comes in: sampled spans and log records, on the thread that ended them. Goes out: the same to `SignalQueue.offer`. No
-encoding, no I/O, no lock.
+Comes in: sampled spans and log records, on the thread that ended them. Goes out: the same to
+`SignalQueue.offer`. No encoding, no I/O, no lock.
 """
 
 import copy
@@ -13,7 +13,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
 from otel.delivery.buffer import SignalQueue
-from otel.lean_logger import LeanRecord
+from otel.logs.fast_logger import LeanRecord
 
 Flush = Callable[[float], bool]
 _NO_CONTEXT = Context()

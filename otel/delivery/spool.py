@@ -1,12 +1,14 @@
 """SPOOL: what shutdown could not deliver, kept on disk for the next start.
 
-Comes in: encoded requests that are left when the deadline is over. Goes out: the same requests, oldest first, when a process starts with
-the same folder. A file belongs to the process that holds its lock, and is removed only after everything in it was delivered or given up: a
-process that is killed in between leaves it to the next one, which may then send a batch twice (the same span ids, the same lines).
+Comes in: encoded requests that are left when the deadline is over. Goes out: the same requests,
+oldest first, when a process starts with the same folder. A file belongs to the process that holds
+its lock, and is removed only after everything in it was delivered or given up: a process that is
+killed in between leaves it to the next one, which may then send a batch twice (the same span ids,
+the same lines).
 
-Format of a file: the line `gatewayz-otlp-spool 1`, then records: signal (1 byte: t, m or l), items (4 bytes), length (4 bytes), CRC-32 of the
-body (4 bytes), all big-endian, and the body: an OTLP export request in protobuf, not compressed. A file that was cut short is read as far as
-it is whole.
+Format of a file: the line `gatewayz-otlp-spool 1`, then records: signal (1 byte: t, m or l), items
+(4 bytes), length (4 bytes), CRC-32 of the body (4 bytes), all big-endian, and the body: an OTLP
+export request in protobuf, not compressed. A file that was cut short is read as far as it is whole.
 """
 
 import contextlib
@@ -23,7 +25,7 @@ from typing import IO, Final
 
 import msgspec
 
-from otel.otlp_config import Signal
+from otel.config.otlp import Signal
 
 _MAGIC: Final = b"gatewayz-otlp-spool 1\n"
 _HEADER: Final = struct.Struct(">cIII")

@@ -1,7 +1,8 @@
 """STATE LOG: tells a person when delivery of a signal begins to fail and when it works again, and nothing in between.
 
-Comes in: each outcome. Goes out: at most one line per change, on the logger `otel.delivery`; an endpoint that flaps gets a line every
-`QUIET_SECONDS` at most. The lines themselves become log records to deliver: being that few, they cannot feed a storm.
+Comes in: each outcome. Goes out: at most one line per change, on the logger `otel.delivery`; an
+endpoint that flaps gets a line every `QUIET_SECONDS` at most. The lines themselves become log
+records to deliver: being that few, they cannot feed a storm.
 """
 
 import logging

@@ -1,13 +1,14 @@
 """STATS: the delivery's books, one page per signal: what is queued, exported, dropped and why, and how often it was retried.
 
-Invariant: every item handed over is in exactly one of queued, exported, dropped, and, after shutdown, kept.
+Invariant: every item handed over is in exactly one of queued, exported, dropped, and, after
+shutdown, kept.
 """
 
 from collections.abc import Mapping
 
 import msgspec
 
-from otel import semconv
+from otel.catalogue import semconv
 
 
 class SignalStats(msgspec.Struct, frozen=True, kw_only=True):

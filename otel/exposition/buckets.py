@@ -1,7 +1,8 @@
 """BUCKETS: every histogram point as a classic histogram: ascending upper bounds and cumulative counts.
 
-Comes in: explicit and exponential points. Goes out: bounds without `+Inf`, and counts up to each bound. An exponential
-histogram has no text form of its own, so its populated range is written bound by bound; the native form goes out over OTLP.
+Comes in: explicit and exponential points. Goes out: bounds without `+Inf`, and counts up to each
+bound. An exponential histogram has no text form of its own, so its populated range is written bound
+by bound; the native form goes out over OTLP.
 """
 
 import math

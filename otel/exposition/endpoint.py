@@ -1,7 +1,7 @@
 """ENDPOINT: answers one HTTP request for metrics, knowing no web framework.
 
-Comes in: method, Accept, Accept-Encoding, category and `name[]`. Goes out: status, headers and body. It blocks while it collects and
-renders, so it belongs into a worker thread.
+Comes in: method, Accept, Accept-Encoding, category and `name[]`. Goes out: status, headers and
+body. It blocks while it collects and renders, so it belongs into a worker thread.
 """
 
 import threading
@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from otel.catalogue.spec import Category, MetricSpec
 from otel.exposition.family import FamilyIndex
 from otel.exposition.negotiation import accepts_gzip, negotiate_media_type
 from otel.exposition.shared_bytes import Selection, SeriesWriters, SharedBytes, writers_for
-from otel.metric_spec import Category, MetricSpec
-from otel.reader import SharedReader, Snapshot
+from otel.metrics.reader import SharedReader, Snapshot
 
 
 class ExpositionResponse(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """FAMILY: streams of a collection, grouped under the names they are exposed with, in catalogue order.
 
-Comes in: metrics data and the catalogue. Goes out: families with their points. It looks at streams, never at points, so it costs the
-same for ten series as for a hundred thousand.
+Comes in: metrics data and the catalogue. Goes out: families with their points. It looks at streams,
+never at points, so it costs the same for ten series as for a hundred thousand.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,9 +20,9 @@ from opentelemetry.sdk.metrics.export import (
     Sum,
 )
 
+from otel.catalogue.spec import Category, MetricSpec
 from otel.exposition.syntax import metric_name, unit_word
-from otel.metric_spec import Category, MetricSpec
-from otel.reader import metrics_of
+from otel.metrics.reader import metrics_of
 
 Point: TypeAlias = NumberDataPoint | HistogramDataPoint | ExponentialHistogramDataPoint
 

@@ -1,7 +1,8 @@
 """MERGE: series that OpenTelemetry tells apart and Prometheus cannot, as one.
 
-Comes in: points whose labels became equal (two scopes with one instrument, `1` and `"1"`, `a.b` and `a_b`). Goes out: one
-point, because an exposition with the same series twice is invalid and a scraper would drop all but one.
+Comes in: points whose labels became equal (two scopes with one instrument, `1` and `"1"`, `a.b` and
+`a_b`). Goes out: one point, because an exposition with the same series twice is invalid and a
+scraper would drop all but one.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,9 @@
 """NEGOTIATION: which format and which coding a request gets, by RFC 9110 (sections 12.4.2, 12.5.1, 12.5.3).
 
-Comes in: the values of Accept and Accept-Encoding. Goes out: a content type and whether to compress. A scrape is never
-refused: a client that accepts nothing that is offered gets text 0.0.4, as from other Prometheus targets. The work is linear in
-what is read of a header, and only its beginning is read: `MAX_HEADER_CHARACTERS` and `MAX_ELEMENTS`.
+Comes in: the values of Accept and Accept-Encoding. Goes out: a content type and whether to
+compress. A scrape is never refused: a client that accepts nothing that is offered gets text 0.0.4,
+as from other Prometheus targets. The work is linear in what is read of a header, and only its
+beginning is read: `MAX_HEADER_CHARACTERS` and `MAX_ELEMENTS`.
 """
 
 from collections.abc import Iterator, Mapping

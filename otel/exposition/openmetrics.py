@@ -1,7 +1,8 @@
 """OPENMETRICS: the metadata lines of OpenMetrics text format 1.0.0, and what may carry an exemplar there.
 
-Comes in: a family. Goes out: HELP, TYPE and UNIT. A counter whose name lacks `_total` is typed `unknown`, because OpenMetrics
-has no other way to keep its sample name; the sample names are therefore those of text 0.0.4, always.
+Comes in: a family. Goes out: HELP, TYPE and UNIT. A counter whose name lacks `_total` is typed
+`unknown`, because OpenMetrics has no other way to keep its sample name; the sample names are
+therefore those of text 0.0.4, always.
 """
 
 from collections.abc import Container

@@ -1,7 +1,8 @@
 """SERIES: sample lines of one family; the same lines for both formats, but for exemplars.
 
-Comes in: a family and the exemplars that are kept. Goes out: text. What does not change from scrape to scrape (escaped labels, their
-order, the text up to the value) is kept per series, and dropped with the series.
+Comes in: a family and the exemplars that are kept. Goes out: text. What does not change from scrape
+to scrape (escaped labels, their order, the text up to the value) is kept per series, and dropped
+with the series.
 """
 
 import operator
@@ -12,11 +13,11 @@ from typing import Any
 from opentelemetry.sdk.metrics import Exemplar
 from opentelemetry.sdk.metrics.export import NumberDataPoint
 
-from otel.exemplars import Exemplars, SeriesExemplars
 from otel.exposition.buckets import classic_buckets
 from otel.exposition.family import Family, FamilyType, Point
 from otel.exposition.merge import merge_points
 from otel.exposition.syntax import label_pairs, number
+from otel.metrics.exemplars import Exemplars, SeriesExemplars
 
 _NANOSECONDS = 1_000_000_000
 _NO_EXEMPLARS: Mapping[int, str] = {}

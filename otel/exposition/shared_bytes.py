@@ -1,7 +1,7 @@
 """SHARED BYTES: one collection as bytes per family and format, rendered when first asked for.
 
-Comes in: a snapshot's families. Goes out: whole answers, joined from ready bytes: a category renders its own families and no
-others, and whoever comes next renders nothing.
+Comes in: a snapshot's families. Goes out: whole answers, joined from ready bytes: a category
+renders its own families and no others, and whoever comes next renders nothing.
 """
 
 import gzip
@@ -10,12 +10,12 @@ from typing import TypeAlias
 
 import msgspec
 
-from otel.exemplars import Exemplars
+from otel.catalogue.spec import Category
 from otel.exposition import openmetrics, text
 from otel.exposition.family import Family, FamilyType
 from otel.exposition.negotiation import Format
 from otel.exposition.series import SeriesWriter
-from otel.metric_spec import Category
+from otel.metrics.exemplars import Exemplars
 
 GZIP_LEVEL = 1
 """Metrics text shrinks to 4 % at level 1 already; level 9 reaches 3 % for nine times the CPU."""

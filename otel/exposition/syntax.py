@@ -1,7 +1,8 @@
 """SYNTAX: what text 0.0.4 and OpenMetrics 1.0.0 share: names, label pairs and numbers.
 
-Comes in: OpenTelemetry names and attribute values of any kind. Goes out: text that every parser of either format accepts.
-Rules: "Prometheus and OpenMetrics Compatibility" of the OpenTelemetry specification, with no suffix ever added.
+Comes in: OpenTelemetry names and attribute values of any kind. Goes out: text that every parser of
+either format accepts. Rules: "Prometheus and OpenMetrics Compatibility" of the OpenTelemetry
+specification, with no suffix ever added.
 """
 
 import json

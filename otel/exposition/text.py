@@ -1,7 +1,8 @@
 """TEXT: the metadata lines of Prometheus text format 0.0.4.
 
-Comes in: a family. Goes out: HELP and TYPE. A counter is typed `counter` whatever its name ends with: Prometheus stores samples under
-the name that is written, so a documented counter keeps its bare name.
+Comes in: a family. Goes out: HELP and TYPE. A counter is typed `counter` whatever its name ends
+with: Prometheus stores samples under the name that is written, so a documented counter keeps its
+bare name.
 """
 
 from otel.exposition.family import Family

@@ -11,15 +11,15 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
-from app.config import AppConfig, DatabaseConfig, ModelConfig, ProbesConfig, ProviderConfig, RouteConfig
-from app.config_load import resolve_secrets
+from app.application import create_app
+from app.config.load import resolve_secrets
+from app.config.schema import AppConfig, DatabaseConfig, ModelConfig, ProbesConfig, ProviderConfig, RouteConfig
 from app.gateway.clock import ManualClock
 from app.label_bounds import label_bounds
-from app.main import create_app
 from demo.scrape import read_exposition
-from otel.config import telemetry_config_from_environ
+from otel.catalogue.semconv import ANOMALY_TYPES
+from otel.config.environ import telemetry_config_from_environ
 from otel.events import AttemptFinished, Usage
-from otel.semconv import ANOMALY_TYPES
 from otel.telemetry import TelemetrySettings, build_telemetry
 
 CONFIG = AppConfig(

@@ -13,7 +13,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.config import (
+from app.application import create_app
+from app.config.load import resolve_secrets
+from app.config.schema import (
     AnomaliesConfig,
     AppConfig,
     DatabaseConfig,
@@ -24,17 +26,15 @@ from app.config import (
     RetentionConfig,
     RouteConfig,
 )
-from app.config_load import resolve_secrets
 from app.gateway.clock import SystemClock
-from app.jobs.job_metrics import observe_jobs
-from app.jobs.jobs import FAILURE_REASONS, Job, Jobs
+from app.jobs.gauges import observe_jobs
+from app.jobs.scheduler import FAILURE_REASONS, Job, Jobs
 from app.label_bounds import label_bounds
-from app.main import create_app
 from demo.scrape import read_exposition
 from otel.catalogue import CATALOGUE
-from otel.config import telemetry_config_from_environ
+from otel.config.environ import telemetry_config_from_environ
 from otel.telemetry import TelemetrySettings, build_telemetry
-from otel.testing.metered import Metered
+from tests.harness.metered import Metered
 
 CONFIG = AppConfig(
     providers=(ProviderConfig(name="alpha", base_url="http://127.0.0.1:9/v1"),),

@@ -4,13 +4,13 @@ import re
 from pathlib import Path
 from typing import get_args, get_type_hints
 
-from app.config import BreakerConfig, LedgerConfig, ModelConfig, ProbesConfig, ProviderConfig, ServerConfig
+from app.application import LEDGER_CLOSE_SECONDS
+from app.config.schema import BreakerConfig, LedgerConfig, ModelConfig, ProbesConfig, ProviderConfig, ServerConfig
 from app.errors import GatewayError
 from app.gateway.fault import FAULTS
-from app.gateway.upstream_failure import CallerFaultError, UpstreamFailure, failure_of_status
+from app.gateway.openai.failures import CallerFaultError, UpstreamFailure, failure_of_status
 from app.http.exception_handlers import _CODES
 from app.http.route_table import TRAFFIC_PATHS
-from app.main import LEDGER_CLOSE_SECONDS
 from otel.events import ErrorKind, FaultDomain, RateLimited, RequestFinished
 
 PAGE = (Path(__file__).parents[2] / "docs" / "gateway.md").read_text()

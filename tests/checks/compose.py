@@ -1,6 +1,7 @@
 """Check the Compose files: by their text, and by `docker compose config` for every combination where a Docker Compose is there.
 
-Without one the text alone is checked: pinned images, what is bound where, limits, mounts that exist, variables that are documented.
+Without one the text alone is checked: pinned images, what is bound where, limits, mounts that
+exist, variables that are documented.
 """
 
 import itertools

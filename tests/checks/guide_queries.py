@@ -1,7 +1,7 @@
 """The guide's PromQL, word for word, with a note where we answer by another query.
 
-`AS_WRITTEN` are the queries that parse: each is to be answered as it stands. `REPLACED` are those that do not parse, with the query that says
-what was meant.
+`AS_WRITTEN` are the queries that parse: each is to be answered as it stands. `REPLACED` are those
+that do not parse, with the query that says what was meant.
 """
 
 from typing import Final

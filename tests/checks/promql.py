@@ -1,7 +1,8 @@
 """Check one PromQL query against the catalogue.
 
-Comes in: a query. Goes out: one line per defect: it does not parse, it names a family or a label that no metric has, it asks for a value that
-the label never takes, it takes the rate of a gauge, or it computes a quantile without keeping `le`.
+Comes in: a query. Goes out: one line per defect: it does not parse, it names a family or a label
+that no metric has, it asks for a value that the label never takes, it takes the rate of a gauge, or
+it computes a quantile without keeping `le`.
 """
 
 import re
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Mapping
 import promql_parser as promql
 
 from otel.catalogue import CATALOGUE
-from otel.metric_spec import Kind, MetricSpec
+from otel.catalogue.spec import Kind, MetricSpec
 
 TARGET_LABELS = frozenset({"job", "instance"})
 FOREIGN = re.compile(r"up|ALERTS|otelcol_.+|traces_(spanmetrics|service_graph)_.+")

@@ -1,6 +1,7 @@
 """Check every PromQL query that is shipped with `tests/checks/promql.py`.
 
-Comes in: rule files, the dashboards' JSON, Grafana's provisioning, and the examples in the catalogue. Goes out: one line per defect.
+Comes in: rule files, the dashboards' JSON, Grafana's provisioning, and the examples in the
+catalogue. Goes out: one line per defect.
 """
 
 import json

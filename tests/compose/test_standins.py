@@ -9,11 +9,11 @@ import pytest
 
 from compose.native.programs import SERVERS
 from compose.native.servers import ROOT
-from compose.standins import images
-from compose.standins.__main__ import CASES, main
-from compose.standins.daemon import DaemonError, _with_all_tables, check_machine, mounts_below
-from compose.standins.python_image import image_of_dockerfile
 from tests.checks import compose as checks
+from tests.compose.standins import images
+from tests.compose.standins.__main__ import CASES, main
+from tests.compose.standins.daemon import DaemonError, _with_all_tables, check_machine, mounts_below
+from tests.compose.standins.python_image import image_of_dockerfile
 
 SERVICES = checks.read(checks.BASE)["services"]
 
@@ -102,13 +102,13 @@ def test_the_dockerfile_ends_as_a_user_with_a_health_check_and_needs_no_buildkit
 
 
 def test_what_is_missing_is_one_line_with_its_packages(monkeypatch) -> None:
-    monkeypatch.setattr("compose.standins.daemon.shutil.which", lambda _name: None)
+    monkeypatch.setattr("tests.compose.standins.daemon.shutil.which", lambda _name: None)
     with pytest.raises(DaemonError, match=r"apt-get install .*busybox-static .*docker\.io"):
         check_machine()
 
 
 def test_who_is_not_root_is_told_so(monkeypatch) -> None:
-    monkeypatch.setattr("compose.standins.daemon.os.geteuid", lambda: 1000)
+    monkeypatch.setattr("tests.compose.standins.daemon.os.geteuid", lambda: 1000)
     with pytest.raises(DaemonError, match="needs root"):
         check_machine()
 
@@ -116,7 +116,7 @@ def test_who_is_not_root_is_told_so(monkeypatch) -> None:
 @pytest.mark.parametrize("arguments", [[], ["run"], ["test", "everything"]])
 def test_senseless_arguments_are_usage(arguments: list[str], capsys) -> None:
     assert main(arguments) == 2
-    assert "python -m compose.standins test" in capsys.readouterr().err
+    assert "python -m tests.compose.standins test" in capsys.readouterr().err
 
 
 def test_every_overlay_has_a_case() -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from demo.books import KEY_LOOKUPS, Books, series
 from demo.gateway_config import DemoModel, RoutePrice
-from demo.plan import CHAT_PATH, Observed, Planned, PlannedAttempt
 from demo.surprises import surprise_in
+from demo.traffic.plan import CHAT_PATH, Observed, Planned, PlannedAttempt
 
 MODELS = (
     DemoModel(

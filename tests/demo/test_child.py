@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from demo import local_model, scripted_upstream
-from demo.child import ROOT, ChildFailedError, start_child
+from demo.process import ROOT, ChildFailedError, start_child
+from demo.upstream import local_model, scripted_upstream
 
 pytestmark = pytest.mark.live
 END_SECONDS = 10.0
 STARTER = """
 import asyncio, pathlib, sys
-from demo.child import start_child
-from demo.scripted_upstream import READY_LINE
+from demo.process import start_child
+from demo.upstream.scripted_upstream import READY_LINE
 
 async def main():
-    child = await start_child("upstream", ["demo.scripted_upstream"], log_path=pathlib.Path(sys.argv[1]))
+    child = await start_child("upstream", ["demo.upstream.scripted_upstream"], log_path=pathlib.Path(sys.argv[1]))
     if sys.argv[2] == "ready":
         await child.wait_ready(READY_LINE)
     print(child.pid, flush=True)
@@ -60,7 +60,7 @@ async def test_a_child_ends_when_its_starter_is_killed(tmp_path: Path, moment: s
 
 
 async def test_a_child_is_told_to_end_and_ends_in_order(tmp_path: Path) -> None:
-    child = await start_child("upstream", ["demo.scripted_upstream"], log_path=tmp_path / "log")
+    child = await start_child("upstream", ["demo.upstream.scripted_upstream"], log_path=tmp_path / "log")
     await child.wait_ready(scripted_upstream.READY_LINE)
     assert child.exit_code is None
     assert await child.stop() == 0
@@ -69,7 +69,7 @@ async def test_a_child_is_told_to_end_and_ends_in_order(tmp_path: Path) -> None:
 
 
 async def test_a_child_that_fails_says_why(tmp_path: Path) -> None:
-    child = await start_child("upstream", ["demo.scripted_upstream", "--port", "x"], log_path=tmp_path / "log")
+    child = await start_child("upstream", ["demo.upstream.scripted_upstream", "--port", "x"], log_path=tmp_path / "log")
     with pytest.raises(ChildFailedError, match=r"upstream ended with exit code 2:\n(.|\n)*invalid int value: 'x'"):
         await child.wait_ready(scripted_upstream.READY_LINE)
     assert await child.stop() == 2
@@ -78,7 +78,7 @@ async def test_a_child_that_fails_says_why(tmp_path: Path) -> None:
 async def test_the_local_model_ends_at_once_although_it_has_just_begun(tmp_path: Path) -> None:
     if local_model.find_weights() is None:
         pytest.skip(local_model.MISSING)
-    child = await start_child("local model", ["demo.local_model"], log_path=tmp_path / "log")
+    child = await start_child("local model", ["demo.upstream.local_model"], log_path=tmp_path / "log")
     await child.wait_ready(local_model.READY_LINE)
     # Its own orderly end would wait for a main loop that has not begun yet.
     assert await child.stop() == -signal.SIGTERM
@@ -89,7 +89,7 @@ async def test_a_local_model_that_cannot_be_loaded_is_one_line(tmp_path: Path) -
         pytest.skip(local_model.MISSING)
     (tmp_path / "xllamacpp.py").write_text("raise ImportError('libgomp.so.1: no such file')\n")
     environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    child = await start_child("local model", ["demo.local_model"], log_path=tmp_path / "log", environ=environ)
+    child = await start_child("local model", ["demo.upstream.local_model"], log_path=tmp_path / "log", environ=environ)
     with pytest.raises(ChildFailedError):
         await child.wait_ready(local_model.READY_LINE)
     assert child.last_lines() == "the real model's server cannot be loaded: libgomp.so.1: no such file"

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from demo import local_model, stage
+from demo import environment as stage
 from demo.observe import StreamReader, read_characters, read_usage
+from demo.upstream import local_model
 
 STREAM = (
     b'data: {"choices":[{"delta":{"role":"assistant","content":""}}]}\n\n'

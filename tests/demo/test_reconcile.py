@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from demo.books import Books, series
-from demo.findings import Findings, Line
 from demo.gateway_config import DemoModel, RoutePrice
-from demo.plan import CHAT_PATH, Observed, Planned, PlannedAttempt
+from demo.output.findings import Findings, Line
+from demo.output.screen import table, verdict
 from demo.reconcile import compare_ledger, compare_metrics, compare_upstream, read_ledger
 from demo.scrape import read_exposition
-from demo.screen import table, verdict
+from demo.traffic.plan import CHAT_PATH, Observed, Planned, PlannedAttempt
 
 MODELS = (DemoModel(name="m", routes=(RoutePrice("healthy", "0.15", "0.6"),)),)
 EXPOSITION = """\

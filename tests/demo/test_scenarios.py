@@ -6,17 +6,17 @@ from itertools import islice, takewhile
 import msgspec
 import pytest
 
-from demo.arrivals import read_trace
 from demo.books import Books, series
-from demo.findings import Findings
 from demo.gateway_config import MODELS
-from demo.outcomes import Pace
-from demo.plan import Observed, Planned
+from demo.output.findings import Findings
 from demo.reconcile import compare
-from demo.scenario_kinds import KIND, scenario_mix
 from demo.scenario_watch import scenario_lines
 from demo.scenarios import SCENARIOS, TARGET, cadence_of
-from demo.schedule import ScheduleOptions, schedule
+from demo.traffic.arrivals import read_trace
+from demo.traffic.outcomes import Pace
+from demo.traffic.plan import Observed, Planned
+from demo.traffic.scenario_kinds import KIND, scenario_mix
+from demo.traffic.schedule import ScheduleOptions, schedule
 
 CADENCE = 0.2
 

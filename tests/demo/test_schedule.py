@@ -6,11 +6,11 @@ from itertools import islice, pairwise
 import msgspec
 import pytest
 
-from demo.arrivals import MAX_GAP_SECONDS, Arrival, read_trace, replay
 from demo.gateway_config import MODELS
-from demo.outcomes import OUTAGE_EVERY_SECONDS, OUTAGE_SECONDS
-from demo.plan import Planned
-from demo.schedule import DEMO_MIX, EVEN_MIX, ScheduleOptions, schedule
+from demo.traffic.arrivals import MAX_GAP_SECONDS, Arrival, read_trace, replay
+from demo.traffic.outcomes import OUTAGE_EVERY_SECONDS, OUTAGE_SECONDS
+from demo.traffic.plan import Planned
+from demo.traffic.schedule import DEMO_MIX, EVEN_MIX, ScheduleOptions, schedule
 
 TRACE = read_trace()
 

@@ -7,9 +7,9 @@ import re
 import pytest
 
 from demo.books import Books
-from demo.findings import Findings, Line
 from demo.gateway_config import MODELS
-from demo.screen import Screen, summary, table
+from demo.output.findings import Findings, Line
+from demo.output.screen import Screen, summary, table
 
 _PIECE = re.compile(r"\x1b\[(\d*)([A-Za-z])|([^\x1b])")
 

@@ -9,8 +9,8 @@ import aiohttp
 import openai
 import pytest
 
-from demo.scripted_upstream import ScriptedUpstream, serve
-from demo.upstream_script import PERSONAS, STEADY, Habits, Script, ScriptError, improvise, read_script
+from demo.upstream.script import PERSONAS, STEADY, Habits, Script, ScriptError, improvise, read_script
+from demo.upstream.scripted_upstream import ScriptedUpstream, serve
 
 pytestmark = pytest.mark.live
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from demo import replay
-from demo.arrivals import DEFAULT_SPEED
 from demo.books import Books
+from demo.environment import PortInUseError, check_port
 from demo.gateway_config import MODELS
+from demo.output.screen import Screen
 from demo.scenarios import SCENARIOS
-from demo.screen import Screen
 from demo.settings import SettingError, Settings, read_settings
-from demo.stage import PortInUseError, check_port
+from demo.traffic import replay
+from demo.traffic.arrivals import DEFAULT_SPEED
 
 
 def test_defaults() -> None:

@@ -1,6 +1,7 @@
 """Canaries: words that stand for secrets and prompt text in hostile inputs, and must be found in no signal of the gateway.
 
-Every word begins with one stem in lower case and holds only letters, so that no JSON, percent or label escaping can hide it.
+Every word begins with one stem in lower case and holds only letters, so that no JSON, percent or
+label escaping can hide it.
 """
 
 import base64

@@ -6,11 +6,11 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from demo import call_kinds, refusal_kinds
-from demo.arrivals import read_trace
-from demo.outcomes import Pace
-from demo.plan import Planned
-from demo.schedule import Kind, ScheduleOptions, schedule
+from demo.traffic import call_kinds, refusal_kinds
+from demo.traffic.arrivals import read_trace
+from demo.traffic.outcomes import Pace
+from demo.traffic.plan import Planned
+from demo.traffic.schedule import Kind, ScheduleOptions, schedule
 from tests.fuzz.inputs import Headers, request_bytes
 
 Behaviour: TypeAlias = Literal[

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from demo.books import MONEY, Series
 from demo.reconcile import COMPARED
-from otel.testing.otlp_data import HistogramPoint
-from otel.testing.otlp_receiver import OtlpReceiver
 from tests.fuzz.client_actors import Observations
+from tests.harness.otlp_data import HistogramPoint
+from tests.harness.otlp_receiver import OtlpReceiver
 
 NONE_OF: Final = (
     "fastapi_requests_in_progress", "gatewayz_telemetry_record_failures_total", "gatewayz_telemetry_dropped_total",

@@ -1,7 +1,7 @@
 """Input: one thing that a client does to the gateway, as bytes on a connection.
 
-Tame inputs are well-formed HTTP/1.1 with exactly one answer that the client waits for; wild ones are everything else, and may be answered
-several times or not at all.
+Tame inputs are well-formed HTTP/1.1 with exactly one answer that the client waits for; wild ones
+are everything else, and may be answered several times or not at all.
 """
 
 from typing import Literal, TypeAlias

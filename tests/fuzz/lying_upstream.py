@@ -1,7 +1,8 @@
 """A provider that answers with exactly the bytes that its request asks for, in a process of its own: status lines, framing, JSON, all may lie.
 
-The request's field `x_lie` holds the answer: `{"wire": <base64 of the bytes>, "then": "keep" | "close"}`. Without it the answer is a plain one.
-Run it as `python -m tests.fuzz.lying_upstream`; it prints one ready line with its URL.
+The request's field `x_lie` holds the answer: `{"wire": <base64 of the bytes>, "then": "keep" |
+"close"}`. Without it the answer is a plain one. Run it as `python -m tests.fuzz.lying_upstream`; it
+prints one ready line with its URL.
 """
 
 import asyncio

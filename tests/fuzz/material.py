@@ -1,7 +1,8 @@
 """What Hypothesis makes up for one batch, in a process of its own.
 
-Hypothesis also draws from the constants of whatever modules its process has imported so far. In the process of the fuzz, or of a whole
-test run, these change from one moment to the next, and the same seed would not make the same inputs.
+Hypothesis also draws from the constants of whatever modules its process has imported so far. In the
+process of the fuzz, or of a whole test run, these change from one moment to the next, and the same
+seed would not make the same inputs.
 """
 
 import json

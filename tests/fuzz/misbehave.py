@@ -10,14 +10,14 @@ from typing import Final
 import aiohttp
 import msgspec
 
-from app.config_load import load_config
+from app.config.load import load_config
+from demo.environment import Stage, StageOptions, stage
 from demo.scrape import ACCEPT
-from demo.stage import Stage, StageOptions, stage
-from otel.testing.otlp_receiver import OtlpReceiver
 from tests.fuzz.client_actors import Actors, Observations
 from tests.fuzz.client_acts import acts
 from tests.fuzz.client_counts import pushed_differences, request_lines, rows, served_differences
 from tests.fuzz.series import SeriesBounds, read_text
+from tests.harness.otlp_receiver import OtlpReceiver
 
 AT_ONCE: Final = 32
 SETTLE_SECONDS: Final = 30.0

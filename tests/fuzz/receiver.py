@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
-from otel.otlp_config import Signal
-from otel.testing.otlp_receiver import OtlpReceiver
+from otel.config.otlp import Signal
 from tests.fuzz.canaries import Leaks
+from tests.harness.otlp_receiver import OtlpReceiver
 
 MAX_ATTRIBUTE_CHARACTERS: Final = 512
 BOUNDED: Final[Mapping[str, str]] = {

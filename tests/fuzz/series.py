@@ -7,12 +7,12 @@ from typing import Final
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from app.config import AppConfig
+from app.config.schema import AppConfig
 from app.version import VERSION
 from demo.books import Series
 from demo.scrape import read_exposition
 from otel.catalogue import CATALOGUE
-from otel.metric_spec import Kind, MetricSpec
+from otel.catalogue.spec import Kind, MetricSpec
 
 OPENMETRICS: Final = "application/openmetrics-text;version=1.0.0"
 TEXT: Final = "text/plain;version=0.0.4"

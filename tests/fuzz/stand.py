@@ -12,11 +12,11 @@ from typing import Final
 import aiohttp
 import msgspec
 
-from app.config import AppConfig
-from app.config_load import load_config
-from demo import scripted_upstream
-from demo.child import Child, run_to_end, start_child
-from demo.stage import GATEWAY_READY_LINE
+from app.config.load import load_config
+from app.config.schema import AppConfig
+from demo.environment import GATEWAY_READY_LINE
+from demo.process import Child, run_to_end, start_child
+from demo.upstream import scripted_upstream
 from tests.fuzz import lying_upstream
 from tests.fuzz.canaries import Keys, Leaks
 from tests.fuzz.receiver import WatchingReceiver
@@ -112,7 +112,7 @@ async def stand(folder: Path) -> AsyncIterator[Stand]:
             stack.push_async_callback(child.stop)
             return child
 
-        scripted = await start("scripted upstream", "demo.scripted_upstream", "--script", "steady")
+        scripted = await start("scripted upstream", "demo.upstream.scripted_upstream", "--script", "steady")
         liar = await start("lying upstream", "tests.fuzz.lying_upstream")
         await scripted.wait_ready(scripted_upstream.READY_LINE)
         await liar.wait_ready(lying_upstream.READY_LINE)

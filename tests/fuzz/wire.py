@@ -1,6 +1,7 @@
 """A strict reader of HTTP/1.1 answers: whatever is not exactly as RFC 9112 wants it is an error.
 
-It is written for this purpose and shares no code with the gateway's server, so that a defect there cannot hide here.
+It is written for this purpose and shares no code with the gateway's server, so that a defect there
+cannot hide here.
 """
 
 import asyncio

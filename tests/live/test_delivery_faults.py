@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from otel.testing.delivery_rig import DeliveryRig
-from otel.testing.otlp_grpc_receiver import OtlpGrpcReceiver
-from otel.testing.otlp_receiver import OtlpReceiver
+from tests.harness.delivery_harness import DeliveryRig
+from tests.harness.otlp_grpc_receiver import OtlpGrpcReceiver
+from tests.harness.otlp_receiver import OtlpReceiver
 
 pytestmark = pytest.mark.live
 

@@ -12,16 +12,16 @@ from typing import Any
 import aiohttp
 import pytest
 
-from demo.arrivals import read_trace
 from demo.books import Books
+from demo.environment import StageOptions, stage
 from demo.gateway_config import CLOSED_PROVIDER, EMBEDDING_MODEL
-from demo.outcomes import Pace
-from demo.schedule import ScheduleOptions, schedule
 from demo.scrape import ACCEPT, read_exposition
-from demo.stage import StageOptions, stage
-from demo.traffic import Traffic
+from demo.traffic.arrivals import read_trace
+from demo.traffic.outcomes import Pace
+from demo.traffic.schedule import ScheduleOptions, schedule
+from demo.traffic.traffic import Traffic
 from otel.catalogue import CATALOGUE
-from otel.metric_spec import Category
+from otel.catalogue.spec import Category
 
 pytestmark = pytest.mark.live
 

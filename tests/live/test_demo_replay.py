@@ -1,4 +1,4 @@
-"""`python -m demo.replay` as the containers run it: a folder is prepared, traffic runs against a gateway elsewhere, a signal ends it."""
+"""`python -m demo.traffic.replay` as the containers run it: a folder is prepared, traffic runs against a gateway elsewhere, a signal ends it."""
 
 import asyncio
 import json
@@ -9,12 +9,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from demo import scripted_upstream
-from demo.child import Child, run_to_end, start_child
+from demo.environment import GATEWAY_READY_LINE
 from demo.gateway_config import LIMITED_PLANS
-from demo.replay import main, prepare
+from demo.process import Child, run_to_end, start_child
 from demo.scrape import scrape
-from demo.stage import GATEWAY_READY_LINE
+from demo.traffic.replay import main, prepare
+from demo.upstream import scripted_upstream
 
 pytestmark = pytest.mark.live
 DEADLINE_SECONDS = 30.0
@@ -32,9 +32,9 @@ async def test_traffic_for_a_gateway_elsewhere(tmp_path: Path) -> None:
         return child
 
     try:
-        upstream = await start("upstream", "demo.scripted_upstream")
+        upstream = await start("upstream", "demo.upstream.scripted_upstream")
         await upstream.wait_ready(scripted_upstream.READY_LINE)
-        await run_to_end(("demo.replay", "prepare", str(folder), "--upstream", upstream.url))
+        await run_to_end(("demo.traffic.replay", "prepare", str(folder), "--upstream", upstream.url))
         keys = json.loads((folder / "keys.json").read_text())
         assert keys.keys() == {"main", "revoked", *(plan.name for plan in LIMITED_PLANS)}
         assert (folder / "keys.json").stat().st_mode & 0o077 == 0
@@ -46,7 +46,7 @@ async def test_traffic_for_a_gateway_elsewhere(tmp_path: Path) -> None:
         gateway = await start("gateway", "app", "--config", str(folder / "gateway.toml"), "serve")
         await gateway.wait_ready(GATEWAY_READY_LINE)
         traffic = await start(
-            "traffic", "demo.replay", "send", str(folder), "--gateway", gateway.url, "--upstream", upstream.url
+            "traffic", "demo.traffic.replay", "send", str(folder), "--gateway", gateway.url, "--upstream", upstream.url
         )
         deadline = time.monotonic() + DEADLINE_SECONDS
         while await _successes(gateway.url) < 20:

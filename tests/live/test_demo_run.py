@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from demo import local_model
-from demo.child import ROOT
+from demo.process import ROOT
+from demo.upstream import local_model
 
 pytestmark = pytest.mark.live
 

@@ -1,6 +1,7 @@
 """Each scenario of the demo visibly moves what `docs/scenarios.md` says, over real HTTP, and the books stay exact with circuit breakers on.
 
-One gateway plays all scenarios one after another, from the gentlest to the worst, because its windows reach back five minutes.
+One gateway plays all scenarios one after another, from the gentlest to the worst, because its
+windows reach back five minutes.
 """
 
 import asyncio
@@ -14,18 +15,18 @@ from typing import Any, NamedTuple
 import aiohttp
 import pytest
 
-from demo.arrivals import read_trace
 from demo.books import Books, Series
-from demo.outcomes import Pace
+from demo.environment import Stage, StageOptions, stage
+from demo.output.screen import table
 from demo.reconcile import reconcile
-from demo.scenario_kinds import scenario_mix
 from demo.scenario_watch import ScenarioWatch
 from demo.scenarios import SCENARIOS, TARGET
-from demo.schedule import ScheduleOptions, schedule
 from demo.scrape import scrape
-from demo.screen import table
-from demo.stage import Stage, StageOptions, stage
-from demo.traffic import Traffic
+from demo.traffic.arrivals import read_trace
+from demo.traffic.outcomes import Pace
+from demo.traffic.scenario_kinds import scenario_mix
+from demo.traffic.schedule import ScheduleOptions, schedule
+from demo.traffic.traffic import Traffic
 
 pytestmark = pytest.mark.live
 

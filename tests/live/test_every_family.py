@@ -21,9 +21,9 @@ import pytest
 
 from demo.scrape import read_exposition
 from otel.catalogue import CATALOGUE
-from otel.metric_spec import Category, Kind
-from otel.testing.otlp_data import HistogramPoint
-from otel.testing.otlp_receiver import OtlpReceiver
+from otel.catalogue.spec import Category, Kind
+from tests.harness.otlp_data import HistogramPoint
+from tests.harness.otlp_receiver import OtlpReceiver
 
 pytestmark = pytest.mark.live
 
@@ -173,7 +173,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         assert stream is not None
         return next(line for line in stream if " http://127.0.0.1:" in line).split()[-1]
 
-    upstream = start("demo.scripted_upstream", "--port", "0", stdout=subprocess.PIPE)
+    upstream = start("demo.upstream.scripted_upstream", "--port", "0", stdout=subprocess.PIPE)
     config = folder / "gateway.toml"
     config.write_text(CONFIG.format(folder=folder, upstream=upstream))
     environ = os.environ | {"GATEWAYZ_CONFIG": str(config), "OTEL_METRIC_EXPORT_INTERVAL": "200"}
@@ -384,7 +384,7 @@ PRESENT = {
     "gatewayz_telemetry_queued_bytes": moved(signal="traces"),
     "gatewayz_telemetry_queued_items": moved(signal="logs"),
     "gatewayz_telemetry_record_failures_total": moved(),
-    # Counted at the start; tests/app/test_telemetry_variables.py moves it.
+    # Counted at the start; tests/app/config/test_telemetry_variables.py moves it.
     "gatewayz_telemetry_ignored_settings": moved(),
     "gatewayz_telemetry_log_lines_dropped_total": moved(),
     "provider_availability": moved(provider="second"),
@@ -402,7 +402,7 @@ PRESENT = {
 IN_PROGRESS = "fastapi_requests_in_progress"
 
 ABSENT = {
-    # Labels are bounded by construction, so no client can overflow a stream; tests/otel/test_reader.py overflows one by hand.
+    # Labels are bounded by construction, so no client can overflow a stream; tests/otel/metrics/test_reader.py overflows one by hand.
     "gatewayz_telemetry_overflow_total",
 }
 

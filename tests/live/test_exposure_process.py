@@ -35,7 +35,7 @@ BUSY = """
 import sys, time
 from otel.exposition import Exposition
 import os
-from app.command import main
+from app.cli.main import main
 
 def never(self, **options):
     print("gateway: collecting", file=sys.stderr, flush=True)

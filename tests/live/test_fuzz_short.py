@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from app.config import AppConfig, ModelConfig, RouteConfig
+from app.config.schema import AppConfig, ModelConfig, RouteConfig
 from otel.catalogue import CATALOGUE
+from otel.catalogue.spec import Kind
 from otel.labels import LabelBounds, known_label_sets
-from otel.metric_spec import Kind
 from tests.fuzz.answers import problems
 from tests.fuzz.canaries import PROMPT, Keys, Leaks
 from tests.fuzz.drive import Books

@@ -14,7 +14,7 @@ import openai
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from otel.testing.otlp_receiver import OtlpReceiver
+from tests.harness.otlp_receiver import OtlpReceiver
 
 pytestmark = pytest.mark.live
 
@@ -59,7 +59,10 @@ def announced_address(process: subprocess.Popen[str]) -> str:
 @pytest.fixture
 def upstream() -> Iterator[str]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "demo.scripted_upstream", "--port", "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "demo.upstream.scripted_upstream", "--port", "0"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     yield announced_address(process)
     process.send_signal(signal.SIGTERM)

@@ -16,17 +16,17 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from demo.arrivals import read_trace
 from demo.books import Books, Series
-from demo.findings import Findings
-from demo.outcomes import Pace
-from demo.plan import Planned
+from demo.environment import Stage, StageOptions, stage
+from demo.output.findings import Findings
+from demo.output.screen import table
 from demo.reconcile import COMPARED, ZERO, read_ledger, reconcile
-from demo.schedule import EVEN_MIX, ScheduleOptions, schedule
 from demo.scrape import ACCEPT, read_exposition
-from demo.screen import table
-from demo.stage import Stage, StageOptions, stage
-from demo.traffic import Traffic
+from demo.traffic.arrivals import read_trace
+from demo.traffic.outcomes import Pace
+from demo.traffic.plan import Planned
+from demo.traffic.schedule import EVEN_MIX, ScheduleOptions, schedule
+from demo.traffic.traffic import Traffic
 from otel.catalogue import CATALOGUE
 
 pytestmark = pytest.mark.live

@@ -1,6 +1,7 @@
 """A gateway that is stopped or killed in the middle of its work: what is computed from the ledger goes on where it was.
 
-SIGTERM loses no ledger row. SIGKILL loses at most the rows of the last second: those of calls that ended within the group commit's time.
+SIGTERM loses no ledger row. SIGKILL loses at most the rows of the last second: those of calls that
+ended within the group commit's time.
 """
 
 import json
@@ -74,7 +75,7 @@ class Stage:
         self.folder = folder
         self._stack = stack
         self._starts = 0
-        self.upstream = self._start(["demo.scripted_upstream", "--port", "0"])[1]
+        self.upstream = self._start(["demo.upstream.scripted_upstream", "--port", "0"])[1]
         config = folder / "gateway.toml"
         config.write_text(CONFIG.format(folder=folder, upstream=self.upstream, commit_seconds=COMMIT_SECONDS))
         self.environ = os.environ | {"GATEWAYZ_CONFIG": str(config)}

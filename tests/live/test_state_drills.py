@@ -1,8 +1,9 @@
 """State drills: outages over real HTTP on an injected clock; what `/metrics` says at each minute equals values computed by hand.
 
-One gateway, one provider. Calls come at seconds 3, 13, 23, 33, 43 and 53 of each minute, probes at seconds 0 and 30; a call that is slow moves
-the clock while it is answered. The table of a drill has one row per minute, as it looks just before the next minute's first probe:
-availability, error rate, latency score, breaker. The breaker opens after 5 failures in a row, for 60, 120, then 240 seconds.
+One gateway, one provider. Calls come at seconds 3, 13, 23, 33, 43 and 53 of each minute, probes at
+seconds 0 and 30; a call that is slow moves the clock while it is answered. The table of a drill has
+one row per minute, as it looks just before the next minute's first probe: availability, error rate,
+latency score, breaker. The breaker opens after 5 failures in a row, for 60, 120, then 240 seconds.
 """
 
 import asyncio
@@ -20,14 +21,22 @@ import pytest
 import uvicorn
 from aiohttp import web
 
-from app.config import AppConfig, BreakerConfig, DatabaseConfig, ModelConfig, ProbesConfig, ProviderConfig, RouteConfig
-from app.config_load import resolve_secrets
+from app.application import create_app
+from app.config.load import resolve_secrets
+from app.config.schema import (
+    AppConfig,
+    BreakerConfig,
+    DatabaseConfig,
+    ModelConfig,
+    ProbesConfig,
+    ProviderConfig,
+    RouteConfig,
+)
 from app.gateway.clock import ManualClock
 from app.label_bounds import label_bounds
-from app.main import create_app
 from demo.scrape import read_exposition
-from otel.config import telemetry_config_from_environ
-from otel.semconv import BREAKER_STATES
+from otel.catalogue.semconv import BREAKER_STATES
+from otel.config.environ import telemetry_config_from_environ
 from otel.telemetry import TelemetrySettings, build_telemetry
 
 pytestmark = pytest.mark.live

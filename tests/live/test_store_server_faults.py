@@ -1,6 +1,7 @@
 """Redis and PostgreSQL frozen, stopped and started again under load: every request is served, a failing cache is a miss, no ledger row is lost.
 
-The faults come one after the other while the same senders go on; each lasts until the gateway has met it and many more requests were answered.
+The faults come one after the other while the same senders go on; each lasts until the gateway has
+met it and many more requests were answered.
 """
 
 import asyncio
@@ -16,10 +17,10 @@ import aiohttp
 import asyncpg
 import pytest
 
-from demo import scripted_upstream
-from demo.child import Child, run_to_end, start_child
+from demo.environment import GATEWAY_READY_LINE
+from demo.process import Child, run_to_end, start_child
 from demo.scrape import scrape
-from demo.stage import GATEWAY_READY_LINE
+from demo.upstream import scripted_upstream
 from tests.servers.postgresql import PostgresqlServer
 from tests.servers.redis import RedisServer
 
@@ -97,7 +98,9 @@ async def _gateway(folder: Path, database_url: str, cache_url: str) -> AsyncIter
             await child.wait_ready(ready_line)
             return child
 
-        upstream = await start("upstream", scripted_upstream.READY_LINE, "demo.scripted_upstream", "--script", "steady")
+        upstream = await start(
+            "upstream", scripted_upstream.READY_LINE, "demo.upstream.scripted_upstream", "--script", "steady"
+        )
         config = folder / "gateway.toml"
         config.write_text(CONFIG.format(database_url=database_url, cache_url=cache_url, upstream_url=upstream.url))
         app = ("app", "--config", str(config))
@@ -216,7 +219,7 @@ async def test_faults_of_the_servers_lose_nothing(
     assert totals["gatewayz_ledger_rows_dropped_total"] == 0
     log = (tmp_path / "gateway.log").read_text()
     lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
-    assert {line["logger"] for line in lines if "exception" in line} <= {"app.jobs.jobs"}
+    assert {line["logger"] for line in lines if "exception" in line} <= {"app.jobs.scheduler"}
     assert "every look-up is a miss" in log
     assert "the server answers again" in log
     assert "the database takes rows again" in log

@@ -6,7 +6,7 @@ import pytest
 
 from otel.asgi import RequestTelemetry, request_scope
 from otel.events import ExceptionMapped
-from otel.testing.recording import RecordingRecorder
+from tests.harness.recording import RecordingRecorder
 
 
 class Clock:

@@ -32,16 +32,16 @@ from otel.events import (
     RequestReceived,
     Usage,
 )
-from otel.instruments import Instruments
 from otel.labels import LabelBounds
-from otel.lean_logger import LeanLogger
-from otel.lean_span import SpanOrigin
-from otel.lean_tracer import LeanTracer
-from otel.logs import LogWriter
-from otel.measure import Measurements
+from otel.logs.fast_logger import LeanLogger
+from otel.logs.writer import LogWriter
+from otel.metrics.instruments import Instruments
+from otel.metrics.measurements import Measurements
+from otel.metrics.views import build_views
 from otel.recorder import Guard, TelemetryRecorder
-from otel.spans import SpanWriter
-from otel.views import build_views
+from otel.traces.fast_span import SpanOrigin
+from otel.traces.fast_tracer import LeanTracer
+from otel.traces.spans import SpanWriter
 
 BOUNDS = LabelBounds.from_routes(
     "gw",

@@ -5,7 +5,7 @@ import socket
 
 from opentelemetry.sdk.resources import Resource
 
-from otel.config import TelemetryConfig, telemetry_config_from_environ
+from otel.config.environ import TelemetryConfig, telemetry_config_from_environ
 from otel.resource import build_resource
 
 

@@ -11,10 +11,10 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from otel.catalogue import CATALOGUE, families_of
-from otel.config import telemetry_config_from_environ
+from otel.catalogue.spec import Category, Kind, Label, MetricSpec
+from otel.config.environ import telemetry_config_from_environ
 from otel.events import RequestFinished, RequestReceived
 from otel.labels import LabelBounds
-from otel.metric_spec import Category, Kind, Label, MetricSpec
 from otel.telemetry import Telemetry, TelemetrySettings, build_telemetry
 
 BOUNDS = LabelBounds.from_routes("gw", (("p1", "m1"), ("p2", "m1")), paths=frozenset({"/v1/models"}))

@@ -1,7 +1,8 @@
 """A real Collector with the files of `collector-config/`, fed by OTLP over HTTP, and what it says about itself.
 
-Comes in: names of configuration files, an overlay (a configuration that replaces parts of them), environment variables. Goes out: answers to
-export requests, what its file exporters wrote, its own counters by name and exporter.
+Comes in: names of configuration files, an overlay (a configuration that replaces parts of them),
+environment variables. Goes out: answers to export requests, what its file exporters wrote, its own
+counters by name and exporter.
 """
 
 import asyncio
@@ -22,8 +23,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from compose.native.ports import LOOPBACK, Ports, free_ports, variables
 from compose.native.process import ServerProcess
 from compose.native.servers import Server, collector_arguments
-from otel.otlp_config import Signal
-from otel.testing.otlp_data import ReceivedTelemetry
+from otel.config.otlp import Signal
+from tests.harness.otlp_data import ReceivedTelemetry
 
 T = TypeVar("T")
 ExportRequest = ExportTraceServiceRequest | ExportLogsServiceRequest | ExportMetricsServiceRequest

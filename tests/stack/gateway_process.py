@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.gateway_stage import GATEWAY_READY_LINE, Bench
-from demo.child import Child, start_child
+from demo.process import Child, start_child
 
 
 class GatewayProcess:

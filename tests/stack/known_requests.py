@@ -13,7 +13,7 @@ from bench.gateway_stage import Bench, bench_stage
 from compose.native.ports import free_ports
 from compose.native.servers import Choices
 from compose.native.stack import Stack, running_stack
-from demo.child import Child
+from demo.process import Child
 from tests.stack.stores import Stores
 
 MODEL = "known/model"

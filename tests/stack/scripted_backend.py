@@ -1,6 +1,7 @@
 """A backend in a process of its own that takes OTLP, over HTTP and over gRPC, and misbehaves on command.
 
-As a program: one JSON command per line comes in, one JSON answer per line goes out. `Backend` is the test's end of it:
+As a program: one JSON command per line comes in, one JSON answer per line goes out. `Backend` is
+the test's end of it:
 
     async with running_backend() as backend:
         ...  # a Collector whose exporters lead to backend.http_port and backend.grpc_port
@@ -16,8 +17,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from compose.native.servers import ROOT
-from otel.testing.otlp_grpc_receiver import OtlpGrpcReceiver
-from otel.testing.otlp_receiver import OtlpReceiver
+from tests.harness.otlp_grpc_receiver import OtlpGrpcReceiver
+from tests.harness.otlp_receiver import OtlpReceiver
 
 
 def main() -> None:

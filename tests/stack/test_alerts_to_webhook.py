@@ -1,7 +1,8 @@
 """The guide's six alerts on their whole way: requests, gateway, Collector, Prometheus' rules, Alertmanager, webhook; firing, then resolved.
 
-The rules are the shipped ones with their minutes made seconds. A real gateway is driven into all six. What its anomaly detector has learned of
-the hours before is made by the detector itself, from attempts that never happened, and kept where a restart would find it.
+The rules are the shipped ones with their minutes made seconds. A real gateway is driven into all
+six. What its anomaly detector has learned of the hours before is made by the detector itself, from
+attempts that never happened, and kept where a restart would find it.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from aiohttp import web
 
 from app.anomaly.detector import AnomalyDetector
 from app.anomaly.watch import STATE_NAME
-from app.config import AnomaliesConfig
+from app.config.schema import AnomaliesConfig
 from bench.gateway_stage import DETOUR_MODEL, DIRECT_MODEL, bench_stage
 from compose.native.ports import LOOPBACK, free_ports
 from compose.native.servers import ROOT, Choices

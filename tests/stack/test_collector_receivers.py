@@ -8,7 +8,7 @@ from typing import Final
 import aiohttp
 import pytest
 
-from otel.testing.delivery_rig import DeliveryRig
+from tests.harness.delivery_harness import DeliveryRig
 from tests.stack.collector_rig import CollectorRig, running_collector, to_files
 from tests.stack.otlp_requests import log_request
 

@@ -1,7 +1,8 @@
 """The doctor against the real servers: each way to break the pipeline is named where it is, and nothing else is blamed.
 
-One stack and one gateway serve all drills; a drill restarts the one server that it breaks. The clock of a gateway is shifted inside its process:
-its Python reads the time through a `sitecustomize` that adds to it, as if the host's clock were wrong.
+One stack and one gateway serve all drills; a drill restarts the one server that it breaks. The
+clock of a gateway is shifted inside its process: its Python reads the time through a
+`sitecustomize` that adds to it, as if the host's clock were wrong.
 """
 
 import asyncio

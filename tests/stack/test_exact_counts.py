@@ -10,17 +10,17 @@ import aiohttp
 import pytest
 
 from compose.native.servers import Choices
-from demo.arrivals import read_trace
 from demo.books import Books
-from demo.outcomes import Pace
+from demo.environment import Stage, StageOptions, stage
+from demo.output.screen import table
 from demo.reconcile import compare_ledger, compare_metrics, read_ledger, reconcile
-from demo.schedule import EVEN_MIX, ScheduleOptions, schedule
 from demo.scrape import scrape
-from demo.screen import table
-from demo.stage import Stage, StageOptions, stage
-from demo.traffic import Traffic
+from demo.traffic.arrivals import read_trace
+from demo.traffic.outcomes import Pace
+from demo.traffic.schedule import EVEN_MIX, ScheduleOptions, schedule
+from demo.traffic.traffic import Traffic
 from otel.catalogue import CATALOGUE
-from otel.metric_spec import Kind
+from otel.catalogue.spec import Kind
 from tests.stack.stores import Stores, until
 
 REQUESTS = 5_000

@@ -15,9 +15,9 @@ from compose.native.ports import LOOPBACK, free_ports
 from compose.native.servers import PROMETHEUS_FILE, ROOT, Choices
 from compose.native.stack import Stack, make_stack
 from otel.catalogue import CATALOGUE
-from otel.config import telemetry_config_from_environ
+from otel.catalogue.spec import Kind
+from otel.config.environ import telemetry_config_from_environ
 from otel.labels import LabelBounds
-from otel.metric_spec import Kind
 from otel.telemetry import TelemetrySettings, build_telemetry
 from tests.stack.gateway_process import GatewayProcess
 from tests.stack.stores import Stores, until

@@ -1,6 +1,7 @@
 """What Alembic runs for each command: the migrations on the connection that the caller opened.
 
-It must not configure logging (the application's is already there) and opens no connection of its own.
+It must not configure logging (the application's is already there) and opens no connection of its
+own.
 """
 
 from alembic import context

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.anomaly.detector import AnomalyDetector, StateError
 from app.anomaly.incidents import Began, Ended
 from app.anomaly.reading import Scope
-from app.config import AnomaliesConfig
+from app.config.schema import AnomaliesConfig
 
 ROUTES = (("alpha", "chat-a"), ("beta", "chat-a"), ("beta", "chat-b"), ("gamma", "chat-c"))
 CONFIG = AnomaliesConfig()

@@ -1,6 +1,7 @@
 """The detector on real traffic: precision and recall of anomalies injected into the trace, silence where nothing is wrong.
 
-Each run draws its own seed and prints it; ANOMALY_SEED repeats one. `python -m bench.anomalies` measures weeks and other traffic.
+Each run draws its own seed and prints it; ANOMALY_SEED repeats one. `python -m bench.anomalies`
+measures weeks and other traffic.
 """
 
 import os
@@ -9,7 +10,7 @@ from typing import get_args
 
 import pytest
 
-from app.config import AnomaliesConfig
+from app.config.schema import AnomaliesConfig
 from bench.anomaly_run import Kind, Sizes, plan, run, score
 from bench.anomaly_workloads import trace_looped, trace_once
 

@@ -3,10 +3,10 @@
 import pytest
 
 from app.anomaly.watch import STATE_NAME, AnomalyWatch
-from app.config import AnomaliesConfig, AppConfig, ModelConfig, ProviderConfig, RouteConfig
+from app.config.schema import AnomaliesConfig, AppConfig, ModelConfig, ProviderConfig, RouteConfig
 from app.gateway.clock import ManualClock
 from otel.events import AnomalyBegan, AttemptFinished, Usage
-from otel.testing.recording import RecordingRecorder
+from tests.harness.recording import RecordingRecorder
 
 CONFIG = AppConfig(
     providers=(ProviderConfig(name="alpha", base_url="http://127.0.0.1:9/v1"),),

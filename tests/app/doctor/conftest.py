@@ -20,8 +20,8 @@ from app.doctor.observe import observe
 from app.doctor.settings import DEFAULTS, SIGNALS, Settings, otlp_from
 from app.doctor.web import Web
 from otel.catalogue import CATALOGUE
+from otel.catalogue.spec import Kind
 from otel.delivery.build import build_sender
-from otel.metric_spec import Kind
 
 TRACE_ID = "ab" * 16
 INSTANCE = "6d6a8f0e"

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from app.command import main
-from app.config import AppConfig, DoctorSection, MonitoringConfig, ServerConfig
+from app.cli.main import main
+from app.config.schema import AppConfig, DoctorSection, MonitoringConfig, ServerConfig
 from app.doctor.command import settings_from
 from app.doctor.parser import add_doctor_parser
 from app.doctor.settings import DEFAULTS, SettingsError

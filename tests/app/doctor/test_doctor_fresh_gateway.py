@@ -19,7 +19,7 @@ from app.doctor.observe import observe
 from app.doctor.settings import DEFAULTS, SIGNALS, Settings, otlp_from
 from app.doctor.web import Web
 from otel.delivery.build import build_sender
-from otel.testing.otlp_receiver import OtlpReceiver
+from tests.harness.otlp_receiver import OtlpReceiver
 
 pytestmark = pytest.mark.live
 ROOT = Path(__file__).parents[3]

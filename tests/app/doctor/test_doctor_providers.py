@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from app.command import main
+from app.cli.main import main
 
 CONFIG = """
 [[providers]]

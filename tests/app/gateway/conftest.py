@@ -12,24 +12,32 @@ import msgspec
 import pytest
 import uvicorn
 
-from app.config import AppConfig, BreakerConfig, ModelConfig, PlanConfig, ProviderConfig, RouteConfig, ServerConfig
-from app.connections import Connections
+from app.application import build_app
+from app.config.schema import (
+    AppConfig,
+    BreakerConfig,
+    ModelConfig,
+    PlanConfig,
+    ProviderConfig,
+    RouteConfig,
+    ServerConfig,
+)
 from app.errors import InvalidApiKeyError, KeyExpiredError, StoreUnavailableError
-from app.gateway.calls_in_hand import CallsInHand
 from app.gateway.clock import SystemClock
 from app.gateway.gateway import Gateway
-from app.gateway.model_table import ModelTable
+from app.gateway.in_flight import CallsInHand
+from app.gateway.models import ModelTable
 from app.gateway.ports import Caller
-from app.gateway.provider import Provider
+from app.gateway.provider_client import Provider
 from app.gateway.rate_limit import PlanRateLimiter
 from app.gateway.response_cache import MemoryResponseCache
 from app.http.api_router import api_router
-from app.http_protocol import bounded_protocol
-from app.main import build_app
-from app.server import GatewayServer, listen
-from app.state.provider_states import ProviderStates
+from app.providers.registry import ProviderStates
+from app.server.connections import Connections
+from app.server.http_protocol import bounded_protocol
+from app.server.process import GatewayServer, listen
 from otel.events import AttemptFinished, CallFinished, RequestFinished
-from otel.testing.recording import RecordingRecorder
+from tests.harness.recording import RecordingRecorder
 
 KEY = "good-key"
 OTHER_KEY = "other-key"

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from app.config import ServerConfig
-from app.gateway.calls_in_hand import CallsInHand, calls_in_hand
+from app.config.schema import ServerConfig
+from app.gateway.in_flight import CallsInHand, calls_in_hand
 from otel.events import ExceptionMapped, RateLimited
 
 pytestmark = pytest.mark.live

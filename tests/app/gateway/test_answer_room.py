@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from app.gateway.answer_room import LARGE_BYTES, AnswerRoom, room_for
+from app.gateway.capacity.answer_room import LARGE_BYTES, AnswerRoom, room_for
 
 MIB = 1024 * 1024
 

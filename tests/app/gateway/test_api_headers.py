@@ -8,7 +8,7 @@ from urllib.parse import quote
 import openai
 import pytest
 
-from app.config import PlanConfig, ServerConfig
+from app.config.schema import PlanConfig, ServerConfig
 
 PAGE = "https://app.example.com"
 CHAT = {"model": "acme/tiny", "messages": [{"role": "user", "content": "Say hello"}]}

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.config import BreakerConfig
+from app.config.schema import BreakerConfig
 from app.gateway.clock import ManualClock
 from otel.events import BreakerChanged, ExceptionMapped, RateLimited
 

@@ -8,10 +8,10 @@ import socket
 
 import pytest
 
-from app.acceptor import Acceptor
-from app.config import AppConfig, ProviderConfig, ServerConfig
-from app.connections import Connections
-from app.descriptors import MOST_CONNECTIONS, max_client_connections
+from app.config.schema import AppConfig, ProviderConfig, ServerConfig
+from app.server.acceptor import Acceptor
+from app.server.connections import Connections
+from app.server.descriptors import MOST_CONNECTIONS, max_client_connections
 from tests.app.gateway.raw_client import answers, exchange, get, post
 
 READ_SECONDS = 20.0

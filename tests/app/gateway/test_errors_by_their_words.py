@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.gateway.provider_reason import Scrub
-from app.gateway.stream_chunks import StreamChunks
+from app.gateway.openai.chunks import StreamChunks
+from app.gateway.openai.provider_reason import Scrub
 
 pytestmark = pytest.mark.live
 

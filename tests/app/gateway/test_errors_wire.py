@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.config import ServerConfig
+from app.config.schema import ServerConfig
 from otel.events import CallerIdentified, ExceptionMapped
-from otel.testing.recording import RecordingRecorder
+from tests.harness.recording import RecordingRecorder
 
 pytestmark = pytest.mark.live
 CHAT = "/v1/chat/completions"

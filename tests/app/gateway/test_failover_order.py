@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 
-from app.config import ProviderConfig
+from app.config.schema import ProviderConfig
 from otel.events import NO_USAGE, ErrorKind, ExceptionMapped, RateLimited, Usage
 
 pytestmark = pytest.mark.live

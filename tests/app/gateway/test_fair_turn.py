@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from app.gateway.fair_turn import FairTurn
+from app.gateway.capacity.fair_turn import FairTurn
 
 
 class Log:

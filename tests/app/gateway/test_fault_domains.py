@@ -9,7 +9,7 @@ import aiohappyeyeballs
 import aiohttp
 import pytest
 
-from app.config import BreakerConfig, ModelConfig, ProviderConfig, RouteConfig
+from app.config.schema import BreakerConfig, ModelConfig, ProviderConfig, RouteConfig
 from app.gateway.clock import ManualClock
 from otel.events import BreakerChanged, RateLimited
 

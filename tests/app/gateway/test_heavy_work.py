@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import InvalidRequestError
-from app.gateway.heavy_work import HeavyWork, HeavyWorkError
-from app.gateway.json_bounds import INLINE_BYTES, is_light
-from app.gateway.request_body import parse_chat
-from app.gateway.request_reading import read_request, summarize
-from app.gateway.upstream_failure import UpstreamFailure
-from app.gateway.whole_answer import read_answer
+from app.gateway.capacity.heavy_work import HeavyWork, HeavyWorkError
+from app.gateway.openai.completion import read_answer
+from app.gateway.openai.failures import UpstreamFailure
+from app.gateway.openai.json_bounds import INLINE_BYTES, is_light
+from app.gateway.openai.request import parse_chat
+from app.gateway.openai.request_reading import read_request, summarize
 from otel.events import CallFinished, ExceptionMapped
 
 pytestmark = pytest.mark.live
@@ -226,7 +226,7 @@ async def test_the_process_has_no_secrets_and_survives_a_stop_that_its_parent_su
 ORPHAN = """
 import asyncio, os, sys
 sys.path.insert(0, sys.argv[1])
-from app.gateway.heavy_work import HeavyWork
+from app.gateway.capacity.heavy_work import HeavyWork
 
 async def main():
     work = HeavyWork()

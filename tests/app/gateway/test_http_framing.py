@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from app.config import ServerConfig
-from app.http_framing import ChunkedBody
+from app.config.schema import ServerConfig
+from app.server.http_framing import ChunkedBody
 from tests.app.gateway.raw_client import CHAT, answers, chunked, exchange, get, post
 
 CLOSE = get(b"/v1/models", b"connection: close")

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.gateway.interrupt import Deadlines, Interrupt, InterruptedCallError, RunningTime
+from app.gateway.cancellation import Deadlines, Interrupt, InterruptedCallError, RunningTime
 
 
 async def test_the_reason_arrives():

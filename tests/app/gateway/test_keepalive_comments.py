@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.config import ServerConfig
+from app.config.schema import ServerConfig
 from otel.events import ExceptionMapped
 
 pytestmark = pytest.mark.live

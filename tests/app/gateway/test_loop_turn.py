@@ -2,8 +2,8 @@
 
 import asyncio
 
-from app.gateway.loop_turn import LoopTurn
-from app.gateway.sse import SseSplitter, slices
+from app.gateway.capacity.loop_turn import LoopTurn
+from app.gateway.openai.sse import SseSplitter, slices
 
 
 async def test_one_goes_on_in_each_pass_and_all_take_turns():

@@ -5,7 +5,7 @@ import time
 import openai
 import pytest
 
-from app.config import PlanConfig, ServerConfig
+from app.config.schema import PlanConfig, ServerConfig
 from otel.events import RateLimited
 
 pytestmark = pytest.mark.live

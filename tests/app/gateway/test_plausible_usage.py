@@ -5,9 +5,9 @@ import logging
 
 import pytest
 
-from app.gateway.plausible_usage import Delivered, believe
-from app.gateway.request_body import parse_chat, parse_embeddings
-from app.gateway.token_usage import ReportedUsage
+from app.gateway.openai.plausible_usage import Delivered, believe
+from app.gateway.openai.request import parse_chat, parse_embeddings
+from app.gateway.openai.usage import ReportedUsage
 
 pytestmark = pytest.mark.live
 

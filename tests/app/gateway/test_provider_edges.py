@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from app.config import ModelConfig, ProviderConfig, RouteConfig
+from app.config.schema import ModelConfig, ProviderConfig, RouteConfig
 from app.gateway.provider_endpoint import ProviderEndpoint, ProviderSecrets
 
 LIVE = pytest.mark.live

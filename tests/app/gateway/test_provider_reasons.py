@@ -9,9 +9,9 @@ import subprocess
 
 import pytest
 
-from app.config import ProviderConfig
-from app.gateway.provider_reason import MAX_REASON_CHARACTERS, Scrub, read_reason
-from app.gateway.upstream_failure import failure_of_error_object
+from app.config.schema import ProviderConfig
+from app.gateway.openai.failures import failure_of_error_object
+from app.gateway.openai.provider_reason import MAX_REASON_CHARACTERS, Scrub, read_reason
 
 ENVELOPES = {
     "openai": ({"error": {"message": "too long", "type": "t", "param": "p", "code": "c"}}, "too long"),

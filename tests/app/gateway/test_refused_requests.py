@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from app.config import BreakerConfig
-from app.gateway.provider_reason import read_reason
-from app.gateway.refusal_kind import kind_of_refusal
+from app.config.schema import BreakerConfig
+from app.gateway.openai.provider_reason import read_reason
+from app.gateway.openai.refusal_kind import kind_of_refusal
 from otel.events import BreakerChanged
 
 BREAKER = BreakerConfig(consecutive_failures=3, open_seconds=60.0)

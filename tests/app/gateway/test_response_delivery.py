@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from app.config import ServerConfig
+from app.config.schema import ServerConfig
 
 CHAT = b'{"model": "acme/tiny", "messages": [{"role": "user", "content": "Say hello"}]}'
 HEAD = (

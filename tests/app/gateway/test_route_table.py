@@ -9,7 +9,7 @@ from litestar.params import FromPath
 from litestar.utils import normalize_path
 
 from app.http.route_table import TRAFFIC_PATHS, RouteTable
-from otel.semconv import UNMATCHED
+from otel.catalogue.semconv import UNMATCHED
 
 
 def build():

@@ -15,13 +15,13 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from app.config import ServerConfig
+from app.config.schema import ServerConfig
 from app.gateway.clock import SystemClock
-from app.server import listen
+from app.server.process import listen
 from app.store.database import open_database
 from app.store.keys import ApiKeys
 from app.version import VERSION
-from otel.disabled import DisabledRecorder
+from otel.noop import DisabledRecorder
 
 pytestmark = pytest.mark.live
 ROOT = Path(__file__).resolve().parents[3]

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from app.config import ServerConfig
+from app.config.schema import ServerConfig
 
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer good-key\r\ncontent-length: %d\r\n\r\n"
 CHAT = b'{"model": "acme/tiny", "messages": [{"role": "user", "content": "Say hello"}]}'

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.gateway.sse import EventTooLargeError, SseEvent, SseSplitter
+from app.gateway.openai.sse import EventTooLargeError, SseEvent, SseSplitter
 
 MAX = 8 * 1024 * 1024
 

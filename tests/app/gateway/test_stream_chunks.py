@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.gateway.stream_chunks import StreamChunks
+from app.gateway.openai.chunks import StreamChunks
 
 
 def data(value, *, name=None):

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.gateway.input_estimate import estimated_input_tokens
-from app.gateway.request_body import parse_chat, parse_embeddings
-from app.gateway.text_units import text_units, tokens_of
+from app.gateway.openai.input_estimate import estimated_input_tokens
+from app.gateway.openai.request import parse_chat, parse_embeddings
+from app.gateway.openai.text_units import text_units, tokens_of
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from app.config import ProviderConfig
+from app.config.schema import ProviderConfig
 from app.gateway.ports import Caller
 from otel.events import NO_USAGE, Usage
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.gateway.token_usage import ReportedUsage, UsageReader
+from app.gateway.openai.usage import ReportedUsage, UsageReader
 
 DETAILS = {"prompt_tokens_details": {"cached_tokens": 9_800}}
 

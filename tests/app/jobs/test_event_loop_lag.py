@@ -5,7 +5,7 @@ import time
 
 from app.jobs.event_loop_lag import EventLoopWatch
 from otel.events import EventLoopLagged
-from otel.testing.recording import RecordingRecorder
+from tests.harness.recording import RecordingRecorder
 
 INTERVAL_SECONDS = 0.01
 BLOCKED_SECONDS = 0.2

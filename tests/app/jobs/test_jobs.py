@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from app.gateway.clock import ManualClock
-from app.jobs.job_metrics import observe_jobs
-from app.jobs.jobs import Job, Jobs
+from app.jobs.gauges import observe_jobs
+from app.jobs.scheduler import Job, Jobs
 from otel.catalogue import CATALOGUE
-from otel.testing.metered import Metered
+from tests.harness.metered import Metered
 
 INTERVAL_SECONDS = 0.02
 SPECS = {spec.name: spec for spec in CATALOGUE}

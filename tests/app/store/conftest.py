@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.gateway.clock import ManualClock
 from app.gateway.ports import LedgerRow
 from app.store.database import open_database
-from otel.testing.recording import RecordingRecorder
+from tests.harness.recording import RecordingRecorder
 
 DEADLINE_SECONDS = 15.0
 

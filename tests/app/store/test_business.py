@@ -6,7 +6,7 @@ from app.errors import StoreUnavailableError
 from app.store.business import BusinessCounts, business_counts
 from app.store.database import create_engine
 from app.store.keys import ApiKeys
-from otel.disabled import DisabledRecorder
+from otel.noop import DisabledRecorder
 
 DAY_SECONDS = 86_400
 

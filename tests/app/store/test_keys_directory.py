@@ -6,7 +6,7 @@ import secrets
 import pytest
 from sqlalchemy import text
 
-from app.config import PlanConfig
+from app.config.schema import PlanConfig
 from app.errors import InvalidApiKeyError, KeyExpiredError, StoreUnavailableError
 from app.gateway.ports import Caller
 from app.store.key_directory import StoredKeyDirectory

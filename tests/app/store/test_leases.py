@@ -11,7 +11,7 @@ from app.gateway.clock import ManualClock
 from app.jobs.lease import Lease
 from app.store.database import create_engine
 from app.store.leases import StoredLeases
-from otel.disabled import DisabledRecorder
+from otel.noop import DisabledRecorder
 
 LEASE_SECONDS = 15.0
 SKEW_SECONDS = 2.0

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event, text
 
-from app.config import LedgerConfig
+from app.config.schema import LedgerConfig
 from app.store.database import open_database
 from app.store.ledger import LedgerWriter
-from otel.disabled import DisabledRecorder
 from otel.events import LedgerRowsDropped
+from otel.noop import DisabledRecorder
 
 ROOT = Path(__file__).parents[3]
 COMMIT_SECONDS = 0.1
@@ -26,11 +26,11 @@ LIFETIME_SECONDS = 0.8
 # Appends a row every 2 ms for ever and says so, with the time on the clock that all processes share.
 VICTIM = """
 import asyncio, sys, time
-from app.config import LedgerConfig
+from app.config.schema import LedgerConfig
 from app.gateway.ports import LedgerRow
 from app.store.database import open_database
 from app.store.ledger import LedgerWriter
-from otel.disabled import DisabledRecorder
+from otel.noop import DisabledRecorder
 
 async def main(url, commit_seconds):
     engine = await open_database(url, DisabledRecorder())

@@ -5,12 +5,12 @@ from collections import defaultdict
 
 import pytest
 
-from app.config import LedgerConfig
+from app.config.schema import LedgerConfig
 from app.errors import StoreUnavailableError
 from app.store.database import create_engine
 from app.store.ledger import LedgerWriter
 from app.store.ledger_totals import LedgerTotals, ledger_totals
-from otel.disabled import DisabledRecorder
+from otel.noop import DisabledRecorder
 
 SUMMED = ("attempts", "input_tokens", "output_tokens", "cost_nanousd", "credits_nanousd")
 

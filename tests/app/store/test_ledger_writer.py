@@ -8,12 +8,12 @@ import time
 import pytest
 from sqlalchemy import event, text
 
-from app.config import LedgerConfig
+from app.config.schema import LedgerConfig
 from app.store.database import create_engine, open_database
 from app.store.ledger import LedgerWriter
 from app.store.ledger_totals import ledger_totals
-from otel.disabled import DisabledRecorder
 from otel.events import LedgerRowsDropped, QueryFinished
+from otel.noop import DisabledRecorder
 
 FAST = LedgerConfig(commit_seconds=0.02, commit_rows=500)
 

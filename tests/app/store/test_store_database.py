@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from app.errors import StoreUnavailableError
 from app.store.database import DatabaseOpenError, check_database, create_engine, open_database
-from otel.disabled import DisabledRecorder
+from otel.noop import DisabledRecorder
 
 
 async def test_sqlite_is_set_up_to_keep_what_it_committed(sqlite_url) -> None:

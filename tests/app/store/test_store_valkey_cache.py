@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from app.config_load import ConfigError
+from app.config.load import ConfigError
 from app.gateway.clock import SystemClock
 from app.store.valkey_cache import ValkeyResponseCache, open_valkey_cache
 

@@ -1,0 +1,301 @@
+"""MAIN: puts the gateway together; the one place that knows every part.
+
+Comes in: configuration, secrets, telemetry. Goes out: a Litestar application that works under any
+ASGI server. Nothing happens at import, and nothing is opened before the application's lifespan
+begins.
+"""
+
+import random
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Final, Protocol, cast
+
+import msgspec
+from litestar import Litestar, Router
+from litestar.types import ASGIApp
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.anomaly.watch import AnomalyWatch
+from app.config.load import Secrets
+from app.config.schema import AppConfig
+from app.gateway.clock import SystemClock
+from app.gateway.gateway import Gateway
+from app.gateway.in_flight import calls_in_hand
+from app.gateway.models import ModelTable
+from app.gateway.ports import Clock, ResponseCache
+from app.gateway.provider_client import Provider
+from app.gateway.provider_endpoint import ProviderSecrets
+from app.gateway.rate_limit import PlanRateLimiter
+from app.gateway.response_cache import MemoryResponseCache
+from app.http.api_headers import ApiHeaders, CrossOrigin
+from app.http.api_router import api_router
+from app.http.exception_handlers import exception_handlers
+from app.http.exposure import Exposure
+from app.http.health import Readiness, health_router
+from app.http.index import index_router
+from app.http.monitoring import monitoring_router
+from app.http.path_bound import PathBound
+from app.http.route_table import RouteTable
+from app.jobs.event_loop_lag import EventLoopWatch
+from app.jobs.gauges import observe_jobs
+from app.jobs.scheduler import Job, Jobs
+from app.providers.gauges import observe_providers
+from app.providers.jobs import provider_jobs
+from app.providers.probes import Probes
+from app.providers.provider_reading import provider_reading
+from app.providers.registry import ProviderStates
+from app.server.connection_metrics import observe_connections
+from app.server.connections import Connections
+from app.server.descriptors import descriptor_limit, max_client_connections
+from app.store.database import check_database, create_engine, migrate
+from app.store.database_file import DatabaseFile, database_file
+from app.store.detector_state import StoredDetectorState
+from app.store.jobs import StoreJobs
+from app.store.key_directory import StoredKeyDirectory
+from app.store.keys import ApiKeys
+from app.store.ledger import LedgerWriter
+from app.store.valkey_cache import ValkeyResponseCache, open_valkey_cache
+from otel.asgi import AsgiApp, RequestTelemetry
+from otel.config.otlp import Signal
+from otel.delivery import SignalStats
+from otel.events import Recorder
+from otel.exposition import Exposition
+from otel.metrics.instruments import SampleSource
+
+LEDGER_CLOSE_SECONDS: Final = 3.0
+
+
+class AppTelemetry(Protocol):
+    """What the application needs of `otel.telemetry.Telemetry`."""
+
+    @property
+    def recorder(self) -> Recorder:
+        """Takes the events."""
+
+    @property
+    def exposition(self) -> Exposition:
+        """Answers the monitoring endpoints."""
+
+    def observe(self, family: str, source: SampleSource) -> None:
+        """Give an observable family its source."""
+
+    def delivery_stats(self) -> Mapping[Signal, SignalStats]:
+        """The export's books by pushed signal."""
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What the application is made of, for the server that stops it and for tests; under `app.state.parts`."""
+
+    gateway: Gateway
+    engine: AsyncEngine
+    keys: ApiKeys
+    database_file: DatabaseFile
+    ledger: LedgerWriter
+    providers: tuple[Provider, ...]
+    states: ProviderStates
+    probes: Probes
+    cache: ResponseCache
+    store_jobs: StoreJobs
+    jobs: Jobs
+    event_loop_watch: EventLoopWatch
+    exposure: Exposure
+    connections: Connections
+
+
+def create_app(
+    config: AppConfig,
+    secrets: Secrets,
+    telemetry: AppTelemetry,
+    *,
+    random_bytes: Callable[[int], bytes],
+    clock: Clock | None = None,
+) -> Litestar:
+    """Return the application; raises `ConfigError` or `DatabaseOpenError` where a URL names a driver that is not installed.
+
+    `random_bytes` seeds call ids and makes API keys: `secrets.token_bytes`, or a fake in tests.
+    """
+    clock = clock or SystemClock()
+    parts = _build_parts(config, secrets, telemetry.recorder, clock, random_bytes)
+    parts.store_jobs.observe(telemetry.observe)
+    observe_providers(telemetry.observe, parts.states, parts.probes)
+    observe_jobs(telemetry.observe, parts.jobs)
+    observe_connections(telemetry.observe, parts.connections)
+    # They only have to be unique; used where telemetry is off and a request has no trace id.
+    request_ids = random.Random(random_bytes(32))  # noqa: S311
+    app = build_app(
+        [
+            api_router(parts.gateway, config.server),
+            health_router(_readiness(parts, telemetry), exposure=parts.exposure, clock=clock),
+            monitoring_router(telemetry.exposition, exposure=parts.exposure),
+            index_router(),
+        ],
+        recorder=telemetry.recorder,
+        clock=clock,
+        lifespan=_lifespan(parts),
+        cors_origins=config.server.cors_origins,
+        new_request_id=lambda: f"{request_ids.getrandbits(128):032x}",
+    )
+    app.state.parts = parts
+    return app
+
+
+def build_app(
+    routers: Sequence[Router],
+    *,
+    recorder: Recorder,
+    clock: Clock,
+    lifespan: Callable[[Litestar], AbstractAsyncContextManager[None]],
+    cors_origins: Sequence[str] = (),
+    new_request_id: Callable[[], str] | None = None,
+) -> Litestar:
+    """Return an application of these routers, with our errors and with telemetry around everything."""
+    app = Litestar(
+        routers,
+        exception_handlers=exception_handlers(),
+        lifespan=[lifespan],
+        logging_config=None,
+        openapi_config=None,
+        # `app/http/request_input.py` bounds bodies, in OpenAI's error shape.
+        request_max_body_size=None,
+    )
+    routes = RouteTable(app.routes)
+    wrapped = RequestTelemetry(
+        ApiHeaders(
+            PathBound(cast("AsgiApp", app.asgi_handler)),
+            CrossOrigin(cors_origins) if cors_origins else None,
+            new_request_id,
+        ),
+        recorder,
+        route_of=routes.route_of,
+        is_ignored=routes.is_ignored,
+        clock=clock.monotonic,
+    )
+    app.asgi_handler = cast("ASGIApp", wrapped)
+    return app
+
+
+def _build_parts(
+    config: AppConfig, secrets: Secrets, recorder: Recorder, clock: Clock, random_bytes: Callable[[int], bytes]
+) -> Parts:
+    """Make the parts, in the order in which they need each other; opens nothing."""
+    engine = create_engine(secrets.database_url, recorder)
+    keys = ApiKeys(engine, clock, random_bytes)
+    ledger = LedgerWriter(engine, config.ledger, recorder, file=(file := database_file(engine.url)))
+    provider_secrets = _provider_secrets(config, secrets)
+    providers = tuple(Provider(each, provider_secrets[each.name]) for each in config.providers)
+    anomalies = AnomalyWatch(config, StoredDetectorState(engine, clock), clock, recorder)
+    states = ProviderStates(config, clock, recorder, observers=anomalies.observers())
+    probes = Probes(config, provider_secrets, states, clock=clock, recorder=recorder)
+    cache: ResponseCache
+    if secrets.cache_url is None:
+        cache = MemoryResponseCache(config.cache.max_bytes, clock)
+    else:
+        cache = open_valkey_cache(secrets.cache_url, clock)
+    # Call ids must be unique, not secret: one system call at the start instead of one per request.
+    ids = random.Random(random_bytes(32))  # noqa: S311
+    gateway = Gateway(
+        models=ModelTable(config.models, {provider.name: provider for provider in providers}),
+        gate=states,
+        keys=StoredKeyDirectory(keys, config.plans, clock, recorder),
+        limiter=PlanRateLimiter(config.plans, clock),
+        cache=cache,
+        ledger=ledger,
+        calls_in_hand=calls_in_hand(config.server),
+        clock=clock,
+        new_call_id=lambda: f"{ids.getrandbits(128):032x}",
+    )
+    store_jobs = StoreJobs(engine, config, clock, holder=random_bytes(16).hex())
+    periodic: tuple[Job, ...] = (
+        *store_jobs.jobs(),
+        *provider_jobs(config.probes, states, probes),
+        *anomalies.jobs(),
+    )
+    jobs = Jobs(periodic, clock=clock, rng=ids)
+    watch = EventLoopWatch(recorder, clock.monotonic, config.jobs.event_loop_lag_seconds)
+    exposure = Exposure(secrets.monitoring_token, is_open=config.monitoring.open)
+    connections = Connections(max_client_connections(config, descriptor_limit()))
+    return Parts(
+        gateway,
+        engine,
+        keys,
+        file,
+        ledger,
+        providers,
+        states,
+        probes,
+        cache,
+        store_jobs,
+        jobs,
+        watch,
+        exposure,
+        connections,
+    )
+
+
+def _provider_secrets(config: AppConfig, secrets: Secrets) -> dict[str, ProviderSecrets]:
+    return {
+        each.name: ProviderSecrets(
+            api_key=secrets.provider_keys.get(each.name),
+            headers=secrets.provider_headers.get(each.name, {}),
+            proxy=secrets.provider_proxies.get(each.name),
+            environment=secrets.proxies,
+        )
+        for each in config.providers
+    }
+
+
+def _lifespan(parts: Parts) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    """Return the application's lifespan: database first and last, so that the ledger can write to its end."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async def close_ledger() -> None:
+            app.state.lost_ledger_rows = await parts.ledger.close(LEDGER_CLOSE_SECONDS)
+
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(parts.engine.dispose)
+            await migrate(parts.engine)
+            parts.database_file.remember()
+            if isinstance(parts.cache, ValkeyResponseCache):
+                stack.push_async_callback(parts.cache.close)
+            stack.push_async_callback(parts.gateway.close)
+            parts.ledger.start()
+            stack.push_async_callback(close_ledger)
+            for provider in parts.providers:
+                await provider.start()
+                stack.push_async_callback(provider.close)
+            await stack.enter_async_context(parts.event_loop_watch.running())
+            await stack.enter_async_context(parts.store_jobs.publishing())
+            await stack.enter_async_context(parts.jobs.running())
+            yield
+
+    return lifespan
+
+
+def _readiness(parts: Parts, telemetry: AppTelemetry) -> Readiness:
+    """Say how each dependency is asked."""
+
+    async def ask_database() -> None:
+        await check_database(parts.engine, parts.database_file)
+
+    async def ask_cache() -> bool:
+        return not isinstance(parts.cache, ValkeyResponseCache) or await parts.cache.is_available()
+
+    def export_state() -> dict[str, object]:
+        return {
+            signal: {
+                "queued_items": page.queued_items,
+                "exported": page.exported,
+                "retries": page.retries,
+                "dropped": sum(page.dropped.values()),
+            }
+            for signal, page in telemetry.delivery_stats().items()
+        }
+
+    return Readiness(
+        check_database=ask_database,
+        is_cache_available=ask_cache,
+        cache_kind="server" if isinstance(parts.cache, ValkeyResponseCache) else "memory",
+        providers=lambda: {name: provider_reading(state) for name, state in parts.states.items()},
+        telemetry=export_state,
+    )

@@ -1,0 +1,97 @@
+"""`python -m app check-config`: everything that is wrong with the configuration at once, without starting anything.
+
+In: the file and the environment. Out: `ok` and a summary on stdout, or one line per mistake on
+stderr; exit code 0 or 1. Warnings go to stderr and leave the exit code alone. It shows no secret,
+only the names of the variables that hold one.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from typing import TextIO
+from urllib.parse import urlsplit
+
+from app.config.load import (
+    ConfigError,
+    find_missing_secrets,
+    read_config,
+    resolve_cache_url,
+    resolve_database_url,
+)
+from app.config.schema import AppConfig
+from app.config.warnings import config_warnings
+from otel.noop import DisabledRecorder
+
+
+def run_check_config(
+    path: str, environ: Mapping[str, str], *, stdout: TextIO | None = None, stderr: TextIO | None = None
+) -> int:
+    """Check the file, `GATEWAYZ_<SECTION>__<KEY>`, the secrets that it names and the `OTEL_*` variables; return the exit code."""
+    errors = stderr or sys.stderr
+    config: AppConfig | None = None
+    try:
+        config, mistakes = read_config(path, environ)
+    except ConfigError as error:
+        mistakes = [str(error)]
+    if config is not None:
+        mistakes.extend(find_missing_secrets(config, environ))
+        mistakes.extend(each for each in _store_mistakes(config, environ) if each not in mistakes)
+        for line in (*config_warnings(config), *_telemetry_warnings(config, environ)):
+            print(f"gateway: warning: {line}", file=errors)
+    for line in mistakes:
+        print(f"gateway: {line}", file=errors)
+    if mistakes or config is None:
+        return 1
+    print("\n".join(["ok", *_summary(config)]), file=stdout or sys.stdout)
+    return 0
+
+
+def _store_mistakes(config: AppConfig, environ: Mapping[str, str]) -> Iterator[str]:
+    """Make what the URLs of the database and the cache ask for, as the start would, and connect to nothing."""
+    from app.gateway.clock import SystemClock  # noqa: PLC0415  with the drivers below
+    from app.store.database import DatabaseOpenError, create_engine  # noqa: PLC0415  its imports take a second
+    from app.store.valkey_cache import open_valkey_cache  # noqa: PLC0415  likewise
+
+    try:
+        create_engine(resolve_database_url(config, environ), DisabledRecorder())
+    except (ConfigError, DatabaseOpenError) as error:
+        yield str(error)
+    try:
+        url = resolve_cache_url(config, environ)
+        if url is not None:
+            open_valkey_cache(url, SystemClock())
+    except ConfigError as error:
+        yield str(error)
+
+
+def _telemetry_warnings(config: AppConfig, environ: Mapping[str, str]) -> tuple[str, ...]:
+    if not config.telemetry.enabled:
+        return ()
+    from otel.config.environ import telemetry_config_from_environ  # noqa: PLC0415  the SDK's imports take a second
+
+    return telemetry_config_from_environ(environ).warnings
+
+
+def _summary(config: AppConfig) -> Iterator[str]:
+    """Name what is configured."""
+    yield f"listens on {config.server.host}:{config.server.port}"
+    database = config.database
+    yield f"database: {f'from {database.url_env}' if database.url_env else database.url.partition('://')[0]}"
+    for provider in config.providers:
+        url = urlsplit(provider.base_url)
+        key = f"key from {provider.api_key_env}" if provider.api_key_env else "no key"
+        yield f"provider {provider.name}: {url.scheme}://{url.netloc}{url.path}, {key}"
+    for model in config.models:
+        routes = ", then ".join(f"{route.provider} ({route.upstream_model})" for route in model.routes)
+        yield f"model {model.name} ({model.operation}): {routes}"
+    for plan in config.plans:
+        limits = [
+            f"{limit} {name.replace('_', ' ')}"
+            for name in (
+                "key_requests_per_minute",
+                "key_tokens_per_minute",
+                "plan_requests_per_minute",
+                "plan_tokens_per_minute",
+            )
+            if (limit := getattr(plan, name)) is not None
+        ]
+        yield f"plan {plan.name}: {', '.join(limits) or 'no limits'}"

@@ -1,0 +1,164 @@
+"""KEYS CLI: `python -m app keys create | list | revoke`, the one way to make and end API keys.
+
+Comes in: parsed arguments and the configuration. Goes out: text or JSON on stdout, one line per
+error on stderr, an exit code: 0 done, 1 the database failed or there is no such key, 2 the
+arguments make no sense. It must not show a secret but the one that it just made.
+"""
+
+import argparse
+import asyncio
+import secrets
+import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TextIO
+
+import msgspec
+
+from app.config.load import ConfigError, resolve_database_url
+from app.config.rules import MAX_NAME_CHARS
+from app.config.schema import AppConfig
+from app.errors import StoreUnavailableError
+from app.gateway.clock import SystemClock
+from app.gateway.ports import Clock
+from app.store.database import DatabaseOpenError, open_database
+from app.store.keys import ApiKey, ApiKeys
+from otel.noop import DisabledRecorder
+
+_MAX_TRIAL_DAYS = 3_650
+_COLUMNS = ("key_id", "secret", "status", "plan", "created", "trial ends", "name")
+
+
+class _KeysError(Exception):
+    """What ends the command: a line for stderr and an exit code."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def add_keys_parser(
+    subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]", common: argparse.ArgumentParser
+) -> None:
+    """Add `keys` with its three commands, each with the options of `common`; `args.keys_command` says which was given."""
+    parser = subparsers.add_parser("keys", parents=[common], help="make, list and revoke API keys")
+    commands = parser.add_subparsers(dest="keys_command", required=True, metavar="create|list|revoke")
+    create = commands.add_parser("create", parents=[common], help="make a key and print its secret, once")
+    create.add_argument("--name", required=True, help="whose key it is, for people")
+    create.add_argument("--plan", required=True, help="a plan of the configuration")
+    create.add_argument("--trial-days", type=int, metavar="D", help="the key ends by itself after D days")
+    revoke = commands.add_parser("revoke", parents=[common], help="end a key; running gateways notice within 5 seconds")
+    revoke.add_argument("key_id", metavar="KEY_ID", help="as `keys list` shows it, key_…")
+    listing = commands.add_parser("list", parents=[common], help="list all keys")
+    for command in (create, listing, revoke):
+        command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run_keys(
+    args: argparse.Namespace,
+    config: AppConfig,
+    environ: Mapping[str, str],
+    *,
+    clock: Clock | None = None,
+    random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    stdout: TextIO | None = None,
+    stderr: TextIO | None = None,
+) -> int:
+    """Run the command and return the exit code; creates and migrates the database where needed. Starts an event loop of its own."""
+    clock = clock or SystemClock()
+    try:
+        url = resolve_database_url(config, environ)
+        text = asyncio.run(_run(args, config, url, clock, random_bytes))
+    except _KeysError as error:
+        print(f"keys: {error}", file=stderr or sys.stderr)
+        return error.exit_code
+    except (ConfigError, DatabaseOpenError, StoreUnavailableError) as error:
+        reason = error.__cause__ if isinstance(error, StoreUnavailableError) else error
+        print(f"keys: {' '.join(str(getattr(reason, 'orig', None) or reason).split())}", file=stderr or sys.stderr)
+        return 1
+    print(text, file=stdout or sys.stdout)
+    return 0
+
+
+async def _run(
+    args: argparse.Namespace, config: AppConfig, url: str, clock: Clock, random_bytes: Callable[[int], bytes]
+) -> str:
+    if args.keys_command == "create":
+        _check_new_key(args, config)
+    engine = await open_database(url, DisabledRecorder())
+    try:
+        keys = ApiKeys(engine, clock, random_bytes)
+        if args.keys_command == "create":
+            return await _create(keys, args, clock)
+        if args.keys_command == "revoke":
+            return await _revoke(keys, args, clock)
+        return _listing(await keys.list_all(), clock, as_json=args.json)
+    finally:
+        await engine.dispose()
+
+
+def _check_new_key(args: argparse.Namespace, config: AppConfig) -> None:
+    plans = [plan.name for plan in config.plans]
+    if args.plan not in plans:
+        raise _KeysError(f"no plan {args.plan!r}; the configuration has: {', '.join(plans)}", 2)
+    if not args.name.strip() or len(args.name) > MAX_NAME_CHARS or not args.name.isprintable():
+        raise _KeysError(f"--name takes 1 to {MAX_NAME_CHARS} printable characters", 2)
+    if args.trial_days is not None and not 1 <= args.trial_days <= _MAX_TRIAL_DAYS:
+        raise _KeysError(f"--trial-days takes 1 to {_MAX_TRIAL_DAYS}, not {args.trial_days}", 2)
+
+
+async def _create(keys: ApiKeys, args: argparse.Namespace, clock: Clock) -> str:
+    new = await keys.create(name=args.name, plan=args.plan, trial_days=args.trial_days)
+    if args.json:
+        return _json({"secret": new.secret} | _as_json(new.key, clock))
+    ends = new.key.trial_ends_unix_ms
+    trial = f", until {_time(ends)}" if ends is not None else ""
+    return f"{new.secret}\n\n{new.key.key_id} for {new.key.name}, plan {new.key.plan}{trial}. Only its hash is kept: copy it now."
+
+
+async def _revoke(keys: ApiKeys, args: argparse.Namespace, clock: Clock) -> str:
+    if args.key_id.startswith("gwz_"):
+        raise _KeysError("this is a secret; give the key's id, key_…, as `keys list` shows it", 2)
+    result = await keys.revoke(args.key_id)
+    if result is None:
+        raise _KeysError(f"no key {args.key_id!r}; `keys list` shows the ids", 1)
+    key, is_new = result
+    if args.json:
+        return _json(_as_json(key, clock))
+    when = _time(key.revoked_unix_ms)
+    return (
+        f"{key.key_id} revoked; running gateways refuse it within 5 seconds"
+        if is_new
+        else f"{key.key_id} was revoked before, {when}"
+    )
+
+
+def _listing(keys: list[ApiKey], clock: Clock, *, as_json: bool) -> str:
+    if as_json:
+        return _json([_as_json(key, clock) for key in keys])
+    if not keys:
+        return "no keys yet; `keys create --name NAME --plan PLAN` makes one"
+    rows = [_COLUMNS, *(_row(key, clock) for key in keys)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _row(key: ApiKey, clock: Clock) -> tuple[str, ...]:
+    trial = _time(key.trial_ends_unix_ms)
+    status = key.status(clock.unix_ms())
+    return key.key_id, f"{key.secret_prefix}…", status, key.plan, _time(key.created_unix_ms), trial, key.name
+
+
+def _as_json(key: ApiKey, clock: Clock) -> dict[str, object]:
+    return {**msgspec.structs.asdict(key), "status": key.status(clock.unix_ms())}
+
+
+def _json(value: object) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+def _time(unix_ms: int | None) -> str:
+    """UTC to the minute; a dash for never."""
+    return "-" if unix_ms is None else datetime.fromtimestamp(unix_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%MZ")

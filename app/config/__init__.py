@@ -1,0 +1,1 @@
+"""Configuration: load -> variables -> schema -> checks; one line per mistake."""

@@ -1,0 +1,227 @@
+"""From the TOML file and `GATEWAYZ_<SECTION>__<KEY>` to a checked `AppConfig`, and from variable names to secrets.
+
+In: a path and the environment. Out: frozen structs, or a `ConfigError` of one line that names the
+file (or variable), the key, what was found and what is allowed. It must never quote a value that
+could be a secret. The rules of meaning are in `app/config/checks.py`.
+"""
+
+import contextlib
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from app.config.checks import check_url_scheme, find_all
+from app.config.explain import explain, one_line, say
+from app.config.routing_checks import is_proxy_url
+from app.config.rules import check_variable
+from app.config.schema import AppConfig
+from app.config.variables import override
+
+CONFIG_VARIABLE = "GATEWAYZ_CONFIG"
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; `str()` is one line for the person who wrote it."""
+
+
+class Secrets(msgspec.Struct, frozen=True, kw_only=True):
+    """What the configuration names by environment variable, resolved. Its repr shows no value.
+
+    `provider_keys` maps provider names to API keys; a provider without `api_key_env` is not in it.
+    `provider_headers` and `provider_proxies` are likewise by provider; `proxies` are those of the
+    environment, by scheme.
+    """
+
+    database_url: str
+    cache_url: str | None
+    monitoring_token: str | None
+    provider_keys: Mapping[str, str]
+    provider_headers: Mapping[str, Mapping[str, str]] = {}
+    provider_proxies: Mapping[str, str] = {}
+    proxies: Mapping[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"Secrets(provider_keys of {sorted(self.provider_keys)})"
+
+
+def load_config(path: Path | str, environ: Mapping[str, str] | None = None) -> AppConfig:
+    """Read, override, convert and check the file; raises `ConfigError` for the first mistake."""
+    config, mistakes = read_config(path, environ or {})
+    if config is None or mistakes:
+        raise ConfigError(mistakes[0])
+    return config
+
+
+def read_config(path: Path | str, environ: Mapping[str, str]) -> tuple[AppConfig | None, list[str]]:
+    """Return the configuration where the whole file has its shape, and all mistakes; raises `ConfigError` where it cannot be read."""
+    path = Path(path)
+    raw = _read_toml(path)
+    variables, mistakes = override(raw, environ)
+
+    def place(line: str) -> str:
+        """Name what the line is about: the variable that set the key, or the file."""
+        name = next((each for key, each in variables.items() if line.startswith((f"{key}:", f"{key}["))), None)
+        return f"{path}: {line}" if name is None else f"environment variable {name}: {line}"
+
+    try:
+        config = msgspec.convert(raw, AppConfig)
+    except msgspec.ValidationError as error:
+        lines = dict.fromkeys([explain(str(error), raw), *_mistakes_of_shape(raw)])
+        rest = _with_shape(raw)
+        lines |= dict.fromkeys(say(finding) for finding in find_all(rest))
+        return None, [*mistakes, *map(place, lines), *find_missing_secrets(rest, environ)]
+    return config, [*mistakes, *(place(say(finding)) for finding in find_all(config))]
+
+
+def resolve_secret(variable: str, key_path: str, environ: Mapping[str, str]) -> str:
+    """Return the value of an environment variable that the key at `key_path` names; raises `ConfigError` when it has none."""
+    value = environ.get(variable, "").strip()
+    if finding := next(check_variable(key_path, variable), None):
+        raise ConfigError(say(finding))  # it may be the secret itself
+    if not value:
+        state = "is empty" if variable in environ else "is not set"
+        raise ConfigError(f"environment variable {variable} {state}; {key_path} names it: set it, or remove the key")
+    if not value.isprintable():
+        raise ConfigError(
+            f"environment variable {variable}, named by {key_path}, holds characters that are not printable"
+        )
+    return value
+
+
+def resolve_secrets(config: AppConfig, environ: Mapping[str, str]) -> Secrets:
+    """Resolve every variable that the configuration names, at start; raises `ConfigError` for the first that has no value."""
+    monitoring = config.monitoring.token_env
+    return Secrets(
+        database_url=resolve_database_url(config, environ),
+        cache_url=resolve_cache_url(config, environ),
+        monitoring_token=resolve_secret(monitoring, "monitoring.token_env", environ)
+        if monitoring is not None
+        else None,
+        provider_keys={
+            provider.name: resolve_secret(provider.api_key_env, f"providers[{index}].api_key_env", environ)
+            for index, provider in enumerate(config.providers)
+            if provider.api_key_env is not None
+        },
+        provider_headers={
+            provider.name: {
+                header: resolve_secret(variable, f"providers[{index}].headers_env.{header}", environ)
+                for header, variable in provider.headers_env.items()
+            }
+            for index, provider in enumerate(config.providers)
+            if provider.headers_env
+        },
+        provider_proxies={
+            provider.name: _resolve_proxy(provider.proxy_env, f"providers[{index}].proxy_env", environ)
+            for index, provider in enumerate(config.providers)
+            if provider.proxy_env is not None
+        },
+        proxies=_proxies(environ),
+    )
+
+
+def find_missing_secrets(config: AppConfig, environ: Mapping[str, str]) -> Iterator[str]:
+    """Return one line for each variable that the configuration names and that has no usable value."""
+    bare = msgspec.structs.replace(config, providers=())
+    parts = [msgspec.structs.replace(bare, cache=AppConfig().cache, monitoring=AppConfig().monitoring)]
+    parts.append(msgspec.structs.replace(bare, database=AppConfig().database, monitoring=AppConfig().monitoring))
+    parts.append(msgspec.structs.replace(bare, database=AppConfig().database, cache=AppConfig().cache))
+    for part in parts:
+        try:
+            resolve_secrets(part, environ)
+        except ConfigError as error:
+            yield str(error)
+    for index, provider in enumerate(config.providers):
+        places = {"api_key_env": provider.api_key_env, "proxy_env": provider.proxy_env}
+        places |= {f"headers_env.{header}": variable for header, variable in provider.headers_env.items()}
+        for place, variable in places.items():
+            if variable is not None:
+                try:
+                    resolve_secret(variable, f"providers[{index}].{place}", environ)
+                except ConfigError as error:
+                    yield str(error)
+
+
+def _resolve_proxy(variable: str, key_path: str, environ: Mapping[str, str]) -> str:
+    value = resolve_secret(variable, key_path, environ)
+    if not is_proxy_url(value):
+        raise ConfigError(f"environment variable {variable}, named by {key_path}, is not an http:// URL with a host")
+    return value
+
+
+def _proxies(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment's proxies by scheme, lower case first; `HTTP_PROXY` is not read under CGI, where a client can set it."""
+    found = {}
+    for name in ("http", "https", "all", "no"):
+        value = environ.get(f"{name}_proxy") or (
+            "" if name == "http" and "REQUEST_METHOD" in environ else environ.get(f"{name.upper()}_PROXY", "")
+        )
+        if value.strip():
+            found[name] = value.strip()
+    return found
+
+
+def resolve_database_url(config: AppConfig, environ: Mapping[str, str]) -> str:
+    """Return the database's URL alone, for tools that need no other secret; raises `ConfigError`."""
+    return _resolve_url(config.database.url, config.database.url_env, "database", environ) or config.database.url
+
+
+def resolve_cache_url(config: AppConfig, environ: Mapping[str, str]) -> str | None:
+    """Return the cache server's URL alone, None where there is none; raises `ConfigError`."""
+    return _resolve_url(config.cache.url, config.cache.url_env, "cache", environ)
+
+
+def _resolve_url(url: str | None, variable: str | None, section: str, environ: Mapping[str, str]) -> str | None:
+    """The variable wins over the key beside it, because `database.url` has a default."""
+    if variable is None:
+        return url
+    value = resolve_secret(variable, f"{section}.url_env", environ)
+    finding = check_url_scheme(f"environment variable {variable} ({section}.url_env)", value, section)
+    if finding is not None:
+        raise ConfigError(say(finding))
+    return value
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # editors of Windows begin a file with a byte order mark
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: no such file; set {CONFIG_VARIABLE} or pass --config, and start from gatewayz.example.toml"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
+        raise ConfigError(f"{path}: cannot be read: {reason}; {CONFIG_VARIABLE} or --config names the file") from None
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {one_line(str(error))}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: not valid TOML: nested too deeply") from None
+
+
+def _mistakes_of_shape(raw: dict[str, Any]) -> Iterator[str]:
+    """Return what is wrong with each section, and with each table of an array, by itself."""
+    for key, value in raw.items():
+        parts = value if isinstance(value, list) and value else [None]
+        for index, each in enumerate(parts):
+            part = {key: value if each is None else [each]}
+            try:
+                msgspec.convert(part, AppConfig)
+            except msgspec.ValidationError as error:
+                line = explain(str(error), part)
+                yield line if each is None else line.replace(f"{key}[0]", f"{key}[{index}]", 1)
+
+
+def _with_shape(raw: dict[str, Any]) -> AppConfig:
+    """Return the configuration without the sections and arrays that have mistakes of shape: what else is wrong does not depend on them."""
+    rest: dict[str, Any] = {}
+    for key, value in raw.items():
+        with contextlib.suppress(msgspec.ValidationError):
+            msgspec.convert({key: value}, AppConfig)
+            rest[key] = value
+    if "providers" in raw and "providers" not in rest:
+        rest.pop("models", None)  # their routes would name providers that are not there
+    return msgspec.convert(rest, AppConfig)

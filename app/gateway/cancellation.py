@@ -1,0 +1,191 @@
+"""INTERRUPT: ends what a task is doing from outside, for a named reason, without losing a cancellation that was meant otherwise.
+
+Comes in: a reason, from a timer or from another task. Goes out: `InterruptedCallError` in the
+interrupted task, in place of `CancelledError`. The bookkeeping is that of `asyncio.timeout`
+(cancelling/uncancel), so that the two nest.
+"""
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Literal, Self, TypeAlias
+
+Reason: TypeAlias = Literal[
+    "client_left",
+    "shutdown",
+    "pool_timeout",
+    "connect_timeout",
+    "first_byte_timeout",
+    "whole_answer_timeout",
+    "idle_timeout",
+    "total_timeout",
+    "slow_client",
+]
+
+
+LAG_SECONDS: Final = 0.25
+"""A timer that fires later than this says that the event loop stood still."""
+
+
+class InterruptedCallError(Exception):
+    """The guarded block was ended on purpose; `reason` says by whom."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason: Reason = reason
+
+
+class Interrupt:
+    """A context manager around awaits; `fire` from elsewhere in the same event loop ends them."""
+
+    def __init__(self) -> None:
+        self.reason: Reason | None = None
+        self._task: asyncio.Task[object] | None = None
+        self._cancelling = 0
+
+    def __enter__(self) -> Self:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("an interrupt guards a task")
+        if self.reason is not None:
+            raise InterruptedCallError(self.reason)
+        self._task = task
+        self._cancelling = task.cancelling()
+        return self
+
+    def fire(self, reason: Reason) -> None:
+        """End the guarded block; only the first reason counts, and after the block nothing happens."""
+        if self.reason is None:
+            self.reason = reason
+            if self._task is not None:
+                self._task.cancel()
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        task, self._task = self._task, None
+        if task is None or self.reason is None:
+            return
+        # Someone else's cancellation, pending beside ours, stays a cancellation.
+        if task.uncancel() <= self._cancelling and exc_type is asyncio.CancelledError:
+            raise InterruptedCallError(self.reason) from None
+
+
+class Deadlines:
+    """The timeouts of one attempt on one timer: until the first byte, between bytes, and over all.
+
+    The clock starts with `sent`: what a request waits for before, the connector bounds. `progress` costs one
+    assignment: the timer looks at the time of the last byte when it fires, and sets itself again. A pause, in
+    which nothing is read because the client is slow, counts for the client, not for the provider: each of the
+    two has `total_seconds`. `first` names what runs out before the first byte, `last` what runs out over all.
+    """
+
+    def __init__(
+        self,
+        interrupt: Interrupt,
+        *,
+        first_byte_seconds: float,
+        idle_seconds: float,
+        total_seconds: float,
+        first: Reason = "first_byte_timeout",
+        last: Reason = "total_timeout",
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._interrupt = interrupt
+        self._first_byte_seconds = first_byte_seconds
+        self._idle_seconds = idle_seconds
+        self._total_seconds = total_seconds
+        self._kind: Reason = first
+        self._last: Reason = last
+        self._has_bytes = False
+        self._had_grace = False
+        self._paused_at: float | None = None
+        self._paused_seconds = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def sent(self) -> None:
+        """The request is on its way: from now on the provider is waited for."""
+        now = self._loop.time()
+        self._end = now + self._total_seconds
+        self._due = min(now + self._first_byte_seconds, self._end)
+        self._set_timer()
+
+    def progress(self) -> None:
+        """A byte of the body arrived: from now on the idle timeout counts."""
+        now = self._loop.time()
+        if self._paused_at is not None:
+            self._paused_seconds += now - self._paused_at
+            self._end += now - self._paused_at
+            self._paused_at = None
+        self._due = min(now + self._idle_seconds, self._end)
+        self._kind, self._has_bytes, self._had_grace = "idle_timeout", True, False
+        if self._due < self._set_for and self._timer is not None:
+            self._timer.cancel()
+            self._set_timer()
+
+    def pause(self) -> None:
+        """Nothing is read because the client is slow: only the client's own total counts until `progress` is called."""
+        self._paused_at = now = self._loop.time()
+        self._due = now + self._total_seconds - self._paused_seconds
+
+    def close(self) -> None:
+        """Stop the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _set_timer(self) -> None:
+        """Wake up when the next timeout is due."""
+        self._set_for = self._due
+        self._timer = self._loop.call_at(self._due, self._check)
+
+    def _check(self) -> None:
+        """Fire if nothing came in time, else wait for what is due next."""
+        now = self._loop.time()
+        late_seconds = now - self._set_for
+        if late_seconds > LAG_SECONDS and self._due <= now and not self._had_grace:
+            # The loop stood still: what arrived meanwhile has not been read yet. That time is not the provider's.
+            self._had_grace = True
+            self._due = now + min(late_seconds, self._idle_seconds)
+            self._end = max(self._end, self._due)
+            self._set_timer()
+        elif now < self._due:
+            self._set_timer()
+        elif self._paused_at is not None:
+            self._interrupt.fire("slow_client")
+        elif self._has_bytes and now >= self._end:
+            self._interrupt.fire(self._last)
+        else:
+            self._interrupt.fire(self._kind)
+
+
+class RunningTime:
+    """A timer that counts only time in which the event loop ran: a stall of the gateway is no delay of the other side.
+
+    `done` is called once, after `seconds`, unless `close` was called before.
+    """
+
+    _TICKS: Final = 16
+
+    def __init__(self, seconds: float, done: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._done = done
+        self._tick_seconds = seconds / self._TICKS
+        self._left = self._TICKS
+        self._grace_left = self._TICKS
+        self._timer = self._loop.call_later(self._tick_seconds, self._tick)
+
+    def close(self) -> None:
+        """Stop the timer."""
+        self._timer.cancel()
+
+    def _tick(self) -> None:
+        late_seconds = self._loop.time() - self._timer.when()
+        # A tick that is late says that the loop stood still before it: it does not count.
+        if late_seconds >= max(LAG_SECONDS, self._tick_seconds) and self._grace_left > 0:
+            self._grace_left -= 1
+        else:
+            self._left -= 1
+        if self._left > 0:
+            self._timer = self._loop.call_later(self._tick_seconds, self._tick)
+        else:
+            self._done()

@@ -1,0 +1,204 @@
+"""HEAVY WORK: runs functions of large JSON without holding up the event loop.
+
+In: a module-level function, the bytes it works on, small picklable arguments. Out: its result.
+Decoders hold the interpreter's lock, so a thread would not help: what is not certain to be quick
+runs in a child process (`heavy_worker.py`), which is started when it is first needed, ends when it
+was idle for a while, and is replaced when it dies. For one event loop.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import pickle
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias, TypeVar, TypeVarTuple, Unpack
+
+from app.gateway.capacity.fair_turn import FairTurn
+from app.gateway.capacity.heavy_worker import LENGTH_BYTES
+from app.gateway.openai.json_bounds import is_light
+
+Arguments = TypeVarTuple("Arguments")
+T = TypeVar("T")
+
+Lane: TypeAlias = Literal["requests", "answers"]
+Reason: TypeAlias = Literal["memory", "timeout", "died"]
+
+_LOGGER = logging.getLogger(__name__)
+_ROOT: Final = str(Path(__file__).resolve().parents[3])
+_PROGRAM: Final = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from app.gateway.capacity.heavy_worker import main; main()"
+)
+_ENVIRON: Final = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
+_PIECE_BYTES: Final = 256 * 1024
+_TRIES: Final = 2
+
+
+async def join(parts: list[bytes]) -> bytes:
+    """Return the parts as one; a large copy is made in a thread, because it does release the interpreter's lock."""
+    if len(parts) == 1:
+        return parts[0]
+    if sum(map(len, parts)) <= _PIECE_BYTES * 4:
+        return b"".join(parts)
+    return await asyncio.to_thread(b"".join, parts)
+
+
+class HeavyWorkError(Exception):
+    """The work could not be done: it needed too much memory or time, or its process died twice."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason: Reason = reason
+
+
+class HeavyWork:
+    """One child process for requests and one for answers, so that neither waits for the other."""
+
+    def __init__(self, *, deadline_seconds: float = 30.0, idle_seconds: float = 60.0) -> None:
+        self._workers: dict[Lane, _Worker] = {}
+        self._deadline_seconds = deadline_seconds
+        self._idle_seconds = idle_seconds
+
+    async def run(
+        self,
+        lane: Lane,
+        owner: str,
+        function: Callable[[bytes, Unpack[Arguments]], T],
+        text: bytes,
+        *args: *Arguments,
+    ) -> T:
+        """Return `function(text, *args)`; raises what it raises, or `HeavyWorkError`. Owners of work take turns."""
+        if is_light(text):
+            return function(text, *args)
+        worker = self._workers.get(lane)
+        if worker is None:
+            worker = self._workers[lane] = _Worker(lane, self._idle_seconds)
+        result: T = await worker.run(owner, function, text, args, self._deadline_seconds)
+        return result
+
+    async def close(self) -> None:
+        """End the processes."""
+        for worker in self._workers.values():
+            await worker.close()
+
+    def pids(self) -> dict[Lane, int]:
+        """Return the processes that run now."""
+        return {lane: worker.pid for lane, worker in self._workers.items() if worker.pid is not None}
+
+
+class _Worker:
+    """One child process, one piece of work at a time; owners take turns."""
+
+    def __init__(self, lane: Lane, idle_seconds: float) -> None:
+        self._lane = lane
+        self._idle_seconds = idle_seconds
+        self._process: asyncio.subprocess.Process | None = None
+        self._is_closed = False
+        self._turn = FairTurn()
+        self._idle_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process that runs now."""
+        return self._process.pid if self._process is not None and self._process.returncode is None else None
+
+    async def run(
+        self, owner: str, function: Callable[..., Any], text: bytes, args: tuple[Any, ...], deadline_seconds: float
+    ) -> Any:
+        """Have the work done; a process that died is replaced once."""
+        header = pickle.dumps((function.__module__, function.__qualname__, args))
+        async with self._turn.of(owner):
+            self._stop_timer()
+            for tried in range(1, _TRIES + 1):
+                try:
+                    async with asyncio.timeout(deadline_seconds):
+                        kind, value = await self._exchange(header, text)
+                    break
+                except TimeoutError:
+                    await self._fail("timeout")
+                except (OSError, EOFError, pickle.UnpicklingError):
+                    if tried == _TRIES:
+                        await self._fail("died")
+                    await self._kill()
+                except BaseException:
+                    # The one that waited has left in the middle of the exchange.
+                    await asyncio.shield(self._kill())
+                    raise
+            if kind == "memory":
+                # What is left of its memory is in pieces.
+                await self._fail("memory")
+            self._idle_timer = asyncio.get_running_loop().call_later(self._idle_seconds, self._end_idle)
+        if kind == "error":
+            cls, arguments, attributes = value
+            error: Exception = cls.__new__(cls, *arguments)
+            error.__dict__.update(attributes)
+            raise error
+        return value
+
+    async def close(self) -> None:
+        """End the process for good."""
+        self._is_closed = True
+        self._stop_timer()
+        await self._kill()
+
+    async def _exchange(self, header: bytes, text: bytes) -> tuple[str, Any]:
+        """Send one piece of work and return the reply."""
+        process = self._process
+        if self._is_closed:
+            raise EOFError
+        if process is None or process.returncode is not None:
+            process = self._process = await self._start()
+        stdin, stdout = process.stdin, process.stdout
+        if stdin is None or stdout is None:
+            raise EOFError
+        stdin.write(len(header).to_bytes(LENGTH_BYTES, "big") + header + len(text).to_bytes(LENGTH_BYTES, "big"))
+        view = memoryview(text)
+        for start in range(0, len(text), _PIECE_BYTES):
+            stdin.write(bytes(view[start : start + _PIECE_BYTES]))
+            await stdin.drain()
+        size = int.from_bytes(await stdout.readexactly(LENGTH_BYTES), "big")
+        reply: tuple[str, Any] = pickle.loads(await stdout.readexactly(size))  # noqa: S301  written by our own program
+        return reply
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-I",
+            "-c",
+            _PROGRAM,
+            _ROOT,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env={name: os.environ[name] for name in _ENVIRON if name in os.environ},
+            start_new_session=True,
+        )
+
+    async def _fail(self, reason: Reason) -> None:
+        """Log, end the process, and raise."""
+        _LOGGER.warning("heavy work: the process for %s was replaced: %s", self._lane, reason)
+        await self._kill()
+        raise HeavyWorkError(reason)
+
+    async def _kill(self) -> None:
+        """End the process at once; it holds nothing that could be lost."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
+
+    def _end_idle(self) -> None:
+        """Give back the memory of a process that nobody needs now: it ends at the end of its stdin."""
+        if not self._turn.is_held and self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def _stop_timer(self) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None

@@ -1,0 +1,68 @@
+"""HEAVY WORKER: the program of the child process in which `HeavyWork` has large JSON decoded.
+
+In, on stdin: pickled function names and arguments, then the bytes to work on. Out, on stdout:
+pickled results. It ends when its parent closes stdin or dies. It has no sockets, no files and no
+secrets; its memory is bounded, because what it decodes comes from outside.
+"""
+
+import importlib
+import os
+import pickle
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any, BinaryIO, Final
+
+LENGTH_BYTES: Final = 8
+MEMORY_BYTES: Final = 320 * 1024 * 1024
+"""Of address space; 60 MB of JSON need about 200."""
+
+_NICENESS: Final = 5
+
+
+def main() -> None:
+    """Serve until stdin ends."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        # The parent decides: it may still have requests to finish when the whole group is told to stop.
+        signal.signal(number, signal.SIG_IGN)
+    os.nice(_NICENESS)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    serve(sys.stdin.buffer, sys.stdout.buffer)
+
+
+def serve(requests: BinaryIO, replies: BinaryIO) -> None:
+    """Answer one request after the other."""
+    while (header := _read(requests)) is not None:
+        module, name, arguments = pickle.loads(header)  # noqa: S301  written by the parent
+        text = _read(requests)
+        if text is None:
+            return
+        reply = _reply(getattr(importlib.import_module(module), name), text, arguments)
+        del text
+        try:
+            replies.write(len(reply).to_bytes(LENGTH_BYTES, "big") + reply)
+            replies.flush()
+        except BrokenPipeError:
+            os._exit(0)
+
+
+def _reply(function: Callable[..., Any], text: bytes, arguments: tuple[Any, ...]) -> bytes:
+    """Return the pickled result, or the parts of the exception: a constructor need not take what `args` holds."""
+    try:
+        return pickle.dumps(("result", function(text, *arguments)))
+    except MemoryError:
+        return pickle.dumps(("memory", None))
+    except Exception as error:  # noqa: BLE001  raised again in the parent
+        return pickle.dumps(("error", (type(error), error.args, error.__dict__)))
+
+
+def _read(requests: BinaryIO) -> bytes | None:
+    """Return the next block, or None where the stream ends."""
+    length = requests.read(LENGTH_BYTES)
+    if len(length) < LENGTH_BYTES:
+        return None
+    size = int.from_bytes(length, "big")
+    block = requests.read(size)
+    return block if len(block) == size else None

@@ -1,0 +1,187 @@
+"""UPSTREAM ANSWER: one attempt's HTTP exchange, read under its time-outs.
+
+Comes in: a provider, an open attempt. Goes out: the bytes of a 2xx answer; everything else that can
+happen leaves as `UpstreamFailure` or `CallerFaultError`. `close` ends the exchange, whatever state
+it is in: a provider whose answer nobody reads must stop working.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import aiohttp
+
+from app.gateway.attempt import Attempt
+from app.gateway.cancellation import Deadlines, Interrupt, InterruptedCallError, Reason
+from app.gateway.capacity.answer_room import AnswerShare
+from app.gateway.capacity.heavy_work import join
+from app.gateway.openai.failures import MAX_ERROR_BYTES, UpstreamFailure, failure_of_status
+from app.gateway.openai.request import CallRequest
+from app.gateway.openai.stream_options import blames_stream_options
+from app.gateway.ports import Clock
+from otel.events import ErrorKind
+
+_SUCCESSES: Final = range(200, 300)
+_KINDS: Final[dict[Reason, ErrorKind]] = {
+    "first_byte_timeout": "first_byte_timeout",
+    "whole_answer_timeout": "whole_answer_timeout",
+    "idle_timeout": "idle_timeout",
+    "total_timeout": "total_timeout",
+    "slow_client": "slow_client",
+}
+
+
+class UpstreamAnswer:
+    """One exchange; used by the request's task."""
+
+    def __init__(self, attempt: Attempt, clock: Clock, *, room: AnswerShare, must_be_fresh: bool = False) -> None:
+        self.attempt = attempt
+        self._provider = attempt.route.provider
+        self._clock = clock
+        self.room = room
+        config = self._provider.config
+        self._max_bytes = config.max_response_bytes
+        self._response: aiohttp.ClientResponse | None = None
+        self._must_be_fresh = must_be_fresh
+        self.leaves_out_added_fields = False
+        self._interrupt = Interrupt()
+        # An answer that is not streamed comes at its end: its first byte says nothing before.
+        is_whole = not attempt.is_stream
+        self._deadlines = Deadlines(
+            self._interrupt,
+            first_byte_seconds=config.whole_answer_seconds if is_whole else config.first_byte_seconds,
+            idle_seconds=config.idle_seconds,
+            total_seconds=config.whole_answer_seconds if is_whole else config.total_seconds,
+            first="whole_answer_timeout" if is_whole else "first_byte_timeout",
+            last="whole_answer_timeout" if is_whole else "total_timeout",
+        )
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Put a block of awaits under the time-outs; raises `UpstreamFailure` when one runs out."""
+        try:
+            with self._interrupt:
+                yield
+        except InterruptedCallError as interrupted:
+            raise UpstreamFailure(_KINDS[interrupted.reason]) from None
+
+    async def open(self, request: CallRequest) -> None:
+        """Send the request and read until the head of a 2xx answer."""
+        upstream_model = self.attempt.route.upstream_model
+        takes_options = not self.leaves_out_added_fields and self._provider.takes_stream_options(upstream_model)
+        body = request.upstream_body(upstream_model, takes_stream_options=takes_options)
+        self._response = response = await self._provider.post(
+            request.operation,
+            body,
+            self.attempt.headers,
+            on_connected=self._connected,
+            must_be_fresh=self._must_be_fresh,
+        )
+        self.attempt.responded(response.status)
+        self.attempt.content_type = response.content_type
+        if response.status in _SUCCESSES:
+            return
+        refusal = await self._read_refusal(response)
+        failure = failure_of_status(
+            response.status,
+            refusal,
+            retry_after=response.headers.get("retry-after"),
+            unix_seconds=self._clock.unix_ms() / 1_000,
+            sent=request.body,
+            model=upstream_model,
+            scrub=self._provider.scrub,
+        )
+        if takes_options and blames_stream_options(failure, request):
+            raise UpstreamFailure("field_refused", http_status=response.status, reason="stream_options is refused")
+        raise failure
+
+    async def read(self) -> bytes:
+        """Return the next bytes of the body, as they come; empty at its end."""
+        response = self._opened()
+        try:
+            data = await response.content.readany()
+        except (aiohttp.ClientError, OSError, ValueError):
+            # Cut off, or its framing or compression is broken; all of it is a body that is not whole.
+            self.attempt.answer_began()
+            reason = "the connection, the framing or the compression broke off the body"
+            raise UpstreamFailure("stream_broken", http_status=response.status, reason=reason) from None
+        self._deadlines.progress()
+        return data
+
+    async def read_all(self) -> bytes:
+        """Return the whole body; one over the provider's `max_response_bytes` is a `bad_response`."""
+        response = self._opened()
+        if (response.content_length or 0) > self._max_bytes:
+            self.attempt.answer_began()
+            raise UpstreamFailure("bad_response", http_status=response.status, reason="over max_response_bytes")
+        if response.content_length is not None and "content-encoding" not in response.headers:
+            await self._make_room(response.content_length)
+        parts: list[bytes] = []
+        left = self._max_bytes
+        try:
+            while left >= 0 and (part := await self.read()):
+                if not self.room.has(self._max_bytes - left + len(part)):
+                    # How long it will be nobody knows. Two that each hold a half would wait for each other.
+                    await self._make_room(self._max_bytes)
+                parts.append(part)
+                left -= len(part)
+        except UpstreamFailure as failure:
+            if failure.kind == "gateway_resources":
+                raise
+            raise UpstreamFailure(
+                "bad_response", http_status=response.status, reason="the body ended before it was whole"
+            ) from None
+        if left < 0:
+            self.attempt.answer_began()
+            raise UpstreamFailure("bad_response", http_status=response.status, reason="over max_response_bytes")
+        return await join(parts)
+
+    async def _make_room(self, size_bytes: int) -> None:
+        """Wait for room for a large answer; the provider is not to blame for the time that passes."""
+        if not self.room.has(size_bytes):
+            self.pause()
+            if not await self.room.hold(size_bytes):
+                raise UpstreamFailure("gateway_resources", reason="too many bytes of large answers are held")
+            self.resume()
+
+    def pause(self) -> None:
+        """The client is slow to take what was read: the provider is not to blame for the time that passes."""
+        self._deadlines.pause()
+
+    def resume(self) -> None:
+        """Read again."""
+        self._deadlines.progress()
+
+    def close(self, *, whole: bool = False) -> None:
+        """End the exchange; `whole`: its last event was read, and the connection may serve again."""
+        self._deadlines.close()
+        response, self._response = self._response, None
+        if response is None:
+            return
+        if whole:
+            self._provider.recycle(response)
+        else:
+            response.close()
+
+    async def _read_refusal(self, response: aiohttp.ClientResponse) -> bytes:
+        """Return the body of an answer that is not 2xx, or as much of it as a JSON error object may take."""
+        parts: list[bytes] = []
+        left = MAX_ERROR_BYTES
+        try:
+            while left > 0 and (part := await response.content.readany()):
+                self._deadlines.progress()
+                parts.append(part)
+                left -= len(part)
+        except (aiohttp.ClientError, OSError, ValueError):
+            return b""
+        return b"".join(parts)
+
+    def _connected(self) -> None:
+        """The request goes out: the provider's time runs, and its prompt may be billed."""
+        self._deadlines.sent()
+        self.attempt.request_sent()
+
+    def _opened(self) -> aiohttp.ClientResponse:
+        if self._response is None:
+            raise RuntimeError("the answer is not open")
+        return self._response

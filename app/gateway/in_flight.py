@@ -1,0 +1,168 @@
+"""CALLS IN HAND: the requests in flight, how many there may be, each key's share of them, and how all of them end at shutdown.
+
+In: each request's arrival, its caller, the size of its body. Out: a `Place` per request, or an
+error. For one event loop.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, TypeAlias
+
+from app.config.schema import ServerConfig
+from app.errors import OverloadedError, RateLimitedError
+from app.gateway.cancellation import Interrupt
+
+RETRY_AFTER_SECONDS = 1.0
+
+Share: TypeAlias = Literal["key_concurrency", "key_body_bytes"]
+
+
+class KeyShareError(RateLimitedError):
+    """One key holds its whole share of the places or of the bytes of request bodies; `share` is the metric's `limit_type`."""
+
+    def __init__(self, message: str, share: Share) -> None:
+        super().__init__(message, limit_type=share, retry_after_seconds=RETRY_AFTER_SECONDS)
+        self.share: Share = share
+
+
+class _InUse:
+    """What one key's requests hold now."""
+
+    __slots__ = ("body_bytes", "places")
+
+    def __init__(self) -> None:
+        self.places = 0
+        self.body_bytes = 0
+
+
+class CallsInHand:
+    """The requests in flight. A bound that is None does not apply."""
+
+    def __init__(
+        self,
+        limit: int,
+        *,
+        limit_per_key: int | None = None,
+        max_body_bytes: int | None = None,
+        max_body_bytes_per_key: int | None = None,
+    ) -> None:
+        self._limit = limit
+        self.limit_per_key = limit_per_key
+        self._max_body_bytes = max_body_bytes
+        self.max_body_bytes_per_key = max_body_bytes_per_key
+        self._interrupts: set[Interrupt] = set()
+        self._keys: dict[str, _InUse] = {}
+        self._body_bytes = 0
+        self._stopped = False
+
+    def __len__(self) -> int:
+        return len(self._interrupts)
+
+    @property
+    def body_bytes(self) -> int:
+        """How many bytes of request bodies are held or expected."""
+        return self._body_bytes
+
+    @contextmanager
+    def one(self) -> Iterator["Place"]:
+        """Hold a place for one request; raises `OverloadedError` when there is none."""
+        if self._stopped or len(self._interrupts) >= self._limit:
+            raise OverloadedError(
+                "The gateway has as many requests in hand as it admits.", retry_after_seconds=RETRY_AFTER_SECONDS
+            )
+        place = Place(self)
+        self._interrupts.add(place.interrupt)
+        try:
+            yield place
+        finally:
+            self._interrupts.discard(place.interrupt)
+            self._release(place)
+
+    def stop(self) -> int:
+        """End every request, admit no more, and return how many there were."""
+        self._stopped = True
+        interrupts = list(self._interrupts)
+        for interrupt in interrupts:
+            interrupt.fire("shutdown")
+        return len(interrupts)
+
+    def claim(self, place: "Place", key_id: str) -> None:
+        """Count a place to a key; raises `KeyShareError`."""
+        in_use = self._keys.get(key_id)
+        if in_use is None:
+            in_use = self._keys[key_id] = _InUse()
+        if self.limit_per_key is not None and in_use.places >= self.limit_per_key:
+            raise KeyShareError(
+                f"This key has {in_use.places} requests in flight, as many as one key may have at the same time.",
+                "key_concurrency",
+            )
+        in_use.places += 1
+        place.key_id = key_id
+
+    def hold_body(self, place: "Place", size: int) -> None:
+        """Hold `size` bytes for a request's body, those that it holds already included; raises when there is no room."""
+        more = size - place.body_bytes
+        if more <= 0:
+            return
+        in_use = self._keys.get(place.key_id) if place.key_id is not None else None
+        if (
+            in_use is not None
+            and self.max_body_bytes_per_key is not None
+            and in_use.body_bytes + more > self.max_body_bytes_per_key
+        ):
+            raise KeyShareError(
+                f"This key's request bodies in flight are over its share of {self.max_body_bytes_per_key} bytes.",
+                "key_body_bytes",
+            )
+        if self._max_body_bytes is not None and self._body_bytes + more > self._max_body_bytes:
+            raise OverloadedError(
+                "The gateway holds as many bytes of request bodies as it admits.",
+                retry_after_seconds=RETRY_AFTER_SECONDS,
+            )
+        place.body_bytes = size
+        self._body_bytes += more
+        if in_use is not None:
+            in_use.body_bytes += more
+
+    def _release(self, place: "Place") -> None:
+        """Give back what a request held."""
+        self._body_bytes -= place.body_bytes
+        if place.key_id is None:
+            return
+        in_use = self._keys[place.key_id]
+        in_use.places -= 1
+        in_use.body_bytes -= place.body_bytes
+        if in_use.places == 0:
+            del self._keys[place.key_id]
+
+
+class Place:
+    """One request's place. Used by the request's task."""
+
+    __slots__ = ("_calls", "body_bytes", "interrupt", "key_id")
+
+    def __init__(self, calls: CallsInHand) -> None:
+        self.interrupt = Interrupt()
+        self.key_id: str | None = None
+        self.body_bytes = 0
+        self._calls = calls
+
+    def claim(self, key_id: str, declared_body_bytes: int) -> None:
+        """Count the place, and the body that the request declares, to a key; raises `KeyShareError` or `OverloadedError`."""
+        self._calls.claim(self, key_id)
+        self._calls.hold_body(self, declared_body_bytes)
+
+    def hold_body(self, size: int) -> None:
+        """Hold room for a body of `size` bytes in all; raises `KeyShareError` or `OverloadedError`."""
+        self._calls.hold_body(self, size)
+
+
+def calls_in_hand(server: ServerConfig) -> CallsInHand:
+    """Return the bounds of `server`; a key's share that is not configured is one half."""
+    in_flight = server.max_body_bytes_in_flight
+    return CallsInHand(
+        server.max_concurrent_requests,
+        limit_per_key=server.max_concurrent_requests_per_key or max(1, server.max_concurrent_requests // 2),
+        max_body_bytes=in_flight,
+        max_body_bytes_per_key=server.max_body_bytes_in_flight_per_key or max(server.max_body_bytes, in_flight // 2),
+    )

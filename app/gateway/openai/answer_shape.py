@@ -1,0 +1,217 @@
+"""The wire format of answers as typed structs: what accounting reads, undecoded until it is needed; everything else is skipped.
+
+Errors are looked for wherever providers put them inside a 200: beside the choices, in a choice, in
+a message, as the reason why a choice finished, or as an object of its own.
+"""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from app.gateway.openai.lenient_json import decode_document
+from app.gateway.openai.text_units import ABSENT, MESSAGE, Message
+
+MOST_CHOICES: Final = 128
+"""The most choices that the API offers; what a provider sends beyond is not looked at."""
+
+NULL: Final = msgspec.Raw(b"null")
+_FALSE: Final = msgspec.Raw(b"false")
+_SMALL_BYTES: Final = 64 * 1024
+_MAX_ERROR_BYTES: Final = 64 * 1024
+FAILED: Final = frozenset({"error", "network_error", "insufficient_system_resource"})
+"""Reasons to finish that are failures of the provider; `content_filter` and `length` are answers."""
+
+
+class Choice(msgspec.Struct, gc=False):
+    """One choice, of a whole answer (`message`) or of a chunk (`delta`)."""
+
+    index: msgspec.Raw = ABSENT
+    message: msgspec.Raw = ABSENT
+    delta: msgspec.Raw = ABSENT
+    finish_reason: msgspec.Raw = ABSENT
+    usage: msgspec.Raw = ABSENT
+    error: msgspec.Raw = ABSENT
+
+
+class Head(msgspec.Struct, gc=False):
+    """The fields of an answer or of a chunk beside its choices."""
+
+    id: msgspec.Raw = ABSENT
+    model: msgspec.Raw = ABSENT
+    usage: msgspec.Raw = ABSENT
+    error: msgspec.Raw = ABSENT
+    x_groq: msgspec.Raw = ABSENT
+
+
+class Chat(Head, gc=False):
+    """A chunk of a stream, or a whole answer of usual size."""
+
+    choices: list[Choice | None] | None = None
+
+
+class LargeChat(Head, gc=False):
+    """A large document, whose choices are still undecoded: a list of millions would be as many objects."""
+
+    choices: msgspec.Raw = ABSENT
+
+
+class Embeddings(Head, gc=False):
+    """A list of embeddings, undecoded: long lists of numbers that nobody here reads."""
+
+    data: msgspec.Raw = ABSENT
+
+
+class _Groq(msgspec.Struct, gc=False):
+    usage: msgspec.Raw = ABSENT
+
+
+class _Labels(msgspec.Struct, gc=False):
+    type: msgspec.Raw = ABSENT
+    object: msgspec.Raw = ABSENT
+    id: msgspec.Raw = ABSENT
+    errors: msgspec.Raw = ABSENT
+    detail: msgspec.Raw = ABSENT
+    success: msgspec.Raw = ABSENT
+    message: msgspec.Raw = ABSENT
+    msg: msgspec.Raw = ABSENT
+    code: msgspec.Raw = ABSENT
+    status: msgspec.Raw = ABSENT
+    amazon_type: msgspec.Raw = msgspec.field(name="__type", default=ABSENT)
+    base_resp: msgspec.Raw = ABSENT
+
+
+class _Outcome(msgspec.Struct, gc=False):
+    status_code: int = 0
+
+
+class _LongError(msgspec.Struct, gc=False):
+    code: str | int | None = None
+    type: str | None = None
+    message: str | None = None
+
+
+EMBEDDINGS: Final = msgspec.json.Decoder(Embeddings)
+_CHAT: Final = msgspec.json.Decoder(Chat)
+_LARGE_CHAT: Final = msgspec.json.Decoder(LargeChat)
+# Of a long array the decoder makes objects of the first elements alone, and skips the others.
+_FIRST_CHOICES: Final = msgspec.json.Decoder(
+    msgspec.defstruct(
+        "_FirstChoices",
+        [(f"choice_{index}", Choice | None, None) for index in range(MOST_CHOICES)],
+        array_like=True,
+        gc=False,
+    )
+    | None
+)
+_GROQ: Final = msgspec.json.Decoder(_Groq)
+_LONG_ERROR: Final = msgspec.json.Decoder(_LongError)
+_LABELS: Final = msgspec.json.Decoder(_Labels)
+_OUTCOME: Final = msgspec.json.Decoder(_Outcome)
+_NOTHING: Final = frozenset({b"", b"null", b'""', b"[]", b"{}"})
+_WELL: Final = _NOTHING | {b"0", b"200", b'"0"', b'"200"', b'"ok"', b'"OK"', b'"success"', b'"Success"'}
+"""Values of `code` that name no error."""
+_FAILED_STATUS: Final = re.compile(rb'"?[45][0-9][0-9]\b')
+_TEXT: Final = msgspec.json.Decoder(str | None)
+
+
+def decode_chat(data: bytes) -> tuple[Head, list[Choice] | None]:
+    """Return an answer or a chunk with its choices, None where it has no list of them; raises ValueError for what is neither."""
+    if len(data) <= _SMALL_BYTES:
+        chat = decode_document(data, _CHAT)
+        found = chat.choices
+        return chat, found if found is None else [choice for choice in found if choice is not None]
+    large = decode_document(data, _LARGE_CHAT)
+    if large.choices is ABSENT:
+        return large, None
+    first = _FIRST_CHOICES.decode(large.choices)
+    if first is None:
+        return large, None
+    return large, [choice for choice in msgspec.structs.astuple(first) if choice is not None]
+
+
+def message_of(raw: msgspec.Raw) -> Message | None:
+    """Return a message or a delta; None where it is no object."""
+    try:
+        return MESSAGE.decode(raw)
+    except msgspec.DecodeError:
+        return None
+
+
+def text_of(raw: msgspec.Raw) -> str | None:
+    """Return a string that is not empty; None for anything else."""
+    if raw is ABSENT or raw == NULL:
+        return None
+    try:
+        return _TEXT.decode(raw) or None
+    except msgspec.DecodeError:
+        return None
+
+
+def usages_of(head: Head, choices: list[Choice] | None) -> Iterator[msgspec.Raw]:
+    """Return every place of a document that may hold usage; the one beside the choices last, so that it stands."""
+    if head.x_groq is not ABSENT:
+        with contextlib.suppress(msgspec.DecodeError):
+            yield _GROQ.decode(head.x_groq).usage
+    for choice in choices or ():
+        yield choice.usage
+    yield head.usage
+
+
+def error_beside(head: Head) -> object:
+    """Return the error that stands beside the choices, or in their place; empty ones (`null`, `{}`, `""`) are none."""
+    return None if head.error is ABSENT else _value(head.error)
+
+
+def error_within(choice: Choice, message: Message | None, finish_reason: str | None) -> object:
+    """Return the error in a choice, in its message or delta, or in its reason to finish."""
+    if choice.error is not ABSENT and (error := _value(choice.error)):
+        return error
+    if message is not None and message.error is not ABSENT and (error := _value(message.error)):
+        return error
+    if finish_reason is not None and finish_reason.lower() in FAILED:
+        return {"message": f"The provider ended its answer with the reason {finish_reason}.", "type": finish_reason}
+    return None
+
+
+def error_itself(document: bytes) -> object:
+    """Return a document without choices that is an error by its own words: `{"type": "error", ...}`, `{"code": 1301, "msg": ...}`."""
+    labels = decode_document(document, _LABELS)
+    if "error" in {text_of(labels.type), text_of(labels.object)} or _tells_of_failure(labels):
+        return _value(msgspec.Raw(document))
+    return None
+
+
+def _tells_of_failure(labels: _Labels) -> bool:
+    """Whether a document is one of the envelopes that have no member `error`; a message alone may as well be a notice."""
+    if _says(labels.errors) or labels.success == _FALSE:
+        return True
+    if labels.base_resp is not ABSENT:
+        with contextlib.suppress(msgspec.DecodeError):
+            return _OUTCOME.decode(labels.base_resp).status_code != 0
+    if _says(labels.id):
+        # A chunk, or an answer, of whichever kind.
+        return False
+    has_code = (
+        bytes(labels.code) not in _WELL or _says(labels.amazon_type) or _FAILED_STATUS.match(labels.status) is not None
+    )
+    return _says(labels.detail) or (has_code and (_says(labels.message) or _says(labels.msg)))
+
+
+def _says(raw: msgspec.Raw) -> bool:
+    """Whether a field is there and not empty."""
+    return bytes(raw) not in _NOTHING
+
+
+def _value(raw: msgspec.Raw) -> object:
+    """Decode an error; of a very long one only its codes and its message, and one that cannot be read is still one."""
+    try:
+        if memoryview(raw).nbytes > _MAX_ERROR_BYTES:
+            return msgspec.structs.asdict(_LONG_ERROR.decode(raw))
+        error = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return {"message": "The provider's error cannot be read."}
+    # Some servers always send the object, and fill it with nulls.
+    return None if isinstance(error, dict) and not any(error.values()) else error

@@ -1,0 +1,271 @@
+"""What a provider's event stream says, and the same stream as the caller may see it.
+
+Comes in: bytes of the provider's body. Goes out: bytes for the caller, without the usage that it
+did not ask for; and on the side, what accounting needs. Pure: no I/O, no clock. Chunks that need no
+change are passed on byte for byte.
+"""
+
+from typing import Final
+
+from app.gateway.openai.answer_shape import (
+    NULL,
+    Choice,
+    Head,
+    decode_chat,
+    error_beside,
+    error_itself,
+    error_within,
+    message_of,
+    text_of,
+    usages_of,
+)
+from app.gateway.openai.chunk_fields import begins, without
+from app.gateway.openai.failures import UpstreamFailure, failure_of_error_object, failure_of_reason
+from app.gateway.openai.json_bounds import INLINE_BYTES
+from app.gateway.openai.provider_reason import read_reason
+from app.gateway.openai.sse import EventTooLargeError, SseEvent, SseSplitter
+from app.gateway.openai.text_units import ABSENT, message_units
+from app.gateway.openai.usage import UsageReader
+from otel.events import ErrorKind
+
+DONE: Final = b"data: [DONE]\n\n"
+
+_OK: Final = 200
+_NO_CONTENT: Final = frozenset({b"", b"null", b"{}", b"[]", b'""', b"[DONE]"})
+_LONGEST_BYTES: Final = 16
+"""Longer data are not looked up among those without content, white space around them included."""
+
+_ERROR_NAMES: Final = frozenset({b"error", b"exception"})
+_CHUNK_NAMES: Final = frozenset({b"", b"message"}) | _ERROR_NAMES
+_NAMED_ERROR: Final = {"message": "The provider ended its answer with an error event."}
+_NO_STREAM: Final = "a JSON document instead of an event stream"
+_NO_CHUNK: Final = "an event whose data is no JSON object"
+_CUT: Final = "the body ended before the answer was whole"
+_USAGE_FIELDS: Final = frozenset({"usage"})
+_ERROR_FIELDS: Final = frozenset({"usage", "error"})
+_MOST_VALUES: Final = 100_000
+_MOST_HELD_BYTES: Final = 64 * 1024
+_MOST_REASON_BYTES: Final = 4 * 1024
+
+
+class StreamChunks:
+    """Reads one stream; fed by one task. After `done` or `failure` it takes no more.
+
+    Chunks without content are held back until the first content comes: until then another provider may take over.
+    """
+
+    def __init__(self, *, include_usage: bool, choices: int, max_event_bytes: int) -> None:
+        self._include_usage = include_usage
+        self._asked_choices = choices
+        self._splitter = SseSplitter(max_event_bytes)
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._has_begun = False
+        self._begun: set[bytes] = set()
+        self._finished: set[bytes] = set()
+        self.chunks = 0
+        self.output_units = 0
+        self._counted_units = 0
+        self.usage = UsageReader()
+        self.response_id: str | None = None
+        self.response_model: str | None = None
+        self.finish_reason: str | None = None
+        self.done = False
+        self.failure: UpstreamFailure | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what arrived and return what the caller gets of it: all that was good.
+
+        `failure` then says what came after it: an error of the provider's, or `bad_response` for anything that is not the wire format.
+        """
+        try:
+            events = self._splitter.feed(data)
+        except EventTooLargeError:
+            self._fail("bad_response", "an event over max_response_bytes")
+            return b""
+        if len(events) == 1:
+            return self._take(events[0])
+        return b"".join([self._take(event) for event in events])
+
+    def end(self) -> bytes:
+        """Take the end of the body; an event without its blank line counts if it can be read. Returns what the caller gets of it."""
+        if self.done or self.failure is not None:
+            return b""
+        piece = b"".join([self._take(event) for event in self._cut_event()])
+        if not self.complete and self.failure is None:
+            self._fail(
+                "stream_broken" if self.chunks else "bad_response", _CUT if self.chunks else "no event with content"
+            )
+        return piece + self._release()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer is whole: its end marker came, or every choice has a reason why it finished."""
+        if self.failure is not None:
+            return False
+        return self.done or (len(self._finished) >= self._asked_choices and self._begun <= self._finished)
+
+    @property
+    def uncounted_units(self) -> int:
+        """How much of the text came after the last chunk that counted the output, in a stream that was cut: else its count stands."""
+        return 0 if self.complete else self.output_units - self._counted_units
+
+    @property
+    def held_bytes(self) -> int:
+        """How much of an event that is not complete is held."""
+        return self._splitter.held_bytes
+
+    @property
+    def choices(self) -> int:
+        """How many choices have begun."""
+        return len(self._begun)
+
+    def _cut_event(self) -> list[SseEvent]:
+        """Return the event that the end of the body cut short, unless the cut is in the middle of its data."""
+        try:
+            events = self._splitter.close()
+            for event in events:
+                if event.data is not None and event.data.strip() not in _NO_CONTENT:
+                    decode_chat(event.data)
+        except (EventTooLargeError, ValueError, RecursionError):
+            return []
+        return events
+
+    def _take(self, event: SseEvent) -> bytes:
+        """Handle one event and return its bytes for the caller."""
+        if self.done or self.failure is not None or self._is_bare_error(event):
+            return b""
+        data = event.data
+        if data is None:
+            stray = event.stray
+            is_failure = bool(stray) and self._is_failure(stray)
+            # Comments keep a slow connection alive. Before the first content there is no answer yet that they could keep alive.
+            return event.encode() if self._has_begun and not is_failure else b""
+        if len(data) <= _LONGEST_BYTES and (stripped := data.strip()) in _NO_CONTENT:
+            return self._end_marker() if stripped == b"[DONE]" else b""
+        if len(data) > INLINE_BYTES and data.count(b",") + data.count(b"[") + data.count(b"{") > _MOST_VALUES:
+            # Large chunks are few long strings (an image, say); to read anything else would stall all other requests.
+            self._fail("bad_response", "a chunk of too many values")
+            return b""
+        try:
+            return self._take_document(event, data)
+        except (ValueError, RecursionError):
+            return self._take_other(event)
+
+    def _take_document(self, event: SseEvent, data: bytes) -> bytes:
+        """Handle an event whose data is a JSON object; raises ValueError where it is none."""
+        head, choices = decode_chat(data)
+        error = error_beside(head) or (None if choices else error_itself(data))
+        if event.others:
+            name = event.name
+            if not choices and not error and name not in _CHUNK_NAMES and head.usage is ABSENT:
+                # A ping, say.
+                return b""
+            if name in _ERROR_NAMES:
+                error = error or _NAMED_ERROR
+        return self._take_chunk(event, head, choices, error)
+
+    def _take_chunk(self, event: SseEvent, head: Head, choices: list[Choice] | None, error: object) -> bytes:
+        """Handle one chunk of the answer; of one with an error the caller gets the text alone."""
+        self.chunks += choices is not None or head.usage is not ABSENT
+        if self.response_id is None:
+            self.response_id = text_of(head.id)
+            self.response_model = text_of(head.model)
+        has_usage = head.usage is not ABSENT or head.x_groq is not ABSENT
+        units = 0
+        for choice in choices or ():
+            index = bytes(choice.index)
+            self._begun.add(index)
+            delta = message_of(choice.delta)
+            if delta is not None:
+                units += message_units(delta)
+            reason = text_of(choice.finish_reason)
+            if reason is not None:
+                self.finish_reason = reason
+                self._finished.add(index)
+            error = error or error_within(choice, delta, reason)
+            has_usage = has_usage or choice.usage is not ABSENT
+        self.output_units += units
+        if has_usage:
+            self._count(head, choices)
+        if error:
+            self.failure = failure_of_error_object(error, http_status=_OK)
+            return self._deliver(without(event, _ERROR_FIELDS), has_content=True) if units else b""
+        if not has_usage or self._include_usage:
+            piece = event.encode()
+        elif not choices and head.usage is not ABSENT and head.usage != NULL:
+            piece = b""
+        else:
+            piece = without(event, _USAGE_FIELDS)
+        return self._deliver(piece, has_content=self._has_begun or units > 0 or begins(choices))
+
+    def _deliver(self, piece: bytes, *, has_content: bool) -> bytes:
+        """Return what the caller gets now: nothing before the first content."""
+        if self._has_begun:
+            return piece
+        self._held.append(piece)
+        self._held_bytes += len(piece)
+        return self._release() if has_content or self._held_bytes > _MOST_HELD_BYTES else b""
+
+    def _is_bare_error(self, event: SseEvent) -> bool:
+        """Whether an event is an error by its name alone, without data that say more."""
+        if not event.others or event.name not in _ERROR_NAMES or (event.data or b"").strip() not in _NO_CONTENT:
+            return False
+        self.failure = failure_of_error_object(_NAMED_ERROR, http_status=_OK)
+        return True
+
+    def _is_failure(self, stray: bytes) -> bool:
+        """Handle JSON outside of data lines; whether it ends the stream, as an error or as a whole answer does."""
+        try:
+            head, choices = decode_chat(stray)
+            error = error_beside(head) or (None if choices else error_itself(stray))
+        except (ValueError, RecursionError):
+            if self._has_begun:
+                return False
+            head, choices, error = Head(), None, None
+            reason = read_reason(stray[:_MOST_REASON_BYTES])
+            if reason.codes:
+                # A list with an error in it.
+                error = {"message": reason.message, "code": reason.codes[0]}
+        for choice in choices or ():
+            error = error or error_within(choice, message_of(choice.message), text_of(choice.finish_reason))
+        if error:
+            self.failure = failure_of_error_object(error, http_status=_OK)
+        elif not self._has_begun and choices:
+            self._fail("bad_response", _NO_STREAM)
+        if self.failure is not None:
+            self._count(head, choices)
+        return self.failure is not None
+
+    def _count(self, head: Head, choices: list[Choice] | None) -> None:
+        """Take in the usage of one chunk."""
+        for raw in usages_of(head, choices):
+            if self.usage.add(raw):
+                self._counted_units = self.output_units
+
+    def _fail(self, kind: ErrorKind, reason: str) -> None:
+        """End the stream with a failure that the provider did not name."""
+        self.failure = UpstreamFailure(kind, http_status=_OK, reason=reason)
+
+    def _take_other(self, event: SseEvent) -> bytes:
+        """Handle an event that is no chunk."""
+        if event.name in _ERROR_NAMES:
+            reason = read_reason((event.data or b"")[:_MOST_REASON_BYTES])
+            self.failure = failure_of_reason(reason, http_status=_OK)
+        elif event.name in _CHUNK_NAMES:
+            self._fail("bad_response", _NO_CHUNK)
+        return b""
+
+    def _end_marker(self) -> bytes:
+        """Handle the end marker; an answer without a chunk is none."""
+        if not self.chunks:
+            self._fail("bad_response", "an end without a chunk before it")
+            return b""
+        self.done = True
+        return self._release()
+
+    def _release(self) -> bytes:
+        """Return what was held back until the first content."""
+        held, self._held = b"".join(self._held), []
+        self._has_begun = True
+        return held

@@ -1,0 +1,122 @@
+"""An answer that is not streamed, checked just enough to be passed on byte for byte.
+
+Comes in: the body of a 2xx answer. Goes out: what accounting needs of it, and the provider's
+failure where the answer is an error inside a 2xx. A pure function of bytes; of a body of any size
+only what is read becomes an object.
+"""
+
+import re
+from typing import Final
+
+import msgspec
+
+from app.gateway.openai.answer_shape import (
+    EMBEDDINGS,
+    Choice,
+    Head,
+    decode_chat,
+    error_beside,
+    error_itself,
+    error_within,
+    message_of,
+    text_of,
+    usages_of,
+)
+from app.gateway.openai.chunks import StreamChunks
+from app.gateway.openai.failures import UpstreamFailure, failure_of_error_object
+from app.gateway.openai.lenient_json import decode_document
+from app.gateway.openai.request import Operation
+from app.gateway.openai.text_units import ABSENT, message_units
+from app.gateway.openai.usage import ReportedUsage, UsageReader
+
+_OK: Final = 200
+_LIST: Final = re.compile(rb"\[\s*[^\s\]]")
+_STREAM: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
+_MOST_STREAM_BYTES: Final = 256 * 1024
+
+
+class WholeAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer says beside its content. `failure` is set where it is an error; its `usage` counts all the same."""
+
+    usage: ReportedUsage | None
+    output_units: int = 0
+    choices: int = 1
+    response_id: str | None = None
+    response_model: str | None = None
+    finish_reason: str | None = None
+    failure: UpstreamFailure | None = None
+
+
+def read_answer(body: bytes, operation: Operation) -> WholeAnswer:
+    """Check an answer and read it; raises `UpstreamFailure` where it is not the wire format."""
+    try:
+        return _read_embeddings(body) if operation == "embeddings" else _read_chat(body)
+    except (ValueError, RecursionError) as error:
+        if _STREAM.match(body) is not None:
+            return _read_stream(body)
+        said = (
+            str(error)
+            if isinstance(error, _NoAnswerError)
+            else "the body is no JSON of an answer"
+            if body
+            else "the body is empty"
+        )
+        raise UpstreamFailure("bad_response", http_status=_OK, reason=said) from None
+
+
+class _NoAnswerError(ValueError):
+    """A document that is no answer; its text says why."""
+
+
+def _read_stream(body: bytes) -> WholeAnswer:
+    """Read a stream that nobody asked for: it is no answer, but the provider has worked, and may say why it failed."""
+    chunks = StreamChunks(include_usage=True, choices=1, max_event_bytes=_MOST_STREAM_BYTES)
+    chunks.feed(body[:_MOST_STREAM_BYTES])
+    failure = chunks.failure
+    if failure is None or failure.error is None:
+        failure = UpstreamFailure("bad_response", http_status=_OK, reason="an event stream instead of a JSON document")
+    return WholeAnswer(usage=chunks.usage.read(), failure=failure)
+
+
+def _read_chat(body: bytes) -> WholeAnswer:
+    """Read a chat completion; raises ValueError for what is none."""
+    head, choices = decode_chat(body)
+    error = error_beside(head) or (None if choices else error_itself(body))
+    units, finish_reason = 0, None
+    for choice in choices or ():
+        message = message_of(choice.message)
+        if message is not None:
+            units += message_units(message)
+        reason = text_of(choice.finish_reason)
+        error = error or error_within(choice, message, reason)
+        finish_reason = finish_reason or reason
+    if not error and not choices:
+        raise _NoAnswerError("no choices")
+    return _answer(head, choices, error, units, finish_reason)
+
+
+def _read_embeddings(body: bytes) -> WholeAnswer:
+    """Read a list of embeddings; raises ValueError for what is none."""
+    head = decode_document(body, EMBEDDINGS)
+    error = error_beside(head) or error_itself(body)
+    if not error and (head.data is ABSENT or _LIST.match(memoryview(head.data)) is None):
+        raise _NoAnswerError("no data")
+    return _answer(head, None, error)
+
+
+def _answer(
+    head: Head, choices: list[Choice] | None, error: object, units: int = 0, finish_reason: str | None = None
+) -> WholeAnswer:
+    """Collect what was read."""
+    usage = UsageReader()
+    for raw in usages_of(head, choices):
+        usage.add(raw)
+    return WholeAnswer(
+        usage=usage.read(),
+        output_units=units,
+        choices=len(choices or ()) or 1,
+        response_id=text_of(head.id),
+        response_model=text_of(head.model),
+        finish_reason=finish_reason,
+        failure=failure_of_error_object(error, http_status=_OK) if error else None,
+    )

@@ -1,0 +1,228 @@
+"""What a provider says about a refusal, out of whichever envelope it wrote it in.
+
+In: the body of an error answer. Out: the reason as text, the codes beside it, and the body in
+OpenAI's shape for the caller. Text is bounded, and `Scrub` takes the gateway's own secrets and
+addresses out of it.
+"""
+
+import html
+import ipaddress
+import json
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+
+from otel.redaction import REDACTED, redact
+
+MAX_REASON_CHARACTERS: Final = 1_000
+MAX_DEPTH: Final = 20
+
+_CODE_FIELDS: Final = ("code", "type", "status", "reason", "error_type")
+_TEXT_FIELDS: Final = (
+    "message", "msg", "detail", "details", "error_description", "error_message", "error_msg", "Message", "status_msg", "base_resp",
+    "reason", "title", "error",
+)  # fmt: skip
+_HTML: Final = re.compile(r"^\s*<(?:!doctype|html|head|body|\?xml|h1|title)\b", re.IGNORECASE)
+_TITLE: Final = re.compile(r"<(title|h1)\b[^>]*>(.{0,2000}?)</\1", re.IGNORECASE | re.DOTALL)
+_TAG: Final = re.compile(r"<[^>]*>")
+_JSON: Final = re.compile(r"""[{]|\[\s*["'{\[]|["'][^"'\s]{1,60}["']\s*:\s*["'{\[\d]""")
+"""Where a document begins inside a text, whole or cut."""
+_EVENT_LINE: Final = re.compile(r"^(?:data|event|id|retry)?:.*$", re.MULTILINE)
+_ADDRESS: Final = re.compile(
+    r"""(?:\b[a-z][a-z0-9+.-]{1,9}://)?
+        (?P<host>(?<![\w.-])\[?[0-9a-f]{0,4}:[0-9a-f:.]{2,40}\]?      # IPv6
+        |(?<![\w.-])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])                  # IPv4
+        |(?<![\w.-])(?:[a-z0-9_-]{1,63}\.){1,8}(?:internal|local|localdomain|lan|corp|intranet|svc|home\.arpa)\b
+        |(?<![\w.-])localhost\b)
+        (?::\d{1,5})?(?:/[^\s"'<>)\]]*)?""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_HIDDEN: Final = "[address]"
+_PRIVATE_SEGMENTS: Final = 3
+"""A shorter path of a base URL is the same for all customers of a provider (`/v1`, `/openai/v1`)."""
+
+
+class ProviderReason(msgspec.Struct, frozen=True, kw_only=True):
+    """`message` is for people, `codes` are for the classification (lower case), `error` is the error object where the body is OpenAI's."""
+
+    message: str | None = None
+    codes: tuple[str, ...] = ()
+    error: dict[str, Any] | None = None
+    is_html: bool = False
+
+
+class Scrub:
+    """Takes a provider's secrets and addresses out of what it wrote. `secrets`, `hosts` and `path` are the gateway's own for this provider."""
+
+    def __init__(self, secrets: Iterable[str] = (), hosts: Iterable[str] = (), path: str = "") -> None:
+        self._path = path if path.count("/") >= _PRIVATE_SEGMENTS else ""
+        self._secrets = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
+        names = "|".join(re.escape(host) for host in sorted(hosts) if host)
+        self._own = (
+            re.compile(
+                rf"(?:\b[a-z]{{2,9}}://)?(?<![\w.-])(?:{names})(?![\w-])(?::\d+)?(?:/[^\s\"'<>)\]]*)?", re.IGNORECASE
+            )
+            if names
+            else None
+        )
+
+    def text(self, text: str) -> str:
+        """Return the text without them."""
+        for secret in self._secrets:
+            text = text.replace(secret, REDACTED)
+        if self._own is not None:
+            text = self._own.sub(_HIDDEN, text)
+        if self._path:
+            text = text.replace(self._path, _HIDDEN)
+        return _ADDRESS.sub(_hide_internal, redact(text))
+
+    def value(self, value: Any, depth: int = 0) -> Any:
+        """Return a JSON value without them; what is nested deeper than any error object is left out."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict | list) and depth >= MAX_DEPTH:
+            return None
+        if isinstance(value, dict):
+            return {self.text(str(key)): self.value(item, depth + 1) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.value(item, depth + 1) for item in value]
+        return value
+
+
+def read_reason(body: bytes) -> ProviderReason:
+    """Read an error body: an object or list in one of the usual envelopes, a page, or plain text."""
+    text = body.decode("utf-8", "replace").lstrip("\ufeff")
+    if _EVENT_LINE.match(text) is not None:
+        # An error in the form of the stream that was asked for.
+        text = "\n".join(line[5:].strip() for line in text.splitlines() if line.startswith("data:"))
+    try:
+        decoded = json.loads(text)
+    except (ValueError, RecursionError):
+        return _of_text(text)
+    if isinstance(decoded, list):
+        decoded = next((item for item in decoded if isinstance(item, dict)), None)
+    if isinstance(decoded, str):
+        return ProviderReason(message=_bounded(decoded))
+    return reason_of(decoded)
+
+
+def reason_of(envelope: object) -> ProviderReason:
+    """Read a decoded error envelope, or an error object by itself."""
+    if isinstance(envelope, str):
+        return ProviderReason(message=_bounded(envelope))
+    if not isinstance(envelope, dict):
+        return ProviderReason()
+    inner = envelope.get("error")
+    if not inner and isinstance(envelope.get("errors"), list | dict | str):
+        inner = _first(envelope["errors"])
+    error = inner if isinstance(inner, dict) else None
+    codes = [*_codes(error or {}), *_codes(envelope)]
+    if isinstance(inner, str):
+        codes.append(inner.lower())
+    if error is not None and isinstance(error.get("innererror"), dict):
+        codes += _codes(error["innererror"])
+    message = _message(error or {}) or _message(envelope) or (_bounded(inner) if isinstance(inner, str) else None)
+    return ProviderReason(message=message, codes=tuple(dict.fromkeys(codes)), error=error)
+
+
+def words_of(message: str) -> str | None:
+    """Return what of a provider's text may be logged: its words, but of a document inside it only the error that it names.
+
+    A document that is no error may be a part of an answer, or quote a prompt.
+    """
+    begin = _JSON.search(message)
+    if begin is None:
+        return message
+    words = message[: begin.start()].rstrip()
+    try:
+        inner, _ = json.JSONDecoder().raw_decode(message, begin.start())
+    except (ValueError, RecursionError):
+        inner = None
+    said = reason_of(inner).message if isinstance(inner, dict) else None
+    if said is not None and _JSON.search(said) is None:
+        words = f"{words} {said}".strip()
+    return words or None
+
+
+def error_json(
+    reason: ProviderReason, *, default_message: str, default_type: str, default_code: str, scrub: Scrub
+) -> bytes:
+    """Return the reason in OpenAI's shape; fields of an OpenAI error object that it has beside the usual ones stay."""
+    error = dict(reason.error or {})
+    message = error.get("message") if isinstance(error.get("message"), str) else None
+    error["message"] = (message or reason.message or default_message)[:MAX_REASON_CHARACTERS]
+    if not isinstance(error.get("type"), str):
+        error["type"] = default_type
+    error.setdefault("param", None)
+    if reason.error is None:
+        error["code"] = default_code
+    else:
+        error.setdefault("code", default_code)
+    return json.dumps({"error": scrub.value(error)}, separators=(",", ":")).encode()
+
+
+def _of_text(text: str) -> ProviderReason:
+    """Read what is no JSON: of a page its title, else the text itself."""
+    if not _HTML.match(text):
+        return ProviderReason(message=_bounded(text))
+    title = _TITLE.search(text)
+    if title is None:
+        return ProviderReason(is_html=True)
+    return ProviderReason(message=_bounded(html.unescape(_TAG.sub(" ", title[2]))), is_html=True)
+
+
+def _codes(fields: dict[str, Any]) -> list[str]:
+    found = (fields.get(name) for name in _CODE_FIELDS)
+    return [str(code).lower() for code in found if isinstance(code, str | int) and not isinstance(code, bool)]
+
+
+def _message(fields: dict[str, Any]) -> str | None:
+    """Return the first text of an object that says something."""
+    for name in _TEXT_FIELDS:
+        value = fields.get(name)
+        if isinstance(value, list):
+            parts = [part for item in value[:5] if (part := _of_item(item))]
+            value = "; ".join(parts)
+        elif isinstance(value, dict):
+            value = _of_item(value)
+        if isinstance(value, str) and value.strip():
+            return _bounded(value)
+    return None
+
+
+def _of_item(item: object) -> str | None:
+    """Return one entry of a list of details as text: FastAPI's with the place that it names."""
+    if isinstance(item, str):
+        return item
+    if not isinstance(item, dict):
+        return None
+    text = next((item[name] for name in _TEXT_FIELDS if isinstance(item.get(name), str)), None)
+    place = item.get("loc")
+    if text is not None and isinstance(place, list):
+        return f"{'.'.join(str(part) for part in place[:8])}: {text}"
+    return text
+
+
+def _first(errors: Any) -> Any:
+    """Return the first of several errors."""
+    if isinstance(errors, list):
+        return errors[0] if errors else None
+    return errors
+
+
+def _bounded(text: str) -> str | None:
+    """Return the text on one line, within bounds; None where nothing is left."""
+    text = " ".join("".join(char if char.isprintable() else " " for char in text[: 4 * MAX_REASON_CHARACTERS]).split())
+    return text[:MAX_REASON_CHARACTERS] or None
+
+
+def _hide_internal(match: re.Match[str]) -> str:
+    """Hide an address that is no public one."""
+    host = match["host"].strip("[]")
+    try:
+        is_public = ipaddress.ip_address(host).is_global
+    except ValueError:
+        is_public = not host[-1:].isalpha() or ":" in host
+    return match[0] if is_public else _HIDDEN

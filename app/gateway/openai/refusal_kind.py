@@ -1,0 +1,161 @@
+"""What a provider's refusal is, by its status and its words.
+
+In: a status of 400 or more, the reason, and what was sent. Out: an `ErrorKind`. Words of a message
+count against the provider only where the caller did not send them: a provider quotes what it
+refuses, and no caller may turn its own words into a fault of the provider.
+"""
+
+import re
+from typing import Final
+
+from app.gateway.openai.provider_reason import ProviderReason
+from app.gateway.openai.refused_request import is_about_request, says
+from otel.events import ErrorKind
+
+_RATE_LIMITED: Final = 429
+_CLIENT_ERRORS: Final = range(400, 500)
+_SERVER_ERRORS: Final = range(500, 600)
+# Numbered as the client's fault, but said by a server that was too slow or not ready.
+_TRY_LATER: Final = frozenset({408, 425})
+# The model was checked before: what is missing there is the provider's or the configuration's.
+_WITHDRAWN: Final = frozenset({404, 405, 410})
+# The gateway's key or account: nothing that the caller could change.
+_ACCOUNT: Final = frozenset({401, 402, 403, 407})
+_FORBIDDEN: Final = 403
+_PAYMENT: Final = 402
+
+_QUOTA_CODES: Final = frozenset(
+    {"insufficient_quota", "insufficient_balance", "insufficient_credits", "insufficient_funds", "billing_error",
+     "billing_hard_limit_reached", "billing_not_active", "payment_required", "credit_limit_reached", "quota_exhausted",
+     "account_deactivated", "exceeded_current_quota_error", "arrearage", "accountoverdueerror", "credit_limit", "1113"}
+)  # fmt: skip
+_POLICY_CODES: Final = frozenset(
+    {"content_filter", "content_filtered", "content_policy", "content_policy_violation", "responsibleaipolicyviolation",
+     "moderation", "moderation_error", "moderation_blocked", "safety", "prohibited_content", "content_blocked", "input_flagged",
+     "guardrail_violation", "guardrail_intervened", "prompt_blocked", "policy_violation", "data_inspection_failed"}
+)  # fmt: skip
+_LIMIT_CODES: Final = frozenset(
+    {"429", "rate_limit_exceeded", "rate_limit_error", "rate_limited", "rate_limit", "too_many_requests", "throttling",
+     "throttlingexception", "throttling_error", "resource_exhausted", "ratelimitexceeded"}
+)  # fmt: skip
+_SERVER_CODES: Final = frozenset(
+    {"server_error", "internal_error", "internal_server_error", "internal", "api_error", "overloaded_error", "overloaded",
+     "engine_overloaded", "engine_overloaded_error", "service_unavailable", "service_unavailable_error", "unavailable",
+     "bad_gateway", "gateway_timeout", "timeout", "timeout_error", "deadline_exceeded", "upstream_error", "provider_error",
+     "internalservererror", "modelerror"}
+)  # fmt: skip
+_AUTH_CODES: Final = frozenset(
+    {"invalid_api_key", "authentication_error", "permission_error", "permission_denied", "unauthenticated", "unauthorized",
+     "api_key_invalid", "invalid_authentication", "account_suspended"}
+)  # fmt: skip
+_MODEL_CODES: Final = frozenset(
+    {"model_not_found", "model_not_available", "model_decommissioned", "model_deprecated", "invalid_model", "not_found_error",
+     "deploymentnotfound", "deployment_not_found", "not_found", "notfounderror", "unknown_model", "model_retired"}
+)  # fmt: skip
+_CALLER_CODES: Final = frozenset(
+    {"invalid_request_error", "invalid_request", "context_length_exceeded", "invalid_prompt", "invalid_argument",
+     "badrequesterror", "bad_request", "validation_error", "string_above_max_length", "request_too_large"}
+)  # fmt: skip
+_BY_CODE: Final[tuple[tuple[frozenset[str], ErrorKind], ...]] = (
+    (_QUOTA_CODES, "upstream_quota"),
+    (_POLICY_CODES, "content_policy"),
+    (_LIMIT_CODES, "rate_limited"),
+    (_AUTH_CODES, "upstream_auth"),
+    (_MODEL_CODES, "model_unavailable"),
+    (_SERVER_CODES, "upstream_5xx"),
+    (_CALLER_CODES, "upstream_4xx"),
+)
+
+_POLICY_WORDS: Final = re.compile(
+    r"moderat|flagged|content[ _-]?(?:policy|filter|management|safety)|safety (?:system|filter|polic|setting)|guardrail|responsible ai"
+    r"|(?:usage|use) polic|violat\w+ (?:\w+ ){0,6}polic|inappropriate|harmful content|triggered the security solution"
+    r"|certain word or phrase|content exists risk",
+    re.IGNORECASE,
+)
+_QUOTA_WORDS: Final = re.compile(
+    r"insufficient[ _](?:quota|balance|credit|credits|fund|funds)|credit balance is too low|(?:out of|not enough|no|more) credits"
+    r"|billing|payment required|overdue balance|key limit exceeded|out of call volume quota|used all available credits"
+    r"|exceeded your current quota|account is not active|spending limit|prepaid",
+    re.IGNORECASE,
+)
+_KEY_WORDS: Final = re.compile(
+    r"(?:incorrect|invalid|missing|expired) api[ _-]?key|api[ _-]?key (?:is )?(?:not valid|invalid|expired|missing|not found)",
+    re.IGNORECASE,
+)
+_MODEL_WORDS: Final = re.compile(
+    r"decommissioned|has been (?:retired|deprecated|removed)|is not a valid model|invalid model\b|unknown model\b|no such model|model not exist"
+    r"|model\b[^.]{0,80}?(?P<key>does not exist|not found|is not available|no longer (?:available|supported))",
+    re.IGNORECASE,
+)
+# Said of the size of a request: a smaller one is served.
+_SIZE_WORDS: Final = re.compile(
+    r"request too large|must be reduced|reduce (?:your|the) (?:message|prompt|input|context)|fewer max_tokens|can only afford",
+    re.IGNORECASE,
+)
+_ACCESS_WORDS: Final = re.compile(r"access to (?:the )?model", re.IGNORECASE)
+# The account or the place that the gateway asks from.
+_PLACE_WORDS: Final = re.compile(
+    r"(?P<key>(?:location|country|region|territory)) is not supported|not supported in your (?:country|region)",
+    re.IGNORECASE,
+)
+
+
+def kind_of_refusal(status: int, reason: ProviderReason, sent: bytes | None, model: str = "") -> ErrorKind:
+    """Return what an answer of this status is.
+
+    `sent` is the caller's own body, None where it is not known; `model` is the provider's name for the model.
+    """
+    if status in _SERVER_ERRORS or status in _TRY_LATER:
+        return "upstream_5xx"
+    if status not in _CLIENT_ERRORS:
+        return "bad_response"
+    codes = set(reason.codes)
+    message = reason.message or ""
+    kind: ErrorKind = "upstream_auth"
+    if status in {_RATE_LIMITED, _PAYMENT} and _SIZE_WORDS.search(message):
+        kind = "size_refused"
+    elif status == _RATE_LIMITED:
+        kind = "upstream_quota" if codes & _QUOTA_CODES else "rate_limited"
+    elif status in _WITHDRAWN:
+        kind = "upstream_4xx" if is_about_request(reason, sent, model) else "model_unavailable"
+    elif codes & _QUOTA_CODES or says(_QUOTA_WORDS, message, sent):
+        kind = "upstream_quota"
+    elif status == _FORBIDDEN or status not in _ACCOUNT:
+        if codes & _POLICY_CODES or _POLICY_WORDS.search(message):
+            kind = "content_policy"
+        elif status == _FORBIDDEN:
+            kind = _of_access(codes, reason, sent, model)
+        else:
+            kind = _of_request(codes, reason, sent, model)
+    return kind
+
+
+def kind_of_error(reason: ProviderReason) -> ErrorKind:
+    """Return what an error inside a 200 answer is, by its codes: statuses as numbers or text, and the usual words."""
+    for code in reason.codes:
+        if code.isascii() and code.isdigit() and (status := int(code[:4])) in range(400, 600):
+            return kind_of_refusal(status, reason, None)
+        for codes, kind in _BY_CODE:
+            if code in codes:
+                return kind
+    return "bad_response"
+
+
+def _of_access(codes: set[str], reason: ProviderReason, sent: bytes | None, model: str) -> ErrorKind:
+    """Tell, for a 403, a model that the account may not use and a thing that the request names from a key that is refused."""
+    if is_about_request(reason, sent, model):
+        return "upstream_4xx"
+    if codes & _MODEL_CODES or says(_ACCESS_WORDS, reason.message or "", sent):
+        return "model_unavailable"
+    return "upstream_auth"
+
+
+def _of_request(codes: set[str], reason: ProviderReason, sent: bytes | None, model: str) -> ErrorKind:
+    """Tell the caller's mistake from the gateway's key and from a model that is gone, where the status says neither."""
+    message = reason.message or ""
+    if codes & _AUTH_CODES or says(_KEY_WORDS, message, sent) or says(_PLACE_WORDS, message, sent):
+        return "upstream_auth"
+    is_of_model = codes & (_MODEL_CODES - {"not_found", "not_found_error"}) or says(_MODEL_WORDS, message, sent)
+    if is_of_model and not is_about_request(reason, sent, model):
+        return "model_unavailable"
+    return "upstream_4xx"

@@ -1,0 +1,83 @@
+"""REQUEST READING: from the bytes of a body to a `CallRequest`, without holding up the event loop.
+
+In: a body of any shape within its bound. Out: the request, or `InvalidRequestError`. A small or
+simple body is read in place. Any other is read in a child process, which reports where the fields
+are, so that nothing is scanned again here.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+
+from app.errors import InvalidRequestError, OverloadedError
+from app.gateway.capacity.heavy_work import HeavyWork, HeavyWorkError
+from app.gateway.openai.json_bounds import is_light
+from app.gateway.openai.request import CallRequest, Operation, parse_chat, parse_embeddings
+
+_PARSE: Final[Mapping[Operation, Callable[[bytes], CallRequest]]] = MappingProxyType(
+    {"chat": parse_chat, "embeddings": parse_embeddings}
+)
+_SHORT_BYTES: Final = 1_024
+_RETRY_AFTER_SECONDS: Final = 1.0
+
+
+class RequestSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What reading a body found; long fields are given by their place in it."""
+
+    model: str
+    stream: bool
+    include_usage: bool
+    stream_options: dict[str, bytes] | None
+    fields: dict[str, bytes | tuple[int, int]]
+
+
+async def read_request(body: bytes, operation: Operation, work: HeavyWork, *, owner: str) -> CallRequest:
+    """Return the request; raises `InvalidRequestError`, or `OverloadedError` where reading it took too long."""
+    if is_light(body):
+        return _PARSE[operation](body)
+    try:
+        summary = await work.run("requests", owner, summarize, body, operation)
+    except HeavyWorkError as error:
+        if error.reason == "memory":
+            raise InvalidRequestError("The request body has too many values.") from None
+        raise OverloadedError(
+            "The request body could not be read in time.", retry_after_seconds=_RETRY_AFTER_SECONDS
+        ) from None
+    view = memoryview(body)
+    return CallRequest(
+        operation=operation,
+        model=summary.model,
+        stream=summary.stream,
+        include_usage=summary.include_usage,
+        body=body,
+        fields={
+            name: msgspec.Raw(place if isinstance(place, bytes) else view[place[0] : place[1]])
+            for name, place in summary.fields.items()
+        },
+        stream_options=None
+        if summary.stream_options is None
+        else {name: msgspec.Raw(value) for name, value in summary.stream_options.items()},
+    )
+
+
+def summarize(body: bytes, operation: Operation) -> RequestSummary:
+    """Read a body; runs in the child process."""
+    request = _PARSE[operation](body)
+    options = request.stream_options
+    return RequestSummary(
+        model=request.model,
+        stream=request.stream,
+        include_usage=request.include_usage,
+        stream_options=None if options is None else {name: bytes(raw) for name, raw in options.items()},
+        fields={name: _place(body, bytes(raw)) for name, raw in request.fields.items()},
+    )
+
+
+def _place(body: bytes, value: bytes) -> bytes | tuple[int, int]:
+    """Return a short value itself, and of a long one a place where its bytes are; if they are there twice, either will do."""
+    if len(value) <= _SHORT_BYTES:
+        return value
+    start = body.find(value)
+    return value if start < 0 else (start, start + len(value))

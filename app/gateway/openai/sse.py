@@ -1,0 +1,158 @@
+"""Splits the bytes of an event stream into events, whatever the chunking.
+
+Comes in: bytes as the network cut them. Goes out: complete events in order. It knows the framing of
+the HTML standard (https://html.spec.whatwg.org/multipage/server-sent-events.html) and nothing of
+what the data mean. Memory is bounded.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+_BYTES_PER_LINE: Final = 64
+"""What a line costs in memory beside its bytes: an event of millions of empty lines is as large as it is held."""
+
+_LINES_AT_ONCE: Final = 256
+"""Less than a millisecond."""
+
+_LEAST_SLICE_BYTES: Final = 512
+
+_BLANK_LINES: Final = re.compile(rb"[\r\n]*")
+_LINE_END: Final = re.compile(rb"\r\n|\n|\r")
+_CARRIAGE_RETURN: Final = 13
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+class EventTooLargeError(ValueError):
+    """An event grew over the bound before it ended."""
+
+
+def slices(data: bytes) -> Iterator[bytes]:
+    """Cut bytes of a stream into pieces of about so many lines as are quickly read; nearly always one."""
+    lines = data.count(b"\n") + data.count(b"\r")
+    size = len(data) if lines <= _LINES_AT_ONCE else max(_LEAST_SLICE_BYTES, len(data) * _LINES_AT_ONCE // lines)
+    for start in range(0, len(data), size):
+        yield data[start : start + size]
+
+
+class SseEvent(msgspec.Struct, frozen=True):
+    """One event. `data` is None where it had no data line; `others` are its remaining lines (comments, `event:`, `id:`)."""
+
+    data: bytes | None
+    others: tuple[bytes, ...] = ()
+
+    @property
+    def name(self) -> bytes:
+        """What its `event:` line says, in lower case; empty without one."""
+        for line in self.others:
+            field, _, value = line.partition(b":")
+            if field == b"event":
+                return value.strip().lower()
+        return b""
+
+    @property
+    def stray(self) -> bytes:
+        """What stands where a data line should: a JSON document, or the value of llama.cpp's field `error`; empty where nothing does."""
+        first = self.others[0].lstrip() if self.data is None and self.others else b""
+        if first[:1] in {b"{", b"["}:
+            return b"\n".join(self.others)
+        field, _, value = first.partition(b":")
+        return value.strip() if field == b"error" else b""
+
+    def encode(self) -> bytes:
+        """Return the event in wire form; line ends become line feeds."""
+        if self.data is not None and not self.others and b"\n" not in self.data:
+            return b"data: %b\n\n" % self.data
+        lines = list(self.others)
+        if self.data is not None:
+            lines += [b"data: " + line for line in self.data.split(b"\n")]
+        return b"\n".join(lines) + b"\n\n"
+
+
+class SseSplitter:
+    """Feeds on bytes and returns events; one per stream, used by one task."""
+
+    def __init__(self, max_event_bytes: int) -> None:
+        self._max_event_bytes = max_event_bytes
+        self._rest = bytearray()
+        self._data: list[bytes] = []
+        self._others: list[bytes] = []
+        self._held_bytes = 0
+        self._skip_line_feed = False
+        self._at_start = True
+
+    def feed(self, chunk: bytes) -> list[SseEvent]:
+        """Take the next bytes and return the events that they complete; raises `EventTooLargeError`."""
+        if not self._rest and not self._data and not self._others and not self._at_start:
+            events = self._whole_events(chunk)
+            if events is not None:
+                return events
+        return self._lines(chunk)
+
+    @property
+    def held_bytes(self) -> int:
+        """How much of an event that is not complete is held."""
+        return self._held_bytes + len(self._rest)
+
+    def close(self) -> list[SseEvent]:
+        """Return the event that the end of the stream cut short: its blank line, or even the end of its last line, did not come."""
+        events: list[SseEvent] = []
+        if self._rest:
+            self._take_line(bytes(self._rest), events)
+            self._rest.clear()
+        self._take_line(b"", events)
+        return events
+
+    def _whole_events(self, chunk: bytes) -> list[SseEvent] | None:
+        """Return the events of the usual chunk (whole events of one data line each); None where it is anything else."""
+        if not chunk.endswith(b"\n\n") or b"\r" in chunk or self._skip_line_feed or len(chunk) > self._max_event_bytes:
+            return None
+        blocks = chunk[:-2].split(b"\n\n")
+        for block in blocks:
+            if not block.startswith(b"data: ") or b"\n" in block:
+                return None
+        return [SseEvent(block[6:]) for block in blocks]
+
+    def _lines(self, chunk: bytes) -> list[SseEvent]:
+        """Return the completed events of any chunk, line by line."""
+        if self._skip_line_feed and chunk:
+            # The last chunk ended in CR, which ended its line at once; an LF that follows belongs to it.
+            chunk = chunk.removeprefix(b"\n")
+            self._skip_line_feed = False
+        # Only what is new can hold a line end: a slow drip of a long line stays linear.
+        buffer, position = self._rest, len(self._rest)
+        buffer += chunk
+        events: list[SseEvent] = []
+        start = 0
+        while (match := _LINE_END.search(buffer, position)) is not None:
+            self._take_line(bytes(buffer[start : match.start()]), events)
+            start = position = match.end()
+            if not self._data and not self._others:
+                # Between events any number of blank lines is one.
+                blank = _BLANK_LINES.match(buffer, start)
+                start = position = start if blank is None else blank.end()
+        self._skip_line_feed = start > 0 and start == len(buffer) and buffer[-1] == _CARRIAGE_RETURN
+        del buffer[:start]
+        if self._held_bytes + len(buffer) > self._max_event_bytes:
+            raise EventTooLargeError
+        return events
+
+    def _take_line(self, line: bytes, events: list[SseEvent]) -> None:
+        """Add one line to the open event; an empty one ends it."""
+        if self._at_start:
+            line = line.removeprefix(_BOM)
+            self._at_start = False
+        if line:
+            self._held_bytes += len(line) + _BYTES_PER_LINE
+            if self._held_bytes > self._max_event_bytes:
+                raise EventTooLargeError
+            name, _, value = line.partition(b":")
+            if name == b"data":
+                self._data.append(value.removeprefix(b" "))
+            else:
+                self._others.append(line)
+        elif self._data or self._others:
+            events.append(SseEvent(b"\n".join(self._data) if self._data else None, tuple(self._others)))
+            self._data, self._others, self._held_bytes = [], [], 0

@@ -1,0 +1,138 @@
+"""One provider over HTTP, with a connection pool of its own.
+
+In: a ready body and the attempt's trace context. Out: the provider's answer from its head on, or
+`UpstreamFailure` with what went wrong until there. The caller's own headers never pass through
+here; the key is the gateway's, from the environment.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import aiohttp
+
+from app.config.schema import ProviderConfig
+from app.gateway.connector import WATCH, ConnectionWatch, LiveConnector
+from app.gateway.openai.failures import UpstreamFailure
+from app.gateway.openai.request import Operation
+from app.gateway.provider_endpoint import HEADER_BOUNDS, ProviderEndpoint, ProviderSecrets
+from app.gateway.transport_failure import failure_of_exception
+
+PATHS: Final[dict[Operation, str]] = {"chat": "chat/completions", "embeddings": "embeddings"}
+
+_READ_BUFFER_BYTES: Final = 64 * 1024
+_PROXY_AUTHENTICATION: Final = 407
+# The end of a body follows its last event within a moment; a connection that does not come to it is not worth keeping.
+_DRAIN_SECONDS: Final = 1.0
+_DRAIN_BYTES: Final = 64 * 1024
+
+
+class Provider:
+    """One provider; belongs to the event loop in which `start` was awaited."""
+
+    def __init__(self, config: ProviderConfig, secrets: ProviderSecrets | str | None) -> None:
+        if not isinstance(secrets, ProviderSecrets):
+            secrets = ProviderSecrets(api_key=secrets)
+        self.config = config
+        self.name = config.name
+        self.has_key = bool(secrets.api_key)
+        self._endpoint = endpoint = ProviderEndpoint(config, secrets)
+        self.scrub = endpoint.scrub
+        self.server_address = endpoint.host
+        self.server_port = endpoint.port
+        self._urls = {operation: endpoint.url(path) for operation, path in PATHS.items()}
+        self._headers = {"content-type": "application/json", **endpoint.headers}
+        # The connector bounds the wait for a connection, and the attempt's deadlines everything after it.
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None)
+        self._refuses_stream_options: set[str] = set()
+        self._session: aiohttp.ClientSession | None = None
+        self._drains: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Open the pool; connects nowhere."""
+        self._session = aiohttp.ClientSession(
+            connector=LiveConnector(
+                limit=self.config.max_connections,
+                keepalive_timeout=self.config.keepalive_seconds,
+                pool_wait_seconds=self.config.pool_wait_seconds,
+                connect_seconds=self.config.connect_seconds,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=self._timeout,
+            read_bufsize=_READ_BUFFER_BYTES,
+            **HEADER_BOUNDS,
+        )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for drain in self._drains:
+            drain.cancel()
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    def takes_stream_options(self, upstream_model: str) -> bool:
+        """Whether `stream_options` may be sent: not where the configuration says no, or the model's target has refused it."""
+        return self.config.stream_options and upstream_model not in self._refuses_stream_options
+
+    def remember_refusal(self, upstream_model: str) -> None:
+        """Send no `stream_options` to this target from now on; `upstream_model` is a configured name, so the set is bounded."""
+        self._refuses_stream_options.add(upstream_model)
+
+    async def post(
+        self,
+        operation: Operation,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        on_connected: Callable[[], None],
+        must_be_fresh: bool = False,
+    ) -> aiohttp.ClientResponse:
+        """Send one request, once, and return when the head of the answer is there; raises `UpstreamFailure`.
+
+        `on_connected` is called when the request has its connection; `must_be_fresh`: not a pooled one.
+        """
+        session = self._session
+        if session is None:
+            raise UpstreamFailure("connect_error", reason="the gateway is stopping")
+        watch = ConnectionWatch(on_connected, must_be_fresh=must_be_fresh)
+        token = WATCH.set(watch)
+        try:
+            response = await session.post(
+                self._urls[operation],
+                data=body,
+                headers={**self._headers, **headers},
+                allow_redirects=False,
+                **self._endpoint.request_options,
+            )
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise failure_of_exception(error, was_reused=watch.was_reused, sent_bytes=len(body)) from None
+        finally:
+            WATCH.reset(token)
+        if response.status == _PROXY_AUTHENTICATION and self._endpoint.proxy is not None:
+            response.close()
+            raise UpstreamFailure("connect_error", reason="the proxy asks for credentials")
+        return response
+
+    def recycle(self, response: aiohttp.ClientResponse) -> None:
+        """Give back the connection of an answer that was read to its last event, once the end of the body came by."""
+        if response.content.at_eof():
+            response.release()
+            return
+        drain = asyncio.create_task(_drain(response))
+        self._drains.add(drain)
+        drain.add_done_callback(self._drains.discard)
+
+
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    """Read what follows the last event, within bounds; the connection is reused only if the body ends there."""
+    try:
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            left = _DRAIN_BYTES
+            while left > 0 and (data := await response.content.readany()):
+                left -= len(data)
+    except (TimeoutError, aiohttp.ClientError, OSError):
+        pass
+    finally:
+        # Closes the connection unless the end of the body was seen.
+        response.close() if not response.content.at_eof() else response.release()

@@ -1,0 +1,158 @@
+"""A streamed answer from its first chunk to its end, on its way from the provider to the client.
+
+Comes in: an open exchange whose head said 2xx. Goes out: bytes for the client, in pieces as they
+arrive; and, however the stream ends, exactly one end of the attempt and of the call, with the usage
+of what was delivered. Holds one piece at a time.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from app.errors import OverloadedError
+from app.gateway.call import Call
+from app.gateway.capacity.answer_room import LARGE_BYTES
+from app.gateway.capacity.loop_turn import LoopTurn
+from app.gateway.exchange import UpstreamAnswer
+from app.gateway.openai.chunks import DONE, StreamChunks
+from app.gateway.openai.error_body import broken_stream_event, error_event
+from app.gateway.openai.failures import UpstreamFailure
+from app.gateway.openai.plausible_usage import asked_choices
+from app.gateway.openai.sse import slices
+
+
+class AnswerStream:
+    """One stream; used by the request's task."""
+
+    def __init__(self, call: Call, answer: UpstreamAnswer, loop_turn: LoopTurn) -> None:
+        self._call = call
+        self._answer = answer
+        self._attempt = answer.attempt
+        self._max_event_bytes = self._attempt.route.provider.config.max_response_bytes
+        self._chunks = StreamChunks(
+            include_usage=call.request.include_usage,
+            choices=asked_choices(call.request),
+            max_event_bytes=self._max_event_bytes,
+        )
+        self._loop_turn = loop_turn
+        self._piece = b""
+        self._ended = False
+        self.provider = answer.attempt.route.provider.name
+
+    async def prime(self) -> None:
+        """Read until there is content for the client; raises `UpstreamFailure` while failover is still possible."""
+        try:
+            while not self._piece and not self._ended:
+                await self._advance()
+            if self._chunks.failure is not None:
+                raise self._chunks.failure  # noqa: TRY301  ends here like every other failure
+        except BaseException:
+            self._note_unanswered()
+            raise
+
+    async def relay(self, write: Callable[[bytes], Awaitable[None]]) -> bytes:
+        """Hand piece after piece to `write`, and return the last one, which closes the stream.
+
+        Returns the end marker after a whole answer, and an error event after one that broke. By then attempt and call have ended.
+        """
+        try:
+            with self._answer.guarded():
+                while not self._ended:
+                    if self._piece:
+                        self._call.delivering = True
+                        self._answer.pause()
+                        await write(self._piece)
+                        self._answer.resume()
+                    await self._advance()
+            if self._chunks.failure is not None:
+                raise self._chunks.failure  # noqa: TRY301  ends here like every other failure
+        except UpstreamFailure as failure:
+            return self._broken(failure)
+        except BaseException:
+            # The client left, or we stop: what was delivered is counted before the call ends the attempt.
+            self._close(whole=False)
+            raise
+        self._close(whole=True)
+        self._attempt.succeed()
+        self._call.succeed()
+        return self._piece + DONE
+
+    def stopped(self) -> bytes:
+        """End a stream that was under way when the gateway had to stop; returns its last event."""
+        return call_stopped(self._call)
+
+    async def _advance(self) -> None:
+        """Read once; sets the piece and whether it is the last."""
+        chunks = self._chunks
+        # What was read before has gone to the client.
+        self._piece = b""
+        try:
+            data = await self._answer.read()
+        except UpstreamFailure:
+            if not chunks.complete:
+                raise
+            # The connection was cut after the answer was whole.
+            data = b""
+        self._piece = await self._feed(data) if data else chunks.end()
+        if chunks.output_units:
+            self._attempt.produced_token()
+        self._ended = chunks.done or chunks.failure is not None or not data
+        if not self._piece and not self._ended:
+            # Reading what has arrived already does not wait: a flood of nothing must not keep the event loop to itself.
+            await self._loop_turn.wait()
+
+    async def _feed(self, data: bytes) -> bytes:
+        """Take what arrived, so little at a time that others are not held up; return what the client gets."""
+        chunks, pieces = self._chunks, []
+        for part in slices(data):
+            held_bytes = chunks.held_bytes + len(part)
+            if not self._answer.room.has(held_bytes) and not self._answer.room.try_hold(
+                min(2 * held_bytes, self._max_event_bytes)
+            ):
+                chunks.failure = UpstreamFailure("gateway_resources", reason="too many bytes of large answers are held")
+            elif held_bytes > LARGE_BYTES:
+                # Copying and reading one event of many megabytes takes a while.
+                pieces.append(await asyncio.to_thread(chunks.feed, part))
+            else:
+                pieces.append(chunks.feed(part))
+            if chunks.done or chunks.failure is not None:
+                break
+            if len(part) < len(data):
+                self._answer.pause()
+                await self._loop_turn.wait()
+                self._answer.resume()
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _broken(self, failure: UpstreamFailure) -> bytes:
+        """End a stream that failed after its first byte."""
+        self._close(whole=False)
+        self._attempt.fail(failure)
+        self._call.fail(failure.kind)
+        return self._piece + broken_stream_event(failure, self._attempt.route.provider.scrub)
+
+    def _close(self, *, whole: bool) -> None:
+        """Close the exchange and count what was used."""
+        self._answer.close(whole=whole)
+        self._note_answer()
+        chunks = self._chunks
+        self._attempt.count_usage(chunks.usage.read(), chunks.output_units, chunks.choices, chunks.uncounted_units)
+
+    def _note_unanswered(self) -> None:
+        """Leave with the attempt what is known of a stream that ended before its first content: its provider has worked, or says so."""
+        chunks, usage = self._chunks, self._chunks.usage.read()
+        self._note_answer()
+        if usage is not None and (usage.input_tokens or usage.output_tokens):
+            self._attempt.count_usage(usage, 0, chunks.choices)
+        elif chunks.chunks and chunks.failure is None:
+            self._attempt.answer_began()
+
+    def _note_answer(self) -> None:
+        """Leave with the attempt how the provider names the answer."""
+        self._attempt.response_id = self._chunks.response_id
+        self._attempt.response_model = self._chunks.response_model
+        self._attempt.finish_reason = self._chunks.finish_reason
+
+
+def call_stopped(call: Call) -> bytes:
+    """End a call because the gateway stops; return the last event of its stream."""
+    call.stop()
+    return error_event(OverloadedError("The gateway is stopping; try again."))

@@ -1,0 +1,191 @@
+"""ATTEMPT WINDOW: what one provider, or one model at one provider, did lately: by second for 5 minutes, by minute for 24 hours.
+
+Comes in: each attempt that says something about the provider, as it ends. Goes out: exact counts of
+the last 5 minutes, and one row per whole minute of the last day. Memory is constant: at most one
+slot per second and one row per minute, however much traffic there is. What a window says depends on
+what was added and on the time it is asked about, never on how often it was asked.
+"""
+
+import math
+import threading
+from array import array
+from collections import deque
+from typing import Final
+
+import msgspec
+
+from app.providers.latency_sketch import LatencySketch
+
+WINDOW_SECONDS: Final = 300
+DAY_MINUTES: Final = 1_440
+_MINUTE_SECONDS: Final = 60
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How one attempt ended.
+
+    `latency_seconds`: until the caller had something to read (the first token of a stream, else the whole answer).
+    `duration_seconds`: until the end. Both matter only where it did not fail.
+    """
+
+    failed: bool
+    latency_seconds: float = 0.0
+    duration_seconds: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class WindowCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """The last 5 minutes. `latency_p95_seconds` is over the attempts that succeeded; None without any."""
+
+    attempts: int
+    failures: int
+    latency_p95_seconds: float | None
+
+    @property
+    def error_rate(self) -> float | None:
+        """Failed share of the attempts, 0 to 1; None without attempts."""
+        return self.failures / self.attempts if self.attempts else None
+
+
+class MinuteCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """One whole minute. `minute` counts minutes of the monotonic clock; durations are those of the attempts that succeeded."""
+
+    minute: int
+    attempts: int
+    failures: int
+    input_tokens: int
+    output_tokens: int
+    duration_p50_seconds: float | None
+    duration_p95_seconds: float | None
+
+
+class _Second:
+    """The attempts of one second."""
+
+    __slots__ = ("attempts", "failures", "latencies", "second")
+
+    def __init__(self, second: int) -> None:
+        self.second = second
+        self.attempts = 0
+        self.failures = 0
+        self.latencies = LatencySketch()
+
+
+class _Minutes:
+    """A ring of rows, one per minute of a day, and the minute that is not over yet."""
+
+    def __init__(self, started_seconds: float) -> None:
+        # A minute of which only a part was seen is no row: its counts would be too low.
+        self.first = math.ceil(started_seconds / _MINUTE_SECONDS)
+        self.open = math.floor(started_seconds / _MINUTE_SECONDS)
+        self._counts = {
+            name: array("Q", bytes(8 * DAY_MINUTES))
+            for name in ("attempts", "failures", "input_tokens", "output_tokens")
+        }
+        # NaN stands for a minute in which nothing succeeded.
+        self._p50 = array("d", bytes(8 * DAY_MINUTES))
+        self._p95 = array("d", bytes(8 * DAY_MINUTES))
+        self._begin()
+
+    def _begin(self) -> None:
+        self._durations = LatencySketch()
+        for column in self._counts.values():
+            column[self.open % DAY_MINUTES] = 0
+
+    def roll(self, second: int) -> None:
+        """Close the minutes that are over."""
+        minute = second // _MINUTE_SECONDS
+        if minute - self.open > DAY_MINUTES:
+            # Everything before is over. What is counted here and now belongs to no row that can still be asked for.
+            self.open = minute - DAY_MINUTES
+            self._begin()
+        while self.open < minute:
+            p50, p95 = self._durations.quantiles((0.5, 0.95))
+            self._p50[self.open % DAY_MINUTES] = math.nan if p50 is None else p50
+            self._p95[self.open % DAY_MINUTES] = math.nan if p95 is None else p95
+            self.open += 1
+            self._begin()
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one attempt in the open minute."""
+        at = self.open % DAY_MINUTES
+        self._counts["attempts"][at] += 1
+        self._counts["failures"][at] += outcome.failed
+        self._counts["input_tokens"][at] += outcome.input_tokens
+        self._counts["output_tokens"][at] += outcome.output_tokens
+        if not outcome.failed:
+            self._durations.add(outcome.duration_seconds)
+
+    def rows(self, count: int) -> list[MinuteCounts]:
+        """Return the newest whole minutes, the oldest first."""
+        oldest = max(self.first, self.open - min(count, DAY_MINUTES - 1))
+        return [self._row(minute) for minute in range(oldest, self.open)]
+
+    def _row(self, minute: int) -> MinuteCounts:
+        at = minute % DAY_MINUTES
+        p50, p95 = self._p50[at], self._p95[at]
+        return MinuteCounts(
+            minute=minute,
+            **{name: column[at] for name, column in self._counts.items()},
+            duration_p50_seconds=None if math.isnan(p50) else p50,
+            duration_p95_seconds=None if math.isnan(p95) else p95,
+        )
+
+
+class AttemptWindow:
+    """One window. Times are seconds of one monotonic clock; safe from any thread.
+
+    An attempt counts for the second in which it ended and the 299 seconds after it.
+    """
+
+    def __init__(self, started_seconds: float) -> None:
+        self._lock = threading.Lock()
+        self._seconds: deque[_Second] = deque()
+        self._now = math.floor(started_seconds)
+        self._attempts = 0
+        self._failures = 0
+        self._latencies = LatencySketch()
+        self._minutes = _Minutes(started_seconds)
+
+    def add(self, now_seconds: float, outcome: Outcome) -> None:
+        """Count an attempt that ends now; a clock reading older than the newest counts as the newest."""
+        with self._lock:
+            self._advance(now_seconds)
+            if not self._seconds or self._seconds[-1].second != self._now:
+                self._seconds.append(_Second(self._now))
+            slot = self._seconds[-1]
+            slot.attempts += 1
+            slot.failures += outcome.failed
+            self._attempts += 1
+            self._failures += outcome.failed
+            if not outcome.failed:
+                slot.latencies.add(outcome.latency_seconds)
+                self._latencies.add(outcome.latency_seconds)
+            self._minutes.add(outcome)
+
+    def counts(self, now_seconds: float) -> WindowCounts:
+        """Return the counts of the last 5 minutes."""
+        with self._lock:
+            self._advance(now_seconds)
+            return WindowCounts(
+                attempts=self._attempts,
+                failures=self._failures,
+                latency_p95_seconds=self._latencies.quantile(0.95),
+            )
+
+    def minutes(self, now_seconds: float, count: int = DAY_MINUTES) -> list[MinuteCounts]:
+        """Return the newest `count` whole minutes, the oldest first; minutes before the window began are not in it."""
+        with self._lock:
+            self._advance(now_seconds)
+            return self._minutes.rows(count)
+
+    def _advance(self, now_seconds: float) -> None:
+        """Forget what is over."""
+        self._now = max(self._now, math.floor(now_seconds))
+        while self._seconds and self._seconds[0].second <= self._now - WINDOW_SECONDS:
+            gone = self._seconds.popleft()
+            self._attempts -= gone.attempts
+            self._failures -= gone.failures
+            self._latencies.remove(gone.latencies)
+        self._minutes.roll(self._now)

@@ -1,0 +1,44 @@
+"""PROVIDER JOBS: what is done about the providers by the clock.
+
+Comes in: the configuration, the states, the probes. Goes out: `Job`s.
+"""
+
+from typing import Final
+
+from app.config.schema import ProbesConfig
+from app.jobs.scheduler import Job
+from app.providers.probes import Probes
+from app.providers.registry import ProviderStates
+
+_SETTLE_SECONDS: Final = 1.0
+_JITTER_RATIO: Final = 0.1
+"""So that several gateways, started together, do not probe together for ever."""
+
+_SLACK_SECONDS: Final = 1.0
+"""A probe has its own time-out; the job's comes after it."""
+
+
+def provider_jobs(config: ProbesConfig, states: ProviderStates, probes: Probes) -> tuple[Job, ...]:
+    """Return the jobs; without probes, only the breakers' clock."""
+    settle = Job(
+        name="circuit_breakers", run=states.settle, interval_seconds=_SETTLE_SECONDS, timeout_seconds=_SETTLE_SECONDS
+    )
+    if not config.enabled:
+        return (settle,)
+    return (
+        settle,
+        Job(
+            name="provider_probes",
+            run=probes.probe_providers,
+            interval_seconds=config.provider_interval_seconds,
+            timeout_seconds=config.timeout_seconds + _SLACK_SECONDS,
+            jitter_ratio=_JITTER_RATIO,
+        ),
+        Job(
+            name="model_probes",
+            run=probes.probe_models,
+            interval_seconds=config.model_interval_seconds,
+            timeout_seconds=config.timeout_seconds + _SLACK_SECONDS,
+            jitter_ratio=_JITTER_RATIO,
+        ),
+    )

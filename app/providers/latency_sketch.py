@@ -1,0 +1,68 @@
+"""LATENCY SKETCH: counts of latencies in bins that grow by a fixed ratio, so that any quantile is right to 2 %.
+
+Comes in: seconds. Goes out: quantiles. What was counted can be taken away again, and the size does
+not grow with traffic, as a list of values would: there are at most `MAX_BINS` bins, from 0.1 ms to
+3 hours.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Final
+
+RELATIVE_ERROR: Final = 0.02
+_GROWTH: Final = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
+_LOG_GROWTH: Final = math.log(_GROWTH)
+_SHORTEST_SECONDS: Final = 1e-4
+_LONGEST_SECONDS: Final = 10_800.0
+_LOWEST: Final = math.ceil(math.log(_SHORTEST_SECONDS) / _LOG_GROWTH)
+_HIGHEST: Final = math.ceil(math.log(_LONGEST_SECONDS) / _LOG_GROWTH)
+MAX_BINS: Final = _HIGHEST - _LOWEST + 1
+
+
+class LatencySketch:
+    """Counts by bin: `bins` maps its number to its count, never 0. Not safe across threads by itself."""
+
+    __slots__ = ("bins", "count")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.bins: dict[int, int] = {}
+
+    def add(self, seconds: float) -> None:
+        """Count one latency; what is shorter or longer than the bins reach goes to the outermost ones."""
+        bounded = min(max(seconds, _SHORTEST_SECONDS), _LONGEST_SECONDS)
+        index = math.ceil(math.log(bounded) / _LOG_GROWTH)
+        self.bins[index] = self.bins.get(index, 0) + 1
+        self.count += 1
+
+    def remove(self, other: "LatencySketch") -> None:
+        """Take away what `other` counted, which must have been added before; raises ValueError where it was not."""
+        for index, count in other.bins.items():
+            left = self.bins.get(index, 0) - count
+            if left < 0:
+                raise ValueError("a sketch can only give back what was added to it")
+            if left:
+                self.bins[index] = left
+            else:
+                del self.bins[index]
+        self.count -= other.count
+
+    def quantile(self, quantile: float) -> float | None:
+        """Return the latency at or below which this share of the counts lies (nearest rank); None without any."""
+        (value,) = self.quantiles((quantile,))
+        return value
+
+    def quantiles(self, quantiles: Iterable[float]) -> tuple[float | None, ...]:
+        """Return several quantiles at once."""
+        ordered = sorted(self.bins.items())
+        return tuple(self._at_rank(ordered, max(1, math.ceil(quantile * self.count))) for quantile in quantiles)
+
+    @staticmethod
+    def _at_rank(ordered: list[tuple[int, int]], rank: int) -> float | None:
+        seen = 0
+        for index, count in ordered:
+            seen += count
+            if seen >= rank:
+                # The middle of the bin (growth**(index-1), growth**index], at equal relative distance from both ends.
+                return 2 * _GROWTH**index / (_GROWTH + 1)
+        return None

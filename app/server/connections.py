@@ -1,0 +1,121 @@
+"""The client connections of one server: how many may be open, which of them are idle, and what was closed to make room.
+
+In: what connections report about themselves. Out: room for the next one, or none. A connection is
+idle while no request on it waits for its response. The one that has been idle longest goes first;
+while many have never sent a request, one of these goes first. One that is being served never goes.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from typing import Final, Literal, Protocol, TypeAlias, get_args
+
+CloseReason: TypeAlias = Literal["idlest", "refused", "no_descriptor", "unparsed_bytes"]
+"""Why the server ended a connection by itself: for a newer one; at once, for all others were being served; because the process
+had no descriptor left; because requests that were not complete took too much memory in all."""
+
+
+_UNPARSED_BYTES: Final = 64 * 1024 * 1024
+_UNUSED_SHARE: Final = 0.25
+_OVER_SHARE: Final = 0.9
+"""An episode of closing ends when so small a share of the bound is in use."""
+
+_LOOK_AT_MOST: Final = 16
+
+_logger = logging.getLogger("gatewayz.connections")
+
+
+class ClientConnection(Protocol):
+    """What the bound needs of a connection."""
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """Its end on this side."""
+
+
+class Connections:
+    """Used on the event loop; its counts are read by the thread that collects metrics."""
+
+    def __init__(self, max_open: int) -> None:
+        self.max_open = max_open
+        self.open = 0
+        self.closed: dict[CloseReason, int] = dict.fromkeys(get_args(CloseReason), 0)
+        self._unused: OrderedDict[ClientConnection, None] = OrderedDict()
+        self._idle: OrderedDict[ClientConnection, None] = OrderedDict()
+        self.unparsed_bytes = 0
+        self._has_said_full = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next connection needs the place of another."""
+        return self.open >= self.max_open
+
+    def admit(self) -> bool:
+        """Take a place for a connection that was accepted; false when every other one is being served."""
+        if self.is_full:
+            self._say_full(f"the bound of {self.max_open} client connections is reached")
+            if not self.close_idlest("idlest"):
+                self.closed["refused"] += 1
+                return False
+        elif self._has_said_full and self.open < self.max_open * _OVER_SHARE:
+            self._has_said_full = False
+        self.open += 1
+        return True
+
+    def leave(self, connection: ClientConnection | None) -> None:
+        """Give back the place of a connection that has ended, or that was never made."""
+        self.open -= 1
+        if connection is not None:
+            self.is_served(connection)
+
+    def is_unused(self, connection: ClientConnection) -> None:
+        """Note a new connection, on which no request has come."""
+        self._unused[connection] = None
+
+    def is_idle(self, connection: ClientConnection) -> None:
+        """Note that nothing is being served on a connection from now on."""
+        self._idle[connection] = None
+
+    def is_served(self, connection: ClientConnection) -> None:
+        """Note that a request is being served on a connection, or that it has ended."""
+        self._idle.pop(connection, None)
+        self._unused.pop(connection, None)
+
+    def close_idlest(self, reason: CloseReason) -> bool:
+        """Close the connection that has been idle longest; rather one whose client has taken its last response."""
+        chosen: ClientConnection | None = None
+        are_many_unused = len(self._unused) > self.max_open * _UNUSED_SHARE
+        candidates = self._unused if are_many_unused or not self._idle else self._idle
+        for index, connection in enumerate(candidates):
+            if connection.transport.get_write_buffer_size() == 0:
+                chosen = connection
+                break
+            chosen = chosen or connection
+            if index >= _LOOK_AT_MOST:
+                break
+        if chosen is None:
+            return False
+        del candidates[chosen]
+        self.closed[reason] += 1
+        chosen.transport.abort()
+        return True
+
+    def out_of_descriptors(self) -> None:
+        """Note that a connection could not be accepted, and close the idlest one for it."""
+        self._say_full("the process has no file descriptor left for a client connection")
+        if not self.close_idlest("no_descriptor"):
+            self.closed["no_descriptor"] += 1
+
+    def hold(self, change_bytes: int) -> bool:
+        """Add to the bytes that wait to become requests, on all connections; false when that is too many."""
+        self.unparsed_bytes += change_bytes
+        if change_bytes > 0 and self.unparsed_bytes > _UNPARSED_BYTES:
+            self.closed["unparsed_bytes"] += 1
+            return False
+        return True
+
+    def _say_full(self, what: str) -> None:
+        """Log once per episode."""
+        if not self._has_said_full:
+            self._has_said_full = True
+            _logger.warning("%s: the connections that have been idle longest are closed for new ones", what)

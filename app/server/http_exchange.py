@@ -1,0 +1,278 @@
+"""One request on a connection and its response: the ASGI messages of it, in both directions.
+
+In: content from the connection, messages from the application. Out: `http.request` messages, and
+the response's bytes. Each connection has at most one exchange at a time.
+"""
+
+import asyncio
+import http
+import logging
+import re
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from uvicorn.server import ServerState
+
+from app.server.http_head import RequestHead
+from otel.asgi import DELIVERY_KEY, AsgiApp, Message, Scope
+
+_FORBIDDEN_IN_NAME: Final = re.compile(b'[\x00-\x1f\x7f()<>@,;:\\[\\]={} \t\\\\"]')
+_FORBIDDEN_IN_VALUE: Final = re.compile(b"[\x00-\x08\x0a-\x1f\x7f]")
+_NO_CONTENT: Final = frozenset({204, 304})
+_PHRASES: Final = {status.value: status.phrase.encode() for status in http.HTTPStatus}
+_FAILED: Final = b"Internal Server Error"
+_PIECE_BYTES: Final = 128 * 1024
+"""A larger body is written piece by piece, as the client takes it: so it is known what has left."""
+
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def asgi_scope(head: RequestHead, addresses: Mapping[str, object], state: Mapping[str, object]) -> Scope:
+    """Return the ASGI scope of a request."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.0" if head.is_http_1_0 else "1.1",
+        "scheme": "http",
+        "root_path": "",
+        "method": head.method,
+        "path": head.path,
+        "raw_path": head.raw_path,
+        "query_string": head.query,
+        "headers": head.headers,
+        "state": dict(state),
+        **addresses,
+    }
+
+
+class ExchangeConnection(Protocol):
+    """What an exchange needs of its connection."""
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """Where the response goes."""
+
+    @property
+    def server_state(self) -> ServerState:
+        """Holds the fields of every response: the date."""
+
+    def read_as_needed(self) -> None:
+        """Read on: what was received of the body has been taken."""
+
+    async def writable(self) -> None:
+        """Wait until the client has taken enough of what was written."""
+
+    async def emptied(self) -> bool:
+        """Wait until all that was written has left the process; false when the connection ended before."""
+
+    def response_ended(self) -> None:
+        """The response is complete, or will never be."""
+
+
+class Exchange:
+    """One request and its response."""
+
+    def __init__(self, connection: ExchangeConnection, head: RequestHead, logger: logging.Logger) -> None:
+        self.content = bytearray()
+        self.is_body_complete = False
+        self.has_left = False
+        """Whether the client is gone: nothing is sent any more."""
+        self.keep_alive = head.keep_alive
+        self.response_started = False
+        self.response_complete = False
+        self.is_delivering = False
+        """Whether the application has handed over the last of the response. It needs nothing from the client any more, which may
+        have closed its side; one that has left resets the connection."""
+        self._unwritten_bytes = 0
+        self._buffered_bytes = 0
+        self.is_http_1_0 = head.is_http_1_0
+        self._connection: ExchangeConnection | None = connection
+        self._is_head_request = head.method == "HEAD"
+        self._expects_continue = head.expects_continue
+        self._logger = logger
+        self._news = asyncio.Event()
+        self._has_content = True
+        self._is_chunked = False
+        self._missing_bytes: int | None = None
+        """What the response's Content-Length promises and was not sent yet; None: there is none."""
+
+    def wake(self) -> None:
+        """Tell the application that there is content, or that the client has left."""
+        self._news.set()
+
+    def leave(self, *, is_broken: bool = False) -> None:
+        """The client is gone. A connection that broke has forgotten what it had in its buffer: what was last seen there counts."""
+        self._expects_continue = False
+        if self._connection is not None and not self.has_left:
+            buffered_bytes = self._connection.transport.get_write_buffer_size()
+            self._buffered_bytes = max(buffered_bytes, self._buffered_bytes) if is_broken else buffered_bytes
+        self.has_left = True
+        self._news.set()
+
+    @property
+    def undelivered_bytes(self) -> int:
+        """How much of the response has not left the process: not written, or still in the connection's buffer."""
+        if self._connection is not None and not self.has_left:
+            self._buffered_bytes = self._connection.transport.get_write_buffer_size()
+        return self._unwritten_bytes + self._buffered_bytes
+
+    async def run(self, app: AsgiApp, scope: Scope) -> None:
+        """Serve the request, to the end of the connection where the application does not end it well."""
+        connection = self._connection
+        if connection is None:
+            return
+        scope[DELIVERY_KEY] = self
+        try:
+            await app(scope, self.receive, self.send)
+        except asyncio.CancelledError:
+            self._fail(connection)
+            raise
+        except Exception:
+            self._logger.exception("Exception in ASGI application")
+            self._fail(connection)
+        else:
+            if not self.response_complete and not self.has_left:
+                self._logger.error("ASGI callable returned without completing the response.")
+                self._fail(connection)
+        finally:
+            self._connection = None
+            self.content = bytearray()
+
+    async def receive(self) -> Message:
+        """Return what came of the body since the last call; wait for it."""
+        # No reference to the connection while it waits: what is cancelled here is kept by its traceback for a while.
+        if self._asks_for_content():
+            await self._news.wait()
+            self._news.clear()
+        if self._connection is None or self.has_left or self.response_complete:
+            return {"type": "http.disconnect"}
+        content, self.content = bytes(self.content), bytearray()
+        return {"type": "http.request", "body": content, "more_body": not self.is_body_complete}
+
+    def _asks_for_content(self) -> bool:
+        """Let the client send; return whether there is anything to wait for."""
+        connection = self._connection
+        if connection is None or self.has_left or self.response_complete:
+            return False
+        if self._expects_continue and not connection.transport.is_closing():
+            self._expects_continue = False
+            connection.transport.write(CONTINUE)
+        connection.read_as_needed()
+        return True
+
+    async def send(self, message: Message) -> None:
+        """Write a part of the response. What nobody reads any more is dropped."""
+        connection = self._connection
+        if connection is None:
+            return
+        self._unwritten_bytes += len(message.get("body", b""))
+        await connection.writable()
+        if self.has_left:
+            return
+        if not self.response_started:
+            if message["type"] != "http.response.start":
+                raise RuntimeError(f"expected http.response.start, not {message['type']}")
+            self.response_started = True
+            self._expects_continue = False
+            connection.transport.write(self._head(message, connection.server_state.default_headers))
+        elif not self.response_complete:
+            if message["type"] != "http.response.body":
+                raise RuntimeError(f"expected http.response.body, not {message['type']}")
+            await self._send_body(connection, message.get("body", b""), is_last=not message.get("more_body", False))
+        else:
+            raise RuntimeError(f"{message['type']} after the end of the response")
+
+    async def _send_body(self, connection: ExchangeConnection, body: bytes, *, is_last: bool) -> None:
+        """Write a part of the body; of the last part wait until all of it has left the process, which a small one does at once."""
+        self.is_delivering = is_last
+        if len(body) > _PIECE_BYTES:
+            whole = memoryview(body)
+            end = (len(body) - 1) // _PIECE_BYTES * _PIECE_BYTES
+            for start in range(0, end, _PIECE_BYTES):
+                self._write_body(connection, whole[start : start + _PIECE_BYTES], is_last=False)
+                await connection.writable()
+                if self.has_left:
+                    return
+            self._write_body(connection, whole[end:], is_last=is_last)
+        else:
+            self._write_body(connection, body, is_last=is_last)
+        if is_last and (not self._buffered_bytes or await connection.emptied()):
+            self._buffered_bytes = 0
+            self._complete(connection)
+
+    def _head(self, message: Message, default_headers: list[tuple[bytes, bytes]]) -> bytes:
+        """Return the response's head, and remember how its body is framed."""
+        status: int = message["status"]
+        parts = [b"HTTP/1.1 %d %b\r\n" % (status, _PHRASES.get(status, b""))]
+        says_close = False
+        for raw_name, value in [*default_headers, *message.get("headers", ())]:
+            name = raw_name.lower()
+            if _FORBIDDEN_IN_NAME.search(name) or _FORBIDDEN_IN_VALUE.search(value):
+                raise RuntimeError("A response header has characters that HTTP forbids.")
+            if name == b"transfer-encoding":
+                # The framing is the connection's own.
+                continue
+            if name == b"content-length":
+                self._missing_bytes = int(value)
+            elif name == b"connection" and b"close" in [token.strip() for token in value.lower().split(b",")]:
+                self.keep_alive = False
+                says_close = True
+            parts += (name, b": ", value, b"\r\n")
+        has_content = not self._is_head_request and status not in _NO_CONTENT
+        if not has_content:
+            self._missing_bytes = None
+        elif self._missing_bytes is None:
+            if self.is_http_1_0:
+                # HTTP/1.0 knows no chunks: the end of the connection ends the response (RFC 9112, section 6.3).
+                self.keep_alive = False
+            else:
+                self._is_chunked = True
+                parts.append(b"transfer-encoding: chunked\r\n")
+        if not self.keep_alive and not says_close:
+            parts.append(b"connection: close\r\n")
+        parts.append(b"\r\n")
+        self._has_content = has_content
+        return b"".join(parts)
+
+    def _write_body(self, connection: ExchangeConnection, body: bytes | memoryview, *, is_last: bool) -> None:
+        """Write a piece of the body in the response's framing."""
+        if not self._has_content:
+            pass
+        elif self._is_chunked:
+            piece = b"".join((b"%x\r\n" % len(body), body, b"\r\n")) if body else b""
+            if is_last:
+                piece += b"0\r\n\r\n"
+            if piece:
+                connection.transport.write(piece)
+        else:
+            if self._missing_bytes is not None:
+                self._missing_bytes -= len(body)
+                if self._missing_bytes < 0:
+                    raise RuntimeError("The response is longer than its Content-Length.")
+                if is_last and self._missing_bytes:
+                    raise RuntimeError("The response is shorter than its Content-Length.")
+            if body:
+                connection.transport.write(body)
+        self._unwritten_bytes -= len(body)
+        self._buffered_bytes = connection.transport.get_write_buffer_size()
+
+    def _complete(self, connection: ExchangeConnection) -> None:
+        """The response is complete."""
+        self.response_complete = True
+        self._news.set()
+        connection.response_ended()
+
+    def _fail(self, connection: ExchangeConnection) -> None:
+        """Answer 500 where no response has begun; else the end of the connection says that it is broken."""
+        if self.response_complete or self.has_left:
+            return
+        if self.response_started:
+            connection.transport.close()
+            return
+        self.response_started = True
+        self.keep_alive = False
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(_FAILED))]
+        start = {"type": "http.response.start", "status": 500, "headers": headers}
+        connection.transport.write(self._head(start, connection.server_state.default_headers))
+        self._write_body(connection, _FAILED, is_last=True)
+        self._complete(connection)

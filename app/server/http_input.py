@@ -1,0 +1,83 @@
+"""What one connection has received and not served yet: bytes of a head, of a body, and those behind them that wait.
+
+In: bytes as they come. Out: heads and contents, when the connection asks for them. Nothing is
+parsed before.
+"""
+
+from collections.abc import Callable
+
+from app.server.http_framing import Body, body_of
+from app.server.http_head import HeadParser, RequestHead
+
+
+class RequestInput:
+    """The bytes of one connection; `max_header_bytes` bounds what is not content, in each phase of a message.
+
+    `hold` hears how many bytes more or less wait here, and answers whether all connections together may hold so many.
+    """
+
+    __slots__ = ("_at", "_body", "_data", "_head", "_hold", "_max_header_bytes", "_reported_bytes")
+
+    def __init__(self, max_header_bytes: int, hold: Callable[[int], bool]) -> None:
+        self._max_header_bytes = max_header_bytes
+        self._hold = hold
+        self._data = b""
+        self._at = 0
+        self._head: HeadParser | None = None
+        self._body: Body | None = None
+        self._reported_bytes = 0
+
+    @property
+    def is_in_head(self) -> bool:
+        """Whether a head has begun and is not complete."""
+        return self._head is not None
+
+    @property
+    def is_in_body(self) -> bool:
+        """Whether a body has begun and is not complete."""
+        return self._body is not None
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that wait for their turn."""
+        return len(self._data) - self._at
+
+    def add(self, data: bytes) -> None:
+        """Take what came."""
+        self._data = self._data[self._at :] + data if self._at < len(self._data) else data
+        self._at = 0
+
+    def take_head(self) -> RequestHead | None:
+        """Return the next head once it is complete, after which its body begins; raises `RequestRefusedError`."""
+        parser = self._head = self._head or HeadParser(self._max_header_bytes)
+        self._at, head = parser.feed(self._data, self._at)
+        if head is not None:
+            self._head = None
+            if head.framing != 0:
+                self._body = body_of(head.framing, self._max_header_bytes)
+        return head
+
+    def take_body(self, content: bytearray | None) -> None:
+        """Append to `content` what is there of the body, or drop it; raises `RequestRefusedError`."""
+        body = self._body
+        if body is not None:
+            self._at = body.take(self._data, self._at, content)
+            if body.is_complete:
+                self._body = None
+
+    def settle(self) -> bool:
+        """Let go of the bytes that were taken; false when all connections together hold too many."""
+        if self._at:
+            self._data = self._data[self._at :]
+            self._at = 0
+        held_bytes = len(self._data) + (0 if self._head is None else self._head.size_bytes)
+        change, self._reported_bytes = held_bytes - self._reported_bytes, held_bytes
+        return not change or self._hold(change)
+
+    def drop(self) -> None:
+        """Forget everything."""
+        self._data = b""
+        self._at = 0
+        self._head = None
+        self._body = None
+        self.settle()

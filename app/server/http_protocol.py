@@ -1,0 +1,280 @@
+"""One client connection: bytes become requests, one at a time, and their responses go out in order.
+
+In: the bytes of a connection. Out: exchanges for the application; what is no request that can be
+served gets 400, 408, 414, 431, 501 or 505 and the end of the connection. While a request is being
+served the bytes behind it stay bytes: nothing that a client pipelines is parsed before its turn.
+"""
+
+import asyncio
+import logging
+import time
+from functools import partial
+from typing import Any, cast
+
+import uvicorn
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr
+from uvicorn.server import ServerState
+
+from app.config.schema import ServerConfig
+from app.server.connections import Connections
+from app.server.half_close import HALF_CLOSE, watch_half_close
+from app.server.http_exchange import Exchange, asgi_scope
+from app.server.http_head import RequestHead, RequestRefusedError
+from app.server.http_input import RequestInput
+from app.server.http_refusal import late_head, refusal
+from app.server.read_flow import READ_BYTES, ReadFlow
+from app.server.turns import Turns
+from app.server.write_flow import WriteFlow
+from app.timers import Timers
+
+_logger = logging.getLogger("uvicorn.error")
+
+
+class HttpConnection(ReadFlow, WriteFlow, asyncio.BufferedProtocol):
+    """One connection. Timers are set only where a client makes the server wait: a request that comes in one piece costs none."""
+
+    server_config: ServerConfig = ServerConfig()
+    connections: Connections
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self._app = config.loaded_app
+        self._loop = _loop or asyncio.get_running_loop()
+        self.server_state = server_state
+        self._app_state = app_state
+        self._keep_alive_seconds = config.timeout_keep_alive
+        self._addresses: dict[str, Any] = {}
+        self._input = RequestInput(self.server_config.max_header_bytes, self.connections.hold)
+        self._exchange: Exchange | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._is_refused = False
+        self._is_at_end = False
+        self._last_words: bytes | None = None
+        self._timers = Timers(self._loop)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A connection without a request is as idle as one between two requests."""
+        self.transport = transport = cast("asyncio.Transport", transport)
+        self.server_state.connections.add(self)  # type: ignore[arg-type]  # its own protocols are meant
+        self._addresses = {"server": get_local_addr(transport), "client": get_remote_addr(transport)}
+        self.connections.is_unused(self)
+        self._timers.set("idle", self._keep_alive_seconds, transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone; nothing of it stays."""
+        self.server_state.connections.discard(self)
+        self.connections.leave(self)
+        self._timers.stop_all()
+        exchange, self._exchange, self._task = self._exchange, None, None
+        if exchange is not None and not exchange.response_complete:
+            exchange.leave(is_broken=exc is not None)
+        self._writing_ended()
+        self._input.drop()
+
+    def eof_received(self) -> bool:
+        """The client sends nothing more. What it has sent in full is still answered (RFC 9112, section 9.6)."""
+        while self._waits_for_turn and self._input.is_in_body:
+            # What waits for its turn may be the end of the body.
+            self._take_turn()
+        self._is_at_end = True
+        exchange = self._exchange
+        if exchange is None:
+            return bool(self._input.waiting_bytes) and not self._is_refused
+        if exchange.is_delivering:
+            return True
+        if self._is_refused or self._input.is_in_body or exchange.response_started:
+            # Within a request, or when a response has begun, it is taken for what it nearly always is: the client has left.
+            return False
+        watch_half_close(self._timers, self.transport, exchange)
+        return True
+
+    def shutdown(self) -> None:
+        """End the connection with the response that is due, or now where none is."""
+        if self._exchange is None or self._exchange.response_complete:
+            self.transport.close()
+        else:
+            self._exchange.keep_alive = False
+
+    def abort(self) -> None:
+        """End the connection now; what its client has not taken is lost."""
+        if self._exchange is not None and not self._exchange.response_complete:
+            self._exchange.leave()
+        self.transport.abort()
+
+    @property
+    def undelivered_bytes(self) -> int:
+        """What has not left the process of responses that are whole; a response that is still being made counts as nothing."""
+        exchange = self._exchange
+        if exchange is None:
+            return self.transport.get_write_buffer_size()
+        return exchange.undelivered_bytes if exchange.is_delivering else 0
+
+    def response_ended(self) -> None:
+        """The response is complete; one that came before the end of the body (413) leaves the rest to be discarded, for a while.
+
+        Closing at once would reset the connection, and a client that is still sending would never read its response.
+        """
+        self.server_state.total_requests += 1
+        self._timers.stop(HALF_CLOSE)
+        exchange = self._exchange
+        if exchange is None or self.transport.is_closing():
+            return
+        self.connections.is_idle(self)
+        if self._last_words is not None:
+            self._end_output(self._last_words)
+        elif not self._input.is_in_body:
+            self._end_exchange(exchange)
+        elif exchange.keep_alive:
+            self.read_as_needed()
+            self._discard_for_a_while()
+        else:
+            self._end_output(b"")
+
+    def _go_on(self, *, was_waiting: bool = False) -> None:
+        """Take what came as far as it is its turn: one request is served at a time."""
+        source = self._input
+        if not self._is_ended:
+            try:
+                self._take(source)
+            except RequestRefusedError as error:
+                if was_waiting and self._task is not None:
+                    # It was whole bytes before it was a request: it is refused before it begins.
+                    self._task.cancel()
+                self._refuse(error)
+        if self._is_ended:
+            source.drop()
+        elif not source.settle():
+            self.transport.abort()
+        elif self._is_at_end and (source.is_in_head or (source.is_in_body and not source.waiting_bytes)):
+            # Its end will never come.
+            self.transport.close()
+        else:
+            if source.is_in_head and "head" not in self._timers:
+                seconds = self.server_config.receive_head_seconds
+                self._timers.set("head", seconds, lambda: self._refuse(late_head(seconds)))
+            self.read_as_needed()
+
+    @property
+    def _is_ended(self) -> bool:
+        """Whether no byte of the client is of interest any more."""
+        return self._is_refused or self.transport.is_closing()
+
+    def _take(self, source: RequestInput) -> None:
+        """Take heads and bodies; raises `RequestRefusedError`."""
+        while source.waiting_bytes and not self._is_ended:
+            if source.is_in_body:
+                if not self._take_body():
+                    self._take_later()
+                    return
+            elif self._exchange is not None:
+                return
+            elif (head := source.take_head()) is not None:
+                self._begin(head)
+
+    def _begin(self, head: RequestHead) -> None:
+        """Serve a request from its head on."""
+        self._timers.stop("head")
+        self.connections.is_served(self)
+        exchange = self._exchange = Exchange(self, head, _logger)
+        if not self._input.is_in_body:
+            exchange.is_body_complete = True
+            exchange.wake()
+        scope = asgi_scope(head, self._addresses, self._app_state)
+        if self._is_at_end:
+            watch_half_close(self._timers, self.transport, exchange)
+        task = self._task = self._loop.create_task(exchange.run(self._app, scope))
+        self.server_state.tasks.add(task)
+        task.add_done_callback(self.server_state.tasks.discard)
+
+    def _take_body(self) -> bool:
+        """Take bytes of a body; after the response they are only counted. False where there is more than is taken at once."""
+        exchange = self._exchange
+        is_wanted = exchange is not None and not exchange.response_complete
+        self._input.take_body(exchange.content if exchange is not None and is_wanted else None)
+        is_complete = not self._input.is_in_body
+        if is_complete:
+            self._timers.stop("discard")
+        if exchange is not None:
+            if is_wanted:
+                exchange.is_body_complete = is_complete
+                exchange.wake()
+            elif is_complete:
+                self._end_exchange(exchange)
+        return is_complete or not self._input.waiting_bytes
+
+    def _end_exchange(self, exchange: Exchange) -> None:
+        """Request and response are complete: go on with what the client has sent meanwhile."""
+        self._exchange = self._task = None
+        waits = bool(self._input.waiting_bytes)
+        if self._is_at_end and not waits:
+            self.transport.close()
+        elif not exchange.keep_alive:
+            if waits or not self._reads:
+                self._end_output(b"")
+            else:
+                self.transport.close()
+        else:
+            self._become_idle()
+            if waits:
+                # Not from within the response: many waiting requests must not become a deep stack.
+                self._loop.call_soon(self.turns.take, partial(self._go_on, was_waiting=True))
+
+    def _become_idle(self) -> None:
+        """Wait for a request."""
+        self.connections.is_idle(self)
+        if not self._input.waiting_bytes:
+            self._timers.set("idle", self._keep_alive_seconds, self.transport.close)
+
+    def _refuse(self, error: RequestRefusedError) -> None:
+        """Answer what is no request, and close; a response that has begun is finished first."""
+        _logger.warning("%s", error.message)
+        self._is_refused = True
+        self._input.drop()
+        self._timers.stop("head")
+        exchange = self._exchange
+        if self.transport.is_closing():
+            return
+        if exchange is None or not exchange.response_started:
+            if exchange is not None:
+                # The request will never be whole.
+                exchange.leave()
+            self._end_output(refusal(error))
+        elif exchange.response_complete:
+            self._end_output(b"")
+        else:
+            # It answers without the body, with 401 say, and is about to end; if it does not, it waits for bytes that never come.
+            self._last_words = refusal(error)
+            self._discard_for_a_while()
+
+    def _end_output(self, last_words: bytes) -> None:
+        """Write the last bytes of this connection, and close it once the client can have read them.
+
+        Closing at once would reset the connection where the client has sent more than was read, and it would never read its response.
+        """
+        self._is_refused = True
+        self._last_words = None
+        self.connections.is_idle(self)
+        self.transport.write(last_words)
+        if self._is_at_end:
+            self.transport.close()
+            return
+        self.transport.write_eof()
+        self._read(True)
+        self._discard_for_a_while()
+
+
+def bounded_protocol(server: ServerConfig, connections: Connections) -> type[HttpConnection]:
+    """Return the connection class of one server: uvicorn makes one instance per connection and passes it no options."""
+    buffer = memoryview(bytearray(READ_BYTES))
+    own = {
+        "server_config": server,
+        "connections": connections,
+        "turns": Turns(time.perf_counter),
+        "read_buffer": buffer,
+    }
+    return type("HttpConnection", (HttpConnection,), own)

@@ -1,0 +1,182 @@
+"""SERVER: one process of the gateway, from its socket to its last flushed byte.
+
+Comes in: configuration and environment. Goes out: an exit code. The order of stopping is the point
+of this file: no new connections, streams may finish, the rest is ended in good order, the ledger is
+written, telemetry is flushed last, and what was lost is said.
+"""
+
+import asyncio
+import errno
+import gc
+import os
+import secrets as random_source
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from typing import Final, TextIO
+
+import uvicorn
+import uvloop
+from litestar import Litestar
+
+from app.application import create_app
+from app.cli.exit_codes import EXIT_DONE, EXIT_FAILED, EXIT_LOST
+from app.cli.standard_streams import StandardStream
+from app.config.load import ConfigError, resolve_secrets
+from app.config.schema import AppConfig, ServerConfig
+from app.config.warnings import config_warnings
+from app.server.descriptors import raise_descriptor_limit
+from app.server.gateway_server import GatewayServer
+from app.server.http_protocol import bounded_protocol
+from app.server.stop_signals import end_by_signal
+from app.server_telemetry import build_server_telemetry
+from app.store.database import DatabaseOpenError
+from otel.config.environ import TelemetryConfigError
+
+KEEP_ALIVE_SECONDS: Final = 75
+"""Longer than clients keep idle connections, so that they close first and never write into a closing one."""
+
+SWITCH_INTERVAL_SECONDS: Final = 0.0005
+"""How long another thread may hold the interpreter: exporting must not delay requests by the default of 5 ms."""
+
+_COLLECT_AFTER: Final = (5_000, 20, 10)
+"""Objects between two collections of the youngest generation, and how many of these an older one waits for. Spans and log records live until
+they are encoded: by the default of 700 they are looked at many times over, and promoted. Connections and what
+clients send leave no cycles; what other cycles there are wait for a million objects at most, some 100 MB."""
+
+_QUIET_LOGGERS: Final = ("aiosqlite", "alembic", "uvicorn.error")
+"""Below WARNING they repeat at each start what the gateway's own lines tell, and aiosqlite logs each statement with its values."""
+
+_BACKLOG: Final = 2_048
+
+
+def serve(
+    config: AppConfig,
+    environ: Mapping[str, str],
+    *,
+    stdout: TextIO | None = None,
+    stderr: TextIO | None = None,
+) -> int:
+    """Serve until a signal comes, and return the exit code; what stops the start is one line on `stderr`."""
+
+    def say(line: str) -> None:
+        (stderr or sys.stderr).write(f"gateway: {line}\n")
+
+    try:
+        raise_descriptor_limit()
+        app_secrets = resolve_secrets(config, environ)
+        telemetry = build_server_telemetry(config, app_secrets, environ, _lines_output(stdout or sys.stdout), say)
+        app = create_app(config, app_secrets, telemetry, random_bytes=random_source.token_bytes)
+        listener = listen(config.server)
+    except (ConfigError, TelemetryConfigError, DatabaseOpenError) as error:
+        say(str(error))
+        return EXIT_FAILED
+    except OSError as error:
+        say(f"cannot listen on {config.server.host}:{config.server.port}: {_why_not_listening(error)}")
+        return EXIT_FAILED
+    for line in config_warnings(config):
+        say(f"warning: {line}")
+    telemetry.install_logging(quiet=_QUIET_LOGGERS)
+    telemetry.start()
+    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+    exit_code = EXIT_DONE
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(config, app, listener, say))
+    except* DatabaseOpenError as group:
+        # The framework's lifespan wraps what is raised in it.
+        say(str(_first(group)))
+        exit_code = EXIT_FAILED
+    finally:
+        listener.close()
+        end_by_signal()
+        report = telemetry.shutdown(config.telemetry.shutdown_seconds)
+    if exit_code == EXIT_DONE and (not report.is_complete or app.state.lost_ledger_rows):
+        exit_code = EXIT_LOST
+    for what, items in (
+        (f"telemetry not delivered within {config.telemetry.shutdown_seconds:g} s", report.lost_items),
+        ("telemetry refused by its endpoint at the stop", report.refused_items),
+        (f"telemetry kept in {config.telemetry.spool_folder} for the next start", report.kept_items),
+    ):
+        if counts := ", ".join(f"{count} {name}" for name, count in items.items() if count):
+            say(f"{what}: {counts}")
+    if exit_code != EXIT_FAILED:
+        say("stopped")
+    return exit_code
+
+
+def _lines_output(stdout: TextIO) -> TextIO:
+    """Let log lines wait for their reader: they have a thread of their own, and a bounded queue that counts what it drops."""
+    if isinstance(stdout, StandardStream):
+        stdout.wait_for_reader()
+    return stdout
+
+
+async def _run(config: AppConfig, app: Litestar, listener: socket.socket, say: Callable[[str], None]) -> None:
+    """Run the application's lifespan around the server."""
+    parts = app.state.parts
+    server = GatewayServer(
+        uvicorn.Config(
+            app,
+            http=bounded_protocol(config.server, parts.connections),  # type: ignore[arg-type]  # a BufferedProtocol does as well
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            backlog=_BACKLOG,
+        ),
+        calls=parts.gateway.calls_in_hand,
+        connections=parts.connections,
+        grace_seconds=config.server.shutdown_grace_seconds,
+        say=say,
+        send_stall_seconds=config.server.send_stall_seconds,
+    )
+    async with app.lifespan():
+        # What exists now lives as long as the process: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_COLLECT_AFTER)
+        # Before the line that says so: whoever reads it may stop the process.
+        with server.capture_signals():
+            host, port = listener.getsockname()[:2]
+            parts.exposure.bound_to(host)
+            say(f"listening on http://{f'[{host}]' if ':' in host else host}:{port}")
+            if parts.exposure.notice is not None:
+                say(parts.exposure.notice)
+            await server.serve([listener])
+    if app.state.lost_ledger_rows:
+        say(f"{app.state.lost_ledger_rows} ledger rows were not written")
+
+
+def _first(group: BaseExceptionGroup[DatabaseOpenError]) -> DatabaseOpenError:
+    """Return the first exception of nested groups."""
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def listen(config: ServerConfig) -> socket.socket:
+    """Open the listening socket; raises OSError, `socket.gaierror` for a host that has no address."""
+    address = (config.host, config.port)
+    try:
+        family = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+    except UnicodeError:
+        raise socket.gaierror(socket.EAI_NONAME, "Not a host name") from None
+    takes_ipv4_too = config.host == "::" and socket.has_dualstack_ipv6()
+    listener = socket.create_server(address, family=family, backlog=_BACKLOG, dualstack_ipv6=takes_ipv4_too)
+    listener.setblocking(False)
+    # Connections inherit the listener's options. Small pieces of a stream must not wait for each other.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+def _why_not_listening(error: OSError) -> str:
+    """Say what is wrong and what to change."""
+    if isinstance(error, socket.gaierror):
+        return f"{error.strerror}; set server.host or --host to an address of this computer"
+    reason = os.strerror(error.errno or 0)
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{reason}; set server.host or --host to an address of this computer"
+    return f"{reason}; choose another port with --port"

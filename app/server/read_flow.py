@@ -1,0 +1,102 @@
+"""The reading side of a connection, for its protocol class: bytes are taken when it is their turn, or thrown away.
+
+No more is read than the connection can take soon. After a response that came before its request was
+whole the rest is taken for a while, so that the client can read it: closing at once would reset the
+connection while the client is still sending.
+"""
+
+import asyncio
+from typing import Final
+
+from app.server.http_exchange import Exchange
+from app.server.http_input import RequestInput
+from app.server.turns import Turns
+from app.timers import Timers
+
+READ_BYTES: Final = 64 * 1024
+DISCARD_SECONDS: Final = 5.0
+DISCARD_BYTES: Final = 64 * 1024 * 1024
+"""Most clients send their whole body before they read a response: one that is cut off earlier never learns why."""
+
+_BUSY_READ_BYTES: Final = 4 * 1024
+"""Thousands of connections may wait for their turn at the same time, each with what it has read."""
+
+_WAITING_BYTES: Final = 16 * 1024
+_CONTENT_BYTES: Final = 64 * 1024
+
+
+class ReadFlow:
+    """What came goes to `_input`, then `_go_on` is called; bytes of a connection that has ended go nowhere."""
+
+    turns: Turns
+    read_buffer: memoryview
+    """Shared by all connections of a server: it is filled and emptied within one callback."""
+
+    transport: asyncio.Transport
+    _input: RequestInput
+    _exchange: Exchange | None
+    _timers: Timers
+    _is_at_end: bool
+    _reads: bool = True
+    _waits_for_turn: bool = False
+    _discard_left_bytes: int = 0
+
+    @property
+    def _is_ended(self) -> bool:
+        """Whether no byte of the client is of interest any more."""
+        raise NotImplementedError
+
+    def _go_on(self) -> None:
+        """Take what is in `_input`."""
+        raise NotImplementedError
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio's signature
+        """Return where the next bytes go."""
+        return self.read_buffer if not self.turns.is_busy else self.read_buffer[:_BUSY_READ_BYTES]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Bytes came."""
+        if "discard" in self._timers:
+            self._discard_left_bytes -= nbytes
+            if self._discard_left_bytes < 0:
+                self.transport.close()
+        if self._is_ended:
+            return
+        self._timers.stop("idle")
+        self._input.add(bytes(self.read_buffer[:nbytes]))
+        if not self._waits_for_turn:
+            self._waits_for_turn = True
+            if self.turns.take(self._take_turn):
+                return
+        self._read(False)
+        if not self._input.settle():
+            self.transport.abort()
+
+    def _take_later(self) -> None:
+        """Call `_go_on` in a later pass of the loop: there is much to do."""
+        self._waits_for_turn = True
+        self.turns.take_later(self._take_turn)
+
+    def _take_turn(self) -> None:
+        if self._waits_for_turn:
+            self._waits_for_turn = False
+            self._go_on()
+
+    def read_as_needed(self) -> None:
+        """Read from the socket, unless enough waits here; then the client waits too."""
+        exchange = self._exchange
+        content_bytes = 0 if exchange is None or exchange.response_complete else len(exchange.content)
+        self._read(self._input.waiting_bytes <= _WAITING_BYTES and content_bytes <= _CONTENT_BYTES)
+
+    def _read(self, wanted: bool) -> None:
+        if wanted != self._reads and not self._is_at_end and not self.transport.is_closing():
+            self._reads = wanted
+            if wanted:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
+
+    def _discard_for_a_while(self) -> None:
+        """Take what the client sends, within bounds, before the connection is closed."""
+        self._discard_left_bytes = DISCARD_BYTES
+        self._timers.set("discard", DISCARD_SECONDS, self.transport.close)

@@ -1,0 +1,1 @@
+"""Traffic of the demo: what is sent, when, and what comes back."""

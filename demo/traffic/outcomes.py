@@ -1,0 +1,141 @@
+"""OUTCOMES: what an upstream is told to do with one attempt, together with what that must mean in the gateway's books.
+
+Comes in: a provider and seeded randomness. Goes out: pairs of a `Script` for the request and a
+`PlannedAttempt` for the books. Here is the only knowledge of the traffic program about how an
+upstream's behaviour is counted.
+"""
+
+import random
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+import msgspec
+
+from demo.gateway_config import CLOSED_PROVIDER
+from demo.traffic.plan import PlannedAttempt
+from demo.upstream.script import Script
+
+Act: TypeAlias = tuple[Script | None, PlannedAttempt]
+"""What the upstream does (None: nothing is there to tell), and how it counts."""
+
+_SERVER_ERRORS: Final = (500, 502, 503, 504, 529)
+_ACCOUNT_ERRORS: Final = (401, 402, 403, 404, 410)
+CALLER_ERRORS: Final = {400: 400, 409: 409, 413: 413, 422: 422, 415: 400, 418: 400}
+"""A provider's 4xx that blames the caller, and the status that the gateway passes on."""
+
+OUTAGE_EVERY_SECONDS: Final = 40.0
+OUTAGE_SECONDS: Final = 12.0
+_TROUBLE: Final = {"flaky": 0.15, "rate_limited": 0.5}
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """How long upstreams take: a log-normal factor on top of the first byte and of each token. `scale` 0 is at once."""
+
+    scale: float = 1.0
+    first_byte_seconds: float = 0.04
+    seconds_per_token: float = 0.004
+    spread: float = 0.6
+    longest_seconds: float = 8.0
+
+    def delays(self, rng: random.Random, provider: str, output_tokens: int) -> tuple[float, float]:
+        """Return seconds before the first byte and seconds of generation; the slow provider takes six times as long."""
+        factor = self.scale * rng.lognormvariate(0.0, self.spread) * (6.0 if provider == "slow" else 1.0)
+        first_byte_seconds = min(self.first_byte_seconds * factor, self.longest_seconds)
+        return first_byte_seconds, min(self.seconds_per_token * output_tokens * factor, self.longest_seconds)
+
+
+def is_in_trouble(provider: str, at_seconds: float, rng: random.Random) -> bool:
+    """Whether a provider fails at this moment of the schedule: some now and then, one for a while and then not."""
+    if provider == "dying":
+        return at_seconds % OUTAGE_EVERY_SECONDS > OUTAGE_EVERY_SECONDS - OUTAGE_SECONDS
+    return rng.random() < _TROUBLE.get(provider, 0.0)
+
+
+def success(
+    provider: str, input_tokens: int, output_tokens: int, *, stream: bool, delays: tuple[float, float]
+) -> tuple[Script, PlannedAttempt]:
+    """Answer with these tokens."""
+    first_byte_seconds, generation_seconds = delays
+    chunks = max(1, min(output_tokens, 12))
+    script = Script(
+        prompt_tokens=input_tokens,
+        completion_tokens=output_tokens,
+        chunks=chunks,
+        delay_seconds=first_byte_seconds if stream else first_byte_seconds + generation_seconds,
+        chunk_delay_seconds=generation_seconds / chunks if stream else 0.0,
+    )
+    attempt = PlannedAttempt(
+        provider=provider,
+        status="success",
+        has_content=output_tokens > 0,
+        tokens="reported",
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+    )
+    return script, attempt
+
+
+def failure(provider: str, rng: random.Random) -> Act:
+    """Fail in one of the provider's ways before any byte of an answer, so that the next provider is tried."""
+    return _WAYS.get(provider, _server_error)(provider, rng)
+
+
+def rate_limited(provider: str, rng: random.Random) -> Act:
+    """Answer 429."""
+    script = Script(status=429, retry_after=rng.choice(("1", "2", "30", None)), delay_seconds=0.002)
+    return script, PlannedAttempt(provider=provider, status="error")
+
+
+def refusal(provider: str, status: int) -> Act:
+    """Blame the caller."""
+    return Script(status=status, delay_seconds=0.005), PlannedAttempt(provider=provider, status="error")
+
+
+def stall(provider: str) -> Act:
+    """Never answer; the gateway's timeout ends it, and the prompt is counted: the provider may bill it."""
+    return Script(fault="stall"), PlannedAttempt(provider=provider, status="error", tokens="prompt", is_abandoned=True)
+
+
+def _server_error(provider: str, rng: random.Random) -> Act:
+    return Script(status=rng.choice(_SERVER_ERRORS), delay_seconds=0.005), PlannedAttempt(
+        provider=provider, status="error"
+    )
+
+
+def _nonsense(provider: str, rng: random.Random) -> Act:
+    """Say 200 and then nothing that could be used, or refuse our account."""
+    script = rng.choice(
+        (
+            Script(fault="bad_json"),
+            Script(fault="wrong_content_type"),
+            Script(fault="close_after_head"),
+            Script(status=rng.choice(_ACCOUNT_ERRORS)),
+        )
+    )
+    # A 200 whose body is cut off was worked for; a page of HTML or a refusal was not.
+    is_cut_off = script.fault == "close_after_head"
+    return script, PlannedAttempt(provider=provider, status="error", tokens="prompt" if is_cut_off else "none")
+
+
+def _outage(provider: str, rng: random.Random) -> Act:
+    """Hang up without a word, or say 503."""
+    if rng.random() < 0.5:  # noqa: PLR2004  one half
+        return Script(status=503), PlannedAttempt(provider=provider, status="error")
+    return Script(fault="close_before_head"), PlannedAttempt(provider=provider, status="error", responded=False)
+
+
+def _stall(provider: str, _rng: random.Random) -> Act:
+    return stall(provider)
+
+
+def _closed(provider: str, _rng: random.Random) -> Act:
+    return None, PlannedAttempt(provider=provider, status="error", responded=False)
+
+
+_WAYS: Final[dict[str, Callable[[str, random.Random], Act]]] = {
+    "rate_limited": rate_limited,
+    "breaking": _nonsense,
+    "dying": _outage,
+    "stalling": _stall,
+    CLOSED_PROVIDER: _closed,
+}

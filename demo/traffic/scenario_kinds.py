@@ -1,0 +1,62 @@
+"""SCENARIO KINDS: the kind of requests that a scenario sends: calls whose every provider knows what to do, whichever is asked.
+
+Comes in: a sketch and a scenario. Goes out: a `Planned` request with a possible attempt per
+provider: circuit breakers decide which are made, so what is certain is how each of them would end,
+and not which come.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from demo.scenarios import Scenario
+from demo.traffic import refusal_kinds
+from demo.traffic.outcomes import Act, success
+from demo.traffic.plan import Planned, PlannedAttempt
+from demo.traffic.request_template import Sketch, attempts_of, chat, coin, providers_of
+from demo.traffic.schedule import Kind
+from demo.upstream.script import Script
+
+_MODELS: Final = (
+    "aurora-large", "aurora-large", "aurora-mini", "harbor-8b", "lantern-70b", "meadow-24b", "cobalt-code",
+)  # fmt: skip
+_SERVER_ERRORS: Final = (500, 502, 503, 529)
+_MOST_TOKENS: Final = 4_000
+KIND: Final = "scenario call"
+
+
+def scenario_mix(scenario: Scenario, cadence: float) -> Sequence[tuple[Kind, float]]:
+    """Return the kinds of a scenario and their weights: calls, and what the gateway refuses by itself as ever."""
+
+    def call(sketch: Sketch) -> Planned:
+        return _call(sketch, scenario, cadence)
+
+    return (
+        (call, 92.0),
+        (refusal_kinds.bad_key, 2.0),
+        (refusal_kinds.unknown_model, 2.0),
+        (refusal_kinds.bad_body, 1.0),
+        (refusal_kinds.lost, 1.0),
+        (refusal_kinds.models, 2.0),
+    )
+
+
+def _call(sketch: Sketch, scenario: Scenario, cadence: float) -> Planned:
+    phase = scenario.phase_at(sketch.arrival.at_seconds, cadence)
+    model, stream = phase.model or sketch.rng.choice(_MODELS), coin(sketch)
+    acts: list[Act] = []
+    for provider in providers_of(model):
+        condition = phase.condition(provider)
+        first_byte_seconds, generation_seconds = sketch.delays(provider)
+        first_byte_seconds += condition.added_seconds * cadence
+        if sketch.rng.random() < condition.failed_share:
+            # A failure takes as long as an answer would: quick ones would come in a row, and be an outage to a breaker.
+            script = Script(status=sketch.rng.choice(_SERVER_ERRORS), delay_seconds=first_byte_seconds)
+            acts.append((script, PlannedAttempt(provider=provider, status="error")))
+        else:
+            tokens = min(sketch.arrival.output_tokens * phase.token_factor, _MOST_TOKENS)
+            delays = (first_byte_seconds, generation_seconds)
+            acts.append(success(provider, sketch.arrival.input_tokens, tokens, stream=stream, delays=delays))
+    planned = chat(sketch, KIND, model, acts, stream=stream)
+    return msgspec.structs.replace(planned, attempts=(), possible=attempts_of(acts))

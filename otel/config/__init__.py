@@ -1,0 +1,1 @@
+"""Configuration by the `OTEL_*` variables: environ reads, otlp and limits check, unused warns."""

@@ -1,0 +1,1 @@
+"""Encoding: finished spans, log records and collected metrics become OTLP protobuf."""

@@ -1,0 +1,149 @@
+"""STALENESS: encodes a push so that a gauge which has ended is gone from the backend at once, instead of minutes later.
+
+Comes in: the SDK's cumulative `MetricsData`, and whether the push is the process's last one. Goes
+out: an OTLP request. Points that say "no recorded value" (a flag of OTLP, which Prometheus turns
+into its stale marker) stand for each gauge series that an earlier push showed and this one lacks,
+and in the last push for every gauge series. Counters and histograms stay as they are: their last
+value is final.
+
+Sums that can fall are gauges to Prometheus, so they are treated as such.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import (
+    DataPointFlags,
+    Metric,
+    NumberDataPoint,
+    ResourceMetrics,
+    ScopeMetrics,
+)
+from opentelemetry.sdk.metrics.export import MetricsData
+
+NO_RECORDED_VALUE: Final = int(DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK)
+
+
+class GaugeSeries(NamedTuple):
+    """What identifies a series: the serialized resource and scope, the metric without points, and the attributes in a fixed order."""
+
+    resource: bytes
+    scope: bytes
+    metric: bytes
+    attributes: tuple[bytes, ...]
+
+
+class PushEncoder:
+    """Encodes the pushes of one process. Used by the one thread that pushes; `unix_ns` is the wall clock in nanoseconds."""
+
+    def __init__(self, unix_ns: Callable[[], int]) -> None:
+        self._unix_ns = unix_ns
+        self._shown: set[GaugeSeries] = set()
+        """Every gauge series that the endpoint may still take for alive."""
+        self._latest: set[GaugeSeries] = set()
+        """Those that are alive in the latest body."""
+
+    def encode(self, data: MetricsData | None, *, is_last: bool) -> bytes:
+        """Return the body of a push, empty where there is nothing to say; raises what the SDK's encoder raises."""
+        request = ExportMetricsServiceRequest() if data is None else encode_metrics(data)
+        alive: set[GaugeSeries] = set()
+        newest_unix_ns = 0
+        for series, point in _gauge_points(request):
+            alive.add(series)
+            newest_unix_ns = max(newest_unix_ns, point.time_unix_nano)
+            if is_last:
+                _end(point)
+        ended = self._shown - alive
+        if ended:
+            _add_ended(request, ended, newest_unix_ns or self._unix_ns())
+        self._shown |= alive
+        self._latest = set() if is_last else alive
+        body: bytes = request.SerializeToString()
+        return body
+
+    def acknowledged(self) -> None:
+        """The endpoint has all of the latest body: what that body ended need not be ended again."""
+        self._shown = set(self._latest)
+
+
+def _gauge_points(request: ExportMetricsServiceRequest) -> Iterator[tuple[GaugeSeries, NumberDataPoint]]:
+    """Return every point that can fall, with its series."""
+    for group in request.resource_metrics:
+        resource = group.resource.SerializeToString(deterministic=True)
+        for scoped in group.scope_metrics:
+            scope = scoped.scope.SerializeToString(deterministic=True)
+            for metric in scoped.metrics:
+                if not _can_fall(metric):
+                    continue
+                bare = _without_points(metric).SerializeToString(deterministic=True)
+                for point in _points(metric):
+                    yield GaugeSeries(resource, scope, bare, _attributes(point)), point
+
+
+def _can_fall(metric: Metric) -> bool:
+    kind = metric.WhichOneof("data")
+    return kind == "gauge" or (kind == "sum" and not metric.sum.is_monotonic)
+
+
+def _points(metric: Metric) -> list[NumberDataPoint]:
+    return list(metric.gauge.data_points if metric.WhichOneof("data") == "gauge" else metric.sum.data_points)
+
+
+def _without_points(metric: Metric) -> Metric:
+    bare = Metric(name=metric.name, description=metric.description, unit=metric.unit)
+    if metric.WhichOneof("data") == "gauge":
+        bare.gauge.SetInParent()
+    else:
+        bare.sum.aggregation_temporality = metric.sum.aggregation_temporality
+        bare.sum.is_monotonic = False
+    return bare
+
+
+def _attributes(point: NumberDataPoint) -> tuple[bytes, ...]:
+    """Return the attributes in an order of their own: a callback may give the same ones in another order next time."""
+    return tuple(sorted(pair.SerializeToString(deterministic=True) for pair in point.attributes))
+
+
+def _end(point: NumberDataPoint) -> None:
+    """Turn a point into one without a value."""
+    point.flags |= NO_RECORDED_VALUE
+    point.ClearField("as_double")
+    point.ClearField("as_int")
+    point.ClearField("exemplars")
+
+
+def _add_ended(request: ExportMetricsServiceRequest, ended: set[GaugeSeries], unix_ns: int) -> None:
+    """Add a point without a value for each of these series, under the resource, scope and metric that they had."""
+    groups: dict[bytes, ResourceMetrics] = {
+        group.resource.SerializeToString(deterministic=True): group for group in request.resource_metrics
+    }
+    scopes: dict[tuple[bytes, bytes], ScopeMetrics] = {
+        (resource, scoped.scope.SerializeToString(deterministic=True)): scoped
+        for resource, group in groups.items()
+        for scoped in group.scope_metrics
+    }
+    metrics: dict[tuple[bytes, bytes, bytes], Metric] = {
+        (*place, _without_points(metric).SerializeToString(deterministic=True)): metric
+        for place, scoped in scopes.items()
+        for metric in scoped.metrics
+        if _can_fall(metric)
+    }
+    for series in sorted(ended):
+        group = groups.get(series.resource)
+        if group is None:
+            group = groups[series.resource] = request.resource_metrics.add()
+            group.resource.ParseFromString(series.resource)
+        scoped = scopes.get(series[:2])
+        if scoped is None:
+            scoped = scopes[series[:2]] = group.scope_metrics.add()
+            scoped.scope.ParseFromString(series.scope)
+        metric = metrics.get(series[:3])
+        if metric is None:
+            metric = metrics[series[:3]] = scoped.metrics.add()
+            metric.ParseFromString(series.metric)
+        gauge = metric.gauge if metric.WhichOneof("data") == "gauge" else metric.sum
+        point = gauge.data_points.add(time_unix_nano=unix_ns, flags=NO_RECORDED_VALUE)
+        for pair in series.attributes:
+            point.attributes.add().ParseFromString(pair)

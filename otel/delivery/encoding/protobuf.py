@@ -1,0 +1,101 @@
+"""WIRE: protobuf's wire format for the few shapes that OTLP has most of, written without building messages.
+
+Comes in: attribute keys and values. Goes out: the bytes of a field. Building protobuf objects costs
+several times as much as what they serialise to, and holds the interpreter meanwhile. What is not of
+a plain type raises `UnusualError`: its item is then left to the stock encoder.
+
+Format: protobuf.dev/programming-guides/encoding; fields of
+`opentelemetry/proto/common/v1/common.proto`.
+"""
+
+from collections.abc import Mapping
+from struct import Struct
+from typing import Any, Final
+
+_INT64_MIN: Final = -(1 << 63)
+_INT64_MAX: Final = (1 << 63) - 1
+_UINT64: Final = (1 << 64) - 1
+_ONE_BYTE: Final = 0x80
+_MAX_KEPT: Final = 4_096
+"""More pairs of key and value than bounded attributes have; a bound, so that unbounded ones cannot fill the memory."""
+
+_KEPT_TEXT: Final = 64
+
+pack_double: Final = Struct("<d").pack
+pack_fixed32: Final = Struct("<I").pack
+pack_fixed64: Final = Struct("<Q").pack
+
+
+class UnusualError(Exception):
+    """This value is left to the stock encoder, which knows every type and says what it cannot encode."""
+
+
+def varint(number: int) -> bytes:
+    """Return a varint of `0 <= number < 2**64`."""
+    if number < _ONE_BYTE:
+        return bytes((number,))
+    digits = bytearray()
+    while number >= _ONE_BYTE:
+        digits.append(number & 0x7F | _ONE_BYTE)
+        number >>= 7
+    digits.append(number)
+    return bytes(digits)
+
+
+def delimited(tag: bytes, content: bytes) -> bytes:
+    """Return a field of wire type 2: its tag, its length, its content."""
+    return tag + varint(len(content)) + content
+
+
+def text_field(tag: bytes, text: str | None) -> bytes:
+    """Return a field of text; an empty one is protobuf's default, which is left out."""
+    return delimited(tag, text.encode()) if text else b""
+
+
+def any_value(value: object) -> bytes:
+    """Return the content of an `AnyValue`; raises `UnusualError` for what is no text, bool, number or list of texts."""
+    kind = type(value)
+    if kind is str:
+        return delimited(b"\x0a", value.encode())  # type: ignore[attr-defined]
+    if kind is bool:
+        return b"\x10\x01" if value else b"\x10\x00"
+    if kind is int:
+        if not _INT64_MIN <= value <= _INT64_MAX:  # type: ignore[operator]
+            raise UnusualError
+        return b"\x18" + varint(value & _UINT64)  # type: ignore[operator]
+    if kind is float:
+        return b"\x21" + pack_double(value)
+    if kind is tuple or kind is list:
+        return delimited(b"\x2a", b"".join(delimited(b"\x0a", any_value(each)) for each in value))  # type: ignore[attr-defined]
+    raise UnusualError
+
+
+class AttributeEncoder:
+    """Encodes attributes as repeated `KeyValue` fields with the given tag. Safe from any thread."""
+
+    def __init__(self, tag: bytes) -> None:
+        self._tag = tag
+        self._kept: dict[tuple[str, type, Any], bytes] = {}
+
+    def encode(self, attributes: Mapping[str, Any]) -> bytes:
+        """Return all fields; raises `UnusualError`."""
+        kept = self._kept
+        parts = []
+        for key, value in attributes.items():
+            kind = type(value)
+            try:
+                known = kept.get((key, kind, value))  # 1, 1.0 and True are equal
+            except TypeError:  # a list
+                known = None
+            parts.append(self._encode_pair(key, kind, value) if known is None else known)
+        return b"".join(parts)
+
+    def _encode_pair(self, key: str, kind: type, value: Any) -> bytes:
+        if not key:  # a default, which protobuf leaves out
+            raise UnusualError
+        pair = delimited(b"\x0a", key.encode()) + delimited(b"\x12", any_value(value))
+        field = delimited(self._tag, pair)
+        is_bounded = kind is bool or (kind is str and len(value) <= _KEPT_TEXT) or (kind is tuple and len(value) == 1)
+        if is_bounded and len(self._kept) < _MAX_KEPT:
+            self._kept[key, kind, value] = field
+        return field

@@ -1,0 +1,1 @@
+"""Transport: an encoded request becomes an outcome, over HTTP or gRPC."""

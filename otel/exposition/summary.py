@@ -1,0 +1,174 @@
+"""SUMMARY: the five categories as numbers in JSON, for people and scripts without a Prometheus at hand.
+
+Comes in: a snapshot. Goes out: plain dicts; None wherever something is unknown, never a made-up
+zero. Everything is since the start of this process; rates over time are Prometheus' business.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any, Final, TypeAlias
+
+from otel.catalogue import semconv
+from otel.catalogue.spec import Category
+from otel.exposition.readings import Readings
+from otel.metrics.reader import Snapshot
+
+SCOPE: Final = "this process, since it started"
+_NANOSECONDS: Final = 1_000_000_000
+
+Section: TypeAlias = dict[str, Any]
+
+
+def summarise(snapshot: Snapshot, category: Category | None = None) -> Section:
+    """Return one category, or all five, with the scope and the time (ISO 8601, UTC) that the numbers are of."""
+    readings = Readings(snapshot)
+    started = readings.gauge("process_start_time_seconds")
+    if started is None and (nanoseconds := readings.earliest_start_unix_nanoseconds) is not None:
+        started = nanoseconds / _NANOSECONDS
+    categories = tuple(Category) if category is None else (category,)
+    return {
+        "scope": SCOPE,
+        "since": None if started is None else _iso(started),
+        "timestamp": _iso(snapshot.unix_nanoseconds / _NANOSECONDS),
+        **{wanted.value: _SECTIONS[wanted](readings) for wanted in categories},
+    }
+
+
+def _system(readings: Readings) -> Section:
+    requests = readings.total("fastapi_requests_total")
+    by_status = readings.by("fastapi_requests_total", semconv.STATUS_CODE)
+    by_class = None if by_status is None else _by_status_class(by_status)
+    return {
+        "requests_total": requests,
+        "requests_by_status_class": by_class,
+        "error_rate": None if by_class is None else _ratio(by_class.get("5xx", 0), requests),
+        "requests_in_progress": readings.gauge("fastapi_requests_in_progress"),
+        "exceptions_total": readings.total("fastapi_exceptions_total"),
+        "duration_seconds": _quantiles(readings, "fastapi_requests_duration_seconds"),
+        "anomalies_by_type": readings.by("gatewayz_detected_anomalies", semconv.TYPE),
+        "resident_memory_bytes": readings.gauge("process_resident_memory_bytes"),
+    }
+
+
+def _providers(readings: Readings) -> Section:
+    families = (
+        "model_inference_requests_total",
+        "provider_response_time_seconds",
+        "gatewayz_cost_by_provider",
+        "provider_availability",
+        "gatewayz_circuit_breaker_state",
+    )
+    return {provider: _provider(readings, provider) for provider in _values(readings, semconv.PROVIDER, families)}
+
+
+def _provider(readings: Readings, provider: str) -> Section:
+    attempts = readings.total("model_inference_requests_total", provider=provider)
+    errors = readings.total("model_inference_requests_total", provider=provider, status="error")
+    open_states = [
+        state
+        for state in semconv.BREAKER_STATES
+        if readings.gauge("gatewayz_circuit_breaker_state", provider=provider, state=state) == 1
+    ]
+    return {
+        "attempts": attempts,
+        "errors": errors,
+        "error_rate": _ratio(errors, attempts),
+        "response_p95_seconds": readings.quantile(0.95, "provider_response_time_seconds", provider=provider),
+        "cost_usd": readings.total("gatewayz_cost_by_provider", provider=provider),
+        "availability": readings.gauge("provider_availability", provider=provider),
+        "error_rate_5m": readings.gauge("provider_error_rate", provider=provider),
+        "health_score": readings.gauge("gatewayz_provider_health_score", provider=provider),
+        "circuit_breaker": open_states[0] if open_states else None,
+    }
+
+
+def _models(readings: Readings) -> Section:
+    families = ("model_inference_requests_total", "tokens_used_total", "gatewayz_model_uptime_24h")
+    return {model: _model(readings, model) for model in _values(readings, semconv.MODEL, families)}
+
+
+def _model(readings: Readings, model: str) -> Section:
+    requests = readings.total("model_inference_requests_total", model=model)
+    errors = readings.total("model_inference_requests_total", model=model, status="error")
+    return {
+        "requests": requests,
+        "success": readings.total("model_inference_requests_total", model=model, status="success"),
+        "errors": errors,
+        "error_rate": _ratio(errors, requests),
+        "cancelled": readings.total("gatewayz_cancelled_calls_total", model=model),
+        "input_tokens": readings.total("tokens_used_total", model=model, token_type="input"),  # noqa: S106  a label value
+        "output_tokens": readings.total("tokens_used_total", model=model, token_type="output"),  # noqa: S106  likewise
+        "credits": readings.total("credits_used_total", model=model),
+        "duration_p95_seconds": readings.quantile(0.95, "model_inference_duration_seconds", model=model),
+        "time_to_first_token_p95_seconds": readings.quantile(0.95, "gatewayz_time_to_first_token_seconds", model=model),
+        "uptime_24h": readings.gauge("gatewayz_model_uptime_24h", model=model),
+        "token_efficiency": readings.gauge("gatewayz_token_efficiency", model=model),
+    }
+
+
+def _business(readings: Readings) -> Section:
+    return {
+        "active_api_keys": readings.gauge("active_api_keys"),
+        "subscriptions_by_plan": readings.by("subscription_count", semconv.PLAN),
+        "active_trials": readings.gauge("trial_active"),
+        "tokens_by_type": readings.by("tokens_used_total", semconv.TOKEN_TYPE),
+        "credits": readings.total("credits_used_total"),
+        "cost_usd": readings.total("gatewayz_cost_by_provider"),
+        "cost_usd_by_provider": readings.by("gatewayz_cost_by_provider", semconv.PROVIDER),
+    }
+
+
+def _performance(readings: Readings) -> Section:
+    hits, misses = readings.total("cache_hits_total"), readings.total("cache_misses_total")
+    operations = readings.label_values("database_query_duration_seconds", semconv.OPERATION)
+    return {
+        "request_duration_seconds": _quantiles(readings, "fastapi_requests_duration_seconds"),
+        "provider_response_seconds": _quantiles(readings, "provider_response_time_seconds"),
+        "inference_duration_seconds": _quantiles(readings, "model_inference_duration_seconds"),
+        "time_to_first_token_seconds": _quantiles(readings, "gatewayz_time_to_first_token_seconds"),
+        "event_loop_lag_seconds": _quantiles(readings, "gatewayz_event_loop_lag_seconds"),
+        "query_p95_seconds_by_operation": {
+            operation: readings.quantile(0.95, "database_query_duration_seconds", operation=operation)
+            for operation in operations
+        }
+        or None,
+        "cache_hits": hits,
+        "cache_misses": misses,
+        "cache_hit_rate": None if hits is None or misses is None else _ratio(hits, hits + misses),
+        "rate_limited_by_limit_type": readings.by("rate_limited_requests", semconv.LIMIT_TYPE),
+    }
+
+
+_SECTIONS: Final[dict[Category, Callable[[Readings], Section]]] = {
+    Category.SYSTEM: _system,
+    Category.PROVIDERS: _providers,
+    Category.MODELS: _models,
+    Category.BUSINESS: _business,
+    Category.PERFORMANCE: _performance,
+}
+
+
+def _quantiles(readings: Readings, name: str) -> dict[str, float | None]:
+    return {f"p{percent}": readings.quantile(percent / 100, name) for percent in (50, 95, 99)}
+
+
+def _values(readings: Readings, key: str, families: Iterable[str]) -> list[str]:
+    """Return every value of `key` in any of the families, sorted."""
+    return sorted({value for family in families for value in readings.label_values(family, key)})
+
+
+def _by_status_class(by_status: dict[str, float | None]) -> dict[str, float]:
+    classes: dict[str, float] = {}
+    for status, count in by_status.items():
+        name = f"{status[0]}xx" if status.isdigit() else status
+        classes[name] = classes.get(name, 0) + (count or 0)
+    return classes
+
+
+def _ratio(part: float | None, whole: float | None) -> float | None:
+    """Return part / whole; None where either is unknown or there is nothing to divide by."""
+    return None if part is None or not whole else part / whole
+
+
+def _iso(unix_seconds: float) -> str:
+    return datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,105 @@
+"""REQUEST LOG: the one line that each HTTP request leaves.
+
+Comes in: what a request's events said. Goes out: fields for `otel/logs/writer.py`. All values are
+bounded or numbers; prompt, completion, raw path, headers and keys are never among them.
+"""
+
+from collections.abc import Mapping
+from typing import Final, Literal, TypeAlias
+
+from otel.events import CallerIdentified, CallFinished, RateLimited, RequestFinished
+from otel.labels import LabelBounds
+from otel.logs.writer import FieldValue
+from otel.metrics.measurements import NANO
+
+LOGGER: Final = "gatewayz.request"
+
+Outcome: TypeAlias = Literal["ok", "refused", "error", "cancelled"]
+
+_LEVELS: Final[Mapping[Outcome, str]] = {"error": "error", "refused": "warning"}
+_CLIENT_ERROR = 400
+_SERVER_ERROR = 500
+_CLIENT_LEFT = 499
+
+
+class RequestSummary:
+    """Collects what a request's log line will say. Used by one request, from its own task."""
+
+    def __init__(self, method: str, path: str, bounds: LabelBounds) -> None:
+        self._bounds = bounds
+        self._method = method
+        self._path = path
+        self.exception_type: str | None = None
+        self.limit_type: str | None = None
+        self.caller: CallerIdentified | None = None
+        self.call: CallFinished | None = None
+
+    def add(self, event: CallerIdentified | CallFinished | RateLimited) -> None:
+        """Keep what the line needs of an event."""
+        if isinstance(event, CallerIdentified):
+            self.caller = event
+        elif isinstance(event, CallFinished):
+            self.call = event
+        else:
+            self.limit_type = event.limit_type
+
+    def outcome(self, finished: RequestFinished) -> Outcome:
+        """Return how the request ended: `error` for a 5xx, an exception or a stream that broke, `refused` for a 4xx."""
+        if finished.outcome == "error" or finished.status_code >= _SERVER_ERROR:
+            return "error"
+        if _CLIENT_ERROR <= finished.status_code != _CLIENT_LEFT:
+            return "refused"
+        if self.call is not None and self.call.status == "error":
+            return "error"  # The status was sent before the stream broke.
+        return "cancelled" if finished.outcome == "cancelled" else "ok"
+
+    def error_type(self, finished: RequestFinished) -> str | None:
+        """Return the exception, the call's `error_kind` or the status of a request that failed; None for any other."""
+        if self.outcome(finished) != "error":
+            return None
+        kind = None if self.call is None else self.call.error_kind
+        return self.exception_type or kind or str(finished.status_code)
+
+    def level(self, finished: RequestFinished) -> str:
+        """Return the line's level: error for failures, warning for refusals, info for the rest and for clients that left."""
+        return _LEVELS.get(self.outcome(finished), "info")
+
+    def message(self, finished: RequestFinished) -> str:
+        """Return the line's message."""
+        return f"{self._method} {self._path} {finished.status_code}"
+
+    def fields(self, finished: RequestFinished) -> dict[str, FieldValue]:
+        """Return the line's fields; None stands for what does not apply and is left out."""
+        fields: dict[str, FieldValue] = {
+            "method": self._method,
+            "path": self._path,
+            "status": finished.status_code,
+            "outcome": self.outcome(finished),
+            "duration_ms": round(finished.duration_seconds * 1000, 3),
+            "response_bytes": finished.response_bytes,
+            "exception_type": self.exception_type,
+            "limit_type": self.limit_type,
+        }
+        if self.caller is not None:
+            fields |= {"key_id": self.caller.key_id, "plan": self.caller.plan}
+        if self.call is not None:
+            fields |= self._call_fields(self.call)
+        return fields
+
+    def _call_fields(self, call: CallFinished) -> dict[str, FieldValue]:
+        """Return the fields of the LLM call."""
+        return {
+            "operation": call.operation,
+            "model": self._bounds.model(call.model),
+            "provider": None if call.provider is None else self._bounds.provider(call.provider),
+            "call_status": call.status,
+            "error_kind": call.error_kind,
+            "cancel_phase": call.cancel_phase,
+            "stream": call.stream,
+            "cached": call.cached,
+            "attempts": call.attempts,
+            "input_tokens": call.usage.input_tokens,
+            "output_tokens": call.usage.output_tokens,
+            "usage_estimated": call.usage.estimated or None,
+            "cost_usd": call.usage.cost_nanousd / NANO,
+        }

@@ -1,0 +1,237 @@
+"""LOG RECORD: one JSON object per line, to stdout and by OTLP, with the trace it belongs to.
+
+Comes in: the gateway's own records (`emit`) and, through `StdlibHandler`, every line that a library
+logs. Goes out: the line as the body of an OTLP log record, whose trace and span ids travel as OTLP
+fields, and the same line plus both ids to stdout. Secrets are redacted from each value before it is
+encoded. Each key stands in one place: what is in the body is not repeated as an attribute (Loki's
+`| json` would duplicate it).
+"""
+
+import logging
+import traceback
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from opentelemetry._logs import Logger, SeverityNumber
+from opentelemetry.context import Context
+from opentelemetry.trace import get_current_span
+
+from otel.redaction import REDACTED, KnownSecrets, is_secret_name
+
+_NANOSECONDS: Final = 1_000_000_000
+_SEVERITIES: Final = {
+    "debug": SeverityNumber.DEBUG,
+    "info": SeverityNumber.INFO,
+    "warning": SeverityNumber.WARN,
+    "error": SeverityNumber.ERROR,
+    "critical": SeverityNumber.FATAL,
+}
+_STANDARD_RECORD_KEYS: Final = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "taskName",
+    "color_message",
+}
+_RESERVED_KEYS: Final = frozenset({"timestamp", "level", "logger", "message", "trace_id", "span_id"})
+_MAX_TEXT: Final = 8_192
+_MAX_READ: Final = 16_384
+_EXCEPTION: Final = "exception"
+_NUMBERS: Final = frozenset({bool, int, float})
+_NO_SECRETS: Final = KnownSecrets()
+_QUOTES_CALLERS: Final = ("opentelemetry.trace", "opentelemetry.baggage")
+"""These loggers warn of a malformed `tracestate` or `baggage` by quoting it; what a caller sends does not belong into logs."""
+
+_LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+    "none": logging.CRITICAL + 1,
+}
+
+FieldValue = str | int | float | bool | None
+
+
+class LogWriter:
+    """Renders log lines and hands them on. Safe from any thread; never raises.
+
+    `write_line` takes the stdout form of each line from `stdout_level` upwards, `otlp` every record; `unix_ns` is the wall clock in
+    nanoseconds.
+    """
+
+    def __init__(
+        self,
+        otlp: Logger | None,
+        write_line: Callable[[str], None] | None,
+        unix_ns: Callable[[], int],
+        *,
+        stdout_level: str = "debug",
+        secrets: KnownSecrets = _NO_SECRETS,
+    ) -> None:
+        self._otlp = otlp
+        self._write_line = write_line
+        self._unix_ns = unix_ns
+        self._on_stdout = frozenset(name for name, rank in _LEVELS.items() if rank >= _LEVELS[stdout_level])
+        self._redact = secrets.redact
+        self._encode = msgspec.json.Encoder(enc_hook=_shown).encode
+        self._second: tuple[int, str] = (-1, "")
+
+    def emit(
+        self,
+        level: str,
+        logger: str,
+        message: str,
+        fields: Mapping[str, FieldValue],
+        *,
+        context: Context | None = None,
+        unix_ns: int | None = None,
+        trusted: bool = False,
+    ) -> None:
+        """Write one line. `trusted` lines hold only bounded values and skip redaction; None-valued fields are left out."""
+        now_ns = self._unix_ns() if unix_ns is None else unix_ns
+        line: dict[str, FieldValue] = {
+            "timestamp": self._rfc3339(now_ns),
+            "level": level,
+            "logger": logger,
+            "message": message,
+        }
+        line.update({key: value for key, value in fields.items() if value is not None and key not in _RESERVED_KEYS})
+        if not trusted:
+            line = {key: self._clean(key, value) for key, value in line.items()}
+        try:
+            body = self._encode(line).decode()
+        except Exception:  # noqa: BLE001  a lone surrogate, which no UTF-8 can carry; a number over 64 bits
+            body = self._encode({_encodable(key): _encodable(value) for key, value in line.items()}).decode()
+        if self._otlp is not None:
+            self._otlp.emit(
+                timestamp=now_ns,
+                observed_timestamp=now_ns,
+                context=context,
+                severity_number=_SEVERITIES.get(level, SeverityNumber.UNSPECIFIED),
+                severity_text=level,
+                body=body,
+            )
+        if self._write_line is not None and level in self._on_stdout:
+            self._write_line(_with_trace(body, context))
+
+    def _clean(self, key: str, value: FieldValue) -> FieldValue:
+        """Return a value without secrets, at most `_MAX_TEXT` long."""
+        if not isinstance(value, str):
+            return value
+        if is_secret_name(key):
+            return REDACTED
+        return _bounded(self._redact(value), is_end=key == _EXCEPTION)
+
+    def _rfc3339(self, unix_ns: int) -> str:
+        """Return a UTC timestamp with microseconds; lines of the same second share their beginning."""
+        seconds, rest_ns = divmod(unix_ns, _NANOSECONDS)
+        known, text = self._second
+        if seconds != known:
+            text = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
+            self._second = (seconds, text)
+        return f"{text}.{rest_ns // 1000:06d}Z"
+
+
+class StdlibHandler(logging.Handler):
+    """Sends what the standard library's loggers say through a `LogWriter`, in the context of the current span."""
+
+    def __init__(self, writer: LogWriter, level: int = logging.INFO) -> None:
+        super().__init__(level)
+        self._writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record; a record that cannot be formatted is reported as such instead of raising."""
+        if record.name.startswith(_QUOTES_CALLERS) and record.levelno < logging.ERROR:
+            return
+        try:
+            message = record.getMessage()
+        except Exception as error:  # noqa: BLE001  a library's broken log call must not become the caller's problem
+            message = f"log record of {record.pathname}:{record.lineno} cannot be formatted: {type(error).__name__}"
+        fields: dict[str, FieldValue] = {
+            str(key): _plain(value) for key, value in vars(record).items() if key not in _STANDARD_RECORD_KEYS
+        }
+        if record.exc_info and record.exc_info[0] is not None:
+            fields["exception_type"] = record.exc_info[0].__name__
+            fields[_EXCEPTION] = _traceback(record.exc_info)
+        self._writer.emit(
+            _level_name(record.levelno),
+            record.name,
+            _read(message),
+            fields,
+            unix_ns=int(record.created * _NANOSECONDS),
+        )
+
+
+def stdlib_level(name: str) -> int:
+    """Return the lowest level of the standard library's loggers that is looked at: INFO, or DEBUG where `name` is that."""
+    return min(logging.INFO, _LEVELS[name])
+
+
+def _level_name(level: int) -> str:
+    """Return the lower-case level name at or below `level`."""
+    for bound, name in (
+        (logging.CRITICAL, "critical"),
+        (logging.ERROR, "error"),
+        (logging.WARNING, "warning"),
+        (logging.INFO, "info"),
+    ):
+        if level >= bound:
+            return name
+    return "debug"
+
+
+def _plain(value: object) -> FieldValue:
+    """Return a JSON scalar: Loki's `| json` drops arrays and flattens objects."""
+    kind = type(value)
+    if kind is str:
+        return _read(value)  # type: ignore[arg-type]  # narrowed by its type
+    if value is None or kind in _NUMBERS:
+        return value  # type: ignore[return-value]  # likewise
+    return _read(_shown(value))
+
+
+def _shown(value: object) -> str:
+    """Return what an object says of itself; one that raises does not break the line."""
+    try:
+        # Text of a class of its own is text; `repr` would quote it.
+        return str.__str__(value) if isinstance(value, str) else repr(value)
+    except Exception as error:  # noqa: BLE001  a `__repr__` may raise anything
+        return f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
+
+
+def _traceback(exc_info: tuple[type[BaseException], BaseException, Any] | tuple[None, None, None]) -> str:
+    """Return the traceback's end, which names the exception."""
+    try:
+        return _bounded("".join(traceback.format_exception(*exc_info)), is_end=True, limit=_MAX_READ)
+    except Exception as error:  # noqa: BLE001  an exception may raise while it is formatted
+        return f"the traceback cannot be formatted: {type(error).__name__}"
+
+
+def _read(text: str) -> str:
+    """Return as much of a text as is looked at. What is cut off here is never shown, so no secret loses its beginning."""
+    return _bounded(text, limit=_MAX_READ)
+
+
+def _bounded(text: str, *, is_end: bool = False, limit: int = _MAX_TEXT) -> str:
+    """Return the beginning of a text, or its end."""
+    if len(text) <= limit:
+        return text
+    return text[-limit:] if is_end else text[:limit]
+
+
+def _encodable(value: Any) -> Any:
+    """Return the value with what UTF-8 cannot carry replaced by question marks, and what JSON cannot hold as text."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    return value if value is None or type(value) in {bool, float} else str(value)
+
+
+def _with_trace(body: str, context: Context | None) -> str:
+    """Return the line with the ids of its span, where it has one."""
+    span = get_current_span(context).get_span_context()
+    if not span.is_valid:
+        return body
+    return f'{body[:-1]},"trace_id":"{span.trace_id:032x}","span_id":"{span.span_id:016x}"}}'

@@ -1,0 +1,1 @@
+"""Metrics: measurements -> instruments -> bound series and views (of the SDK) -> reader."""

@@ -1,0 +1,121 @@
+"""EXEMPLAR: remembers the latest exemplar of each series and bucket, because every SDK collection empties the reservoirs.
+
+Comes in: collected points. Goes out: what a scrape shows (the latest, however many scrapers there
+are) and what a push sends (what arrived since the last push). Only exemplars with a trace id are
+kept, and only for series that still exist.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+import msgspec
+from opentelemetry.sdk.metrics import Exemplar
+from opentelemetry.sdk.metrics.export import (
+    DataPointT,
+    ExponentialHistogramDataPoint,
+    HistogramDataPoint,
+    Metric,
+    MetricsData,
+)
+
+EXPONENTIAL_EXEMPLARS = 20
+"""How many exemplars one exponential series keeps: its buckets move, so they have no fixed slots (the SDK keeps 20 too)."""
+
+
+class SeriesExemplars(msgspec.Struct, frozen=True):
+    """The exemplars of one series, by slot: the bucket's index, or 0 where there are no buckets.
+
+    `attributes` is the point's own attributes object; holding it keeps its `id`, which is the series' key, from being reused.
+    """
+
+    attributes: Any
+    by_slot: Mapping[int, Exemplar]
+
+
+Exemplars: TypeAlias = Mapping[int, SeriesExemplars]
+"""Exemplars by `id(point.attributes)`. A cumulative stream hands out the same attributes object at every collection."""
+
+
+class ExemplarStore:
+    """Both memories, for scrapes and for the next push. Not thread safe: the reader calls it under its lock."""
+
+    def __init__(self) -> None:
+        self._latest: dict[int, SeriesExemplars] = {}
+        self._unpushed: dict[int, SeriesExemplars] = {}
+
+    def absorb(self, points: Iterable[DataPointT]) -> None:
+        """Take the exemplars of a whole collection, and forget the series that are not in it."""
+        latest: dict[int, SeriesExemplars] = {}
+        unpushed: dict[int, SeriesExemplars] = {}
+        for point in points:
+            key = id(point.attributes)
+            known, pending = self._latest.get(key), self._unpushed.get(key)
+            if point.exemplars:
+                known, pending = _merge(known, point), _merge(pending, point)
+            if known is not None:
+                latest[key] = known
+            if pending is not None:
+                unpushed[key] = pending
+        self._latest, self._unpushed = latest, unpushed
+
+    @property
+    def latest(self) -> Exemplars:
+        """The latest exemplar of each series and slot; later collections do not change what was returned."""
+        return self._latest
+
+    def take_unpushed(self) -> Exemplars:
+        """Return what arrived since this was last called."""
+        taken, self._unpushed = self._unpushed, {}
+        return taken
+
+
+def with_exemplars(data: MetricsData, exemplars: Exemplars) -> MetricsData:
+    """Return `data` with these exemplars in its points, and no others."""
+    return replace(
+        data,
+        resource_metrics=[
+            replace(
+                resource_metrics,
+                scope_metrics=[
+                    replace(
+                        scope_metrics, metrics=[_metric_with(metric, exemplars) for metric in scope_metrics.metrics]
+                    )
+                    for scope_metrics in resource_metrics.scope_metrics
+                ],
+            )
+            for resource_metrics in data.resource_metrics
+        ],
+    )
+
+
+def _metric_with(metric: Metric, exemplars: Exemplars) -> Metric:
+    points = metric.data.data_points
+    if not any(point.exemplars or id(point.attributes) in exemplars for point in points):
+        return metric
+    replaced = [_point_with(point, exemplars.get(id(point.attributes))) for point in points]
+    # The union of the four data classes has one field in common, which the type checker cannot express in `replace`.
+    return replace(metric, data=replace(metric.data, data_points=replaced))  # type: ignore[arg-type]
+
+
+def _point_with(point: DataPointT, kept: SeriesExemplars | None) -> DataPointT:
+    if kept is None:
+        return replace(point, exemplars=[]) if point.exemplars else point
+    return replace(point, exemplars=list(kept.by_slot.values()))
+
+
+def _merge(kept: SeriesExemplars | None, point: DataPointT) -> SeriesExemplars | None:
+    """Return `kept` with the traced exemplars of `point` on top."""
+    traced = [exemplar for exemplar in point.exemplars if exemplar.trace_id]
+    if not traced:
+        return kept
+    if isinstance(point, ExponentialHistogramDataPoint):
+        older = list(kept.by_slot.values()) if kept is not None else []
+        newest = sorted([*older, *traced], key=lambda exemplar: exemplar.time_unix_nano)[-EXPONENTIAL_EXEMPLARS:]
+        return SeriesExemplars(point.attributes, dict(enumerate(newest)))
+    by_slot = dict(kept.by_slot) if kept is not None else {}
+    bounds = point.explicit_bounds if isinstance(point, HistogramDataPoint) else ()
+    for exemplar in traced:
+        by_slot[bisect_left(bounds, exemplar.value)] = exemplar
+    return SeriesExemplars(point.attributes, by_slot)

@@ -1,0 +1,86 @@
+"""INSTRUMENT: the catalogue's instruments on one meter, addressed by documented name.
+
+Comes in: values with their label set. Goes out: measurements to the SDK, by the short way for a
+`LabelSet` (`otel/metrics/bound_series.py`). Observable families get their instrument only once a
+callback is registered, so that a family without a source is absent instead of empty.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias
+
+from opentelemetry.context import Context
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
+
+from otel.catalogue.spec import Kind, MetricSpec
+from otel.metrics.bound_series import Series, Write
+from otel.metrics.label_set import LabelSet
+
+Sample: TypeAlias = tuple[float, Mapping[str, str]]
+"""A value and its label set."""
+
+SampleSource: TypeAlias = Callable[[], Iterable[Sample]]
+"""Yields a family's samples now; runs in the thread that collects, must not block, and what it stops yielding vanishes."""
+
+
+class Instruments:
+    """One instrument per catalogued family, created on first use. Recording is safe from any thread."""
+
+    def __init__(self, meter: Meter, catalogue: Iterable[MetricSpec]) -> None:
+        self._meter = meter
+        self._specs = {spec.name: spec for spec in catalogue}
+        self._recording: dict[str, tuple[object, Write]] = {}
+
+    def record(self, name: str, value: float, labels: Mapping[str, str], context: Context | None = None) -> None:
+        """Add to a counter or record in a histogram; `context` carries the span that becomes the exemplar.
+
+        Raises KeyError for a name that the catalogue lacks and TypeError for an observable family.
+        """
+        if type(labels) is LabelSet:
+            series = labels.series.get(name)
+            if series is None:
+                series = labels.series[name] = self._series(name, labels)
+            series.record(value, context)
+            return
+        self._instrument(name)[1](value, labels, context)
+
+    def _series(self, name: str, labels: LabelSet) -> Series:
+        """Return a family's series with these labels."""
+        instrument, write = self._instrument(name)
+        return Series(instrument, write, labels, may_fall=self._specs[name].kind is Kind.UP_DOWN_COUNTER)
+
+    def _instrument(self, name: str) -> tuple[object, Write]:
+        """Return a family's instrument and its way to record, creating it on first use."""
+        found = self._recording.get(name)
+        if found is None:
+            found = self._recording[name] = self._create(self._specs[name])
+        return found
+
+    def observe(self, name: str, source: SampleSource) -> None:
+        """Make `source` the source of an observable family, called at each collection.
+
+        Raises KeyError for a name that the catalogue lacks and TypeError for a family that events move.
+        """
+        spec = self._specs[name]
+
+        def callback(_: CallbackOptions) -> Iterable[Observation]:
+            return [Observation(value, labels) for value, labels in source()]
+
+        if spec.kind is Kind.OBSERVABLE_GAUGE:
+            self._meter.create_observable_gauge(spec.instrument, [callback], spec.unit, spec.help)
+        elif spec.kind is Kind.OBSERVABLE_COUNTER:
+            self._meter.create_observable_counter(spec.instrument, [callback], spec.unit, spec.help)
+        else:
+            raise TypeError(f"{name} is moved by events, not observed")
+
+    def _create(self, spec: MetricSpec) -> tuple[object, Write]:
+        """Create the instrument of one event-moved family."""
+        if spec.kind is Kind.COUNTER:
+            counter = self._meter.create_counter(spec.instrument, spec.unit, spec.help)
+            return counter, counter.add
+        if spec.kind is Kind.UP_DOWN_COUNTER:
+            gauge = self._meter.create_up_down_counter(spec.instrument, spec.unit, spec.help)
+            return gauge, gauge.add
+        if spec.kind is Kind.HISTOGRAM:
+            histogram = self._meter.create_histogram(spec.instrument, spec.unit, spec.help)
+            return histogram, histogram.record
+        raise TypeError(f"{spec.name} is observed, not moved by events")

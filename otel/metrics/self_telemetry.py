@@ -1,0 +1,59 @@
+"""Registers the observable instruments of the program itself: its info, its process, and telemetry about the telemetry."""
+
+from collections.abc import Callable, Iterable
+
+from otel.catalogue import semconv
+from otel.delivery import Delivery, SignalStats
+from otel.logs.stream_writer import LineWriter
+from otel.metrics.instruments import Instruments, Sample, SampleSource
+from otel.metrics.process import observe_process
+from otel.metrics.reader import SharedReader
+from otel.recorder import Guard
+
+
+def observe_own(
+    instruments: Instruments,
+    app_name: str,
+    version: str,
+    *,
+    ignored_settings: int,
+    reader: SharedReader,
+    delivery: Delivery | None,
+    guard: Guard,
+    lines: LineWriter | None,
+) -> None:
+    """Register the application's info, the process, and telemetry about the telemetry."""
+    info = {semconv.APP_NAME: app_name, semconv.VERSION: version}
+    instruments.observe("fastapi_app_info", lambda: [(1, info)])
+    observe_process(instruments)
+    instruments.observe("gatewayz_telemetry_ignored_settings", lambda: [(ignored_settings, {})])
+    instruments.observe("gatewayz_telemetry_record_failures_total", lambda: [(guard.failures, {})])
+    instruments.observe(
+        "gatewayz_telemetry_overflow_total",
+        lambda: [(count, {semconv.METRIC: family}) for family, count in reader.overflow().items()],
+    )
+    if lines is not None:
+        instruments.observe("gatewayz_telemetry_log_lines_dropped_total", lambda: [(lines.dropped, {})])
+    if delivery is not None:
+        _observe_delivery(instruments, delivery)
+
+
+def _observe_delivery(instruments: Instruments, delivery: Delivery) -> None:
+    """Register the delivery's books, one series per pushed signal."""
+    pages = delivery.stats.snapshot
+
+    def by_signal(value: Callable[[SignalStats], int]) -> SampleSource:
+        return lambda: [(value(page), {semconv.SIGNAL: signal}) for signal, page in pages().items()]
+
+    def dropped() -> Iterable[Sample]:
+        return [
+            (count, {semconv.SIGNAL: signal, semconv.REASON: reason})
+            for signal, page in pages().items()
+            for reason, count in page.dropped.items()
+        ]
+
+    instruments.observe("gatewayz_telemetry_queued_bytes", by_signal(lambda page: page.queued_bytes))
+    instruments.observe("gatewayz_telemetry_queued_items", by_signal(lambda page: page.queued_items))
+    instruments.observe("gatewayz_telemetry_exported_total", by_signal(lambda page: page.exported))
+    instruments.observe("gatewayz_telemetry_retries_total", by_signal(lambda page: page.retries))
+    instruments.observe("gatewayz_telemetry_dropped_total", dropped)

@@ -1,0 +1,37 @@
+"""VIEW: renames each catalogued instrument to its documented name and bounds its stream.
+
+Comes in: the catalogue. Goes out: one SDK view per family with name, help, label keys, buckets and
+series limit. A view cannot rename an attribute, so instruments record the documented label keys
+themselves.
+"""
+
+from collections.abc import Callable, Iterable
+
+from opentelemetry.sdk.metrics import ExemplarReservoir
+from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
+
+from otel.catalogue.spec import Kind, MetricSpec
+from otel.metrics.exemplar_reservoir import LatestExemplarReservoir
+
+
+def build_views(catalogue: Iterable[MetricSpec]) -> list[View]:
+    """Return one view per family, matching on the exact instrument name."""
+    return [
+        View(
+            instrument_name=spec.instrument,
+            name=spec.name,
+            description=spec.help,
+            attribute_keys=set(spec.label_keys),
+            aggregation=(
+                ExplicitBucketHistogramAggregation(boundaries=spec.buckets) if spec.kind is Kind.HISTOGRAM else None
+            ),
+            aggregation_cardinality_limit=spec.series_limit,
+            exemplar_reservoir_factory=_reservoirs,
+        )
+        for spec in catalogue
+    ]
+
+
+def _reservoirs(_aggregation: object) -> Callable[..., ExemplarReservoir]:
+    """Say what keeps the exemplars of a series, whatever its aggregation."""
+    return LatestExemplarReservoir

@@ -1,0 +1,65 @@
+"""The recorder that records nothing: `telemetry.enabled = false`, the baseline that the cost of telemetry is measured against.
+
+With a propagator it passes a caller's trace context on to providers as it came, which
+`OTEL_SDK_DISABLED` does not switch off.
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+
+from opentelemetry.context import Context
+from opentelemetry.propagators.textmap import TextMapPropagator
+
+from otel.events import AttemptFinished, AttemptStarted, Event, RequestFinished, RequestReceived
+from otel.traces.trace_state import without_free_text
+
+
+class DisabledScope:
+    """Satisfies both `RequestScope` and `AttemptScope` by doing nothing; one instance serves all that bring no trace context."""
+
+    def __init__(self, headers: Mapping[str, str] | None = None) -> None:
+        self._headers = headers or {}
+
+    @property
+    def trace_id(self) -> str:
+        """No trace: empty, and no header is sent."""
+        return ""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The caller's trace context."""
+        return self._headers
+
+    def current(self) -> AbstractContextManager[None]:
+        """Nothing becomes current."""
+        return nullcontext()
+
+    def record(self, event: Event) -> None:
+        """Forget the event."""
+
+    def start_attempt(self, event: AttemptStarted) -> "DisabledScope":  # noqa: ARG002  the port's signature
+        """Return the same nothing."""
+        return self
+
+    def finish(self, event: RequestFinished | AttemptFinished) -> None:
+        """Forget the end."""
+
+
+class DisabledRecorder:
+    """Satisfies `otel.events.Recorder`."""
+
+    def __init__(self, propagator: TextMapPropagator | None = None) -> None:
+        self._propagator = propagator
+        self._scope = DisabledScope()
+
+    def record(self, event: Event) -> None:
+        """Forget the event."""
+
+    def start_request(self, event: RequestReceived) -> DisabledScope:
+        """Return a scope that forgets everything but the caller's trace context."""
+        if self._propagator is None or not event.headers:
+            return self._scope
+        context = self._propagator.extract(without_free_text(event.headers), context=Context())
+        headers: dict[str, str] = {}
+        self._propagator.inject(headers, context)
+        return DisabledScope(headers) if headers else self._scope

@@ -1,0 +1,1 @@
+"""Traces: an event becomes a span with attributes and links; trace context travels in and out."""

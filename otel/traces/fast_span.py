@@ -1,0 +1,230 @@
+"""LEAN SPAN: the trace API's span for attributes that are plain already, as everything is that the recorder sets.
+
+Comes in: names, attributes, a status. Goes out: at its end the SDK's `ReadableSpan`. The SDK's own
+span checks and copies each attribute, twice, in Python, under two locks; that is most of what a
+span costs. Here a plain value goes into a dict. What is not plain, or too much, goes where the SDK
+would put it, so that its limits and its cleaning hold for what an application sets.
+"""
+
+import logging
+import traceback
+from collections.abc import Callable, Mapping, MutableMapping
+from types import TracebackType
+from typing import Any, Final, NamedTuple
+
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits
+from opentelemetry.sdk.util import BoundedList
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode
+
+from otel.redaction import redact
+
+_PLAIN: Final = frozenset({str, bool, int, float})
+_UNSET: Final = Status()
+_MAX_READ: Final = 16_384
+_LOGGER: Final = logging.getLogger("otel.traces.spans")
+
+
+class SpanOrigin(NamedTuple):
+    """What all spans of a tracer share; `on_end` takes each finished span, in the thread that ended it.
+
+    `redact` cleans free text: events, exceptions, the description of a status.
+    """
+
+    resource: Resource
+    scope: InstrumentationScope
+    limits: SpanLimits
+    unix_ns: Callable[[], int]
+    on_end: Callable[[ReadableSpan], None]
+    redact: Callable[[str], str] = redact
+
+
+def is_plain(attributes: Mapping[str, Any]) -> bool:
+    """Whether the SDK would keep these attributes as they are."""
+    for key, value in attributes.items():
+        kind = type(value)
+        if kind not in _PLAIN and not (kind is tuple and all(type(each) is str for each in value)):
+            return False
+        if not key or type(key) is not str:
+            return False
+    return True
+
+
+class LeanSpan(Span):
+    """One recording span; for one thread at a time, as the request or attempt that it belongs to."""
+
+    __slots__ = (
+        "_attributes",
+        "_context",
+        "_end_ns",
+        "_events",
+        "_kind",
+        "_links",
+        "_name",
+        "_origin",
+        "_parent",
+        "_start_ns",
+        "_status",
+    )
+
+    def __init__(
+        self,
+        origin: SpanOrigin,
+        name: str,
+        context: SpanContext,
+        *,
+        parent: SpanContext | None,
+        kind: SpanKind,
+        attributes: Mapping[str, Any],
+        start_ns: int | None = None,
+    ) -> None:
+        self._origin = origin
+        self._name = name
+        self._context = context
+        self._parent = parent
+        self._kind = kind
+        self._attributes: MutableMapping[str, Any] = {}
+        self._events: BoundedList[Event] | None = None
+        self._links: BoundedList[Link] | None = None
+        self._status = _UNSET
+        self._end_ns: int | None = None
+        self._start_ns = origin.unix_ns() if start_ns is None else start_ns
+        if attributes:
+            self.set_attributes(attributes)
+
+    def end(self, end_time: int | None = None) -> None:
+        """Hand the span on; a second call changes nothing."""
+        if self._has_ended("end"):
+            return
+        origin = self._origin
+        self._end_ns = origin.unix_ns() if end_time is None else end_time
+        origin.on_end(
+            ReadableSpan(
+                self._name,
+                self._context,
+                self._parent,
+                origin.resource,
+                self._attributes,
+                () if self._events is None else self._events,
+                () if self._links is None else self._links,
+                self._kind,
+                status=self._status,
+                start_time=self._start_ns,
+                end_time=self._end_ns,
+                instrumentation_scope=origin.scope,
+            )
+        )
+
+    def get_span_context(self) -> SpanContext:
+        """Return its ids."""
+        return self._context
+
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        """Add attributes."""
+        if self._has_ended("set_attributes"):
+            return
+        mine, limits = self._attributes, self._origin.limits
+        if (
+            type(mine) is dict
+            and limits.max_span_attribute_length is None
+            and (limits.max_span_attributes is None or len(mine) + len(attributes) <= limits.max_span_attributes)
+            and is_plain(attributes)
+        ):
+            mine.update(attributes)
+            return
+        if type(mine) is dict:
+            mine = self._attributes = BoundedAttributes(
+                limits.max_span_attributes, mine, immutable=False, max_value_len=limits.max_span_attribute_length
+            )
+        mine.update(attributes)
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        """Add one attribute."""
+        self.set_attributes({key: value})
+
+    def add_event(self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: int | None = None) -> None:
+        """Add an event."""
+        if self._has_ended("add_event"):
+            return
+        limits = self._origin.limits
+        cleaned = {key: self._clean(value) for key, value in attributes.items()} if attributes else None
+        bounded = BoundedAttributes(limits.max_event_attributes, cleaned, max_value_len=limits.max_attribute_length)
+        if self._events is None:
+            self._events = BoundedList(limits.max_events)
+        self._events.append(Event(name, bounded, self._origin.unix_ns() if timestamp is None else timestamp))
+
+    def add_link(self, context: SpanContext, attributes: Mapping[str, Any] | None = None) -> None:
+        """Add a link; one to nowhere is left out."""
+        if self._has_ended("add_link") or not (context.is_valid or attributes or context.trace_state):
+            return
+        limits = self._origin.limits
+        bounded = BoundedAttributes(limits.max_link_attributes, attributes, max_value_len=limits.max_attribute_length)
+        if self._links is None:
+            self._links = BoundedList(limits.max_links)
+        self._links.append(Link(context, bounded))
+
+    def update_name(self, name: str) -> None:
+        """Change the name."""
+        if not self._has_ended("update_name"):
+            self._name = name
+
+    def is_recording(self) -> bool:
+        """Whether it has not ended."""
+        return self._end_ns is None
+
+    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
+        """Set the status; OK is final, and UNSET changes nothing."""
+        if self._has_ended("set_status"):
+            return
+        wanted = status if isinstance(status, Status) else Status(status, description)
+        if wanted.description is not None:
+            wanted = Status(wanted.status_code, self._clean(wanted.description))
+        if self._status.status_code is not StatusCode.OK and wanted.status_code is not StatusCode.UNSET:
+            self._status = wanted
+
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: Mapping[str, Any] | None = None,
+        timestamp: int | None = None,
+        escaped: bool = False,
+    ) -> None:
+        """Add the event of an exception (semantic conventions for exceptions on spans)."""
+        kind = type(exception)
+        module = kind.__module__
+        said = {
+            "exception.type": kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}",
+            "exception.message": _text_of(exception),
+            "exception.stacktrace": "".join(traceback.format_exception(exception)),
+            "exception.escaped": str(escaped),
+        }
+        self.add_event("exception", {**said, **(attributes or {})}, timestamp)
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
+        """End it; an exception on the way is recorded."""
+        if exc_val is not None and self.is_recording():
+            self.record_exception(exc_val, escaped=True)
+            self.set_status(Status(StatusCode.ERROR, f"{type(exc_val).__name__}: {_text_of(exc_val)}"))
+        super().__exit__(exc_type, exc_val, exc_tb)
+
+    def _clean(self, value: Any) -> Any:
+        """Return a value without secrets. What is cut off is never shown, so no secret loses its beginning."""
+        return self._origin.redact(value[:_MAX_READ]) if isinstance(value, str) else value
+
+    def _has_ended(self, method: str) -> bool:
+        if self._end_ns is None:
+            return False
+        _LOGGER.warning("%s was called on an ended span", method)
+        return True
+
+
+def _text_of(exception: BaseException) -> str:
+    """Return what an exception says; one that raises while it says so does not break its span."""
+    try:
+        return str(exception)
+    except Exception as error:  # noqa: BLE001  a `__str__` may raise anything
+        return f"<str() raised {type(error).__name__}>"

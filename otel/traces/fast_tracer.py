@@ -1,0 +1,94 @@
+"""LEAN TRACER: the trace API's tracer that makes `LeanSpan`s.
+
+Comes in: a name, a parent context. Goes out: a span, or one that records nothing where the sampler
+says so. Sampling and ids are the SDK's; what is decided for a root holds for all that is under it
+in this process, so that children ask no sampler again (every sampler that can be configured says
+the same: by the parent, by the trace id, or always).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.sdk.trace.sampling import Decision, Sampler
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    TraceFlags,
+    Tracer,
+    TraceState,
+    get_current_span,
+    use_span,
+)
+
+from otel.traces.b3 import decided_by_caller
+from otel.traces.fast_span import LeanSpan, SpanOrigin
+
+
+class LeanTracer(Tracer):
+    """Makes spans. Safe from any thread."""
+
+    def __init__(self, origin: SpanOrigin, sampler: Sampler, ids: IdGenerator) -> None:
+        self._origin = origin
+        self._sampler = sampler
+        self._ids = ids
+
+    def start_span(  # noqa: PLR0917  the API's signature
+        self,
+        name: str,
+        context: Context | None = None,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: Mapping[str, Any] | None = None,
+        links: Sequence[Link] | None = (),
+        start_time: int | None = None,
+        record_exception: bool = True,  # noqa: ARG002  the API's signature
+        set_status_on_exception: bool = True,  # noqa: ARG002
+    ) -> Span:
+        """Start a span under the one that is current in `context`."""
+        parent: SpanContext | None = get_current_span(context).get_span_context()
+        if parent is not None and parent.is_valid and not parent.is_remote:
+            trace_id, flags = parent.trace_id, parent.trace_flags
+            state: TraceState | None = parent.trace_state
+        else:
+            if parent is not None and parent.is_valid:
+                trace_id, random_id = parent.trace_id, parent.trace_flags.random_trace_id
+            else:
+                parent = None
+                trace_id, random_id = self._ids.generate_trace_id(), self._ids.is_trace_id_random()
+                context = decided_by_caller(context, trace_id)
+            decided = self._sampler.should_sample(context, trace_id, name, kind, attributes, links)
+            attributes, state = decided.attributes, decided.trace_state
+            bits = TraceFlags.SAMPLED if decided.decision is Decision.RECORD_AND_SAMPLE else TraceFlags.DEFAULT
+            flags = TraceFlags(bits | TraceFlags.RANDOM_TRACE_ID if random_id else bits)
+        own = SpanContext(trace_id, self._ids.generate_span_id(), is_remote=False, trace_flags=flags, trace_state=state)
+        if not flags.sampled:
+            return NonRecordingSpan(own)
+        span = LeanSpan(
+            self._origin, name, own, parent=parent, kind=kind, attributes=attributes or {}, start_ns=start_time
+        )
+        for link in links or ():
+            span.add_link(link.context, link.attributes)
+        return span
+
+    @contextmanager
+    def start_as_current_span(  # type: ignore[override]  # noqa: PLR0917  theirs is a class of a private module
+        self,
+        name: str,
+        context: Context | None = None,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: Mapping[str, Any] | None = None,
+        links: Sequence[Link] | None = (),
+        start_time: int | None = None,
+        record_exception: bool = True,
+        set_status_on_exception: bool = True,
+        end_on_exit: bool = True,
+    ) -> Iterator[Span]:
+        """Start a span and make it current while the block runs."""
+        span = self.start_span(name, context, kind, attributes, links, start_time)
+        with use_span(span, end_on_exit, record_exception, set_status_on_exception):
+            yield span

@@ -1,0 +1,175 @@
+"""SPAN: opens and ends the server span of a request and one client span per upstream attempt.
+
+Comes in: events. Goes out: spans with HTTP, `gen_ai.*` and `peer.service` attributes to the tracer.
+Names and attributes are bounded: route templates instead of raw paths, no prompt, no completion, no
+key, no exception text.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from opentelemetry.context import Context
+from opentelemetry.propagators.textmap import TextMapPropagator
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from otel.events import (
+    AttemptFinished,
+    AttemptStarted,
+    CallerIdentified,
+    CallFinished,
+    RequestFinished,
+    RequestReceived,
+)
+from otel.labels import LabelBounds
+from otel.metrics.exemplar_reservoir import TracedContext, traced_context
+from otel.metrics.measurements import NANO
+from otel.redaction import KnownSecrets
+from otel.traces.trace_state import without_free_text
+
+_ERROR: Final = Status(StatusCode.ERROR)
+_OPERATION_NAMES = {"chat": "chat", "embeddings": "embeddings"}
+_NO_SECRETS: Final = KnownSecrets()
+_IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+#=|~-]{0,127}")
+
+
+class SpanWriter:
+    """Opens and ends spans. A context returned by a `start_*` method carries the open span.
+
+    `propagator` reads the caller's context and writes the one for a provider: W3C Trace Context by default.
+    """
+
+    def __init__(
+        self,
+        tracer: Tracer,
+        bounds: LabelBounds,
+        propagator: TextMapPropagator | None = None,
+        *,
+        secrets: KnownSecrets = _NO_SECRETS,
+    ) -> None:
+        self._tracer = tracer
+        self._bounds = bounds
+        self._propagator = propagator or TraceContextTextMapPropagator()
+        self._redact = secrets.redact
+
+    def start_request(self, event: RequestReceived) -> TracedContext:
+        """Open the server span, as a child of the caller's span where its trace context is valid."""
+        headers = without_free_text(event.headers)
+        parent = self._propagator.extract(headers, context=Context()) if headers else Context()
+        method = self._bounds.method(event.method)
+        path = self._bounds.path(event.path)
+        span = self._tracer.start_span(
+            f"{method} {path}",
+            parent,
+            SpanKind.SERVER,
+            {"http.request.method": method, "http.route": path},
+        )
+        return traced_context(span, parent)
+
+    @staticmethod
+    def end_request(span: Span, event: RequestFinished, error_type: str | None) -> None:
+        """End the server span with what came of the request; with an `error_type` it failed."""
+        if span.is_recording():
+            attributes: dict[str, str | int] = {
+                "http.response.status_code": event.status_code,
+                "http.response.body.size": event.response_bytes,
+            }
+            if event.outcome == "cancelled":
+                attributes["gatewayz.cancelled"] = True
+            if error_type is not None:
+                attributes["error.type"] = error_type
+                span.set_status(_ERROR)
+            span.set_attributes(attributes)
+        span.end()
+
+    @staticmethod
+    def caller_identified(span: Span, event: CallerIdentified) -> None:
+        """Name the caller by public id and plan."""
+        span.set_attributes({"gatewayz.api_key.id": event.key_id, "gatewayz.plan": event.plan})
+
+    def call_finished(self, span: Span, event: CallFinished) -> None:
+        """Put the outcome of the call on the server span, where a trace search finds it without opening the attempts."""
+        if not span.is_recording():
+            return
+        attributes: dict[str, str | int | float] = {
+            "gatewayz.model": self._bounds.model(event.model),
+            "gatewayz.call.status": event.status,
+            "gatewayz.call.attempts": event.attempts,
+            "gatewayz.cached": event.cached,
+            "gatewayz.stream": event.stream,
+            "gatewayz.cost_usd": event.usage.cost_nanousd / NANO,
+        }
+        if event.provider is not None:
+            attributes["gatewayz.provider"] = self._bounds.provider(event.provider)
+        if event.cancel_phase is not None:
+            attributes["gatewayz.cancel_phase"] = event.cancel_phase
+        span.set_attributes(attributes)
+
+    def anomaly_began(self, fields: Mapping[str, str | int | float]) -> Context:
+        """Open and end a span for the evaluation that found an anomaly, with the anomaly as its event; returns its context."""
+        span = self._tracer.start_span("anomaly evaluation", Context())
+        span.add_event("gatewayz.anomaly", {f"gatewayz.anomaly.{key}": value for key, value in fields.items()})
+        span.end()
+        return traced_context(span, Context())
+
+    def start_attempt(self, event: AttemptStarted, parent: Context) -> tuple[Context, dict[str, str]]:
+        """Open a client span; returns its context and the headers that carry it to the provider."""
+        provider = self._bounds.provider(event.provider)
+        model = self._bounds.model(event.model)
+        operation = _OPERATION_NAMES.get(event.operation, "chat")
+        span = self._tracer.start_span(
+            f"{operation} {model}",
+            parent,
+            SpanKind.CLIENT,
+            {
+                "gen_ai.operation.name": operation,
+                "gen_ai.provider.name": provider,
+                "gen_ai.request.model": model,
+                "gen_ai.request.stream": event.stream,
+                "gatewayz.upstream_model": event.upstream_model,
+                "gatewayz.attempt.number": event.number,
+                "peer.service": provider,
+                "server.address": event.server_address,
+                "server.port": event.server_port,
+            },
+        )
+        context = traced_context(span, parent)
+        headers: dict[str, str] = {}
+        self._propagator.inject(headers, context)
+        return context, headers
+
+    def end_attempt(self, span: Span, event: AttemptFinished) -> None:
+        """End the client span, at the end of the stream where there is one."""
+        if span.is_recording():
+            span.set_attributes(self._attempt_attributes(event))
+            if event.status == "error":
+                span.set_status(_ERROR)
+        span.end()
+
+    def _attempt_attributes(self, event: AttemptFinished) -> Mapping[str, str | int | float | bool | tuple[str, ...]]:
+        """Return the attributes that are known once an attempt has ended (GenAI semantic conventions)."""
+        attributes: dict[str, str | int | float | bool | tuple[str, ...]] = {"gatewayz.attempt.status": event.status}
+        optional = {
+            "error.type": event.error_kind,
+            "gatewayz.cancel_phase": event.cancel_phase,
+            "http.response.status_code": event.http_status,
+            "gen_ai.response.id": self._identifier(event.response_id),
+            "gen_ai.response.model": self._identifier(event.response_model),
+            "gen_ai.response.time_to_first_chunk": event.first_token_seconds,
+        }
+        attributes.update({key: value for key, value in optional.items() if value is not None})
+        finish_reason = self._identifier(event.finish_reason)
+        if finish_reason is not None:
+            attributes["gen_ai.response.finish_reasons"] = (finish_reason,)
+        usage = event.usage
+        if usage.input_tokens or usage.output_tokens:
+            attributes["gen_ai.usage.input_tokens"] = usage.input_tokens
+            attributes["gen_ai.usage.output_tokens"] = usage.output_tokens
+            attributes["gatewayz.usage.estimated"] = usage.estimated
+            attributes["gatewayz.cost_usd"] = usage.cost_nanousd / NANO
+        return attributes
+
+    def _identifier(self, text: str | None) -> str | None:
+        """Return what a provider says of itself if it is shaped like a name, not like a secret; prose could quote a prompt."""
+        return self._redact(text) if text is not None and _IDENTIFIER.fullmatch(text) else None

@@ -1,0 +1,235 @@
+"""Probes over real HTTP: what they ask, what they make of each answer, and what they leave alone."""
+
+import asyncio
+import json
+import logging
+import socket
+import time
+
+import pytest
+from aiohttp import web
+
+from app.config.schema import AppConfig, ModelConfig, ProbesConfig, ProviderConfig, RouteConfig
+from app.gateway.clock import ManualClock
+from app.gateway.provider_endpoint import ProviderSecrets
+from app.providers.gauges import observe_providers
+from app.providers.jobs import provider_jobs
+from app.providers.probes import MAX_LIST_BYTES, Probes, finding_of, list_of
+from app.providers.provider_reading import provider_status
+from app.providers.registry import ProviderStates
+from otel.events import ProbeFinished
+from tests.harness.recording import RecordingRecorder
+
+LIST = json.dumps({"object": "list", "data": [{"id": "a-1", "object": "model"}, {"id": "a-2"}]}).encode()
+
+
+class Rig:
+    """One provider `p` whose every answer is scripted, and what the gateway knows of it."""
+
+    def __init__(self, base_url, *, timeout_seconds=5.0, **provider_options):
+        self.clock = ManualClock()
+        self.recorder = RecordingRecorder()
+        self.config = AppConfig(
+            providers=(ProviderConfig(name="p", base_url=base_url, **provider_options),),
+            models=(
+                ModelConfig(name="one", routes=(RouteConfig(provider="p", upstream_model="a-1"),)),
+                ModelConfig(name="gone", routes=(RouteConfig(provider="p", upstream_model="a-9"),)),
+            ),
+            probes=ProbesConfig(timeout_seconds=timeout_seconds),
+        )
+        self.states = ProviderStates(self.config, self.clock, self.recorder)
+        self.probes = Probes(
+            self.config, {"p": ProviderSecrets(api_key="secret")}, self.states, clock=self.clock, recorder=self.recorder
+        )
+        self.gauges = {}
+        observe_providers(self.gauges.__setitem__, self.states, self.probes)
+
+    def gauge(self, family):
+        return [(value, dict(labels)) for value, labels in self.gauges[family]()]
+
+    @property
+    def findings(self):
+        return [(event.provider, event.outcome) for event in self.recorder.of(ProbeFinished)]
+
+
+@pytest.fixture
+async def provider():
+    """A server that answers with `provider.answer` and keeps what it was asked."""
+
+    async def handle(request):
+        state.requests.append(request)
+        if state.answer is None:
+            await asyncio.Event().wait()
+        status, body = state.answer
+        return web.Response(status=status, body=body, headers={"location": "/elsewhere"})
+
+    class State:
+        answer = (200, LIST)
+
+    state = State()
+    state.requests = []
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    state.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    yield state
+    await runner.cleanup()
+
+
+async def test_a_probe_is_a_small_call_with_our_key(provider):
+    rig = Rig(provider.url + "/")
+    await rig.probes.probe_providers()
+    (request,) = provider.requests
+    assert (request.method, request.path) == ("GET", "/v1/models")
+    assert request.headers["authorization"] == "Bearer secret"
+    assert "traceparent" not in request.headers
+    assert rig.findings == [("p", "up")]
+    assert rig.recorder.requests == []
+    assert rig.gauge("provider_availability") == [(1.0, {"provider": "p"})]
+    assert rig.gauge("gatewayz_provider_health_score") == [(1.0, {"provider": "p"})]
+
+
+async def test_the_path_is_the_configurations(provider):
+    rig = Rig(provider.url, probe_path="health/ready")
+    await rig.probes.probe_providers()
+    assert provider.requests[0].path == "/v1/health/ready"
+
+
+@pytest.mark.parametrize(
+    ("status", "finding"),
+    [
+        (200, "up"), (204, "up"), (302, "up"), (404, "up"), (405, "up"), (401, "down"), (403, "down"), (408, "down"),
+        (429, "unclear"), (500, "down"), (503, "down"),
+    ],
+)  # fmt: skip
+async def test_what_a_status_says(provider, status, finding):
+    provider.answer = (status, b"")
+    rig = Rig(provider.url)
+    await rig.probes.probe_providers()
+    assert rig.findings == [("p", finding)]
+    expected = {"up": [(1.0, {"provider": "p"})], "down": [(0.0, {"provider": "p"})], "unclear": []}[finding]
+    assert rig.gauge("provider_availability") == expected
+    assert len(provider.requests) == 1, "a redirect is not followed"
+    assert finding_of(status) == finding
+
+
+async def test_a_provider_where_nobody_listens_is_down():
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    rig = Rig(f"http://127.0.0.1:{port}/v1")
+    await rig.probes.probe_providers()
+    assert rig.findings == [("p", "down")]
+
+
+async def test_each_change_of_what_probes_find_is_one_line_with_its_reason(provider, caplog):
+    caplog.set_level(logging.INFO, logger="gatewayz.providers")
+    rig = Rig(provider.url)
+    for status in (200, 503, 503, 429, 404, 200, 401):
+        provider.answer = (status, b"{}")
+        await rig.probes.probe_providers()
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    gone = Rig(f"http://127.0.0.1:{port}/v1")
+    for _ in range(3):
+        await gone.probes.probe_providers()
+    assert [record.getMessage() for record in caplog.records] == [
+        "provider p is unavailable: HTTP 503 (probe)",
+        "provider p is available again (probe)",
+        "provider p is unavailable: HTTP 401 (probe)",
+        "provider p is unavailable: ClientConnectorError (probe)",
+    ]
+    assert provider_status(gone.states["p"]) == "down"
+
+
+async def test_a_probe_takes_bounded_time(provider):
+    provider.answer = None
+    rig = Rig(provider.url, timeout_seconds=0.2)
+    started = time.monotonic()
+    await rig.probes.probe_providers()
+    assert 0.1 < time.monotonic() - started < 5.0
+    assert rig.findings == [("p", "down")]
+
+
+async def test_availability_follows_the_probes_and_is_absent_without_any(provider):
+    rig = Rig(provider.url)
+    assert rig.gauge("provider_availability") == []
+    assert rig.gauge("gatewayz_provider_health_score") == []
+    assert rig.gauge("provider_error_rate") == []
+    await rig.probes.probe_providers()
+    rig.clock.advance(30.0)
+    provider.answer = (503, b"")
+    await rig.probes.probe_providers()
+    rig.clock.advance(30.0)
+    assert rig.gauge("provider_availability") == [(0.5, {"provider": "p"})]
+    rig.clock.advance(400.0)
+    assert rig.gauge("provider_availability") == [], "what nobody asked about for so long is unknown"
+
+
+async def test_a_provider_that_is_full_keeps_what_was_known_of_it(provider):
+    rig = Rig(provider.url)
+    await rig.probes.probe_providers()
+    provider.answer = (429, b"")
+    rig.clock.advance(30.0)
+    await rig.probes.probe_providers()
+    rig.clock.advance(30.0)
+    assert rig.gauge("provider_availability") == [(1.0, {"provider": "p"})]
+
+
+async def test_models_are_listed_or_not(provider):
+    rig = Rig(provider.url)
+    assert rig.gauge("gatewayz_model_listed") == []
+    await rig.probes.probe_models()
+    assert sorted(rig.gauge("gatewayz_model_listed"), key=str) == [
+        (0.0, {"provider": "p", "model": "gone"}),
+        (1.0, {"provider": "p", "model": "one"}),
+    ]
+    rig.clock.advance(899.0)
+    assert rig.gauge("gatewayz_model_listed")
+    rig.clock.advance(1.0)
+    assert rig.gauge("gatewayz_model_listed") == [], "an old list says nothing"
+
+
+@pytest.mark.parametrize(
+    "answer", [(404, LIST), (200, b"<html>"), (200, b'{"data": [1]}'), (200, b"[" * 5_000), (200, b"")]
+)
+async def test_what_is_no_list_makes_it_unknown(provider, answer):
+    rig = Rig(provider.url)
+    await rig.probes.probe_models()
+    provider.answer = answer
+    await rig.probes.probe_models()
+    assert rig.gauge("gatewayz_model_listed") == []
+
+
+async def test_an_endless_list_is_given_up(provider):
+    provider.answer = (200, b" " * (MAX_LIST_BYTES + 1) + LIST)
+    rig = Rig(provider.url)
+    await rig.probes.probe_models()
+    assert rig.gauge("gatewayz_model_listed") == []
+
+
+async def test_what_may_be_on_a_further_page_is_unknown(provider):
+    provider.answer = (200, b'{"data": [{"id": "a-1"}], "has_more": true}')
+    rig = Rig(provider.url)
+    await rig.probes.probe_models()
+    assert rig.gauge("gatewayz_model_listed") == [(1.0, {"provider": "p", "model": "one"})]
+
+
+def test_an_empty_list_lists_nothing():
+    models = list_of(b'{"data": []}')
+    assert models is not None
+    assert models.names_one_of(["a-1"]) is False
+
+
+def test_the_jobs_and_their_cadence():
+    rig = Rig("http://127.0.0.1:1/v1")
+    jobs = provider_jobs(rig.config.probes, rig.states, rig.probes)
+    assert {job.name: job.interval_seconds for job in jobs} == {
+        "circuit_breakers": 1.0,
+        "provider_probes": 30.0,
+        "model_probes": 300.0,
+    }
+    assert all(job.jitter_ratio for job in jobs if job.name.endswith("probes"))
+    off = provider_jobs(ProbesConfig(enabled=False), rig.states, rig.probes)
+    assert [job.name for job in off] == ["circuit_breakers"]

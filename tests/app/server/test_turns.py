@@ -1,0 +1,66 @@
+"""Turns: what comes in the same moment is taken a few at a time, in order, and other callbacks of the loop run in between."""
+
+import asyncio
+import itertools
+
+from app.server.turns import Turns
+
+
+async def passes(turns, acts):
+    """Return which acts were called in which pass of the loop."""
+    seen, counted = [[]], len(acts)
+    for act in acts:
+        turns.take(lambda act=act: seen[-1].append(act()))
+    while sum(map(len, seen)) < counted:
+        seen.append([])
+        await asyncio.sleep(0)
+    return [each for each in seen if each]
+
+
+async def test_so_many_in_one_pass_and_in_order():
+    taken = await passes(Turns(lambda: 0.0), [lambda n=n: n for n in range(100)])
+    assert [len(each) for each in taken] == [32, 32, 32, 4]
+    assert list(itertools.chain(*taken)) == list(range(100))
+
+
+async def test_work_that_takes_long_ends_the_pass():
+    now = 0.0
+
+    def work():
+        nonlocal now
+        now += 0.001
+
+    taken = await passes(Turns(lambda: now), [work] * 7)
+    assert [len(each) for each in taken] == [2, 2, 2, 1]
+
+
+async def test_what_comes_alone_is_taken_at_once():
+    turns = Turns(lambda: 0.0)
+    for _ in range(100):
+        assert turns.take(lambda: None)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+
+async def test_nobody_overtakes_those_who_wait():
+    turns, seen = Turns(lambda: 0.0), []
+    for n in range(40):
+        turns.take(lambda n=n: seen.append(n))
+    await asyncio.sleep(0)
+    turns.take(lambda: seen.append(40))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert seen == list(range(41))
+
+
+async def test_what_is_tedious_goes_on_once_in_a_pass_and_holds_nobody_up():
+    turns, seen = Turns(lambda: 0.0), []
+    for _ in range(3):
+        turns.take_later(lambda: seen.append("tedious"))
+    for _ in range(3):
+        await asyncio.sleep(0)
+        turns.take(lambda: seen.append("new"))
+    assert sorted(seen[:4]) == ["new", "new", "tedious", "tedious"]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert (seen.count("new"), seen.count("tedious")) == (3, 3)

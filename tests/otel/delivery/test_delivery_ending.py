@@ -1,0 +1,132 @@
+"""The end of a process at a real receiver: gauges are ended there, counters final, and what the delivery said in the end has arrived."""
+
+import io
+import json
+import logging
+import random
+import threading
+import time
+
+import pytest
+
+from otel.config.environ import telemetry_config_from_environ
+from otel.events import RequestFinished, RequestReceived
+from otel.labels import LabelBounds
+from otel.telemetry import TelemetrySettings, build_telemetry
+from tests.harness.delivery_harness import DeliveryRig
+from tests.harness.otlp_grpc_receiver import OtlpGrpcReceiver
+from tests.harness.otlp_receiver import OtlpReceiver
+
+pytestmark = pytest.mark.live
+
+ROUTE = {"app_name": "gw", "method": "GET", "path": "/v1/models"}
+
+
+@pytest.fixture(params=["http/protobuf", "grpc"])
+def receiver(request):
+    with OtlpReceiver() if request.param == "http/protobuf" else OtlpGrpcReceiver() as double:
+        double.protocol = request.param
+        yield double
+
+
+@pytest.fixture
+def stdout():
+    return io.StringIO()
+
+
+@pytest.fixture
+def telemetry(receiver, stdout):
+    telemetry = build_telemetry(
+        telemetry_config_from_environ(
+            {
+                "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
+                "OTEL_EXPORTER_OTLP_PROTOCOL": receiver.protocol,
+                "OTEL_METRIC_EXPORT_INTERVAL": "200",
+            }
+        ),
+        TelemetrySettings(
+            bounds=LabelBounds.from_routes("gw", (("p1", "m1"),), paths=frozenset({"/v1/models"})),
+            version="1.2.3",
+            instance_id="i-1",
+            clock=time.monotonic,
+            unix_ns=time.time_ns,
+            rng=random.Random(1),
+            stdout=stdout,
+        ),
+    )
+    handlers = logging.getLogger().handlers[:]
+    telemetry.install_logging()
+    telemetry.start()
+    yield telemetry
+    telemetry.shutdown(1.0)
+    logging.getLogger().handlers[:] = handlers
+
+
+def serve(telemetry):
+    request = telemetry.recorder.start_request(RequestReceived(method="GET", path="/v1/models"))
+    request.finish(RequestFinished(status_code=200, duration_seconds=0.3, outcome="ok"))
+
+
+def test_the_last_push_ends_every_gauge_and_leaves_the_counts(receiver, telemetry):
+    serve(telemetry)
+    in_progress = tuple(sorted(ROUTE.items()))
+    assert receiver.wait_until(lambda: receiver.metric_value("fastapi_requests_in_progress", **ROUTE) == 0)
+    alive = {
+        (name, labels)
+        for name, metric in receiver.metrics.items()
+        if metric.kind == "gauge" or (metric.kind == "sum" and not metric.is_monotonic)
+        for labels in metric.points
+    }
+    assert {name for name, _ in alive} >= {"fastapi_app_info", "gatewayz_telemetry_queued_items"}
+    assert telemetry.shutdown(4.0).is_complete
+    ended = {(name, labels) for name, metric in receiver.metrics.items() for labels in metric.ended}
+    assert ended == alive
+    assert ("fastapi_requests_in_progress", in_progress) in ended
+    assert not any(receiver.metrics[name].points for name, _ in ended)
+    assert receiver.metric_value("fastapi_requests_total", **ROUTE, status_code="200") == 1
+    assert receiver.metric_value("fastapi_requests_duration_seconds", **ROUTE).count == 1
+
+
+def test_what_the_delivery_says_of_itself_in_the_end_arrives_and_is_not_counted_as_lost(receiver, telemetry, stdout):
+    """The endpoint is away when the process ends and comes back in time: each signal says that it does and does not reach it."""
+    receiver.stop()
+    serve(telemetry)
+    deadline = time.monotonic() + 5
+    while (failing := saying(stdout, "do not reach")) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert failing == 3
+    threading.Timer(0.3, receiver.start).start()
+    report = telemetry.shutdown(5.0)
+    assert report.lost_items == {"traces": 0, "metrics": 0, "logs": 0}
+    assert saying(stdout, "again, after") == 3
+    assert sorted(line["message"] for line in lines(stdout)) == sorted(
+        json.loads(record["body"])["message"] for record in receiver.log_records
+    )
+
+
+def lines(stdout):
+    """Return the finished log lines."""
+    return [json.loads(line) for line in stdout.getvalue().splitlines(keepends=True) if line.endswith("\n")]
+
+
+def saying(stdout, text):
+    """Return how many lines say that."""
+    return sum(text in line["message"] for line in lines(stdout))
+
+
+def test_what_is_said_in_the_last_moment_is_kept_for_the_next_start(receiver, tmp_path):
+    receiver.stop()
+    patient = {"OTEL_EXPORTER_OTLP_PROTOCOL": receiver.protocol, "OTEL_BLRP_SCHEDULE_DELAY": "60000"}
+    rig = DeliveryRig(receiver.endpoint, spool=str(tmp_path), **patient)
+    rig.delivery.start()
+    rig.record(3)
+    last_words = threading.Timer(0.4, lambda: rig._logger.emit(body="last words"))
+    last_words.start()
+    report = rig.close(0.6)
+    last_words.join()
+    assert report.lost_items == {"traces": 0, "metrics": 0, "logs": 0}
+    assert report.kept_items == {"traces": 3, "metrics": 1, "logs": 4}
+    receiver.start()
+    with DeliveryRig(receiver.endpoint, spool=str(tmp_path), **patient):
+        assert receiver.wait_until(lambda: len(receiver.log_records) == 4)
+    assert {record["body"] for record in receiver.log_records} == {0, 1, 2, "last words"}

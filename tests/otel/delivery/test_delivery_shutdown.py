@@ -1,0 +1,207 @@
+"""Shutdown flushes all signals at once within one deadline, and says exactly what it lost, whatever the endpoint does."""
+
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from tests.harness.delivery_harness import DeliveryRig
+from tests.harness.otlp_grpc_receiver import OtlpGrpcReceiver
+from tests.harness.otlp_receiver import OtlpReceiver
+
+pytestmark = pytest.mark.live
+
+# As long as they are by default: a black hole must not make shutdown wait for one of them.
+SLOW_TIMEOUT = "10000"
+
+
+@pytest.fixture(params=["http/protobuf", "grpc"])
+def receiver(request):
+    with OtlpReceiver() if request.param == "http/protobuf" else OtlpGrpcReceiver() as double:
+        double.protocol = request.param
+        yield double
+
+
+def rig_for(receiver, **environ):
+    environ = {"OTEL_EXPORTER_OTLP_TIMEOUT": SLOW_TIMEOUT, "OTEL_METRIC_EXPORT_INTERVAL": "60000", **environ}
+    rig = DeliveryRig(receiver.endpoint, OTEL_EXPORTER_OTLP_PROTOCOL=receiver.protocol, **environ)
+    rig.delivery.start()
+    return rig
+
+
+def otlp_threads():
+    return [
+        thread for thread in threading.enumerate() if thread.name.startswith("otlp-") and thread.name != "otlp-receiver"
+    ]
+
+
+def assert_books_and_report_agree(rig, report):
+    stats = rig.delivery.stats.snapshot()
+    assert {signal: page.dropped["shutdown"] for signal, page in stats.items()} == report.lost_items
+    for signal in ("traces", "logs"):
+        page = stats[signal]
+        assert page.exported + sum(page.dropped.values()) == rig.recorded
+        assert (page.queued_items, page.queued_bytes) == (0, 0)
+
+
+def test_an_endpoint_that_works_gets_everything_and_the_final_metrics(receiver):
+    rig = rig_for(receiver, OTEL_BSP_SCHEDULE_DELAY="60000", OTEL_BLRP_SCHEDULE_DELAY="60000")
+    rig.record(500)
+    report = rig.close(4.0)
+    assert report.is_complete
+    assert report.lost_items == {"traces": 0, "metrics": 0, "logs": 0}
+    assert report.duration_seconds < 2.0
+    assert sorted(span["attributes"]["n"] for span in receiver.spans) == list(range(500))
+    assert len(receiver.log_records) == 500
+    assert receiver.metric_value("recorded", kind="rig") == 500
+    assert_books_and_report_agree(rig, report)
+    assert otlp_threads() == []
+
+
+@pytest.mark.parametrize("state", ["idle", "sending"])
+def test_a_black_hole_costs_the_deadline_and_no_more(receiver, state):
+    receiver.black_hole()
+    rig = rig_for(receiver)
+    rig.record(300)
+    if state == "sending":  # with ten seconds of time-out left when shutdown begins
+        assert receiver.wait_until(lambda: len(receiver.requests) >= 2)
+    began = time.monotonic()
+    report = rig.close(1.0)
+    assert time.monotonic() - began < 1.5
+    assert report.lost_items == {"traces": 300, "metrics": 1, "logs": 300}
+    assert_books_and_report_agree(rig, report)
+    receiver.accept()
+    assert receiver.spans == []
+
+
+def test_the_threads_end_soon_after_a_shutdown_that_gave_up(receiver):
+    receiver.black_hole()
+    rig = rig_for(receiver)
+    rig.record(10)
+    assert receiver.wait_until(lambda: len(receiver.requests) >= 2)
+    rig.close(0.2)
+    deadline = time.monotonic() + 2
+    while otlp_threads() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert otlp_threads() == []
+
+
+def test_an_endpoint_that_is_down_is_tried_until_the_deadline_and_used_when_it_comes_back(receiver):
+    receiver.stop()
+    rig = rig_for(receiver)
+    rig.record(100)
+    threading.Timer(0.7, receiver.start).start()
+    report = rig.close(4.0)
+    assert report.is_complete
+    assert len(receiver.spans) == 100
+    assert receiver.metric_value("recorded", kind="rig") == 100
+
+
+def test_a_slow_endpoint_is_waited_for_within_the_deadline(receiver):
+    receiver.slow(0.3)
+    rig = rig_for(receiver)
+    rig.record(200)
+    report = rig.close(4.0)
+    assert report.is_complete
+    assert [span["attributes"]["n"] for span in receiver.spans] == list(range(200))
+
+
+def test_an_endpoint_that_swallows_connection_attempts():
+    """A full backlog: the connection is never accepted, so not even the connect succeeds."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        fillers = [socket.socket() for _ in range(3)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(listening.getsockname())
+        rig = DeliveryRig(f"http://127.0.0.1:{listening.getsockname()[1]}", OTEL_EXPORTER_OTLP_TIMEOUT=SLOW_TIMEOUT)
+        rig.delivery.start()
+        rig.record(10)
+        time.sleep(0.1)
+        began = time.monotonic()
+        report = rig.close(0.5)
+        assert time.monotonic() - began < 1.0
+        assert report.lost_items == {"traces": 10, "metrics": 1, "logs": 10}
+        for filler in fillers:
+            filler.close()
+
+
+def test_what_ends_after_shutdown_is_counted_as_lost_to_it(receiver):
+    rig = rig_for(receiver)
+    rig.record(1)
+    first = rig.delivery.shutdown(2.0)
+    assert first.is_complete
+    rig.record(2)
+    stats = rig.delivery.stats.snapshot()
+    assert stats["traces"].dropped["shutdown"] == stats["logs"].dropped["shutdown"] == 2
+    assert rig.close() == first, "a second shutdown reports the first"
+    assert len(receiver.spans) == 1
+
+
+def test_what_goes_on_recording_does_not_hold_up_shutdown(receiver):
+    receiver.slow(0.05)
+    rig = rig_for(receiver)
+    rig.record(100)
+    ended = threading.Event()
+
+    def record_on():
+        while not ended.wait(0.001):
+            rig.record()
+
+    recording = threading.Thread(target=record_on)
+    recording.start()
+    report = rig.delivery.shutdown(4.0)
+    ended.set()
+    recording.join()
+    assert report.duration_seconds < 3.0
+    stats = rig.delivery.stats.snapshot()
+    for signal in ("traces", "logs"):
+        page = stats[signal]
+        assert page.exported + page.dropped["shutdown"] == rig.recorded
+        assert page.exported >= 100
+
+
+def test_a_process_that_never_shuts_down_ends_all_the_same(receiver):
+    receiver.black_hole()
+    program = f"""
+import time
+from tests.harness.delivery_harness import DeliveryRig
+rig = DeliveryRig({receiver.endpoint!r}, OTEL_EXPORTER_OTLP_PROTOCOL={receiver.protocol!r}, OTEL_EXPORTER_OTLP_TIMEOUT="60000")
+rig.delivery.start()
+rig.record(10)
+time.sleep(0.3)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], timeout=20, check=False)
+    assert ended.returncode == 0
+    assert receiver.requests, "it ended before anything was on the wire"
+
+
+def test_a_collection_that_hangs_does_not_hold_up_shutdown():
+    with OtlpReceiver() as receiver:
+        rig = DeliveryRig(receiver.endpoint, OTEL_METRIC_EXPORT_INTERVAL="60000")
+        hanging = threading.Event()
+        meter = rig._meters.get_meter("hanging")
+        meter.create_observable_gauge("hangs", [lambda options: hanging.wait(5) and []])
+        rig.delivery.start()
+        rig.record(5)
+        began = time.monotonic()
+        report = rig.delivery.shutdown(0.5)
+        assert time.monotonic() - began < 1.0
+        assert report.lost_items == {"traces": 0, "metrics": 1, "logs": 0}
+        hanging.set()
+        rig.close()
+
+
+def test_flush_after_shutdown_says_no_and_returns_at_once(receiver):
+    receiver.black_hole()
+    rig = rig_for(receiver)
+    rig.record(1)
+    rig.close(0.1)
+    began = time.monotonic()
+    assert rig.delivery.span_processor.force_flush(5_000)  # nothing is queued any more: it is in the books as lost
+    assert not rig.delivery.force_flush(5.0)
+    assert time.monotonic() - began < 1.0
