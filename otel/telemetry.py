@@ -40,12 +40,12 @@ from otel.logs.writer import LogWriter, StdlibHandler, stdlib_level
 from otel.metrics.instruments import Instruments, SampleSource
 from otel.metrics.measurements import Measurements
 from otel.metrics.reader import SharedReader
-from otel.metrics.self_telemetry import observe_own
 from otel.metrics.views import build_views
 from otel.noop import DisabledRecorder
 from otel.recorder import Guard, TelemetryRecorder
 from otel.redaction import KnownSecrets
 from otel.resource import build_resource
+from otel.self_telemetry import observe_own
 from otel.traces.fast_span import SpanOrigin
 from otel.traces.fast_tracer import LeanTracer
 from otel.traces.propagation import build_propagator

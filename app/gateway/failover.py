@@ -10,9 +10,9 @@ from typing import Final, NamedTuple, TypeVar
 
 from app.errors import ProvidersUnavailableError, UpstreamRateLimitedError
 from app.gateway.call import Call
-from app.gateway.caller_error import error_of_failures
 from app.gateway.exchange import UpstreamAnswer
 from app.gateway.models import Model, Route
+from app.gateway.openai.caller_error import error_of_failures
 from app.gateway.openai.failures import CallerFaultError, UpstreamFailure, caller_fault_of
 from app.gateway.ports import Clock, ProviderGate
 from otel.events import RateLimited

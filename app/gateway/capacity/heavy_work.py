@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar, TypeVarTuple, Unpack
 
 from app.gateway.capacity.fair_turn import FairTurn
 from app.gateway.capacity.heavy_worker import LENGTH_BYTES
-from app.gateway.openai.json_bounds import is_light
+from app.gateway.json_bounds import is_light
 
 Arguments = TypeVarTuple("Arguments")
 T = TypeVar("T")

@@ -7,6 +7,7 @@ change are passed on byte for byte.
 
 from typing import Final
 
+from app.gateway.json_bounds import INLINE_BYTES
 from app.gateway.openai.answer_shape import (
     NULL,
     Choice,
@@ -21,7 +22,6 @@ from app.gateway.openai.answer_shape import (
 )
 from app.gateway.openai.chunk_fields import begins, without
 from app.gateway.openai.failures import UpstreamFailure, failure_of_error_object, failure_of_reason
-from app.gateway.openai.json_bounds import INLINE_BYTES
 from app.gateway.openai.provider_reason import read_reason
 from app.gateway.openai.sse import EventTooLargeError, SseEvent, SseSplitter
 from app.gateway.openai.text_units import ABSENT, message_units

@@ -7,7 +7,7 @@ decides no status and sends nothing.
 import msgspec
 
 from app.errors import GatewayError
-from app.gateway.caller_error import error_of_broken_stream
+from app.gateway.openai.caller_error import error_of_broken_stream
 from app.gateway.openai.failures import CallerFaultError, UpstreamFailure
 from app.gateway.openai.provider_reason import Scrub, error_json
 from app.gateway.openai.sse import SseEvent

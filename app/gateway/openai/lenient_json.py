@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from app.gateway.openai.json_bounds import check_depth
+from app.gateway.json_bounds import check_depth
 
 T = TypeVar("T")
 

@@ -11,8 +11,8 @@ from typing import Final, Literal, TypeAlias, TypeVar
 import msgspec
 
 from app.errors import InvalidRequestError, UnreadableBodyError
+from app.gateway.json_bounds import MAX_DEPTH, NestedTooDeeplyError, check_depth
 from app.gateway.openai import lone_surrogates
-from app.gateway.openai.json_bounds import MAX_DEPTH, NestedTooDeeplyError, check_depth
 
 Operation: TypeAlias = Literal["chat", "embeddings"]
 T = TypeVar("T")

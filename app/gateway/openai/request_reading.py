@@ -13,7 +13,7 @@ import msgspec
 
 from app.errors import InvalidRequestError, OverloadedError
 from app.gateway.capacity.heavy_work import HeavyWork, HeavyWorkError
-from app.gateway.openai.json_bounds import is_light
+from app.gateway.json_bounds import is_light
 from app.gateway.openai.request import CallRequest, Operation, parse_chat, parse_embeddings
 
 _PARSE: Final[Mapping[Operation, Callable[[bytes], CallRequest]]] = MappingProxyType(

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from app.errors import InvalidRequestError
 from app.gateway.capacity.heavy_work import HeavyWork, HeavyWorkError
+from app.gateway.json_bounds import INLINE_BYTES, is_light
 from app.gateway.openai.completion import read_answer
 from app.gateway.openai.failures import UpstreamFailure
-from app.gateway.openai.json_bounds import INLINE_BYTES, is_light
 from app.gateway.openai.request import parse_chat
 from app.gateway.openai.request_reading import read_request, summarize
 from otel.events import CallFinished, ExceptionMapped

@@ -8,7 +8,7 @@ import zlib
 import pytest
 
 from app.config.schema import ServerConfig
-from app.gateway.openai.json_bounds import MAX_DEPTH, NestedTooDeeplyError, check_depth
+from app.gateway.json_bounds import MAX_DEPTH, NestedTooDeeplyError, check_depth
 from otel.events import CallFinished
 
 pytestmark = pytest.mark.live

@@ -11,12 +11,12 @@ from app.jobs import gauges as job_metrics
 from app.providers import gauges
 from app.server import connection_metrics
 from app.store import gauges as state_gauges
+from otel import self_telemetry as own_metrics
 from otel.catalogue import CATALOGUE, GUIDE_FAMILIES, families_of
 from otel.catalogue.spec import Category, Kind, MetricSpec
 from otel.labels import LabelBounds, known_label_sets
 from otel.metrics import measurements as measure
 from otel.metrics import process as process_metrics
-from otel.metrics import self_telemetry as own_metrics
 from otel.metrics.instruments import Instruments
 from otel.metrics.views import build_views
 
