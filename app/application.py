@@ -66,7 +66,7 @@ LEDGER_CLOSE_SECONDS: Final = 3.0
 
 
 class AppTelemetry(Protocol):
-    """What the application needs of `otel.telemetry.Telemetry`."""
+    """What the application needs of `otel.pipeline.Pipeline`."""
 
     @property
     def recorder(self) -> Recorder:

@@ -12,14 +12,15 @@ from app.config.load import Secrets
 from app.config.schema import AppConfig
 from app.label_bounds import label_bounds
 from app.version import VERSION
+from otel.build import PipelineSettings, build_pipeline
 from otel.config.environ import telemetry_config_from_environ
 from otel.delivery.spool import Spool
-from otel.telemetry import Telemetry, TelemetrySettings, build_telemetry
+from otel.pipeline import Pipeline
 
 
 def build_server_telemetry(
     config: AppConfig, secrets: Secrets, environ: Mapping[str, str], stdout: TextIO, say: Callable[[str], None]
-) -> Telemetry:
+) -> Pipeline:
     """Build telemetry from the `OTEL_*` variables, of which it warns, and the file's section; raises `TelemetryConfigError`."""
     section = config.telemetry
     settings = telemetry_config_from_environ(
@@ -36,9 +37,9 @@ def build_server_telemetry(
             )
     for line in settings.warnings:
         say(f"warning: {line}")
-    return build_telemetry(
+    return build_pipeline(
         settings,
-        TelemetrySettings(
+        PipelineSettings(
             bounds=label_bounds(config),
             version=VERSION,
             instance_id=instance_id,

@@ -9,6 +9,7 @@ import asyncio
 import random
 import time
 
+from otel.build import PipelineSettings, build_pipeline
 from otel.config.environ import telemetry_config_from_environ
 from otel.delivery import DeliveryReport
 from otel.events import (
@@ -23,7 +24,6 @@ from otel.events import (
     Usage,
 )
 from otel.labels import LabelBounds
-from otel.telemetry import TelemetrySettings, build_telemetry
 
 PROVIDERS = ("openrouter", "openai", "anthropic", "vllm")
 MODELS = tuple(f"vendor/model-{number}" for number in range(5))
@@ -39,9 +39,9 @@ class ServerLoad:
         routes = tuple((provider, model) for provider in PROVIDERS for model in MODELS)
         self.sent = 0
         self._rng = rng
-        self._telemetry = build_telemetry(
+        self._telemetry = build_pipeline(
             telemetry_config_from_environ({"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}),
-            TelemetrySettings(
+            PipelineSettings(
                 bounds=LabelBounds.from_routes("gatewayz", routes, paths=frozenset({PATH})),
                 version="bench",
                 instance_id=f"bench-{rng.getrandbits(32):08x}",

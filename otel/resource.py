@@ -35,14 +35,16 @@ class HashedResource(Resource):
         return self is other or super().__eq__(other)
 
 
-def build_resource(config: TelemetryConfig, *, service_version: str, instance_id: str) -> Resource:
+def build_resource(
+    config: TelemetryConfig, *, service_version: str, instance_id: str, service_name: str = DEFAULT_SERVICE_NAME
+) -> Resource:
     """Build the resource; `instance_id` is random and new for each process, so that restarts and workers stay apart.
 
     Keys by the resource semantic conventions. Call it after a fork: `process.pid` is the caller's.
     """
     return HashedResource(
         {
-            "service.name": DEFAULT_SERVICE_NAME,
+            "service.name": service_name,
             "service.version": service_version,
             "service.instance.id": instance_id,
             "host.name": socket.gethostname(),

@@ -14,11 +14,12 @@ from otel.catalogue.spec import Kind, MetricSpec
 from otel.metrics.exemplar_reservoir import LatestExemplarReservoir
 
 
-def build_views(catalogue: Iterable[MetricSpec]) -> list[View]:
-    """Return one view per family, matching on the exact instrument name."""
+def build_views(catalogue: Iterable[MetricSpec], meter_name: str | None = None) -> list[View]:
+    """Return one view per family, matching on the exact instrument name and, where it is given, the meter's."""
     return [
         View(
             instrument_name=spec.instrument,
+            meter_name=meter_name,
             name=spec.name,
             description=spec.help,
             attribute_keys=set(spec.label_keys),

@@ -17,10 +17,10 @@ from app.config.schema import AppConfig, DatabaseConfig, ModelConfig, ProbesConf
 from app.gateway.clock import ManualClock
 from app.label_bounds import label_bounds
 from demo.scrape import read_exposition
+from otel.build import PipelineSettings, build_pipeline
 from otel.catalogue.semconv import ANOMALY_TYPES
 from otel.config.environ import telemetry_config_from_environ
 from otel.events import AttemptFinished, Usage
-from otel.telemetry import TelemetrySettings, build_telemetry
 
 CONFIG = AppConfig(
     providers=(ProviderConfig(name="alpha", base_url="http://127.0.0.1:9/v1"),),
@@ -62,9 +62,9 @@ class Gateway:
 async def running(database_url: str, clock: ManualClock):
     config = msgspec.structs.replace(CONFIG, database=DatabaseConfig(url=database_url))
     stdout = io.StringIO()
-    telemetry = build_telemetry(
+    telemetry = build_pipeline(
         telemetry_config_from_environ({}),
-        TelemetrySettings(
+        PipelineSettings(
             bounds=label_bounds(config),
             version="0",
             instance_id="i",

@@ -31,9 +31,9 @@ from app.jobs.gauges import observe_jobs
 from app.jobs.scheduler import FAILURE_REASONS, Job, Jobs
 from app.label_bounds import label_bounds
 from demo.scrape import read_exposition
+from otel.build import PipelineSettings, build_pipeline
 from otel.catalogue import CATALOGUE
 from otel.config.environ import telemetry_config_from_environ
-from otel.telemetry import TelemetrySettings, build_telemetry
 from tests.harness.metered import Metered
 
 CONFIG = AppConfig(
@@ -66,9 +66,9 @@ SABOTAGE = {"error": raise_error, "timeout": hang, "cancelled": be_killed}
 async def gateway_jobs(tmp_path: Path) -> AsyncIterator[tuple[Job, ...]]:
     """The jobs of a running gateway, whose database and probes are real."""
     config = msgspec.structs.replace(CONFIG, database=DatabaseConfig(url=f"sqlite+aiosqlite:///{tmp_path}/gateway.db"))
-    telemetry = build_telemetry(
+    telemetry = build_pipeline(
         telemetry_config_from_environ({}),
-        TelemetrySettings(
+        PipelineSettings(
             bounds=label_bounds(config),
             version="0",
             instance_id="i",

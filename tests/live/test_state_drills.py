@@ -35,9 +35,9 @@ from app.config.schema import (
 from app.gateway.clock import ManualClock
 from app.label_bounds import label_bounds
 from demo.scrape import read_exposition
+from otel.build import PipelineSettings, build_pipeline
 from otel.catalogue.semconv import BREAKER_STATES
 from otel.config.environ import telemetry_config_from_environ
-from otel.telemetry import TelemetrySettings, build_telemetry
 
 pytestmark = pytest.mark.live
 
@@ -289,7 +289,7 @@ class Drill:
             providers=(provider,),
             models=(ModelConfig(name="m", routes=(RouteConfig(provider="alpha", upstream_model="a-1"),)),),
         )
-        settings = TelemetrySettings(
+        settings = PipelineSettings(
             bounds=label_bounds(config),
             version="0",
             instance_id="drill",
@@ -298,7 +298,7 @@ class Drill:
             rng=random.Random(1),
             share_seconds=0.0,
         )
-        telemetry = build_telemetry(telemetry_config_from_environ({}), settings)
+        telemetry = build_pipeline(telemetry_config_from_environ({}), settings)
         stack.callback(telemetry.shutdown, 1.0)
         app = create_app(config, resolve_secrets(config, {}), telemetry, random_bytes=os.urandom, clock=self.clock)
         await stack.enter_async_context(app.lifespan())

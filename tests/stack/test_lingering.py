@@ -14,11 +14,11 @@ from bench.gateway_stage import DIRECT_MODEL, bench_stage
 from compose.native.ports import LOOPBACK, free_ports
 from compose.native.servers import PROMETHEUS_FILE, ROOT, Choices
 from compose.native.stack import Stack, make_stack
+from otel.build import PipelineSettings, build_pipeline
 from otel.catalogue import CATALOGUE
 from otel.catalogue.spec import Kind
 from otel.config.environ import telemetry_config_from_environ
 from otel.labels import LabelBounds
-from otel.telemetry import TelemetrySettings, build_telemetry
 from tests.stack.gateway_process import GatewayProcess
 from tests.stack.stores import Stores, until
 
@@ -191,9 +191,9 @@ async def is_up(stores: Stores) -> bool:
 
 async def test_a_gauge_that_has_no_value_any_more_is_gone_at_the_next_push(rig: Rig) -> None:
     shown = [(0.5, {"provider": "p1"}), (1.0, {"provider": "p2"})]
-    telemetry = build_telemetry(
+    telemetry = build_pipeline(
         telemetry_config_from_environ(rig.otel),
-        TelemetrySettings(
+        PipelineSettings(
             bounds=LabelBounds.from_routes("gw", (("p1", "m1"), ("p2", "m1")), paths=frozenset()),
             version="1",
             instance_id="vanishing",

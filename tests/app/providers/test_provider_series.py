@@ -11,8 +11,8 @@ from app.config.load import resolve_secrets
 from app.config.schema import AppConfig, DatabaseConfig, ModelConfig, ProbesConfig, ProviderConfig, RouteConfig
 from app.label_bounds import label_bounds
 from demo.scrape import read_exposition
+from otel.build import PipelineSettings, build_pipeline
 from otel.config.environ import telemetry_config_from_environ
-from otel.telemetry import TelemetrySettings, build_telemetry
 
 ZERO_COUNTERS = {
     "gatewayz_circuit_breaker_transitions_total",
@@ -37,7 +37,7 @@ async def first_scrape(tmp_path):
                 ModelConfig(name="m", routes=tuple(RouteConfig(provider=name, upstream_model="x") for name in names)),
             ),
         )
-        settings = TelemetrySettings(
+        settings = PipelineSettings(
             bounds=label_bounds(config),
             version="0",
             instance_id="i",
@@ -46,7 +46,7 @@ async def first_scrape(tmp_path):
             rng=random.Random(1),
             share_seconds=0.0,
         )
-        telemetry = build_telemetry(telemetry_config_from_environ({}), settings)
+        telemetry = build_pipeline(telemetry_config_from_environ({}), settings)
         app = create_app(config, resolve_secrets(config, {}), telemetry, random_bytes=os.urandom)
         async with app.lifespan():
             answer = telemetry.exposition.respond(method="GET", accept="text/plain;version=0.0.4", accept_encoding=None)

@@ -6,9 +6,9 @@ import time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from otel.build import PipelineSettings, build_pipeline
 from otel.config.environ import telemetry_config_from_environ
 from otel.labels import LabelBounds
-from otel.telemetry import TelemetrySettings, build_telemetry
 
 SIGNALS = ("", "TRACES_", "METRICS_", "LOGS_")
 OPTIONS = (
@@ -42,9 +42,9 @@ BOUNDS = LabelBounds.from_routes("gw", (("p", "m"),), paths=frozenset({"/v1/mode
 def test_telemetry_is_built_whatever_the_variables_hold(environ: dict[str, str]) -> None:
     config = telemetry_config_from_environ({**environ, "OTEL_EXPORTER_OTLP_LOGS_HEADERS": "s3cret"})
     assert all(line.isprintable() and "s3cret" not in line for line in config.warnings)
-    telemetry = build_telemetry(
+    telemetry = build_pipeline(
         config,
-        TelemetrySettings(
+        PipelineSettings(
             bounds=BOUNDS, version="1", instance_id="i", clock=time.monotonic, unix_ns=time.time_ns, rng=random.Random(1)
         ),
     )  # fmt: skip

@@ -8,10 +8,10 @@ import time
 
 import pytest
 
+from otel.build import PipelineSettings, build_pipeline
 from otel.config.environ import telemetry_config_from_environ
 from otel.events import RequestFinished, RequestReceived
 from otel.labels import LabelBounds
-from otel.telemetry import TelemetrySettings, build_telemetry
 
 BOUNDS = LabelBounds.from_routes("gw", (("p1", "m1"),), paths=frozenset({"/v1/models"}))
 
@@ -19,9 +19,9 @@ BOUNDS = LabelBounds.from_routes("gw", (("p1", "m1"),), paths=frozenset({"/v1/mo
 def run(environ: dict[str, str]) -> list[dict]:
     """Serve one request, log on two levels, shut down; return what is on stdout."""
     stdout = io.StringIO()
-    telemetry = build_telemetry(
+    telemetry = build_pipeline(
         telemetry_config_from_environ(environ),
-        TelemetrySettings(
+        PipelineSettings(
             bounds=BOUNDS, version="1", instance_id="i", clock=time.monotonic, unix_ns=time.time_ns,
             rng=random.Random(1), stdout=stdout,
         ),

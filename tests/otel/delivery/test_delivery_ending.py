@@ -9,10 +9,10 @@ import time
 
 import pytest
 
+from otel.build import PipelineSettings, build_pipeline
 from otel.config.environ import telemetry_config_from_environ
 from otel.events import RequestFinished, RequestReceived
 from otel.labels import LabelBounds
-from otel.telemetry import TelemetrySettings, build_telemetry
 from tests.harness.delivery_harness import DeliveryRig
 from tests.harness.otlp_grpc_receiver import OtlpGrpcReceiver
 from tests.harness.otlp_receiver import OtlpReceiver
@@ -36,7 +36,7 @@ def stdout():
 
 @pytest.fixture
 def telemetry(receiver, stdout):
-    telemetry = build_telemetry(
+    telemetry = build_pipeline(
         telemetry_config_from_environ(
             {
                 "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
@@ -44,7 +44,7 @@ def telemetry(receiver, stdout):
                 "OTEL_METRIC_EXPORT_INTERVAL": "200",
             }
         ),
-        TelemetrySettings(
+        PipelineSettings(
             bounds=LabelBounds.from_routes("gw", (("p1", "m1"),), paths=frozenset({"/v1/models"})),
             version="1.2.3",
             instance_id="i-1",

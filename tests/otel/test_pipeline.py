@@ -10,20 +10,21 @@ import pytest
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from otel.build import PipelineSettings, build_pipeline
 from otel.catalogue import CATALOGUE, families_of
 from otel.catalogue.spec import Category, Kind, Label, MetricSpec
 from otel.config.environ import telemetry_config_from_environ
 from otel.events import RequestFinished, RequestReceived
 from otel.labels import LabelBounds
-from otel.telemetry import Telemetry, TelemetrySettings, build_telemetry
+from otel.pipeline import Pipeline
 
 BOUNDS = LabelBounds.from_routes("gw", (("p1", "m1"), ("p2", "m1")), paths=frozenset({"/v1/models"}))
 
 
-def build(environ: dict[str, str] | None = None, stdout: io.StringIO | None = None, **settings) -> Telemetry:
-    return build_telemetry(
+def build(environ: dict[str, str] | None = None, stdout: io.StringIO | None = None, **settings) -> Pipeline:
+    return build_pipeline(
         telemetry_config_from_environ(environ or {}),
-        TelemetrySettings(
+        PipelineSettings(
             bounds=BOUNDS,
             version="1.2.3",
             instance_id="i-1",
@@ -44,7 +45,7 @@ def telemetry():
     telemetry.shutdown(1)
 
 
-def text(telemetry: Telemetry, category: Category | None = None, accept: str = "text/plain") -> str:
+def text(telemetry: Pipeline, category: Category | None = None, accept: str = "text/plain") -> str:
     answer = telemetry.exposition.respond(method="GET", accept=accept, accept_encoding=None, category=category)
     assert answer.status == 200
     return answer.body.decode()
@@ -54,13 +55,13 @@ def names(exposition: str) -> set[str]:
     return {line.split()[2] for line in exposition.splitlines() if line.startswith("# TYPE")}
 
 
-def serve_one(telemetry: Telemetry, path: str = "/v1/models") -> str:
+def serve_one(telemetry: Pipeline, path: str = "/v1/models") -> str:
     request = telemetry.recorder.start_request(RequestReceived(method="GET", path=path))
     request.finish(RequestFinished(status_code=200, duration_seconds=0.3, outcome="ok"))
     return request.trace_id
 
 
-def test_an_event_becomes_a_sample_under_its_documented_name(telemetry: Telemetry) -> None:
+def test_an_event_becomes_a_sample_under_its_documented_name(telemetry: Pipeline) -> None:
     serve_one(telemetry)
     samples = {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
@@ -74,7 +75,7 @@ def test_an_event_becomes_a_sample_under_its_documented_name(telemetry: Telemetr
     assert samples["fastapi_app_info", (("app_name", "gw"), ("version", "1.2.3"))] == 1
 
 
-def test_known_series_exist_at_zero_and_unknown_gauges_do_not(telemetry: Telemetry) -> None:
+def test_known_series_exist_at_zero_and_unknown_gauges_do_not(telemetry: Pipeline) -> None:
     exposition = text(telemetry)
     assert 'model_inference_requests_total{provider="p1",model="m1",status="error"} 0' in exposition
     assert 'gatewayz_cost_by_provider{provider="p2"} 0' in exposition
@@ -83,7 +84,7 @@ def test_known_series_exist_at_zero_and_unknown_gauges_do_not(telemetry: Telemet
     assert "active_api_keys" not in exposition
 
 
-def test_categories_hold_exactly_their_families_and_add_up(telemetry: Telemetry) -> None:
+def test_categories_hold_exactly_their_families_and_add_up(telemetry: Pipeline) -> None:
     serve_one(telemetry)
     exposed = names(text(telemetry))
     union = set()
@@ -95,7 +96,7 @@ def test_categories_hold_exactly_their_families_and_add_up(telemetry: Telemetry)
     assert union | (uncategorised & exposed) == exposed
 
 
-def test_openmetrics_carries_the_trace_of_an_exemplar(telemetry: Telemetry) -> None:
+def test_openmetrics_carries_the_trace_of_an_exemplar(telemetry: Pipeline) -> None:
     trace_id = serve_one(telemetry)
     exposition = text(telemetry, accept="application/openmetrics-text")
     exemplars = [
