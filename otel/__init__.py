@@ -1,1 +1,36 @@
-"""Instrumentation of an LLM gateway on OpenTelemetry: events in; metrics, traces and logs out. It knows no web framework."""
+"""Instrumentation of any Python service on OpenTelemetry: metrics, spans and log lines, exported and exposed.
+
+    Telemetry -> Pipeline: events -> recorder -> metrics | traces | logs -> delivery (OTLP)
+                                                 metrics -> exposition -> MetricsApp (/metrics)
+
+Public is what `__all__` names; every other module may change. No web framework is imported.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from otel.delivery import DeliveryReport
+    from otel.own_metrics import Counter, Gauge, Histogram, MetricError
+    from otel.telemetry import Telemetry
+
+__all__ = ["Counter", "DeliveryReport", "Gauge", "Histogram", "MetricError", "Telemetry"]
+
+_HOMES: Final = {
+    "Counter": "otel.own_metrics",
+    "DeliveryReport": "otel.delivery",
+    "Gauge": "otel.own_metrics",
+    "Histogram": "otel.own_metrics",
+    "MetricError": "otel.own_metrics",
+    "Telemetry": "otel.telemetry",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used: the SDK takes a second, which the events alone do not need."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; public are {', '.join(__all__)}")
+    found: object = getattr(import_module(home), name)
+    globals()[name] = found
+    return found

@@ -128,8 +128,16 @@ def build_pipeline(config: TelemetryConfig, settings: PipelineSettings) -> Pipel
             settings.bounds,
             propagator,
             secrets=secrets,
+            namespace=settings.naming.namespace,
         )
-        recorder = TelemetryRecorder(measurements, spans, logs, settings.bounds, guard)
+        recorder = TelemetryRecorder(
+            measurements,
+            spans,
+            logs,
+            settings.bounds,
+            guard,
+            request_logger=f"{settings.naming.namespace}.request",
+        )
         measurements.start_at_zero(catalogue)
         observe_own(
             instruments,

@@ -75,7 +75,10 @@ class CallerIdentified(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AttemptStarted(msgspec.Struct, frozen=True, kw_only=True):
-    """One call to one provider begins. `number` counts from 1 within the request."""
+    """One call to one provider begins. `number` counts from 1 within the request.
+
+    `server_address` is empty where it is not known. `started_unix_ns` is given where the call began before it was recorded.
+    """
 
     provider: str
     model: str
@@ -85,6 +88,7 @@ class AttemptStarted(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     server_address: str
     server_port: int
+    started_unix_ns: int | None = None
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -237,6 +241,9 @@ class Recorder(Protocol):
 
     def start_request(self, event: RequestReceived) -> "RequestScope":
         """Open the server span and count the request as in progress."""
+
+    def start_attempt(self, event: AttemptStarted) -> "AttemptScope":
+        """Open a client span below the one that is current: a call to a provider outside any `RequestScope`."""
 
 
 class AttemptScope(Protocol):

@@ -5,6 +5,7 @@ Comes in: names from events. Goes out: label values from the configuration or th
 """
 
 import builtins
+from collections.abc import Container
 from itertools import product
 
 import msgspec
@@ -26,8 +27,8 @@ class LabelBounds(msgspec.Struct, frozen=True, kw_only=True):
 
     app_name: str
     routes: tuple[tuple[str, str], ...] = ()
-    paths: frozenset[str] = frozenset()
-    exception_types: frozenset[str] = frozenset()
+    paths: Container[str] = frozenset()
+    exception_types: Container[str] = frozenset()
     providers: frozenset[str] = frozenset()
     models: frozenset[str] = frozenset()
 
@@ -37,8 +38,8 @@ class LabelBounds(msgspec.Struct, frozen=True, kw_only=True):
         app_name: str,
         routes: tuple[tuple[str, str], ...],
         *,
-        paths: frozenset[str] = frozenset(),
-        exception_types: frozenset[str] = frozenset(),
+        paths: Container[str] = frozenset(),
+        exception_types: Container[str] = frozenset(),
     ) -> "LabelBounds":
         """Derive the sets of providers and models from the pairs."""
         return cls(

@@ -55,6 +55,10 @@ class DisabledRecorder:
     def record(self, event: Event) -> None:
         """Forget the event."""
 
+    def start_attempt(self, event: AttemptStarted) -> DisabledScope:  # noqa: ARG002  the port's signature
+        """Return a scope that forgets everything and sends no trace context."""
+        return self._scope
+
     def start_request(self, event: RequestReceived) -> DisabledScope:
         """Return a scope that forgets everything but the caller's trace context."""
         if self._propagator is None or not event.headers:

@@ -65,13 +65,21 @@ class TelemetryRecorder:
     """Satisfies `otel.events.Recorder` with real signals."""
 
     def __init__(
-        self, measurements: Measurements, spans: SpanWriter, logs: LogWriter, bounds: LabelBounds, guard: Guard
+        self,
+        measurements: Measurements,
+        spans: SpanWriter,
+        logs: LogWriter,
+        bounds: LabelBounds,
+        guard: Guard,
+        *,
+        request_logger: str = LOGGER,
     ) -> None:
         self.measurements = measurements
         self.spans = spans
         self.logs = logs
         self.bounds = bounds
         self.guard = guard
+        self.request_logger = request_logger
 
     def record(self, event: Event) -> None:
         """Record an event in the current context, for example a query of a job or of a request."""
@@ -80,6 +88,10 @@ class TelemetryRecorder:
     def start_request(self, event: RequestReceived) -> "TelemetryRequest":
         """Open the server span and count the request as in progress."""
         return TelemetryRequest(self, event)
+
+    def start_attempt(self, event: AttemptStarted) -> "TelemetryAttempt":
+        """Open a client span below the one that is current."""
+        return TelemetryAttempt(self, event, otel_context.get_current())
 
     def _record(self, event: Event) -> None:
         """Dispatch an event that has no request scope."""
@@ -209,7 +221,7 @@ class TelemetryRequest:
         summary = self._summary
         self._recorder.logs.emit(
             summary.level(event),
-            LOGGER,
+            self._recorder.request_logger,
             summary.message(event),
             summary.fields(event),
             context=self._context,
@@ -232,6 +244,11 @@ class TelemetryAttempt:
     def _start(self, parent: Context) -> None:
         self._context, self._headers = self._recorder.spans.start_attempt(self._started, parent)
         self._span = get_current_span(self._context)
+
+    @property
+    def context(self) -> Context:
+        """The context in which its span is current."""
+        return self._context
 
     @property
     def headers(self) -> Mapping[str, str]:

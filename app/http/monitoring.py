@@ -2,7 +2,7 @@
 
 Comes in: GET and HEAD requests. Goes out: expositions, the JSON summary, the reference; errors as
 problem+json. Collecting and rendering take milliseconds of CPU, so they run in threads
-(`app/http/collect_threads.py`). These routes count as no traffic.
+(`otel/exposition/collect_threads.py`). These routes count as no traffic.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,12 +18,12 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.types import Guard
 
-from app.http.collect_threads import CollectThreads, TooManyCollectionsError
 from app.http.exposure import Exposure
 from app.http.query import query_values
 from otel.asgi import Scope
 from otel.catalogue.spec import Category
 from otel.exposition import Exposition
+from otel.exposition.collect_threads import CollectThreads, TooManyCollectionsError
 from otel.exposition.reference import reference
 from otel.exposition.summary import summarise
 

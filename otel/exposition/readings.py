@@ -5,7 +5,7 @@ unknown, not zero; a label value that a known counter never saw is zero.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from opentelemetry.sdk.metrics.export import NumberDataPoint
@@ -23,7 +23,8 @@ OVERFLOW = "overflow"
 class Readings:
     """Answers from one snapshot. Where a method takes `where`, only series with these labels count."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, exposed_name: Callable[[str], str] = str) -> None:
+        self._exposed_name = exposed_name
         self._points: dict[str, list[Point]] = {}
         for metric in metrics_of(snapshot.data):
             self._points.setdefault(metric.name, []).extend(metric.data.data_points)
@@ -31,7 +32,7 @@ class Readings:
 
     def total(self, name: str, **where: str) -> float | None:
         """Return the sum of a counter's or gauge's series; None where the family has none."""
-        return _sum(self._select(name, where)) if name in self._points else None
+        return _sum(self._select(name, where)) if self._exposed_name(name) in self._points else None
 
     def gauge(self, name: str, **where: str) -> float | None:
         """Return the value of a gauge; None where no series has these labels."""
@@ -40,7 +41,7 @@ class Readings:
 
     def by(self, name: str, key: str) -> dict[str, float | None] | None:
         """Return the sums by one label, sorted; None where the family has no series."""
-        if name not in self._points:
+        if self._exposed_name(name) not in self._points:
             return None
         return {value: _sum(points) for value, points in sorted(self._grouped(name, key).items())}
 
@@ -65,7 +66,7 @@ class Readings:
     def _select(self, name: str, where: Mapping[str, str]) -> Sequence[Point]:
         """Return the matching points; the first label is looked up, the others are compared."""
         if not where:
-            return self._points.get(name, ())
+            return self._points.get(self._exposed_name(name), ())
         (key, value), *others = where.items()
         candidates = self._grouped(name, key).get(value, ())
         return [point for point in candidates if all(_label(point, key) == value for key, value in others)]
@@ -75,7 +76,7 @@ class Readings:
         groups = self._by_label.get((name, key))
         if groups is None:
             groups = self._by_label[name, key] = {}
-            for point in self._points.get(name, ()):
+            for point in self._points.get(self._exposed_name(name), ()):
                 groups.setdefault(_label(point, key), []).append(point)
         return groups
 

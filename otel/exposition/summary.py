@@ -19,9 +19,14 @@ _NANOSECONDS: Final = 1_000_000_000
 Section: TypeAlias = dict[str, Any]
 
 
-def summarise(snapshot: Snapshot, category: Category | None = None) -> Section:
-    """Return one category, or all five, with the scope and the time (ISO 8601, UTC) that the numbers are of."""
-    readings = Readings(snapshot)
+def summarise(
+    snapshot: Snapshot, category: Category | None = None, exposed_name: Callable[[str], str] = str
+) -> Section:
+    """Return one category, or all five, with the scope and the time (ISO 8601, UTC) that the numbers are of.
+
+    `exposed_name` returns the name under which a documented family is collected.
+    """
+    readings = Readings(snapshot, exposed_name)
     started = readings.gauge("process_start_time_seconds")
     if started is None and (nanoseconds := readings.earliest_start_unix_nanoseconds) is not None:
         started = nanoseconds / _NANOSECONDS

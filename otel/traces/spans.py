@@ -7,7 +7,7 @@ key, no exception text.
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import TextMapPropagator
@@ -34,6 +34,31 @@ _NO_SECRETS: Final = KnownSecrets()
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+#=|~-]{0,127}")
 
 
+class OwnKeys(NamedTuple):
+    """The keys of attributes that no convention defines and that any application's spans may have."""
+
+    attempt_number: str
+    attempt_status: str
+    cancelled: str
+    cancel_phase: str
+    cost_usd: str
+    upstream_model: str
+    usage_estimated: str
+
+    @classmethod
+    def below(cls, namespace: str) -> "OwnKeys":
+        """Return the keys that begin with a namespace."""
+        return cls(
+            attempt_number=f"{namespace}.attempt.number",
+            attempt_status=f"{namespace}.attempt.status",
+            cancelled=f"{namespace}.cancelled",
+            cancel_phase=f"{namespace}.cancel_phase",
+            cost_usd=f"{namespace}.cost_usd",
+            upstream_model=f"{namespace}.upstream_model",
+            usage_estimated=f"{namespace}.usage.estimated",
+        )
+
+
 class SpanWriter:
     """Opens and ends spans. A context returned by a `start_*` method carries the open span.
 
@@ -47,11 +72,13 @@ class SpanWriter:
         propagator: TextMapPropagator | None = None,
         *,
         secrets: KnownSecrets = _NO_SECRETS,
+        namespace: str = "gatewayz",
     ) -> None:
         self._tracer = tracer
         self._bounds = bounds
         self._propagator = propagator or TraceContextTextMapPropagator()
         self._redact = secrets.redact
+        self._keys = OwnKeys.below(namespace)
 
     def start_request(self, event: RequestReceived) -> TracedContext:
         """Open the server span, as a child of the caller's span where its trace context is valid."""
@@ -67,8 +94,7 @@ class SpanWriter:
         )
         return traced_context(span, parent)
 
-    @staticmethod
-    def end_request(span: Span, event: RequestFinished, error_type: str | None) -> None:
+    def end_request(self, span: Span, event: RequestFinished, error_type: str | None) -> None:
         """End the server span with what came of the request; with an `error_type` it failed."""
         if span.is_recording():
             attributes: dict[str, str | int] = {
@@ -76,7 +102,7 @@ class SpanWriter:
                 "http.response.body.size": event.response_bytes,
             }
             if event.outcome == "cancelled":
-                attributes["gatewayz.cancelled"] = True
+                attributes[self._keys.cancelled] = True
             if error_type is not None:
                 attributes["error.type"] = error_type
                 span.set_status(_ERROR)
@@ -98,12 +124,12 @@ class SpanWriter:
             "gatewayz.call.attempts": event.attempts,
             "gatewayz.cached": event.cached,
             "gatewayz.stream": event.stream,
-            "gatewayz.cost_usd": event.usage.cost_nanousd / NANO,
+            self._keys.cost_usd: event.usage.cost_nanousd / NANO,
         }
         if event.provider is not None:
             attributes["gatewayz.provider"] = self._bounds.provider(event.provider)
         if event.cancel_phase is not None:
-            attributes["gatewayz.cancel_phase"] = event.cancel_phase
+            attributes[self._keys.cancel_phase] = event.cancel_phase
         span.set_attributes(attributes)
 
     def anomaly_began(self, fields: Mapping[str, str | int | float]) -> Context:
@@ -118,21 +144,19 @@ class SpanWriter:
         provider = self._bounds.provider(event.provider)
         model = self._bounds.model(event.model)
         operation = _OPERATION_NAMES.get(event.operation, "chat")
+        attributes: dict[str, str | int | bool] = {
+            "gen_ai.operation.name": operation,
+            "gen_ai.provider.name": provider,
+            "gen_ai.request.model": model,
+            "gen_ai.request.stream": event.stream,
+            self._keys.upstream_model: event.upstream_model,
+            self._keys.attempt_number: event.number,
+            "peer.service": provider,
+        }
+        if event.server_address:
+            attributes |= {"server.address": event.server_address, "server.port": event.server_port}
         span = self._tracer.start_span(
-            f"{operation} {model}",
-            parent,
-            SpanKind.CLIENT,
-            {
-                "gen_ai.operation.name": operation,
-                "gen_ai.provider.name": provider,
-                "gen_ai.request.model": model,
-                "gen_ai.request.stream": event.stream,
-                "gatewayz.upstream_model": event.upstream_model,
-                "gatewayz.attempt.number": event.number,
-                "peer.service": provider,
-                "server.address": event.server_address,
-                "server.port": event.server_port,
-            },
+            f"{operation} {model}", parent, SpanKind.CLIENT, attributes, start_time=event.started_unix_ns
         )
         context = traced_context(span, parent)
         headers: dict[str, str] = {}
@@ -149,10 +173,10 @@ class SpanWriter:
 
     def _attempt_attributes(self, event: AttemptFinished) -> Mapping[str, str | int | float | bool | tuple[str, ...]]:
         """Return the attributes that are known once an attempt has ended (GenAI semantic conventions)."""
-        attributes: dict[str, str | int | float | bool | tuple[str, ...]] = {"gatewayz.attempt.status": event.status}
+        attributes: dict[str, str | int | float | bool | tuple[str, ...]] = {self._keys.attempt_status: event.status}
         optional = {
             "error.type": event.error_kind,
-            "gatewayz.cancel_phase": event.cancel_phase,
+            self._keys.cancel_phase: event.cancel_phase,
             "http.response.status_code": event.http_status,
             "gen_ai.response.id": self._identifier(event.response_id),
             "gen_ai.response.model": self._identifier(event.response_model),
@@ -166,8 +190,8 @@ class SpanWriter:
         if usage.input_tokens or usage.output_tokens:
             attributes["gen_ai.usage.input_tokens"] = usage.input_tokens
             attributes["gen_ai.usage.output_tokens"] = usage.output_tokens
-            attributes["gatewayz.usage.estimated"] = usage.estimated
-            attributes["gatewayz.cost_usd"] = usage.cost_nanousd / NANO
+            attributes[self._keys.usage_estimated] = usage.estimated
+            attributes[self._keys.cost_usd] = usage.cost_nanousd / NANO
         return attributes
 
     def _identifier(self, text: str | None) -> str | None:

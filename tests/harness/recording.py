@@ -99,6 +99,11 @@ class RecordingRecorder:
         self.events.append(event)
         return request
 
+    def start_attempt(self, event: AttemptStarted) -> RecordedAttempt:
+        """Keep the attempt."""
+        self.events.append(event)
+        return RecordedAttempt(event, f"00-{0:032x}-{len(self.events):016x}-01", self.events)
+
     def of(self, kind: type[E]) -> list[E]:
         """Return the kept events of one type, in order."""
         return [event for event in self.events if isinstance(event, kind)]

@@ -9,12 +9,12 @@ from litestar import Litestar
 from litestar._parsers import parse_query_string
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
-from app.http.collect_threads import CollectThreads
 from app.http.exposure import Exposure
 from app.http.monitoring import monitoring_router
 from app.http.query import MAX_FIELDS, MAX_QUERY_BYTES
 from otel.catalogue import families_of
 from otel.catalogue.spec import Category
+from otel.exposition.collect_threads import CollectThreads
 from tests.harness.metered import OPENMETRICS, Metered
 
 TOKEN = "s3cret-token"

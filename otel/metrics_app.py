@@ -1,0 +1,167 @@
+"""Every monitoring endpoint as one ASGI application: to mount, to serve alone, or in front of another application.
+
+    GET /metrics, /prometheus/metrics/{all,system,providers,models,business,performance,summary,docs}
+
+Below a mount at `/metrics` the mount's own path is `/metrics` too. Collecting and rendering run in
+threads, so that no scrape stalls the event loop.
+"""
+
+import hmac
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from otel.asgi import Receive, Scope, Send
+from otel.catalogue.spec import Category
+from otel.exposition import Exposition, ExpositionResponse
+from otel.exposition.collect_threads import CollectThreads, TooManyCollectionsError
+from otel.exposition.reference import reference
+from otel.exposition.summary import summarise
+from otel.naming import DOCUMENTED, Naming
+
+METRICS_PATH: Final = "/metrics"
+PREFIX: Final = "/prometheus/metrics"
+PAGES: Final = frozenset({METRICS_PATH, *(f"{PREFIX}/{page}" for page in ("all", *Category, "summary", "docs"))})
+MAX_QUERY_BYTES: Final = 8 * 1024
+"""Room for every family's name in one query."""
+
+_MAX_FIELDS: Final = 512
+_READS: Final = ("GET", "HEAD")
+
+
+class MetricsApp:
+    """Serves what `exposition` collects; with a `token` only to clients that present it as a bearer token."""
+
+    def __init__(self, exposition: Exposition, *, token: str | None = None, naming: Naming = DOCUMENTED) -> None:
+        if token is not None and not token.strip():
+            raise ValueError("the monitoring token is empty: pass None to serve every client")
+        self._exposition = exposition
+        self._naming = naming
+        self._expected = None if token is None else token.strip().encode()
+        self._threads: CollectThreads | None = None
+        self._docs = reference(exposition.specs).encode()
+
+    def serves(self, scope: Scope) -> bool:
+        """Whether a request's path is one of the endpoints."""
+        return _page(scope) in PAGES
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; of the other scopes only the lifespan, which has nothing to do."""
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        elif scope["type"] == "http":
+            await _send(scope, send, await self._respond(scope))
+        else:
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _respond(self, scope: Scope) -> ExpositionResponse:
+        page = _page(scope)
+        if page not in PAGES:
+            return _problem(HTTPStatus.NOT_FOUND, f"The endpoints are {', '.join(sorted(PAGES))}.")
+        if scope["method"] not in _READS:
+            return _problem(HTTPStatus.METHOD_NOT_ALLOWED, "Use GET or HEAD.", {"Allow": ", ".join(_READS)})
+        if not self._is_allowed(scope):
+            challenge = {"WWW-Authenticate": 'Bearer realm="monitoring"'}
+            return _problem(HTTPStatus.UNAUTHORIZED, "The monitoring endpoints need a bearer token.", challenge)
+        if page.endswith("/docs"):
+            return _whole(self._docs, "text/markdown; charset=utf-8")
+        try:
+            fields = _query(scope)
+        except ValueError as error:
+            return _problem(HTTPStatus.BAD_REQUEST, str(error))
+        return await self._collect(scope, page, fields)
+
+    async def _collect(self, scope: Scope, page: str, fields: list[tuple[str, str]]) -> ExpositionResponse:
+        if page.endswith("/summary"):
+            return await self._summary(next((value for key, value in fields if key == "category"), None))
+        return await self._expose(scope, page, tuple(value for key, value in fields if key == "name[]"))
+
+    async def _expose(self, scope: Scope, page: str, names: tuple[str, ...]) -> ExpositionResponse:
+        last = page.rpartition("/")[2]
+        category = Category(last) if last in set(Category) else None
+        accept, accept_encoding = _joined(scope, b"accept"), _joined(scope, b"accept-encoding")
+        return await self._in_thread(
+            lambda: self._exposition.respond(
+                method="GET", accept=accept, accept_encoding=accept_encoding, category=category, names=names
+            )
+        )
+
+    async def _summary(self, wanted: str | None) -> ExpositionResponse:
+        if wanted is not None and wanted not in set(Category):
+            return _problem(HTTPStatus.BAD_REQUEST, f"The categories are {', '.join(Category)}.")
+        category = None if wanted is None else Category(wanted)
+        return await self._in_thread(
+            lambda: _whole(
+                msgspec.json.encode(summarise(self._exposition.reader.snapshot(), category, self._naming.family)),
+                "application/json",
+            )
+        )
+
+    async def _in_thread(self, work: Callable[[], ExpositionResponse]) -> ExpositionResponse:
+        if self._threads is None:
+            # It belongs to the event loop that serves.
+            self._threads = CollectThreads()
+        try:
+            return await self._threads.run(work)
+        except TooManyCollectionsError:
+            return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "Too many scrapes wait already.", {"Retry-After": "1"})
+
+    def _is_allowed(self, scope: Scope) -> bool:
+        """Whether exactly one Authorization header presents the token; compares in constant time."""
+        if self._expected is None:
+            return True
+        values = [value for name, value in scope["headers"] if name == b"authorization"]
+        scheme, _, credentials = (values[0] if values else b"").partition(b" ")
+        is_same = hmac.compare_digest(credentials.strip(), self._expected)
+        return is_same and scheme.lower() == b"bearer" and len(values) == 1
+
+
+def _page(scope: Scope) -> str:
+    """Return the endpoint's path, as if the application were served at the root."""
+    path, root_path = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
+    if root_path and (path == root_path or path.startswith(f"{root_path}/")):
+        path = path[len(root_path) :]
+    path = path.rstrip("/")
+    return METRICS_PATH if not path and root_path.endswith(METRICS_PATH) else path
+
+
+def _query(scope: Scope) -> list[tuple[str, str]]:
+    """Return the query's fields; raises ValueError for more than any scraper sends."""
+    query: bytes = scope.get("query_string", b"")
+    if len(query) > MAX_QUERY_BYTES:
+        raise ValueError(f"The query string is longer than {MAX_QUERY_BYTES} bytes.")
+    return parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+
+
+def _joined(scope: Scope, header: bytes) -> str | None:
+    """Return a list header; sent in several lines it means the same as in one (RFC 9110, section 5.3)."""
+    return b", ".join([value for name, value in scope["headers"] if name == header]).decode("latin-1") or None
+
+
+def _whole(body: bytes, content_type: str) -> ExpositionResponse:
+    return ExpositionResponse(HTTPStatus.OK, {"Content-Type": content_type, "Content-Length": str(len(body))}, body)
+
+
+def _problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None) -> ExpositionResponse:
+    """Return an error as problem+json (RFC 9457)."""
+    content = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
+    body = msgspec.json.encode(content)
+    length = {"Content-Type": "application/problem+json", "Content-Length": str(len(body))}
+    return ExpositionResponse(status, {**length, **(headers or {})}, body)
+
+
+async def _send(scope: Scope, send: Send, response: ExpositionResponse) -> None:
+    headers = [(key.lower().encode(), value.encode("latin-1")) for key, value in response.headers.items()]
+    await send({"type": "http.response.start", "status": int(response.status), "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body})
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
