@@ -1,29 +1,28 @@
-"""Which documented families an application has that is not this project's gateway."""
+"""Which catalogued families an application has that is not this project's gateway."""
 
+from itertools import chain
 from typing import Final
 
-from otel.catalogue import CATALOGUE
+from otel.catalogue import CATALOGUE, business, http, inference, process, providers, self_telemetry
 from otel.catalogue.spec import MetricSpec
 
-_ALWAYS: Final = ("fastapi_", "process_", "gatewayz_telemetry_")
-"""HTTP requests, the process, and telemetry about the telemetry."""
-
+_ALWAYS: Final = frozenset(spec.name for spec in chain(http.FAMILIES, process.FAMILIES, self_telemetry.FAMILIES))
 _LLM: Final = frozenset(
     {
-        "model_inference_requests_total",
-        "model_inference_duration_seconds",
-        "tokens_used_total",
-        "credits_used_total",
-        "provider_response_time_seconds",
-        "gatewayz_cost_by_provider",
-        "gatewayz_time_to_first_token_seconds",
-        "gatewayz_output_tokens_per_second",
-        "gatewayz_estimated_usage_total",
+        inference.REQUESTS,
+        inference.DURATION,
+        inference.TOKENS,
+        inference.CREDITS,
+        inference.TIME_TO_FIRST_TOKEN,
+        inference.OUTPUT_RATE,
+        inference.ESTIMATED_USAGE,
+        providers.RESPONSE_TIME,
+        business.PROVIDER_COST,
     }
 )
-"""What a recorded LLM call moves."""
+"""The families that a recorded LLM call updates."""
 
 
 def application_families(*, with_llm: bool) -> tuple[MetricSpec, ...]:
     """Return the entries under their documented names, in catalogue order; those of LLM calls only where it makes some."""
-    return tuple(spec for spec in CATALOGUE if spec.name.startswith(_ALWAYS) or (with_llm and spec.name in _LLM))
+    return tuple(spec for spec in CATALOGUE if spec.name in _ALWAYS or (with_llm and spec.name in _LLM))

@@ -14,9 +14,8 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from otel.catalogue import DURATION_BUCKETS_SECONDS
 from otel.catalogue.semconv import OTHER
-from otel.catalogue.spec import Category, Kind, Label, MetricSpec
+from otel.catalogue.spec import DURATION_BUCKETS_SECONDS, Category, Kind, Label, MetricSpec
 from otel.metrics.instruments import Instruments, Sample, SampleSource
 from otel.metrics.label_set import LabelSet
 
@@ -206,7 +205,7 @@ def _spec(metric: OwnMetric) -> MetricSpec:
         buckets=_buckets(metric) if isinstance(metric, Histogram) else (),
         series_limit=MAX_SERIES,
         starts_at_zero=kind is Kind.COUNTER and series <= _MAX_SERIES_AT_ZERO,
-        moved_by="the application",
+        updated_by="the application",
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from otel.catalogue import semconv
+from otel.catalogue import http, self_telemetry, semconv
 from otel.delivery import Delivery, SignalStats
 from otel.logs.stream_writer import LineWriter
 from otel.metrics.instruments import Instruments, Sample, SampleSource
@@ -24,16 +24,16 @@ def observe_own(
 ) -> None:
     """Register the application's info, the process, and telemetry about the telemetry."""
     info = {semconv.APP_NAME: app_name, semconv.VERSION: version}
-    instruments.observe("fastapi_app_info", lambda: [(1, info)])
+    instruments.observe(http.APP_INFO, lambda: [(1, info)])
     observe_process(instruments)
-    instruments.observe("gatewayz_telemetry_ignored_settings", lambda: [(ignored_settings, {})])
-    instruments.observe("gatewayz_telemetry_record_failures_total", lambda: [(guard.failures, {})])
+    instruments.observe(self_telemetry.IGNORED_SETTINGS, lambda: [(ignored_settings, {})])
+    instruments.observe(self_telemetry.RECORD_FAILURES, lambda: [(guard.failures, {})])
     instruments.observe(
-        "gatewayz_telemetry_overflow_total",
+        self_telemetry.OVERFLOW,
         lambda: [(count, {semconv.METRIC: family}) for family, count in reader.overflow().items()],
     )
     if lines is not None:
-        instruments.observe("gatewayz_telemetry_log_lines_dropped_total", lambda: [(lines.dropped, {})])
+        instruments.observe(self_telemetry.LOG_LINES_DROPPED, lambda: [(lines.dropped, {})])
     if delivery is not None:
         _observe_delivery(instruments, delivery)
 
@@ -52,8 +52,8 @@ def _observe_delivery(instruments: Instruments, delivery: Delivery) -> None:
             for reason, count in page.dropped.items()
         ]
 
-    instruments.observe("gatewayz_telemetry_queued_bytes", by_signal(lambda page: page.queued_bytes))
-    instruments.observe("gatewayz_telemetry_queued_items", by_signal(lambda page: page.queued_items))
-    instruments.observe("gatewayz_telemetry_exported_total", by_signal(lambda page: page.exported))
-    instruments.observe("gatewayz_telemetry_retries_total", by_signal(lambda page: page.retries))
-    instruments.observe("gatewayz_telemetry_dropped_total", dropped)
+    instruments.observe(self_telemetry.QUEUED_BYTES, by_signal(lambda page: page.queued_bytes))
+    instruments.observe(self_telemetry.QUEUED_ITEMS, by_signal(lambda page: page.queued_items))
+    instruments.observe(self_telemetry.EXPORTED, by_signal(lambda page: page.exported))
+    instruments.observe(self_telemetry.RETRIES, by_signal(lambda page: page.retries))
+    instruments.observe(self_telemetry.DROPPED, dropped)

@@ -15,12 +15,13 @@ import msgspec
 from app.doctor.facts import Marked, PrometheusFacts, Stored, Target
 from app.doctor.scrape import Scrape
 from app.doctor.web import NoAnswer, Web
+from otel.catalogue import http, process
 
 T = TypeVar("T")
 
 _STRATEGY: Final = re.compile(r"^\s*translation_strategy:\s*(\S+)", re.MULTILINE)
 _LARGEST_NAMES: Final = 3
-IDENTITY: Final = "process_start_time_seconds"
+IDENTITY: Final = process.START_TIME
 """Two processes of one service hardly start in the same hundredth of a second: this finds the instance label of ours."""
 
 
@@ -174,7 +175,7 @@ async def ask_stored(
     window = f"[{max(1, round(age_seconds))}s]"
     names = await api.query(f"count by (__name__) (last_over_time({{{which}}}{window}))", unix_seconds)
     labels = ",".join([which, *(f'{key}="{value}"' for key, value in marked.labels.items())])
-    values = await api.query(f"max(last_over_time(fastapi_requests_total{{{labels}}}{window}))", unix_seconds)
+    values = await api.query(f"max(last_over_time({http.REQUESTS}{{{labels}}}{window}))", unix_seconds)
     return Stored(
         instance=instance,
         fresh_names=frozenset(labels.get("__name__", "") for labels, _ in names),
@@ -190,7 +191,7 @@ async def _instance(api: PrometheusApi, gateway: Scrape, unix_seconds: float, pu
         return scraped[0] if scraped and pushed_as not in instances else pushed_as
     if not instances:
         # Where something drops or renames that family, there is an instance without it.
-        rows = await api.query(f"fastapi_app_info unless on (instance) {IDENTITY}", unix_seconds)
+        rows = await api.query(f"{http.APP_INFO} unless on (instance) {IDENTITY}", unix_seconds)
         instances = {labels.get("instance", "") for labels, _ in rows}
     # Behind a scrape that is stored as well there are two of them: the pushed one has an instance id, not an address.
     return min(instances, key=lambda each: (":" in each, each), default=None)

@@ -8,6 +8,7 @@ from app.doctor.check_export import refuses_for_now
 from app.doctor.facts import COLLECTED_AS, STORES, Facts
 from app.doctor.findings import Check, Verdict, broken, ok, unknown, unused
 from app.doctor.settings import SIGNALS
+from otel.catalogue import self_telemetry
 from otel.config.otlp import Signal
 
 _FULL_SHARE: Final = 0.9
@@ -81,7 +82,7 @@ def _receives(signal: Signal) -> Callable[[Facts], Verdict]:
                 f"the Collector refuses {signal} for now",
                 "it is short of memory: raise COLLECTOR_MEMORY_MIB, or see in its log what it says",
             )
-        if facts.gateway_growth("gatewayz_telemetry_exported_total", signal=signal) > 0:
+        if facts.gateway_growth(self_telemetry.EXPORTED, signal=signal) > 0:
             return broken(
                 f"the gateway's {signal} are taken, but not by this Collector",
                 "the gateway sends to another one: compare its OTEL_EXPORTER_OTLP_ENDPOINT with --otlp and --collector-metrics",

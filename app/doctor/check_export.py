@@ -11,7 +11,7 @@ from typing import Final
 from app.doctor.facts import Facts
 from app.doctor.findings import Check, Verdict, broken, ok, unknown, unused
 from app.doctor.settings import SIGNALS
-from otel.catalogue import semconv
+from otel.catalogue import self_telemetry, semconv
 from otel.config.otlp import Signal
 
 _PATIENCE_SECONDS: Final = 5.0
@@ -24,7 +24,7 @@ def is_pushed(facts: Facts, signal: Signal) -> bool | None:
     """Whether the gateway pushes a signal at all; None where that cannot be seen."""
     if facts.gateway_after is None:
         return None
-    return bool(facts.gateway_after.matching("gatewayz_telemetry_exported_total", signal=signal))
+    return bool(facts.gateway_after.matching(self_telemetry.EXPORTED, signal=signal))
 
 
 def is_scraped_instead(facts: Facts) -> bool:
@@ -43,9 +43,7 @@ def _on(signal: Signal) -> Callable[[Facts], Verdict]:
             return ok("not pushed, but scraped and stored by Prometheus")
         if not facts.otlp:
             return unused(f"the gateway pushes no {signal}")
-        ignored = (
-            facts.gateway_after.total("gatewayz_telemetry_ignored_settings") if facts.gateway_after else None
-        ) or 0.0
+        ignored = (facts.gateway_after.total(self_telemetry.IGNORED_SETTINGS) if facts.gateway_after else None) or 0.0
         if ignored:
             return broken(
                 f"the gateway pushes no {signal}, and warned of {ignored:.0f} OTEL_* settings that it cannot use",
@@ -65,8 +63,8 @@ def _delivers(signal: Signal) -> Callable[[Facts], Verdict]:
             return ok("they arrive")
         if not is_pushed(facts, signal):
             return unknown("nothing is pushed")
-        exported = facts.gateway_growth("gatewayz_telemetry_exported_total", signal=signal)
-        rejected = facts.gateway_growth("gatewayz_telemetry_dropped_total", signal=signal, reason="rejected")
+        exported = facts.gateway_growth(self_telemetry.EXPORTED, signal=signal)
+        rejected = facts.gateway_growth(self_telemetry.DROPPED, signal=signal, reason="rejected")
         if rejected > 0 and exported <= 0:
             return _rejected(facts, signal, rejected)
         if rejected > 0 and signal != "metrics":  # a push that was refused is made good by the next
@@ -103,8 +101,8 @@ def _rejected(facts: Facts, signal: Signal, count: float) -> Verdict:
 
 def _stuck(facts: Facts, signal: Signal) -> Verdict:
     after = facts.gateway_after
-    queued = (after.total("gatewayz_telemetry_queued_items", signal=signal) if after else None) or 0.0
-    retries = facts.gateway_growth("gatewayz_telemetry_retries_total", signal=signal)
+    queued = (after.total(self_telemetry.QUEUED_ITEMS, signal=signal) if after else None) or 0.0
+    retries = facts.gateway_growth(self_telemetry.RETRIES, signal=signal)
     if refuses_for_now(facts, signal):
         return ok(f"they reach the Collector, which refuses them for now; {queued:.0f} wait in the gateway")
     if retries > 0 or (queued > 0 and facts.waited_seconds >= _PATIENCE_SECONDS):
@@ -140,7 +138,7 @@ def _nothing_lost(facts: Facts) -> Verdict:
     lost = []
     for signal in SIGNALS:
         for reason in _LOSSES:
-            count = facts.gateway_growth("gatewayz_telemetry_dropped_total", signal=signal, reason=reason)
+            count = facts.gateway_growth(self_telemetry.DROPPED, signal=signal, reason=reason)
             if count > 0:
                 lost.append(f"{count:.0f} {signal} ({reason})")
     if lost:
@@ -148,7 +146,7 @@ def _nothing_lost(facts: Facts) -> Verdict:
             f"the gateway is losing telemetry: {', '.join(lost)}",
             "its buffer overflows: bring the Collector back, or raise telemetry.buffer_bytes and OTEL_BSP_MAX_QUEUE_SIZE",
         )
-    before = facts.gateway_after.total("gatewayz_telemetry_dropped_total") or 0.0
+    before = facts.gateway_after.total(self_telemetry.DROPPED) or 0.0
     return ok(f"nothing meanwhile; {before:.0f} items since the gateway started")
 
 

@@ -10,7 +10,7 @@ from app.doctor.facts import Facts, Marked
 from app.doctor.findings import Check, Verdict, broken, ok, unknown
 from app.doctor.scrape import Scrape
 from app.doctor.web import read_json
-from otel.catalogue import CATALOGUE
+from otel.catalogue import CATALOGUE, http, self_telemetry
 from otel.catalogue.spec import Kind, MetricSpec
 
 MAX_SERIES: Final = 100_000
@@ -20,7 +20,7 @@ MAX_LABEL_VALUES: Final = 500
 _SERVER_ERROR: Final = 500
 _UNAUTHORIZED: Final = frozenset({401, 403})
 _MAX_SHOWN: Final = 5
-_AFTER_A_REQUEST: Final = ("fastapi_requests_total", "fastapi_responses_total", "fastapi_requests_duration_seconds")
+_AFTER_A_REQUEST: Final = (http.REQUESTS, http.RESPONSES, http.REQUEST_DURATION)
 
 
 def shown(names: list[str]) -> str:
@@ -91,7 +91,7 @@ def always_there(*, after_a_request: bool) -> list[str]:
     return [
         spec.name
         for spec in CATALOGUE
-        if spec.name == "fastapi_app_info"
+        if spec.name == http.APP_INFO
         or (spec.starts_at_zero and all(label.values for label in spec.labels))
         or (after_a_request and spec.name in _AFTER_A_REQUEST)
     ]
@@ -115,7 +115,7 @@ def _families(facts: Facts) -> Verdict:
         strangers = sorted(set(scrape.types) - set(wanted))
         return broken(
             f"not on /metrics: {shown(missing)}" + (f"; instead: {shown(strangers)}" if strangers else ""),
-            "a view renames or drops them: otel/catalogue.py and otel/metrics/views.py must agree with the documented names",
+            "a view renames or drops them: otel/catalogue/ and otel/metrics/views.py must agree with the documented names",
         )
     wrong = [
         f"{name} is a {scrape.types[name]}, documented as {spec.kind.prometheus_type}"
@@ -124,7 +124,7 @@ def _families(facts: Facts) -> Verdict:
     ]
     wrong += _wrong_labels(scrape, list(wanted.values()))
     if wrong:
-        return broken(shown(wrong), "the instrument and its entry in otel/catalogue.py disagree")
+        return broken(shown(wrong), "the instrument and its entry in otel/catalogue/ disagree")
     return ok(
         f"{sum(name in scrape.types for name in wanted)} of {len(wanted)} catalogued families have series, as documented"
     )
@@ -144,15 +144,11 @@ def _cardinality(facts: Facts) -> Verdict:
     scrape = facts.gateway_after
     if scrape is None:
         return unknown("no metrics to look at")
-    overflowed = [
-        each.labels.get("metric", "?")
-        for each in scrape.matching("gatewayz_telemetry_overflow_total")
-        if each.value > 0
-    ]
+    overflowed = [each.labels.get("metric", "?") for each in scrape.matching(self_telemetry.OVERFLOW) if each.value > 0]
     if overflowed:
         return broken(
             f"the series limit was reached by {shown(overflowed)}: what does not fit goes into one overflow series",
-            "a label takes too many values: name fewer models and providers, or raise the family's series_limit in otel/catalogue.py",
+            "a label takes too many values: name fewer models and providers, or raise the family's series_limit in otel/catalogue/",
         )
     many = [
         f"{name} has {count} values of {key}"

@@ -7,7 +7,7 @@ from app.doctor.check_stores import reachable
 from app.doctor.facts import Facts
 from app.doctor.findings import Check, Verdict, broken, ok, unknown, unused
 from app.doctor.scrape import Scrape
-from otel.catalogue import CATALOGUE
+from otel.catalogue import CATALOGUE, http
 
 SCRAPE_JOB: Final = "gatewayz-backend"
 STRATEGY: Final = "UnderscoreEscapingWithoutSuffixes"
@@ -90,13 +90,13 @@ def _sample(facts: Facts) -> Verdict:
             "see the Collector's log for what Prometheus answered to metrics; Prometheus refuses samples that are too old or too far ahead",
         )
     if stored.marked_value is None:
-        return broken("fastapi_requests_total of the request is not there", "see prometheus.names")
+        return broken(f"{http.REQUESTS} of the request is not there", "see prometheus.names")
     if facts.expected_value is not None and stored.marked_value < facts.expected_value:
         return broken(
-            f"fastapi_requests_total is {stored.marked_value:.0f} in Prometheus, {facts.expected_value:.0f} on /metrics",
+            f"{http.REQUESTS} is {stored.marked_value:.0f} in Prometheus, {facts.expected_value:.0f} on /metrics",
             "metrics arrive late: is OTEL_METRIC_EXPORT_INTERVAL longer than --timeout, or the Collector's queue long?",
         )
-    return ok(f"fastapi_requests_total of the request is {stored.marked_value:.0f}")
+    return ok(f"{http.REQUESTS} of the request is {stored.marked_value:.0f}")
 
 
 def _counted_once(facts: Facts) -> Verdict:

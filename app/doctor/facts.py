@@ -10,9 +10,10 @@ from typing import Final
 import msgspec
 
 from app.doctor.scrape import Scrape, growth
+from otel.catalogue import self_telemetry
 from otel.config.otlp import Signal
 
-COUNTS_COLLECTIONS: Final = "gatewayz_telemetry_scrape_duration_seconds"
+COUNTS_COLLECTIONS: Final = self_telemetry.SCRAPE_DURATION
 """Its count grows with each collection that was rendered: a later one has a higher count than the one that answered."""
 
 COLLECTED_AS: Final[Mapping[Signal, str]] = {"traces": "spans", "metrics": "metric_points", "logs": "log_records"}

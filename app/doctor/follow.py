@@ -20,12 +20,15 @@ from app.doctor.facts import COLLECTED_AS, STORES, LogLine, Marked, Server, Stor
 from app.doctor.scrape import Scrape, growth
 from app.doctor.settings import SIGNALS, Settings
 from app.doctor.web import Web
+from otel.catalogue import http, self_telemetry
 from otel.config.otlp import Signal
 
 _FAMILIES: Final = (
-    "fastapi_requests_total",
+    http.REQUESTS,
     IDENTITY,
-    *(f"gatewayz_telemetry_{name}_total" for name in ("exported", "retries", "dropped")),
+    self_telemetry.EXPORTED,
+    self_telemetry.RETRIES,
+    self_telemetry.DROPPED,
 )
 """What is looked at again and again."""
 
@@ -129,20 +132,24 @@ class Follower:
             return False
         if scrape is None:
             return signal != "metrics"
-        if not scrape.matching("gatewayz_telemetry_exported_total", signal=signal):
+        if not scrape.matching(self_telemetry.EXPORTED, signal=signal):
             # Prometheus may store what it scrapes instead of what is pushed.
             return signal == "metrics" and (self._found.stored is None or self._found.stored.instance is not None)
         rejected, retries, exported = (
-            growth(self._before, scrape, f"gatewayz_telemetry_{name}_total", signal=signal, **labels)
-            for name, labels in (("dropped", {"reason": "rejected"}), ("retries", {}), ("exported", {}))
+            growth(self._before, scrape, name, signal=signal, **labels)
+            for name, labels in (
+                (self_telemetry.DROPPED, {"reason": "rejected"}),
+                (self_telemetry.RETRIES, {}),
+                (self_telemetry.EXPORTED, {}),
+            )
         )
         return exported > 0 or (not rejected and retries < _HOPELESS_RETRIES)
 
     def _may_be_taken(self, signal: Signal, scrape: Scrape | None, collector: Scrape | None) -> bool:
         """Whether the export of a signal that cannot be looked up in its store is still to be waited for."""
-        if scrape is None or not scrape.matching("gatewayz_telemetry_exported_total", signal=signal):
+        if scrape is None or not scrape.matching(self_telemetry.EXPORTED, signal=signal):
             return False
-        exported = growth(self._before, scrape, "gatewayz_telemetry_exported_total", signal=signal)
+        exported = growth(self._before, scrape, self_telemetry.EXPORTED, signal=signal)
         return exported <= 0 and self._can_come(signal, scrape, collector)
 
     async def _ask(self, signal: Signal, marked: Marked, scrape: Scrape | None) -> bool:
@@ -157,8 +164,8 @@ class Follower:
         return scrape is not None and await self._ask_prometheus(url, marked, scrape)
 
     async def _ask_prometheus(self, url: str, marked: Marked, scrape: Scrape) -> bool:
-        then = None if self._before is None else self._before.total("fastapi_requests_total", **marked.labels)
-        value = scrape.total("fastapi_requests_total", **marked.labels)
+        then = None if self._before is None else self._before.total(http.REQUESTS, **marked.labels)
+        value = scrape.total(http.REQUESTS, **marked.labels)
         if value is not None and value > (then or 0.0):
             self._found.expected_value = value if self._found.expected_value is None else self._found.expected_value
         age_seconds = int(self._clock() - self._answered_at)

@@ -18,7 +18,7 @@ from app.doctor.follow import Followed, Follower
 from app.doctor.scrape import Scrape, growth
 from app.doctor.settings import Settings
 from app.doctor.web import Web
-from otel.catalogue import CATALOGUE
+from otel.catalogue import CATALOGUE, http
 
 READY_PATHS: Final[Mapping[str, tuple[str, str]]] = {
     "gateway": ("gateway", "/health/live"),
@@ -120,10 +120,10 @@ async def _ask_metrics_since(
     """Read the gateway's metrics from a collection that has the marked request, where one comes within a bound."""
     give_up_at = clock() + max(_SETTLE_SECONDS, settings.request_seconds)
     while marked is not None and marked.status is not None and clock() < give_up_at:
-        _, now = await ask_metrics(web, settings, ("fastapi_requests_total", COUNTS_COLLECTIONS))
+        _, now = await ask_metrics(web, settings, (http.REQUESTS, COUNTS_COLLECTIONS))
         if now is None:
             break
-        if growth(before, now, "fastapi_requests_total", **marked.labels) > 0:
+        if growth(before, now, http.REQUESTS, **marked.labels) > 0:
             break
         await asyncio.sleep(settings.poll_seconds)
     return await ask_metrics(web, settings)

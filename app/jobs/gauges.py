@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from app.jobs.scheduler import JobBooks, Jobs
-from otel.catalogue import semconv
+from otel.catalogue import gateway, semconv
 from otel.metrics.instruments import Sample, SampleSource
 
 Observe: TypeAlias = Callable[[str, SampleSource], None]
@@ -34,7 +34,7 @@ def observe_jobs(observe: Observe, jobs: Jobs) -> None:
             for reason, count in books.failures.items()
         ]
 
-    observe("gatewayz_job_last_success_timestamp_seconds", each(lambda books: books.last_success_unix_seconds))
-    observe("gatewayz_job_last_duration_seconds", each(lambda books: books.last_duration_seconds))
-    observe("gatewayz_job_lag_seconds", each(lambda books: books.last_lag_seconds))
-    observe("gatewayz_job_failures_total", failures)
+    observe(gateway.JOB_LAST_SUCCESS, each(lambda books: books.last_success_unix_seconds))
+    observe(gateway.JOB_DURATION, each(lambda books: books.last_duration_seconds))
+    observe(gateway.JOB_LAG, each(lambda books: books.last_lag_seconds))
+    observe(gateway.JOB_FAILURES, failures)

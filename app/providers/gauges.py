@@ -11,7 +11,7 @@ from typing import TypeAlias
 from app.providers.probes import Probes
 from app.providers.provider import ProviderState
 from app.providers.registry import ProviderStates
-from otel.catalogue import semconv
+from otel.catalogue import providers, semconv
 from otel.metrics.instruments import Sample, SampleSource
 
 Observe: TypeAlias = Callable[[str, SampleSource], None]
@@ -53,9 +53,9 @@ def observe_providers(observe: Observe, states: ProviderStates, probes: Probes) 
             for (provider, model), is_listed in probes.listed_models().items()
         ]
 
-    observe("provider_availability", known(lambda state: state.availability))
-    observe("provider_error_rate", known(lambda state: state.error_rate))
-    observe("gatewayz_provider_health_score", known(lambda state: state.health))
-    observe("gatewayz_circuit_breaker_state", breaker_states)
-    observe("gatewayz_model_circuit_breaker_state", model_breaker_states)
-    observe("gatewayz_model_listed", listed_models)
+    observe(providers.AVAILABILITY, known(lambda state: state.availability))
+    observe(providers.ERROR_RATE, known(lambda state: state.error_rate))
+    observe(providers.HEALTH_SCORE, known(lambda state: state.health))
+    observe(providers.BREAKER_STATE, breaker_states)
+    observe(providers.MODEL_BREAKER_STATE, model_breaker_states)
+    observe(providers.MODEL_LISTED, listed_models)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from app.server.connections import Connections
-from otel.catalogue import semconv
+from otel.catalogue import gateway, semconv
 from otel.metrics.instruments import Sample, SampleSource
 
 Observe: TypeAlias = Callable[[str, SampleSource], None]
@@ -20,5 +20,5 @@ def observe_connections(observe: Observe, connections: Connections) -> None:
     def closed() -> Iterable[Sample]:
         return [(count, {semconv.REASON: reason}) for reason, count in connections.closed.items()]
 
-    observe("gatewayz_client_connections", open_now)
-    observe("gatewayz_client_connections_closed_total", closed)
+    observe(gateway.CLIENT_CONNECTIONS, open_now)
+    observe(gateway.CLIENT_CONNECTIONS_CLOSED, closed)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from app.jobs.gauges import Observe
 from app.jobs.published import Published
-from otel.catalogue import semconv
+from otel.catalogue import business, inference, semconv
 from otel.metrics.instruments import Sample
 
 
@@ -57,9 +57,9 @@ def observe_keys(observe: Observe, counts: Published[KeyCounts], plans: Collecti
     def number(value: Callable[[KeyCounts], int]) -> Callable[[], Iterable[Sample]]:
         return lambda: [] if (known := counts.read()) is None else [(value(known), {})]
 
-    observe("active_api_keys", number(lambda known: known.active_keys))
-    observe("trial_active", number(lambda known: known.active_trials))
-    observe("subscription_count", subscriptions)
+    observe(business.ACTIVE_API_KEYS, number(lambda known: known.active_keys))
+    observe(business.ACTIVE_TRIALS, number(lambda known: known.active_trials))
+    observe(business.SUBSCRIPTIONS, subscriptions)
 
 
 def observe_models(observe: Observe, records: Published[Mapping[str, ModelRecord]], models: Collection[str]) -> None:
@@ -75,5 +75,5 @@ def observe_models(observe: Observe, records: Published[Mapping[str, ModelRecord
 
         return source
 
-    observe("gatewayz_model_uptime_24h", each(lambda record: record.uptime))
-    observe("gatewayz_token_efficiency", each(lambda record: record.token_efficiency))
+    observe(inference.UPTIME, each(lambda record: record.uptime))
+    observe(inference.TOKEN_EFFICIENCY, each(lambda record: record.token_efficiency))

@@ -1,15 +1,15 @@
-"""Attribute keys and the closed sets of values that labels take; no client input ever becomes one of them."""
+"""Label keys and the closed sets of label values; no client input is ever added to them."""
 
 from typing import Final
 
 OTHER: Final = "other"
-"""Stands for every provider, model or exception type that is not in the configuration or the code."""
+"""Replaces every provider, model or exception type that is neither configured nor in the code."""
 
 UNMATCHED: Final = "unmatched"
-"""The `path` of a request that no route answers."""
+"""The `path` of a request that matches no route."""
 
 OTHER_METHOD: Final = "_OTHER"
-"""The `method` of a request with an unknown verb (HTTP semantic conventions use the same word)."""
+"""The `method` of a request with an unknown verb (HTTP semantic conventions use the same value)."""
 
 KNOWN_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 
@@ -35,11 +35,11 @@ PHASE: Final = "phase"
 METRIC: Final = "metric"
 OUTCOME: Final = "outcome"
 JOB_NAME: Final = "job_name"
-"""A periodic job; not `job`, which Prometheus itself puts on every series."""
+"""A periodic job. The key is not `job`, because Prometheus puts that one on every series."""
 
 ATTEMPT_STATUSES: Final = ("success", "error")
 TOKEN_TYPES: Final = ("input", "output")
-DISBELIEVED_COUNTS: Final = ("input", "output", "total", "cached")
+IMPLAUSIBLE_COUNTS: Final = ("input", "output", "total", "cached")
 BREAKER_STATES: Final = ("closed", "open", "half_open")
 PROBE_OUTCOMES: Final = ("up", "down", "unclear")
 ANOMALY_TYPES: Final = ("latency_spike", "error_surge", "unusual_pattern")

@@ -1,8 +1,14 @@
-"""What the catalogue says of one metric family: the shape of an entry, not the entries themselves."""
+"""The shape of a catalogue entry: one metric family, from instrument to documentation."""
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
+
+DURATION_BUCKETS_SECONDS: Final = (
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0,
+)  # fmt: skip
+"""For HTTP requests and LLM calls: fine enough for routing, and LLM calls reach two minutes."""
 
 
 class Kind(StrEnum):
@@ -16,14 +22,14 @@ class Kind(StrEnum):
 
     @property
     def prometheus_type(self) -> str:
-        """The TYPE that text format 0.0.4 declares for a stream of this kind."""
+        """The TYPE that text format 0.0.4 declares for this kind."""
         if self is Kind.HISTOGRAM:
             return "histogram"
         return "counter" if self in {Kind.COUNTER, Kind.OBSERVABLE_COUNTER} else "gauge"
 
     @property
     def is_observable(self) -> bool:
-        """Whether values come from a callback at collection time instead of from events."""
+        """Whether a callback yields the values at collection time; the others are recorded by events."""
         return self in {Kind.OBSERVABLE_GAUGE, Kind.OBSERVABLE_COUNTER}
 
 
@@ -38,10 +44,10 @@ class Category(StrEnum):
 
 
 class Label(msgspec.Struct, frozen=True):
-    """One label of a family: its key and what bounds its values.
+    """One label of a family.
 
-    `values` lists every value the label can take. Where it is empty, `bound_by` says what bounds it instead
-    (`providers`, `models`, `routes` …: sets that come from the configuration).
+    `values` lists every value that the label can take. Where it is empty, `bound_by` names the set
+    that bounds the values, for example the configured providers.
     """
 
     key: str
@@ -50,11 +56,16 @@ class Label(msgspec.Struct, frozen=True):
 
 
 class MetricSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One metric family, from instrument to documentation.
+    """One metric family.
 
-    `name` is the documented Prometheus name, exact at every observation point. `instrument` is the OpenTelemetry name
-    that a view renames to it; `unit` is in UCUM. `series_limit` bounds the attribute sets of the stream; what does not fit is
-    counted as overflow. `starts_at_zero` says that every combination of listed label values exists before the first event.
+    - `name` is the Prometheus name, the same in every output.
+    - `instrument` is the OpenTelemetry name, which a view renames to `name`.
+    - `unit` is in UCUM.
+    - `series_limit` bounds the label sets; measurements beyond it go to the overflow series.
+    - `starts_at_zero`: every combination of known label values has a series before the first event.
+    - `updated_by` describes what changes the value.
+    - `queries` are examples, in PromQL.
+    - `documented` is False for families beyond the documented metrics.
     """
 
     name: str
@@ -67,9 +78,9 @@ class MetricSpec(msgspec.Struct, frozen=True, kw_only=True):
     buckets: tuple[float, ...] = ()
     series_limit: int = 2_000
     starts_at_zero: bool = False
-    moved_by: str = ""
+    updated_by: str = ""
     queries: tuple[str, ...] = ()
-    documented_by_guide: bool = True
+    documented: bool = True
 
     @property
     def label_keys(self) -> tuple[str, ...]:

@@ -68,11 +68,11 @@ def reference(specs: Sequence[MetricSpec]) -> str:
 
 def _section(title: str, specs: Sequence[MetricSpec]) -> str:
     rows = "\n".join(
-        f"| `{spec.name}` | {_type(spec)} | {_labels(spec.labels)} | {_cell(spec.help)} | {_cell(spec.moved_by)} |"
+        f"| `{spec.name}` | {_type(spec)} | {_labels(spec.labels)} | {_cell(spec.help)} | {_cell(spec.updated_by)} |"
         for spec in specs
     )
     queries = "\n".join(f"# {spec.name}\n" + "\n".join(spec.queries) + "\n" for spec in specs if spec.queries)
-    table = f"| name | type | labels | what it says | moved by |\n|---|---|---|---|---|\n{rows}\n"
+    table = f"| name | type | labels | meaning | updated by |\n|---|---|---|---|---|\n{rows}\n"
     return f"## {title.capitalize()}\n\n{table}\n```promql\n{queries}```\n"
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
-from otel.catalogue import semconv
+from otel.catalogue import business, gateway, http, inference, process, providers, semconv
 from otel.catalogue.spec import Category
 from otel.exposition.readings import Readings
 from otel.metrics.reader import Snapshot
@@ -27,7 +27,7 @@ def summarise(
     `exposed_name` returns the name under which a documented family is collected.
     """
     readings = Readings(snapshot, exposed_name)
-    started = readings.gauge("process_start_time_seconds")
+    started = readings.gauge(process.START_TIME)
     if started is None and (nanoseconds := readings.earliest_start_unix_nanoseconds) is not None:
         started = nanoseconds / _NANOSECONDS
     categories = tuple(Category) if category is None else (category,)
@@ -40,107 +40,106 @@ def summarise(
 
 
 def _system(readings: Readings) -> Section:
-    requests = readings.total("fastapi_requests_total")
-    by_status = readings.by("fastapi_requests_total", semconv.STATUS_CODE)
+    requests = readings.total(http.REQUESTS)
+    by_status = readings.by(http.REQUESTS, semconv.STATUS_CODE)
     by_class = None if by_status is None else _by_status_class(by_status)
     return {
         "requests_total": requests,
         "requests_by_status_class": by_class,
         "error_rate": None if by_class is None else _ratio(by_class.get("5xx", 0), requests),
-        "requests_in_progress": readings.gauge("fastapi_requests_in_progress"),
-        "exceptions_total": readings.total("fastapi_exceptions_total"),
-        "duration_seconds": _quantiles(readings, "fastapi_requests_duration_seconds"),
-        "anomalies_by_type": readings.by("gatewayz_detected_anomalies", semconv.TYPE),
-        "resident_memory_bytes": readings.gauge("process_resident_memory_bytes"),
+        "requests_in_progress": readings.gauge(http.REQUESTS_IN_PROGRESS),
+        "exceptions_total": readings.total(http.EXCEPTIONS),
+        "duration_seconds": _quantiles(readings, http.REQUEST_DURATION),
+        "anomalies_by_type": readings.by(gateway.DETECTED_ANOMALIES, semconv.TYPE),
+        "resident_memory_bytes": readings.gauge(process.RESIDENT_MEMORY),
     }
 
 
 def _providers(readings: Readings) -> Section:
     families = (
-        "model_inference_requests_total",
-        "provider_response_time_seconds",
-        "gatewayz_cost_by_provider",
-        "provider_availability",
-        "gatewayz_circuit_breaker_state",
+        inference.REQUESTS,
+        providers.RESPONSE_TIME,
+        business.PROVIDER_COST,
+        providers.AVAILABILITY,
+        providers.BREAKER_STATE,
     )
     return {provider: _provider(readings, provider) for provider in _values(readings, semconv.PROVIDER, families)}
 
 
 def _provider(readings: Readings, provider: str) -> Section:
-    attempts = readings.total("model_inference_requests_total", provider=provider)
-    errors = readings.total("model_inference_requests_total", provider=provider, status="error")
+    attempts = readings.total(inference.REQUESTS, provider=provider)
+    errors = readings.total(inference.REQUESTS, provider=provider, status="error")
     open_states = [
         state
         for state in semconv.BREAKER_STATES
-        if readings.gauge("gatewayz_circuit_breaker_state", provider=provider, state=state) == 1
+        if readings.gauge(providers.BREAKER_STATE, provider=provider, state=state) == 1
     ]
     return {
         "attempts": attempts,
         "errors": errors,
         "error_rate": _ratio(errors, attempts),
-        "response_p95_seconds": readings.quantile(0.95, "provider_response_time_seconds", provider=provider),
-        "cost_usd": readings.total("gatewayz_cost_by_provider", provider=provider),
-        "availability": readings.gauge("provider_availability", provider=provider),
-        "error_rate_5m": readings.gauge("provider_error_rate", provider=provider),
-        "health_score": readings.gauge("gatewayz_provider_health_score", provider=provider),
+        "response_p95_seconds": readings.quantile(0.95, providers.RESPONSE_TIME, provider=provider),
+        "cost_usd": readings.total(business.PROVIDER_COST, provider=provider),
+        "availability": readings.gauge(providers.AVAILABILITY, provider=provider),
+        "error_rate_5m": readings.gauge(providers.ERROR_RATE, provider=provider),
+        "health_score": readings.gauge(providers.HEALTH_SCORE, provider=provider),
         "circuit_breaker": open_states[0] if open_states else None,
     }
 
 
 def _models(readings: Readings) -> Section:
-    families = ("model_inference_requests_total", "tokens_used_total", "gatewayz_model_uptime_24h")
+    families = (inference.REQUESTS, inference.TOKENS, inference.UPTIME)
     return {model: _model(readings, model) for model in _values(readings, semconv.MODEL, families)}
 
 
 def _model(readings: Readings, model: str) -> Section:
-    requests = readings.total("model_inference_requests_total", model=model)
-    errors = readings.total("model_inference_requests_total", model=model, status="error")
+    requests = readings.total(inference.REQUESTS, model=model)
+    errors = readings.total(inference.REQUESTS, model=model, status="error")
     return {
         "requests": requests,
-        "success": readings.total("model_inference_requests_total", model=model, status="success"),
+        "success": readings.total(inference.REQUESTS, model=model, status="success"),
         "errors": errors,
         "error_rate": _ratio(errors, requests),
-        "cancelled": readings.total("gatewayz_cancelled_calls_total", model=model),
-        "input_tokens": readings.total("tokens_used_total", model=model, token_type="input"),  # noqa: S106  a label value
-        "output_tokens": readings.total("tokens_used_total", model=model, token_type="output"),  # noqa: S106  likewise
-        "credits": readings.total("credits_used_total", model=model),
-        "duration_p95_seconds": readings.quantile(0.95, "model_inference_duration_seconds", model=model),
-        "time_to_first_token_p95_seconds": readings.quantile(0.95, "gatewayz_time_to_first_token_seconds", model=model),
-        "uptime_24h": readings.gauge("gatewayz_model_uptime_24h", model=model),
-        "token_efficiency": readings.gauge("gatewayz_token_efficiency", model=model),
+        "cancelled": readings.total(inference.CANCELLED_CALLS, model=model),
+        "input_tokens": readings.total(inference.TOKENS, model=model, token_type="input"),  # noqa: S106  a label value
+        "output_tokens": readings.total(inference.TOKENS, model=model, token_type="output"),  # noqa: S106  likewise
+        "credits": readings.total(inference.CREDITS, model=model),
+        "duration_p95_seconds": readings.quantile(0.95, inference.DURATION, model=model),
+        "time_to_first_token_p95_seconds": readings.quantile(0.95, inference.TIME_TO_FIRST_TOKEN, model=model),
+        "uptime_24h": readings.gauge(inference.UPTIME, model=model),
+        "token_efficiency": readings.gauge(inference.TOKEN_EFFICIENCY, model=model),
     }
 
 
 def _business(readings: Readings) -> Section:
     return {
-        "active_api_keys": readings.gauge("active_api_keys"),
-        "subscriptions_by_plan": readings.by("subscription_count", semconv.PLAN),
-        "active_trials": readings.gauge("trial_active"),
-        "tokens_by_type": readings.by("tokens_used_total", semconv.TOKEN_TYPE),
-        "credits": readings.total("credits_used_total"),
-        "cost_usd": readings.total("gatewayz_cost_by_provider"),
-        "cost_usd_by_provider": readings.by("gatewayz_cost_by_provider", semconv.PROVIDER),
+        business.ACTIVE_API_KEYS: readings.gauge(business.ACTIVE_API_KEYS),
+        "subscriptions_by_plan": readings.by(business.SUBSCRIPTIONS, semconv.PLAN),
+        "active_trials": readings.gauge(business.ACTIVE_TRIALS),
+        "tokens_by_type": readings.by(inference.TOKENS, semconv.TOKEN_TYPE),
+        "credits": readings.total(inference.CREDITS),
+        "cost_usd": readings.total(business.PROVIDER_COST),
+        "cost_usd_by_provider": readings.by(business.PROVIDER_COST, semconv.PROVIDER),
     }
 
 
 def _performance(readings: Readings) -> Section:
-    hits, misses = readings.total("cache_hits_total"), readings.total("cache_misses_total")
-    operations = readings.label_values("database_query_duration_seconds", semconv.OPERATION)
+    hits, misses = readings.total(gateway.CACHE_HITS), readings.total(gateway.CACHE_MISSES)
+    operations = readings.label_values(gateway.QUERY_DURATION, semconv.OPERATION)
     return {
-        "request_duration_seconds": _quantiles(readings, "fastapi_requests_duration_seconds"),
-        "provider_response_seconds": _quantiles(readings, "provider_response_time_seconds"),
-        "inference_duration_seconds": _quantiles(readings, "model_inference_duration_seconds"),
-        "time_to_first_token_seconds": _quantiles(readings, "gatewayz_time_to_first_token_seconds"),
-        "event_loop_lag_seconds": _quantiles(readings, "gatewayz_event_loop_lag_seconds"),
+        "request_duration_seconds": _quantiles(readings, http.REQUEST_DURATION),
+        "provider_response_seconds": _quantiles(readings, providers.RESPONSE_TIME),
+        "inference_duration_seconds": _quantiles(readings, inference.DURATION),
+        "time_to_first_token_seconds": _quantiles(readings, inference.TIME_TO_FIRST_TOKEN),
+        "event_loop_lag_seconds": _quantiles(readings, gateway.EVENT_LOOP_LAG),
         "query_p95_seconds_by_operation": {
-            operation: readings.quantile(0.95, "database_query_duration_seconds", operation=operation)
-            for operation in operations
+            operation: readings.quantile(0.95, gateway.QUERY_DURATION, operation=operation) for operation in operations
         }
         or None,
         "cache_hits": hits,
         "cache_misses": misses,
         "cache_hit_rate": None if hits is None or misses is None else _ratio(hits, hits + misses),
-        "rate_limited_by_limit_type": readings.by("rate_limited_requests", semconv.LIMIT_TYPE),
+        "rate_limited_by_limit_type": readings.by(gateway.RATE_LIMITED_REQUESTS, semconv.LIMIT_TYPE),
     }
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from opentelemetry.context import Context
 
-from otel.catalogue import semconv
+from otel.catalogue import business, gateway, http, inference, providers, self_telemetry, semconv
 from otel.catalogue.spec import MetricSpec
 from otel.events import (
     AnomalyBegan,
@@ -58,103 +58,105 @@ class Measurements:
 
     def request_received(self, route: LabelSet) -> None:
         """A request entered."""
-        self._record("fastapi_requests_in_progress", 1, route, None)
+        self._record(http.REQUESTS_IN_PROGRESS, 1, route, None)
 
     def request_finished(self, event: RequestFinished, route: LabelSet, context: Context) -> None:
         """A request ended, however it ended."""
         with_status = route.plus(semconv.STATUS_CODE, self._bounds.status_code(event.status_code))
-        self._record("fastapi_requests_total", 1, with_status, context)
-        self._record("fastapi_responses_total", 1, with_status, context)
-        self._record("fastapi_requests_duration_seconds", event.duration_seconds, route, context)
-        self._record("fastapi_requests_in_progress", -1, route, None)
+        self._record(http.REQUESTS, 1, with_status, context)
+        self._record(http.RESPONSES, 1, with_status, context)
+        self._record(http.REQUEST_DURATION, event.duration_seconds, route, context)
+        self._record(http.REQUESTS_IN_PROGRESS, -1, route, None)
 
     def exception_mapped(self, event: ExceptionMapped, route: LabelSet, context: Context) -> None:
         """An exception was unhandled or became a 5xx."""
         labels = route.plus(semconv.EXCEPTION_TYPE, self._bounds.exception_type(event.exception_type))
-        self._record("fastapi_exceptions_total", 1, labels, context)
+        self._record(http.EXCEPTIONS, 1, labels, context)
 
     def attempt_finished(self, event: AttemptFinished, started: AttemptStarted, context: Context) -> None:
         """An upstream attempt ended."""
         provider = self._no_labels.plus(semconv.PROVIDER, self._bounds.provider(started.provider))
         route = provider.plus(semconv.MODEL, self._bounds.model(started.model))
         if event.response_seconds is not None:
-            self._record("provider_response_time_seconds", event.response_seconds, provider, context)
+            self._record(providers.RESPONSE_TIME, event.response_seconds, provider, context)
         if event.status != "cancelled":
-            self._record("model_inference_requests_total", 1, route.plus(semconv.STATUS, event.status), context)
+            self._record(inference.REQUESTS, 1, route.plus(semconv.STATUS, event.status), context)
         if event.status == "success":
-            self._record("model_inference_duration_seconds", event.duration_seconds, route, context)
+            self._record(inference.DURATION, event.duration_seconds, route, context)
         if event.first_token_seconds is not None:
-            self._record("gatewayz_time_to_first_token_seconds", event.first_token_seconds, route, context)
+            self._record(inference.TIME_TO_FIRST_TOKEN, event.first_token_seconds, route, context)
         self._usage(event, provider, route, context)
         rate = _output_tokens_per_second(event)
         if rate is not None:
-            self._record("gatewayz_output_tokens_per_second", rate, route, context)
+            self._record(inference.OUTPUT_RATE, rate, route, context)
 
     def _usage(self, event: AttemptFinished, provider: LabelSet, route: LabelSet, context: Context) -> None:
         """Count the tokens and the money of an attempt, whatever its outcome."""
         usage = event.usage
         if usage.input_tokens:
-            self._record("tokens_used_total", usage.input_tokens, route.plus(semconv.TOKEN_TYPE, "input"), context)
+            self._record(inference.TOKENS, usage.input_tokens, route.plus(semconv.TOKEN_TYPE, "input"), context)
         if usage.output_tokens:
-            self._record("tokens_used_total", usage.output_tokens, route.plus(semconv.TOKEN_TYPE, "output"), context)
+            self._record(inference.TOKENS, usage.output_tokens, route.plus(semconv.TOKEN_TYPE, "output"), context)
         if usage.credits_nanousd:
-            self._record("credits_used_total", usage.credits_nanousd / NANO, route, context)
+            self._record(inference.CREDITS, usage.credits_nanousd / NANO, route, context)
         if usage.cost_nanousd:
-            self._record("gatewayz_cost_by_provider", usage.cost_nanousd / NANO, provider, context)
+            self._record(business.PROVIDER_COST, usage.cost_nanousd / NANO, provider, context)
         if usage.estimated:
-            self._record("gatewayz_estimated_usage_total", 1, route, context)
+            self._record(inference.ESTIMATED_USAGE, 1, route, context)
         for count in usage.disbelieved:
             labels = route.plus(semconv.TOKEN_TYPE, count)
-            self._record("gatewayz_implausible_usage_total", 1, labels, context)
+            self._record(inference.IMPLAUSIBLE_USAGE, 1, labels, context)
 
     def call_finished(self, event: CallFinished, context: Context) -> None:
         """All attempts of one call ended."""
         model = self._no_labels.plus(semconv.MODEL, self._bounds.model(event.model))
-        self._record("gatewayz_attempts_per_request", event.attempts, model, context)
+        self._record(inference.ATTEMPTS_PER_CALL, event.attempts, model, context)
         if event.status == "cancelled" and event.cancel_phase is not None:
             provider = self._no_labels.plus(semconv.PROVIDER, self._bounds.provider(event.provider))
             labels = provider.plus(semconv.MODEL, model[semconv.MODEL]).plus(semconv.PHASE, event.cancel_phase)
-            self._record("gatewayz_cancelled_calls_total", 1, labels, context)
+            self._record(inference.CANCELLED_CALLS, 1, labels, context)
 
     def cache_looked_up(self, event: CacheLookedUp, context: Context | None) -> None:
         """A cache was asked."""
-        name = "cache_hits_total" if event.hit else "cache_misses_total"
+        name = gateway.CACHE_HITS if event.hit else gateway.CACHE_MISSES
         self._record(name, 1, self._no_labels.plus(semconv.CACHE, event.cache), context)
 
     def rate_limited(self, event: RateLimited, context: Context | None) -> None:
         """A request was answered with 429."""
-        self._record("rate_limited_requests", 1, self._no_labels.plus(semconv.LIMIT_TYPE, event.limit_type), context)
+        self._record(
+            gateway.RATE_LIMITED_REQUESTS, 1, self._no_labels.plus(semconv.LIMIT_TYPE, event.limit_type), context
+        )
 
     def query_finished(self, event: QueryFinished, context: Context | None) -> None:
         """A database statement ended."""
         labels = self._no_labels.plus(semconv.OPERATION, event.operation)
-        self._record("database_query_duration_seconds", event.duration_seconds, labels, context)
+        self._record(gateway.QUERY_DURATION, event.duration_seconds, labels, context)
 
     def anomaly_began(self, event: AnomalyBegan, context: Context) -> None:
         """An anomaly began."""
-        self._record("gatewayz_detected_anomalies", 1, self._no_labels.plus(semconv.TYPE, event.type), context)
+        self._record(gateway.DETECTED_ANOMALIES, 1, self._no_labels.plus(semconv.TYPE, event.type), context)
 
     def breaker_changed(self, event: BreakerChanged) -> None:
         """A circuit breaker entered a state."""
         provider = self._no_labels.plus(semconv.PROVIDER, self._bounds.provider(event.provider))
-        self._record("gatewayz_circuit_breaker_transitions_total", 1, provider.plus(semconv.STATE, event.state), None)
+        self._record(providers.BREAKER_TRANSITIONS, 1, provider.plus(semconv.STATE, event.state), None)
 
     def probe_finished(self, event: ProbeFinished) -> None:
         """A probe of a provider ended."""
         provider = self._no_labels.plus(semconv.PROVIDER, self._bounds.provider(event.provider))
-        self._record("gatewayz_provider_probes_total", 1, provider.plus(semconv.OUTCOME, event.outcome), None)
+        self._record(providers.PROBES, 1, provider.plus(semconv.OUTCOME, event.outcome), None)
 
     def ledger_rows_dropped(self, event: LedgerRowsDropped) -> None:
         """Ledger rows were given up."""
-        self._record("gatewayz_ledger_rows_dropped_total", event.rows, self._no_labels, None)
+        self._record(business.LEDGER_ROWS_DROPPED, event.rows, self._no_labels, None)
 
     def event_loop_lagged(self, event: EventLoopLagged) -> None:
         """The event loop ran a timer."""
-        self._record("gatewayz_event_loop_lag_seconds", event.lag_seconds, self._no_labels, None)
+        self._record(gateway.EVENT_LOOP_LAG, event.lag_seconds, self._no_labels, None)
 
     def scrape_collected(self, duration_seconds: float) -> None:
         """A scrape collected and rendered."""
-        self._record("gatewayz_telemetry_scrape_duration_seconds", duration_seconds, self._no_labels, None)
+        self._record(self_telemetry.SCRAPE_DURATION, duration_seconds, self._no_labels, None)
 
 
 def _output_tokens_per_second(event: AttemptFinished) -> float | None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from otel.catalogue import process
 from otel.metrics.instruments import Instruments, Sample
 
 _STAT_START_TIME = (
@@ -24,7 +25,7 @@ def observe_process(instruments: Instruments, proc: Path = Path("/proc")) -> Non
         times = os.times()
         return [(times.user + times.system, {})]
 
-    instruments.observe("process_cpu_seconds_total", cpu_seconds)
+    instruments.observe(process.CPU_TIME, cpu_seconds)
     if not (proc / "self" / "stat").exists():
         return
     page_bytes = os.sysconf("SC_PAGE_SIZE")
@@ -39,9 +40,9 @@ def observe_process(instruments: Instruments, proc: Path = Path("/proc")) -> Non
     def start_time() -> Iterable[Sample]:
         return [(start_seconds, {})]
 
-    instruments.observe("process_resident_memory_bytes", resident_bytes)
-    instruments.observe("process_open_fds", open_fds)
-    instruments.observe("process_start_time_seconds", start_time)
+    instruments.observe(process.RESIDENT_MEMORY, resident_bytes)
+    instruments.observe(process.OPEN_FDS, open_fds)
+    instruments.observe(process.START_TIME, start_time)
 
 
 def _start_time_unix_seconds(proc: Path) -> float:

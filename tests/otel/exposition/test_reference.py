@@ -34,10 +34,10 @@ def test_uncategorised_families_are_listed_too():
 @pytest.mark.parametrize("spec", CATALOGUE, ids=lambda spec: spec.name)
 def test_a_family_is_described_whole(spec):
     title = spec.categories[0].value.capitalize() if spec.categories else "In /metrics only"
-    type_, labels, help_, moved_by = rows(section(title))[spec.name]
+    type_, labels, help_, updated_by = rows(section(title))[spec.name]
     assert type_.startswith(spec.kind.prometheus_type)
     assert help_.replace("\\|", "|") == spec.help
-    assert moved_by.replace("\\|", "|") == spec.moved_by
+    assert updated_by.replace("\\|", "|") == spec.updated_by
     for label in spec.labels:
         assert f"`{label.key}`" in labels
         assert all(f"`{value}`" in labels for value in label.values)

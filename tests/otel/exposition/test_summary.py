@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel.catalogue import DURATION_BUCKETS_SECONDS
-from otel.catalogue.spec import Category, Kind, Label, MetricSpec
+from otel.catalogue.spec import DURATION_BUCKETS_SECONDS, Category, Kind, Label, MetricSpec
 from otel.exposition.quantile import histogram_quantile
 from otel.exposition.readings import Readings
 from otel.exposition.summary import SCOPE, summarise
