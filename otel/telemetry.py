@@ -114,7 +114,7 @@ class Telemetry:
         config = telemetry_config_from_environ(os.environ if environ is None else environ, spool_folder=spool_folder)
         naming = Naming(http=http_prefix, own=prefix)
         catalogue = application_families(with_llm=llm is not None)
-        own_metrics = OwnMetrics(metrics, map(naming.spec, catalogue))
+        own_metrics = OwnMetrics(metrics, (*catalogue, *map(naming.spec, catalogue)))
         bounds = LabelBounds.from_routes(
             service,
             tuple((provider, model) for provider, models in (llm or {}).items() for model in models),

@@ -1,4 +1,5 @@
 from litestar import Controller, Litestar, post
+from litestar.params import FromPath, FromQuery
 
 from otel import Counter, Telemetry
 
@@ -12,7 +13,7 @@ class Orders(Controller):
     path = "/orders"
 
     @post("/{order_id:int}")
-    async def order(self, order_id: int, method: str) -> dict[str, int]:
+    async def order(self, order_id: FromPath[int], method: FromQuery[str]) -> dict[str, int]:
         with telemetry.tracer.start_as_current_span("charge"):
             telemetry.add("shop_orders_total", method=method)
         return {"order": order_id}

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.version import __version__ as sdk_version
 
 from otel.config.environ import BatchConfig, TelemetryConfig
-from otel.config.otlp import OtlpConfig, Signal
+from otel.config.otlp import OtlpConfig, Signal, TelemetryConfigError
 from otel.delivery.buffer import ExportBuffer, SignalQueue
 from otel.delivery.delivery import Delivery, Pushed
 from otel.delivery.encode_loop import Encode, EncodeLane, EncodeLoop
@@ -30,7 +30,6 @@ from otel.delivery.processors import LogDelivery, SpanDelivery
 from otel.delivery.spool import Spool
 from otel.delivery.state_log import StateLog
 from otel.delivery.transport.backoff import Backoff
-from otel.delivery.transport.grpc import GrpcSender
 from otel.delivery.transport.http import HttpSender
 from otel.delivery.transport.sender import Sender
 from otel.delivery.worker import Worker
@@ -42,8 +41,18 @@ _ENCODER_PAUSE_SECONDS: Final = 0.0005
 
 
 def build_sender(config: OtlpConfig) -> Sender:
-    """Return the sender for the configured protocol; raises `TelemetryConfigError` for certificate files that cannot be read."""
+    """Return the sender for the configured protocol.
+
+    Raises `TelemetryConfigError` for certificate files that cannot be read, and for gRPC where its package is not installed.
+    """
     if config.protocol == "grpc":
+        try:
+            from otel.delivery.transport.grpc import GrpcSender  # noqa: PLC0415  an optional dependency
+        except ModuleNotFoundError:
+            raise TelemetryConfigError(
+                "OTEL_EXPORTER_OTLP_PROTOCOL=grpc needs packages that are not installed: "
+                "pip install grpcio googleapis-common-protos, or set http/protobuf"
+            ) from None
         return GrpcSender(config, user_agent=USER_AGENT)
     return HttpSender(config, user_agent=USER_AGENT)
 
