@@ -1,12 +1,11 @@
-"""Which catalogued families an application has that is not this project's gateway."""
+"""The documented families that an application has which is not this project's gateway."""
 
-from itertools import chain
 from typing import Final
 
 from otel.catalogue import CATALOGUE, business, http, inference, process, providers, self_telemetry
 from otel.catalogue.spec import MetricSpec
 
-_ALWAYS: Final = frozenset(spec.name for spec in chain(http.FAMILIES, process.FAMILIES, self_telemetry.FAMILIES))
+_ALWAYS: Final = frozenset(spec.name for table in (http, process, self_telemetry) for spec in table.FAMILIES)
 _LLM: Final = frozenset(
     {
         inference.REQUESTS,
@@ -20,9 +19,10 @@ _LLM: Final = frozenset(
         business.PROVIDER_COST,
     }
 )
-"""The families that a recorded LLM call updates."""
+"""What a recorded LLM call updates."""
 
 
 def application_families(*, with_llm: bool) -> tuple[MetricSpec, ...]:
-    """Return the entries under their documented names, in catalogue order; those of LLM calls only where it makes some."""
-    return tuple(spec for spec in CATALOGUE if spec.name in _ALWAYS or (with_llm and spec.name in _LLM))
+    """Return the entries under their documented names; those of LLM calls only for an application that makes some."""
+    wanted = _ALWAYS | _LLM if with_llm else _ALWAYS
+    return tuple(spec for spec in CATALOGUE if spec.name in wanted)
