@@ -29,6 +29,7 @@ from otel.console_exporters import MetricsConsole, span_to_console
 from otel.delivery import Delivery, build_delivery
 from otel.events import Recorder
 from otel.exposition import Exposition
+from otel.guard import Guard
 from otel.labels import LabelBounds
 from otel.logs.fast_logger import LeanLogger
 from otel.logs.stream_writer import LineStream, LineWriter
@@ -40,7 +41,7 @@ from otel.metrics.views import build_views
 from otel.naming import DOCUMENTED, Naming
 from otel.noop import DisabledRecorder
 from otel.pipeline import Pipeline, Providers
-from otel.recorder import Guard, TelemetryRecorder
+from otel.recorder import TelemetryRecorder
 from otel.redaction import KnownSecrets
 from otel.resource import DEFAULT_SERVICE_NAME, build_resource
 from otel.self_telemetry import observe_own

@@ -11,9 +11,12 @@ the metric equals the ledger.
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
+
+NANO: Final = 1_000_000_000
+"""Nano-US-dollars in a US dollar."""
 
 AttemptStatus: TypeAlias = Literal["success", "error", "cancelled"]
 CallStatus: TypeAlias = Literal["success", "error", "cancelled"]

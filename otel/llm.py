@@ -20,6 +20,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
 from otel.events import (
+    NANO,
     NO_USAGE,
     AttemptFinished,
     AttemptScope,
@@ -31,7 +32,6 @@ from otel.events import (
 )
 from otel.labels import LabelBounds
 from otel.logs.writer import FieldValue, LogWriter
-from otel.metrics.measurements import NANO
 from otel.recorder import TelemetryAttempt
 
 Money: TypeAlias = Decimal | float | int | str

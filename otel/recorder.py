@@ -1,20 +1,19 @@
-"""RECORDER: the one place where an event becomes measurements, span ends and a log record.
+"""The recorder: the one place where an event becomes measurements, span ends and a log line.
 
-Comes in: events from the application, through the ports of `otel/events.py`. Goes out: calls to
-`otel/metrics/measurements.py`, `otel/traces/spans.py` and `otel/logs/writer.py`. Nothing raised in
-there reaches the application: a failure is counted, and the first one is logged.
+Handlers run in the thread that records the event. What they raise never reaches the application:
+each failure is counted, and the first one is logged.
 """
 
-import logging
 from collections.abc import Callable, Mapping
 from contextvars import Token
 from types import TracebackType
-from typing import ParamSpec
+from typing import Any, Final, TypeAlias, TypeVar
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, get_current_span
 
+from otel.catalogue import semconv
 from otel.events import (
     AnomalyBegan,
     AttemptFinished,
@@ -33,6 +32,7 @@ from otel.events import (
     RequestFinished,
     RequestReceived,
 )
+from otel.guard import Guard
 from otel.labels import LabelBounds
 from otel.logs.anomaly_line import LOGGER as ANOMALY_LOGGER
 from otel.logs.anomaly_line import anomaly_fields, anomaly_message
@@ -41,24 +41,7 @@ from otel.logs.writer import LogWriter
 from otel.metrics.measurements import Measurements
 from otel.traces.spans import SpanWriter
 
-P = ParamSpec("P")
-
-
-class Guard:
-    """Runs recording code so that it cannot fail its caller. Safe from any thread."""
-
-    def __init__(self) -> None:
-        self.failures = 0
-        self._logger = logging.getLogger("otel.recorder")
-
-    def run(self, step: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Run one recording step; an exception is counted, and the first is logged with its traceback."""
-        try:
-            step(*args, **kwargs)
-        except Exception:
-            self.failures += 1
-            if self.failures == 1:
-                self._logger.exception("an event could not be recorded; later failures are only counted")
+E = TypeVar("E")
 
 
 class TelemetryRecorder:
@@ -82,52 +65,24 @@ class TelemetryRecorder:
         self.request_logger = request_logger
 
     def record(self, event: Event) -> None:
-        """Record an event in the current context, for example a query of a job or of a request."""
-        self.guard.run(self._record, event)
+        """Record an event in the current context, for example a query of a job."""
+        self.guard.run(self.handle, event, otel_context.get_current(), None)
 
     def start_request(self, event: RequestReceived) -> "TelemetryRequest":
         """Open the server span and count the request as in progress."""
         return TelemetryRequest(self, event)
 
     def start_attempt(self, event: AttemptStarted) -> "TelemetryAttempt":
-        """Open a client span below the one that is current."""
+        """Open a client span as a child of the current span."""
         return TelemetryAttempt(self, event, otel_context.get_current())
 
-    def _record(self, event: Event) -> None:
-        """Dispatch an event that has no request scope."""
-        context = otel_context.get_current()
-        if isinstance(event, QueryFinished):
-            self.measurements.query_finished(event, context)
-        elif isinstance(event, CacheLookedUp):
-            self.measurements.cache_looked_up(event, context)
-        elif isinstance(event, LedgerRowsDropped):
-            self.measurements.ledger_rows_dropped(event)
-        elif isinstance(event, AnomalyBegan):
-            self._anomaly_began(event)
-        elif isinstance(event, BreakerChanged):
-            self.measurements.breaker_changed(event)
-        elif isinstance(event, ProbeFinished):
-            self.measurements.probe_finished(event)
-        elif isinstance(event, RateLimited):
-            self.measurements.rate_limited(event, context)
-        elif isinstance(event, CallFinished):
-            self.measurements.call_finished(event, context)
-        elif isinstance(event, EventLoopLagged):
-            self.measurements.event_loop_lagged(event)
-        else:
-            raise TypeError(f"{type(event).__name__} belongs to a request: record it in its scope")
-
-    def _anomaly_began(self, event: AnomalyBegan) -> None:
-        """Count it, put it on a short span of its own, and write its line with that span's ids."""
-        fields = anomaly_fields(event, self.bounds)
-        context = self.spans.anomaly_began(fields)
-        self.measurements.anomaly_began(event, context)
-        message = anomaly_message(event, self.bounds)
-        self.logs.emit("warning", ANOMALY_LOGGER, message, fields, context=context, trusted=True)
+    def handle(self, event: Event, context: Context, request: "TelemetryRequest | None") -> None:
+        """Call the event's handler; raises TypeError where the event cannot be recorded like this."""
+        _HANDLERS[type(event)](self, event, context, request)
 
 
 class _Current:
-    """Makes a context current while it is entered; a generator would cost three times as much."""
+    """Makes a context current inside a `with` block; a generator would cost three times as much."""
 
     __slots__ = ("_context", "_token")
 
@@ -146,22 +101,22 @@ class _Current:
 
 
 class TelemetryRequest:
-    """Satisfies `otel.events.RequestScope`: one server span, and everything that happens under it."""
+    """Satisfies `otel.events.RequestScope`: one server span and everything below it."""
 
     def __init__(self, recorder: TelemetryRecorder, event: RequestReceived) -> None:
         self._recorder = recorder
         self._guard = recorder.guard
-        self._route = recorder.measurements.route_labels(event.method, event.path)
-        self._summary = RequestSummary(self._route["method"], self._route["path"], recorder.bounds)
+        self.route = recorder.measurements.route_labels(event.method, event.path)
+        self.summary = RequestSummary(self.route[semconv.METHOD], self.route[semconv.PATH], recorder.bounds)
         self._context = Context()
         self._finished = False
         self._guard.run(self._start, event)
-        self._span: Span = get_current_span(self._context)
-        self._trace_id = f"{self._span.get_span_context().trace_id:032x}"
+        self.span: Span = get_current_span(self._context)
+        self._trace_id = f"{self.span.get_span_context().trace_id:032x}"
 
     def _start(self, event: RequestReceived) -> None:
-        """Count first: a span that fails to open must not unbalance the gauge."""
-        self._recorder.measurements.request_received(self._route)
+        """Count first, so that a span that fails to open does not unbalance the gauge."""
+        self._recorder.measurements.request_received(self.route)
         self._context = self._recorder.spans.start_request(event)
 
     @property
@@ -170,37 +125,12 @@ class TelemetryRequest:
         return self._trace_id
 
     def current(self) -> "_Current":
-        """Make the server span current, so that lines which libraries log carry its ids."""
+        """Make the server span current, so that lines logged by libraries carry its ids."""
         return _Current(self._context)
 
     def record(self, event: Event) -> None:
         """Record an event of this request."""
-        self._guard.run(self._record, event)
-
-    def _record(self, event: Event) -> None:
-        """Dispatch an event of this request."""
-        measurements = self._recorder.measurements
-        if isinstance(event, CallFinished):
-            self._summary.add(event)
-            self._recorder.spans.call_finished(self._span, event)
-            measurements.call_finished(event, self._context)
-        elif isinstance(event, CallerIdentified):
-            self._summary.add(event)
-            self._recorder.spans.caller_identified(self._span, event)
-        elif isinstance(event, CacheLookedUp):
-            measurements.cache_looked_up(event, self._context)
-        elif isinstance(event, RateLimited):
-            self._summary.add(event)
-            measurements.rate_limited(event, self._context)
-        elif isinstance(event, ExceptionMapped):
-            self._summary.exception_type = self._recorder.bounds.exception_type(event.exception_type)
-            measurements.exception_mapped(event, self._route, self._context)
-        elif isinstance(event, RequestFinished):
-            self.finish(event)
-        elif isinstance(event, AttemptFinished):
-            raise TypeError("an attempt ends through its own scope")
-        else:
-            self._recorder.record(event)
+        self._guard.run(self._recorder.handle, event, self._context, self)
 
     def start_attempt(self, event: AttemptStarted) -> "TelemetryAttempt":
         """Open a client span for one call to a provider."""
@@ -211,14 +141,14 @@ class TelemetryRequest:
         if self._finished:
             return
         self._finished = True
-        # Each step on its own: a failing span must not cost the count or the line.
-        self._guard.run(self._recorder.measurements.request_finished, event, self._route, self._context)
+        # Each step has its own guard, so that a failing span costs neither the count nor the line.
+        self._guard.run(self._recorder.measurements.request_finished, event, self.route, self._context)
         self._guard.run(self._log, event)
-        self._guard.run(self._recorder.spans.end_request, self._span, event, self._summary.error_type(event))
+        self._guard.run(self._recorder.spans.end_request, self.span, event, self.summary.error_type(event))
 
     def _log(self, event: RequestFinished) -> None:
         """Write the request's line; its values are bounded, so it needs no redaction."""
-        summary = self._summary
+        summary = self.summary
         self._recorder.logs.emit(
             summary.level(event),
             self._recorder.request_logger,
@@ -263,3 +193,98 @@ class TelemetryAttempt:
         self._recorder.guard.run(self._recorder.measurements.attempt_finished, event, self._started, self._context)
         if self._span is not None:
             self._recorder.guard.run(self._recorder.spans.end_attempt, self._span, event)
+
+
+_Handler: TypeAlias = Callable[[TelemetryRecorder, Any, Context, TelemetryRequest | None], None]
+"""Takes the event, the context of its span, and the request that it belongs to, if any."""
+
+
+def _measured(measure: Callable[[Measurements, E, Context], None]) -> _Handler:
+    """Return the handler of an event that only measurements follow from."""
+
+    def handle(recorder: TelemetryRecorder, event: E, context: Context, _: TelemetryRequest | None) -> None:
+        measure(recorder.measurements, event, context)
+
+    return handle
+
+
+def _of_request(handle: Callable[[TelemetryRecorder, E, Context, TelemetryRequest], None]) -> _Handler:
+    """Return the handler of an event that only a request can have."""
+
+    def checked(recorder: TelemetryRecorder, event: E, context: Context, request: TelemetryRequest | None) -> None:
+        if request is None:
+            raise TypeError(f"{type(event).__name__} belongs to a request: record it in the request's scope")
+        handle(recorder, event, context, request)
+
+    return checked
+
+
+def _anomaly_began(
+    recorder: TelemetryRecorder, event: AnomalyBegan, _context: Context, _request: TelemetryRequest | None
+) -> None:
+    """Give the anomaly a short span of its own; its measurement and log line carry that span's ids."""
+    fields = anomaly_fields(event, recorder.bounds)
+    context = recorder.spans.anomaly_began(fields)
+    recorder.measurements.anomaly_began(event, context)
+    message = anomaly_message(event, recorder.bounds)
+    recorder.logs.emit("warning", ANOMALY_LOGGER, message, fields, context=context, trusted=True)
+
+
+def _call_finished(
+    recorder: TelemetryRecorder, event: CallFinished, context: Context, request: TelemetryRequest | None
+) -> None:
+    if request is not None:
+        request.summary.add(event)
+        recorder.spans.call_finished(request.span, event)
+    recorder.measurements.call_finished(event, context)
+
+
+def _rate_limited(
+    recorder: TelemetryRecorder, event: RateLimited, context: Context, request: TelemetryRequest | None
+) -> None:
+    if request is not None:
+        request.summary.add(event)
+    recorder.measurements.rate_limited(event, context)
+
+
+def _caller_identified(
+    recorder: TelemetryRecorder, event: CallerIdentified, _context: Context, request: TelemetryRequest
+) -> None:
+    request.summary.add(event)
+    recorder.spans.caller_identified(request.span, event)
+
+
+def _exception_mapped(
+    recorder: TelemetryRecorder, event: ExceptionMapped, context: Context, request: TelemetryRequest
+) -> None:
+    request.summary.exception_type = recorder.bounds.exception_type(event.exception_type)
+    recorder.measurements.exception_mapped(event, request.route, context)
+
+
+def _request_finished(
+    _recorder: TelemetryRecorder, event: RequestFinished, _context: Context, request: TelemetryRequest
+) -> None:
+    request.finish(event)
+
+
+def _attempt_finished(
+    _recorder: TelemetryRecorder, _event: AttemptFinished, _context: Context, _request: TelemetryRequest | None
+) -> None:
+    raise TypeError("AttemptFinished ends an attempt: pass it to the attempt's scope")
+
+
+_HANDLERS: Final[Mapping[type[Event], _Handler]] = {
+    RequestFinished: _of_request(_request_finished),
+    ExceptionMapped: _of_request(_exception_mapped),
+    CallerIdentified: _of_request(_caller_identified),
+    AttemptFinished: _attempt_finished,
+    CallFinished: _call_finished,
+    CacheLookedUp: _measured(Measurements.cache_looked_up),
+    RateLimited: _rate_limited,
+    QueryFinished: _measured(Measurements.query_finished),
+    LedgerRowsDropped: _measured(Measurements.ledger_rows_dropped),
+    BreakerChanged: _measured(Measurements.breaker_changed),
+    AnomalyBegan: _anomaly_began,
+    ProbeFinished: _measured(Measurements.probe_finished),
+    EventLoopLagged: _measured(Measurements.event_loop_lagged),
+}

@@ -14,7 +14,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import TraceFlags, get_current_span
 
-from otel.metrics.exemplar_reservoir import TracedContext
+from otel.traces.context import TracedContext
 
 
 class LeanRecord(msgspec.Struct, frozen=True, gc=False):

@@ -5,21 +5,20 @@ bounded or numbers; prompt, completion, raw path, headers and keys are never amo
 """
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Final, Literal, TypeAlias
 
-from otel.events import CallerIdentified, CallFinished, RateLimited, RequestFinished
+from otel.events import NANO, CallerIdentified, CallFinished, RateLimited, RequestFinished
 from otel.labels import LabelBounds
 from otel.logs.writer import FieldValue
-from otel.metrics.measurements import NANO
 
 LOGGER: Final = "gatewayz.request"
 
 Outcome: TypeAlias = Literal["ok", "refused", "error", "cancelled"]
 
 _LEVELS: Final[Mapping[Outcome, str]] = {"error": "error", "refused": "warning"}
-_CLIENT_ERROR = 400
-_SERVER_ERROR = 500
-_CLIENT_LEFT = 499
+_CLIENT_LEFT: Final = 499
+"""No standard status: the client left before the response began."""
 
 
 class RequestSummary:
@@ -45,9 +44,9 @@ class RequestSummary:
 
     def outcome(self, finished: RequestFinished) -> Outcome:
         """Return how the request ended: `error` for a 5xx, an exception or a stream that broke, `refused` for a 4xx."""
-        if finished.outcome == "error" or finished.status_code >= _SERVER_ERROR:
+        if finished.outcome == "error" or finished.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return "error"
-        if _CLIENT_ERROR <= finished.status_code != _CLIENT_LEFT:
+        if HTTPStatus.BAD_REQUEST <= finished.status_code != _CLIENT_LEFT:
             return "refused"
         if self.call is not None and self.call.status == "error":
             return "error"  # The status was sent before the stream broke.

@@ -16,7 +16,7 @@ from opentelemetry.context import Context, get_current
 from opentelemetry.sdk.metrics import TraceBasedExemplarFilter
 from opentelemetry.sdk.metrics._internal import _view_instrument_match as sdk_match
 
-from otel.metrics.exemplar_reservoir import TracedContext
+from otel.traces.context import TracedContext
 
 Write = Callable[[float, Mapping[str, str], Context | None], None]
 """An instrument's own way to record: value, labels, context."""

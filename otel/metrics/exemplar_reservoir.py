@@ -12,24 +12,9 @@ from typing import Any
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.metrics import Exemplar, ExemplarReservoir
-from opentelemetry.trace import Span, SpanContext, get_current_span, set_span_in_context
+from opentelemetry.trace import SpanContext, get_current_span
 
-
-class TracedContext(Context):
-    """The context of a span, with what each measurement in it asks for."""
-
-    __slots__ = ("is_sampled", "span_context")
-
-    is_sampled: bool
-    span_context: SpanContext
-
-
-def traced_context(span: Span, parent: Context | None) -> TracedContext:
-    """Return `parent` with `span` as the current one."""
-    context = TracedContext(set_span_in_context(span, parent))
-    context.span_context = span.get_span_context()
-    context.is_sampled = context.span_context.trace_flags.sampled
-    return context
+from otel.traces.context import TracedContext
 
 
 class LatestExemplarReservoir(ExemplarReservoir):

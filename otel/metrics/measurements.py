@@ -1,19 +1,17 @@
-"""MEASUREMENT: which metric moves for which event, one line per metric.
+"""Which metric changes with which event: one line per metric.
 
-Comes in: an event and, where it has one, the context of its span (for exemplars). Goes out: values
-and label sets to `otel/metrics/instruments.py`. Every name recorded here is in the catalogue, every
-label value passes `otel/labels.py`. Label sets are made with `plus`, which returns the same set for
-the same labels.
+Each method takes an event and, for exemplars, the context of its span, and records values with
+bounded label sets. Safe from any thread.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final
 
 from opentelemetry.context import Context
 
 from otel.catalogue import business, gateway, http, inference, providers, self_telemetry, semconv
 from otel.catalogue.spec import MetricSpec
 from otel.events import (
+    NANO,
     AnomalyBegan,
     AttemptFinished,
     AttemptStarted,
@@ -32,11 +30,9 @@ from otel.labels import LabelBounds, known_label_sets
 from otel.metrics.instruments import Instruments
 from otel.metrics.label_set import LabelSet
 
-NANO: Final = 1_000_000_000
-
 
 class Measurements:
-    """Turns events into measurements. Each method takes the event, what it belongs to, and the span's context."""
+    """Turns events into measurements."""
 
     def __init__(self, instruments: Instruments, bounds: LabelBounds) -> None:
         self._record: Callable[[str, float, Mapping[str, str], Context | None], None] = instruments.record
@@ -45,19 +41,19 @@ class Measurements:
         self._app = self._no_labels.plus(semconv.APP_NAME, bounds.app_name)
 
     def start_at_zero(self, catalogue: tuple[MetricSpec, ...]) -> None:
-        """Create the series that are known beforehand, so that the first event is an increase."""
+        """Create the series whose labels are known, so that the first event is an increase from 0."""
         for spec in catalogue:
             if spec.starts_at_zero:
                 for labels in known_label_sets(spec, self._bounds):
                     self._record(spec.name, 0, labels, None)
 
     def route_labels(self, method: str, path: str) -> LabelSet:
-        """Return the label set that names a route."""
+        """Return the label set of a route."""
         by_method = self._app.plus(semconv.METHOD, self._bounds.method(method))
         return by_method.plus(semconv.PATH, self._bounds.path(path))
 
     def request_received(self, route: LabelSet) -> None:
-        """A request entered."""
+        """A request arrived."""
         self._record(http.REQUESTS_IN_PROGRESS, 1, route, None)
 
     def request_finished(self, event: RequestFinished, route: LabelSet, context: Context) -> None:
@@ -69,7 +65,7 @@ class Measurements:
         self._record(http.REQUESTS_IN_PROGRESS, -1, route, None)
 
     def exception_mapped(self, event: ExceptionMapped, route: LabelSet, context: Context) -> None:
-        """An exception was unhandled or became a 5xx."""
+        """An exception was unhandled or became a 5xx response."""
         labels = route.plus(semconv.EXCEPTION_TYPE, self._bounds.exception_type(event.exception_type))
         self._record(http.EXCEPTIONS, 1, labels, context)
 
@@ -108,7 +104,7 @@ class Measurements:
             self._record(inference.IMPLAUSIBLE_USAGE, 1, labels, context)
 
     def call_finished(self, event: CallFinished, context: Context) -> None:
-        """All attempts of one call ended."""
+        """A call ended, after all its attempts."""
         model = self._no_labels.plus(semconv.MODEL, self._bounds.model(event.model))
         self._record(inference.ATTEMPTS_PER_CALL, event.attempts, model, context)
         if event.status == "cancelled" and event.cancel_phase is not None:
@@ -117,12 +113,12 @@ class Measurements:
             self._record(inference.CANCELLED_CALLS, 1, labels, context)
 
     def cache_looked_up(self, event: CacheLookedUp, context: Context | None) -> None:
-        """A cache was asked."""
+        """A cache was looked up."""
         name = gateway.CACHE_HITS if event.hit else gateway.CACHE_MISSES
         self._record(name, 1, self._no_labels.plus(semconv.CACHE, event.cache), context)
 
     def rate_limited(self, event: RateLimited, context: Context | None) -> None:
-        """A request was answered with 429."""
+        """A request was refused with status 429."""
         self._record(
             gateway.RATE_LIMITED_REQUESTS, 1, self._no_labels.plus(semconv.LIMIT_TYPE, event.limit_type), context
         )
@@ -136,31 +132,31 @@ class Measurements:
         """An anomaly began."""
         self._record(gateway.DETECTED_ANOMALIES, 1, self._no_labels.plus(semconv.TYPE, event.type), context)
 
-    def breaker_changed(self, event: BreakerChanged) -> None:
+    def breaker_changed(self, event: BreakerChanged, _context: Context | None) -> None:
         """A circuit breaker entered a state."""
         provider = self._no_labels.plus(semconv.PROVIDER, self._bounds.provider(event.provider))
         self._record(providers.BREAKER_TRANSITIONS, 1, provider.plus(semconv.STATE, event.state), None)
 
-    def probe_finished(self, event: ProbeFinished) -> None:
+    def probe_finished(self, event: ProbeFinished, _context: Context | None) -> None:
         """A probe of a provider ended."""
         provider = self._no_labels.plus(semconv.PROVIDER, self._bounds.provider(event.provider))
         self._record(providers.PROBES, 1, provider.plus(semconv.OUTCOME, event.outcome), None)
 
-    def ledger_rows_dropped(self, event: LedgerRowsDropped) -> None:
-        """Ledger rows were given up."""
+    def ledger_rows_dropped(self, event: LedgerRowsDropped, _context: Context | None) -> None:
+        """Ledger rows were dropped."""
         self._record(business.LEDGER_ROWS_DROPPED, event.rows, self._no_labels, None)
 
-    def event_loop_lagged(self, event: EventLoopLagged) -> None:
+    def event_loop_lagged(self, event: EventLoopLagged, _context: Context | None) -> None:
         """The event loop ran a timer."""
         self._record(gateway.EVENT_LOOP_LAG, event.lag_seconds, self._no_labels, None)
 
     def scrape_collected(self, duration_seconds: float) -> None:
-        """A scrape collected and rendered."""
+        """An exposition was collected and rendered."""
         self._record(self_telemetry.SCRAPE_DURATION, duration_seconds, self._no_labels, None)
 
 
 def _output_tokens_per_second(event: AttemptFinished) -> float | None:
-    """Return the output rate of a successful stream, from its first token to its end; None where that says nothing.
+    """Return the output rate of a successful stream, from its first token to its end; None without an interval.
 
     The first token marks the start of the interval, so the rate counts the tokens after it.
     """

@@ -15,6 +15,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from otel.events import (
+    NANO,
     AttemptFinished,
     AttemptStarted,
     CallerIdentified,
@@ -23,13 +24,11 @@ from otel.events import (
     RequestReceived,
 )
 from otel.labels import LabelBounds
-from otel.metrics.exemplar_reservoir import TracedContext, traced_context
-from otel.metrics.measurements import NANO
 from otel.redaction import KnownSecrets
+from otel.traces.context import TracedContext, traced_context
 from otel.traces.trace_state import without_free_text
 
 _ERROR: Final = Status(StatusCode.ERROR)
-_OPERATION_NAMES = {"chat": "chat", "embeddings": "embeddings"}
 _NO_SECRETS: Final = KnownSecrets()
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+#=|~-]{0,127}")
 
@@ -143,9 +142,8 @@ class SpanWriter:
         """Open a client span; returns its context and the headers that carry it to the provider."""
         provider = self._bounds.provider(event.provider)
         model = self._bounds.model(event.model)
-        operation = _OPERATION_NAMES.get(event.operation, "chat")
         attributes: dict[str, str | int | bool] = {
-            "gen_ai.operation.name": operation,
+            "gen_ai.operation.name": event.operation,
             "gen_ai.provider.name": provider,
             "gen_ai.request.model": model,
             "gen_ai.request.stream": event.stream,
@@ -156,7 +154,7 @@ class SpanWriter:
         if event.server_address:
             attributes |= {"server.address": event.server_address, "server.port": event.server_port}
         span = self._tracer.start_span(
-            f"{operation} {model}", parent, SpanKind.CLIENT, attributes, start_time=event.started_unix_ns
+            f"{event.operation} {model}", parent, SpanKind.CLIENT, attributes, start_time=event.started_unix_ns
         )
         context = traced_context(span, parent)
         headers: dict[str, str] = {}

@@ -16,10 +16,11 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import set_span_in_context
 
 from otel.catalogue.spec import Category, Kind, Label, MetricSpec
-from otel.metrics.exemplar_reservoir import LatestExemplarReservoir, traced_context
+from otel.metrics.exemplar_reservoir import LatestExemplarReservoir
 from otel.metrics.instruments import Instruments
 from otel.metrics.label_set import LabelSet
 from otel.metrics.views import build_views
+from otel.traces.context import traced_context
 
 LABELS = (Label("provider"), Label("model"))
 BUCKETS = (0.1, 1.0, 10.0)

@@ -39,7 +39,7 @@ from otel.delivery.buffer import ExportBuffer, SignalQueue
 from otel.delivery.encoding.logs import LogEncoder, make_log_batch_encoder
 from otel.delivery.processors import LogDelivery
 from otel.logs.fast_logger import LeanLogger, LeanRecord
-from otel.metrics.exemplar_reservoir import traced_context
+from otel.traces.context import traced_context
 from otel.traces.fast_span import SpanOrigin
 from otel.traces.fast_tracer import LeanTracer
 

@@ -1,0 +1,24 @@
+"""Keeps failures of recording code away from the application."""
+
+import logging
+from collections.abc import Callable
+from typing import ParamSpec
+
+P = ParamSpec("P")
+
+
+class Guard:
+    """Runs recording code so that it cannot fail its caller. Safe from any thread."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self._logger = logging.getLogger("otel.recorder")
+
+    def run(self, step: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Run one recording step; an exception is counted, and the first is logged with its traceback."""
+        try:
+            step(*args, **kwargs)
+        except Exception:
+            self.failures += 1
+            if self.failures == 1:
+                self._logger.exception("an event could not be recorded; later failures are only counted")
