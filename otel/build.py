@@ -31,7 +31,7 @@ from otel.events import Recorder
 from otel.exposition import Exposition
 from otel.guard import Guard
 from otel.labels import LabelBounds
-from otel.logs.fast_logger import LeanLogger
+from otel.logs.fast_logger import FastLogger
 from otel.logs.stream_writer import LineStream, LineWriter
 from otel.logs.writer import LogWriter, stdlib_level
 from otel.metrics.instruments import Instruments
@@ -231,9 +231,9 @@ def _tracers(
     return FastTracerProvider(origin, config.build_sampler(), settings.ids)
 
 
-def _logger(scope_name: str, resource: Resource, loggers: LoggerProvider, delivery: Delivery) -> LeanLogger | None:
+def _logger(scope_name: str, resource: Resource, loggers: LoggerProvider, delivery: Delivery) -> FastLogger | None:
     """Return the logger whose records go to the delivery, None where logs are not pushed."""
     processor = delivery.log_processor
     if processor is None:
         return None
-    return LeanLogger(loggers.get_logger(scope_name), resource, InstrumentationScope(scope_name), processor.offer)
+    return FastLogger(loggers.get_logger(scope_name), resource, InstrumentationScope(scope_name), processor.offer)

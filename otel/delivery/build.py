@@ -33,7 +33,7 @@ from otel.delivery.transport.backoff import Backoff
 from otel.delivery.transport.http import HttpSender
 from otel.delivery.transport.sender import Sender
 from otel.delivery.worker import Worker
-from otel.logs.fast_logger import LeanRecord
+from otel.logs.fast_logger import FastLogRecord
 
 USER_AGENT: Final = f"gatewayz-otel OTel-OTLP-Exporter-Python/{sdk_version}"
 _ENCODER_PAUSE_SECONDS: Final = 0.0005
@@ -118,7 +118,7 @@ class _Builder:
         if config.metrics is not None:
             self._metrics(config.metrics, collect_metrics)
         if config.logs is not None:
-            logs: SignalQueue[ReadableLogRecord | LeanRecord] = self._queue(
+            logs: SignalQueue[ReadableLogRecord | FastLogRecord] = self._queue(
                 config.logs, make_log_batch_encoder().encode, config.log_batch
             )
             log_processor = LogDelivery(logs, flush("logs"))

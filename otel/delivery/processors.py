@@ -13,7 +13,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
 from otel.delivery.buffer import SignalQueue
-from otel.logs.fast_logger import LeanRecord
+from otel.logs.fast_logger import FastLogRecord
 
 Flush = Callable[[float], bool]
 _NO_CONTEXT = Context()
@@ -46,11 +46,11 @@ class SpanDelivery(SpanProcessor):
 class LogDelivery(LogRecordProcessor):
     """Queues each log record. Its provider's `shutdown` only closes the intake: `Delivery.shutdown` delivers."""
 
-    def __init__(self, queue: SignalQueue[ReadableLogRecord | LeanRecord], flush: Flush) -> None:
+    def __init__(self, queue: SignalQueue[ReadableLogRecord | FastLogRecord], flush: Flush) -> None:
         self._queue = queue
         self._flush = flush
 
-    def offer(self, record: LeanRecord) -> None:
+    def offer(self, record: FastLogRecord) -> None:
         """Queue a record that is ready to be encoded."""
         self._queue.offer(record)
 

@@ -17,7 +17,7 @@ from opentelemetry.trace import TraceFlags, get_current_span
 from otel.traces.context import TracedContext
 
 
-class LeanRecord(msgspec.Struct, frozen=True, gc=False):
+class FastLogRecord(msgspec.Struct, frozen=True, gc=False):
     """A record of one text, shaped like the SDK's `ReadableLogRecord`; times in nanoseconds since 1970."""
 
     resource: Resource
@@ -32,7 +32,7 @@ class LeanRecord(msgspec.Struct, frozen=True, gc=False):
     body: str
 
     @property
-    def log_record(self) -> "LeanRecord":
+    def log_record(self) -> "FastLogRecord":
         """The record proper."""
         return self
 
@@ -50,7 +50,7 @@ class LeanRecord(msgspec.Struct, frozen=True, gc=False):
         return 0
 
 
-class LeanLogger(Logger):
+class FastLogger(Logger):
     """Makes records; `offer` takes each, in the thread that emitted it; `sdk` takes what is not one text. Safe from any thread."""
 
     def __init__(
@@ -58,7 +58,7 @@ class LeanLogger(Logger):
         sdk: Logger,
         resource: Resource,
         scope: InstrumentationScope,
-        offer: Callable[[LeanRecord], None],
+        offer: Callable[[FastLogRecord], None],
     ) -> None:
         super().__init__(scope.name, scope.version, scope.schema_url)
         self._sdk = sdk
@@ -101,7 +101,7 @@ class LeanLogger(Logger):
             else:
                 of_span = get_current_span(context or None).get_span_context()
             self._offer(
-                LeanRecord(
+                FastLogRecord(
                     self._resource,
                     self._scope,
                     timestamp,

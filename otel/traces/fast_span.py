@@ -52,7 +52,7 @@ def is_plain(attributes: Mapping[str, Any]) -> bool:
     return True
 
 
-class LeanSpan(Span):
+class FastSpan(Span):
     """One recording span; for one thread at a time, as the request or attempt that it belongs to."""
 
     __slots__ = (

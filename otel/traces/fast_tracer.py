@@ -1,4 +1,4 @@
-"""LEAN TRACER: the trace API's tracer that makes `LeanSpan`s.
+"""LEAN TRACER: the trace API's tracer that makes `FastSpan`s.
 
 Comes in: a name, a parent context. Goes out: a span, or one that records nothing where the sampler
 says so. Sampling and ids are the SDK's; what is decided for a root holds for all that is under it
@@ -27,10 +27,10 @@ from opentelemetry.trace import (
 )
 
 from otel.traces.b3 import decided_by_caller
-from otel.traces.fast_span import LeanSpan, SpanOrigin
+from otel.traces.fast_span import FastSpan, SpanOrigin
 
 
-class LeanTracer(Tracer):
+class FastTracer(Tracer):
     """Makes spans. Safe from any thread."""
 
     def __init__(self, origin: SpanOrigin, sampler: Sampler, ids: IdGenerator) -> None:
@@ -68,7 +68,7 @@ class LeanTracer(Tracer):
         own = SpanContext(trace_id, self._ids.generate_span_id(), is_remote=False, trace_flags=flags, trace_state=state)
         if not flags.sampled:
             return NonRecordingSpan(own)
-        span = LeanSpan(
+        span = FastSpan(
             self._origin, name, own, parent=parent, kind=kind, attributes=attributes or {}, start_ns=start_time
         )
         for link in links or ():

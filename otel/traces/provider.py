@@ -7,7 +7,7 @@ from opentelemetry.trace import Tracer, TracerProvider
 from opentelemetry.util.types import Attributes
 
 from otel.traces.fast_span import SpanOrigin
-from otel.traces.fast_tracer import LeanTracer
+from otel.traces.fast_tracer import FastTracer
 
 
 class FastTracerProvider(TracerProvider):
@@ -33,6 +33,6 @@ class FastTracerProvider(TracerProvider):
         scope = InstrumentationScope(instrumenting_module_name, instrumenting_library_version, schema_url, attributes)
         found = self._tracers.get(scope)
         if found is None:
-            found = LeanTracer(self._origin._replace(scope=scope), self._sampler, self._ids)
+            found = FastTracer(self._origin._replace(scope=scope), self._sampler, self._ids)
             found = self._tracers.setdefault(scope, found)
         return found

@@ -34,14 +34,14 @@ from otel.events import (
 )
 from otel.guard import Guard
 from otel.labels import LabelBounds
-from otel.logs.fast_logger import LeanLogger
+from otel.logs.fast_logger import FastLogger
 from otel.logs.writer import LogWriter
 from otel.metrics.instruments import Instruments
 from otel.metrics.measurements import Measurements
 from otel.metrics.views import build_views
 from otel.recorder import TelemetryRecorder
 from otel.traces.fast_span import SpanOrigin
-from otel.traces.fast_tracer import LeanTracer
+from otel.traces.fast_tracer import FastTracer
 from otel.traces.spans import SpanWriter
 
 BOUNDS = LabelBounds.from_routes(
@@ -75,9 +75,9 @@ SUCCESS = AttemptFinished(
 
 
 class Signals:
-    """A recorder on the SDK's providers, or with the lean tracer and logger that are used, and what came out of them."""
+    """A recorder on the SDK's providers, or with the fast tracer and logger that are used, and what came out of them."""
 
-    def __init__(self, *, lean: bool = True) -> None:
+    def __init__(self, *, fast: bool = True) -> None:
         self.reader = InMemoryMetricReader()
         self.spans = InMemorySpanExporter()
         self.lines: list[str] = []
@@ -91,15 +91,15 @@ class Signals:
         resource, scope = Resource.create({}), InstrumentationScope("test")
         origin = SpanOrigin(resource, scope, SpanLimits(), time.time_ns, on_end.on_end)
         sdk_logger = loggers.get_logger("test")
-        lean_logger = LeanLogger(sdk_logger, resource, scope, lambda record: self.log_records.export([record]))
+        fast_logger = FastLogger(sdk_logger, resource, scope, lambda record: self.log_records.export([record]))
         self.guard = Guard()
         self.measurements = Measurements(Instruments(meters.get_meter("test"), CATALOGUE), BOUNDS)
         self.recorder = TelemetryRecorder(
             self.measurements,
             SpanWriter(
-                LeanTracer(origin, DEFAULT_ON, RandomIdGenerator()) if lean else tracers.get_tracer("test"), BOUNDS
+                FastTracer(origin, DEFAULT_ON, RandomIdGenerator()) if fast else tracers.get_tracer("test"), BOUNDS
             ),
-            LogWriter(lean_logger if lean else sdk_logger, self.lines.append, lambda: 1_700_000_000_000_000_000),
+            LogWriter(fast_logger if fast else sdk_logger, self.lines.append, lambda: 1_700_000_000_000_000_000),
             BOUNDS,
             self.guard,
         )
@@ -130,9 +130,9 @@ class Signals:
         }
 
 
-@pytest.fixture(params=["lean", "sdk"])
+@pytest.fixture(params=["fast", "sdk"])
 def signals(request: pytest.FixtureRequest) -> Signals:
-    return Signals(lean=request.param == "lean")
+    return Signals(fast=request.param == "fast")
 
 
 def finish(request, status_code=200, outcome="ok") -> None:

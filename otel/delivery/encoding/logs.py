@@ -21,7 +21,7 @@ from otel.delivery.encoding.protobuf import (
     text_field,
     varint,
 )
-from otel.logs.fast_logger import LeanRecord
+from otel.logs.fast_logger import FastLogRecord
 
 _TIME: Final = b"\x09"
 _SEVERITY_NUMBER: Final = b"\x10"
@@ -42,7 +42,7 @@ class LogEncoder:
     def __init__(self) -> None:
         self._attributes = AttributeEncoder(_ATTRIBUTES)
 
-    def encode(self, item: ReadableLogRecord | LeanRecord) -> bytes:
+    def encode(self, item: ReadableLogRecord | FastLogRecord) -> bytes:
         """Return the record's message; raises `UnusualError`, and what comes of fields of other types."""
         record = item.log_record
         severity = record.severity_number
@@ -64,9 +64,9 @@ class LogEncoder:
         )
 
 
-def make_log_batch_encoder() -> BatchEncoder[ReadableLogRecord | LeanRecord]:
+def make_log_batch_encoder() -> BatchEncoder[ReadableLogRecord | FastLogRecord]:
     """Return an encoder of batches of log records."""
-    return BatchEncoder(LogEncoder().encode, encode_logs, _parts_of)  # type: ignore[arg-type]  # a lean record has the same shape
+    return BatchEncoder(LogEncoder().encode, encode_logs, _parts_of)  # type: ignore[arg-type]  # a fast record has the same shape
 
 
 def _parts_of(request: Any) -> Parts:

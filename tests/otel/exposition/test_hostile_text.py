@@ -19,7 +19,7 @@ from otel.labels import LabelBounds
 from otel.logs.writer import LogWriter, StdlibHandler
 from otel.redaction import KnownSecrets
 from otel.traces.fast_span import SpanOrigin
-from otel.traces.fast_tracer import LeanTracer
+from otel.traces.fast_tracer import FastTracer
 from otel.traces.spans import SpanWriter
 
 BOUNDS = LabelBounds.from_routes("gw", (("p", "m"),))
@@ -125,7 +125,7 @@ def test_exceptions_and_events_on_spans_are_redacted() -> None:
     origin = SpanOrigin(Resource({}), InstrumentationScope("x"), SpanLimits(), lambda: 0, ended.append, redact)
     with (
         pytest.raises(ValueError, match="plain"),
-        LeanTracer(origin, ALWAYS_ON, RandomIdGenerator()).start_span("s") as span,
+        FastTracer(origin, ALWAYS_ON, RandomIdGenerator()).start_span("s") as span,
     ):
         span.add_event("e", {"said": 'password="v w"', "n": 1})
         raise ValueError("refused plain-looking-key and sk-abcdefghijklmnop1234")

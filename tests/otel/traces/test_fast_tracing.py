@@ -1,4 +1,4 @@
-"""The lean span, tracer and logger against the SDK's own: whatever is done to both, the same bytes come out."""
+"""The fast span, tracer and logger against the SDK's own: whatever is done to both, the same bytes come out."""
 
 import itertools
 import threading
@@ -38,10 +38,10 @@ from opentelemetry.trace import (
 from otel.delivery.buffer import ExportBuffer, SignalQueue
 from otel.delivery.encoding.logs import LogEncoder, make_log_batch_encoder
 from otel.delivery.processors import LogDelivery
-from otel.logs.fast_logger import LeanLogger, LeanRecord
+from otel.logs.fast_logger import FastLogger, FastLogRecord
 from otel.traces.context import traced_context
 from otel.traces.fast_span import SpanOrigin
-from otel.traces.fast_tracer import LeanTracer
+from otel.traces.fast_tracer import FastTracer
 
 RESOURCE = Resource({"service.name": "gatewayz"})
 SCOPE = InstrumentationScope("gatewayz")
@@ -125,15 +125,15 @@ class Kept(SpanProcessor):
 
 
 def both(sampler=DEFAULT_ON, limits=None, *, random=True):
-    """A lean tracer and the SDK's, and what ends in each."""
+    """A fast tracer and the SDK's, and what ends in each."""
     limits = limits or SpanLimits()
-    lean, sdk = Kept(), Kept()
-    origin = SpanOrigin(RESOURCE, SCOPE, limits, lambda: 5, lean.on_end)
+    fast, sdk = Kept(), Kept()
+    origin = SpanOrigin(RESOURCE, SCOPE, limits, lambda: 5, fast.on_end)
     provider = TracerProvider(
         sampler, RESOURCE, id_generator=CountedIds(random=random), span_limits=limits, shutdown_on_exit=False
     )
     provider.add_span_processor(sdk)
-    return (LeanTracer(origin, sampler, CountedIds(random=random)), lean), (provider.get_tracer("gatewayz"), sdk)
+    return (FastTracer(origin, sampler, CountedIds(random=random)), fast), (provider.get_tracer("gatewayz"), sdk)
 
 
 def encoded(kept: Kept) -> list[bytes]:
@@ -151,8 +151,8 @@ def encoded(kept: Kept) -> list[bytes]:
 
 @given(LIMITS, st.sampled_from(SpanKind), NAMES, st.none() | ATTRIBUTES, CHANGES)
 def test_whatever_is_done_to_a_span_the_same_comes_out(limits, kind, name, attributes, changes):
-    (lean_tracer, lean), (sdk_tracer, sdk) = both(limits=limits)
-    for tracer in (lean_tracer, sdk_tracer):
+    (fast_tracer, fast), (sdk_tracer, sdk) = both(limits=limits)
+    for tracer in (fast_tracer, sdk_tracer):
         span = tracer.start_span(name, Context(), kind, attributes, start_time=3)
         for method, arguments in changes:
             getattr(span, method)(*arguments)
@@ -160,8 +160,8 @@ def test_whatever_is_done_to_a_span_the_same_comes_out(limits, kind, name, attri
         span.end(9)
         assert not span.is_recording()
         assert recording == all(method != "end" for method, _ in changes)
-    assert encoded(lean) == encoded(sdk)
-    assert [span.dropped_attributes for span in lean.spans] == [span.dropped_attributes for span in sdk.spans]
+    assert encoded(fast) == encoded(sdk)
+    assert [span.dropped_attributes for span in fast.spans] == [span.dropped_attributes for span in sdk.spans]
 
 
 @given(
@@ -199,12 +199,12 @@ def test_an_exception_in_a_block_is_on_the_span(way):
                     raise ZeroDivisionError("x")
             with tracer.start_span("s", Context()):
                 raise ZeroDivisionError("x")
-    [lean], [sdk] = pairs[0][1].spans, pairs[1][1].spans
-    assert (lean.status.status_code, lean.status.description) == (sdk.status.status_code, sdk.status.description)
-    [of_lean], [of_sdk] = lean.events, sdk.events
-    assert of_lean.name == of_sdk.name == "exception"
+    [fast], [sdk] = pairs[0][1].spans, pairs[1][1].spans
+    assert (fast.status.status_code, fast.status.description) == (sdk.status.status_code, sdk.status.description)
+    [of_fast], [of_sdk] = fast.events, sdk.events
+    assert of_fast.name == of_sdk.name == "exception"
     for key in ("exception.type", "exception.message", "exception.escaped"):
-        assert of_lean.attributes[key] == of_sdk.attributes[key]
+        assert of_fast.attributes[key] == of_sdk.attributes[key]
 
 
 def test_what_comes_after_the_end_is_said_and_changes_nothing(caplog):
@@ -219,9 +219,9 @@ def test_what_comes_after_the_end_is_said_and_changes_nothing(caplog):
 
 
 class Emitted:
-    """A lean logger on a queue, and the SDK's way into the same kind of queue."""
+    """A fast logger on a queue, and the SDK's way into the same kind of queue."""
 
-    def __init__(self, *, lean: bool) -> None:
+    def __init__(self, *, fast: bool) -> None:
         buffer = ExportBuffer(1 << 20)
         self.queue = SignalQueue(
             buffer, max_pending_items=99, batch_size=99, batch_full=threading.Event(), batch_stored=threading.Event()
@@ -230,7 +230,7 @@ class Emitted:
         delivery = LogDelivery(self.queue, lambda _: True)
         provider.add_log_record_processor(delivery)
         sdk = provider.get_logger("gatewayz")
-        self.logger = LeanLogger(sdk, RESOURCE, SCOPE, delivery.offer) if lean else sdk
+        self.logger = FastLogger(sdk, RESOURCE, SCOPE, delivery.offer) if fast else sdk
 
 
 @given(
@@ -245,8 +245,8 @@ class Emitted:
 )
 def test_whatever_is_logged_the_same_comes_out(of_span, traced, timestamp, text, number, body, attributes, event):  # noqa: PLR0917
     made = []
-    for lean in (True, False):
-        emitted = Emitted(lean=lean)
+    for fast in (True, False):
+        emitted = Emitted(fast=fast)
         span = None if of_span is None else NonRecordingSpan(of_span)
         context = None if span is None else (traced_context if traced else set_span_in_context)(span, Context())
         emitted.logger.emit(
@@ -266,13 +266,13 @@ def test_whatever_is_logged_the_same_comes_out(of_span, traced, timestamp, text,
 
 
 def test_a_line_takes_the_short_way_and_a_record_the_sdks():
-    emitted = Emitted(lean=True)
+    emitted = Emitted(fast=True)
     emitted.logger.emit(timestamp=1, observed_timestamp=1, body="{}")
     emitted.logger.emit(LogRecord(body="{}", timestamp=1, observed_timestamp=1))
     emitted.logger.emit(timestamp=1, body="{}", exception=ValueError("x"))
     line, record, failed = emitted.queue.take()
-    assert type(line) is LeanRecord
-    assert type(record) is not LeanRecord
+    assert type(line) is FastLogRecord
+    assert type(record) is not FastLogRecord
     assert failed.log_record.attributes["exception.type"] == "ValueError"
     LogEncoder().encode(line)  # raises where it is not the short way
     assert emitted.logger.enabled()
