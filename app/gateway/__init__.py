@@ -1,1 +1,1 @@
-"""The gateway domain: calls, fail-over, limits and prices; it knows neither Litestar nor OpenTelemetry."""
+"""The gateway domain: calls, failover, limits and prices; it knows neither Litestar nor OpenTelemetry."""

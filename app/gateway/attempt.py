@@ -1,6 +1,6 @@
-"""ATTEMPT: the account of one call to one provider, from its start to its one end.
+"""The account of one call to one provider, from its start to its completion.
 
-Comes in: what happens to the attempt, as it happens. Goes out: `AttemptStarted` and exactly one
+Input: what happens to the attempt, as it happens. Output: `AttemptStarted` and exactly one
 `AttemptFinished`, to telemetry and to the permit it was made under, and the attempt's usage to the
 call. It does no I/O.
 """
@@ -99,11 +99,11 @@ class Attempt:
         self._request_sent = True
 
     def answer_began(self) -> None:
-        """A part of an answer arrived, so the provider has worked, whatever comes of it."""
+        """A part of a response arrived, so the provider has worked, whatever comes of it."""
         self._answer_began = True
 
     def responded(self, http_status: int) -> None:
-        """The head of the answer arrived."""
+        """The head of the response arrived."""
         self._http_status = http_status
         self._response_seconds = self._clock.monotonic() - self.started_seconds
 
@@ -118,7 +118,8 @@ class Attempt:
     ) -> None:
         """Price what the attempt used; a count that the provider does not report, or that cannot be, is estimated.
 
-        `output_units`: the length of the text that was delivered, in so many `choices`; `uncounted_units` of it came after the last count.
+        `output_units`: the length of the text that was delivered, in so many `choices`;
+        `uncounted_units` of it came after the last count.
         """
         self._usage_counted = True
         request, route = self._request, self.route
@@ -155,7 +156,7 @@ class Attempt:
         connection_was_stale: bool = False,
         cancel_phase: CancelPhase | None = None,
     ) -> None:
-        """Emit the one end."""
+        """Emit the completion."""
         if self._finished:
             return
         self._finished = True
@@ -181,7 +182,8 @@ class Attempt:
     def _is_billed(self, status: AttemptStatus, error_kind: ErrorKind | None) -> bool:
         """Whether the provider is taken to bill the prompt of an attempt that brought no usage.
 
-        A refusal costs nothing, nor does a request that never went out; the table is in docs/gateway.md.
+        A refusal costs nothing, nor does a request that never went out; the table is in
+        docs/gateway.md.
         """
         if not self._request_sent or (self._http_status is not None and self._http_status not in _SUCCESSES):
             return False

@@ -1,6 +1,6 @@
-"""CALL: the account of one LLM call with all its attempts, from its admission to its one end.
+"""The account of one LLM call with all its attempts, from its admission to its completion.
 
-Comes in: attempts and how the call ended. Goes out: exactly one `CallFinished` and one ledger row,
+Input: attempts and how the call ended. Output: exactly one `CallFinished` and one ledger row,
 with the same numbers, in every outcome: used as a context manager, it turns whatever leaves the
 block into an end. It does no I/O.
 """
@@ -11,7 +11,7 @@ from typing import Self
 
 from app.gateway.attempt import Attempt
 from app.gateway.cancellation import InterruptedCallError
-from app.gateway.capacity.answer_room import AnswerRoom, AnswerShare
+from app.gateway.capacity.response_budget import AnswerShare, ResponseBudget
 from app.gateway.models import Route
 from app.gateway.openai.request import CallRequest
 from app.gateway.ports import AttemptPermit, Caller, Clock, Ledger, LedgerRow
@@ -19,9 +19,9 @@ from otel.events import CallFinished, CallStatus, CancelPhase, RequestScope, Usa
 
 
 class Call:
-    """One call; used by the request's task. `delivering`: bytes of an answer have gone to the client; `was_cut`: not all of them.
+    """One call; used by the request's task. `delivering`: bytes of a response have gone to the client; `was_cut`: not all of them.
 
-    It ends when the block around it is left: an answer is a success once it is delivered.
+    It ends when the block around it is left: a response is a success once it is delivered.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Call:
         self.scope = scope
         self.caller = caller
         self.request = request
-        self.room = room or AnswerRoom().share(caller.key_id)
+        self.room = room or ResponseBudget().share(caller.key_id)
         self.delivering = False
         self.was_cut = False
         self._is_answered = False
@@ -83,11 +83,11 @@ class Call:
         return attempt
 
     def succeed(self) -> None:
-        """The last attempt answered: the call ends well once the answer is delivered."""
+        """The last attempt answered: the call ends well once the response is delivered."""
         self._is_answered = True
 
     def hit_cache(self) -> None:
-        """A kept answer was found, which costs nothing and is charged nothing."""
+        """A kept response was found, which costs nothing and is charged nothing."""
         self._is_answered = self._is_cached = True
 
     def fail(self, error_kind: str) -> None:
@@ -120,7 +120,7 @@ class Call:
         return "after_first_byte" if self.delivering else "before_first_byte"
 
     def _end_attempt(self) -> None:
-        """End the attempt that is under way, if any."""
+        """End the attempt that is in flight, if any."""
         if self.attempts:
             self.attempts[-1].cancel(self._phase)
 
@@ -140,7 +140,7 @@ class Call:
         error_kind: str | None = None,
         cancel_phase: CancelPhase | None = None,
     ) -> None:
-        """Emit the one end."""
+        """Emit the completion."""
         if self._finished:
             return
         self._finished = True

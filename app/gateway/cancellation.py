@@ -1,6 +1,6 @@
-"""INTERRUPT: ends what a task is doing from outside, for a named reason, without losing a cancellation that was meant otherwise.
+"""Ends what a task is doing from outside, for a named reason, without losing a cancellation that was meant otherwise.
 
-Comes in: a reason, from a timer or from another task. Goes out: `InterruptedCallError` in the
+Input: a reason, from a timer or from another task. Output: `InterruptedCallError` in the
 interrupted task, in place of `CancelledError`. The bookkeeping is that of `asyncio.timeout`
 (cancelling/uncancel), so that the two nest.
 """
@@ -74,10 +74,11 @@ class Interrupt:
 class Deadlines:
     """The timeouts of one attempt on one timer: until the first byte, between bytes, and over all.
 
-    The clock starts with `sent`: what a request waits for before, the connector bounds. `progress` costs one
-    assignment: the timer looks at the time of the last byte when it fires, and sets itself again. A pause, in
-    which nothing is read because the client is slow, counts for the client, not for the provider: each of the
-    two has `total_seconds`. `first` names what runs out before the first byte, `last` what runs out over all.
+    The clock starts with `sent`: what a request waits for before, the connector bounds. `progress`
+    costs one assignment: the timer looks at the time of the last byte when it fires, and sets
+    itself again. A pause, in which nothing is read because the client is slow, counts for the
+    client, not for the provider: each of the two has `total_seconds`. `first` names what runs out
+    before the first byte, `last` what runs out over all.
     """
 
     def __init__(

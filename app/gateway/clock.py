@@ -1,6 +1,6 @@
-"""CLOCK: time for the domain, from outside; nothing else in `app/gateway` reads the machine's clocks.
+"""Time for the domain, from outside; nothing else in `app/gateway` reads the machine's clocks.
 
-Comes in: nothing. Goes out: `SystemClock` for production, `ManualClock` for tests (shipped, so that
+Provides `SystemClock` for production, `ManualClock` for tests (shipped, so that
 users' own tests can have it).
 """
 

@@ -1,8 +1,8 @@
 """The connection pool of one provider: it hands out no connection that the provider has closed, and tells waiting from connecting.
 
-In: requests of the HTTP client, each with the `ConnectionWatch` of the task that sends it. Out:
-connections, and on the watch how far the request got. A POST on a connection that turns out dead
-must not be sent again unseen, so the pool looks before the request is written.
+Input: requests of the HTTP client, each with the `ConnectionWatch` of the task that sends it.
+Output: connections, and on the watch how far the request got. A POST on a connection that turns out
+dead must not be sent again unseen, so the pool looks before the request is written.
 """
 
 import asyncio
@@ -32,8 +32,8 @@ _MOST_STATUS_LINES: Final = 64
 class ConnectionWatch:
     """How one request gets its connection.
 
-    `must_be_fresh`: no pooled connection will do. `was_reused`: the connection had served a request before.
-    `on_connected` is called once the request can be sent.
+    `must_be_fresh`: no pooled connection will do. `was_reused`: the connection had served a request
+    before. `on_connected` is called once the request can be sent.
     """
 
     __slots__ = ("must_be_fresh", "on_connected", "was_reused")
@@ -51,14 +51,15 @@ class PoolTimeoutError(aiohttp.ClientError):
 class _ResponseHandler(ResponseHandler):
     """A connection that never leaves the reader of a body waiting after its end.
 
-    aiohttp 3.14's C parser says nothing to the reader when the framing of a chunked body breaks after the head; the pure Python parser does.
-    A provider that sends interim responses (1xx) without end is cut off: each of them is parsed, and none is an answer.
+    aiohttp 3.14's C parser says nothing to the reader when the framing of a chunked body breaks
+    after the head; the pure Python parser does. A provider that sends interim responses (1xx)
+    without end is cut off: each of them is parsed, and none is a response.
     """
 
     _interim_responses = 0
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; before the head of the answer only so many status lines."""
+        """Take what came; before the head of the response only so many status lines."""
         if self._payload is None or self._payload is EMPTY_PAYLOAD:
             self._interim_responses += data.count(_STATUS_LINE)
             if self._interim_responses > _MOST_STATUS_LINES:
@@ -80,8 +81,8 @@ class _ResponseHandler(ResponseHandler):
 class LiveConnector(aiohttp.TCPConnector):
     """A pool that checks an idle connection at the moment of its use: what is readable there can only be its end.
 
-    `pool_wait_seconds` bounds the wait for a free connection, `connect_seconds` the making of one (DNS, TCP,
-    TLS). Neither counts time in which the event loop did not run.
+    `pool_wait_seconds` bounds the wait for a free connection, `connect_seconds` the making of one
+    (DNS, TCP, TLS). Neither counts time in which the event loop did not run.
     """
 
     def __init__(

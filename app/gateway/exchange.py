@@ -1,8 +1,8 @@
-"""UPSTREAM ANSWER: one attempt's HTTP exchange, read under its time-outs.
+"""One attempt's HTTP exchange, read under its timeouts.
 
-Comes in: a provider, an open attempt. Goes out: the bytes of a 2xx answer; everything else that can
+Input: a provider, an open attempt. Output: the bytes of a 2xx response; everything else that can
 happen leaves as `UpstreamFailure` or `CallerFaultError`. `close` ends the exchange, whatever state
-it is in: a provider whose answer nobody reads must stop working.
+it is in: a provider whose response nobody reads must stop working.
 """
 
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ import aiohttp
 
 from app.gateway.attempt import Attempt
 from app.gateway.cancellation import Deadlines, Interrupt, InterruptedCallError, Reason
-from app.gateway.capacity.answer_room import AnswerShare
-from app.gateway.capacity.heavy_work import join
+from app.gateway.capacity.offload import join
+from app.gateway.capacity.response_budget import AnswerShare
 from app.gateway.openai.failures import MAX_ERROR_BYTES, UpstreamFailure, failure_of_status
 from app.gateway.openai.request import CallRequest
 from app.gateway.openai.stream_options import blames_stream_options
@@ -45,7 +45,7 @@ class UpstreamAnswer:
         self._must_be_fresh = must_be_fresh
         self.leaves_out_added_fields = False
         self._interrupt = Interrupt()
-        # An answer that is not streamed comes at its end: its first byte says nothing before.
+        # A response that is not streamed comes at its end: its first byte says nothing before.
         is_whole = not attempt.is_stream
         self._deadlines = Deadlines(
             self._interrupt,
@@ -58,7 +58,7 @@ class UpstreamAnswer:
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
-        """Put a block of awaits under the time-outs; raises `UpstreamFailure` when one runs out."""
+        """Put a block of awaits under the timeouts; raises `UpstreamFailure` when one runs out."""
         try:
             with self._interrupt:
                 yield
@@ -66,7 +66,7 @@ class UpstreamAnswer:
             raise UpstreamFailure(_KINDS[interrupted.reason]) from None
 
     async def open(self, request: CallRequest) -> None:
-        """Send the request and read until the head of a 2xx answer."""
+        """Send the request and read until the head of a 2xx response."""
         upstream_model = self.attempt.route.upstream_model
         takes_options = not self.leaves_out_added_fields and self._provider.takes_stream_options(upstream_model)
         body = request.upstream_body(upstream_model, takes_stream_options=takes_options)
@@ -137,7 +137,7 @@ class UpstreamAnswer:
         return await join(parts)
 
     async def _make_room(self, size_bytes: int) -> None:
-        """Wait for room for a large answer; the provider is not to blame for the time that passes."""
+        """Wait for room for a large response; the provider is not to blame for the time that passes."""
         if not self.room.has(size_bytes):
             self.pause()
             if not await self.room.hold(size_bytes):
@@ -164,7 +164,7 @@ class UpstreamAnswer:
             response.close()
 
     async def _read_refusal(self, response: aiohttp.ClientResponse) -> bytes:
-        """Return the body of an answer that is not 2xx, or as much of it as a JSON error object may take."""
+        """Return the body of a response that is not 2xx, or as much of it as a JSON error object may take."""
         parts: list[bytes] = []
         left = MAX_ERROR_BYTES
         try:

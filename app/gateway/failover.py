@@ -1,8 +1,8 @@
-"""Failover: tries the targets of a model in order until one answers, and skips those whose circuit is open.
+"""Failover: tries the targets of a model in order until one responds, and skips those whose circuit is open.
 
-In: a call, a model, and what to make of a 2xx answer. Out: what was made of the first good one, or
-the error that the caller gets. It ends before the first byte reaches the client: what goes wrong
-later is not its business.
+Input: a call, a model, and what to make of a 2xx response. Output: what was made of the first good
+one, or the error that the caller gets. It ends before the first byte reaches the client: what goes
+wrong later is not its business.
 """
 
 from collections.abc import Awaitable, Callable
@@ -25,11 +25,11 @@ _MAX_ATTEMPTS_PER_ROUTE: Final = 3
 async def first_answer(
     call: Call, model: Model, gate: ProviderGate, clock: Clock, take: Callable[[UpstreamAnswer], Awaitable[T]]
 ) -> T:
-    """Return what `take` makes of the first answer that it accepts.
+    """Return what `take` makes of the first response that it accepts.
 
-    Raises what `error_of_failures` returns when no provider is left, and `CallerFaultError` as soon as one
-    provider blames the request. On either, and on success, every attempt has ended; the call has ended on the
-    errors only.
+    Raises what `error_of_failures` returns when no provider is left, and `CallerFaultError` as soon
+    as one provider blames the request. On either, and on success, every attempt has ended; the call
+    has ended on the errors only.
     """
     failures: list[UpstreamFailure] = []
     asking = _Asking(call, gate, clock, failures)

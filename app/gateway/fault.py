@@ -1,6 +1,6 @@
 """The one place that decides whose fault a failed attempt is, and what it may change.
 
-In: an `ErrorKind`. Out: the fault domain, the scope that fails (the provider, or one of its
+Input: an `ErrorKind`. Output: the fault domain, the scope that fails (the provider, or one of its
 models), and whether the provider's state moves: only faults of the provider and of the network move
 it. docs/gateway.md shows the same table.
 """
@@ -34,7 +34,7 @@ FAULTS: Final[Mapping[ErrorKind, Fault]] = {
     "first_byte_timeout": Fault("provider", "model"),
     "whole_answer_timeout": Fault("provider", "model"),
     "idle_timeout": Fault("provider", "model"),
-    # The provider was sending until the gateway's own limit; how long an answer is, the caller decides.
+    # The provider was sending until the gateway's own limit; how long a response is, the caller decides.
     "total_timeout": Fault("policy", "none"),
     # The provider works; its limits on the gateway's account decide, and `Retry-After` says for how long.
     "rate_limited": Fault("policy", "model"),

@@ -1,6 +1,6 @@
-"""GATEWAY: what happens to a request after it was read: caller, model, limits, cache, providers, account.
+"""What happens to a request after it was read: caller, model, limits, cache, providers, account.
 
-Comes in: a caller's secret, a valid request, the request's telemetry scope. Goes out: an answer, or
+Input: a caller's secret, a valid request, the request's telemetry scope. Output: a response, or
 a `GatewayError`. It knows HTTP neither as a server nor as a client: `app/http` sends what comes
 out, `provider.py` fetches what goes in.
 """
@@ -13,9 +13,9 @@ import msgspec
 from app.errors import OverloadedError, RateLimitedError
 from app.gateway.attempt import Attempt
 from app.gateway.call import Call
-from app.gateway.capacity.answer_room import AnswerRoom, room_for
-from app.gateway.capacity.heavy_work import HeavyWork, HeavyWorkError
-from app.gateway.capacity.loop_turn import LoopTurn
+from app.gateway.capacity.loop_yield import LoopYield
+from app.gateway.capacity.offload import Offload, OffloadError
+from app.gateway.capacity.response_budget import ResponseBudget, room_for
 from app.gateway.exchange import UpstreamAnswer
 from app.gateway.failover import first_answer
 from app.gateway.in_flight import CallsInHand
@@ -42,7 +42,7 @@ _OK = 200
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A whole answer. `provider` is None where it came from the cache; `cache` says hit or miss where the cache was asked."""
+    """A whole response. `provider` is None where it came from the cache; `cache` says hit or miss where the cache was asked."""
 
     body: bytes
     provider: str | None
@@ -64,8 +64,8 @@ class Gateway:
         calls_in_hand: CallsInHand,
         clock: Clock,
         new_call_id: Callable[[], str],
-        heavy_work: HeavyWork | None = None,
-        answer_room: AnswerRoom | None = None,
+        offload: Offload | None = None,
+        response_budget: ResponseBudget | None = None,
     ) -> None:
         self.models = models
         self.calls_in_hand = calls_in_hand
@@ -77,9 +77,9 @@ class Gateway:
         self._ledger = ledger
         self._clock = clock
         self._new_call_id = new_call_id
-        self._answer_room = answer_room or AnswerRoom(max_bytes=room_for(models.largest_answer_bytes))
-        self._loop_turn = LoopTurn()
-        self.heavy_work = heavy_work or HeavyWork()
+        self._response_budget = response_budget or ResponseBudget(max_bytes=room_for(models.largest_answer_bytes))
+        self._loop_yield = LoopYield()
+        self.offload = offload or Offload()
 
     async def identify(self, scope: RequestScope, secret: str) -> Caller:
         """Return whose secret it is; raises what `KeyDirectory.find` raises."""
@@ -98,7 +98,7 @@ class Gateway:
 
     async def read_request(self, caller: Caller, body: bytes, operation: Operation) -> CallRequest:
         """Read the body of an admitted request; raises `InvalidRequestError`."""
-        return await read_request(body, operation, self.heavy_work, owner=caller.key_id)
+        return await read_request(body, operation, self.offload, owner=caller.key_id)
 
     def open_call(self, scope: RequestScope, caller: Caller, request: CallRequest) -> Call:
         """Begin the account of an admitted request."""
@@ -109,11 +109,11 @@ class Gateway:
             request=request,
             ledger=self._ledger,
             clock=self._clock,
-            room=self._answer_room.share(caller.key_id),
+            room=self._response_budget.share(caller.key_id),
         )
 
     async def answer(self, call: Call, model: Model) -> Answer:
-        """Answer a request that is not streamed, from the cache or a provider; the call has ended then."""
+        """Serve a request that is not streamed, from the cache or a provider; the call has ended then."""
         key = self._cache_key(call, model)
         if key is not None:
             kept = await self._kept_answer(key, call.request.operation)
@@ -131,13 +131,13 @@ class Gateway:
         """Find a provider that starts to stream; the call goes on until the stream's end."""
 
         async def take(answer: UpstreamAnswer) -> AnswerStream:
-            stream = AnswerStream(call, answer, self._loop_turn)
+            stream = AnswerStream(call, answer, self._loop_yield)
             await stream.prime()
             return stream
 
         return await first_answer(call, model, self._gate, self._clock, take)
 
-    async def settle(self, call: Call) -> None:
+    async def finalize(self, call: Call) -> None:
         """Give back what a call that has ended held, and charge its tokens to its caller's limits."""
         call.room.release()
         usage = call.usage
@@ -147,24 +147,24 @@ class Gateway:
 
     async def close(self) -> None:
         """End what was started for heavy work."""
-        await self.heavy_work.close()
+        await self.offload.close()
 
     async def _kept_answer(self, key: bytes, operation: Operation) -> bytes | None:
-        """Return what the cache holds, unless it is no answer: others can write to a cache server."""
+        """Return what the cache holds, unless it is no response: others can write to a cache server."""
         kept = await self._cache.get(key)
         if kept is None or self._cache.is_own:
             return kept
         try:
-            found = await self.heavy_work.run("answers", "cache", read_answer, kept, operation)
-        except (UpstreamFailure, HeavyWorkError):
+            found = await self.offload.run("answers", "cache", read_answer, kept, operation)
+        except (UpstreamFailure, OffloadError):
             return None
         return kept if found.failure is None else None
 
     async def _take_whole(self, answer: UpstreamAnswer) -> bytes:
-        """Read a whole answer and end its attempt."""
+        """Read a whole response and end its attempt."""
         body = await answer.read_all()
         attempt = answer.attempt
-        # Whatever is found in it, the exchange is over: from here on no time-out of the provider runs.
+        # Whatever is found in it, the exchange is over: from here on no timeout of the provider runs.
         answer.close(whole=True)
         found = await self._read_answer(body, attempt)
         attempt.response_id = found.response_id
@@ -179,20 +179,18 @@ class Gateway:
         return body
 
     async def _read_answer(self, body: bytes, attempt: Attempt) -> WholeAnswer:
-        """Read an answer, in another process where it is large."""
+        """Read a response, in another process where it is large."""
         try:
-            return await self.heavy_work.run(
-                "answers", attempt.route.provider.name, read_answer, body, attempt.operation
-            )
-        except HeavyWorkError as error:
+            return await self.offload.run("answers", attempt.route.provider.name, read_answer, body, attempt.operation)
+        except OffloadError as error:
             if error.reason == "memory":
-                # No answer of a model has so many values.
+                # No response of a model has so many values.
                 raise UpstreamFailure("bad_response", http_status=_OK) from None
             raise OverloadedError("The provider's answer could not be read in time.", retry_after_seconds=1.0) from None
 
     @staticmethod
     def _cache_key(call: Call, model: Model) -> bytes | None:
-        """Return the key of a request that the cache may answer; None for every other."""
+        """Return the key of a request that the cache may serve; None for every other."""
         request = call.request
         # A text has one embedding, whatever else the request says.
         if model.cache_ttl_seconds <= 0 or not (

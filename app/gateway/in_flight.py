@@ -1,7 +1,7 @@
-"""CALLS IN HAND: the requests in flight, how many there may be, each key's share of them, and how all of them end at shutdown.
+"""The requests in flight, how many there may be, each key's share of them, and how all of them end at shutdown.
 
-In: each request's arrival, its caller, the size of its body. Out: a `Place` per request, or an
-error. For one event loop.
+Input: each request's arrival, its caller, the size of its body. Output: a `Place` per request, or
+an error. For one event loop.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,8 @@
-"""JSON BOUNDS: how deep JSON may be nested, in both directions, and how much of it may be decoded on the event loop.
+"""How deep JSON may be nested, in both directions, and how much of it may be decoded on the event loop.
 
-In: bytes that may or may not be JSON. Out: a decision, without decoding anything. The bounds are
-the gateway's own: what the interpreter's recursion limit allows differs between Python versions.
+Input: bytes that may or may not be JSON. Output: a decision, without decoding anything. The bounds
+are the gateway's own: what the interpreter's recursion limit allows differs between Python
+versions.
 """
 
 from array import array
@@ -9,7 +10,7 @@ from itertools import accumulate
 from typing import Final
 
 MAX_DEPTH: Final = 200
-"""Levels of arrays and objects within each other. Requests and answers of real clients have fewer than 20."""
+"""Levels of arrays and objects within each other. Requests and responses of real clients have fewer than 20."""
 
 INLINE_BYTES: Final = 256 * 1024
 """Any JSON up to this size is decoded within some 20 ms, whatever is in it."""

@@ -1,6 +1,6 @@
-"""MODEL TABLE: the configured models, each with the providers that serve it in the order of fail-over.
+"""The configured models, each with the providers that serve it in the order of failover.
 
-Comes in: the configuration and the providers. Goes out: a look-up by public name. Nothing here
+Input: the configuration and the providers. Output: a lookup by public name. Nothing here
 changes while the gateway runs.
 """
 
@@ -50,7 +50,7 @@ class ModelTable:
 
     @property
     def largest_answer_bytes(self) -> int:
-        """The largest answer that any provider of a model may send."""
+        """The largest response that any provider of a model may send."""
         routes = [route for model in self._models.values() for route in model.routes]
         return max((route.provider.config.max_response_bytes for route in routes), default=0)
 

@@ -1,4 +1,4 @@
-"""PORTS: what the gateway's domain needs from the outside, as Protocols; `app/store`, `app/providers` and the tests provide them."""
+"""What the gateway's domain needs from the outside, as Protocols; `app/store`, `app/providers` and the tests provide them."""
 
 from collections.abc import Iterable
 from typing import Literal, Protocol, TypeAlias
@@ -64,20 +64,20 @@ class RateLimiter(Protocol):
 
 
 class ResponseCache(Protocol):
-    """Exact-match answers of deterministic requests, as bytes.
+    """Exact-match responses of deterministic requests, as bytes.
 
     `is_own`: values come back as this process stored them; otherwise anybody may have written them.
     """
 
     @property
     def is_own(self) -> bool:
-        """Whether a value is certain to be an answer."""
+        """Whether a value is certain to be a response."""
 
     async def get(self, key: bytes) -> bytes | None:
-        """Return the stored answer, or None; a broken cache is a miss."""
+        """Return the stored response, or None; a broken cache is a miss."""
 
     async def put(self, key: bytes, value: bytes, ttl_seconds: float) -> None:
-        """Keep an answer; a broken cache keeps nothing and fails nothing."""
+        """Keep a response; a broken cache keeps nothing and fails nothing."""
 
 
 class AttemptObserver(Protocol):
@@ -88,10 +88,10 @@ class AttemptObserver(Protocol):
 
 
 class AttemptPermit(Protocol):
-    """The right to make one attempt; its end must be said, or the provider counts it as under way for ever."""
+    """The right to make one attempt; its end must be said, or the provider counts it as in flight indefinitely."""
 
     def attempt_answers(self) -> None:
-        """Learn that content of a streamed answer arrived, long before the attempt may end; never raises."""
+        """Learn that content of a streamed response arrived, long before the attempt may end; never raises."""
 
     def pause(self, seconds: float) -> None:
         """Skip the target for so long, because its rate limit says so; never raises."""

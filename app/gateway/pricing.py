@@ -1,6 +1,6 @@
 """Tokens to money, in whole nano-US-dollars.
 
-Comes in: token counts and the prices of a configured route. Goes out: what the provider charges us
+Input: token counts and the prices of a configured route. Output: what the provider charges us
 and what the caller is charged, each rounded half up once per attempt. No floats take part, so that
 sums over any number of calls are exact.
 """
@@ -48,7 +48,8 @@ def price_of(
 ) -> Price:
     """Build the price of a route from the decimal numbers that the configuration shows; cached input costs as all input by default.
 
-    A float is read through its shortest decimal form: 0.15 means 15/100, not the nearest binary fraction.
+    A float is read through its shortest decimal form: 0.15 means 15/100, not the nearest binary
+    fraction.
     """
     if cached_input_usd_per_million is None:
         cached_input_usd_per_million = input_usd_per_million

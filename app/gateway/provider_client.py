@@ -1,8 +1,8 @@
 """One provider over HTTP, with a connection pool of its own.
 
-In: a ready body and the attempt's trace context. Out: the provider's answer from its head on, or
-`UpstreamFailure` with what went wrong until there. The caller's own headers never pass through
-here; the key is the gateway's, from the environment.
+Input: a ready body and the attempt's trace context. Output: the provider's response from its head
+on, or `UpstreamFailure` with what went wrong until there. The caller's own headers never pass
+through here; the key is the gateway's, from the environment.
 """
 
 import asyncio
@@ -88,9 +88,10 @@ class Provider:
         on_connected: Callable[[], None],
         must_be_fresh: bool = False,
     ) -> aiohttp.ClientResponse:
-        """Send one request, once, and return when the head of the answer is there; raises `UpstreamFailure`.
+        """Send one request, once, and return when the head of the response is there; raises `UpstreamFailure`.
 
-        `on_connected` is called when the request has its connection; `must_be_fresh`: not a pooled one.
+        `on_connected` is called when the request has its connection; `must_be_fresh`: not a pooled
+        one.
         """
         session = self._session
         if session is None:
@@ -115,7 +116,7 @@ class Provider:
         return response
 
     def recycle(self, response: aiohttp.ClientResponse) -> None:
-        """Give back the connection of an answer that was read to its last event, once the end of the body came by."""
+        """Give back the connection of a response that was read to its last event, once the end of the body came by."""
         if response.content.at_eof():
             response.release()
             return

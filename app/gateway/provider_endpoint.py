@@ -1,7 +1,7 @@
 """Where a provider is and how it is asked: URLs, headers, proxy. Calls and probes use the same.
 
-In: a provider's configuration, its secrets, the proxies of the environment. Out: what the HTTP
-client needs, and a `Scrub` that knows all of it.
+Input: a provider's configuration, its secrets, the proxies of the environment. Output: what the
+HTTP client needs, and a `Scrub` that knows all of it.
 """
 
 import base64
@@ -24,7 +24,7 @@ HEADER_BOUNDS: Final[Mapping[str, Any]] = {
     "max_field_size": MAX_HEADER_BYTES,
     "max_headers": MAX_HEADER_FIELDS,
 }
-"""Arguments of a client session: what the head of a provider's answer may hold."""
+"""Arguments of a client session: what the head of a provider's response may hold."""
 
 _NO_PROXY: Final = "off"
 
@@ -50,7 +50,7 @@ class ProviderEndpoint:
         self._base = base.with_query(None).with_path(base.path.rstrip("/") + "/")
         self.host = base.host or ""
         self.port = base.port or 0
-        # Compression saves little on answers of a few kilobytes, and holds streamed tokens back.
+        # Compression saves little on responses of a few kilobytes, and holds streamed tokens back.
         self.headers: dict[str, str] = {"accept-encoding": "identity", "user-agent": USER_AGENT}
         self.headers |= {name.lower(): value for name, value in {**config.headers, **secrets.headers}.items()}
         if secrets.api_key:

@@ -1,6 +1,6 @@
-"""RATE LIMIT: requests and tokens per minute, per key and per plan, as token buckets in this process.
+"""Requests and tokens per minute, per key and per plan, as token buckets in this process.
 
-Comes in: a caller whose limits are known, later the tokens that its call used. Goes out: a
+Input: a caller whose limits are known, later the tokens that its call used. Output: a
 `LimitDecision`. All buckets are checked before any is charged, so a refused request costs nothing
 anywhere. It must not await: a decision is atomic on the event loop because nothing in it yields.
 Several processes each have their own budgets.
@@ -59,9 +59,10 @@ class _Bucket:
 class PlanRateLimiter:
     """Satisfies `RateLimiter`. For one event loop; a limit must be at least 1, None is unlimited.
 
-    A caller's own limits travel with it; the limits of all keys of a plan together come from `plans`. A full bucket says no more
-    than an absent one: each admission looks at a few of the longest untouched and forgets the full, so memory follows the
-    keys that were active within about a minute.
+    A caller's own limits travel with it; the limits of all keys of a plan together come from
+    `plans`. A full bucket says no more than an absent one: each admission looks at a few of the
+    longest untouched and forgets the full, so memory follows the keys that were active within about
+    a minute.
     """
 
     def __init__(self, plans: Iterable[PlanConfig], clock: Clock) -> None:
@@ -76,8 +77,9 @@ class PlanRateLimiter:
     async def admit(self, caller: Caller) -> LimitDecision:
         """Take one request from each request budget, or refuse; a token budget only has to hold one token.
 
-        Where several budgets are short, the answer names the one that needs longest, so that a retry after
-        `retry_after_seconds` finds all of them refilled (unless others took from the plan's).
+        Where several budgets are short, the response names the one that needs longest, so that a
+        retry after `retry_after_seconds` finds all of them refilled (unless others took from the
+        plan's).
         """
         now_ns = self._now_ns()
         self._sweep(now_ns)

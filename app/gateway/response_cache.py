@@ -1,8 +1,8 @@
-"""RESPONSE CACHE: exact-match answers of deterministic requests, in this process.
+"""Exact-match responses of deterministic requests, in this process.
 
-Comes in: a key made of the caller, the model and the whole request; an answer as bytes. Goes out:
-the same bytes until they expire. It records nothing: whoever asks records `CacheLookedUp`, in the
-scope of its request. `app/store/valkey_cache.py` is the same port behind a server.
+Input: a key made of the caller, the model and the whole request; a response as bytes. Output: the
+same bytes until they expire. It records nothing: the caller records `CacheLookedUp`, in
+the scope of its request. `app/store/valkey_cache.py` is the same port behind a server.
 """
 
 import hashlib
@@ -28,8 +28,9 @@ _ENCODER = msgspec.json.Encoder(order="sorted", decimal_format="number")
 def cache_key(*, key_id: str, model: str, body: bytes) -> bytes:
     """Return the SHA-256 (32 bytes) of the caller, the public model and the request body in canonical form.
 
-    Canonical: parsed, fields sorted at every level, no white space. Every field counts as it is, also `stream`, `user` and those
-    that the gateway does not know. Callers never share answers. Raises `msgspec.DecodeError` where the body is not JSON.
+    Canonical: parsed, fields sorted at every level, no white space. Every field counts as it is,
+    also `stream`, `user` and those that the gateway does not know. Callers never share responses.
+    Raises `msgspec.DecodeError` where the body is not JSON.
     """
     canonical = _ENCODER.encode(_DECODER.decode(body))
     return _digest((b"canonical", key_id.encode(), model.encode(), canonical))
@@ -38,7 +39,8 @@ def cache_key(*, key_id: str, model: str, body: bytes) -> bytes:
 def literal_cache_key(*, key_id: str, model: str, fields: Mapping[str, msgspec.Raw]) -> bytes:
     """Return the SHA-256 of the caller, the public model and the request's fields as they were written, in the order of their names.
 
-    For requests that are too large to be brought into canonical form, or that have none: there white space and the order of inner fields count.
+    For requests that are too large to be brought into canonical form, or that have none: there
+    white space and the order of inner fields count.
     """
     parts: list[bytes | memoryview] = [b"literal", key_id.encode(), model.encode()]
     for name in sorted(fields):
@@ -56,9 +58,10 @@ def _digest(parts: Iterable[bytes | memoryview]) -> bytes:
 
 
 def is_deterministic(*, temperature: object, n: object, stream: object) -> bool:
-    """Whether a request with these fields (None: absent) asks for the one answer that the model gives each time.
+    """Whether a request with these fields (None: absent) asks for the one response that the model gives each time.
 
-    The temperature has to be 0 in so many words: providers have other defaults. JSON `false` is no number.
+    The temperature has to be 0 in so many words: providers have other defaults. JSON `false` is no
+    number.
     """
     cold = isinstance(temperature, int | float | Decimal) and not isinstance(temperature, bool) and temperature == 0
     one = n is None or (n == 1 and not isinstance(n, bool))
@@ -89,7 +92,7 @@ class MemoryResponseCache:
         return self._used_bytes
 
     async def get(self, key: bytes) -> bytes | None:
-        """Return the answer while it is fresh; an expired one is forgotten."""
+        """Return the response while it is fresh; an expired one is forgotten."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -101,7 +104,7 @@ class MemoryResponseCache:
         return value
 
     async def put(self, key: bytes, value: bytes, ttl_seconds: float) -> None:
-        """Keep an answer; one that is larger than the whole cache, or expires at once, is not kept."""
+        """Keep a response; one that is larger than the whole cache, or expires at once, is not kept."""
         if key in self._entries:
             self._forget(key)
         size = _entry_bytes(key, value)

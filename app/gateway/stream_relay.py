@@ -1,6 +1,6 @@
-"""A streamed answer from its first chunk to its end, on its way from the provider to the client.
+"""A streamed response from its first chunk to its end, on its way from the provider to the client.
 
-Comes in: an open exchange whose head said 2xx. Goes out: bytes for the client, in pieces as they
+Input: an open exchange whose head said 2xx. Output: bytes for the client, in pieces as they
 arrive; and, however the stream ends, exactly one end of the attempt and of the call, with the usage
 of what was delivered. Holds one piece at a time.
 """
@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 
 from app.errors import OverloadedError
 from app.gateway.call import Call
-from app.gateway.capacity.answer_room import LARGE_BYTES
-from app.gateway.capacity.loop_turn import LoopTurn
+from app.gateway.capacity.loop_yield import LoopYield
+from app.gateway.capacity.response_budget import LARGE_BYTES
 from app.gateway.exchange import UpstreamAnswer
 from app.gateway.openai.chunks import DONE, StreamChunks
 from app.gateway.openai.error_body import broken_stream_event, error_event
@@ -23,7 +23,7 @@ from app.gateway.openai.sse import slices
 class AnswerStream:
     """One stream; used by the request's task."""
 
-    def __init__(self, call: Call, answer: UpstreamAnswer, loop_turn: LoopTurn) -> None:
+    def __init__(self, call: Call, answer: UpstreamAnswer, loop_yield: LoopYield) -> None:
         self._call = call
         self._answer = answer
         self._attempt = answer.attempt
@@ -33,7 +33,7 @@ class AnswerStream:
             choices=asked_choices(call.request),
             max_event_bytes=self._max_event_bytes,
         )
-        self._loop_turn = loop_turn
+        self._loop_yield = loop_yield
         self._piece = b""
         self._ended = False
         self.provider = answer.attempt.route.provider.name
@@ -52,7 +52,8 @@ class AnswerStream:
     async def relay(self, write: Callable[[bytes], Awaitable[None]]) -> bytes:
         """Hand piece after piece to `write`, and return the last one, which closes the stream.
 
-        Returns the end marker after a whole answer, and an error event after one that broke. By then attempt and call have ended.
+        Returns the end marker after a whole response, and an error event after one that broke. By
+        then attempt and call have ended.
         """
         try:
             with self._answer.guarded():
@@ -77,7 +78,7 @@ class AnswerStream:
         return self._piece + DONE
 
     def stopped(self) -> bytes:
-        """End a stream that was under way when the gateway had to stop; returns its last event."""
+        """End a stream that was in flight when the gateway had to stop; returns its last event."""
         return call_stopped(self._call)
 
     async def _advance(self) -> None:
@@ -90,7 +91,7 @@ class AnswerStream:
         except UpstreamFailure:
             if not chunks.complete:
                 raise
-            # The connection was cut after the answer was whole.
+            # The connection was cut after the response was whole.
             data = b""
         self._piece = await self._feed(data) if data else chunks.end()
         if chunks.output_units:
@@ -98,7 +99,7 @@ class AnswerStream:
         self._ended = chunks.done or chunks.failure is not None or not data
         if not self._piece and not self._ended:
             # Reading what has arrived already does not wait: a flood of nothing must not keep the event loop to itself.
-            await self._loop_turn.wait()
+            await self._loop_yield.wait()
 
     async def _feed(self, data: bytes) -> bytes:
         """Take what arrived, so little at a time that others are not held up; return what the client gets."""
@@ -118,7 +119,7 @@ class AnswerStream:
                 break
             if len(part) < len(data):
                 self._answer.pause()
-                await self._loop_turn.wait()
+                await self._loop_yield.wait()
                 self._answer.resume()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
@@ -146,7 +147,7 @@ class AnswerStream:
             self._attempt.answer_began()
 
     def _note_answer(self) -> None:
-        """Leave with the attempt how the provider names the answer."""
+        """Leave with the attempt how the provider names the response."""
         self._attempt.response_id = self._chunks.response_id
         self._attempt.response_model = self._chunks.response_model
         self._attempt.finish_reason = self._chunks.finish_reason

@@ -1,6 +1,6 @@
 """What an exception of the HTTP client means: whose fault it is, and why, in words that hold no address and no secret.
 
-In: what `aiohttp` raised while a request was sent. Out: an `UpstreamFailure`.
+Input: what `aiohttp` raised while a request was sent. Output: an `UpstreamFailure`.
 """
 
 import errno
@@ -26,7 +26,7 @@ _LARGE_BYTES: Final = 512 * 1024
 def failure_of_exception(  # noqa: PLR0911  one line per kind
     error: BaseException, *, was_reused: bool, sent_bytes: int = 0
 ) -> UpstreamFailure:
-    """Classify what went wrong before the head of an answer was there; `sent_bytes` is the size of the body."""
+    """Classify what went wrong before the head of a response was there; `sent_bytes` is the size of the body."""
     if isinstance(error, PoolTimeoutError):
         return UpstreamFailure("pool_timeout", reason="no pooled connection became free in time")
     if isinstance(error, aiohttp.ConnectionTimeoutError):
@@ -48,7 +48,7 @@ def failure_of_exception(  # noqa: PLR0911  one line per kind
             )
         return UpstreamFailure("connect_error", connection_was_reused=was_reused, reason=reason_of(error))
     if isinstance(error, aiohttp.ClientResponseError):
-        # The head of the answer is no HTTP.
+        # The head of the response is no HTTP.
         return UpstreamFailure("bad_response", reason="the head of the answer is not valid HTTP")
     return UpstreamFailure("connect_error", reason=reason_of(error))
 
@@ -82,7 +82,8 @@ def _innermost(error: BaseException) -> BaseException:
 def _own_exhaustion(error: BaseException) -> str | None:
     """Return what this process has run out of; None where the failure is not its own.
 
-    Resolving a name fails without a word about descriptors: one more socket tells whether any are left.
+    Resolving a name fails without a word about descriptors: one more socket tells whether any are
+    left.
     """
     if not isinstance(error, OSError):
         return None

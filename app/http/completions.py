@@ -93,7 +93,7 @@ class CompletionEndpoint:
                 call.was_cut = is_cut(scope)
         finally:
             watch.cancel()
-            await gateway.settle(call)
+            await gateway.finalize(call)
 
     async def _whole(self, send: Send, call: Call, model: Model, interrupt: Interrupt, headers: Headers) -> None:
         """Answer with one body."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from app.errors import BodyTooLargeError, InvalidRequestError, UnsupportedCodingError
-from app.gateway.capacity.heavy_work import join
+from app.gateway.capacity.offload import join
 from otel.asgi import Scope
 
 ACCEPTED: Final = b"gzip, deflate"

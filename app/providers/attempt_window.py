@@ -1,6 +1,6 @@
-"""ATTEMPT WINDOW: what one provider, or one model at one provider, did lately: by second for 5 minutes, by minute for 24 hours.
+"""What one provider, or one model at one provider, did lately: by second for 5 minutes, by minute for 24 hours.
 
-Comes in: each attempt that says something about the provider, as it ends. Goes out: exact counts of
+Input: each attempt that says something about the provider, as it ends. Output: exact counts of
 the last 5 minutes, and one row per whole minute of the last day. Memory is constant: at most one
 slot per second and one row per minute, however much traffic there is. What a window says depends on
 what was added and on the time it is asked about, never on how often it was asked.
@@ -24,8 +24,8 @@ _MINUTE_SECONDS: Final = 60
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How one attempt ended.
 
-    `latency_seconds`: until the caller had something to read (the first token of a stream, else the whole answer).
-    `duration_seconds`: until the end. Both matter only where it did not fail.
+    `latency_seconds`: until the caller had something to read (the first token of a stream, else the
+    whole response). `duration_seconds`: until the end. Both matter only where it did not fail.
     """
 
     failed: bool

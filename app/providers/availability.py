@@ -1,6 +1,6 @@
-"""AVAILABILITY: the share of the last 5 minutes in which a provider could take traffic, of the time about which something is known.
+"""The share of the last 5 minutes in which a provider could take traffic, of the time about which something is known.
 
-Comes in: what probes found and what the circuit breaker did, with the time of each. Goes out: a
+Input: what probes found and what the circuit breaker did, with the time of each. Output: a
 number between 0 and 1, or None. The past is kept as a short list of spans; a change replaces it as
 a whole, so that it can be read from any thread.
 """
@@ -30,7 +30,8 @@ class _Past(msgspec.Struct, frozen=True):
 class Availability:
     """One provider's past. Written by one thread in the order of time, read by any.
 
-    `evidence_seconds`: for how long one finding says something; after that the state is unknown until the next one.
+    `evidence_seconds`: for how long one finding says something; after that the state is unknown
+    until the next one.
     """
 
     def __init__(self, evidence_seconds: float) -> None:

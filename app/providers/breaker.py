@@ -1,6 +1,6 @@
-"""CIRCUIT BREAKER: keeps calls away from one provider that fails, and lets a few through to see whether it is well again.
+"""Keeps calls away from one provider that fails, and lets a few through to see whether it is healthy again.
 
-Comes in: how each admitted call ended, and the time. Goes out: a permit for a call or none, and
+Input: how each admitted call ended, and the time. Output: a permit for a call or none, and
 each transition, once. Closed, it opens by failures in a row or by the failed share of its recent
 calls. Open, it becomes half-open by time alone. Half-open, it admits a bounded number of calls at
 once; the first that succeeds, or whose stream begins, closes it, one that fails opens it again, for
@@ -47,7 +47,7 @@ class CallPermit:
         self._phase = phase
 
     def answers(self, now_seconds: float) -> None:
-        """Say that the provider answers, though the call goes on: a stream may last for minutes, and others wait for the trial's result."""
+        """Say that the provider responds, though the call goes on: a stream may last for minutes, and others wait for the trial's result."""
         if self._breaker is not None:
             self._phase = self._breaker.call_answers(self._phase, now_seconds)
 
@@ -87,8 +87,8 @@ class CircuitBreaker:
         return max(0.0, phase.until_seconds - now_seconds) if phase.state == "open" else 0.0
 
     def admit(self, now_seconds: float) -> CallPermit | None:
-        """Return a permit, or None where the provider is to be left alone."""
-        self.settle(now_seconds)
+        """Return a permit, or None where the provider is to be skipped."""
+        self.advance(now_seconds)
         phase = self._phase
         if phase.state == "open":
             return None
@@ -98,7 +98,7 @@ class CircuitBreaker:
             self._trials += 1
         return CallPermit(self, phase)
 
-    def settle(self, now_seconds: float) -> None:
+    def advance(self, now_seconds: float) -> None:
         """Make the transition that is due by time."""
         phase = self._phase
         if phase.state == "open" and now_seconds >= phase.until_seconds:
@@ -106,7 +106,7 @@ class CircuitBreaker:
             self._enter(_Phase("half_open", phase.until_seconds), "its time is over")
 
     def call_answers(self, phase: _Phase, now_seconds: float) -> _Phase:
-        """Close where a trial call gets an answer; return the phase for which the end of that call will count."""
+        """Close where a trial call gets a response; return the phase for which the end of that call will count."""
         if phase is not self._phase or phase.state != "half_open":
             return phase
         self._close(now_seconds)
@@ -114,7 +114,7 @@ class CircuitBreaker:
 
     def call_ended(self, phase: _Phase, now_seconds: float, result: CallResult) -> None:
         """Take in the result of a call that was admitted in `phase`; one from an earlier phase says nothing of this one."""
-        self.settle(now_seconds)
+        self.advance(now_seconds)
         if phase is not self._phase:
             return
         if phase.state == "half_open":

@@ -1,6 +1,6 @@
-"""GAUGES: what is known of the providers as metric families; what is unknown is absent.
+"""What is known of the providers as metric families; what is unknown is absent.
 
-Comes in: the states and the probes. Goes out: sample sources, read by the thread that collects.
+Input: the states and the probes. Output: sample sources, read by the thread that collects.
 They ask at each collection, so that a gauge is as old as the scrape, and a provider that is not
 configured any more has none.
 """

@@ -1,6 +1,6 @@
-"""HEALTH: one number between 0 and 1 from what is known of a provider.
+"""One number between 0 and 1 from what is known of a provider.
 
-Comes in: availability, counts of attempts, the provider's latency target and limit. Goes out: the
+Input: availability, counts of attempts, the provider's latency target and limit. Output: the
 score. Pure functions: the same counts give the same score, however often it is asked for.
 """
 
@@ -16,7 +16,8 @@ _LATENCY_WEIGHT: Final = 0.3
 def latency_score(counts: WindowCounts, *, target_seconds: float, limit_seconds: float) -> float | None:
     """Return 1 for a p95 up to the target, falling in a straight line to 0 at the limit; None without attempts.
 
-    A provider of which attempts were made and none succeeded scores 0: failing fast is not being fast.
+    A provider of which attempts were made and none succeeded scores 0: failing fast is not being
+    fast.
     """
     if not counts.attempts:
         return None
@@ -31,8 +32,9 @@ def health_score(
 ) -> float | None:
     """Return `0.4 * availability + 0.3 * (1 - error rate) + 0.3 * latency score`; None where nothing is known.
 
-    What is unknown is left out and the weights of the rest are scaled to 1: a provider behind an open breaker gets no attempts, and its
-    score must follow its availability instead of disappearing.
+    What is unknown is left out and the weights of the rest are scaled to 1: a provider behind an
+    open breaker gets no attempts, and its score must follow its availability instead of
+    disappearing.
     """
     error_rate = counts.error_rate
     terms = (

@@ -1,6 +1,6 @@
-"""PROVIDER JOBS: what is done about the providers by the clock.
+"""What is done about the providers by the clock.
 
-Comes in: the configuration, the states, the probes. Goes out: `Job`s.
+Input: the configuration, the states, the probes. Output: `Job`s.
 """
 
 from typing import Final
@@ -10,23 +10,23 @@ from app.jobs.scheduler import Job
 from app.providers.probes import Probes
 from app.providers.registry import ProviderStates
 
-_SETTLE_SECONDS: Final = 1.0
+_ADVANCE_SECONDS: Final = 1.0
 _JITTER_RATIO: Final = 0.1
-"""So that several gateways, started together, do not probe together for ever."""
+"""So that several gateways, started together, do not probe together indefinitely."""
 
 _SLACK_SECONDS: Final = 1.0
-"""A probe has its own time-out; the job's comes after it."""
+"""A probe has its own timeout; the job's comes after it."""
 
 
 def provider_jobs(config: ProbesConfig, states: ProviderStates, probes: Probes) -> tuple[Job, ...]:
     """Return the jobs; without probes, only the breakers' clock."""
-    settle = Job(
-        name="circuit_breakers", run=states.settle, interval_seconds=_SETTLE_SECONDS, timeout_seconds=_SETTLE_SECONDS
+    advance = Job(
+        name="circuit_breakers", run=states.advance, interval_seconds=_ADVANCE_SECONDS, timeout_seconds=_ADVANCE_SECONDS
     )
     if not config.enabled:
-        return (settle,)
+        return (advance,)
     return (
-        settle,
+        advance,
         Job(
             name="provider_probes",
             run=probes.probe_providers,

@@ -1,6 +1,6 @@
-"""LATENCY SKETCH: counts of latencies in bins that grow by a fixed ratio, so that any quantile is right to 2 %.
+"""Counts of latencies in bins that grow by a fixed ratio, so that any quantile is right to 2 %.
 
-Comes in: seconds. Goes out: quantiles. What was counted can be taken away again, and the size does
+Input: seconds. Output: quantiles. What was counted can be taken away again, and the size does
 not grow with traffic, as a list of values would: there are at most `MAX_BINS` bins, from 0.1 ms to
 3 hours.
 """

@@ -1,7 +1,7 @@
-"""PROBES: the gateway's own small calls to its providers: is it there, and does it list the models that we route to it.
+"""The gateway's own small calls to its providers: is it there, and does it list the models that we route to it.
 
-Comes in: the providers' addresses and keys. Goes out: findings for `ProviderStates`, one event per
-probe, and which models are listed. A probe has a connection and a time-out of its own and passes
+Input: the providers' addresses and keys. Output: findings for `ProviderStates`, one event per
+probe, and which models are listed. A probe has a connection and a timeout of its own and passes
 through nothing that counts or limits traffic. It costs no tokens.
 """
 
@@ -128,7 +128,7 @@ class Probes:
                 if response.status == _OK:
                     models = list_of(await _read(response))
         except (aiohttp.ClientError, OSError, ValueError, TimeoutError):
-            # That it does not answer is the other probe's to say.
+            # That it does not respond is the other probe's to say.
             return
         if models is None:
             self._listings.pop(provider.name, None)

@@ -1,6 +1,6 @@
-"""PROVIDER STATE: the breaker, the availability and the health of one provider, kept consistent with each other.
+"""The breaker, the availability and the health of one provider, kept consistent with each other.
 
-Comes in: attempts, probe results, the passage of time. Goes out: permits for attempts, and what the
+Input: attempts, probe results, the passage of time. Output: permits for attempts, and what the
 gauges show. A transition of the breaker is one event for telemetry, one log line, and a change of
 the availability.
 """
@@ -85,7 +85,7 @@ class ProviderState:
         of_target.answers(now_seconds)
 
     def attempt_finished(self, permit: CallPermit, of_target: CallPermit, model: str, event: AttemptFinished) -> None:
-        """Take in the one end of an attempt. An observer that raises costs neither the request nor the other observers anything."""
+        """Take in the completion of an attempt. An observer that raises costs neither the request nor the other observers anything."""
         now_seconds = self._clock.monotonic()
         permit.end(now_seconds, _result_of(event, "provider"))
         of_target.end(now_seconds, _result_of(event, "model"))
@@ -106,12 +106,12 @@ class ProviderState:
         if available != was_available:
             self._log_probe(available=available, reason=reason)
 
-    def settle(self) -> None:
+    def advance(self) -> None:
         """Make the transitions that are due by time, so that they are counted without any traffic."""
         now_seconds = self._clock.monotonic()
-        self.breaker.settle(now_seconds)
+        self.breaker.advance(now_seconds)
         for target in self.targets.values():
-            target.breaker.settle(now_seconds)
+            target.breaker.advance(now_seconds)
 
     @property
     def breaker_state(self) -> BreakerState:

@@ -1,7 +1,8 @@
-"""PROVIDER STATES: the state of every configured provider, by name; the gateway's port to them.
+"""The state of every configured provider, by name; the gateway's port to them.
 
-Comes in: what `app/gateway` asks before and says after each attempt, and probe results. Goes out:
-permits, and the states for whoever shows them. What is not configured any more has no state.
+Input: what `app/gateway` asks before and says after each attempt, and probe results. Output:
+permits, and the states for any caller that shows them. What is not configured any more has no
+state.
 """
 
 from collections.abc import ItemsView, Iterable, Sequence
@@ -84,7 +85,7 @@ class ProviderStates:
             found[provider, model] = min(found.get((provider, model), state), state, key=_BEST_FIRST.index)
         return found
 
-    async def settle(self) -> None:
+    async def advance(self) -> None:
         """Make the transitions that are due by time; run once a second, it keeps their counter true without traffic."""
         for state in self._states.values():
-            state.settle()
+            state.advance()

@@ -1,7 +1,7 @@
 """The state of one target (a provider's model): its circuit breaker, and the pause that a rate limit asks for.
 
-In: attempts at this model, the passage of time. Out: whether it may be asked. What fails at one
-model says nothing of the provider's others.
+Input: attempts at this model, the passage of time. Output: whether it may be asked. What fails at
+one model says nothing of the provider's others.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""The wire format of answers as typed structs: what accounting reads, undecoded until it is needed; everything else is skipped.
+"""The wire format of responses as typed structs: what accounting reads, undecoded until it is needed; everything else is skipped.
 
 Errors are looked for wherever providers put them inside a 200: beside the choices, in a choice, in
 a message, as the reason why a choice finished, or as an object of its own.
@@ -22,11 +22,11 @@ _FALSE: Final = msgspec.Raw(b"false")
 _SMALL_BYTES: Final = 64 * 1024
 _MAX_ERROR_BYTES: Final = 64 * 1024
 FAILED: Final = frozenset({"error", "network_error", "insufficient_system_resource"})
-"""Reasons to finish that are failures of the provider; `content_filter` and `length` are answers."""
+"""Reasons to finish that are failures of the provider; `content_filter` and `length` are responses."""
 
 
 class Choice(msgspec.Struct, gc=False):
-    """One choice, of a whole answer (`message`) or of a chunk (`delta`)."""
+    """One choice, of a whole response (`message`) or of a chunk (`delta`)."""
 
     index: msgspec.Raw = ABSENT
     message: msgspec.Raw = ABSENT
@@ -37,7 +37,7 @@ class Choice(msgspec.Struct, gc=False):
 
 
 class Head(msgspec.Struct, gc=False):
-    """The fields of an answer or of a chunk beside its choices."""
+    """The fields of a response or of a chunk beside its choices."""
 
     id: msgspec.Raw = ABSENT
     model: msgspec.Raw = ABSENT
@@ -47,7 +47,7 @@ class Head(msgspec.Struct, gc=False):
 
 
 class Chat(Head, gc=False):
-    """A chunk of a stream, or a whole answer of usual size."""
+    """A chunk of a stream, or a whole response of usual size."""
 
     choices: list[Choice | None] | None = None
 
@@ -118,7 +118,7 @@ _TEXT: Final = msgspec.json.Decoder(str | None)
 
 
 def decode_chat(data: bytes) -> tuple[Head, list[Choice] | None]:
-    """Return an answer or a chunk with its choices, None where it has no list of them; raises ValueError for what is neither."""
+    """Return a response or a chunk with its choices, None where it has no list of them; raises ValueError for what is neither."""
     if len(data) <= _SMALL_BYTES:
         chat = decode_document(data, _CHAT)
         found = chat.choices
@@ -192,7 +192,7 @@ def _tells_of_failure(labels: _Labels) -> bool:
         with contextlib.suppress(msgspec.DecodeError):
             return _OUTCOME.decode(labels.base_resp).status_code != 0
     if _says(labels.id):
-        # A chunk, or an answer, of whichever kind.
+        # A chunk, or a response, of whichever kind.
         return False
     has_code = (
         bytes(labels.code) not in _WELL or _says(labels.amazon_type) or _FAILED_STATUS.match(labels.status) is not None

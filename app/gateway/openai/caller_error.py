@@ -1,7 +1,7 @@
 """What the caller gets when every attempt of a call failed, or a stream broke.
 
-In: the failures. Out: a `GatewayError` that names what kinds of failures there were, and nothing of
-a provider's own words.
+Input: the failures. Output: a `GatewayError` that names what kinds of failures there were, and
+nothing of a provider's own words.
 """
 
 from typing import Final
@@ -25,8 +25,8 @@ _OWN_LACK: Final = frozenset({"pool_timeout", "gateway_resources"})
 def error_of_failures(failures: list[UpstreamFailure]) -> GatewayError:
     """Return the caller's error for the failures of all that were asked.
 
-    413 if the request was too large for each; 429 if each was rate limited; 503 if the last could not be asked for
-    a reason of the gateway's own; 504 if it timed out; else 502.
+    413 if the request was too large for each; 429 if each was rate limited; 503 if the last could
+    not be asked for a reason of the gateway's own; 504 if it timed out; else 502.
     """
     last = failures[-1].kind
     if all(failure.kind == "size_refused" for failure in failures):

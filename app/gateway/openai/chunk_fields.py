@@ -16,7 +16,7 @@ _EMPTY: Final = frozenset({b"null", b'""', b"[]", b"{}"})
 
 
 def begins(choices: list[Choice] | None) -> bool:
-    """Whether a chunk without text begins the answer all the same: a reason to finish, a sound, an image; the role alone does not."""
+    """Whether a chunk without text begins the response all the same: a reason to finish, a sound, an image; the role alone does not."""
     for choice in choices or ():
         if bytes(choice.finish_reason) not in {b"", *_EMPTY}:
             return True

@@ -1,6 +1,6 @@
 """What a provider's event stream says, and the same stream as the caller may see it.
 
-Comes in: bytes of the provider's body. Goes out: bytes for the caller, without the usage that it
+Input: bytes of the provider's body. Output: bytes for the caller, without the usage that it
 did not ask for; and on the side, what accounting needs. Pure: no I/O, no clock. Chunks that need no
 change are passed on byte for byte.
 """
@@ -51,7 +51,8 @@ _MOST_REASON_BYTES: Final = 4 * 1024
 class StreamChunks:
     """Reads one stream; fed by one task. After `done` or `failure` it takes no more.
 
-    Chunks without content are held back until the first content comes: until then another provider may take over.
+    Chunks without content are held back until the first content comes: until then another provider
+    may take over.
     """
 
     def __init__(self, *, include_usage: bool, choices: int, max_event_bytes: int) -> None:
@@ -76,7 +77,8 @@ class StreamChunks:
     def feed(self, data: bytes) -> bytes:
         """Take what arrived and return what the caller gets of it: all that was good.
 
-        `failure` then says what came after it: an error of the provider's, or `bad_response` for anything that is not the wire format.
+        `failure` then says what came after it: an error of the provider's, or `bad_response` for
+        anything that is not the wire format.
         """
         try:
             events = self._splitter.feed(data)
@@ -100,7 +102,7 @@ class StreamChunks:
 
     @property
     def complete(self) -> bool:
-        """Whether the answer is whole: its end marker came, or every choice has a reason why it finished."""
+        """Whether the response is whole: its end marker came, or every choice has a reason why it finished."""
         if self.failure is not None:
             return False
         return self.done or (len(self._finished) >= self._asked_choices and self._begun <= self._finished)
@@ -139,7 +141,7 @@ class StreamChunks:
         if data is None:
             stray = event.stray
             is_failure = bool(stray) and self._is_failure(stray)
-            # Comments keep a slow connection alive. Before the first content there is no answer yet that they could keep alive.
+            # Comments keep a slow connection alive. Before the first content there is no response yet that they could keep alive.
             return event.encode() if self._has_begun and not is_failure else b""
         if len(data) <= _LONGEST_BYTES and (stripped := data.strip()) in _NO_CONTENT:
             return self._end_marker() if stripped == b"[DONE]" else b""
@@ -166,7 +168,7 @@ class StreamChunks:
         return self._take_chunk(event, head, choices, error)
 
     def _take_chunk(self, event: SseEvent, head: Head, choices: list[Choice] | None, error: object) -> bytes:
-        """Handle one chunk of the answer; of one with an error the caller gets the text alone."""
+        """Handle one chunk of the response; of one with an error the caller gets the text alone."""
         self.chunks += choices is not None or head.usage is not ABSENT
         if self.response_id is None:
             self.response_id = text_of(head.id)
@@ -215,7 +217,7 @@ class StreamChunks:
         return True
 
     def _is_failure(self, stray: bytes) -> bool:
-        """Handle JSON outside of data lines; whether it ends the stream, as an error or as a whole answer does."""
+        """Handle JSON outside of data lines; whether it ends the stream, as an error or as a whole response does."""
         try:
             head, choices = decode_chat(stray)
             error = error_beside(head) or (None if choices else error_itself(stray))
@@ -257,7 +259,7 @@ class StreamChunks:
         return b""
 
     def _end_marker(self) -> bytes:
-        """Handle the end marker; an answer without a chunk is none."""
+        """Handle the end marker; a response without a chunk is none."""
         if not self.chunks:
             self._fail("bad_response", "an end without a chunk before it")
             return b""

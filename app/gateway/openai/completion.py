@@ -1,7 +1,7 @@
-"""An answer that is not streamed, checked just enough to be passed on byte for byte.
+"""A response that is not streamed, checked just enough to be passed on byte for byte.
 
-Comes in: the body of a 2xx answer. Goes out: what accounting needs of it, and the provider's
-failure where the answer is an error inside a 2xx. A pure function of bytes; of a body of any size
+Input: the body of a 2xx response. Output: what accounting needs of it, and the provider's
+failure where the response is an error inside a 2xx. A pure function of bytes; of a body of any size
 only what is read becomes an object.
 """
 
@@ -36,7 +36,7 @@ _MOST_STREAM_BYTES: Final = 256 * 1024
 
 
 class WholeAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What an answer says beside its content. `failure` is set where it is an error; its `usage` counts all the same."""
+    """What a response says beside its content. `failure` is set where it is an error; its `usage` counts all the same."""
 
     usage: ReportedUsage | None
     output_units: int = 0
@@ -48,7 +48,7 @@ class WholeAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_answer(body: bytes, operation: Operation) -> WholeAnswer:
-    """Check an answer and read it; raises `UpstreamFailure` where it is not the wire format."""
+    """Check a response and read it; raises `UpstreamFailure` where it is not the wire format."""
     try:
         return _read_embeddings(body) if operation == "embeddings" else _read_chat(body)
     except (ValueError, RecursionError) as error:
@@ -65,11 +65,11 @@ def read_answer(body: bytes, operation: Operation) -> WholeAnswer:
 
 
 class _NoAnswerError(ValueError):
-    """A document that is no answer; its text says why."""
+    """A document that is no response; its text says why."""
 
 
 def _read_stream(body: bytes) -> WholeAnswer:
-    """Read a stream that nobody asked for: it is no answer, but the provider has worked, and may say why it failed."""
+    """Read a stream that nobody asked for: it is no response, but the provider has worked, and may say why it failed."""
     chunks = StreamChunks(include_usage=True, choices=1, max_event_bytes=_MOST_STREAM_BYTES)
     chunks.feed(body[:_MOST_STREAM_BYTES])
     failure = chunks.failure

@@ -1,6 +1,6 @@
-"""WIRE ERROR: an error in the form in which the OpenAI API writes it.
+"""An error in the form in which the OpenAI API writes it.
 
-Comes in: a `GatewayError`. Goes out: JSON bytes, alone or as the event that ends a stream. It
+Input: a `GatewayError`. Output: JSON bytes, alone or as the event that ends a stream. It
 decides no status and sends nothing.
 """
 

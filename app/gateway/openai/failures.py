@@ -1,7 +1,7 @@
 """How an attempt failed, in the words of `ErrorKind`, and what the caller gets for it.
 
-In: status codes, headers and error bodies of providers. Out: `UpstreamFailure` (try the next
-provider) or `CallerFaultError` (the answer is the caller's). What a provider wrote may quote a
+Input: status codes, headers and error bodies of providers. Output: `UpstreamFailure` (try the next
+provider) or `CallerFaultError` (the response is the caller's). What a provider wrote may quote a
 prompt: of a refusal that blames the caller it goes to the caller alone, never to logs.
 """
 
@@ -29,8 +29,8 @@ class UpstreamFailure(Exception):  # noqa: N818  an outcome that the failover ha
     """An attempt failed, and the next provider may do better.
 
     `retry_after_seconds` accompanies `rate_limited`, None where the provider did not say;
-    `connection_was_reused`, a `connect_error` on a connection that had been idle. `reason` is what is logged:
-    scrubbed, bounded, and no words of the caller's.
+    `connection_was_reused`, a `connect_error` on a connection that had been idle. `reason` is what
+    is logged: scrubbed, bounded, and no words of the caller's.
     """
 
     def __init__(
@@ -90,10 +90,10 @@ def failure_of_status(
     model: str = "",
     scrub: Scrub = _NOTHING_TO_SCRUB,
 ) -> UpstreamFailure | CallerFaultError:
-    """Classify an answer whose status is not 2xx.
+    """Classify a response whose status is not 2xx.
 
-    `unix_seconds` is now, for a `Retry-After` that is a date; `sent` is the body that the caller sent,
-    and `model` the provider's name for the model.
+    `unix_seconds` is now, for a `Retry-After` that is a date; `sent` is the body that the caller
+    sent, and `model` the provider's name for the model.
     """
     error = read_reason(body)
     kind = kind_of_refusal(status, error, sent, model)
@@ -111,13 +111,13 @@ def failure_of_status(
 
 
 def failure_of_error_object(error: object, *, http_status: int) -> UpstreamFailure:
-    """Classify an error object inside a 200 answer by its codes: numbers, numbers as text, and the usual words."""
+    """Classify an error object inside a 200 response by its codes: numbers, numbers as text, and the usual words."""
     is_envelope = isinstance(error, dict) and (error.get("error") or error.get("errors"))
     return failure_of_reason(reason_of(error if is_envelope else {"error": error}), http_status=http_status)
 
 
 def failure_of_reason(reason: ProviderReason, *, http_status: int) -> UpstreamFailure:
-    """Classify what a provider said inside a 200 answer."""
+    """Classify what a provider said inside a 200 response."""
     return UpstreamFailure(kind_of_error(reason), http_status=http_status, error=reason)
 
 

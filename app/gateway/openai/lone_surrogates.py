@@ -1,7 +1,8 @@
-r"""LONE SURROGATES: makes JSON whose strings hold half of a UTF-16 pair (`\ud83d` alone) readable for the strict decoder, and back.
+r"""Makes JSON whose strings hold half of a UTF-16 pair (`\ud83d` alone) readable for the strict decoder, and back.
 
-RFC 8259, 8.2 calls such text well formed; a client that cuts text between code units sends it. In: JSON bytes. Out: the same bytes with each
-lone escape replaced by a mark of the same length, and the means to put the escapes back.
+RFC 8259, 8.2 calls such text well formed; a client that cuts text between code units sends it.
+Input: JSON bytes. Output: the same bytes with each lone escape replaced by a mark of the same
+length, and the means to put the escapes back.
 """
 
 import re

@@ -108,7 +108,7 @@ def believe(reported: ReportedUsage, request: CallRequest, delivered: Delivered)
 
 
 def most_output_tokens(request: CallRequest, delivered: Delivered) -> int:
-    """Return the most tokens that an answer can have."""
+    """Return the most tokens that a response can have."""
     asked = [limit for name in _LIMITS if (limit := _whole(request.number(name))) is not None]
     if asked:
         per_choice = min(max(asked) + HIDDEN_OUTPUT_TOKENS, MOST_OUTPUT_TOKENS)

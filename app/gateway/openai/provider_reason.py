@@ -1,7 +1,7 @@
 """What a provider says about a refusal, out of whichever envelope it wrote it in.
 
-In: the body of an error answer. Out: the reason as text, the codes beside it, and the body in
-OpenAI's shape for the caller. Text is bounded, and `Scrub` takes the gateway's own secrets and
+Input: the body of an error response. Output: the reason as text, the codes beside it, and the body
+in OpenAI's shape for the caller. Text is bounded, and `Scrub` takes the gateway's own secrets and
 addresses out of it.
 """
 
@@ -130,7 +130,7 @@ def reason_of(envelope: object) -> ProviderReason:
 def words_of(message: str) -> str | None:
     """Return what of a provider's text may be logged: its words, but of a document inside it only the error that it names.
 
-    A document that is no error may be a part of an answer, or quote a prompt.
+    A document that is no error may be a part of a response, or quote a prompt.
     """
     begin = _JSON.search(message)
     if begin is None:

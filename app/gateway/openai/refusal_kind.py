@@ -1,8 +1,8 @@
 """What a provider's refusal is, by its status and its words.
 
-In: a status of 400 or more, the reason, and what was sent. Out: an `ErrorKind`. Words of a message
-count against the provider only where the caller did not send them: a provider quotes what it
-refuses, and no caller may turn its own words into a fault of the provider.
+Input: a status of 400 or more, the reason, and what was sent. Output: an `ErrorKind`. Words of a
+message count against the provider only where the caller did not send them: a provider quotes what
+it refuses, and no caller may turn its own words into a fault of the provider.
 """
 
 import re
@@ -101,9 +101,10 @@ _PLACE_WORDS: Final = re.compile(
 
 
 def kind_of_refusal(status: int, reason: ProviderReason, sent: bytes | None, model: str = "") -> ErrorKind:
-    """Return what an answer of this status is.
+    """Return what a response of this status is.
 
-    `sent` is the caller's own body, None where it is not known; `model` is the provider's name for the model.
+    `sent` is the caller's own body, None where it is not known; `model` is the provider's name for
+    the model.
     """
     if status in _SERVER_ERRORS or status in _TRY_LATER:
         return "upstream_5xx"
@@ -131,7 +132,7 @@ def kind_of_refusal(status: int, reason: ProviderReason, sent: bytes | None, mod
 
 
 def kind_of_error(reason: ProviderReason) -> ErrorKind:
-    """Return what an error inside a 200 answer is, by its codes: statuses as numbers or text, and the usual words."""
+    """Return what an error inside a 200 response is, by its codes: statuses as numbers or text, and the usual words."""
     for code in reason.codes:
         if code.isascii() and code.isdigit() and (status := int(code[:4])) in range(400, 600):
             return kind_of_refusal(status, reason, None)

@@ -1,8 +1,8 @@
 """Whether a refusal is about what one request holds, so that another request would be served.
 
-In: a provider's message, and what was sent. Out: true, where the message quotes something of the
-caller's, or speaks of a thing that only a request can name. Nobody may take a model from all others
-by asking for a file, an image, a tool or a provider that does not exist.
+Input: a provider's message, and what was sent. Output: true, where the message quotes something of
+the caller's, or speaks of a thing that only a request can name. Nobody may take a model from all
+others by asking for a file, an image, a tool or a provider that does not exist.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""REQUEST BODY: the caller's JSON as the gateway understands it, and the same JSON as the provider gets it.
+"""The caller's JSON as the gateway understands it, and the same JSON as the provider gets it.
 
-Comes in: bytes. Goes out: a `CallRequest` whose fields are still the caller's own bytes, so that
+Input: bytes. Output: a `CallRequest` whose fields are still the caller's own bytes, so that
 tools and fields that the gateway does not know reach the provider untouched. Only what is read here
 is validated; no message quotes what the caller sent.
 """

@@ -1,8 +1,8 @@
-"""REQUEST READING: from the bytes of a body to a `CallRequest`, without holding up the event loop.
+"""From the bytes of a body to a `CallRequest`, without holding up the event loop.
 
-In: a body of any shape within its bound. Out: the request, or `InvalidRequestError`. A small or
-simple body is read in place. Any other is read in a child process, which reports where the fields
-are, so that nothing is scanned again here.
+Input: a body of any shape within its bound. Output: the request, or `InvalidRequestError`. A small
+or simple body is read in place. Any other is read in a child process, which reports where the
+fields are, so that nothing is scanned again here.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from app.errors import InvalidRequestError, OverloadedError
-from app.gateway.capacity.heavy_work import HeavyWork, HeavyWorkError
+from app.gateway.capacity.offload import Offload, OffloadError
 from app.gateway.json_bounds import is_light
 from app.gateway.openai.request import CallRequest, Operation, parse_chat, parse_embeddings
 
@@ -33,13 +33,13 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True):
     fields: dict[str, bytes | tuple[int, int]]
 
 
-async def read_request(body: bytes, operation: Operation, work: HeavyWork, *, owner: str) -> CallRequest:
+async def read_request(body: bytes, operation: Operation, work: Offload, *, owner: str) -> CallRequest:
     """Return the request; raises `InvalidRequestError`, or `OverloadedError` where reading it took too long."""
     if is_light(body):
         return _PARSE[operation](body)
     try:
         summary = await work.run("requests", owner, summarize, body, operation)
-    except HeavyWorkError as error:
+    except OffloadError as error:
         if error.reason == "memory":
             raise InvalidRequestError("The request body has too many values.") from None
         raise OverloadedError(

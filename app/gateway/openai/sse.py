@@ -1,6 +1,6 @@
 """Splits the bytes of an event stream into events, whatever the chunking.
 
-Comes in: bytes as the network cut them. Goes out: complete events in order. It knows the framing of
+Input: bytes as the network cut them. Output: complete events in order. It knows the framing of
 the HTML standard (https://html.spec.whatwg.org/multipage/server-sent-events.html) and nothing of
 what the data mean. Memory is bounded.
 """

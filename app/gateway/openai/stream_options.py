@@ -1,7 +1,7 @@
 """The field `stream_options`, which the gateway adds to streams on its own: which refusals are about it.
 
-In: a provider's refusal and the caller's request. Out: whether the request is worth another attempt
-without the field.
+Input: a provider's refusal and the caller's request. Output: whether the request is worth another
+attempt without the field.
 """
 
 from app.gateway.openai.failures import CallerFaultError, UpstreamFailure

@@ -1,6 +1,6 @@
-"""How many tokens an answer took, as the provider reports it in any of the shapes in the field.
+"""How many tokens a response took, as the provider reports it in any of the shapes in the field.
 
-Comes in: undecoded `usage` objects, one or several of an answer. Goes out: counts that are
+Input: undecoded `usage` objects, one or several of a response. Output: counts that are
 integers, merged field by field; what cannot be a count is ignored and named. It believes what is
 well-formed: app/gateway/openai/plausible_usage.py judges that.
 """
@@ -61,10 +61,11 @@ _PART_OF: Final[Mapping[str, DisbelievedCount]] = {
 
 
 class ReportedUsage(msgspec.Struct, frozen=True):
-    """What a provider reported of one answer; None for a count that is missing.
+    """What a provider reported of one response; None for a count that is missing.
 
-    `cached_tokens` are part of `input_tokens`. `hidden_tokens` are part of `output_tokens` and in none of the provider's own counts: what
-    its total exceeds their sum by. `nonsense`: which counts it sent that cannot be any.
+    `cached_tokens` are part of `input_tokens`. `hidden_tokens` are part of `output_tokens` and in
+    none of the provider's own counts: what its total exceeds their sum by. `nonsense`: which counts
+    it sent that cannot be any.
     """
 
     input_tokens: int | None = None
@@ -76,7 +77,7 @@ class ReportedUsage(msgspec.Struct, frozen=True):
 
 
 class UsageReader:
-    """Collects the `usage` objects of one answer: of two counts the later one stands, but a null or a zero replaces nothing."""
+    """Collects the `usage` objects of one response: of two counts the later one stands, but a null or a zero replaces nothing."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}

@@ -283,8 +283,8 @@ class RunningGateway:
         assert all(event.startswith(b"data: ") for event in events), events
         return [event[6:] if event == b"data: [DONE]" else json.loads(event[6:]) for event in events]
 
-    async def settled(self):
-        """Wait until every request has ended, and check that the books agree; returns them."""
+    async def finished(self):
+        """Wait until every request has ended, and check that the recorded agree; returns them."""
         await until(lambda: all(request.finished for request in self.recorder.requests), "the end of every request")
         requests = self.recorder.requests
         calls = self.recorder.of(CallFinished)
@@ -355,8 +355,8 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
         plan=None,
         max_concurrent_requests=100,
         shares=None,
-        heavy_work=None,
-        answer_room=None,
+        offload=None,
+        response_budget=None,
         cache=None,
         max_client_connections=1_000,
         server_config=None,
@@ -396,8 +396,8 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
             calls_in_hand=CallsInHand(max_concurrent_requests, **(shares or {})),
             clock=clock,
             new_call_id=lambda: f"call-{next(call_ids)}",
-            heavy_work=heavy_work,
-            answer_room=answer_room,
+            offload=offload,
+            response_budget=response_budget,
         )
 
         @contextlib.asynccontextmanager

@@ -66,7 +66,7 @@ async def test_a_place_comes_back_with_its_share(make_upstream, make_gateway, st
         await wire.until(lambda: len(gateway.gateway.calls_in_hand) == 0, "the client's departure")
         assert gateway.gateway.calls_in_hand.body_bytes == 0
         assert (await gateway.chat()).status == 200
-    assert (await gateway.settled()).of(RateLimited) == [RateLimited(limit_type="key_concurrency")] * 3
+    assert (await gateway.finished()).of(RateLimited) == [RateLimited(limit_type="key_concurrency")] * 3
 
 
 async def test_declared_bodies_of_one_key_are_bounded_before_a_byte_of_them_is_read(
@@ -102,8 +102,8 @@ async def test_bodies_of_unknown_length_are_bounded_as_they_grow(make_upstream, 
         client.writer.write(piece)
         status, _, error = await client.answer()
     assert (status, error["code"]) == (429, "rate_limit_exceeded")
-    books = await gateway.settled()
-    assert books.of(RateLimited) == [RateLimited(limit_type="key_body_bytes")]
+    recorded = await gateway.finished()
+    assert recorded.of(RateLimited) == [RateLimited(limit_type="key_body_bytes")]
     assert gateway.gateway.calls_in_hand.body_bytes == 0
 
 
@@ -115,9 +115,9 @@ async def test_a_refused_request_is_answered_without_its_body(make_upstream, mak
             assert (await client.answer())[0] == expected
     async with SlowClient(gateway, wire.key, framing="transfer-encoding: chunked") as client:
         assert (await client.answer())[0] == 429
-    books = await gateway.settled()
-    assert books.of(RateLimited) == [RateLimited(limit_type="key_requests")] * 2
-    assert len(books.calls) == 1
+    recorded = await gateway.finished()
+    assert recorded.of(RateLimited) == [RateLimited(limit_type="key_requests")] * 2
+    assert len(recorded.calls) == 1
 
 
 async def test_a_request_over_its_share_is_charged_nowhere(make_upstream, make_gateway, wire):

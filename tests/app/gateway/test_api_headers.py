@@ -69,7 +69,7 @@ async def test_a_preflight_needs_no_key(make_upstream, make_gateway, origins, pa
     assert headers["access-control-allow-headers"] == [PREFLIGHT["access-control-request-headers"]]
     assert headers["vary"] == ["Origin, Access-Control-Request-Method, Access-Control-Request-Headers"]
     assert "access-control-allow-credentials" not in headers
-    (request,) = (await gateway.settled()).requests
+    (request,) = (await gateway.finished()).requests
     assert (request.status_code, request.outcome) == (204, "ok")
 
 
@@ -165,7 +165,7 @@ async def test_a_base_url_without_v1_is_named(make_upstream, make_gateway, path)
         assert (status, error["code"], error["type"]) == (404, "unknown_url", "invalid_request_error")
         assert "base URL" in error["message"]
         assert "/v1" in error["message"]
-    assert len((await gateway.settled()).requests) == 2
+    assert len((await gateway.finished()).requests) == 2
 
 
 @pytest.mark.parametrize("path", ["/v1/responses", "/v1/responses/resp_1", "/v1/completions", "/v1/messages"])
@@ -222,7 +222,7 @@ async def test_a_path_beyond_every_name_is_unknown_and_not_remembered(make_upstr
         assert ("error" in json.loads(body)) is is_api
         assert len(body) < 500
     assert remembered().currsize == before
-    assert len((await gateway.settled()).requests) == 32
+    assert len((await gateway.finished()).requests) == 32
 
 
 async def test_the_longest_name_of_a_model_has_its_path(make_upstream, make_gateway, wire):

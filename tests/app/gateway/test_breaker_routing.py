@@ -35,8 +35,8 @@ def make(make_gateway, clock):
     return make
 
 
-def transitions(books):
-    return [(event.provider, event.state) for event in books.of(BreakerChanged)]
+def transitions(recorded):
+    return [(event.provider, event.state) for event in recorded.of(BreakerChanged)]
 
 
 async def test_an_open_provider_is_passed_over_until_its_time_is_over(make_upstream, make, clock, wire):
@@ -47,15 +47,15 @@ async def test_an_open_provider_is_passed_over_until_its_time_is_over(make_upstr
         assert (answer.status, answer.headers["x-gatewayz-provider"]) == (200, "beta")
     assert len(first.exchanges) == 3
     assert len(second.exchanges) == 5
-    books = await gateway.settled()
-    assert [call.attempts for call in books.calls] == [2, 2, 2, 1, 1]
-    assert transitions(books) == [("alpha", "open")]
+    recorded = await gateway.finished()
+    assert [call.attempts for call in recorded.calls] == [2, 2, 2, 1, 1]
+    assert transitions(recorded) == [("alpha", "open")]
 
     first.script = wire.answer
     clock.advance(10.0)
     assert (await gateway.chat()).headers["x-gatewayz-provider"] == "alpha"
     assert (await gateway.chat()).headers["x-gatewayz-provider"] == "alpha"
-    assert transitions(await gateway.settled()) == [("alpha", "open"), ("alpha", "half_open"), ("alpha", "closed")]
+    assert transitions(await gateway.finished()) == [("alpha", "open"), ("alpha", "half_open"), ("alpha", "closed")]
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -75,11 +75,11 @@ async def test_nobody_left_to_ask_is_a_503_of_its_own(make_upstream, make, clock
         "code": "providers_unavailable",
     }
     assert len(upstream.exchanges) == 3
-    books = await gateway.settled()
-    call, row = books.calls[-1], books.rows[-1]
+    recorded = await gateway.finished()
+    call, row = recorded.calls[-1], recorded.rows[-1]
     assert (call.status, call.error_kind, call.attempts, call.provider) == ("error", "providers_unavailable", 0, None)
     assert (row.status, row.error_kind, row.attempts, row.provider) == ("error", "providers_unavailable", 0, None)
-    assert [event.exception_type for event in books.of(ExceptionMapped)] == ["UpstreamFailedError"] * 3 + [
+    assert [event.exception_type for event in recorded.of(ExceptionMapped)] == ["UpstreamFailedError"] * 3 + [
         "ProvidersUnavailableError"
     ]
 
@@ -107,11 +107,11 @@ async def test_those_that_were_asked_decide_the_status(make_upstream, make):
     gateway = await make(first, second)
     statuses = [(await gateway.chat()).status for _ in range(3)]
     assert statuses == [502, 502, 502]
-    assert transitions(await gateway.settled()) == [("alpha", "open")], "a rate limit opens no provider"
+    assert transitions(await gateway.finished()) == [("alpha", "open")], "a rate limit opens no provider"
     assert len(second.exchanges) == 1, "it is skipped until its Retry-After is over"
     answer = await gateway.chat()
     assert (answer.status, answer.headers["retry-after"]) == (503, "7")
-    assert (await gateway.settled()).of(RateLimited) == []
+    assert (await gateway.finished()).of(RateLimited) == []
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
@@ -119,7 +119,7 @@ async def test_the_callers_own_mistakes_open_nothing(make_upstream, make, status
     gateway = await make(await make_upstream(says(status)))
     for _ in range(20):
         assert (await gateway.chat()).status == status
-    assert transitions(await gateway.settled()) == []
+    assert transitions(await gateway.finished()) == []
     assert gateway.states["alpha"].error_rate is None
 
 
@@ -128,7 +128,7 @@ async def test_what_is_the_providers_fault_opens_it(make_upstream, make, status)
     gateway = await make(await make_upstream(says(status)))
     for _ in range(3):
         await gateway.chat()
-    assert transitions(await gateway.settled()) == [("alpha", "open")]
+    assert transitions(await gateway.finished()) == [("alpha", "open")]
     assert gateway.states["alpha"].error_rate == 1.0
 
 
@@ -146,10 +146,10 @@ async def test_a_trial_whose_client_leaves_gives_its_slot_back(make_upstream, ma
         refused = await gateway.chat()
         assert (refused.status, refused.headers["retry-after"]) == (503, "1"), "one trial at a time"
         call.cancel()
-        await gateway.settled()
+        await gateway.finished()
     upstream.script = wire.answer
     assert (await gateway.chat()).status == 200
-    assert transitions(await gateway.settled()) == [("alpha", "open"), ("alpha", "half_open"), ("alpha", "closed")]
+    assert transitions(await gateway.finished()) == [("alpha", "open"), ("alpha", "half_open"), ("alpha", "closed")]
 
 
 async def test_a_trial_stream_lets_the_others_in_as_soon_as_it_begins(make_upstream, make, clock, wire):
@@ -174,7 +174,7 @@ async def test_a_trial_stream_lets_the_others_in_as_soon_as_it_begins(make_upstr
     assert (await gateway.chat()).status == 200
     go_on.set()
     assert (await stream)[-1] == b"[DONE]"
-    assert transitions(await gateway.settled()) == [("alpha", "open"), ("alpha", "half_open"), ("alpha", "closed")]
+    assert transitions(await gateway.finished()) == [("alpha", "open"), ("alpha", "half_open"), ("alpha", "closed")]
 
 
 async def test_a_stream_that_breaks_counts_when_it_breaks(make_upstream, make, wire):
@@ -186,7 +186,7 @@ async def test_a_stream_that_breaks_counts_when_it_breaks(make_upstream, make, w
     gateway = await make(await make_upstream(broken))
     for _ in range(3):
         assert b"error" in (await gateway.chat(stream=True)).raw
-    assert transitions(await gateway.settled()) == [("alpha", "open")]
+    assert transitions(await gateway.finished()) == [("alpha", "open")]
 
 
 async def test_connections_that_were_closed_while_idle_open_nothing(make_upstream, make, wire):
@@ -204,9 +204,9 @@ async def test_connections_that_were_closed_while_idle_open_nothing(make_upstrea
     for _ in range(3):
         answers = await asyncio.gather(*(gateway.chat() for _ in range(together)))
         assert [answer.status for answer in answers] == [200] * together
-    books = await gateway.settled()
-    assert [attempt.error_kind for attempt in books.attempts].count("connect_error") >= BREAKER.consecutive_failures
-    assert transitions(books) == []
+    recorded = await gateway.finished()
+    assert [attempt.error_kind for attempt in recorded.attempts].count("connect_error") >= BREAKER.consecutive_failures
+    assert transitions(recorded) == []
     assert gateway.states["alpha"].error_rate == 0.0
 
 

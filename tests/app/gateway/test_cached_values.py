@@ -48,8 +48,8 @@ async def test_a_value_of_a_shared_cache_that_is_no_answer_is_a_miss(make_upstre
     cache.forged = None
     answer = await gateway.chat(temperature=0)
     assert (answer.headers["x-gatewayz-cache"], answer.json) == ("hit", wire.completion)
-    books = await gateway.settled()
-    assert [event.hit for event in books.of(CacheLookedUp)] == [False, False, True]
+    recorded = await gateway.finished()
+    assert [event.hit for event in recorded.of(CacheLookedUp)] == [False, False, True]
 
 
 async def test_a_large_request_is_cached_by_its_fields_as_they_were_written(make_upstream, make_gateway):

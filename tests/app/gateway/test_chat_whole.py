@@ -20,28 +20,28 @@ async def test_chat_is_answered_byte_for_byte_and_accounted_for(make_upstream, m
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["x-gatewayz-provider"] == "alpha"
     assert "x-gatewayz-cache" not in answer.headers
-    books = await gateway.settled()
+    recorded = await gateway.finished()
     # 10 input tokens at 150 nano-USD and 4 output tokens at 600.
     usage = Usage(input_tokens=10, output_tokens=4, cost_nanousd=3_900, credits_nanousd=3_900)
-    (attempt,) = books.attempts
+    (attempt,) = recorded.attempts
     assert (attempt.status, attempt.http_status, attempt.usage) == ("success", 200, usage)
     assert (attempt.response_id, attempt.response_model, attempt.finish_reason) == ("chatcmpl-1", "tiny-2026", "stop")
     assert attempt.first_token_seconds is None
     assert 0 < attempt.response_seconds <= attempt.duration_seconds
-    (call,) = books.calls
+    (call,) = recorded.calls
     assert (call.status, call.provider, call.model, call.attempts) == ("success", "alpha", "acme/tiny", 1)
     assert (call.stream, call.cached, call.error_kind, call.cancel_phase) == (False, False, None, None)
-    (started,) = books.started
+    (started,) = recorded.started
     assert (started.upstream_model, started.server_address, started.server_port) == (
         "alpha-tiny",
         "127.0.0.1",
         upstream.port,
     )
-    assert books.rows[0].trace_id == answer.headers["x-trace-id"]
-    assert books.rows[0].key_id == "key_1"
-    assert books.of(CallerIdentified) == [CallerIdentified(key_id="key_1", plan="free")]
-    assert books.of(CacheLookedUp) == []
-    assert [request.status_code for request in books.requests] == [200]
+    assert recorded.rows[0].trace_id == answer.headers["x-trace-id"]
+    assert recorded.rows[0].key_id == "key_1"
+    assert recorded.of(CallerIdentified) == [CallerIdentified(key_id="key_1", plan="free")]
+    assert recorded.of(CacheLookedUp) == []
+    assert [request.status_code for request in recorded.requests] == [200]
 
 
 async def test_fields_reach_the_provider_byte_for_byte(make_upstream, make_gateway):
@@ -98,7 +98,7 @@ async def test_usage_in_odd_shapes(make_upstream, make_gateway, wire, *, usage, 
     upstream = await make_upstream(lambda exchange: exchange.reply({**wire.completion, "usage": usage}))
     gateway = await make_gateway(upstream)
     assert (await gateway.chat()).status == 200
-    found = (await gateway.settled()).calls[0].usage
+    found = (await gateway.finished()).calls[0].usage
     assert (found.input_tokens, found.output_tokens, found.estimated) == (input_tokens, output_tokens, estimated)
     assert found.cost_nanousd == input_tokens * 150 + output_tokens * 600
 
@@ -118,7 +118,7 @@ async def test_lone_surrogates_of_a_provider_do_not_break_its_answer(make_upstre
     gateway = await make_gateway(upstream)
     answer = await gateway.chat()
     assert (answer.status, answer.raw) == (200, body)
-    assert (await gateway.settled()).calls[0].status == "success"
+    assert (await gateway.finished()).calls[0].status == "success"
 
 
 async def test_deterministic_answers_come_from_the_cache_where_the_model_allows_it(make_upstream, make_gateway):
@@ -132,10 +132,10 @@ async def test_deterministic_answers_come_from_the_cache_where_the_model_allows_
     assert "x-gatewayz-provider" not in second.headers
     assert "x-gatewayz-cache" not in warm.headers
     assert len(upstream.exchanges) == 2
-    books = await gateway.settled()
+    recorded = await gateway.finished()
     lookups = [CacheLookedUp(cache="response", hit=False), CacheLookedUp(cache="response", hit=True)]
-    assert books.of(CacheLookedUp) == lookups
-    cached = books.calls[1]
+    assert recorded.of(CacheLookedUp) == lookups
+    cached = recorded.calls[1]
     assert (cached.status, cached.cached, cached.provider, cached.attempts) == ("success", True, None, 0)
     assert cached.usage == Usage()
 
@@ -166,14 +166,14 @@ async def test_a_client_that_leaves_before_the_first_byte_cancels_the_upstream_c
     await wire.until(lambda: upstream.exchanges, "the upstream call")
     call.cancel()
     await wire.until(noticed.is_set, "the end of the upstream call")
-    books = await gateway.settled()
-    (attempt,) = books.attempts
+    recorded = await gateway.finished()
+    (attempt,) = recorded.attempts
     assert (attempt.status, attempt.cancel_phase, attempt.error_kind) == ("cancelled", "before_first_byte", None)
-    (call_end,) = books.calls
+    (call_end,) = recorded.calls
     assert (call_end.status, call_end.cancel_phase, call_end.provider) == ("cancelled", "before_first_byte", "alpha")
     # The provider had the prompt: "Say hello", estimated.
     assert call_end.usage == Usage(input_tokens=3, estimated=True, cost_nanousd=450, credits_nanousd=450)
-    assert [(each.status_code, each.outcome) for each in books.requests] == [(499, "cancelled")]
+    assert [(each.status_code, each.outcome) for each in recorded.requests] == [(499, "cancelled")]
 
 
 async def test_many_calls_at_once_each_have_their_own_account(make_upstream, make_gateway):
@@ -181,10 +181,10 @@ async def test_many_calls_at_once_each_have_their_own_account(make_upstream, mak
     gateway = await make_gateway(upstream)
     answers = await asyncio.gather(*(gateway.chat(stream=bool(i % 2)) for i in range(40)))
     assert {answer.status for answer in answers} == {200}
-    books = await gateway.settled()
-    assert len(books.calls) == 40
-    assert len({row.call_id for row in books.rows}) == 40
-    assert sum(call.usage.cost_nanousd for call in books.calls) == 40 * 3_900
+    recorded = await gateway.finished()
+    assert len(recorded.calls) == 40
+    assert len({row.call_id for row in recorded.rows}) == 40
+    assert sum(call.usage.cost_nanousd for call in recorded.calls) == 40 * 3_900
 
 
 async def test_no_task_is_left_behind(make_upstream, make_gateway, wire):
@@ -205,9 +205,9 @@ async def test_a_client_that_leaves_in_its_own_body(make_upstream, make_gateway,
     writer.write(f'{head}content-length: 500\r\n\r\n{{"model":'.encode())
     await wire.until(lambda: gateway.recorder.requests, "the request")
     writer.close()
-    books = await gateway.settled()
-    assert [(each.status_code, each.outcome) for each in books.requests] == [(499, "cancelled")]
-    assert books.calls == []
+    recorded = await gateway.finished()
+    assert [(each.status_code, each.outcome) for each in recorded.requests] == [(499, "cancelled")]
+    assert recorded.calls == []
     assert not upstream.exchanges
 
 
@@ -226,9 +226,9 @@ async def test_a_cancellation_from_the_server_ends_the_call_once(make_upstream, 
     await asyncio.sleep(0.05)
     for task in gateway.server.server_state.tasks:
         task.cancel()
-    books = await gateway.settled()
-    assert [(each.status, each.error_kind) for each in books.calls] == [("error", "shutdown")]
-    assert [each.status for each in books.attempts] == ["cancelled"]
-    assert books.calls[0].usage.output_tokens == (2 if stream else 0)
+    recorded = await gateway.finished()
+    assert [(each.status, each.error_kind) for each in recorded.calls] == [("error", "shutdown")]
+    assert [each.status for each in recorded.attempts] == ["cancelled"]
+    assert recorded.calls[0].usage.output_tokens == (2 if stream else 0)
     await asyncio.gather(call, return_exceptions=True)
     await wire.until(lambda: not upstream.open_connections, "the end of the upstream call")

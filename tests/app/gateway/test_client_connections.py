@@ -98,7 +98,7 @@ async def test_what_is_being_served_is_never_closed_for_a_newer_connection(make_
     for reader, writer in clients:
         assert (await answered(reader)).status == 200
         writer.close()
-    await gateway.settled()
+    await gateway.finished()
 
 
 async def test_many_episodes_are_many_warnings_and_one_is_one(caplog):
@@ -211,7 +211,7 @@ async def test_a_pipeline_is_parsed_one_request_at_a_time_and_read_no_further(ma
     sending.cancel()
     await wire.until(lambda: gateway.connections.open == 0, "the end of the connection")
     assert gateway.connections.unparsed_bytes == 0
-    await gateway.settled()
+    await gateway.finished()
     assert len(gateway.recorder.requests) < count
 
 
@@ -225,8 +225,8 @@ async def test_each_of_many_pipelined_requests_is_answered_and_counted_once(make
     count = 3_000
     raw = await exchange(gateway.port, get(b"/v1/nowhere") * count + post() + get(b"/v1/models", b"connection: close"))
     assert [answer.status for answer in answers(raw)] == [404] * count + [200, 200]
-    books = await gateway.settled()
-    assert len(books.requests) == count + 2
+    recorded = await gateway.finished()
+    assert len(recorded.requests) == count + 2
 
 
 KINDS = {
@@ -253,13 +253,13 @@ async def test_a_connection_that_has_ended_leaves_no_cycles(make_upstream, make_
         await wire.until(lambda: gateway.connections.open == 0, "the end of the connection")
 
     await one()
-    await gateway.settled()
+    await gateway.finished()
     gc.collect()
     gc.disable()
     try:
         for _ in range(5):
             await one()
-        await gateway.settled()
+        await gateway.finished()
         gc.set_debug(gc.DEBUG_SAVEALL)
         gc.collect()
         left = {type(each).__name__ for each in gc.garbage}

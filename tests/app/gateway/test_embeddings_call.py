@@ -16,12 +16,12 @@ async def test_embeddings_are_answered_and_accounted_for(make_upstream, make_gat
     assert upstream.exchanges[0].path == "/v1/embeddings"
     sent = upstream.exchanges[0].body
     assert sent == b'{"input":["a", "b"],"model":"alpha-tiny","dimensions":2,"encoding_format":"float"}'
-    books = await gateway.settled()
-    (call,) = books.calls
+    recorded = await gateway.finished()
+    (call,) = recorded.calls
     assert (call.operation, call.stream, call.status) == ("embeddings", False, "success")
     assert (call.usage.input_tokens, call.usage.output_tokens, call.usage.estimated) == (6, 0, False)
-    assert books.started[0].operation == "embeddings"
-    assert books.attempts[0].response_model == "embed-2026"
+    assert recorded.started[0].operation == "embeddings"
+    assert recorded.attempts[0].response_model == "embed-2026"
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ async def test_usage_is_estimated_where_none_is_reported(make_upstream, make_gat
     gateway = await make_gateway(upstream)
     body = json.dumps({"model": "acme/embed", "input": value}).encode()
     assert (await gateway.post("/v1/embeddings", body)).status == 200
-    usage = (await gateway.settled()).calls[0].usage
+    usage = (await gateway.finished()).calls[0].usage
     assert (usage.input_tokens, usage.output_tokens, usage.estimated) == (tokens, 0, True)
 
 
@@ -62,4 +62,4 @@ async def test_embeddings_come_from_the_cache_where_the_model_allows_it(make_ups
     assert (first.headers["x-gatewayz-cache"], second.headers["x-gatewayz-cache"]) == ("miss", "hit")
     assert first.raw == second.raw
     assert len(upstream.exchanges) == 1
-    assert [call.cached for call in (await gateway.settled()).calls] == [False, True]
+    assert [call.cached for call in (await gateway.finished()).calls] == [False, True]

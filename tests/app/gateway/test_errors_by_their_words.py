@@ -60,8 +60,8 @@ async def test_it_fails_over_and_the_log_has_the_reason(make_upstream, make_gate
         assert (await gateway.chat()).status == 200
     else:
         assert (await gateway.stream())[-1] == b"[DONE]"
-    books = await gateway.settled()
-    assert [each.status for each in books.attempts] == ["error", "success"]
+    recorded = await gateway.finished()
+    assert [each.status for each in recorded.attempts] == ["error", "success"]
     assert reasons(caplog) == ["busy now"]
 
 
@@ -107,7 +107,7 @@ async def test_a_notice_is_no_error(make_upstream, make_gateway, wire, document)
 
     gateway = await make_gateway(await make_upstream(script))
     assert (await gateway.stream())[-1] == b"[DONE]"
-    (row,) = (await gateway.settled()).rows
+    (row,) = (await gateway.finished()).rows
     assert (row.status, row.attempts) == ("success", 1)
 
 
@@ -123,7 +123,7 @@ async def test_the_other_form_of_answer_is_none_and_its_usage_counts(
 
     gateway = await make_gateway(await make_upstream(script))
     assert (await gateway.chat(stream=stream)).status == 502
-    (row,) = (await gateway.settled()).rows
+    (row,) = (await gateway.finished()).rows
     assert (row.error_kind, row.usage_estimated) == ("bad_response", False)
     assert row.input_tokens > 0
     assert row.output_tokens > 0
@@ -143,14 +143,14 @@ async def test_reasons_to_finish_are_read_in_any_case(make_upstream, make_gatewa
     alpha = await make_upstream(lambda exchange: exchange.stream(wire.chunk(finish=reason)))
     gateway = await make_gateway(alpha, await make_upstream(name="beta"))
     assert (await gateway.stream())[-1] == b"[DONE]"
-    assert [each.status for each in (await gateway.settled()).attempts] == ["error", "success"]
+    assert [each.status for each in (await gateway.finished()).attempts] == ["error", "success"]
 
 
 async def test_no_word_of_a_refusal_that_blames_the_prompt_is_logged(make_upstream, make_gateway, caplog):
     error = {"error": {"message": "your prompt said: secret", "code": "content_filter"}}
     gateway = await make_gateway(await make_upstream(lambda exchange: exchange.reply(error)))
     await gateway.chat()
-    await gateway.settled()
+    await gateway.finished()
     assert reasons(caplog) == [None]
 
 
@@ -163,7 +163,7 @@ async def test_usage_under_another_event_name_is_read(make_upstream, make_gatewa
 
     gateway = await make_gateway(await make_upstream(script))
     await gateway.chat(stream=True)
-    (row,) = (await gateway.settled()).rows
+    (row,) = (await gateway.finished()).rows
     assert (row.status, row.usage_estimated) == ("success", False)
 
 
@@ -178,7 +178,7 @@ async def test_what_came_after_the_last_count_is_added_where_a_stream_is_cut(mak
 
     gateway = await make_gateway(await make_upstream(script))
     await gateway.chat(stream=True)
-    (row,) = (await gateway.settled()).rows
+    (row,) = (await gateway.finished()).rows
     counted = usage.get("output_tokens", 0)
     assert (row.input_tokens, row.output_tokens, row.usage_estimated) == (100, 100 + counted, True)
 
@@ -193,5 +193,5 @@ async def test_a_running_count_stands_where_nothing_came_after_it(make_upstream,
 
     gateway = await make_gateway(await make_upstream(script))
     await gateway.chat(stream=True)
-    (row,) = (await gateway.settled()).rows
+    (row,) = (await gateway.finished()).rows
     assert (row.input_tokens, row.output_tokens, row.usage_estimated) == (100, 90, False)

@@ -35,9 +35,9 @@ async def test_an_error_in_a_whole_answer_fails_over(make_upstream, make_gateway
     gateway = await make_gateway(alpha, await make_upstream(name="beta"))
     answer = await gateway.chat()
     assert (answer.status, answer.json) == (200, wire.completion)
-    books = await gateway.settled()
-    assert [(each.status, each.error_kind) for each in books.attempts] == [("error", kind), ("success", None)]
-    assert books.attempts[0].usage == NO_USAGE
+    recorded = await gateway.finished()
+    assert [(each.status, each.error_kind) for each in recorded.attempts] == [("error", kind), ("success", None)]
+    assert recorded.attempts[0].usage == NO_USAGE
 
 
 @pytest.mark.parametrize(
@@ -57,14 +57,14 @@ async def test_an_error_in_place_of_an_answer_is_an_error(make_upstream, make_ga
     answer = await gateway.post(path, body)
     assert answer.status >= 400
     assert "error" in answer.json
-    (row,) = (await gateway.settled()).rows
+    (row,) = (await gateway.finished()).rows
     assert (row.status, row.cost_nanousd) == ("error", 0)
 
 
 async def test_usage_beside_an_error_is_counted(make_upstream, make_gateway, wire):
     gateway = await make_gateway(await make_upstream(lambda exchange: exchange.reply(whole(wire, error=ERROR))))
     assert (await gateway.chat()).status == 502
-    (row,) = (await gateway.settled()).rows
+    (row,) = (await gateway.finished()).rows
     assert (row.status, row.input_tokens, row.output_tokens, row.usage_estimated) == ("error", 10, 4, False)
 
 
@@ -84,7 +84,7 @@ async def test_an_empty_error_is_none(make_upstream, make_gateway, wire, place, 
     gateway = await make_gateway(await make_upstream(script))
     assert (await gateway.chat()).json == document
     assert (await gateway.stream())[-1] == b"[DONE]"
-    assert [row.status for row in (await gateway.settled()).rows] == ["success"] * 2
+    assert [row.status for row in (await gateway.finished()).rows] == ["success"] * 2
 
 
 @pytest.mark.parametrize("reason", ["content_filter", "length", "tool_calls", "eos", "sensitive"])
@@ -98,7 +98,7 @@ async def test_other_reasons_to_finish_are_answers(make_upstream, make_gateway, 
     gateway = await make_gateway(await make_upstream(script))
     assert (await gateway.chat()).status == 200
     assert (await gateway.stream())[-1] == b"[DONE]"
-    assert [row.status for row in (await gateway.settled()).rows] == ["success"] * 2
+    assert [row.status for row in (await gateway.finished()).rows] == ["success"] * 2
 
 
 def stream_error(wire, kind):
@@ -156,8 +156,8 @@ async def test_an_error_before_the_first_content_fails_over(make_upstream, make_
     gateway = await make_gateway(await make_upstream(script), await make_upstream(name="beta"))
     events = await gateway.stream()
     assert events == [wire.chunk("Hel"), wire.chunk("lo"), wire.chunk(finish="stop"), b"[DONE]"]
-    books = await gateway.settled()
-    assert [(each.status, each.usage.cost_nanousd) for each in books.attempts] == [("error", 0), ("success", 3_900)]
+    recorded = await gateway.finished()
+    assert [(each.status, each.usage.cost_nanousd) for each in recorded.attempts] == [("error", 0), ("success", 3_900)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -179,7 +179,7 @@ async def test_an_error_after_the_first_content_ends_the_stream(make_upstream, m
     assert isinstance(last["error"]["message"], str), "the official SDKs raise on an event with an error"
     assert set(last["error"]) >= {"message", "type", "param", "code"}
     assert answer.raw.count(b'"error":{"') == 1
-    (row,) = (await gateway.settled()).rows
+    (row,) = (await gateway.finished()).rows
     # "Say hello" and "Partial ": what was delivered is counted.
     assert (row.status, row.input_tokens, row.output_tokens, row.usage_estimated) == ("error", 3, 2, True)
 
@@ -201,5 +201,5 @@ async def test_text_beside_an_error_is_delivered_and_counted(make_upstream, make
     assert wire.json.decode(second[6:]) == wire.chunk(" there")
     assert b"key-of-alpha" not in last
     assert b"10.1.2.3" not in last
-    (row,) = (await gateway.settled()).rows
+    (row,) = (await gateway.finished()).rows
     assert (row.status, row.input_tokens, row.output_tokens, row.usage_estimated) == ("error", 10, 4, False)

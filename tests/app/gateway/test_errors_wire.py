@@ -1,4 +1,4 @@
-"""Everything that the gateway refuses by itself, in OpenAI's error shape, without a call or a trace of content in the books."""
+"""Everything that the gateway refuses by itself, in OpenAI's error shape, without a call or a trace of content in the recorded."""
 
 import asyncio
 import json
@@ -70,10 +70,10 @@ async def test_bad_bodies_are_named_and_never_quoted(make_upstream, make_gateway
     error = answer.json["error"]
     assert set(error) == {"message", "type", "param", "code"}
     assert (error["type"], error["param"]) == ("invalid_request_error", param)
-    books = await gateway.settled()
+    recorded = await gateway.finished()
     assert b"SECRET" not in answer.raw
-    assert "SECRET" not in repr(books.all)
-    assert books.calls == []
+    assert "SECRET" not in repr(recorded.all)
+    assert recorded.calls == []
     assert not upstream.exchanges
 
 
@@ -119,7 +119,7 @@ async def test_bad_credentials(make_upstream, make_gateway, value):
     del gateway.session.headers["authorization"]
     answer = await gateway.post(CHAT, json.dumps(GOOD).encode(), {"authorization": value} if value else None)
     assert (answer.status, answer.json["error"]["code"]) == (401, "invalid_api_key")
-    assert "good-key" not in repr((await gateway.settled()).all)
+    assert "good-key" not in repr((await gateway.finished()).all)
 
 
 async def test_two_credentials_are_none(make_upstream, make_gateway):
@@ -171,7 +171,7 @@ async def test_a_database_that_does_not_answer_is_a_503(make_upstream, make_gate
     gateway = await make_gateway(await make_upstream())
     answer = await gateway.post(CHAT, json.dumps(GOOD).encode(), {"authorization": "Bearer no-database"})
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
-    assert (await gateway.settled()).of(ExceptionMapped) == [ExceptionMapped(exception_type="StoreUnavailableError")]
+    assert (await gateway.finished()).of(ExceptionMapped) == [ExceptionMapped(exception_type="StoreUnavailableError")]
 
 
 async def test_more_requests_than_admitted_are_a_503(make_upstream, make_gateway, wire):
@@ -183,7 +183,7 @@ async def test_more_requests_than_admitted_are_a_503(make_upstream, make_gateway
     assert (answer.status, answer.json["error"]["code"], answer.headers["retry-after"]) == (503, "overloaded", "1")
     for task in held:
         task.cancel()
-    await gateway.settled()
+    await gateway.finished()
     upstream.script = wire.answer
     assert (await gateway.chat()).status == 200
 
@@ -266,7 +266,7 @@ async def test_no_body_makes_a_5xx(body, path, fuzzed):
     assert answer.status in {200, 400, 404}
     if answer.status != 200:
         assert set(answer.json["error"]) == {"message", "type", "param", "code"}
-    await fuzzed.settled()
+    await fuzzed.finished()
 
 
 @pytest.fixture

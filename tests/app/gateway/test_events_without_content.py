@@ -65,7 +65,7 @@ async def test_an_event_without_content_is_harmless(make_upstream, make_gateway,
     assert b"prompt_tokens" not in answer.raw, "the client did not ask for usage"
     assert b"data: null" not in answer.raw
     assert b"data: \n" not in answer.raw
-    (row,) = (await gateway.settled()).rows
+    (row,) = (await gateway.finished()).rows
     assert (row.status, row.attempts, row.input_tokens, row.output_tokens) == ("success", 1, 10, 4)
     assert not row.usage_estimated
 
@@ -74,7 +74,7 @@ async def test_an_event_without_content_is_harmless(make_upstream, make_gateway,
 async def test_data_of_another_kind_is_not_the_wire_format(make_upstream, make_gateway, wire, data):
     gateway = await make_gateway(await make_upstream(lambda exchange: exchange.stream(data)))
     assert (await gateway.chat(stream=True)).status == 502
-    assert (await gateway.settled()).attempts[0].error_kind == "bad_response"
+    assert (await gateway.finished()).attempts[0].error_kind == "bad_response"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ async def test_a_stream_of_nothing_is_no_answer(make_upstream, make_gateway, wir
 
     gateway = await make_gateway(await make_upstream(script), await make_upstream(name="beta"))
     assert (await gateway.stream())[-1] == b"[DONE]"
-    assert [each.error_kind for each in (await gateway.settled()).attempts] == ["bad_response", None]
+    assert [each.error_kind for each in (await gateway.finished()).attempts] == ["bad_response", None]
 
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r", b"\r\n"])
@@ -105,7 +105,7 @@ async def test_the_last_event_needs_no_blank_line(make_upstream, make_gateway, w
     gateway = await make_gateway(await make_upstream(script))
     events = await gateway.stream()
     assert events == [wire.chunk("Hello"), wire.chunk(finish="stop"), b"[DONE]"]
-    (row,) = (await gateway.settled()).rows
+    (row,) = (await gateway.finished()).rows
     expected = (3, 2, True) if last == "finish" else (10, 4, False)
     assert (row.status, (row.input_tokens, row.output_tokens, row.usage_estimated)) == ("success", expected)
 
@@ -122,7 +122,7 @@ async def test_a_last_event_that_is_cut_in_its_data_is_a_broken_stream(make_upst
     events = await gateway.stream()
     assert events[0] == wire.chunk("Hello")
     assert events[1]["error"]["code"] == "upstream_failed"
-    (row,) = (await gateway.settled()).rows
+    (row,) = (await gateway.finished()).rows
     assert (row.status, row.error_kind, row.output_tokens) == ("error", "stream_broken", 2)
 
 
@@ -158,7 +158,7 @@ async def test_every_choice_must_finish(make_upstream, make_gateway, wire, *, n,
     gateway = await make_gateway(await make_upstream(script))
     events = await gateway.stream(**({} if n is None else {"n": n}))
     assert (events[-1] == b"[DONE]") == is_whole
-    (row,) = (await gateway.settled()).rows
+    (row,) = (await gateway.finished()).rows
     assert (row.status, row.error_kind) == (("success", None) if is_whole else ("error", "stream_broken"))
 
 
@@ -179,7 +179,7 @@ async def test_what_was_good_before_a_bad_event_is_delivered(make_upstream, make
     events = await gateway.stream()
     assert events[:-1] == [wire.chunk("Hel"), wire.chunk("12345"), wire.chunk("67890")]
     assert events[-1]["error"]["code"] == "upstream_failed"
-    (row,) = (await gateway.settled()).rows
+    (row,) = (await gateway.finished()).rows
     assert (row.error_kind, row.output_tokens) == ("bad_response", 4)
 
 
@@ -231,16 +231,16 @@ async def test_numbers_that_are_not_json_are_passed_on(make_upstream, make_gatew
     gateway = await make_gateway(await make_upstream(script))
     assert (await gateway.chat()).raw == whole
     assert (await gateway.chat(stream=True)).raw == wire.sse(chunk, b"[DONE]")
-    assert [(row.status, row.output_tokens) for row in (await gateway.settled()).rows] == [("success", 1)] * 2
+    assert [(row.status, row.output_tokens) for row in (await gateway.finished()).rows] == [("success", 1)] * 2
 
 
 async def test_numbers_that_are_not_json_are_no_counts(make_upstream, make_gateway):
     body = b'{"choices":[{"message":{"content":"Hello there"}}],"usage":{"prompt_tokens":NaN,"completion_tokens":Infinity}}'
     gateway = await make_gateway(await make_upstream(lambda exchange: exchange.reply(body)))
     assert (await gateway.chat()).raw == body
-    (call,) = (await gateway.settled()).calls
+    (call,) = (await gateway.finished()).calls
     assert (call.usage.input_tokens, call.usage.output_tokens, call.usage.estimated) == (3, 3, True)
-    assert (await gateway.settled()).attempts[0].usage.disbelieved == ("input", "output")
+    assert (await gateway.finished()).attempts[0].usage.disbelieved == ("input", "output")
 
 
 async def test_a_large_event_is_passed_on_up_to_the_providers_bound(make_upstream, make_gateway, wire):

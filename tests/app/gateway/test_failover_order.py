@@ -145,15 +145,15 @@ async def test_the_next_provider_answers(make_upstream, make_gateway, wire, *, s
     answer = await gateway.chat()
     assert (answer.status, answer.json) == (200, wire.completion)
     assert answer.headers["x-gatewayz-provider"] == "beta"
-    books = await gateway.settled()
-    failed, good = books.attempts
+    recorded = await gateway.finished()
+    failed, good = recorded.attempts
     assert (failed.status, failed.error_kind) == ("error", kind)
     assert failed.usage == (PROMPT if script in WORKED_IN_VAIN else NO_USAGE)
     if http_status is not None:
         assert failed.http_status == http_status
     assert good.status == "success"
-    assert [each.number for each in books.started] == [1, 2]
-    assert (books.calls[0].status, books.calls[0].attempts, books.calls[0].provider) == ("success", 2, "beta")
+    assert [each.number for each in recorded.started] == [1, 2]
+    assert (recorded.calls[0].status, recorded.calls[0].attempts, recorded.calls[0].provider) == ("success", 2, "beta")
     assert status in {429, 502, 504}
     assert len(first.exchanges) == 1, "the first provider was asked once"
     await wire.until(lambda: first.open_connections <= (http_status is not None), "the broken exchange's end")
@@ -166,13 +166,13 @@ async def test_the_last_failure_decides_the_status(make_upstream, make_gateway, 
     assert answer.status == status
     assert set(answer.json) == {"error"}
     assert set(answer.json["error"]) == {"message", "type", "param", "code"}
-    books = await gateway.settled()
-    assert (books.calls[0].status, books.calls[0].error_kind) == ("error", kind)
-    assert books.attempts[0].http_status == http_status
+    recorded = await gateway.finished()
+    assert (recorded.calls[0].status, recorded.calls[0].error_kind) == ("error", kind)
+    assert recorded.attempts[0].http_status == http_status
     mapped = {429: [], 502: ["UpstreamFailedError"], 504: ["UpstreamTimeoutError"]}[status]
-    assert [event.exception_type for event in books.of(ExceptionMapped)] == mapped
+    assert [event.exception_type for event in recorded.of(ExceptionMapped)] == mapped
     if status == 429:
-        assert books.of(RateLimited) == [RateLimited(limit_type="upstream")]
+        assert recorded.of(RateLimited) == [RateLimited(limit_type="upstream")]
         assert answer.headers["retry-after"] == "1"
 
 
@@ -195,9 +195,9 @@ async def test_streams_fail_over_before_their_first_byte(make_upstream, make_gat
     gateway = await make_gateway(await make_upstream(script), await make_upstream(name="beta"), **limits(kind))
     events = await gateway.stream()
     assert events == [wire.chunk("Hel"), wire.chunk("lo"), wire.chunk(finish="stop"), b"[DONE]"]
-    books = await gateway.settled()
-    assert [attempt.error_kind for attempt in books.attempts] == [kind, None]
-    assert books.calls[0].status == "success"
+    recorded = await gateway.finished()
+    assert [attempt.error_kind for attempt in recorded.attempts] == [kind, None]
+    assert recorded.calls[0].status == "success"
 
 
 @pytest.mark.parametrize(("script", "kind"), STREAM_FAILURES)
@@ -206,7 +206,7 @@ async def test_a_stream_that_never_began_has_an_http_status(make_upstream, make_
     answer = await gateway.chat(stream=True)
     assert answer.status == (504 if kind == "first_byte_timeout" else 502)
     assert answer.headers["content-type"] == "application/json"
-    assert (await gateway.settled()).calls[0].error_kind == kind
+    assert (await gateway.finished()).calls[0].error_kind == kind
 
 
 async def test_a_stream_that_sends_its_head_and_then_nothing_fails_over(make_upstream, make_gateway):
@@ -218,9 +218,9 @@ async def test_a_stream_that_sends_its_head_and_then_nothing_fails_over(make_ups
         await make_upstream(only_a_head), await make_upstream(name="beta"), **limits("first_byte_timeout")
     )
     assert (await gateway.stream())[-1] == b"[DONE]"
-    books = await gateway.settled()
-    assert [attempt.error_kind for attempt in books.attempts] == ["first_byte_timeout", None]
-    assert books.attempts[0].http_status == 200
+    recorded = await gateway.finished()
+    assert [attempt.error_kind for attempt in recorded.attempts] == ["first_byte_timeout", None]
+    assert recorded.attempts[0].http_status == 200
 
 
 async def test_a_port_where_nobody_listens(make_upstream, make_gateway):
@@ -229,7 +229,7 @@ async def test_a_port_where_nobody_listens(make_upstream, make_gateway):
     nobody = ProviderConfig(name="nobody", base_url=f"http://127.0.0.1:{port}/v1")
     gateway = await make_gateway(nobody, await make_upstream(name="beta"))
     assert (await gateway.chat()).status == 200
-    attempt = (await gateway.settled()).attempts[0]
+    attempt = (await gateway.finished()).attempts[0]
     assert (attempt.error_kind, attempt.response_seconds, attempt.http_status) == ("connect_error", None, None)
 
 
@@ -248,7 +248,7 @@ async def test_a_connection_that_is_never_accepted_times_out(make_upstream, make
         for filler in fillers:
             filler.close()
     assert (answer.status, answer.json["error"]["code"]) == (504, "upstream_timeout")
-    attempt = (await gateway.settled()).attempts[0]
+    attempt = (await gateway.finished()).attempts[0]
     assert attempt.error_kind == "connect_timeout"
     assert attempt.response_seconds == pytest.approx(0.2, abs=0.15)
 
@@ -261,8 +261,8 @@ async def test_waiting_for_a_free_connection_is_bounded_too(make_upstream, make_
     answer = await gateway.chat()
     assert (answer.status, answer.json["error"]["code"], answer.headers["retry-after"]) == (503, "overloaded", "1")
     first.cancel()
-    books = await gateway.settled()
-    assert {attempt.error_kind for attempt in books.attempts} == {"pool_timeout", None}
+    recorded = await gateway.finished()
+    assert {attempt.error_kind for attempt in recorded.attempts} == {"pool_timeout", None}
     assert gateway.states["alpha"].error_rate is None
 
 
@@ -279,9 +279,9 @@ async def test_all_rate_limited_gives_the_shortest_wait(make_upstream, make_gate
     answer = await gateway.chat()
     assert (answer.status, answer.headers["retry-after"]) == (429, expected)
     assert answer.json["error"]["code"] == "upstream_rate_limited"
-    books = await gateway.settled()
-    assert books.of(RateLimited) == [RateLimited(limit_type="upstream")]
-    assert books.of(ExceptionMapped) == []
+    recorded = await gateway.finished()
+    assert recorded.of(RateLimited) == [RateLimited(limit_type="upstream")]
+    assert recorded.of(ExceptionMapped) == []
 
 
 async def test_a_retry_after_date_is_understood(make_upstream, make_gateway):
@@ -298,7 +298,7 @@ async def test_one_rate_limited_and_one_broken_provider_is_a_502(make_upstream, 
     second = await make_upstream(says({"error": {}}, 500), name="beta")
     gateway = await make_gateway(first, second)
     assert (await gateway.chat()).status == 502
-    assert (await gateway.settled()).of(RateLimited) == []
+    assert (await gateway.finished()).of(RateLimited) == []
 
 
 @pytest.mark.parametrize(
@@ -315,11 +315,11 @@ async def test_the_callers_own_mistake_comes_back_with_the_providers_words(
     answer = await gateway.chat(stream=stream)
     assert (answer.status, answer.json) == (status, {"error": error["error"]})
     assert not second.exchanges
-    books = await gateway.settled()
-    assert (books.attempts[0].error_kind, books.attempts[0].http_status) == ("upstream_4xx", upstream_status)
-    assert books.calls[0].error_kind == "upstream_4xx"
-    assert books.of(ExceptionMapped) == []
-    assert "odd" not in repr(books.all)
+    recorded = await gateway.finished()
+    assert (recorded.attempts[0].error_kind, recorded.attempts[0].http_status) == ("upstream_4xx", upstream_status)
+    assert recorded.calls[0].error_kind == "upstream_4xx"
+    assert recorded.of(ExceptionMapped) == []
+    assert "odd" not in repr(recorded.all)
 
 
 @pytest.mark.parametrize("body", [b"<html>no</html>", b'["error"]', b'{"detail":"x"}', b"", b'{"error":' + b"[" * 9000])
@@ -338,8 +338,8 @@ async def test_a_connection_that_the_provider_closed_while_idle_is_not_used(make
     gateway = await make_gateway(upstream)
     for _ in range(5):
         assert (await gateway.chat()).status == 200
-    books = await gateway.settled()
-    assert [attempt.status for attempt in books.attempts] == ["success"] * 5
+    recorded = await gateway.finished()
+    assert [attempt.status for attempt in recorded.attempts] == ["success"] * 5
     assert len(upstream.exchanges) == 5
 
 
@@ -355,9 +355,9 @@ async def test_a_connection_that_dies_under_the_request_is_tried_once_more_and_c
     upstream = await make_upstream(die_on_reuse)
     gateway = await make_gateway(upstream)
     assert [(await gateway.chat()).status for _ in range(2)] == [200, 200]
-    books = await gateway.settled()
-    assert [attempt.error_kind for attempt in books.attempts] == [None, "connect_error", None]
-    assert [call.attempts for call in books.calls] == [1, 2]
+    recorded = await gateway.finished()
+    assert [attempt.error_kind for attempt in recorded.attempts] == [None, "connect_error", None]
+    assert [call.attempts for call in recorded.calls] == [1, 2]
     assert len(upstream.exchanges) == 3, "nothing is sent that is not counted"
 
 
@@ -375,9 +375,9 @@ async def test_leaving_during_fail_over_ends_the_attempt_under_way(make_upstream
     call = asyncio.create_task(gateway.chat())
     await wire.until(lambda: second.exchanges, "the second attempt")
     call.cancel()
-    books = await gateway.settled()
-    assert [attempt.status for attempt in books.attempts] == ["error", "cancelled"]
-    assert (books.calls[0].status, books.calls[0].provider) == ("cancelled", "beta")
+    recorded = await gateway.finished()
+    assert [attempt.status for attempt in recorded.attempts] == ["error", "cancelled"]
+    assert (recorded.calls[0].status, recorded.calls[0].provider) == ("cancelled", "beta")
 
 
 def test_the_table_names_every_kind_but_those_with_tests_of_their_own():

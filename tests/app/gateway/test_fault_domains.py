@@ -44,10 +44,10 @@ def two_models():
     ]
 
 
-def untouched(gateway, books):
+def untouched(gateway, recorded):
     """Whether nothing is known against the provider."""
     state = gateway.states["alpha"]
-    return books.of(BreakerChanged) == [] and not state.error_rate
+    return recorded.of(BreakerChanged) == [] and not state.error_rate
 
 
 async def test_our_own_pool_opens_nothing(make_upstream, make_gateway, wire):
@@ -74,9 +74,9 @@ async def test_our_own_pool_opens_nothing(make_upstream, make_gateway, wire):
     go_on.set()
     assert sorted(answer.status for answer in await asyncio.gather(*calls)) == [200] * 20 + [503] * 6
     assert (await gateway.chat(stream=True)).status == 200
-    books = await gateway.settled()
-    assert [attempt.error_kind for attempt in books.attempts].count("pool_timeout") == 6
-    assert untouched(gateway, books)
+    recorded = await gateway.finished()
+    assert [attempt.error_kind for attempt in recorded.attempts].count("pool_timeout") == 6
+    assert untouched(gateway, recorded)
     assert upstream.connections <= 20
 
 
@@ -88,7 +88,7 @@ async def test_a_full_pool_leads_to_the_next_provider(make_upstream, make_gatewa
     answer = await gateway.chat()
     assert (answer.status, answer.headers["x-gatewayz-provider"]) == (200, "beta")
     held.cancel()
-    await gateway.settled()
+    await gateway.finished()
 
 
 async def test_waiting_for_the_pool_is_not_waiting_for_the_provider(make_upstream, make_gateway, wire):
@@ -129,9 +129,9 @@ async def test_running_out_of_descriptors_is_not_the_providers_fault(make_upstre
     assert {(each.status, each.json["error"]["code"]) for each in answers} == {(503, "overloaded")}
     assert all("retry-after" in each.headers for each in answers)
     assert (await gateway.chat()).status == 200
-    books = await gateway.settled()
-    assert {attempt.error_kind for attempt in books.attempts} == {"gateway_resources", None}
-    assert untouched(gateway, books)
+    recorded = await gateway.finished()
+    assert {attempt.error_kind for attempt in recorded.attempts} == {"gateway_resources", None}
+    assert untouched(gateway, recorded)
 
 
 async def test_long_whole_answers_have_a_time_of_their_own(make_upstream, make_gateway, wire):
@@ -142,7 +142,7 @@ async def test_long_whole_answers_have_a_time_of_their_own(make_upstream, make_g
     gateway = await make_gateway(await make_upstream(slow), first_byte_seconds=0.1, breaker=BREAKER)
     answers = await asyncio.gather(*(gateway.chat() for _ in range(5)))
     assert [answer.status for answer in answers] == [200] * 5
-    assert untouched(gateway, await gateway.settled())
+    assert untouched(gateway, await gateway.finished())
 
 
 async def test_a_model_that_is_too_slow_takes_no_other_down(make_upstream, make_gateway, wire, two_models):
@@ -157,8 +157,8 @@ async def test_a_model_that_is_too_slow_takes_no_other_down(make_upstream, make_
         assert (await gateway.chat(model="bad", stream=stream)).status == 504
     assert (await gateway.chat(model="bad")).status == 503
     assert (await gateway.chat(model="good")).status == 200
-    books = await gateway.settled()
-    assert books.of(BreakerChanged) == []
+    recorded = await gateway.finished()
+    assert recorded.of(BreakerChanged) == []
     assert gateway.states.model_breaker_states() == {("alpha", "good"): "closed", ("alpha", "bad"): "open"}
 
 
@@ -192,10 +192,10 @@ async def test_a_slow_reader_is_a_slow_client(make_upstream, make_gateway, wire)
         client.close()
     upstream.script = wire.answer
     assert (await gateway.chat()).status == 200
-    books = await gateway.settled()
-    assert [each.error_kind for each in books.attempts] == ["slow_client"] * 3 + [None]
-    assert all(each.usage.output_tokens > 0 for each in books.attempts[:3])
-    assert untouched(gateway, books)
+    recorded = await gateway.finished()
+    assert [each.error_kind for each in recorded.attempts] == ["slow_client"] * 3 + [None]
+    assert all(each.usage.output_tokens > 0 for each in recorded.attempts[:3])
+    assert untouched(gateway, recorded)
 
 
 async def test_a_stream_that_lasts_until_the_limit_is_nobodys_failure(make_upstream, make_gateway, wire):
@@ -208,9 +208,9 @@ async def test_a_stream_that_lasts_until_the_limit_is_nobodys_failure(make_upstr
     gateway = await make_gateway(await make_upstream(steady), total_seconds=0.3, breaker=BREAKER)
     answers = await asyncio.gather(*(gateway.chat(stream=True) for _ in range(4)))
     assert all(b'"code":"upstream_timeout"' in answer.raw for answer in answers)
-    books = await gateway.settled()
-    assert {each.error_kind for each in books.attempts} == {"total_timeout"}
-    assert untouched(gateway, books)
+    recorded = await gateway.finished()
+    assert {each.error_kind for each in recorded.attempts} == {"total_timeout"}
+    assert untouched(gateway, recorded)
 
 
 MODERATION = [
@@ -231,9 +231,9 @@ async def test_a_flagged_prompt_is_its_callers_matter(make_upstream, make_gatewa
         assert answer.status == status
         assert answer.json["error"]["message"] == error["message"]
     assert not second.exchanges
-    books = await gateway.settled()
-    assert {each.error_kind for each in books.attempts} == {"content_policy"}
-    assert untouched(gateway, books)
+    recorded = await gateway.finished()
+    assert {each.error_kind for each in recorded.attempts} == {"content_policy"}
+    assert untouched(gateway, recorded)
 
 
 async def test_a_rate_limit_skips_one_model_for_as_long_as_it_says(make_upstream, make_gateway, wire, two_models):
@@ -254,9 +254,9 @@ async def test_a_rate_limit_skips_one_model_for_as_long_as_it_says(make_upstream
     clock.advance(5.0)
     upstream.script = by_model(good=wire.answer, bad=wire.answer)
     assert (await gateway.chat(model="bad")).status == 200
-    books = await gateway.settled()
-    assert books.of(RateLimited) == [RateLimited(limit_type="upstream")] * 2
-    assert untouched(gateway, books)
+    recorded = await gateway.finished()
+    assert recorded.of(RateLimited) == [RateLimited(limit_type="upstream")] * 2
+    assert untouched(gateway, recorded)
 
 
 async def test_a_rate_limit_without_a_time_counts_for_its_model(make_upstream, make_gateway, wire, two_models):
@@ -264,7 +264,7 @@ async def test_a_rate_limit_without_a_time_counts_for_its_model(make_upstream, m
     gateway = await make_gateway(upstream, models=two_models, breaker=BREAKER)
     assert [(await gateway.chat(model="bad")).status for _ in range(4)] == [429, 429, 429, 503]
     assert (await gateway.chat(model="good")).status == 200
-    assert untouched(gateway, await gateway.settled())
+    assert untouched(gateway, await gateway.finished())
 
 
 async def test_a_long_retry_after_is_bounded(make_upstream, make_gateway, wire):
@@ -286,10 +286,10 @@ async def test_a_withdrawn_model_leads_to_the_next_provider_and_counts(make_upst
         answer = await gateway.chat()
         assert (answer.status, answer.headers["x-gatewayz-provider"]) == (200, "beta")
     assert len(first.exchanges) == 3, "the breaker of the model at this provider is open"
-    books = await gateway.settled()
-    assert [each.error_kind for each in books.attempts][:2] == ["model_unavailable", None]
+    recorded = await gateway.finished()
+    assert [each.error_kind for each in recorded.attempts][:2] == ["model_unavailable", None]
     assert gateway.states["alpha"].error_rate == 1.0
-    assert books.of(BreakerChanged) == []
+    assert recorded.of(BreakerChanged) == []
 
 
 ACCOUNT = [
@@ -316,8 +316,8 @@ async def test_what_the_account_lacks_is_no_mistake_of_the_caller(make_upstream,
     first, second = await make_upstream(says(status, error)), await make_upstream(name="beta")
     gateway = await make_gateway(first, second)
     assert (await gateway.chat()).headers["x-gatewayz-provider"] == "beta"
-    books = await gateway.settled()
-    assert books.attempts[0].error_kind == kind
+    recorded = await gateway.finished()
+    assert recorded.attempts[0].error_kind == kind
     assert gateway.states["alpha"].error_rate == 1.0
 
 
@@ -333,9 +333,9 @@ async def test_a_caller_cannot_put_the_providers_fault_into_its_mouth(make_upstr
     for written in (role, role.replace("i", "\\u0069"), role.upper(), role.replace(" ", "\\n ")):
         body = f'{{"model":"acme/tiny","messages":[{{"role":"{written}","content":"x"}}]}}'
         assert (await gateway.post("/v1/chat/completions", body.encode())).status == 400
-    books = await gateway.settled()
-    assert {each.error_kind for each in books.attempts} == {"upstream_4xx"}
-    assert untouched(gateway, books)
+    recorded = await gateway.finished()
+    assert {each.error_kind for each in recorded.attempts} == {"upstream_4xx"}
+    assert untouched(gateway, recorded)
 
 
 @pytest.mark.parametrize("idle", [1, 2, 4, 8])
@@ -376,13 +376,13 @@ async def test_a_stall_of_the_event_loop_is_no_connect_timeout(make_upstream, ma
         assert (await gateway.chat()).status == 200
     finally:
         aiohttp.TCPConnector._create_direct_connection = original
-    books = await gateway.settled()
-    assert [each.status for each in books.attempts] == ["success"]
+    recorded = await gateway.finished()
+    assert [each.status for each in recorded.attempts] == ["success"]
 
 
 async def test_a_name_that_does_not_resolve_is_the_networks_fault(make_gateway):
     nowhere = ProviderConfig(name="alpha", base_url="http://no-such-host.invalid/v1")
     gateway = await make_gateway(nowhere)
     assert (await gateway.chat()).status == 502
-    assert (await gateway.settled()).attempts[0].error_kind == "connect_error"
+    assert (await gateway.finished()).attempts[0].error_kind == "connect_error"
     assert gateway.states["alpha"].error_rate == 1.0

@@ -19,7 +19,7 @@ async def test_a_whole_request_is_answered(make_upstream, make_gateway, version,
     (answer,) = answers(await exchange(gateway.port, request, half_close=True))
     assert answer.status == 200
     assert answer.body.endswith(b"[DONE]\n\n" if body is STREAM else b"}")
-    (call,) = (await gateway.settled()).calls
+    (call,) = (await gateway.finished()).calls
     assert call.status == "success"
 
 
@@ -34,7 +34,7 @@ async def test_a_slow_response_comes_too(make_upstream, make_gateway, wire, body
     assert raw.startswith(CONTINUE)
     (answer,) = answers(raw.removeprefix(CONTINUE))
     assert answer.status == 200
-    (call,) = (await gateway.settled()).calls
+    (call,) = (await gateway.finished()).calls
     assert call.status == "success"
 
 
@@ -42,7 +42,7 @@ async def test_every_pipelined_request_is_answered(make_upstream, make_gateway):
     gateway = await make_gateway(await make_upstream())
     raw = await exchange(gateway.port, post() + get() + post(), half_close=True)
     assert [answer.status for answer in answers(raw)] == [200, 200, 200]
-    assert len((await gateway.settled()).requests) == 3
+    assert len((await gateway.finished()).requests) == 3
 
 
 @pytest.mark.parametrize("cut", [1, 50, -1])
@@ -52,7 +52,7 @@ async def test_what_is_not_whole_is_the_end(make_upstream, make_gateway, cut):
     raw = await exchange(gateway.port, get() + post()[:cut], half_close=True)
     assert [answer.status for answer in answers(raw)] == [200]
     assert not upstream.exchanges
-    await gateway.settled()
+    await gateway.finished()
 
 
 @pytest.mark.parametrize("body", [CHAT, STREAM])
@@ -68,7 +68,7 @@ async def test_one_that_has_left_before_the_response_is_found_out(make_upstream,
     await wire.until(lambda: upstream.exchanges, "the call")
     writer.close()
     await wire.until(lambda: upstream.gone, "the end of the provider's work")
-    (call,) = (await gateway.settled()).calls
+    (call,) = (await gateway.finished()).calls
     assert (call.status, call.cancel_phase) == ("cancelled", "before_first_byte")
     assert gateway.connections.open == 0
 
@@ -85,5 +85,5 @@ async def test_one_that_ends_its_side_of_a_stream_has_left(make_upstream, make_g
     async with asyncio.timeout(READ_SECONDS):
         await reader.readuntil(b"Hello")
     writer.close()
-    (call,) = (await gateway.settled()).calls
+    (call,) = (await gateway.finished()).calls
     assert (call.status, call.cancel_phase) == ("cancelled", "after_first_byte")

@@ -32,7 +32,7 @@ async def test_a_trailer_is_no_header(make_upstream, make_gateway, field):
     assert await statuses(gateway, without_key, body, CLOSE) == [401, 200]
     assert await statuses(gateway, CHUNKED + body + CLOSE) == [200, 200]
     assert len(upstream.exchanges) == 1
-    await gateway.settled()
+    await gateway.finished()
 
 
 ENDLESS = {
@@ -71,8 +71,8 @@ async def test_no_phase_goes_on_without_end(make_upstream, make_gateway, kind):
     *_, last = answers(raw)
     assert (last.status, last.code) == (431, "headers_too_large")
     assert gateway.connections.unparsed_bytes == 0
-    books = await gateway.settled()
-    assert {request.status_code for request in books.requests} <= {200, 499}
+    recorded = await gateway.finished()
+    assert {request.status_code for request in recorded.requests} <= {200, 499}
 
 
 BROKEN = [
@@ -151,7 +151,7 @@ async def test_broken_chunks_end_the_connection(make_upstream, make_gateway, bod
     (answer,) = answers(await exchange(gateway.port, *pieces, pause_seconds=0))
     assert (answer.status, answer.code) == (400, "invalid_http")
     assert not upstream.exchanges
-    await gateway.settled()
+    await gateway.finished()
 
 
 @pytest.mark.parametrize("size", [1, 3, 10_000])
@@ -165,7 +165,7 @@ async def test_chunks_of_any_size_in_any_segments_are_one_body(make_upstream, ma
     raw = await exchange(gateway.port, *pieces, pause_seconds=0)
     assert [answer.status for answer in answers(raw)] == [200, 200]
     assert upstream.exchanges[0].json["messages"] == json.loads(CHAT)["messages"]
-    await gateway.settled()
+    await gateway.finished()
 
 
 async def test_absolute_targets_and_empty_lines_in_front_are_served(make_upstream, make_gateway):
@@ -186,7 +186,7 @@ async def test_http_1_0_gets_no_chunks_and_the_end_of_the_connection(make_upstre
     assert "transfer-encoding" not in fields
     assert fields["connection"] == "close"
     assert answer.body.endswith(b"data: [DONE]\n\n" if stream else b"}")
-    await gateway.settled()
+    await gateway.finished()
 
 
 async def test_http_1_0_needs_no_host(make_upstream, make_gateway):
@@ -211,7 +211,7 @@ async def test_a_body_of_tiny_chunks_is_served(make_upstream, make_gateway, ends
     close = b"" if ends else CLOSE
     got = await exchange(gateway.port, CHUNKED + body + close, half_close=ends)
     assert [answer.status for answer in answers(got)] == ([200] if ends else [200, 200])
-    await gateway.settled()
+    await gateway.finished()
 
 
 @pytest.mark.parametrize("rest", ["body", "trailer"])

@@ -12,5 +12,5 @@ async def test_an_idle_connection_is_used_again_within_keepalive_seconds(
     for _ in range(3):
         assert (await gateway.chat()).status == 200
     assert len({exchange.connection for exchange in upstream.exchanges}) == connections
-    books = await gateway.settled()
-    assert [attempt.status for attempt in books.attempts] == ["success"] * 3
+    recorded = await gateway.finished()
+    assert [attempt.status for attempt in recorded.attempts] == ["success"] * 3

@@ -34,7 +34,7 @@ async def test_the_client_gets_comments_until_the_answer_begins(make_upstream, m
         rest = (await answer.content.read()).replace(COMMENT, b"")
     assert rest.startswith(b"data: {")
     assert rest.endswith(b"data: [DONE]\n\n")
-    assert (await gateway.settled()).calls[0].status == "success"
+    assert (await gateway.finished()).calls[0].status == "success"
 
 
 async def test_failover_goes_on_behind_the_head(make_upstream, make_gateway, wire):
@@ -43,9 +43,9 @@ async def test_failover_goes_on_behind_the_head(make_upstream, make_gateway, wir
     async with await streaming(gateway) as answer:
         assert "x-gatewayz-provider" not in answer.headers
         assert (await answer.content.read()).endswith(b"data: [DONE]\n\n")
-    books = await gateway.settled()
-    assert [each.error_kind for each in books.attempts] == ["first_byte_timeout", None]
-    assert books.calls[0].status == "success"
+    recorded = await gateway.finished()
+    assert [each.error_kind for each in recorded.attempts] == ["first_byte_timeout", None]
+    assert recorded.calls[0].status == "success"
 
 
 async def test_an_error_behind_the_head_is_an_event(make_upstream, make_gateway):
@@ -56,9 +56,9 @@ async def test_an_error_behind_the_head_is_an_event(make_upstream, make_gateway)
         last = (await answer.content.read()).replace(COMMENT, b"")
     assert last.startswith(b'data: {"error":{"message":"No provider of the model answered in time')
     assert b'"code":"upstream_timeout"' in last
-    books = await gateway.settled()
-    assert (books.calls[0].status, books.calls[0].error_kind) == ("error", "first_byte_timeout")
-    assert books.of(ExceptionMapped) == [], "no answer had the status of an error"
+    recorded = await gateway.finished()
+    assert (recorded.calls[0].status, recorded.calls[0].error_kind) == ("error", "first_byte_timeout")
+    assert recorded.of(ExceptionMapped) == [], "no answer had the status of an error"
 
 
 async def test_a_client_that_leaves_between_comments_ends_the_call(make_upstream, make_gateway, wire):
@@ -67,8 +67,8 @@ async def test_a_client_that_leaves_between_comments_ends_the_call(make_upstream
     answer = await streaming(gateway)
     await answer.content.readexactly(len(COMMENT))
     answer.close()
-    books = await gateway.settled()
-    assert (books.calls[0].status, books.attempts[0].status) == ("cancelled", "cancelled")
+    recorded = await gateway.finished()
+    assert (recorded.calls[0].status, recorded.attempts[0].status) == ("cancelled", "cancelled")
     await wire.until(lambda: upstream.open_connections == 0, "the end of the provider's work")
 
 
@@ -81,7 +81,7 @@ async def test_a_gateway_that_stops_says_so_behind_the_head(make_upstream, make_
         gateway.server.should_exit = True
         last = (await answer.content.read()).replace(COMMENT, b"")
     assert b'"code":"overloaded"' in last
-    assert [(each.status, each.error_kind) for each in (await gateway.settled()).calls] == [("error", "shutdown")]
+    assert [(each.status, each.error_kind) for each in (await gateway.finished()).calls] == [("error", "shutdown")]
 
 
 async def test_none_are_sent_where_the_setting_is_zero(make_upstream, make_gateway, wire):

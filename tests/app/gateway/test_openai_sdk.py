@@ -57,7 +57,7 @@ async def test_leaving_a_stream_early(make_upstream, make_gateway, make_client, 
     async with await client.chat.completions.create(model="acme/tiny", messages=MESSAGES, stream=True) as stream:
         async for _ in stream:
             break
-    assert (await gateway.settled()).calls[0].cancel_phase == "after_first_byte"
+    assert (await gateway.finished()).calls[0].cancel_phase == "after_first_byte"
 
 
 async def test_embeddings(make_upstream, make_gateway, make_client):
@@ -133,9 +133,9 @@ async def test_rate_limit_of_the_key(make_upstream, make_gateway, make_client):
     assert 1 <= int(caught.value.response.headers["retry-after"]) <= 30
     assert caught.value.response.headers["x-ratelimit-remaining-requests"] == "0"
     assert caught.value.code == "rate_limit_exceeded"
-    books = await gateway.settled()
-    assert books.of(RateLimited) == [RateLimited(limit_type="key_requests")]
-    assert len(books.calls) == 2
+    recorded = await gateway.finished()
+    assert recorded.of(RateLimited) == [RateLimited(limit_type="key_requests")]
+    assert len(recorded.calls) == 2
 
 
 async def test_token_limit_of_the_plan(make_upstream, make_gateway, make_client):
@@ -146,7 +146,7 @@ async def test_token_limit_of_the_plan(make_upstream, make_gateway, make_client)
     with pytest.raises(openai.RateLimitError) as caught:
         await client.chat.completions.create(model="acme/tiny", messages=MESSAGES, stream=True)
     assert caught.value.response.headers["x-ratelimit-limit-tokens"] == "10"
-    assert (await gateway.settled()).of(RateLimited) == [RateLimited(limit_type="plan_tokens")]
+    assert (await gateway.finished()).of(RateLimited) == [RateLimited(limit_type="plan_tokens")]
 
 
 async def test_rate_limit_of_every_provider(make_upstream, make_gateway, make_client):

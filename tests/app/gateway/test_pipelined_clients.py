@@ -29,9 +29,9 @@ async def test_a_client_that_leaves_ends_its_call_although_another_request_waits
     await wire.until(lambda: upstream.exchanges, "the first call")
     writer.close()
     await wire.until(lambda: upstream.gone, "the end of the upstream's work")
-    books = await gateway.settled()
-    assert [(call.status, call.cancel_phase) for call in books.calls] == [("cancelled", "before_first_byte")]
-    assert [request.status_code for request in books.requests] == [499]
+    recorded = await gateway.finished()
+    assert [(call.status, call.cancel_phase) for call in recorded.calls] == [("cancelled", "before_first_byte")]
+    assert [request.status_code for request in recorded.requests] == [499]
     assert len(upstream.exchanges) == 1
 
 
@@ -62,9 +62,9 @@ async def test_a_body_that_is_broken_from_its_start_is_refused_although_the_clie
         answer = await reader.read()
     writer.close()
     assert answer.startswith(b"HTTP/1.1 400 ")
-    books = await gateway.settled()
-    assert [request.status_code for request in books.requests] == [499]
-    assert books.of(ExceptionMapped) == []
+    recorded = await gateway.finished()
+    assert [request.status_code for request in recorded.requests] == [499]
+    assert recorded.of(ExceptionMapped) == []
 
 
 async def test_whole_requests_are_answered_whole_although_what_follows_them_is_no_http(
@@ -96,8 +96,8 @@ async def test_whole_requests_are_answered_whole_although_what_follows_them_is_n
     last_head, _, last_body = answer[answer.rindex(b"HTTP/1.1 ") :].partition(b"\r\n\r\n")
     assert last_head.startswith(b"HTTP/1.1 400 ")
     assert json.loads(last_body)["error"]["code"] == "invalid_http"
-    books = await gateway.settled()
-    assert [request.status_code for request in books.requests] == [200, 200]
+    recorded = await gateway.finished()
+    assert [request.status_code for request in recorded.requests] == [200, 200]
 
 
 async def test_a_waiting_request_with_a_broken_body_does_not_cut_the_answer_before_it(
@@ -122,5 +122,5 @@ async def test_a_waiting_request_with_a_broken_body_does_not_cut_the_answer_befo
     assert answer.startswith(b"HTTP/1.1 200 OK")
     assert answer.count(b"HTTP/1.1 ") == 2
     assert b"HTTP/1.1 400 " in answer
-    books = await gateway.settled()
-    assert [request.status_code for request in books.requests] == [200]
+    recorded = await gateway.finished()
+    assert [request.status_code for request in recorded.requests] == [200]

@@ -100,12 +100,12 @@ async def test_absurd_usage_costs_what_was_delivered(make_upstream, make_gateway
     with caplog.at_level(logging.WARNING):
         assert (await gateway.chat()).status == 200
         assert (await gateway.stream())[-1] == b"[DONE]"
-    books = await gateway.settled()
-    assert [(row.input_tokens, row.output_tokens, row.usage_estimated) for row in books.rows] == [
+    recorded = await gateway.finished()
+    assert [(row.input_tokens, row.output_tokens, row.usage_estimated) for row in recorded.rows] == [
         (10, 3, True),
         (10, 2, True),
     ]
-    assert [attempt.usage.disbelieved for attempt in books.attempts] == [("output",)] * 2
+    assert [attempt.usage.disbelieved for attempt in recorded.attempts] == [("output",)] * 2
     lines = [record for record in caplog.records if record.name == "gatewayz.usage"]
     assert [line.getMessage() for line in lines] == ["alpha reports usage that cannot be: output"] * 2
     assert lines[0].reported_output_tokens == 999_999_999
@@ -126,7 +126,7 @@ async def test_absurd_usage_costs_what_was_delivered(make_upstream, make_gateway
 async def test_what_is_counted_of_half_a_report(make_upstream, make_gateway, wire, usage, expected):
     gateway = await make_gateway(await make_upstream(lambda each: each.reply({**wire.completion, "usage": usage})))
     assert (await gateway.chat()).status == 200
-    (row,) = (await gateway.settled()).rows
+    (row,) = (await gateway.finished()).rows
     assert (row.input_tokens, row.output_tokens, row.usage_estimated) == expected
 
 
@@ -152,7 +152,7 @@ async def test_usage_wherever_a_stream_puts_it(make_upstream, make_gateway, wire
         assert b"usage" not in answer.raw
         assert b'"content": "Hel"' in answer.raw
         assert (b'"x_groq":{"id":"r"}' in answer.raw) == (place == "x_groq")
-    (row,) = (await gateway.settled()).rows
+    (row,) = (await gateway.finished()).rows
     assert (row.status, row.input_tokens, row.output_tokens, row.usage_estimated) == ("success", 5_000, 700, False)
 
 
@@ -162,6 +162,6 @@ async def test_cached_input_has_its_own_price(make_upstream, make_gateway, wire)
     model = wire.model_config("alpha", cached_input_usd_per_million=0.015)
     gateway = await make_gateway(upstream, models=[model])
     assert (await gateway.chat()).status == 200
-    (row,) = (await gateway.settled()).rows
+    (row,) = (await gateway.finished()).rows
     # 200 tokens at 150 nano-USD, 9,800 at a tenth of it, and 10 of output at 600.
     assert (row.input_tokens, row.cost_nanousd) == (10_000, 200 * 150 + 9_800 * 15 + 10 * 600)

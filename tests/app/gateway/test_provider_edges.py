@@ -40,8 +40,8 @@ async def test_any_2xx_with_an_answer_is_an_answer(make_upstream, make_gateway, 
     gateway = await make_gateway(await make_upstream(script))
     answer = await gateway.chat()
     assert (answer.status, answer.json) == (200, wire.completion)
-    books = await gateway.settled()
-    assert (books.attempts[0].http_status, books.attempts[0].usage.output_tokens) == (status, 4)
+    recorded = await gateway.finished()
+    assert (recorded.attempts[0].http_status, recorded.attempts[0].usage.output_tokens) == (status, 4)
 
 
 REFUSALS = [
@@ -72,8 +72,8 @@ async def test_a_refused_stream_options_is_left_out_and_remembered(
     for _ in range(3):
         assert (await gateway.stream())[-1] == b"[DONE]"
     assert ["stream_options" in each.json for each in upstream.exchanges] == [True, False, False, False]
-    books = await gateway.settled()
-    assert [each.error_kind for each in books.attempts] == ["field_refused", None, None, None]
+    recorded = await gateway.finished()
+    assert [each.error_kind for each in recorded.attempts] == ["field_refused", None, None, None]
     assert gateway.states["alpha"].error_rate == 0.0
     assert len([record for record in caplog.records if record.error_kind == "field_refused"]) == 1
 
@@ -170,7 +170,7 @@ async def test_a_proxy_that_refuses_is_the_networks_fault(proxied, scheme, caplo
     proxy = Proxy(407)
     gateway = await proxied(proxy, f"{scheme}://provider.example/v1", "user:hidden@")
     assert (await gateway.chat()).status == 502
-    assert (await gateway.settled()).attempts[0].error_kind == "connect_error"
+    assert (await gateway.finished()).attempts[0].error_kind == "connect_error"
     (head,) = proxy.heads
     assert head.startswith(
         b"CONNECT provider.example:443 " if scheme == "https" else b"POST http://provider.example/v1/"
@@ -247,4 +247,4 @@ async def test_interim_responses_are_passed_over_but_not_without_end(make_upstre
     gateway = await make_gateway(await make_upstream(script))
     assert (await gateway.chat()).status == status
     assert (await gateway.chat()).status == status
-    await gateway.settled()
+    await gateway.finished()

@@ -172,7 +172,7 @@ async def test_a_stream_that_breaks_is_one_warning_too(make_upstream, make_gatew
 
     gateway = await make_gateway(await make_upstream(broken))
     await gateway.chat(stream=True)
-    await gateway.settled()
+    await gateway.finished()
     assert [(each.error_kind, each.status) for each in warnings(caplog)] == [("stream_broken", 200)]
 
 

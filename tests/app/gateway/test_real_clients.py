@@ -47,7 +47,7 @@ async def test_the_clients_of_the_jdk(make_upstream, make_gateway, tmp_path):
     source.write_text(ASK)
     out = await output(JAVA, str(source), f"{gateway.url}/v1/chat/completions", CHAT.decode(), STREAM)
     assert out.split("\n") == ["200 true"] * 4 + [""]
-    assert len((await gateway.settled()).calls) == 4
+    assert len((await gateway.finished()).calls) == 4
 
 
 @pytest.mark.skipif(CURL is None, reason="no curl on this machine")
@@ -59,4 +59,4 @@ async def test_curl(make_upstream, make_gateway, option, body):
     url = f"{gateway.url}/v1/chat/completions"
     out = await output(CURL, option, "-sS", "--no-buffer", "-w", "%{http_code}", *headers, "-d", body, url)
     assert out.endswith("data: [DONE]\n\n200" if body == STREAM else "}200")
-    assert len((await gateway.settled()).calls) == 1
+    assert len((await gateway.finished()).calls) == 1

@@ -96,9 +96,9 @@ async def test_a_refused_size_leads_on_and_opens_nothing(make_upstream, make_gat
         answer = await gateway.chat(stream=stream)
         assert (answer.status, answer.headers["x-gatewayz-provider"]) == (200, "beta")
     assert len(first.exchanges) == 5
-    books = await gateway.settled()
-    assert [each.error_kind for each in books.attempts] == ["size_refused", None] * 5
-    assert books.of(BreakerChanged) == []
+    recorded = await gateway.finished()
+    assert [each.error_kind for each in recorded.attempts] == ["size_refused", None] * 5
+    assert recorded.of(BreakerChanged) == []
     assert not gateway.states["alpha"].error_rate
 
 
@@ -120,6 +120,6 @@ async def test_who_hangs_up_on_a_large_body_may_serve_small_ones(make_upstream, 
     for _ in range(4):
         answer = await gateway.chat(messages=[{"role": "user", "content": "x" * size}])
         assert (answer.status, answer.headers["x-gatewayz-provider"]) == (200, "beta")
-    books = await gateway.settled()
-    assert {each.error_kind for each in books.attempts} == {kind, None}
-    assert bool(books.of(BreakerChanged)) == (kind == "connect_error")
+    recorded = await gateway.finished()
+    assert {each.error_kind for each in recorded.attempts} == {kind, None}
+    assert bool(recorded.of(BreakerChanged)) == (kind == "connect_error")

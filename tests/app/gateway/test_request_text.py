@@ -63,7 +63,7 @@ async def test_other_codings_are_refused_by_name(make_upstream, make_gateway, co
     assert named in answer.json["error"]["message"]
     assert "gzip" in answer.json["error"]["message"]
     assert "script" not in answer.json["error"]["message"]
-    assert (await gateway.settled()).calls == []
+    assert (await gateway.finished()).calls == []
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ async def test_lone_surrogates_are_passed_on_as_they_are(make_upstream, make_gat
     assert messages in upstream.exchanges[0].body
     assert b'{"x":"\\ud800"}' in upstream.exchanges[0].body
     assert len(upstream.exchanges) == 1
-    assert (await gateway.settled()).of(CallFinished)[0].usage.input_tokens > 0
+    assert (await gateway.finished()).of(CallFinished)[0].usage.input_tokens > 0
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ async def test_nesting_is_bounded_by_a_number_of_ours(make_upstream, make_gatewa
         answer = await gateway.post(path, body % deep(levels))
         assert (answer.status, answer.json["error"]["type"]) == (400, "invalid_request_error")
         assert f"more than {MAX_DEPTH} levels" in answer.json["error"]["message"]
-    assert len((await gateway.settled()).calls) == 1
+    assert len((await gateway.finished()).calls) == 1
 
 
 @pytest.mark.parametrize("levels", [MAX_DEPTH - 3, MAX_DEPTH, 700, 5_000, 100_000])
@@ -181,7 +181,7 @@ async def test_deeply_nested_answers_are_no_answers(make_upstream, make_gateway,
     expected = 200 if levels < MAX_DEPTH else 502
     assert (await gateway.chat()).status == expected
     assert (await gateway.chat(stream=True)).status == expected
-    kinds = {attempt.error_kind for attempt in (await gateway.settled()).attempts}
+    kinds = {attempt.error_kind for attempt in (await gateway.finished()).attempts}
     assert kinds == ({None} if expected == 200 else {"bad_response"})
 
 

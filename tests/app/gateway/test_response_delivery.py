@@ -73,7 +73,7 @@ async def test_a_whole_response_is_in_progress_until_its_client_has_taken_it(big
     taken += await read(client, BIG_BYTES - taken)
     await wire.until(lambda: ended(gateway), "the request")
     client.close()
-    (request,), (call,) = ended(gateway), (await gateway.settled()).calls
+    (request,), (call,) = ended(gateway), (await gateway.finished()).calls
     assert (request.outcome, request.status_code, call.status) == ("ok", 200, "success")
     assert request.response_bytes > BIG_BYTES
 
@@ -87,7 +87,7 @@ async def test_a_client_that_leaves_within_a_whole_response_got_what_it_took(big
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.close()
     await wire.until(lambda: ended(gateway), "the request")
-    (request,), (call,) = ended(gateway), (await gateway.settled()).calls
+    (request,), (call,) = ended(gateway), (await gateway.finished()).calls
     assert (request.outcome, request.status_code) == ("cancelled", 200)
     assert taken - 1_000 < request.response_bytes < 12_000_000  # and what the kernel held for the client
     assert (call.status, call.cancel_phase) == ("cancelled", "after_first_byte")
@@ -101,7 +101,7 @@ async def test_small_responses_wait_for_nothing(make_upstream, make_gateway):
     gateway = await make_gateway(await make_upstream())
     client = await ask(gateway.port)
     assert await read(client, 100) > 100
-    await gateway.settled()
+    await gateway.finished()
     assert [request.outcome for request in ended(gateway)] == ["ok"]
     client.close()
 
@@ -113,7 +113,7 @@ async def test_a_half_closed_client_gets_the_rest_of_a_whole_response(big):
     client.shutdown(socket.SHUT_WR)
     assert taken + await read(client) > BIG_BYTES
     client.close()
-    await gateway.settled()
+    await gateway.finished()
     assert [request.outcome for request in ended(gateway)] == ["ok"]
 
 

@@ -81,7 +81,7 @@ async def test_a_head_that_comes_while_an_answer_is_made_waits_for_it(make_upstr
     go.set()
     assert (await read_to_end(reader)).startswith(b"HTTP/1.1 200 ")
     writer.close()
-    assert [call.status for call in (await gateway.settled()).calls] == ["success"]
+    assert [call.status for call in (await gateway.finished()).calls] == ["success"]
 
 
 @pytest.mark.parametrize("transfer", ["length", "chunked"])
@@ -98,9 +98,9 @@ async def test_a_body_that_does_not_end_is_408(make_upstream, make_gateway, tran
         answer = head + await reader.readexactly(length)
     assert error_of(answer) == (408, "request_timeout")
     writer.close()
-    books = await gateway.settled()
-    assert [request.status_code for request in books.requests] == [408]
-    assert books.calls == []
+    recorded = await gateway.finished()
+    assert [request.status_code for request in recorded.requests] == [408]
+    assert recorded.calls == []
 
 
 async def test_a_body_in_pieces_within_its_time_is_served(make_upstream, make_gateway):
@@ -137,7 +137,7 @@ async def test_a_client_that_reads_nothing_of_a_stream_is_one_that_left(make_ups
     await asyncio.get_running_loop().sock_sendall(client, HEAD % len(body) + body)
     await wire.until(lambda: upstream.exchanges and not upstream.open_connections, "the end of the call")
     client.close()
-    (call,) = (await gateway.settled()).calls
+    (call,) = (await gateway.finished()).calls
     assert (call.status, call.cancel_phase) == ("cancelled", "after_first_byte")
 
 
@@ -151,7 +151,7 @@ async def test_a_client_that_reads_nothing_of_a_whole_answer_is_cut_off(make_ups
     request = (HEAD % len(CHAT)).replace(b"host: x", b"host: x\r\n" + connection) + CHAT
     await asyncio.get_running_loop().sock_sendall(client, request)
     await wire.until(lambda: gateway.recorder.requests, "the request")
-    await gateway.settled()
+    await gateway.finished()
     await wire.until(lambda: not gateway.server.server_state.connections, "the end of the connection")
     client.close()
 
@@ -192,7 +192,7 @@ async def test_a_body_with_broken_framing_is_400_and_no_call(make_upstream, make
     writer.write((HEAD % 1).replace(b"content-length: 1", b"transfer-encoding: chunked") + b"1\r\n{\r\nnot a size\r\n")
     assert error_of(await read_to_end(reader)) == (400, "invalid_http")
     writer.close()
-    assert (await gateway.settled()).calls == []
+    assert (await gateway.finished()).calls == []
 
 
 async def test_a_client_that_sends_garbage_behind_its_request_may_still_leave(make_upstream, make_gateway, wire):
@@ -210,5 +210,5 @@ async def test_a_client_that_sends_garbage_behind_its_request_may_still_leave(ma
     writer.write(b"\x00garbage\r\n\r\n")
     await writer.drain()
     writer.close()
-    (call,) = (await gateway.settled()).calls
+    (call,) = (await gateway.finished()).calls
     assert call.status == "cancelled"

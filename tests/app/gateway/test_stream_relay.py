@@ -18,14 +18,14 @@ async def test_usage_is_asked_for_and_hidden_from_a_client_that_did_not(make_ups
     events = await gateway.stream()
     assert events == [wire.chunk("Hel"), wire.chunk("lo"), wire.chunk(finish="stop"), b"[DONE]"]
     assert upstream.exchanges[0].json["stream_options"] == {"include_usage": True}
-    books = await gateway.settled()
+    recorded = await gateway.finished()
     usage = Usage(input_tokens=10, output_tokens=4, cost_nanousd=3_900, credits_nanousd=3_900)
-    (attempt,) = books.attempts
+    (attempt,) = recorded.attempts
     assert (attempt.status, attempt.usage, attempt.finish_reason) == ("success", usage, "stop")
     assert 0 < attempt.response_seconds <= attempt.first_token_seconds <= attempt.duration_seconds
-    assert (books.calls[0].stream, books.calls[0].usage) == (True, usage)
-    assert books.rows[0].first_token_ms is not None
-    assert [each.outcome for each in books.requests] == ["ok"]
+    assert (recorded.calls[0].stream, recorded.calls[0].usage) == (True, usage)
+    assert recorded.rows[0].first_token_ms is not None
+    assert [each.outcome for each in recorded.requests] == ["ok"]
 
 
 async def test_a_client_that_asked_gets_every_chunk_untouched(make_upstream, make_gateway, wire):
@@ -74,7 +74,7 @@ async def test_usage_in_odd_places(make_upstream, make_gateway, wire, usages, ex
     gateway = await make_gateway(upstream)
     events = await gateway.stream()
     assert events == [wire.chunk("Hello "), wire.chunk("there", finish="stop"), b"[DONE]"]
-    usage = (await gateway.settled()).calls[0].usage
+    usage = (await gateway.finished()).calls[0].usage
     assert (usage.input_tokens, usage.output_tokens, usage.estimated) == expected
 
 
@@ -130,21 +130,21 @@ async def test_any_framing_reads_the_same(make_upstream, make_gateway, wire, lin
     gateway = await make_gateway(await make_upstream(drip))
     events = await gateway.stream()
     assert events == [wire.chunk("a"), wire.chunk("b"), wire.chunk(finish="stop"), b"[DONE]"]
-    assert (await gateway.settled()).calls[0].usage.output_tokens == 4
+    assert (await gateway.finished()).calls[0].usage.output_tokens == 4
 
 
 async def test_a_stream_with_a_finish_reason_needs_no_end_marker(make_upstream, make_gateway, wire):
     upstream = await make_upstream(lambda exchange: exchange.stream(wire.chunk("a", finish="stop"), done=False))
     gateway = await make_gateway(upstream)
     assert await gateway.stream() == [wire.chunk("a", finish="stop"), b"[DONE]"]
-    assert (await gateway.settled()).calls[0].status == "success"
+    assert (await gateway.finished()).calls[0].status == "success"
 
 
 async def test_an_end_marker_needs_no_finish_reason(make_upstream, make_gateway, wire):
     upstream = await make_upstream(lambda exchange: exchange.stream(wire.chunk("a")))
     gateway = await make_gateway(upstream)
     assert await gateway.stream() == [wire.chunk("a"), b"[DONE]"]
-    assert (await gateway.settled()).calls[0].status == "success"
+    assert (await gateway.finished()).calls[0].status == "success"
 
 
 @pytest.mark.parametrize("cut", ["end", "close"])
@@ -166,13 +166,13 @@ async def test_a_stream_that_breaks_ends_in_an_error_event(make_upstream, make_g
     assert first == wire.chunk("Hello ")
     assert last["error"]["code"] == "upstream_failed"
     assert not spare.exchanges, "bytes had reached the client: no fail-over"
-    books = await gateway.settled()
-    (attempt,) = books.attempts
+    recorded = await gateway.finished()
+    (attempt,) = recorded.attempts
     assert (attempt.status, attempt.error_kind) == ("error", "stream_broken")
     # What was delivered is counted: "Say hello" and "Hello ", estimated.
-    usage = books.calls[0].usage
+    usage = recorded.calls[0].usage
     assert (usage.input_tokens, usage.output_tokens, usage.estimated) == (3, 2, True)
-    assert (books.calls[0].status, books.calls[0].error_kind) == ("error", "stream_broken")
+    assert (recorded.calls[0].status, recorded.calls[0].error_kind) == ("error", "stream_broken")
 
 
 async def test_an_error_event_of_the_provider_is_passed_on_and_counted(make_upstream, make_gateway, wire):
@@ -190,7 +190,7 @@ async def test_an_error_event_of_the_provider_is_passed_on_and_counted(make_upst
     assert first == wire.chunk("Hello ")
     # In OpenAI's shape, with the fields of the provider's own.
     assert last == {"error": {"message": "overloaded", "type": "server_error", "param": None, "code": 503}}
-    assert (await gateway.settled()).attempts[0].error_kind == "upstream_5xx"
+    assert (await gateway.finished()).attempts[0].error_kind == "upstream_5xx"
 
 
 @pytest.mark.parametrize("garbage", [b"data: {not json\n\n", b"data: 7\n\n", b'data: {"choices": 7}\n\n'])
@@ -205,7 +205,7 @@ async def test_garbage_in_the_middle_ends_the_stream(make_upstream, make_gateway
     gateway = await make_gateway(await make_upstream(babble))
     first, last = await gateway.stream()
     assert (first, last["error"]["type"]) == (wire.chunk("a"), "server_error")
-    assert (await gateway.settled()).attempts[0].error_kind == "bad_response"
+    assert (await gateway.finished()).attempts[0].error_kind == "bad_response"
 
 
 async def test_a_provider_that_falls_silent_is_given_up(make_upstream, make_gateway, wire):
@@ -219,7 +219,7 @@ async def test_a_provider_that_falls_silent_is_given_up(make_upstream, make_gate
     _, last = await gateway.stream()
     assert time.monotonic() - started < 20
     assert last["error"]["code"] == "upstream_timeout"
-    assert (await gateway.settled()).attempts[0].error_kind == "idle_timeout"
+    assert (await gateway.finished()).attempts[0].error_kind == "idle_timeout"
 
 
 async def test_a_stream_without_end_is_cut_at_the_total(make_upstream, make_gateway, wire):
@@ -250,13 +250,13 @@ async def test_a_client_that_leaves_in_the_middle_cancels_the_upstream_call(make
         await response.content.readuntil(b"\n\n")
         response.close()
     await wire.until(noticed.is_set, "the end of the upstream call")
-    books = await gateway.settled()
-    (attempt,) = books.attempts
+    recorded = await gateway.finished()
+    (attempt,) = recorded.attempts
     assert (attempt.status, attempt.cancel_phase) == ("cancelled", "after_first_byte")
-    (call,) = books.calls
+    (call,) = recorded.calls
     assert (call.status, call.cancel_phase) == ("cancelled", "after_first_byte")
     assert (call.usage.input_tokens, call.usage.output_tokens, call.usage.estimated) == (3, 3, True)
-    assert [(each.status_code, each.outcome) for each in books.requests] == [(200, "cancelled")]
+    assert [(each.status_code, each.outcome) for each in recorded.requests] == [(200, "cancelled")]
 
 
 async def test_a_slow_client_slows_the_provider_down(make_upstream, make_gateway, wire):
@@ -296,7 +296,7 @@ async def test_a_slow_client_slows_the_provider_down(make_upstream, make_gateway
             tail = (tail + piece)[-200:]
     assert received > 1_000 * 60_000
     writer.close()
-    assert (await gateway.settled()).calls[0].status == "success"
+    assert (await gateway.finished()).calls[0].status == "success"
 
 
 async def test_the_connection_of_a_finished_stream_is_used_again(make_upstream, make_gateway, wire):

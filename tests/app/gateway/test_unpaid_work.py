@@ -37,9 +37,9 @@ async def test_the_prompt_of_a_client_that_left_is_counted(make_upstream, make_g
     call = asyncio.create_task(gateway.chat(stream=stream))
     await wire.until(lambda: upstream.exchanges, "the request at the provider")
     call.cancel()
-    books = await gateway.settled()
-    assert [(attempt.status, attempt.usage) for attempt in books.attempts] == [("cancelled", PROMPT)]
-    assert [(row.input_tokens, row.output_tokens, row.usage_estimated) for row in books.rows] == [(3, 0, True)]
+    recorded = await gateway.finished()
+    assert [(attempt.status, attempt.usage) for attempt in recorded.attempts] == [("cancelled", PROMPT)]
+    assert [(row.input_tokens, row.output_tokens, row.usage_estimated) for row in recorded.rows] == [(3, 0, True)]
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -50,8 +50,8 @@ async def test_the_prompt_of_a_call_that_the_shutdown_ended_is_counted(make_upst
     await wire.until(lambda: upstream.exchanges, "the request at the provider")
     gateway.server.should_exit = True
     assert (await call).status == 503
-    books = await gateway.settled()
-    assert [(row.error_kind, row.input_tokens, row.cost_nanousd) for row in books.rows] == [("shutdown", 3, 450)]
+    recorded = await gateway.finished()
+    assert [(row.error_kind, row.input_tokens, row.cost_nanousd) for row in recorded.rows] == [("shutdown", 3, 450)]
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -60,11 +60,11 @@ async def test_the_prompt_of_an_answer_that_came_too_late_is_counted(make_upstre
     seconds = {"first_byte_seconds": 0.1, "whole_answer_seconds": 0.1, "idle_seconds": 0.1, "total_seconds": 0.2}
     gateway = await make_gateway(await make_upstream(script), await make_upstream(name="beta"), **seconds)
     assert (await gateway.chat(stream=stream)).status == 200
-    books = await gateway.settled()
-    assert [attempt.usage.estimated for attempt in books.attempts] == [True, False]
-    assert books.attempts[0].usage == PROMPT
+    recorded = await gateway.finished()
+    assert [attempt.usage.estimated for attempt in recorded.attempts] == [True, False]
+    assert recorded.attempts[0].usage == PROMPT
     # The call is both attempts, and is marked because one of them is an estimate.
-    (call,) = books.calls
+    (call,) = recorded.calls
     assert (call.usage.input_tokens, call.usage.output_tokens, call.usage.estimated) == (13, 4, True)
 
 
@@ -75,7 +75,7 @@ async def test_abandoned_prompts_are_charged_to_the_token_limit(make_upstream, m
     call = asyncio.create_task(gateway.chat(messages=[{"role": "user", "content": "word " * 200}]))
     await wire.until(lambda: upstream.exchanges, "the request at the provider")
     call.cancel()
-    await gateway.settled()
+    await gateway.finished()
     decision = await gateway.gateway._limiter.admit(Caller(key_id="key_1", plan="free", tokens_per_minute=100))
     assert not decision.allowed
     refused = await gateway.chat()
@@ -87,14 +87,14 @@ async def test_a_refusal_costs_nothing(make_upstream, make_gateway, status):
     upstream = await make_upstream(lambda exchange: exchange.reply({"error": {"message": "no"}}, status))
     gateway = await make_gateway(upstream)
     assert (await gateway.chat()).status >= 400
-    assert [attempt.usage for attempt in (await gateway.settled()).attempts] == [NO_USAGE]
+    assert [attempt.usage for attempt in (await gateway.finished()).attempts] == [NO_USAGE]
 
 
 @pytest.mark.parametrize("body", [b"<html>hello</html>", b'{"error":{"message":"no","code":500}}', b"", b"{}"])
 async def test_a_page_that_is_no_answer_costs_nothing(make_upstream, make_gateway, body):
     gateway = await make_gateway(await make_upstream(lambda exchange: exchange.reply(body)))
     assert (await gateway.chat()).status == 502
-    assert [attempt.usage for attempt in (await gateway.settled()).attempts] == [NO_USAGE]
+    assert [attempt.usage for attempt in (await gateway.finished()).attempts] == [NO_USAGE]
 
 
 async def test_a_refusal_whose_body_never_ends_costs_nothing(make_upstream, make_gateway):
@@ -104,7 +104,7 @@ async def test_a_refusal_whose_body_never_ends_costs_nothing(make_upstream, make
 
     gateway = await make_gateway(await make_upstream(half_a_refusal), first_byte_seconds=0.1, idle_seconds=0.1)
     assert (await gateway.chat()).status >= 502
-    assert [attempt.usage for attempt in (await gateway.settled()).attempts] == [NO_USAGE]
+    assert [attempt.usage for attempt in (await gateway.finished()).attempts] == [NO_USAGE]
 
 
 async def test_a_request_that_never_went_out_costs_nothing(make_gateway, wire):
@@ -122,10 +122,10 @@ async def test_a_request_that_never_went_out_costs_nothing(make_gateway, wire):
             lambda: any(request.attempts for request in gateway.recorder.requests), "the start of the attempt"
         )
         call.cancel()
-        books = await gateway.settled()
+        recorded = await gateway.finished()
         for filler in fillers:
             filler.close()
-    assert [(attempt.status, attempt.usage) for attempt in books.attempts] == [("cancelled", NO_USAGE)]
+    assert [(attempt.status, attempt.usage) for attempt in recorded.attempts] == [("cancelled", NO_USAGE)]
 
 
 async def test_a_stale_connection_costs_nothing(make_upstream, make_gateway, wire):
@@ -138,5 +138,5 @@ async def test_a_stale_connection_costs_nothing(make_upstream, make_gateway, wir
     upstream = await make_upstream(die_on_reuse)
     gateway = await make_gateway(upstream)
     assert [(await gateway.chat()).status for _ in range(2)] == [200, 200]
-    books = await gateway.settled()
-    assert [attempt.usage.input_tokens for attempt in books.attempts] == [10, 0, 10]
+    recorded = await gateway.finished()
+    assert [attempt.usage.input_tokens for attempt in recorded.attempts] == [10, 0, 10]

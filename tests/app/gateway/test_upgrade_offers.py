@@ -57,8 +57,8 @@ async def test_the_response_is_the_one_without_the_offer(make_upstream, make_gat
     assert found.same == expected.same
     assert found.status == 200
     assert not caplog.records
-    books = await gateway.settled()
-    assert [request.status_code for request in books.requests] == [200] * 4
+    recorded = await gateway.finished()
+    assert [request.status_code for request in recorded.requests] == [200] * 4
     assert [each.json["messages"] for each in upstream.exchanges] == [[{"role": "user", "content": "hi"}]] * 2
 
 
@@ -68,7 +68,7 @@ async def test_byte_by_byte(make_upstream, make_gateway, offer):
     request = post(*OFFERS[offer]) + CLOSE
     found = answers(await exchange(gateway.port, *[bytes([byte]) for byte in request], pause_seconds=0))
     assert [answer.status for answer in found] == [200, 200]
-    await gateway.settled()
+    await gateway.finished()
 
 
 @pytest.mark.parametrize("offer", OFFERS)
@@ -77,7 +77,7 @@ async def test_a_body_in_chunks_belongs_to_its_request(make_upstream, make_gatew
     head = post(*OFFERS[offer], body=b"").replace(b"content-length: 0", b"transfer-encoding: chunked")
     (found,) = await only(gateway, head, chunked(CHAT))
     assert found.status == 200
-    await gateway.settled()
+    await gateway.finished()
 
 
 @pytest.mark.parametrize("offer", OFFERS)
@@ -86,8 +86,8 @@ async def test_a_request_behind_an_offer_is_answered(make_upstream, make_gateway
     request = get(b"/v1/models", *OFFERS[offer])
     found = await only(gateway, request + request, more=get(b"/v1/models"))
     assert [answer.status for answer in found] == [200] * 3
-    books = await gateway.settled()
-    assert [request.status_code for request in books.requests] == [200] * 4
+    recorded = await gateway.finished()
+    assert [request.status_code for request in recorded.requests] == [200] * 4
 
 
 @pytest.mark.parametrize("surplus", [0, 9])
@@ -102,8 +102,8 @@ async def test_what_stands_in_a_body_is_no_request(make_upstream, make_gateway, 
     (found,) = answers(await exchange(gateway.port, *cut_at(cut, request)))
     assert found.status == 400
     assert dict(found.headers)["connection"] == "close"
-    books = await gateway.settled()
-    assert [request.status_code for request in books.requests] == [400]
+    recorded = await gateway.finished()
+    assert [request.status_code for request in recorded.requests] == [400]
 
 
 @pytest.mark.parametrize("target", [b"gateway:80", b"/v1/models", b"/"])

@@ -22,7 +22,7 @@ CONFIG = BreakerConfig(
 
 
 class BreakerMachine(RuleBasedStateMachine):
-    """Keeps its own books of everything since the last transition."""
+    """Keeps its own recorded of everything since the last transition."""
 
     def __init__(self):
         super().__init__()
@@ -97,7 +97,7 @@ class BreakerMachine(RuleBasedStateMachine):
     @rule(data=st.data(), result=st.sampled_from(["success", "failure", "failure", "neutral"]))
     def end(self, data, result):
         index = data.draw(st.integers(0, len(self.permits) - 1))
-        self.breaker.settle(self.now)
+        self.breaker.advance(self.now)
         self.learn()
         permit, counts = self.permits.pop(index)
         before = self.seen
@@ -118,7 +118,7 @@ class BreakerMachine(RuleBasedStateMachine):
     def answer(self, data):
         """A call that gets content: a trial's closes the breaker, and its end counts there; any other changes nothing."""
         index = data.draw(st.integers(0, len(self.permits) - 1))
-        self.breaker.settle(self.now)
+        self.breaker.advance(self.now)
         self.learn()
         permit, counts = self.permits[index]
         before = self.seen
@@ -135,8 +135,8 @@ class BreakerMachine(RuleBasedStateMachine):
         assert not self.transitions
 
     @rule()
-    def settle(self):
-        self.breaker.settle(self.now)
+    def advance(self):
+        self.breaker.advance(self.now)
         self.learn()
 
     @invariant()
@@ -202,8 +202,8 @@ def test_it_half_opens_by_time_without_traffic_and_says_so_once():
     assert drill.breaker.admit(drill.now) is None
     drill.now += 500.0
     assert drill.breaker.state(drill.now) == "half_open"
-    drill.breaker.settle(drill.now)
-    drill.breaker.settle(drill.now)
+    drill.breaker.advance(drill.now)
+    drill.breaker.advance(drill.now)
     assert drill.states == ["open", "half_open"]
     assert drill.said[1].at_seconds == 115.0, "the time at which it was due, not at which somebody looked"
 

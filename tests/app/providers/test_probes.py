@@ -23,7 +23,7 @@ from tests.harness.recording import RecordingRecorder
 LIST = json.dumps({"object": "list", "data": [{"id": "a-1", "object": "model"}, {"id": "a-2"}]}).encode()
 
 
-class Rig:
+class Harness:
     """One provider `p` whose every answer is scripted, and what the gateway knows of it."""
 
     def __init__(self, base_url, *, timeout_seconds=5.0, **provider_options):
@@ -79,21 +79,21 @@ async def provider():
 
 
 async def test_a_probe_is_a_small_call_with_our_key(provider):
-    rig = Rig(provider.url + "/")
-    await rig.probes.probe_providers()
+    harness = Harness(provider.url + "/")
+    await harness.probes.probe_providers()
     (request,) = provider.requests
     assert (request.method, request.path) == ("GET", "/v1/models")
     assert request.headers["authorization"] == "Bearer secret"
     assert "traceparent" not in request.headers
-    assert rig.findings == [("p", "up")]
-    assert rig.recorder.requests == []
-    assert rig.gauge("provider_availability") == [(1.0, {"provider": "p"})]
-    assert rig.gauge("gatewayz_provider_health_score") == [(1.0, {"provider": "p"})]
+    assert harness.findings == [("p", "up")]
+    assert harness.recorder.requests == []
+    assert harness.gauge("provider_availability") == [(1.0, {"provider": "p"})]
+    assert harness.gauge("gatewayz_provider_health_score") == [(1.0, {"provider": "p"})]
 
 
 async def test_the_path_is_the_configurations(provider):
-    rig = Rig(provider.url, probe_path="health/ready")
-    await rig.probes.probe_providers()
+    harness = Harness(provider.url, probe_path="health/ready")
+    await harness.probes.probe_providers()
     assert provider.requests[0].path == "/v1/health/ready"
 
 
@@ -106,11 +106,11 @@ async def test_the_path_is_the_configurations(provider):
 )  # fmt: skip
 async def test_what_a_status_says(provider, status, finding):
     provider.answer = (status, b"")
-    rig = Rig(provider.url)
-    await rig.probes.probe_providers()
-    assert rig.findings == [("p", finding)]
+    harness = Harness(provider.url)
+    await harness.probes.probe_providers()
+    assert harness.findings == [("p", finding)]
     expected = {"up": [(1.0, {"provider": "p"})], "down": [(0.0, {"provider": "p"})], "unclear": []}[finding]
-    assert rig.gauge("provider_availability") == expected
+    assert harness.gauge("provider_availability") == expected
     assert len(provider.requests) == 1, "a redirect is not followed"
     assert finding_of(status) == finding
 
@@ -118,20 +118,20 @@ async def test_what_a_status_says(provider, status, finding):
 async def test_a_provider_where_nobody_listens_is_down():
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    rig = Rig(f"http://127.0.0.1:{port}/v1")
-    await rig.probes.probe_providers()
-    assert rig.findings == [("p", "down")]
+    harness = Harness(f"http://127.0.0.1:{port}/v1")
+    await harness.probes.probe_providers()
+    assert harness.findings == [("p", "down")]
 
 
 async def test_each_change_of_what_probes_find_is_one_line_with_its_reason(provider, caplog):
     caplog.set_level(logging.INFO, logger="gatewayz.providers")
-    rig = Rig(provider.url)
+    harness = Harness(provider.url)
     for status in (200, 503, 503, 429, 404, 200, 401):
         provider.answer = (status, b"{}")
-        await rig.probes.probe_providers()
+        await harness.probes.probe_providers()
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    gone = Rig(f"http://127.0.0.1:{port}/v1")
+    gone = Harness(f"http://127.0.0.1:{port}/v1")
     for _ in range(3):
         await gone.probes.probe_providers()
     assert [record.getMessage() for record in caplog.records] == [
@@ -145,75 +145,75 @@ async def test_each_change_of_what_probes_find_is_one_line_with_its_reason(provi
 
 async def test_a_probe_takes_bounded_time(provider):
     provider.answer = None
-    rig = Rig(provider.url, timeout_seconds=0.2)
+    harness = Harness(provider.url, timeout_seconds=0.2)
     started = time.monotonic()
-    await rig.probes.probe_providers()
+    await harness.probes.probe_providers()
     assert 0.1 < time.monotonic() - started < 5.0
-    assert rig.findings == [("p", "down")]
+    assert harness.findings == [("p", "down")]
 
 
 async def test_availability_follows_the_probes_and_is_absent_without_any(provider):
-    rig = Rig(provider.url)
-    assert rig.gauge("provider_availability") == []
-    assert rig.gauge("gatewayz_provider_health_score") == []
-    assert rig.gauge("provider_error_rate") == []
-    await rig.probes.probe_providers()
-    rig.clock.advance(30.0)
+    harness = Harness(provider.url)
+    assert harness.gauge("provider_availability") == []
+    assert harness.gauge("gatewayz_provider_health_score") == []
+    assert harness.gauge("provider_error_rate") == []
+    await harness.probes.probe_providers()
+    harness.clock.advance(30.0)
     provider.answer = (503, b"")
-    await rig.probes.probe_providers()
-    rig.clock.advance(30.0)
-    assert rig.gauge("provider_availability") == [(0.5, {"provider": "p"})]
-    rig.clock.advance(400.0)
-    assert rig.gauge("provider_availability") == [], "what nobody asked about for so long is unknown"
+    await harness.probes.probe_providers()
+    harness.clock.advance(30.0)
+    assert harness.gauge("provider_availability") == [(0.5, {"provider": "p"})]
+    harness.clock.advance(400.0)
+    assert harness.gauge("provider_availability") == [], "what nobody asked about for so long is unknown"
 
 
 async def test_a_provider_that_is_full_keeps_what_was_known_of_it(provider):
-    rig = Rig(provider.url)
-    await rig.probes.probe_providers()
+    harness = Harness(provider.url)
+    await harness.probes.probe_providers()
     provider.answer = (429, b"")
-    rig.clock.advance(30.0)
-    await rig.probes.probe_providers()
-    rig.clock.advance(30.0)
-    assert rig.gauge("provider_availability") == [(1.0, {"provider": "p"})]
+    harness.clock.advance(30.0)
+    await harness.probes.probe_providers()
+    harness.clock.advance(30.0)
+    assert harness.gauge("provider_availability") == [(1.0, {"provider": "p"})]
 
 
 async def test_models_are_listed_or_not(provider):
-    rig = Rig(provider.url)
-    assert rig.gauge("gatewayz_model_listed") == []
-    await rig.probes.probe_models()
-    assert sorted(rig.gauge("gatewayz_model_listed"), key=str) == [
+    harness = Harness(provider.url)
+    assert harness.gauge("gatewayz_model_listed") == []
+    await harness.probes.probe_models()
+    assert sorted(harness.gauge("gatewayz_model_listed"), key=str) == [
         (0.0, {"provider": "p", "model": "gone"}),
         (1.0, {"provider": "p", "model": "one"}),
     ]
-    rig.clock.advance(899.0)
-    assert rig.gauge("gatewayz_model_listed")
-    rig.clock.advance(1.0)
-    assert rig.gauge("gatewayz_model_listed") == [], "an old list says nothing"
+    harness.clock.advance(899.0)
+    assert harness.gauge("gatewayz_model_listed")
+    harness.clock.advance(1.0)
+    assert harness.gauge("gatewayz_model_listed") == [], "an old list says nothing"
 
 
 @pytest.mark.parametrize(
     "answer", [(404, LIST), (200, b"<html>"), (200, b'{"data": [1]}'), (200, b"[" * 5_000), (200, b"")]
 )
 async def test_what_is_no_list_makes_it_unknown(provider, answer):
-    rig = Rig(provider.url)
-    await rig.probes.probe_models()
+    harness = Harness(provider.url)
+    await harness.probes.probe_models()
     provider.answer = answer
-    await rig.probes.probe_models()
-    assert rig.gauge("gatewayz_model_listed") == []
+    await harness.probes.probe_models()
+    assert harness.gauge("gatewayz_model_listed") == []
 
 
 async def test_an_endless_list_is_given_up(provider):
     provider.answer = (200, b" " * (MAX_LIST_BYTES + 1) + LIST)
-    rig = Rig(provider.url)
-    await rig.probes.probe_models()
-    assert rig.gauge("gatewayz_model_listed") == []
+    harness = Harness(provider.url)
+    await harness.probes.probe_models()
+    assert harness.gauge("gatewayz_model_listed") == []
 
 
 async def test_what_may_be_on_a_further_page_is_unknown(provider):
     provider.answer = (200, b'{"data": [{"id": "a-1"}], "has_more": true}')
-    rig = Rig(provider.url)
-    await rig.probes.probe_models()
-    assert rig.gauge("gatewayz_model_listed") == [(1.0, {"provider": "p", "model": "one"})]
+    harness = Harness(provider.url)
+    await harness.probes.probe_models()
+    assert harness.gauge("gatewayz_model_listed") == [(1.0, {"provider": "p", "model": "one"})]
 
 
 def test_an_empty_list_lists_nothing():
@@ -223,13 +223,13 @@ def test_an_empty_list_lists_nothing():
 
 
 def test_the_jobs_and_their_cadence():
-    rig = Rig("http://127.0.0.1:1/v1")
-    jobs = provider_jobs(rig.config.probes, rig.states, rig.probes)
+    harness = Harness("http://127.0.0.1:1/v1")
+    jobs = provider_jobs(harness.config.probes, harness.states, harness.probes)
     assert {job.name: job.interval_seconds for job in jobs} == {
         "circuit_breakers": 1.0,
         "provider_probes": 30.0,
         "model_probes": 300.0,
     }
     assert all(job.jitter_ratio for job in jobs if job.name.endswith("probes"))
-    off = provider_jobs(ProbesConfig(enabled=False), rig.states, rig.probes)
+    off = provider_jobs(ProbesConfig(enabled=False), harness.states, harness.probes)
     assert [job.name for job in off] == ["circuit_breakers"]

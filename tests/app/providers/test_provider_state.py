@@ -32,7 +32,7 @@ class Kept:
         self.attempts.append((provider, model, event.status, now_seconds))
 
 
-class Rig:
+class Harness:
     def __init__(self, *observers, **breaker):
         self.clock = ManualClock(monotonic=100.0)
         self.recorder = RecordingRecorder()
@@ -53,11 +53,11 @@ class Rig:
 
 def test_a_broken_observer_costs_nobody_anything_and_is_logged_once(caplog):
     kept = Kept()
-    rig = Rig(Broken(), kept, consecutive_failures=3)
-    rig.attempt(GOOD, FAILED, FAILED, FAILED)
+    harness = Harness(Broken(), kept, consecutive_failures=3)
+    harness.attempt(GOOD, FAILED, FAILED, FAILED)
     assert [status for _, _, status, _ in kept.attempts] == ["success", "error", "error", "error"]
-    assert rig.state.breaker_state == "open"
-    assert rig.state.error_rate == 0.75
+    assert harness.state.breaker_state == "open"
+    assert harness.state.error_rate == 0.75
     assert [record.message for record in caplog.records if record.levelno == logging.ERROR] == [
         "an attempt could not be observed; later failures are not logged"
     ]
@@ -65,28 +65,28 @@ def test_a_broken_observer_costs_nobody_anything_and_is_logged_once(caplog):
 
 def test_an_end_is_taken_in_once():
     kept = Kept()
-    rig = Rig(kept, consecutive_failures=2)
-    permit = rig.states.admit("p", "x")
+    harness = Harness(kept, consecutive_failures=2)
+    permit = harness.states.admit("p", "x")
     permit.attempt_finished("m", FAILED)
     permit.attempt_finished("m", FAILED)
     permit.attempt_answers()
-    assert rig.state.breaker_state == "closed"
+    assert harness.state.breaker_state == "closed"
     assert kept.attempts == [("p", "m", "error", 100.0)]
 
 
 def test_transitions_are_events_log_lines_and_unavailable_time(caplog):
     caplog.set_level(logging.INFO, "gatewayz.breaker")
-    rig = Rig(consecutive_failures=2, open_seconds=20.0)
-    rig.state.probed(available=True)
-    rig.clock.advance(20.0)
-    rig.attempt(FAILED, FAILED)
-    rig.clock.advance(20.0)
-    assert rig.state.availability == pytest.approx(0.5)
-    assert rig.state.health == pytest.approx(0.4 * 0.5)
-    rig.attempt(GOOD)
-    rig.clock.advance(40.0)
-    assert rig.state.availability == pytest.approx(60 / 80)
-    assert rig.recorder.of(BreakerChanged) == [
+    harness = Harness(consecutive_failures=2, open_seconds=20.0)
+    harness.state.probed(available=True)
+    harness.clock.advance(20.0)
+    harness.attempt(FAILED, FAILED)
+    harness.clock.advance(20.0)
+    assert harness.state.availability == pytest.approx(0.5)
+    assert harness.state.health == pytest.approx(0.4 * 0.5)
+    harness.attempt(GOOD)
+    harness.clock.advance(40.0)
+    assert harness.state.availability == pytest.approx(60 / 80)
+    assert harness.recorder.of(BreakerChanged) == [
         BreakerChanged(provider="p", state="open"),
         BreakerChanged(provider="p", state="half_open"),
         BreakerChanged(provider="p", state="closed"),
@@ -104,28 +104,28 @@ def test_transitions_are_events_log_lines_and_unavailable_time(caplog):
 
 
 async def test_the_half_open_state_is_counted_without_traffic():
-    rig = Rig(consecutive_failures=1, open_seconds=20.0)
-    rig.attempt(FAILED)
-    rig.clock.advance(19.0)
-    await rig.states.settle()
-    assert [event.state for event in rig.recorder.of(BreakerChanged)] == ["open"]
-    rig.clock.advance(1.0)
-    assert rig.state.breaker_state == "half_open"
-    await rig.states.settle()
-    await rig.states.settle()
-    assert [event.state for event in rig.recorder.of(BreakerChanged)] == ["open", "half_open"]
+    harness = Harness(consecutive_failures=1, open_seconds=20.0)
+    harness.attempt(FAILED)
+    harness.clock.advance(19.0)
+    await harness.states.advance()
+    assert [event.state for event in harness.recorder.of(BreakerChanged)] == ["open"]
+    harness.clock.advance(1.0)
+    assert harness.state.breaker_state == "half_open"
+    await harness.states.advance()
+    await harness.states.advance()
+    assert [event.state for event in harness.recorder.of(BreakerChanged)] == ["open", "half_open"]
 
 
 def test_a_client_that_left_says_nothing():
-    rig = Rig(consecutive_failures=1)
-    rig.attempt(LEFT, LEFT)
-    assert (rig.state.error_rate, rig.state.health, rig.state.breaker_state) == (None, None, "closed")
+    harness = Harness(consecutive_failures=1)
+    harness.attempt(LEFT, LEFT)
+    assert (harness.state.error_rate, harness.state.health, harness.state.breaker_state) == (None, None, "closed")
 
 
 def test_retry_after_is_the_shortest_wait():
-    rig = Rig(consecutive_failures=1, open_seconds=20.0)
-    assert rig.states.blocked([("p", "x")]).retry_after_seconds == 0.0
-    rig.attempt(FAILED)
-    rig.clock.advance(5.0)
-    assert rig.states.blocked([("p", "x"), ("p", "x")]).retry_after_seconds == pytest.approx(15.0)
-    assert not rig.states.blocked([("p", "x")]).is_rate_limited
+    harness = Harness(consecutive_failures=1, open_seconds=20.0)
+    assert harness.states.blocked([("p", "x")]).retry_after_seconds == 0.0
+    harness.attempt(FAILED)
+    harness.clock.advance(5.0)
+    assert harness.states.blocked([("p", "x"), ("p", "x")]).retry_after_seconds == pytest.approx(15.0)
+    assert not harness.states.blocked([("p", "x")]).is_rate_limited

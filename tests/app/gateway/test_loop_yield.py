@@ -2,12 +2,12 @@
 
 import asyncio
 
-from app.gateway.capacity.loop_turn import LoopTurn
+from app.gateway.capacity.loop_yield import LoopYield
 from app.gateway.openai.sse import SseSplitter, slices
 
 
 async def test_one_goes_on_in_each_pass_and_all_take_turns():
-    turns, seen, passes = LoopTurn(), [], []
+    turns, seen, passes = LoopYield(), [], []
 
     async def work(name):
         for _ in range(2):
@@ -25,7 +25,7 @@ async def test_one_goes_on_in_each_pass_and_all_take_turns():
 
 
 async def test_one_that_left_holds_nobody_up():
-    turns = LoopTurn()
+    turns = LoopYield()
     waiting = [asyncio.create_task(turns.wait()) for _ in range(3)]
     await asyncio.sleep(0)
     for task in waiting[:2]:

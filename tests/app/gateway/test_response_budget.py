@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from app.gateway.capacity.answer_room import LARGE_BYTES, AnswerRoom, room_for
+from app.gateway.capacity.response_budget import LARGE_BYTES, ResponseBudget, room_for
 
 MIB = 1024 * 1024
 
@@ -17,14 +17,14 @@ def share_of(room, owner, size):
 
 
 async def test_small_answers_need_no_room():
-    room = AnswerRoom(max_bytes=1)
+    room = ResponseBudget(max_bytes=1)
     for _ in range(100):
         assert room.share("key").try_hold(LARGE_BYTES)
     assert room.held_bytes == 0
 
 
 async def test_one_owner_holds_a_half_and_leaves_the_other_to_others():
-    room = AnswerRoom(max_bytes=100 * MIB)
+    room = ResponseBudget(max_bytes=100 * MIB)
     first = share_of(room, "greedy", 40 * MIB)
     assert not room.share("greedy").try_hold(20 * MIB)
     share_of(room, "other", 50 * MIB)
@@ -34,7 +34,7 @@ async def test_one_owner_holds_a_half_and_leaves_the_other_to_others():
 
 
 async def test_one_that_holds_nothing_may_hold_an_answer_of_any_size():
-    room = AnswerRoom(max_bytes=10 * MIB)
+    room = ResponseBudget(max_bytes=10 * MIB)
     share = share_of(room, "key", 64 * MIB)
     assert share.try_hold(64 * MIB)
     share.release()
@@ -43,7 +43,7 @@ async def test_one_that_holds_nothing_may_hold_an_answer_of_any_size():
 
 
 async def test_who_waits_goes_on_when_another_has_ended():
-    room = AnswerRoom(max_bytes=100 * MIB)
+    room = ResponseBudget(max_bytes=100 * MIB)
     first, second = share_of(room, "key", 50 * MIB), room.share("key")
     waiting = asyncio.create_task(second.hold(50 * MIB))
     await asyncio.sleep(0)
@@ -55,7 +55,7 @@ async def test_who_waits_goes_on_when_another_has_ended():
 
 
 async def test_nobody_waits_for_ever():
-    room = AnswerRoom(max_bytes=100 * MIB, wait_seconds=0.0)
+    room = ResponseBudget(max_bytes=100 * MIB, wait_seconds=0.0)
     share_of(room, "key", 50 * MIB)
     assert not await room.share("key").hold(50 * MIB)
 
@@ -78,11 +78,11 @@ async def test_large_answers_of_one_key_come_one_after_the_other(
             await exchange.send(body)
             await exchange.end()
 
-    room = AnswerRoom(max_bytes=8 * MIB)
-    gateway = await make_gateway(await make_upstream(script), answer_room=room)
+    room = ResponseBudget(max_bytes=8 * MIB)
+    gateway = await make_gateway(await make_upstream(script), response_budget=room)
     got = await asyncio.gather(*(gateway.chat() for _ in range(4)))
     assert [answer.status for answer in got] == [200] * 4
-    await gateway.settled()
+    await gateway.finished()
     assert room.held_bytes == 0
 
 
@@ -92,12 +92,12 @@ async def test_where_there_is_no_room_the_gateway_is_to_blame(make_upstream, mak
     async def script(exchange):
         await exchange.reply(large)
 
-    room = AnswerRoom(max_bytes=8 * MIB, wait_seconds=0.0)
+    room = ResponseBudget(max_bytes=8 * MIB, wait_seconds=0.0)
     taken = share_of(room, "other", 7 * MIB)
-    gateway = await make_gateway(await make_upstream(script), answer_room=room)
+    gateway = await make_gateway(await make_upstream(script), response_budget=room)
     assert (await gateway.chat()).status == 503
-    books = await gateway.settled()
-    assert [attempt.error_kind for attempt in books.attempts] == ["gateway_resources"]
+    recorded = await gateway.finished()
+    assert [attempt.error_kind for attempt in recorded.attempts] == ["gateway_resources"]
     taken.release()
     assert (await gateway.chat()).status == 200
 
@@ -112,11 +112,11 @@ async def test_an_event_of_many_megabytes_is_passed_on_as_it_is_and_needs_room(
         await exchange.send(wire.sse(wire.chunk(text), wire.chunk(finish="stop"), b"[DONE]"))
         await exchange.end()
 
-    room = AnswerRoom(max_bytes=32 * MIB)
-    gateway = await make_gateway(await make_upstream(script), answer_room=room)
+    room = ResponseBudget(max_bytes=32 * MIB)
+    gateway = await make_gateway(await make_upstream(script), response_budget=room)
     answer = await gateway.chat(stream=True)
     assert text.encode() in answer.raw
-    await gateway.settled()
+    await gateway.finished()
     assert room.held_bytes == 0
     taken = share_of(room, "other", 31 * MIB)
     assert (await gateway.chat(stream=True)).status == 503

@@ -1,7 +1,7 @@
-"""ANSWER ROOM: how many bytes of large answers the gateway holds, of all calls and of one key's.
+"""How many bytes of large responses the gateway holds, of all calls and of one key's.
 
-In: calls that are about to hold a large answer of a provider, or a large event of a stream. Out:
-room for it until the call has ended, at once or when others have ended. For one event loop.
+Input: calls that are about to hold a large response of a provider, or a large event of a stream.
+Output: room for it until the call has ended, at once or when others have ended. For one event loop.
 """
 
 import asyncio
@@ -9,14 +9,14 @@ from collections import deque
 from typing import Final
 
 LARGE_BYTES: Final = 1024 * 1024
-"""Answers up to here need no room: a place in hand bounds them."""
+"""Responses up to here need no room: a place in flight bounds them."""
 
 _MAX_BYTES: Final = 192 * 1024 * 1024
 _WAIT_SECONDS: Final = 30.0
 
 
-class AnswerRoom:
-    """`max_bytes` for all owners, one half of it for each. An owner that holds nothing may hold one answer of any size."""
+class ResponseBudget:
+    """`max_bytes` for all owners, one half of it for each. An owner that holds nothing may hold one response of any size."""
 
     def __init__(self, *, max_bytes: int = _MAX_BYTES, wait_seconds: float = _WAIT_SECONDS) -> None:
         self._max_bytes = max_bytes
@@ -72,20 +72,20 @@ class AnswerRoom:
 
 
 def room_for(largest_answer_bytes: int) -> int:
-    """Return how many bytes to hold: the usual, or as many that one owner may hold the largest answer that is configured."""
+    """Return how many bytes to hold: the usual, or as many that one owner may hold the largest response that is configured."""
     return max(_MAX_BYTES, 2 * largest_answer_bytes)
 
 
 class AnswerShare:
     """What one call holds; it only grows until `release`."""
 
-    def __init__(self, room: AnswerRoom, owner: str) -> None:
+    def __init__(self, room: ResponseBudget, owner: str) -> None:
         self._room = room
         self._owner = owner
         self._held_bytes = 0
 
     def has(self, size_bytes: int) -> bool:
-        """Whether an answer of this size needs no more room."""
+        """Whether a response of this size needs no more room."""
         return size_bytes <= max(self._held_bytes, LARGE_BYTES)
 
     def try_hold(self, size_bytes: int) -> bool:

@@ -1,9 +1,9 @@
-"""HEAVY WORK: runs functions of large JSON without holding up the event loop.
+"""Runs functions of large JSON without holding up the event loop.
 
-In: a module-level function, the bytes it works on, small picklable arguments. Out: its result.
-Decoders hold the interpreter's lock, so a thread would not help: what is not certain to be quick
-runs in a child process (`heavy_worker.py`), which is started when it is first needed, ends when it
-was idle for a while, and is replaced when it dies. For one event loop.
+Input: a module-level function, the bytes it works on, small picklable arguments. Output: its
+result. Decoders hold the interpreter's lock, so a thread would not help: what is not certain to be
+quick runs in a child process (`offload_worker.py`), which is started when it is first needed, ends
+when it was idle for a while, and is replaced when it dies. For one event loop.
 """
 
 import asyncio
@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, TypeVar, TypeVarTuple, Unpack
 
-from app.gateway.capacity.fair_turn import FairTurn
-from app.gateway.capacity.heavy_worker import LENGTH_BYTES
+from app.gateway.capacity.fair_lock import FairLock
+from app.gateway.capacity.offload_worker import LENGTH_BYTES
 from app.gateway.json_bounds import is_light
 
 Arguments = TypeVarTuple("Arguments")
@@ -29,7 +29,7 @@ Reason: TypeAlias = Literal["memory", "timeout", "died"]
 _LOGGER = logging.getLogger(__name__)
 _ROOT: Final = str(Path(__file__).resolve().parents[3])
 _PROGRAM: Final = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from app.gateway.capacity.heavy_worker import main; main()"
+    "import sys; sys.path.insert(0, sys.argv[1]); from app.gateway.capacity.offload_worker import main; main()"
 )
 _ENVIRON: Final = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
 _PIECE_BYTES: Final = 256 * 1024
@@ -45,7 +45,7 @@ async def join(parts: list[bytes]) -> bytes:
     return await asyncio.to_thread(b"".join, parts)
 
 
-class HeavyWorkError(Exception):
+class OffloadError(Exception):
     """The work could not be done: it needed too much memory or time, or its process died twice."""
 
     def __init__(self, reason: Reason) -> None:
@@ -53,8 +53,8 @@ class HeavyWorkError(Exception):
         self.reason: Reason = reason
 
 
-class HeavyWork:
-    """One child process for requests and one for answers, so that neither waits for the other."""
+class Offload:
+    """One child process for requests and one for responses, so that neither waits for the other."""
 
     def __init__(self, *, deadline_seconds: float = 30.0, idle_seconds: float = 60.0) -> None:
         self._workers: dict[Lane, _Worker] = {}
@@ -69,7 +69,7 @@ class HeavyWork:
         text: bytes,
         *args: *Arguments,
     ) -> T:
-        """Return `function(text, *args)`; raises what it raises, or `HeavyWorkError`. Owners of work take turns."""
+        """Return `function(text, *args)`; raises what it raises, or `OffloadError`. Owners of work take turns."""
         if is_light(text):
             return function(text, *args)
         worker = self._workers.get(lane)
@@ -96,7 +96,7 @@ class _Worker:
         self._idle_seconds = idle_seconds
         self._process: asyncio.subprocess.Process | None = None
         self._is_closed = False
-        self._turn = FairTurn()
+        self._turn = FairLock()
         self._idle_timer: asyncio.TimerHandle | None = None
 
     @property
@@ -180,7 +180,7 @@ class _Worker:
         """Log, end the process, and raise."""
         _LOGGER.warning("heavy work: the process for %s was replaced: %s", self._lane, reason)
         await self._kill()
-        raise HeavyWorkError(reason)
+        raise OffloadError(reason)
 
     async def _kill(self) -> None:
         """End the process at once; it holds nothing that could be lost."""

@@ -1,10 +1,10 @@
-"""LOOP TURN: one piece of tedious work in each pass of the event loop, whoever has it, so that all that is quick goes on in between."""
+"""One piece of tedious work in each pass of the event loop, so that all that is quick goes on in between."""
 
 import asyncio
 from collections import deque
 
 
-class LoopTurn:
+class LoopYield:
     """For one event loop; those that wait take turns."""
 
     def __init__(self) -> None:

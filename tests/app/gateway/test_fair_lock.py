@@ -5,12 +5,12 @@ import random
 
 import pytest
 
-from app.gateway.capacity.fair_turn import FairTurn
+from app.gateway.capacity.fair_lock import FairLock
 
 
 class Log:
     def __init__(self):
-        self.turn = FairTurn()
+        self.turn = FairLock()
         self.order = []
         self.holders = 0
 

@@ -1,4 +1,4 @@
-"""FAIR TURN: a lock whose owners take turns, so that one that asks often waits behind its own requests, not in front of everybody's.
+"""A lock whose owners take turns, so that one that asks often waits behind its own requests, not in front of everybody's.
 
 For one event loop.
 """
@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-class FairTurn:
+class FairLock:
     """One holder at a time; the next one is the longest waiting of the owner whose turn it is."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class FairTurn:
             if turn.done() and not turn.cancelled():
                 # It had just come: somebody else takes it.
                 self._pass_on()
-            # One that was cancelled while it waited is passed over.
+            # One that was cancelled while it waited is skipped.
             raise
 
     def _pass_on(self) -> None:

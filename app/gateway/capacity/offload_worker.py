@@ -1,8 +1,8 @@
-"""HEAVY WORKER: the program of the child process in which `HeavyWork` has large JSON decoded.
+"""The program of the child process in which `Offload` has large JSON decoded.
 
-In, on stdin: pickled function names and arguments, then the bytes to work on. Out, on stdout:
-pickled results. It ends when its parent closes stdin or dies. It has no sockets, no files and no
-secrets; its memory is bounded, because what it decodes comes from outside.
+Input: pickled function names and arguments, then the bytes to work on. Output: pickled results. It
+ends when its parent closes stdin or dies. It has no sockets, no files and no secrets; its memory is
+bounded, because what it decodes comes from outside.
 """
 
 import importlib
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def serve(requests: BinaryIO, replies: BinaryIO) -> None:
-    """Answer one request after the other."""
+    """Serve one request after the other."""
     while (header := _read(requests)) is not None:
         module, name, arguments = pickle.loads(header)  # noqa: S301  written by the parent
         text = _read(requests)

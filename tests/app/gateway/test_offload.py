@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import InvalidRequestError
-from app.gateway.capacity.heavy_work import HeavyWork, HeavyWorkError
+from app.gateway.capacity.offload import Offload, OffloadError
 from app.gateway.json_bounds import INLINE_BYTES, is_light
 from app.gateway.openai.completion import read_answer
 from app.gateway.openai.failures import UpstreamFailure
@@ -39,7 +39,7 @@ def evaluated(expression):
 
 @pytest.fixture
 async def work():
-    work = HeavyWork()
+    work = Offload()
     yield work
     await work.close()
 
@@ -61,8 +61,8 @@ async def test_a_request_of_many_messages_is_served_like_any_other(make_upstream
     assert (await gateway.post(CHAT, HEAVY)).status == 200
     assert upstream.exchanges[0].json == {"model": "alpha-tiny", "messages": MANY}
     # No usage was reported.
-    assert (await gateway.settled()).of(CallFinished)[0].usage.input_tokens >= 24_000
-    pids = gateway.gateway.heavy_work.pids()
+    assert (await gateway.finished()).of(CallFinished)[0].usage.input_tokens >= 24_000
+    pids = gateway.gateway.offload.pids()
     assert set(pids) == {"requests"}
     await gateway.gateway.close()
     await wire.until(lambda: not is_running(pids["requests"]))
@@ -78,13 +78,13 @@ async def test_a_bad_request_of_many_messages_is_told_the_same(make_upstream, ma
     ):
         answer = await gateway.post(CHAT, body)
         assert (answer.status, answer.json["error"]["param"]) == (400, param)
-    assert (await gateway.settled()).calls == []
+    assert (await gateway.finished()).calls == []
 
 
 async def test_others_are_served_while_a_large_request_is_read(make_upstream, make_gateway, wire):
     gateway = await make_gateway(await make_upstream())
     assert (await gateway.post(CHAT, HEAVY)).status == 200
-    pid = gateway.gateway.heavy_work.pids()["requests"]
+    pid = gateway.gateway.offload.pids()["requests"]
     os.kill(pid, signal.SIGSTOP)
     try:
         heavy = asyncio.create_task(gateway.post(CHAT, HEAVY))
@@ -100,24 +100,24 @@ async def test_others_are_served_while_a_large_request_is_read(make_upstream, ma
 async def test_a_process_that_dies_is_replaced(make_upstream, make_gateway, wire):
     gateway = await make_gateway(await make_upstream())
     assert (await gateway.post(CHAT, HEAVY)).status == 200
-    pid = gateway.gateway.heavy_work.pids()["requests"]
+    pid = gateway.gateway.offload.pids()["requests"]
     os.kill(pid, signal.SIGKILL)
     assert (await gateway.post(CHAT, HEAVY)).status == 200
-    pid = gateway.gateway.heavy_work.pids()["requests"]
+    pid = gateway.gateway.offload.pids()["requests"]
     os.kill(pid, signal.SIGSTOP)
     heavy = asyncio.create_task(gateway.post(CHAT, HEAVY))
     await wire.until(lambda: len(gateway.gateway.calls_in_hand) == 1)
     os.kill(pid, signal.SIGKILL)
     assert (await heavy).status == 200
-    assert len((await gateway.settled()).calls) == 3
+    assert len((await gateway.finished()).calls) == 3
 
 
 async def test_a_request_that_is_not_read_in_time_is_a_503(make_upstream, make_gateway):
-    gateway = await make_gateway(await make_upstream(), heavy_work=HeavyWork(deadline_seconds=1e-9))
+    gateway = await make_gateway(await make_upstream(), offload=Offload(deadline_seconds=1e-9))
     answer = await gateway.post(CHAT, HEAVY)
     assert (answer.status, answer.json["error"]["code"], answer.headers["retry-after"]) == (503, "overloaded", "1")
-    books = await gateway.settled()
-    assert books.of(ExceptionMapped) == [ExceptionMapped(exception_type="OverloadedError")]
+    recorded = await gateway.finished()
+    assert recorded.of(ExceptionMapped) == [ExceptionMapped(exception_type="OverloadedError")]
     assert (await gateway.chat()).status == 200
 
 
@@ -132,9 +132,9 @@ async def test_a_large_answer_is_read_elsewhere_and_counted_the_same(make_upstre
     assert not is_light(json.dumps(answer).encode())
     received = await gateway.chat()
     assert received.json == answer
-    usage = (await gateway.settled()).of(CallFinished)[0].usage
+    usage = (await gateway.finished()).of(CallFinished)[0].usage
     assert (usage.input_tokens, usage.output_tokens) == (10, 4)
-    assert set(gateway.gateway.heavy_work.pids()) == {"answers"}
+    assert set(gateway.gateway.offload.pids()) == {"answers"}
 
 
 async def test_a_large_answer_that_is_none_leads_to_the_next_provider(make_upstream, make_gateway, wire):
@@ -144,17 +144,17 @@ async def test_a_large_answer_that_is_none_leads_to_the_next_provider(make_upstr
     gateway = await make_gateway(await make_upstream(script), await make_upstream(name="beta"))
     answer = await gateway.chat()
     assert (answer.status, answer.headers["x-gatewayz-provider"]) == (200, "beta")
-    assert (await gateway.settled()).attempts[0].error_kind == "bad_response"
+    assert (await gateway.finished()).attempts[0].error_kind == "bad_response"
 
 
 async def test_an_answer_that_cannot_be_read_in_time_ends_in_a_503_and_one_attempt(make_upstream, make_gateway):
     async def script(exchange):
         await exchange.reply(b'{"choices":[' + b"[]," * 200_000 + b"{}]}")
 
-    gateway = await make_gateway(await make_upstream(script), heavy_work=HeavyWork(deadline_seconds=1e-9))
+    gateway = await make_gateway(await make_upstream(script), offload=Offload(deadline_seconds=1e-9))
     assert (await gateway.chat()).status == 503
-    books = await gateway.settled()
-    assert len(books.attempts) == len(books.calls) == 1
+    recorded = await gateway.finished()
+    assert len(recorded.attempts) == len(recorded.calls) == 1
 
 
 async def test_exceptions_come_back_whole(work):
@@ -178,7 +178,7 @@ async def test_exceptions_come_back_whole(work):
     ("expression", "reason"), [(b"'x' * (1 << 30)", "memory"), (b"__import__('os')._exit(3)", "died")]
 )
 async def test_what_needs_too_much_or_kills_its_process_is_given_up(work, expression, reason):
-    with pytest.raises(HeavyWorkError) as caught:
+    with pytest.raises(OffloadError) as caught:
         await work.run("requests", "key", eval, evaluated(expression))
     assert caught.value.reason == reason
     assert await work.run("requests", "key", eval, evaluated(b"6 * 7")) == 42
@@ -198,13 +198,13 @@ async def test_work_that_outlives_the_gateway_starts_no_process_again(work, wire
     waiting = asyncio.create_task(work.run("requests", "key", eval, evaluated(b"__import__('time').sleep(600)")))
     await wire.until(lambda: "requests" in work.pids(), "the process")
     await work.close()
-    with pytest.raises(HeavyWorkError):
+    with pytest.raises(OffloadError):
         await waiting
     assert work.pids() == {}
 
 
 async def test_an_idle_process_ends_and_comes_back(wire):
-    work = HeavyWork(idle_seconds=0.01)
+    work = Offload(idle_seconds=0.01)
     for _ in range(2):
         assert await work.run("requests", "key", eval, evaluated(b"6 * 7")) == 42
         await wire.until(lambda: not work.pids(), "the end of the idle process")
@@ -226,10 +226,10 @@ async def test_the_process_has_no_secrets_and_survives_a_stop_that_its_parent_su
 ORPHAN = """
 import asyncio, os, sys
 sys.path.insert(0, sys.argv[1])
-from app.gateway.capacity.heavy_work import HeavyWork
+from app.gateway.capacity.offload import Offload
 
 async def main():
-    work = HeavyWork()
+    work = Offload()
     await work.run("requests", "key", eval, b"1 #" + b"," * 300_000)
     print(work.pids()["requests"], flush=True)
     os._exit(9)
