@@ -1,12 +1,13 @@
-"""ASGI: the outermost wrapper of any ASGI application; measures requests exactly once, however they end.
+"""The outermost wrapper of an ASGI application: measures each HTTP request exactly once, however it ends.
 
-Comes in: scope, receive, send. Goes out: `RequestReceived` at entry and `RequestFinished` when the
-application returned, timed to the end of the response body. It stands outside the framework:
-middleware inside does not run for 404 and 405, and cannot see a stream end.
+It records `RequestReceived` at entry and `RequestFinished` when the application returns, timed to the
+end of the response body. It wraps the framework because a framework's middleware does not run for
+404 and 405 and cannot see the end of a stream.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
 from typing import Any, Final, Protocol, TypeAlias
 
 from otel.events import ExceptionMapped, Recorder, RequestFinished, RequestReceived, RequestScope
@@ -20,7 +21,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 DELIVERY_KEY: Final = "gatewayz.delivery"
-"""Under it a server may put a `Delivery` into the scope; of one that does not, every response counts as delivered when it was sent."""
+"""The scope key of a server's `Delivery`; without one, a response counts as delivered when it was sent."""
 
 SCOPE_KEY: Final = "gatewayz.request_scope"
 TRACE_HEADER: Final = b"x-trace-id"
@@ -30,32 +31,31 @@ CLIENT_CLOSED_REQUEST: Final = 499
 _TRACE_CONTEXT_HEADERS: Final = frozenset(
     {b"traceparent", b"tracestate", b"baggage", *(name.encode() for name in B3_HEADERS)}
 )
-"""Those of every propagator that can be configured; the configured one reads its own."""
+"""Those of all propagators that can be configured; the configured one reads its own."""
 
-_SERVER_ERROR: Final = 500
 _NO_SCOPE: Final = DisabledScope()
 
 
 class Delivery(Protocol):
-    """What a server knows of a response's way to the client."""
+    """A server's view of the response's delivery to the client."""
 
     @property
     def has_left(self) -> bool:
-        """Whether the client was gone before it could take the whole response."""
+        """Whether the client left before it received the whole response."""
 
     @property
     def undelivered_bytes(self) -> int:
-        """How many bytes were sent by the application and have not left the process."""
+        """How many bytes the application sent that have not left the process."""
 
 
 def is_cut(scope: Scope) -> bool:
-    """Whether the client was gone before the whole response had left the process."""
+    """Whether the client left before the whole response had left the process."""
     delivery: Delivery | None = scope.get(DELIVERY_KEY)
     return delivery is not None and delivery.has_left
 
 
 def request_scope(scope: Scope) -> RequestScope:
-    """Return the telemetry of the request that `scope` describes; one that forgets where the route is not counted."""
+    """Return the request's telemetry; where its route is ignored, one that records nothing."""
     found: RequestScope = scope.get(SCOPE_KEY, _NO_SCOPE)
     return found
 
@@ -63,8 +63,8 @@ def request_scope(scope: Scope) -> RequestScope:
 class RequestTelemetry:
     """Wraps an ASGI application.
 
-    `route_of` names the route template of a scope before the application routes it. Paths for which `is_ignored` holds (monitoring,
-    health) are passed through uncounted. `clock` is monotonic, in seconds.
+    `route_of` returns the route template of a scope before the application routes it. Requests for which
+    `is_ignored` holds (monitoring, health) are not recorded. `clock` is monotonic, in seconds.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class RequestTelemetry:
 
 
 class _ResponseWatch:
-    """Looks at the messages of one request as they pass. Used in the request's own task and its children."""
+    """Observes the messages of one request. Used in the request's task and its children."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, clock: Callable[[], float], trace_id: str) -> None:
         self._delivery: Delivery | None = scope.get(DELIVERY_KEY)
@@ -123,14 +123,14 @@ class _ResponseWatch:
         self.cancelled = False
 
     async def receive(self) -> Message:
-        """Pass a message in; a disconnect before the end of the body is a client that left."""
+        """Pass on a received message; a disconnect before the end of the response means that the client left."""
         message = await self._receive()
         if message["type"] == "http.disconnect" and self._ended_seconds is None:
             self.cancelled = True
         return message
 
     async def send(self, message: Message) -> None:
-        """Pass a message out, with the trace id on the response's head."""
+        """Send a message, with the trace id in the response's headers."""
         if message["type"] == "http.response.start":
             if not self._has_left:
                 self._status_code = message["status"]
@@ -159,14 +159,16 @@ class _ResponseWatch:
         return max(0, self._response_bytes - undelivered)
 
     def finished(self, started_seconds: float, *, failed: bool) -> RequestFinished:
-        """Say how the request ended. An exception before the response began becomes the server's 500."""
+        """Return how the request ended. An exception before the response began counts as status 500."""
         ended_seconds = self._clock() if self._ended_seconds is None else self._ended_seconds
         cancelled = self.cancelled and self._ended_seconds is None
         if self._status_code is not None:
             status_code = self._status_code
         else:
-            status_code = CLIENT_CLOSED_REQUEST if cancelled and not failed else 500
-        broken = failed or status_code >= _SERVER_ERROR or (self._ended_seconds is None and not cancelled)
+            status_code = CLIENT_CLOSED_REQUEST if cancelled and not failed else HTTPStatus.INTERNAL_SERVER_ERROR
+        broken = (
+            failed or status_code >= HTTPStatus.INTERNAL_SERVER_ERROR or (self._ended_seconds is None and not cancelled)
+        )
         return RequestFinished(
             status_code=status_code,
             duration_seconds=ended_seconds - started_seconds,
@@ -176,7 +178,7 @@ class _ResponseWatch:
 
 
 def _trace_context(scope: Scope) -> dict[str, str]:
-    """Return the trace context headers; a repeated header is joined, which the propagators then refuse, but for `baggage`."""
+    """Return the trace context headers. A repeated header is joined, which the propagators reject, except `baggage`."""
     headers: dict[str, str] = {}
     for key, value in scope["headers"]:
         if key in _TRACE_CONTEXT_HEADERS:

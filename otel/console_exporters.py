@@ -1,7 +1,7 @@
-"""The `console` exporters: finished spans and, each interval, all metrics as one JSON object per line on stdout.
+"""The `console` exporters: finished spans and, at each interval, all metrics, one JSON object per line.
 
-The objects are those of the SDK's console exporters. Lines go through the writer of the log lines,
-so that a reader of stdout that stalls delays no request and what does not fit is counted.
+The objects are those of the SDK's console exporters. Lines go to stdout through the writer of log
+lines, so that a stalled reader of stdout delays no request and dropped lines are counted.
 """
 
 import threading
@@ -16,7 +16,7 @@ _JOIN_SECONDS: Final = 0.5
 
 
 def span_to_console(write_line: WriteLine) -> Callable[[ReadableSpan], None]:
-    """Return what writes a finished span."""
+    """Return a function that writes a finished span."""
 
     def write(span: ReadableSpan) -> None:
         write_line(span.to_json(indent=None))
@@ -25,7 +25,7 @@ def span_to_console(write_line: WriteLine) -> Callable[[ReadableSpan], None]:
 
 
 class MetricsConsole:
-    """Writes all metrics every `interval_seconds` from a thread of its own, and once more when it is closed."""
+    """Writes all metrics every `interval_seconds` from its own thread, and once more at close."""
 
     def __init__(self, collect: Callable[[], MetricsData], write_line: WriteLine, interval_seconds: float) -> None:
         self._collect = collect

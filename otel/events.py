@@ -1,12 +1,8 @@
-"""EVENT: the immutable facts an application hands to telemetry, and the ports it hands them to.
+"""The immutable events that an application passes to telemetry, and the ports that take them.
 
-Comes in: nothing; these are plain structs and Protocols. Goes out: `otel/recorder.py` turns each
-event into measurements (`otel/metrics/measurements.py`), span ends (`otel/traces/spans.py`) and log
-records (`otel/logs/request_line.py`). This file imports neither OpenTelemetry nor a framework, so
-that a gateway's domain can depend on it.
-
-Durations are in seconds on a monotonic clock. Money is in nano-US-dollars (int): exact sums, and
-the metric equals the ledger.
+This file imports neither OpenTelemetry nor a framework, so that an application's domain can depend
+on it. Durations are in seconds on a monotonic clock. Money is in nano-US-dollars (int): sums are
+exact, and the metric equals the ledger.
 """
 
 from collections.abc import Mapping
@@ -26,29 +22,29 @@ ErrorKind: TypeAlias = Literal[
     "connect_error",  # no connection, or it broke before the first byte
     "connect_timeout",
     "first_byte_timeout",  # of a stream
-    "whole_answer_timeout",  # an answer that is not streamed was not complete in time
-    "idle_timeout",  # the provider stopped sending in the middle of an answer
+    "whole_answer_timeout",  # a response that is not streamed was incomplete when the time was up
+    "idle_timeout",  # the provider stopped sending in the middle of a response
     "total_timeout",  # the provider streamed for as long as the gateway allows
     "rate_limited",  # 429
-    "upstream_4xx",  # of the caller's own making; does not count against the provider
+    "upstream_4xx",  # the caller's mistake; does not count against the provider
     "content_policy",  # the provider's moderation refused the prompt
     "size_refused",  # the request is too large for the provider's limits on the gateway's account, or for its connection
     "upstream_5xx",
     "upstream_auth",  # 401, 402, 403: the provider refuses the gateway's key or account
     "upstream_quota",  # credit or quota of the gateway's account is exhausted
     "model_unavailable",  # 404, 405, 410: the provider no longer serves the model at this address
-    "bad_response",  # not the wire format that was promised
+    "bad_response",  # not in the expected wire format
     "stream_broken",  # the stream ended without its end marker
-    "slow_client",  # the client read too slowly for the answer to end in time
+    "slow_client",  # the client read too slowly for the response to end in time
     "pool_timeout",  # the gateway's own connection pool was full
     "gateway_resources",  # the gateway has no file descriptors or local ports left
-    "field_refused",  # the provider does not know a field that the gateway had added
+    "field_refused",  # the provider rejects a field that the gateway added
 ]
 FaultDomain: TypeAlias = Literal["caller", "policy", "provider", "network", "gateway"]
 
 
 class RequestReceived(msgspec.Struct, frozen=True, kw_only=True):
-    """An HTTP request reached the application. `path` is the route template or `unmatched`; `headers` only the trace context."""
+    """An HTTP request arrived. `path` is the route template or `unmatched`; `headers` holds only the trace context."""
 
     method: str
     path: str
@@ -65,7 +61,7 @@ class RequestFinished(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExceptionMapped(msgspec.Struct, frozen=True, kw_only=True):
-    """An exception was unhandled or answered with a 5xx; `exception_type` is its class name."""
+    """An exception was unhandled or became a 5xx response; `exception_type` is its class name."""
 
     exception_type: str
 
@@ -80,7 +76,7 @@ class CallerIdentified(msgspec.Struct, frozen=True, kw_only=True):
 class AttemptStarted(msgspec.Struct, frozen=True, kw_only=True):
     """One call to one provider begins. `number` counts from 1 within the request.
 
-    `server_address` is empty where it is not known. `started_unix_ns` is given where the call began before it was recorded.
+    `server_address` is empty where it is unknown. `started_unix_ns` is set where the call began before it was recorded.
     """
 
     provider: str
@@ -95,9 +91,9 @@ class AttemptStarted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens and money of one attempt. `estimated`: the provider reported no usage that can be, and the gateway estimated it.
+    """Tokens and money of one attempt. `estimated`: the provider reported no plausible usage, so the gateway estimated it.
 
-    `disbelieved`: which counts the provider reported that cannot be; of a whole call it is empty.
+    `disbelieved` names the reported counts that are impossible; for a whole call it is empty.
     """
 
     input_tokens: int = 0
@@ -114,9 +110,10 @@ NO_USAGE = Usage()
 class AttemptFinished(msgspec.Struct, frozen=True, kw_only=True):
     """One call to one provider ended.
 
-    `response_seconds`: until the first byte of the answer, or until the time-out; None when there was neither.
-    `first_token_seconds`: until the first streamed chunk with content; None without one.
-    `connection_was_stale`: a `connect_error` on a pooled connection that had been idle, which the provider or a firewall had closed.
+    - `response_seconds`: until the first byte of the response, or until the timeout; None when there was neither.
+    - `first_token_seconds`: until the first streamed chunk with content; None without one.
+    - `connection_was_stale`: a `connect_error` on an idle pooled connection that the provider or a firewall had closed.
+
     `cancel_phase` is set exactly when `status` is `cancelled`, `error_kind` exactly when it is `error`.
     """
 
@@ -135,7 +132,7 @@ class AttemptFinished(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallFinished(msgspec.Struct, frozen=True, kw_only=True):
-    """One LLM call (all attempts of one request) ended. `provider` is None when the answer came from the cache."""
+    """One LLM call (all attempts of one request) ended. `provider` is None when the response came from the cache."""
 
     operation: Literal["chat", "embeddings"]
     model: str
@@ -151,14 +148,14 @@ class CallFinished(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CacheLookedUp(msgspec.Struct, frozen=True, kw_only=True):
-    """A cache was asked."""
+    """A cache was looked up."""
 
     cache: Literal["response", "api_key"]
     hit: bool
 
 
 class RateLimited(msgspec.Struct, frozen=True, kw_only=True):
-    """A request was answered with 429."""
+    """A request was refused with status 429."""
 
     limit_type: Literal[
         "key_requests", "key_tokens", "plan_requests", "plan_tokens", "key_concurrency", "key_body_bytes", "upstream"
@@ -173,7 +170,7 @@ class QueryFinished(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LedgerRowsDropped(msgspec.Struct, frozen=True, kw_only=True):
-    """The ledger writer gave up rows because its queue was full."""
+    """The ledger writer dropped rows because its queue was full."""
 
     rows: int
 
@@ -186,24 +183,27 @@ class BreakerChanged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProbeFinished(msgspec.Struct, frozen=True, kw_only=True):
-    """A small call of our own to a provider ended; `unclear`: it answered, but not in a way that says whether it takes traffic."""
+    """The gateway's own small call to a provider ended; `unclear`: the response does not show whether it takes traffic."""
 
     provider: str
     outcome: Literal["up", "down", "unclear"]
 
 
 class EventLoopLagged(msgspec.Struct, frozen=True, kw_only=True):
-    """The event loop ran a timer, so much later than it was due."""
+    """The event loop ran a timer `lag_seconds` after it was due."""
 
     lag_seconds: float
 
 
 class AnomalyBegan(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider, a model or the whole gateway left its own recent normal, with the numbers that say so.
+    """A provider, a model or the whole gateway deviates from its baseline.
 
-    `value`, `baseline` and `threshold` are in the signal's unit: `slowdown` times the expected duration, `errors` a share (0 to 1),
-    `input_tokens` and `output_tokens` per attempt, `traffic` attempts per minute. `spread` is one standard deviation: a factor, but for errors
-    a share. `samples` attempts in `window_minutes`. `also`: other scopes that show it, as `kind:name`.
+    - `value`, `baseline` and `threshold` are in the signal's unit: `slowdown` is a multiple of the expected
+      duration, `errors` a share (0 to 1), `input_tokens` and `output_tokens` are per attempt, `traffic` is
+      attempts per minute.
+    - `spread` is one standard deviation, as a factor; for `errors` as a share.
+    - `samples` is the number of attempts in `window_minutes`.
+    - `also` lists other scopes that show the anomaly, as `kind:name`.
     """
 
     type: Literal["latency_spike", "error_surge", "unusual_pattern"]
@@ -237,41 +237,41 @@ Event: TypeAlias = (
 
 
 class Recorder(Protocol):
-    """Takes events. Never raises, never blocks, safe from any thread."""
+    """Records events. Never raises, never blocks, safe from any thread."""
 
     def record(self, event: Event) -> None:
-        """Record an event that belongs to no request, or to the one that is current."""
+        """Record an event outside any request scope."""
 
     def start_request(self, event: RequestReceived) -> "RequestScope":
         """Open the server span and count the request as in progress."""
 
     def start_attempt(self, event: AttemptStarted) -> "AttemptScope":
-        """Open a client span below the one that is current: a call to a provider outside any `RequestScope`."""
+        """Open a client span as a child of the current span, outside any `RequestScope`."""
 
 
 class AttemptScope(Protocol):
-    """One attempt, from its start to its one end."""
+    """One attempt, from its start to its completion."""
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The trace context to send to the provider, in the headers of the configured propagators (`traceparent` by default)."""
+        """The trace context for the provider, in the headers of the configured propagators (`traceparent` by default)."""
 
     def finish(self, event: AttemptFinished) -> None:
         """End the attempt; a second call changes nothing."""
 
 
 class RequestScope(Protocol):
-    """One HTTP request, from its arrival to its one end."""
+    """One HTTP request, from its arrival to its completion."""
 
     @property
     def trace_id(self) -> str:
         """The request's trace id, 32 lower-case hex digits."""
 
     def current(self) -> AbstractContextManager[None]:
-        """Make the request's span current for what libraries log, until the context manager exits in the same task."""
+        """Make the request's span current, for log lines of libraries, until the context manager exits in the same task."""
 
     def record(self, event: Event) -> None:
-        """Record an event of this request, with its span as the exemplar's and the log's context."""
+        """Record an event of this request; exemplars and log lines carry its span."""
 
     def start_attempt(self, event: AttemptStarted) -> AttemptScope:
         """Open a client span for one call to a provider."""

@@ -1,7 +1,6 @@
-"""LABELS: maps what an application names to the closed sets that labels may take, so that no client can mint a series.
+"""Maps names from events to the closed sets of label values, so that no client can create a series.
 
-Comes in: names from events. Goes out: label values from the configuration or the code, `other`,
-`unmatched` or `_OTHER`.
+A name outside its set becomes `other`, `unmatched` or `_OTHER`.
 """
 
 import builtins
@@ -21,8 +20,8 @@ _BUILTIN_EXCEPTIONS = frozenset(
 class LabelBounds(msgspec.Struct, frozen=True, kw_only=True):
     """The closed sets of one application.
 
-    `routes` are the (provider, model) pairs that its configuration can call; `exception_types` the class names of its own errors
-    (builtin exceptions are always allowed). `paths` are its route templates.
+    `routes` are the (provider, model) pairs that the configuration can call. `paths` are the route
+    templates. `exception_types` are the class names of its own errors; builtin exceptions are always allowed.
     """
 
     app_name: str
@@ -68,7 +67,7 @@ class LabelBounds(msgspec.Struct, frozen=True, kw_only=True):
         return verb if verb in semconv.KNOWN_METHODS else semconv.OTHER_METHOD
 
     def status_code(self, code: int) -> str:
-        """Return the status code as text; what HTTP does not know is 500."""
+        """Return the status code as text; 500 for a number that HTTP does not define."""
         return str(code) if 100 <= code <= 599 else "500"  # noqa: PLR2004  the range that HTTP defines
 
     def exception_type(self, name: str) -> str:
@@ -77,7 +76,7 @@ class LabelBounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def known_label_sets(spec: MetricSpec, bounds: LabelBounds) -> list[dict[str, str]]:
-    """Return every label set of `spec` that is known before the first event: its series that start at 0."""
+    """Return every label set of `spec` that is known before the first event."""
     axes: list[list[dict[str, str]]] = []
     keys = set(spec.label_keys)
     if {semconv.PROVIDER, semconv.MODEL} <= keys:

@@ -1,7 +1,7 @@
-"""The recorder that records nothing: `telemetry.enabled = false`, the baseline that the cost of telemetry is measured against.
+"""The recorder that records nothing, for `telemetry.enabled = false` and as the baseline of benchmarks.
 
-With a propagator it passes a caller's trace context on to providers as it came, which
-`OTEL_SDK_DISABLED` does not switch off.
+With a propagator it still passes a caller's trace context on to providers, which
+`OTEL_SDK_DISABLED` does not turn off.
 """
 
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ from otel.traces.trace_state import without_free_text
 
 
 class DisabledScope:
-    """Satisfies both `RequestScope` and `AttemptScope` by doing nothing; one instance serves all that bring no trace context."""
+    """Satisfies both `RequestScope` and `AttemptScope` by doing nothing; one instance serves all requests without trace context."""
 
     def __init__(self, headers: Mapping[str, str] | None = None) -> None:
         self._headers = headers or {}
 
     @property
     def trace_id(self) -> str:
-        """No trace: empty, and no header is sent."""
+        """Empty: there is no trace."""
         return ""
 
     @property
@@ -31,36 +31,36 @@ class DisabledScope:
         return self._headers
 
     def current(self) -> AbstractContextManager[None]:
-        """Nothing becomes current."""
+        """Make nothing current."""
         return nullcontext()
 
     def record(self, event: Event) -> None:
-        """Forget the event."""
+        """Do nothing."""
 
     def start_attempt(self, event: AttemptStarted) -> "DisabledScope":  # noqa: ARG002  the port's signature
-        """Return the same nothing."""
+        """Return the same scope."""
         return self
 
     def finish(self, event: RequestFinished | AttemptFinished) -> None:
-        """Forget the end."""
+        """Do nothing."""
 
 
 class DisabledRecorder:
-    """Satisfies `otel.events.Recorder`."""
+    """Satisfies `otel.events.Recorder` by doing nothing."""
 
     def __init__(self, propagator: TextMapPropagator | None = None) -> None:
         self._propagator = propagator
         self._scope = DisabledScope()
 
     def record(self, event: Event) -> None:
-        """Forget the event."""
+        """Do nothing."""
 
     def start_attempt(self, event: AttemptStarted) -> DisabledScope:  # noqa: ARG002  the port's signature
-        """Return a scope that forgets everything and sends no trace context."""
+        """Return a scope without trace context."""
         return self._scope
 
     def start_request(self, event: RequestReceived) -> DisabledScope:
-        """Return a scope that forgets everything but the caller's trace context."""
+        """Return a scope that only passes the caller's trace context on."""
         if self._propagator is None or not event.headers:
             return self._scope
         context = self._propagator.extract(without_free_text(event.headers), context=Context())

@@ -200,7 +200,7 @@ _Handler: TypeAlias = Callable[[TelemetryRecorder, Any, Context, TelemetryReques
 
 
 def _measured(measure: Callable[[Measurements, E, Context], None]) -> _Handler:
-    """Return the handler of an event that only measurements follow from."""
+    """Return the handler of an event that is only measured."""
 
     def handle(recorder: TelemetryRecorder, event: E, context: Context, _: TelemetryRequest | None) -> None:
         measure(recorder.measurements, event, context)

@@ -1,8 +1,9 @@
-r"""Redaction: replaces secrets in text by `[redacted]` before the text leaves the process, in log lines and spans alike.
+r"""Redaction: replaces secrets by `[redacted]` before text leaves the process, in log lines and spans.
 
-It works on values before they are encoded, so an encoded line stays whole. It also holds on encoded text, which the Collector
-redacts a second time with the same patterns: no match begins or ends inside an escape, and none crosses a quote that is not escaped.
-Prompt and completion text is never passed to telemetry in the first place.
+Values are redacted before they are encoded, so an encoded line stays valid. The rules also work on
+encoded text, which the Collector redacts a second time with the same patterns: no match begins or
+ends inside an escape, and none crosses a quote that is not escaped. Prompts and completions are
+never passed to telemetry in the first place.
 """
 
 import json
@@ -20,7 +21,7 @@ _FIELD: Final = (
 )
 _SEPARATOR: Final = r"\s{0,8}(?:=>|[:=]|%3D)\s{0,8}"
 _BARE: Final = r"[^\s\x22',;&{}\[\]\\][^\s\x22',;&}\\]*"
-_LONG: Final = r"[A-Za-z_=-]{0,24}[0-9][A-Za-z0-9._~+/=-]{9,}"  # a word is no such value: it has no digit, or is short
+_LONG: Final = r"[A-Za-z_=-]{0,24}[0-9][A-Za-z0-9._~+/=-]{9,}"  # ordinary words have no digit, or are short
 _LONG_FIELD: Final = (
     r"(?:token|pwd|cookie|session|signature|(?:account|access|signing|encryption|master|subscription)[-_]?key)"
 )
@@ -30,9 +31,9 @@ BARE_MEMBER: Final = (
     rf"(?i)({_FIELD}(\\*[\x22']){_SEPARATOR})(?:[^\s\x22',;&{{}}\[\]\\0-9]{{0,64}}[0-9][^\s\x22',;&}}\\]*"
     r"|[^\s\x22',;&{}\[\]\\][^\s\x22',;&}\\]+([,}]))"
 )
-"""A member whose name is quoted and whose value is not: the value is quoted, so that JSON stays JSON.
+"""A member with a quoted name and an unquoted value. The replacement is quoted, so that JSON stays valid.
 
-`'password': must be a string` is prose: a word without a digit is a value only at the end of the member.
+`'password': must be a string` is prose: a word without a digit counts as a value only at the end of the member.
 """
 
 SECRET: Final = (
@@ -40,14 +41,14 @@ SECRET: Final = (
     # API keys by their usual prefixes
     r"|\b(?:(?:sk|pk|rk|gwz|xai|gsk|hf|gh[opsur]|github_pat|glpat|pplx|r8|nvapi|xox[abeprs])[-_]|AIza|AKIA)[A-Za-z0-9_-]{12,}"
     r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"  # JSON web tokens
-    # A value in quotes, spaces included. Behind a name without quotes a quote may be the end of a JSON text, which no value follows.
-    # A name that ends with a quote of its own text, too: the next quote may end that text.
+    # A quoted value, spaces included. After an unquoted name, a quote may be the end of a JSON text, which no value follows.
+    # The same holds for a name that ends with a quote of its own text: the next quote may end that text.
     rf"|({_FIELD}\x22{_SEPARATOR}b?\x22)(?:[^\x22\\\r\n]|\\.)+"
     rf"|({_FIELD}\\*[\x22']{_SEPARATOR})(?:(b?\x22)(?:[^\x22\\\r\n,:}}\]]|\\.)(?:[^\x22\\\r\n]|\\.)*|{_OTHER_QUOTES})"
     rf"|({_FIELD}{_SEPARATOR})(?:(b?\x22)[^\s\x22\\,:}}\]](?:[^\x22\\\r\n]|\\.)*|{_OTHER_QUOTES}"
     rf"|(?:(?:bearer|basic|token|digest|negotiate)\s+)?{_BARE})"  # key=value, headers
     r"|([?&](?:x-(?:amz|goog)-)?(?:key|token|auth|pwd|sig|signature|credential|security-token)=)[^\s\x22',;&}\\]+"  # query strings
-    # Names that are also those of harmless things, and headers as pairs: a value that looks like a secret.
+    # Names that harmless fields share, and headers as pairs: only a value that looks like a secret.
     rf"|((?:{_FIELD}\\*[\x22']\s{{0,8}},\s{{0,8}}b?\\*[\x22']|{_LONG_FIELD}(?:\\*[\x22']\s{{0,8}}(?:=>|[:=])\s{{0,8}}b?\\*[\x22']"
     rf"|\s{{0,8}}(?:=>|[:=])\s{{0,8}}b?\\*[\x22']?)))(?:bearer\s+|basic\s+)?{_LONG}"
     r"|(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)(?:[^\x22'-]|-[^\x22'-])*"
@@ -89,18 +90,18 @@ RULES: Final = (
     (SECRET, r"\1\2\3\4\5\6\7\8\9\g<10>\g<11>\g<12>\g<13>" + REDACTED, SECRET_WORDS),
     (USER_INFO, r"\1\2" + REDACTED + "@", ("://",)),
 )
-"""Pattern, replacement, and words without one of which nothing can match: a search for a word costs far less than a pattern.
+"""Pattern, replacement, and the words of which every match contains one: searching a word costs far less than a pattern.
 
 The Collector's rules are the same (`collector-config/base.yaml`).
 """
 
 _SECRET_NAME: Final = re.compile(rf"(?i){_FIELD}$")
 _MIN_KNOWN_CHARS: Final = 6
-"""A shorter secret stands in ordinary words, which would all be redacted."""
+"""A shorter secret occurs in ordinary words, which would all be redacted."""
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
-    """Compile a pattern so that most positions of a text are passed by one look at their character: three times as fast."""
+    """Compile a pattern that skips most positions by their first character, which is three times as fast."""
     if not pattern.startswith(_ANY_CASE):
         return re.compile(pattern)
     return re.compile(rf"{_ANY_CASE}(?=[abceghimnprstx?&-])(?:{pattern.removeprefix(_ANY_CASE)})")
@@ -110,7 +111,7 @@ _COMPILED: Final = tuple((_compile(pattern), to, words) for pattern, to, words i
 
 
 def redact(text: str) -> str:
-    """Return `text` without what looks like a secret."""
+    """Return `text` without anything that looks like a secret."""
     lower = text.lower()
     for pattern, to, words in _COMPILED:
         if any(word in lower for word in words):
@@ -124,14 +125,14 @@ def is_secret_name(name: str) -> bool:
 
 
 class KnownSecrets:
-    """Redacts the process's own secrets wherever they stand, whatever they look like, and what `redact` finds.
+    """Redacts the process's own secrets, whatever they look like, and everything that `redact` finds.
 
-    Safe from any thread. A secret is also found percent-encoded and as JSON writes it.
+    Safe from any thread. A secret is also found in its percent-encoded and its JSON form.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         forms = {form for secret in secrets if len(secret) >= _MIN_KNOWN_CHARS for form in _forms(secret)}
-        # The longest first: one may be the beginning of another.
+        # The longest first, because one may be the beginning of another.
         self._known = sorted(forms, key=len, reverse=True)
 
     def redact(self, text: str) -> str:

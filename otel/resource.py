@@ -1,8 +1,7 @@
-"""RESOURCE: who sends this telemetry; one immutable set of attributes on everything that leaves the process.
+"""The resource: one immutable set of attributes on all telemetry of this process.
 
-Comes in: the configuration and the identity of this process. Goes out: the SDK's `Resource`. What
-the environment says (`OTEL_RESOURCE_ATTRIBUTES`, `OTEL_SERVICE_NAME`) wins over what the code
-knows. It runs no detector and asks no network.
+`OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` win over the built-in attributes. No detector runs
+and no network is used.
 """
 
 import os
@@ -18,10 +17,10 @@ DEFAULT_SERVICE_NAME: Final = "gatewayz"
 
 
 class HashedResource(Resource):
-    """A resource that hashes itself once.
+    """A resource that computes its hash once.
 
-    The SDK's hashes its JSON form at every use, and the OTLP encoder groups each single span by resource: an eighth of the
-    cost of encoding.
+    The SDK's resource hashes its JSON form at every use, and the OTLP encoder groups every span by
+    resource. That is an eighth of the cost of encoding.
     """
 
     _hash: int | None = None
@@ -38,9 +37,9 @@ class HashedResource(Resource):
 def build_resource(
     config: TelemetryConfig, *, service_version: str, instance_id: str, service_name: str = DEFAULT_SERVICE_NAME
 ) -> Resource:
-    """Build the resource; `instance_id` is random and new for each process, so that restarts and workers stay apart.
+    """Build the resource. `instance_id` is new for each process, so that restarts and workers are distinguished.
 
-    Keys by the resource semantic conventions. Call it after a fork: `process.pid` is the caller's.
+    The keys follow the resource semantic conventions. Call it after a fork, because it reads `process.pid`.
     """
     return HashedResource(
         {

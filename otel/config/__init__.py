@@ -1,1 +1,4 @@
-"""Configuration by the `OTEL_*` variables: environ reads, otlp and limits check, unused warns."""
+"""Configuration by the `OTEL_*` variables.
+
+environ -> otlp (endpoints, TLS), limits, via values -> TelemetryConfig;  unused -> warnings
+"""

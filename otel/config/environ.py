@@ -1,17 +1,18 @@
-"""OpenTelemetry's own `OTEL_*` variables as one frozen struct, with the meaning that the specification gives them.
+"""The `OTEL_*` variables as one frozen struct, with the meaning that the specification gives them.
 
-In: a mapping of environment variables. Out: a `TelemetryConfig` whose `warnings` name each value
-that was not used as it is. Nothing is raised: telemetry settings never stop the program.
-`otel/config/otlp.py` reads `OTEL_EXPORTER_OTLP_*`, and certificate files are the only files that
-are read.
+A value that cannot be used becomes a warning; nothing is raised, because telemetry settings never
+stop the program. Certificate files are the only files that are read.
 
-Where the gateway leaves the specification, and why:
-- Push is on for a signal only when an endpoint is set for it or `OTEL_<SIGNAL>_EXPORTER=otlp` asks for it. The specification would push
-  to localhost by default: a gateway run alone would then retry indefinitely.
-- Batches of 64 every 500 ms instead of 512 every 5 s: encoding 512 spans holds the interpreter for 20 ms.
-- Metrics are pushed every 15 s instead of 60 s: push is the source of truth, and rules look at single minutes.
-- `*_MAX_QUEUE_SIZE` (8192 by default) bounds the items that wait to be encoded; encoded ones are bounded in bytes.
-- `baggage` is propagated only where `OTEL_PROPAGATORS` names it: it would carry what callers wrote to the providers.
+Differences from the specification, and their reasons:
+
+- A signal is pushed only when an endpoint is set for it or `OTEL_<SIGNAL>_EXPORTER` names otlp. The
+  specification pushes to localhost by default; a gateway without a Collector would retry indefinitely.
+- Batches of 64 every 500 ms, not 512 every 5 s: encoding 512 spans holds the interpreter for 20 ms.
+- Metrics every 15 s, not 60 s: push is the source of truth, and alert rules look at single minutes.
+- `*_MAX_QUEUE_SIZE` (default 8192) bounds the items that wait to be encoded; encoded ones are bounded
+  in bytes.
+- `baggage` is propagated only where `OTEL_PROPAGATORS` names it: it would carry callers' text to the
+  providers.
 """
 
 from collections.abc import Mapping
@@ -78,7 +79,7 @@ _MAX_COUNT: Final = 2**31 - 1
 
 
 class BatchConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """How items become batches: a batch is due when it is full, or `schedule_delay_seconds` after the last one.
+    """When a batch is due: when it is full, or `schedule_delay_seconds` after the last one.
 
     `max_queue_size` bounds the items that wait to be encoded.
     """
@@ -89,10 +90,14 @@ class BatchConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TelemetryConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that `OTEL_*` sets; a signal whose `OtlpConfig` is None is not pushed.
+    """Everything that the `OTEL_*` variables set. A signal whose `OtlpConfig` is None is not pushed.
 
-    `resource_attributes` holds what the environment sets of the resource, `service.name` included. `console` names the signals that are
-    written to stdout beside the log lines. `log_level` is the lowest level of the lines on stdout. `warnings` are for the operator, once.
+    What the application passes in is `PipelineSettings`; `[telemetry]` in the configuration file is
+    `TelemetrySection`.
+
+    `resource_attributes` are those from the environment, `service.name` included. `console` names the
+    signals that are written to stdout beside the log lines. `log_level` is the lowest level of lines on
+    stdout. `warnings` are logged once, for the operator.
     """
 
     disabled: bool = False
@@ -134,10 +139,10 @@ class TelemetryConfig(msgspec.Struct, frozen=True, kw_only=True):
 def telemetry_config_from_environ(
     environ: Mapping[str, str], *, buffer_bytes: int = DEFAULT_BUFFER_BYTES, spool_folder: str | None = None
 ) -> TelemetryConfig:
-    """Read the `OTEL_*` variables; with `OTEL_SDK_DISABLED=true` none but `OTEL_PROPAGATORS` is looked at.
+    """Read the `OTEL_*` variables; with `OTEL_SDK_DISABLED=true` only `OTEL_PROPAGATORS`.
 
-    `buffer_bytes` bounds the encoded spans and log records in memory; it is no `OTEL_*` variable. `spool_folder` is where
-    shutdown stores what it could not deliver, None to drop it.
+    `buffer_bytes` bounds the encoded spans and log records in memory. `spool_folder` is where shutdown
+    stores what it could not deliver; None drops it. Neither is an `OTEL_*` variable.
     """
     reader = EnvironReader(environ)
     if reader.flag("OTEL_SDK_DISABLED"):
@@ -181,13 +186,13 @@ def _exporters(reader: EnvironReader, signal: Signal) -> tuple[str, ...]:
 
 
 def _pushed(reader: EnvironReader, signal: Signal, exporters: tuple[str, ...]) -> OtlpConfig | None:
-    """Return where a signal is pushed to, or None when it is not."""
+    """Return where a signal is pushed; None where it is not."""
     wanted = "otlp" in exporters if exporters else endpoint_is_set(reader, signal)
     return read_otlp(reader, signal) if wanted else None
 
 
 def _resource_attributes(reader: EnvironReader) -> dict[str, str]:
-    """Parse `key=value,key=value`, percent-encoded; an error discards the whole list, as the specification wants.
+    """Parse `key=value,key=value`, percent-encoded; an error discards the whole list, as the specification requires.
 
     OTEL_SERVICE_NAME wins over `service.name` in the list.
     """
@@ -211,7 +216,7 @@ def _resource_attributes(reader: EnvironReader) -> dict[str, str]:
 
 
 def _percent_decoded(text: str) -> str | None:
-    """Decode percent-encoded UTF-8; None for what is none."""
+    """Decode percent-encoded UTF-8; None where it is malformed."""
     text = text.strip()
     rest = text.split("%")[1:]
     if not all(len(each) > 1 and all(digit in "0123456789abcdefABCDEF" for digit in each[:2]) for each in rest):
@@ -274,6 +279,6 @@ def _log_level(reader: EnvironReader) -> str:
 
 
 def _warn_of_delta(reader: EnvironReader) -> None:
-    """Delta temporality loses what an undelivered push held; cumulative repairs itself with the next one."""
+    """Warn of delta temporality: it loses what an undelivered push held, while the next cumulative push repairs that."""
     name = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
     reader.choice(name, ("cumulative",), used="using cumulative: a push that is lost then costs no count")

@@ -1,7 +1,7 @@
 """The limits of attributes, events and links, `OTEL_*_LIMIT`.
 
-The SDK reads these variables itself where it is given no value, and raises for one that it does not
-know; so it is given all of them.
+The SDK reads these variables itself where it gets no value, and raises for one that it cannot use.
+It therefore gets all of them from here.
 """
 
 from typing import Final
@@ -54,7 +54,7 @@ class AttributeLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_limits(reader: EnvironReader) -> AttributeLimits:
-    """Read the limits; the general ones hold where a kind has none of its own."""
+    """Read the limits; a general limit applies where a specific one is not set."""
 
     def read(name: str, fallback: int | None) -> int | None:
         used = f"using {'no limit' if fallback is None else fallback}"

@@ -1,9 +1,8 @@
-"""The variables of the OTLP exporters, `OTEL_EXPORTER_OTLP_*` and their per-signal forms, for one signal at a time.
+"""Reads `OTEL_EXPORTER_OTLP_*` and the per-signal forms, which win, for one signal at a time.
 
-A per-signal variable wins over the general one. This follows the specification's "OpenTelemetry
-Protocol Exporter", also where the Python SDK does not: timeouts are in milliseconds. A value that
-cannot be used is reported; where it decides to whom telemetry goes, and how it is protected on the
-way (endpoint, certificates), the signal is not pushed at all.
+This follows the specification's "OpenTelemetry Protocol Exporter", also where the Python SDK does
+not: timeouts are in milliseconds. A value that cannot be used becomes a warning. Where it concerns
+the destination or its protection (endpoint, certificates), the signal is not pushed.
 """
 
 import ssl
@@ -26,19 +25,19 @@ _DEFAULT_TIMEOUT_MS: Final = 10_000
 _OWN_HEADERS: Final = frozenset(
     {"connection", "content-encoding", "content-length", "content-type", "host", "te", "transfer-encoding"}
 )
-"""What describes the request itself."""
+"""Headers that the exporter sets itself."""
 _T = TypeVar("_T")
 
 
 class TelemetryConfigError(Exception):
-    """A setting cannot be used; the message is one line, without the value where that may be a secret."""
+    """A setting cannot be used. The message is one line, without values that may be secrets."""
 
 
 class OtlpConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Where and how one signal is pushed.
 
-    `endpoint` is the full URL for HTTP (path included) and `host:port` for gRPC; `tls` says whether the connection is
-    encrypted. The three paths are PEM files: a CA bundle to trust instead of the system's, and the client's own
+    `endpoint` is the full URL for HTTP, path included, and `host:port` for gRPC. `tls`: the connection is
+    encrypted. The three paths are PEM files: a CA bundle that replaces the system's, and the client's
     certificate and key.
     """
 
@@ -55,28 +54,28 @@ class OtlpConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def address(self) -> str:
-        """The endpoint as log lines name it: host and port only, since a URL may hold credentials."""
+        """The endpoint for log lines: host and port only, because a URL may hold credentials."""
         return _host_and_port(urlsplit(self.endpoint)) if "://" in self.endpoint else self.endpoint
 
     def secret_values(self) -> Iterator[str]:
-        """Return the values of the headers, and what follows a scheme by itself."""
+        """Return the header values, each also without its scheme (`Bearer`)."""
         for _, value in self.headers:
             yield value
             yield value.rpartition(" ")[2]
 
     def __repr__(self) -> str:
-        """Name the headers but not their values, which are usually tokens."""
+        """Show the names of the headers without their values, which are usually tokens."""
         names = ", ".join(key for key, _ in self.headers)
         return f"OtlpConfig({self.signal} -> {self.protocol} {self.address}, headers: [{names}])"
 
 
 def endpoint_is_set(environ: EnvironReader, signal: Signal) -> bool:
-    """Whether the environment names an endpoint for the signal, or one for all."""
+    """Whether the environment sets an endpoint for the signal or for all signals."""
     return any(environ.is_set(name) for name in _names(signal, "ENDPOINT"))
 
 
 def read_otlp(environ: EnvironReader, signal: Signal) -> OtlpConfig | None:
-    """Read one signal's exporter; None where it cannot be pushed as the variables want it."""
+    """Read one signal's exporter; None where the signal cannot be pushed as configured."""
     protocol = _protocol(environ, signal)
     where = _endpoint(environ, signal, protocol)
     if where is None:
@@ -98,14 +97,14 @@ def read_otlp(environ: EnvironReader, signal: Signal) -> OtlpConfig | None:
 
 
 def _names(signal: Signal, option: str) -> tuple[str, str]:
-    """Return the signal's own variable, which wins, and the general one."""
+    """Return the per-signal variable, which wins, and the general one."""
     return f"OTEL_EXPORTER_OTLP_{signal.upper()}_{option}", f"OTEL_EXPORTER_OTLP_{option}"
 
 
 def _first(
     environ: EnvironReader, signal: Signal, option: str, default: str, parse: Callable[[str, str], _T | None]
 ) -> _T | None:
-    """Return the first value that `parse` accepts; it takes a variable and what is used where that one cannot be."""
+    """Return the first value that `parse` accepts; it takes the variable and the replacement to name in a warning."""
     own, general = _names(signal, option)
     value = parse(own, f"using {general}" if environ.is_set(general) else default)
     return parse(general, default) if value is None else value
@@ -123,10 +122,10 @@ def _protocol(environ: EnvironReader, signal: Signal) -> Protocol:
 
 
 def _endpoint(environ: EnvironReader, signal: Signal, protocol: Protocol) -> tuple[str, bool] | None:
-    """Return the URL (HTTP) or `host:port` (gRPC) and whether to encrypt; None for one that cannot be used.
+    """Return the URL (HTTP) or `host:port` (gRPC) and whether to encrypt; None where it cannot be used.
 
-    The signal's own URL is used as it is, the general one is a base for `v1/<signal>`. For gRPC a scheme decides about TLS;
-    without one, `INSECURE` does, which is false by default.
+    The per-signal URL is used unchanged; the general one is a base for `v1/<signal>`. For gRPC the scheme
+    decides about TLS; without a scheme `INSECURE` does, which is false by default.
     """
     own, general = _names(signal, "ENDPOINT")
     name = own if environ.is_set(own) or not environ.is_set(general) else general
@@ -155,7 +154,7 @@ def _is_insecure(environ: EnvironReader, signal: Signal) -> bool:
 
 
 def _url(value: str) -> SplitResult | None:
-    """Split a URL; None where it is not one that can be called."""
+    """Split a URL; None where it cannot be used."""
     try:
         url = urlsplit(value)
         valid = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
@@ -171,7 +170,7 @@ def _host_and_port(url: SplitResult) -> str:
 
 
 def _headers(environ: EnvironReader, signal: Signal, protocol: Protocol) -> tuple[tuple[str, str], ...]:
-    """Parse `key=value,key=value` with percent-encoded values (W3C Baggage's syntax); pairs that are none are left out."""
+    """Parse `key=value,key=value` with percent-encoded values (W3C Baggage's syntax); malformed pairs are ignored."""
     own, general = _names(signal, "HEADERS")
     name = own if environ.is_set(own) else general
     headers: dict[str, str] = {}
@@ -199,7 +198,7 @@ def _is_token(text: str) -> bool:
 
 
 def _is_metadata_key(key: str) -> bool:
-    """Whether gRPC takes it as a key of ours."""
+    """Whether gRPC accepts it as a metadata key of an application."""
     return not key.startswith("grpc-") and all(character.isalnum() or character in "_-." for character in key)
 
 
@@ -219,7 +218,7 @@ def _compression(environ: EnvironReader, signal: Signal) -> Compression:
 
 
 def _can_secure(environ: EnvironReader, config: OtlpConfig) -> bool:
-    """Whether the certificate files are there and can be used; only an encrypted connection needs them."""
+    """Whether the certificate files can be used; only an encrypted connection needs them."""
     if not config.tls:
         return True
     if (config.client_certificate is None) != (config.client_key is None):
@@ -233,7 +232,7 @@ def _can_secure(environ: EnvironReader, config: OtlpConfig) -> bool:
     option = "CERTIFICATE"
     try:
         for path in (config.certificate, config.client_certificate, config.client_key):
-            # A pipe would be waited for.
+            # Reading a pipe would block.
             if path is not None and not Path(path).is_file():
                 raise FileNotFoundError(f"{path} is no file")
         context = ssl.create_default_context(cafile=config.certificate)
@@ -249,7 +248,7 @@ def _can_secure(environ: EnvironReader, config: OtlpConfig) -> bool:
 
 
 def _not_pushed(name: str, signal: Signal) -> str:
-    """Say what follows: a general variable is warned of once, whatever number of signals it is for."""
+    """Return the consequence for a warning; the same text for all signals of a general variable, which is warned of once."""
     return f"{signal} are not pushed" if f"_{signal.upper()}_" in name else "signals that need it are not pushed"
 
 

@@ -1,4 +1,4 @@
-"""Names the `OTEL_*` variables that are set and that no component reads, so that a typing mistake is seen."""
+"""Warns of `OTEL_*` variables that are set and that no component reads, so that a typing error is noticed."""
 
 import re
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _MAX_SHOWN: Final = 20
 
 
 def warn_of_unused(reader: EnvironReader, environ: Mapping[str, str]) -> None:
-    """Report them in one line; their values are not shown."""
+    """Warn of all of them in one line, without their values."""
     names = sorted(name for name in environ if _NAME.fullmatch(name) and reader.is_set(name))
     unused = [name for name in names if not _USED.fullmatch(name)]
     if unused:

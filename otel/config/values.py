@@ -1,8 +1,7 @@
-"""Reads environment variables by the rules of the OpenTelemetry specification, "Environment Variable Specification".
+"""Reads environment variables by the OpenTelemetry "Environment Variable Specification".
 
-An empty variable is unset, enum values are case-insensitive, only `true` is true, and a value that
-cannot be used is reported and treated as unset: telemetry settings never stop the program that they
-observe.
+An empty variable is unset, enum values are case-insensitive, and only `true` is true. A value that
+cannot be used becomes a warning and counts as unset: telemetry settings never stop the program.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ _MAX_SHOWN_CHARS: Final = 60
 
 
 class EnvironReader:
-    """Reads variables and collects what is to be warned of, each line once and in the order of reading."""
+    """Reads variables and collects warnings, each line once and in reading order."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -24,11 +23,11 @@ class EnvironReader:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """One line per value that was not used as it is."""
+        """One line per value that could not be used."""
         return tuple(self._warnings)
 
     def warn(self, name: str, problem: str, used: str) -> None:
-        """Report what is wrong with a variable and what is used in its place; neither may quote a secret."""
+        """Add a warning: the problem of a variable and its replacement, neither with a secret."""
         self._warnings[f"{name} {problem}; {used}"] = None
 
     def is_set(self, name: str) -> bool:
@@ -36,7 +35,7 @@ class EnvironReader:
         return bool(self._environ.get(name, "").strip())
 
     def text(self, name: str, *, used: str = "it is ignored") -> str | None:
-        """Return the value without surrounding blanks, None where it is unset or no UTF-8 text."""
+        """Return the value without surrounding blanks, None where it is unset or not UTF-8."""
         value = self._environ.get(name, "").strip()
         try:
             value.encode()
@@ -63,7 +62,7 @@ class EnvironReader:
         return None
 
     def choices(self, name: str, allowed: Sequence[str], *, used: str) -> tuple[str, ...]:
-        """Return those of `allowed` that a comma-separated list names, without duplicates; `used` where that is none."""
+        """Return those of `allowed` that a comma-separated list names, without duplicates; `used` is the replacement where none is left."""
         names = dict.fromkeys(part.strip().lower() for part in (self.text(name, used=used) or "").split(","))
         names.pop("", None)
         chosen = tuple(each for each in names if each in allowed)
@@ -89,7 +88,7 @@ class EnvironReader:
         return None
 
     def milliseconds(self, name: str, default: int) -> int:
-        """Return a duration; the specification counts all of them in whole milliseconds."""
+        """Return a duration; the specification has all of them in whole milliseconds."""
         found = self.whole_number(
             name, lowest=1, highest=MAX_MILLISECONDS, used=f"using {default}", unit=" of milliseconds"
         )
@@ -97,6 +96,6 @@ class EnvironReader:
 
 
 def shown(value: str) -> str:
-    """Return a value as a warning shows it: bounded, on one line, without what looks like a secret."""
+    """Return a value for a warning: on one line, bounded, without anything that looks like a secret."""
     text = repr(redact(value))
     return text if len(text) <= _MAX_SHOWN_CHARS else f"{text[:_MAX_SHOWN_CHARS]}…'"

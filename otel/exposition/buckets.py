@@ -1,8 +1,7 @@
-"""BUCKETS: every histogram point as a classic histogram: ascending upper bounds and cumulative counts.
+"""Every histogram point as a classic histogram: ascending upper bounds and cumulative counts.
 
-Comes in: explicit and exponential points. Goes out: bounds without `+Inf`, and counts up to each
-bound. An exponential histogram has no text form of its own, so its populated range is written bound
-by bound; the native form goes out over OTLP.
+An exponential histogram has no text form, so its populated range is written bound by bound. OTLP
+carries the native form.
 """
 
 import math
@@ -13,7 +12,7 @@ from opentelemetry.sdk.metrics.export import Buckets, ExponentialHistogramDataPo
 
 
 def classic_buckets(point: HistogramDataPoint | ExponentialHistogramDataPoint) -> tuple[Sequence[float], Sequence[int]]:
-    """Return the upper bounds and the cumulative counts, the last of which is `+Inf`'s (one more than there are bounds)."""
+    """Return the finite upper bounds and the cumulative counts; one more count, for `+Inf`, comes last."""
     if isinstance(point, HistogramDataPoint):
         return point.explicit_bounds, list(accumulate(point.bucket_counts))
     return _exponential(point)
@@ -22,8 +21,8 @@ def classic_buckets(point: HistogramDataPoint | ExponentialHistogramDataPoint) -
 def _exponential(point: ExponentialHistogramDataPoint) -> tuple[Sequence[float], Sequence[int]]:
     """Convert base-2 exponential buckets: bucket i of scale s covers (2^(i/2^s), 2^((i+1)/2^s)].
 
-    Negative buckets mirror that, the zero bucket ends at 0, and the lower edge of the first positive bucket is a bound of its
-    own, so that interpolation starts there and not at 0.
+    Negative buckets mirror that, and the zero bucket ends at 0. The lower edge of the first positive
+    bucket is a bound of its own, so that interpolation starts there and not at 0.
     """
     bounds: list[float] = []
     counts: list[int] = []
@@ -44,7 +43,7 @@ def _exponential(point: ExponentialHistogramDataPoint) -> tuple[Sequence[float],
 
 
 def _populated(buckets: Buckets) -> list[tuple[int, int]]:
-    """Return (index, count) from the first to the last bucket that holds something."""
+    """Return (index, count) from the first to the last bucket that is not empty."""
     filled = [position for position, count in enumerate(buckets.bucket_counts) if count]
     if not filled:
         return []
@@ -54,7 +53,7 @@ def _populated(buckets: Buckets) -> list[tuple[int, int]]:
 
 
 def _power(index: int, scale: int) -> float:
-    """Return 2^(index / 2^scale); infinite where a float ends."""
+    """Return 2^(index / 2^scale); infinite where it exceeds a float."""
     try:
         return math.pow(2.0, math.ldexp(index, -scale))
     except OverflowError:
@@ -62,7 +61,7 @@ def _power(index: int, scale: int) -> float:
 
 
 def _append(bounds: list[float], counts: list[int], bound: float, total: int) -> None:
-    """Add a bound, or raise the count of the last one where floats cannot tell the two apart."""
+    """Add a bound, or raise the count of the last one where floats cannot distinguish the two."""
     if bounds and bound <= bounds[-1]:
         counts[-1] = total
     elif math.isfinite(bound):

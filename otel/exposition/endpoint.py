@@ -1,7 +1,6 @@
-"""ENDPOINT: answers one HTTP request for metrics, knowing no web framework.
+"""Serves one HTTP request for metrics, without a web framework.
 
-Comes in: method, Accept, Accept-Encoding, category and `name[]`. Goes out: status, headers and
-body. It blocks while it collects and renders, so it belongs into a worker thread.
+It blocks while it collects and renders, so it belongs in a worker thread.
 """
 
 import threading
@@ -28,8 +27,8 @@ class ExpositionResponse(msgspec.Struct, frozen=True):
 class Exposition:
     """Renders what `reader` collects. Safe from any thread.
 
-    `specs` is the catalogue: it orders, explains and categorises families. `on_collected` gets the seconds that collecting and
-    rendering took, once per collection; `clock` counts seconds.
+    `specs` is the catalogue: the order, help texts, labels and categories of families. `on_collected`
+    gets the seconds that collecting and rendering took, once per collection. `clock` counts seconds.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class Exposition:
         category: Category | None = None,
         names: Sequence[str] = (),
     ) -> ExpositionResponse:
-        """Answer a GET or HEAD; a HEAD has the headers of the GET and no body. Unknown names give an empty exposition."""
+        """Respond to a GET or HEAD; a HEAD has the headers of the GET and no body. Unknown names give an empty exposition."""
         media_type = negotiate_media_type(accept)
         compress = accepts_gzip(accept_encoding)
         selection = Selection(category, frozenset(names))
@@ -68,7 +67,7 @@ class Exposition:
             is_new = self._take(snapshot)
             shared = self._shared
             parts = shared.parts(media_type.format, selection)
-        body = shared.answer(media_type.format, selection, parts, compress=compress)
+        body = shared.response(media_type.format, selection, parts, compress=compress)
         if is_new and self._on_collected is not None:
             self._on_collected(self._clock() - started)
         headers = {
@@ -81,7 +80,7 @@ class Exposition:
         return ExpositionResponse(200, headers, b"" if method == "HEAD" else body)
 
     def _take(self, snapshot: Snapshot) -> bool:
-        """Make `snapshot` the one that is served, unless another thread brought a newer one; say whether it is new."""
+        """Serve `snapshot` from now on, unless another thread took a newer one; return whether it is new."""
         if snapshot.number <= self._shared.number:
             return False
         families = self._index.families(snapshot.data)

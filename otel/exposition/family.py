@@ -1,7 +1,6 @@
-"""FAMILY: streams of a collection, grouped under the names they are exposed with, in catalogue order.
+"""Groups the streams of a collection under their exposed names, in catalogue order.
 
-Comes in: metrics data and the catalogue. Goes out: families with their points. It looks at streams,
-never at points, so it costs the same for ten series as for a hundred thousand.
+It reads streams and never points, so its cost does not grow with the number of series.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,7 +27,7 @@ Point: TypeAlias = NumberDataPoint | HistogramDataPoint | ExponentialHistogramDa
 
 
 class FamilyType(StrEnum):
-    """Types as text 0.0.4 declares them."""
+    """Types, as text 0.0.4 declares them."""
 
     COUNTER = "counter"
     GAUGE = "gauge"
@@ -36,7 +35,7 @@ class FamilyType(StrEnum):
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
-    """One metric family. `labels` are the documented keys, `unit` is the word its name may end with (`seconds`)."""
+    """One metric family. `labels` are the documented keys; `unit` is the word that its name may end with, such as `seconds`."""
 
     name: str
     type: FamilyType
@@ -48,24 +47,24 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sample_names(self) -> tuple[str, ...]:
-        """The names of its samples: the same in both formats."""
+        """The names of its samples, the same in both formats."""
         if self.type is FamilyType.HISTOGRAM:
             return (f"{self.name}_bucket", f"{self.name}_sum", f"{self.name}_count")
         return (self.name,)
 
 
 class FamilyIndex:
-    """Turns collections into families; knows the catalogue's order, help texts, labels and categories."""
+    """Turns collections into families, with the catalogue's order, help texts, labels and categories."""
 
     def __init__(self, specs: Iterable[MetricSpec]) -> None:
         self._specs = {spec.name: spec for spec in specs}
         self._order = {name: position for position, name in enumerate(self._specs)}
 
     def families(self, data: MetricsData) -> list[Family]:
-        """Return the families that have points: the catalogue's in its order, then the others by name.
+        """Return the families that have points: catalogued ones in catalogue order, then others by name.
 
-        Streams that come to one name share a family. Where their types differ, the first stream decides, and the others are
-        left out: a second TYPE for a name would make the whole exposition invalid.
+        Streams with one exposed name share a family. Where their types differ, the first stream decides and
+        the others are omitted: a second TYPE for a name would make the whole exposition invalid.
         """
         streams: dict[str, list[Metric]] = {}
         for metric in metrics_of(data):

@@ -1,8 +1,7 @@
-"""MERGE: series that OpenTelemetry tells apart and Prometheus cannot, as one.
+"""Merges series that OpenTelemetry distinguishes and Prometheus cannot.
 
-Comes in: points whose labels became equal (two scopes with one instrument, `1` and `"1"`, `a.b` and
-`a_b`). Goes out: one point, because an exposition with the same series twice is invalid and a
-scraper would drop all but one.
+Labels become equal for two scopes with one instrument, for `1` and `"1"`, for `a.b` and `a_b`. An
+exposition with the same series twice is invalid, and a scraper would drop all but one.
 """
 
 from collections.abc import Sequence
@@ -14,9 +13,9 @@ from otel.exposition.family import Point
 
 
 def merge_points(points: Sequence[Point]) -> Point:
-    """Return sums and histograms added up, and of gauges (which have no start time) the latest.
+    """Return the sum of counters and histograms, and the latest of gauges, which have no start time.
 
-    Histograms whose buckets differ cannot be added: the one with the most observations stands for them.
+    Histograms whose buckets differ cannot be added: the one with the most observations is returned.
     """
     numbers = [point for point in points if isinstance(point, NumberDataPoint)]
     if numbers and all(point.start_time_unix_nano for point in numbers):

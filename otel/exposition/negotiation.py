@@ -1,9 +1,8 @@
-"""NEGOTIATION: which format and which coding a request gets, by RFC 9110 (sections 12.4.2, 12.5.1, 12.5.3).
+"""Chooses the format and the coding of a response, by RFC 9110 (sections 12.4.2, 12.5.1, 12.5.3).
 
-Comes in: the values of Accept and Accept-Encoding. Goes out: a content type and whether to
-compress. A scrape is never refused: a client that accepts nothing that is offered gets text 0.0.4,
-as from other Prometheus targets. The work is linear in what is read of a header, and only its
-beginning is read: `MAX_HEADER_CHARACTERS` and `MAX_ELEMENTS`.
+A scrape is never refused: a client that accepts nothing on offer gets text 0.0.4, as from other
+Prometheus targets. Only `MAX_HEADER_CHARACTERS` and `MAX_ELEMENTS` of a header are read, and the work
+is linear in them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,7 +20,7 @@ class Format(StrEnum):
 
 
 class MediaType(msgspec.Struct, frozen=True):
-    """A format as one answer declares it. Versions of one format differ in the header only: our names are all ASCII."""
+    """A format as a response declares it. Versions of a format differ in the header only, because all names are ASCII."""
 
     format: Format
     version: str
@@ -47,10 +46,10 @@ _VERSIONS: Final[Mapping[Format, tuple[str, ...]]] = {
     Format.TEXT: ("0.0.4", "1.0.0"),
     Format.OPENMETRICS: ("1.0.0", "0.0.1"),
 }
-"""What a client may ask for by `version=`; the first is the default. Text 1.0.0 differs from 0.0.4 in quoted names only."""
+"""What a client may request by `version=`; the first is the default. Text 1.0.0 differs from 0.0.4 in quoted names only."""
 
 _UNDERSCORES: Final = "underscores"
-"""How names are escaped, declared where a client sent an `escaping` parameter: they are ASCII from the start."""
+"""The escaping that is declared to a client that sent an `escaping` parameter; ASCII names need none."""
 
 
 class _Range(msgspec.Struct, frozen=True):
@@ -62,7 +61,7 @@ class _Range(msgspec.Struct, frozen=True):
 
 
 class _Match(msgspec.Struct, frozen=True):
-    """A range that covers a format. A more specific range wins; of equals (several versions), the better, then the earlier one."""
+    """A range that covers a format. The more specific range wins, then the higher `q`, then the earlier one."""
 
     specificity: int
     quality: float
@@ -75,9 +74,9 @@ class _Match(msgspec.Struct, frozen=True):
 
 
 def negotiate_media_type(accept: str | None) -> MediaType:
-    """Return what to answer: the highest `q`, then the more specific range, then the order of the header.
+    """Return the format with the highest `q`, then the more specific range, then the earlier place in the header.
 
-    A format's own `q` is that of the most specific range that covers it, so `text/plain;q=0, */*` asks for OpenMetrics.
+    A format's `q` is that of the most specific range that covers it, so `text/plain;q=0, */*` requests OpenMetrics.
     """
     defaults = (TEXT_0_0_4, OPENMETRICS_1_0_0)
     best: dict[Format, _Match] = {}
@@ -92,14 +91,14 @@ def negotiate_media_type(accept: str | None) -> MediaType:
     offers: list[tuple[float, int, int, MediaType]] = []
     for preference, default in enumerate(defaults):
         if (found := best.get(default.format)) is not None and found.quality > 0:
-            # The order of the header decides between types that it names, the order of `defaults` between what wildcards cover.
+            # Between named types the order of the header decides, between types under wildcards the order of `defaults`.
             rank = found.earliness if found.specificity > 1 else -MAX_ELEMENTS - preference
             offers.append((found.quality, found.specificity, rank, found.media_type))
     return max(offers, key=lambda offer: offer[:3])[3] if offers else TEXT_0_0_4
 
 
 def accepts_gzip(accept_encoding: str | None) -> bool:
-    """Whether to compress: gzip is acceptable and not less wanted than no coding at all."""
+    """Whether gzip is acceptable and its `q` is not below that of no coding."""
     qualities: dict[str, float] = {}
     for element in _elements(accept_encoding or ""):
         qualities.setdefault("gzip" if element.name == "x-gzip" else element.name, element.quality)
@@ -108,7 +107,7 @@ def accepts_gzip(accept_encoding: str | None) -> bool:
 
 
 def _offer(element: _Range, default: MediaType) -> MediaType | None:
-    """Return the form of `default`'s format that `element` asks for, or None where it does not cover the format."""
+    """Return the version of the format that `element` requests; None where it does not cover the format."""
     main_type, _, _ = default.format.partition("/")
     if element.name in {"*/*", f"{main_type}/*"}:
         return default
@@ -125,10 +124,10 @@ def _specificity(element: _Range) -> int:
 
 
 def _elements(header: str) -> Iterator[_Range]:
-    """Parse the beginning of a comma-separated header; an element with a malformed `q` is left out, as if it were not there."""
+    """Parse the beginning of a comma-separated header; an element with a malformed `q` is ignored."""
     parts = header[:MAX_HEADER_CHARACTERS].split(",", MAX_ELEMENTS)
     if len(header) > MAX_HEADER_CHARACTERS or len(parts) > MAX_ELEMENTS:
-        parts.pop()  # Cut off in its middle, or all that follows the elements that are read.
+        parts.pop()  # The last part is cut off, or holds all elements beyond the limit.
     for part in parts:
         name, *fields = (field.strip() for field in part.split(";"))
         if not name:
@@ -143,7 +142,7 @@ def _elements(header: str) -> Iterator[_Range]:
 
 
 def _quality(text: str) -> float | None:
-    """Return a weight between 0 and 1, or None for what is none (RFC 9110, section 12.4.2)."""
+    """Return a weight from 0 to 1; None where it is malformed (RFC 9110, section 12.4.2)."""
     whole, _, decimals = text.partition(".")
     if whole not in {"0", "1"} or (decimals and not (decimals.isascii() and decimals.isdigit())):
         return None

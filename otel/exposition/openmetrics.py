@@ -1,8 +1,7 @@
-"""OPENMETRICS: the metadata lines of OpenMetrics text format 1.0.0, and what may carry an exemplar there.
+"""The metadata lines of OpenMetrics text format 1.0.0, and which families may carry exemplars there.
 
-Comes in: a family. Goes out: HELP, TYPE and UNIT. A counter whose name lacks `_total` is typed
-`unknown`, because OpenMetrics has no other way to keep its sample name; the sample names are
-therefore those of text 0.0.4, always.
+A counter whose name lacks `_total` is typed `unknown`, because OpenMetrics has no other way to keep
+its sample name. Sample names are therefore always those of text 0.0.4.
 """
 
 from collections.abc import Container
@@ -10,7 +9,7 @@ from collections.abc import Container
 from otel.exposition.family import Family, FamilyType
 
 END = "# EOF\n"
-"""What closes an exposition, also an empty one."""
+"""The end marker, also of an empty exposition."""
 
 _TOTAL = "_total"
 

@@ -1,8 +1,7 @@
-"""QUANTILE: the one estimate of a quantile from histogram buckets, equal to Prometheus' `histogram_quantile`.
+"""The one estimate of a quantile from histogram buckets, equal to Prometheus' `histogram_quantile`.
 
-Comes in: upper bounds and cumulative counts. Goes out: a value, or None where nothing was observed.
-Linear interpolation inside the bucket, the lowest bucket starts at 0 if its bound is positive, and
-the answer never exceeds the highest finite bound.
+It interpolates linearly inside a bucket. The lowest bucket starts at 0 if its bound is positive. The
+estimate never exceeds the highest finite bound.
 """
 
 from bisect import bisect_left
@@ -10,10 +9,10 @@ from collections.abc import Sequence
 
 
 def histogram_quantile(quantile: float, bounds: Sequence[float], cumulative_counts: Sequence[float]) -> float | None:
-    """Return the estimate for `quantile` in (0, 1]; `cumulative_counts` has one more entry than `bounds`: that of `+Inf`.
+    """Return the estimate for `quantile` in (0, 1]; `cumulative_counts` has one more entry than `bounds`, for `+Inf`.
 
-    Formula: `bucketQuantile` in Prometheus, promql/quantile.go. Raises ValueError for a quantile outside (0, 1] and for counts that
-    do not fit the bounds.
+    None where nothing was observed. Formula: `bucketQuantile` in Prometheus, promql/quantile.go. Raises
+    ValueError for a quantile outside (0, 1] and for counts that do not fit the bounds.
     """
     if not 0 < quantile <= 1:
         raise ValueError(f"quantile {quantile} is not in (0, 1]")
@@ -31,4 +30,4 @@ def histogram_quantile(quantile: float, bounds: Sequence[float], cumulative_coun
         return upper if upper <= 0 else upper * (rank / cumulative_counts[0])
     lower, below = bounds[bucket - 1], cumulative_counts[bucket - 1]
     share = (rank - below) / (cumulative_counts[bucket] - below)
-    return min(upper, lower + (upper - lower) * share)  # rounding must not lift p50 over p95
+    return min(upper, lower + (upper - lower) * share)  # rounding must not raise p50 above p95

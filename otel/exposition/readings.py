@@ -1,7 +1,7 @@
-"""READINGS: questions about one collection, by documented metric name and label.
+"""Queries on one collection, by documented metric name and label.
 
-Comes in: a snapshot. Goes out: numbers, or None for what is unknown: a family without any series is
-unknown, not zero; a label value that a known counter never saw is zero.
+A family without series is unknown and gives None, not 0. A label value that a known counter never
+had gives 0.
 """
 
 import math
@@ -17,11 +17,11 @@ from otel.exposition.quantile import histogram_quantile
 from otel.metrics.reader import OVERFLOW_ATTRIBUTE, Snapshot, metrics_of
 
 OVERFLOW = "overflow"
-"""Stands for every label value of the series that a family's series limit cut off."""
+"""The label value of a family's overflow series."""
 
 
 class Readings:
-    """Answers from one snapshot. Where a method takes `where`, only series with these labels count."""
+    """Queries one snapshot. With `where`, only series with these labels count."""
 
     def __init__(self, snapshot: Snapshot, exposed_name: Callable[[str], str] = str) -> None:
         self._exposed_name = exposed_name
@@ -46,7 +46,7 @@ class Readings:
         return {value: _sum(points) for value, points in sorted(self._grouped(name, key).items())}
 
     def label_values(self, name: str, key: str) -> list[str]:
-        """Return the values that a label takes, sorted; empty where the family has no series."""
+        """Return the values of a label, sorted; empty where the family has no series."""
         return sorted(self._grouped(name, key))
 
     def quantile(self, quantile: float, name: str, **where: str) -> float | None:
@@ -72,7 +72,7 @@ class Readings:
         return [point for point in candidates if all(_label(point, key) == value for key, value in others)]
 
     def _grouped(self, name: str, key: str) -> Mapping[str, list[Point]]:
-        """Return a family's points by one label, grouped once per label that is asked for."""
+        """Return a family's points by one label, grouped at the first query for it."""
         groups = self._by_label.get((name, key))
         if groups is None:
             groups = self._by_label[name, key] = {}
@@ -91,6 +91,6 @@ def _value(point: Point) -> float:
 
 
 def _sum(points: Sequence[Point]) -> float | None:
-    """Return the sum, or None where it is NaN or infinite, which JSON cannot say."""
+    """Return the sum, or None where it is NaN or infinite, which JSON cannot express."""
     total = sum(_value(point) for point in points)
     return total if math.isfinite(total) else None

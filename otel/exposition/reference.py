@@ -1,7 +1,6 @@
-"""REFERENCE: `/prometheus/metrics/docs`, written from the catalogue.
+"""The Markdown page `/prometheus/metrics/docs`, generated from the catalogue.
 
-Comes in: the catalogue. Goes out: Markdown with every family, its labels, what moves it and queries
-that run. No fact of a metric is written here that the catalogue does not say.
+It lists every family with its labels, what updates it and example queries.
 """
 
 from collections.abc import Sequence
@@ -12,16 +11,16 @@ from otel.catalogue.spec import Category, Kind, Label, MetricSpec
 _ENDPOINTS: Final = """\
 ## Endpoints
 
-| endpoint | answer |
+| endpoint | response |
 |---|---|
 | `GET /metrics`, `GET /prometheus/metrics/all` | every family |
 {categories}
-| `GET /prometheus/metrics/summary` | JSON with numbers since this process started, `null` for what is unknown; \
+| `GET /prometheus/metrics/summary` | JSON with numbers since this process started, `null` where unknown; \
 `?category=` limits it to one of {names} |
 | `GET /prometheus/metrics/docs` | this page |
 
 `?name[]=` (repeatable) limits an exposition to the named families; a sample name such as `x_bucket` names its family.
-`HEAD` answers with the headers of the `GET`. Answers are gzipped for clients that accept it.
+`HEAD` returns the headers of the `GET`. Responses are gzipped for clients that accept it.
 """
 
 _FORMATS: Final = """\
@@ -30,16 +29,16 @@ _FORMATS: Final = """\
 `Accept` decides, with its `q`: Prometheus text 0.0.4 (default) or OpenMetrics 1.0.0 (`application/openmetrics-text`). Sample names and
 labels are the same in both, so a query never depends on the format. Exemplars with `trace_id` and `span_id` are in OpenMetrics only.
 
-Where these answers leave OpenMetrics' typing or differ from the stock OpenTelemetry exporter for Prometheus:
+Differences from OpenMetrics' typing and from the stock OpenTelemetry exporter for Prometheus:
 
 - Counters keep the documented name and get no suffix. OpenMetrics allows a counter's sample only under a name ending in `_total`, so
   there {bare} are typed `unknown`, and carry no exemplar.
 - `# UNIT` is written where the name ends with the unit, and nowhere else.
 - An up-down counter is a gauge. An exponential histogram is written as a classic one, with the bounds of its populated buckets.
 - There is no `target_info` and there are no `otel_scope_*` labels; the resource travels with OTLP.
-- A documented label that a series lacks is empty. `otel_metric_overflow="true"` marks the one series that takes what exceeds a family's
-  limit of series; its other labels are empty.
-- Series whose labels become equal are added up; of gauges the latest is shown.
+- A documented label that a series lacks is empty. `otel_metric_overflow="true"` marks the series that takes measurements beyond a
+  family's series limit; its other labels are empty.
+- Series whose labels become equal are added; of gauges the latest is shown.
 - Attribute keys that become the same label share it, their values joined by `;`. A histogram's attribute `le` becomes `exported_le`.
 """
 

@@ -1,8 +1,7 @@
-"""SERIES: sample lines of one family; the same lines for both formats, but for exemplars.
+"""The sample lines of one family, the same in both formats except for exemplars.
 
-Comes in: a family and the exemplars that are kept. Goes out: text. What does not change from scrape
-to scrape (escaped labels, their order, the text up to the value) is kept per series, and dropped
-with the series.
+Text that does not change between scrapes (escaped labels, their order, the text up to the value) is
+cached per series and dropped with the series.
 """
 
 import operator
@@ -24,14 +23,14 @@ _NO_EXEMPLARS: Mapping[int, str] = {}
 
 
 class _SeriesText:
-    """The unchanging text of one series. `twins` are further attribute sets that translate to the same labels."""
+    """The cached text of one series. `colliding` are other attribute sets that translate to the same labels."""
 
-    __slots__ = ("attributes", "bounds", "exemplar_source", "exemplars", "labels", "prefixes", "twins")
+    __slots__ = ("attributes", "bounds", "colliding", "exemplar_source", "exemplars", "labels", "prefixes")
 
     def __init__(self, attributes: Any, labels: str) -> None:
-        self.attributes = attributes  # held so that its id, the key of the cache, stays this series' own
+        self.attributes = attributes  # held to prevent the reuse of its id, the key of the cache
         self.labels = labels
-        self.twins: list[Any] = []
+        self.colliding: list[Any] = []
         self.bounds: Sequence[float] | None = None
         self.prefixes: list[str] = []
         self.exemplar_source: tuple[Sequence[float] | None, list[SeriesExemplars]] = (None, [])
@@ -43,7 +42,7 @@ class SeriesWriter:
 
     def __init__(self) -> None:
         self._series: dict[int, _SeriesText] = {}  # by id(attributes), in the order of the exposition
-        self._known: set[int] = set()  # ids of all attribute sets, twins too
+        self._known: set[int] = set()  # ids of all attribute sets, colliding ones included
 
     def lines(self, family: Family) -> list[str]:
         """Return the sample lines without exemplars, sorted by labels, each with its line feed."""
@@ -59,7 +58,7 @@ class SeriesWriter:
         return lines
 
     def lines_with_exemplars(self, family: Family, exemplars: Exemplars) -> list[str]:
-        """Return the same lines with ` # {trace_id=…} value timestamp` where an exemplar is kept (OpenMetrics only)."""
+        """Return the same lines with ` # {trace_id=…} value timestamp` where there is an exemplar (OpenMetrics only)."""
         lines: list[str] = []
         for text, point in self._pairs(family):
             if isinstance(point, NumberDataPoint):
@@ -78,17 +77,22 @@ class SeriesWriter:
         return lines
 
     def _pairs(self, family: Family) -> list[tuple[_SeriesText, Point]]:
-        """Return each series with its point, ordered by labels; series whose labels are equal are merged."""
+        """Return each series with its point, ordered by labels; series with equal labels are merged."""
         by_id = {id(point.attributes): point for point in family.points}
         if by_id.keys() != self._known:
             self._rebuild(family, by_id)
         return [
-            (text, merge_points([by_id[key], *(by_id[id(twin)] for twin in text.twins)]) if text.twins else by_id[key])
+            (
+                text,
+                merge_points([by_id[key], *(by_id[id(each)] for each in text.colliding)])
+                if text.colliding
+                else by_id[key],
+            )
             for key, text in self._series.items()
         ]
 
     def _rebuild(self, family: Family, by_id: dict[int, Point]) -> None:
-        """Keep the text of the series that are still there, add the new ones, forget the others."""
+        """Keep the text of series that still exist, add the new ones, drop the others."""
         reserved = "le" if family.type is FamilyType.HISTOGRAM else ""
         known = self._series
         texts = sorted(
@@ -101,9 +105,9 @@ class SeriesWriter:
         self._series = {}
         previous: _SeriesText | None = None
         for text in texts:
-            text.twins = []
+            text.colliding = []
             if previous is not None and previous.labels == text.labels:
-                previous.twins.append(text.attributes)
+                previous.colliding.append(text.attributes)
             else:
                 self._series[id(text.attributes)] = previous = text
         self._known = set(by_id)
@@ -133,8 +137,8 @@ class SeriesWriter:
 
 
 def _exemplar_texts(text: _SeriesText, exemplars: Exemplars, bounds: Sequence[float] | None) -> Mapping[int, str]:
-    """Return the exemplar text of each bucket, written anew only where an exemplar is new."""
-    kept = [exemplars[key] for key in map(id, (text.attributes, *text.twins)) if key in exemplars]
+    """Return the exemplar text of each bucket, rendered again only where an exemplar changed."""
+    kept = [exemplars[key] for key in map(id, (text.attributes, *text.colliding)) if key in exemplars]
     if not kept:
         return _NO_EXEMPLARS
     known_bounds, known = text.exemplar_source
@@ -157,7 +161,7 @@ def _newest_by_bucket(kept: Sequence[SeriesExemplars], bounds: Sequence[float] |
 
 
 def _exemplar_text(exemplar: Exemplar) -> str:
-    """Return ` # {trace_id="…",span_id="…"} value seconds`; its labels stay under OpenMetrics' limit of 128 characters."""
+    """Return ` # {trace_id="…",span_id="…"} value seconds`; its labels are within OpenMetrics' limit of 128 characters."""
     seconds, nanoseconds = divmod(exemplar.time_unix_nano, _NANOSECONDS)
     labels = f'trace_id="{exemplar.trace_id or 0:032x}",span_id="{exemplar.span_id or 0:016x}"'
     return f" # {{{labels}}} {number(exemplar.value)} {seconds}.{nanoseconds // 1_000_000:03d}"

@@ -1,7 +1,7 @@
-"""SHARED BYTES: one collection as bytes per family and format, rendered when first asked for.
+"""One collection as bytes per family and format, rendered at the first request.
 
-Comes in: a snapshot's families. Goes out: whole answers, joined from ready bytes: a category
-renders its own families and no others, and whoever comes next renders nothing.
+A response is joined from these bytes. A category renders only its own families, and later requests
+render nothing.
 """
 
 import gzip
@@ -24,9 +24,9 @@ SeriesWriters: TypeAlias = dict[tuple[str, FamilyType], SeriesWriter]
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """Which families an answer holds: those of `category` (None: of every one and of none) that `names` ask for.
+    """Which families a response holds: those of `category` (None: all) that `names` select.
 
-    `names` are family names or sample names; empty asks for all.
+    `names` are family names or sample names; empty selects all.
     """
 
     category: Category | None = None
@@ -34,7 +34,7 @@ class Selection(msgspec.Struct, frozen=True):
 
 
 class SharedBytes:
-    """The rendered families of one snapshot. `parts` is called under the exposition's lock, `answer` need not be."""
+    """The rendered families of one snapshot. `parts` is called under the exposition's lock, `response` without it."""
 
     def __init__(self, number: int, families: list[Family], exemplars: Exemplars, writers: SeriesWriters) -> None:
         self.number = number
@@ -44,30 +44,30 @@ class SharedBytes:
         self._writers = writers
         self._samples: dict[str, bytes] = {}
         self._rendered: dict[tuple[Format, str], bytes] = {}
-        self._answers: dict[tuple[Format, Category | None, bool], bytes] = {}
+        self._responses: dict[tuple[Format, Category | None, bool], bytes] = {}
 
     def parts(self, format_: Format, selection: Selection) -> list[bytes]:
-        """Return the bytes of each selected family, rendering those that are asked for the first time."""
+        """Return the bytes of each selected family, rendering those that were not requested before."""
         return [self._family_bytes(format_, family) for family in self._select(selection)]
 
-    def answer(self, format_: Format, selection: Selection, parts: list[bytes], *, compress: bool) -> bytes:
-        """Join `parts` to a whole answer; those that do not depend on `names` are kept for whoever asks next."""
+    def response(self, format_: Format, selection: Selection, parts: list[bytes], *, compress: bool) -> bytes:
+        """Join `parts` to a response body; bodies that do not depend on `names` are kept for later requests."""
         key = (format_, selection.category, compress)
-        if not selection.names and (ready := self._answers.get(key)) is not None:
+        if not selection.names and (ready := self._responses.get(key)) is not None:
             return ready
         end = openmetrics.END if format_ is Format.OPENMETRICS else text.END
         body = b"".join([*parts, end.encode()])
         if compress:
             body = gzip.compress(body, GZIP_LEVEL, mtime=0)
         if not selection.names:
-            self._answers[key] = body
+            self._responses[key] = body
         return body
 
     def _select(self, selection: Selection) -> Iterator[Family]:
         for family in self._families:
             if selection.category is not None and selection.category not in family.categories:
                 continue
-            if selection.names and not _is_asked_for(family, selection.names):
+            if selection.names and not _is_selected(family, selection.names):
                 continue
             yield family
 
@@ -87,7 +87,7 @@ class SharedBytes:
         return head + self._sample_bytes(family)
 
     def _sample_bytes(self, family: Family) -> bytes:
-        """Return the sample lines that both formats share. What UTF-8 cannot say (a lone surrogate) becomes `?`."""
+        """Return the sample lines that both formats share. A lone surrogate, which UTF-8 cannot encode, becomes `?`."""
         if family.name not in self._samples:
             self._samples[family.name] = "".join(self._writer(family).lines(family)).encode("utf-8", "replace")
         return self._samples[family.name]
@@ -101,13 +101,13 @@ class SharedBytes:
 
 
 def writers_for(families: list[Family], known: Mapping[tuple[str, FamilyType], SeriesWriter]) -> SeriesWriters:
-    """Return a writer per family, with the text that earlier collections left; writers of absent families are let go."""
+    """Return a writer per family, with the text cached for earlier collections; writers of absent families are released."""
     keys = [(family.name, family.type) for family in families]
     return {key: known[key] if key in known else SeriesWriter() for key in keys}
 
 
-def _is_asked_for(family: Family, names: Collection[str]) -> bool:
-    """Whether `names` hold the family's name, its OpenMetrics name or one of its sample names."""
+def _is_selected(family: Family, names: Collection[str]) -> bool:
+    """Whether `names` contain the family's name, its OpenMetrics name or one of its sample names."""
     if family.name in names or any(name in names for name in family.sample_names):
         return True
     return family.type is FamilyType.COUNTER and family.name.removesuffix("_total") in names

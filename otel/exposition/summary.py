@@ -1,7 +1,7 @@
-"""SUMMARY: the five categories as numbers in JSON, for people and scripts without a Prometheus at hand.
+"""The five categories as numbers in JSON, for people and scripts without a Prometheus server.
 
-Comes in: a snapshot. Goes out: plain dicts; None wherever something is unknown, never a made-up
-zero. Everything is since the start of this process; rates over time are Prometheus' business.
+What is unknown is None, never 0. All numbers are since the start of this process; rates over time
+are left to Prometheus.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,7 +22,7 @@ Section: TypeAlias = dict[str, Any]
 def summarise(
     snapshot: Snapshot, category: Category | None = None, exposed_name: Callable[[str], str] = str
 ) -> Section:
-    """Return one category, or all five, with the scope and the time (ISO 8601, UTC) that the numbers are of.
+    """Return one category, or all five, with scope and time (ISO 8601, UTC) of the numbers.
 
     `exposed_name` returns the name under which a documented family is collected.
     """

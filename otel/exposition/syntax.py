@@ -1,8 +1,8 @@
-"""SYNTAX: what text 0.0.4 and OpenMetrics 1.0.0 share: names, label pairs and numbers.
+"""What text 0.0.4 and OpenMetrics 1.0.0 share: names, label pairs and numbers.
 
-Comes in: OpenTelemetry names and attribute values of any kind. Goes out: text that every parser of
-either format accepts. Rules: "Prometheus and OpenMetrics Compatibility" of the OpenTelemetry
-specification, with no suffix ever added.
+Any OpenTelemetry name or attribute value becomes text that every parser of either format accepts.
+Rules: "Prometheus and OpenMetrics Compatibility" of the OpenTelemetry specification, except that no
+suffix is added.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any, Final
 _NOT_IN_NAMES: Final = re.compile(r"[^a-zA-Z0-9:]+")
 _NOT_IN_KEYS: Final = re.compile(r"[^a-zA-Z0-9]+")
 _ANNOTATION: Final = re.compile(r"\{[^}]*\}")
-_LARGEST_PLAIN_INTEGER: Final = 2**63
+_INTEGER_LIMIT: Final = 2**63
 
 _UNIT_WORDS: Final = {
     "d": "days",
@@ -41,19 +41,19 @@ _UNIT_WORDS: Final = {
 
 
 def metric_name(name: str) -> str:
-    """Return `name` as a metric name: runs of other characters and of `_` become one `_`, a leading digit gets one."""
+    """Return a metric name: runs of other characters and of `_` become one `_`, and a leading digit gets a `_` before it."""
     clean = _NOT_IN_NAMES.sub("_", name) or "_"
     return f"_{clean}" if clean[0].isdigit() else clean
 
 
 def label_key(key: str) -> str:
-    """Return an attribute key as a label key, by the same rule (a label key has no colon)."""
+    """Return a label key, by the rule of metric names but without colons."""
     clean = _NOT_IN_KEYS.sub("_", key) or "_"
     return f"_{clean}" if clean[0].isdigit() else clean
 
 
 def unit_word(unit: str) -> str:
-    """Return the word that a name ends with for a UCUM unit; empty where there is none."""
+    """Return the word for a UCUM unit at the end of a name; empty where there is none."""
     return _UNIT_WORDS.get(_ANNOTATION.sub("", unit), "")
 
 
@@ -63,16 +63,16 @@ def label_value(value: Any) -> str:
 
 
 def escape_label_value(text: str) -> str:
-    """Escape backslash, quote and line feed; both formats do it this way."""
+    """Escape backslash, quote and line feed, as both formats require."""
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def label_pairs(attributes: Mapping[str, Any] | None, documented: Iterable[str], *, reserved: str = "") -> str:
-    """Return `a="1",b="2"`: the documented keys first and in their order, missing ones empty, then the others sorted.
+    """Return `a="1",b="2"`: documented keys in their order, empty where missing, then the others sorted.
 
-    Others with an empty value are left out: Prometheus takes an empty label for an absent one, so equal series get equal text.
-    Keys that become equal share one label, with their values joined by `;` in the order of the original keys. A key equal to
-    `reserved` (`le` in a histogram) is exposed as `exported_<key>`.
+    Other keys with an empty value are omitted: to Prometheus an empty label is an absent one, so equal
+    series get equal text. Keys that become equal share one label; their values are joined by `;` in the
+    order of the original keys. A key equal to `reserved` (`le` in a histogram) becomes `exported_<key>`.
     """
     labels = dict.fromkeys(documented, "")
     joined: set[str] = set()
@@ -90,8 +90,8 @@ def label_pairs(attributes: Mapping[str, Any] | None, documented: Iterable[str],
 
 
 def number(value: float) -> str:
-    """Return a sample value: integers without a point, floats in the shortest form that reads back the same."""
-    if type(value) is int and -_LARGEST_PLAIN_INTEGER < value < _LARGEST_PLAIN_INTEGER:
+    """Return a sample value: integers without a point, floats in their shortest exact form."""
+    if type(value) is int and -_INTEGER_LIMIT < value < _INTEGER_LIMIT:
         return str(value)
     try:
         as_float = float(value)

@@ -1,14 +1,13 @@
-"""TEXT: the metadata lines of Prometheus text format 0.0.4.
+"""The metadata lines of Prometheus text format 0.0.4.
 
-Comes in: a family. Goes out: HELP and TYPE. A counter is typed `counter` whatever its name ends
-with: Prometheus stores samples under the name that is written, so a documented counter keeps its
-bare name.
+A counter is typed `counter` whatever its name ends with: Prometheus stores samples under the written
+name, so a documented counter needs no `_total`.
 """
 
 from otel.exposition.family import Family
 
 END = ""
-"""What closes an exposition: nothing."""
+"""An exposition has no end marker."""
 
 
 def metadata(family: Family) -> str:

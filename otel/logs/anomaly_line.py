@@ -1,7 +1,6 @@
-"""ANOMALY LOG: the line of an anomaly, with the numbers that made it fire.
+"""The log line of an anomaly: its message and the numbers behind it.
 
-Comes in: the event. Goes out: its message and its fields, as scalars, which are also the attributes
-of the span event. Names are bounded.
+The fields are scalars and bounded names; they are also the attributes of the span event.
 """
 
 from typing import Final
@@ -16,7 +15,7 @@ _MAX_ALSO: Final = 20
 
 
 def anomaly_message(event: AnomalyBegan, bounds: LabelBounds) -> str:
-    """Return what a person reads first."""
+    """Return the line's message."""
     return (
         f"{event.type} of {event.scope} {_name(event.scope, event.name, bounds)}: {event.signal} "
         f"{_short(event.value)}, usually {_short(event.baseline)}"
@@ -24,7 +23,7 @@ def anomaly_message(event: AnomalyBegan, bounds: LabelBounds) -> str:
 
 
 def anomaly_fields(event: AnomalyBegan, bounds: LabelBounds) -> dict[str, str | int | float]:
-    """Return the fields. `provider` or `model` is there where it is one of them; `also` lists the other scopes that show it."""
+    """Return the fields; `provider` or `model` only for that scope, `also` only where other scopes show the anomaly."""
     fields: dict[str, str | int | float] = {
         "type": event.type,
         "scope": event.scope,
@@ -45,12 +44,12 @@ def anomaly_fields(event: AnomalyBegan, bounds: LabelBounds) -> dict[str, str | 
 
 
 def _name(scope: str, name: str, bounds: LabelBounds) -> str:
-    """Return the name as a label would have it."""
+    """Return the name as a bounded label value."""
     if scope == "provider":
         return bounds.provider(name)
     return bounds.model(name) if scope == "model" else name
 
 
 def _short(value: float) -> float:
-    """Return the value with as many digits as say something."""
+    """Return the value rounded to significant digits."""
     return float(f"{value:.{_DIGITS}g}")

@@ -1,7 +1,7 @@
-"""LEAN LOGGER: the logs API's logger for lines that are one text, as all of the gateway's are.
+"""A logger of the logs API for records whose body is one text, as all log lines are.
 
-Comes in: a record's parts. Goes out: a record with the ids of its span, ready to be encoded.
-Everything else, such as records with attributes, goes the SDK's way.
+Such a record gets the ids of its span and goes straight to the delivery. Every other record, for
+example one with attributes, goes through the SDK's logger.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from otel.traces.context import TracedContext
 
 
 class FastLogRecord(msgspec.Struct, frozen=True, gc=False):
-    """A record of one text, shaped like the SDK's `ReadableLogRecord`; times in nanoseconds since 1970."""
+    """A record with a text body, shaped like the SDK's `ReadableLogRecord`; times are Unix nanoseconds."""
 
     resource: Resource
     instrumentation_scope: InstrumentationScope
@@ -33,25 +33,25 @@ class FastLogRecord(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def log_record(self) -> "FastLogRecord":
-        """The record proper."""
+        """The record itself."""
         return self
 
     @property
     def attributes(self) -> None:
-        """None: such a record has no attributes."""
+        """Always None."""
 
     @property
     def event_name(self) -> None:
-        """None: it is no event."""
+        """Always None."""
 
     @property
     def dropped_attributes(self) -> int:
-        """0: none were set."""
+        """Always 0."""
         return 0
 
 
 class FastLogger(Logger):
-    """Makes records; `offer` takes each, in the thread that emitted it; `sdk` takes what is not one text. Safe from any thread."""
+    """Makes records. `offer` takes each in the emitting thread; `sdk` takes all others. Safe from any thread."""
 
     def __init__(
         self,
@@ -97,18 +97,18 @@ class FastLogger(Logger):
             )
         else:
             if type(context) is TracedContext:
-                of_span = context.span_context
+                span = context.span_context
             else:
-                of_span = get_current_span(context or None).get_span_context()
+                span = get_current_span(context or None).get_span_context()
             self._offer(
                 FastLogRecord(
                     self._resource,
                     self._scope,
                     timestamp,
                     observed_timestamp,
-                    of_span.trace_id,
-                    of_span.span_id,
-                    of_span.trace_flags,
+                    span.trace_id,
+                    span.span_id,
+                    span.trace_flags,
                     severity_number,
                     severity_text,
                     body,
@@ -122,5 +122,5 @@ class FastLogger(Logger):
         severity_number: SeverityNumber | None = None,
         event_name: str | None = None,
     ) -> bool:
-        """Whether a record with these would go anywhere."""
+        """Whether such a record would be exported."""
         return self._sdk.enabled(context=context, severity_number=severity_number, event_name=event_name)

@@ -1,7 +1,6 @@
-"""REQUEST LOG: the one line that each HTTP request leaves.
+"""The one log line of each HTTP request.
 
-Comes in: what a request's events said. Goes out: fields for `otel/logs/writer.py`. All values are
-bounded or numbers; prompt, completion, raw path, headers and keys are never among them.
+All values are numbers or bounded: never a prompt, completion, raw path, header or key.
 """
 
 from collections.abc import Mapping
@@ -22,7 +21,7 @@ _CLIENT_LEFT: Final = 499
 
 
 class RequestSummary:
-    """Collects what a request's log line will say. Used by one request, from its own task."""
+    """Collects the fields of one request's log line. Used from the request's own task."""
 
     def __init__(self, method: str, path: str, bounds: LabelBounds) -> None:
         self._bounds = bounds
@@ -34,7 +33,7 @@ class RequestSummary:
         self.call: CallFinished | None = None
 
     def add(self, event: CallerIdentified | CallFinished | RateLimited) -> None:
-        """Keep what the line needs of an event."""
+        """Store what the line needs from an event."""
         if isinstance(event, CallerIdentified):
             self.caller = event
         elif isinstance(event, CallFinished):
@@ -43,7 +42,7 @@ class RequestSummary:
             self.limit_type = event.limit_type
 
     def outcome(self, finished: RequestFinished) -> Outcome:
-        """Return how the request ended: `error` for a 5xx, an exception or a stream that broke, `refused` for a 4xx."""
+        """Return the outcome: `error` for a 5xx, an exception or a broken stream, `refused` for a 4xx."""
         if finished.outcome == "error" or finished.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return "error"
         if HTTPStatus.BAD_REQUEST <= finished.status_code != _CLIENT_LEFT:
@@ -53,14 +52,14 @@ class RequestSummary:
         return "cancelled" if finished.outcome == "cancelled" else "ok"
 
     def error_type(self, finished: RequestFinished) -> str | None:
-        """Return the exception, the call's `error_kind` or the status of a request that failed; None for any other."""
+        """Return the exception type, the call's `error_kind` or the status of a failed request; otherwise None."""
         if self.outcome(finished) != "error":
             return None
         kind = None if self.call is None else self.call.error_kind
         return self.exception_type or kind or str(finished.status_code)
 
     def level(self, finished: RequestFinished) -> str:
-        """Return the line's level: error for failures, warning for refusals, info for the rest and for clients that left."""
+        """Return the level: error for failures, warning for refusals, info otherwise, also for clients that left."""
         return _LEVELS.get(self.outcome(finished), "info")
 
     def message(self, finished: RequestFinished) -> str:
@@ -68,7 +67,7 @@ class RequestSummary:
         return f"{self._method} {self._path} {finished.status_code}"
 
     def fields(self, finished: RequestFinished) -> dict[str, FieldValue]:
-        """Return the line's fields; None stands for what does not apply and is left out."""
+        """Return the fields; those that are None do not apply and are omitted."""
         fields: dict[str, FieldValue] = {
             "method": self._method,
             "path": self._path,

@@ -1,7 +1,6 @@
-"""LINES: writes log lines to a stream from a thread of its own, so that a reader of stdout that stalls delays no request.
+"""Writes log lines to a stream from its own thread, so that a stalled reader of stdout delays no request.
 
-Comes in: finished lines from any thread. Goes out: the same lines, in order, to a text stream; what
-does not fit is counted.
+Lines stay in order. Those that do not fit the queue are dropped and counted.
 """
 
 import threading
@@ -13,14 +12,14 @@ class LineStream(Protocol):
     """Where lines go: `sys.stdout` or anything that writes and flushes text."""
 
     def write(self, text: str, /) -> object:
-        """Write text; a number smaller than its length says that the rest could not be written."""
+        """Write text; a returned number below its length means that the rest was not written."""
 
     def flush(self) -> object:
-        """Push it out."""
+        """Flush the buffer."""
 
 
 GATHER_SECONDS: Final = 0.02
-"""How long a writing thread gathers lines before the next write: waking it for each line costs more than the line."""
+"""How long the thread gathers lines before a write, because a wake-up costs more than a line."""
 
 
 class LineWriter:
@@ -40,11 +39,11 @@ class LineWriter:
 
     @property
     def dropped(self) -> int:
-        """Lines lost since the start because the stream did not take them."""
+        """Lines dropped since the start."""
         return self._dropped
 
     def write(self, line: str) -> None:
-        """Queue one line, without its line end."""
+        """Queue one line, given without its line feed."""
         with self._lock:
             if not self._started:
                 self._started = True
@@ -57,7 +56,7 @@ class LineWriter:
             self._arrived.set()
 
     def close(self, deadline_seconds: float) -> int:
-        """Write what is queued within the deadline; returns how many lines were left."""
+        """Write the queued lines within the deadline; returns how many were dropped."""
         with self._lock:
             self._closing.set()
         self._arrived.set()
@@ -70,10 +69,10 @@ class LineWriter:
             return left
 
     def _run(self) -> None:
-        """Write in runs: everything that is queued becomes one write."""
+        """Write all queued lines at once, until the writer is closed."""
         while True:
             self._arrived.wait()
-            # Cleared before the lines are taken: one that comes after that sets it again.
+            # Cleared before the lines are read, so that a later line sets it again.
             self._arrived.clear()
             closing = self._closing.is_set()
             with self._lock:
@@ -88,15 +87,15 @@ class LineWriter:
                 self._closing.wait(self._gather_seconds)
 
     def _write_out(self, lines: list[str]) -> None:
-        """Write lines and take them off the queue: until then, what a blocked stream holds back counts as queued."""
+        """Write lines, then remove them from the queue, so that lines behind a blocked stream count as queued."""
         text = "\n".join(lines) + "\n"
         dropped = 0
         try:
             written = self._stream.write(text)
             self._stream.flush()
-            if isinstance(written, int) and written < len(text):  # a full disk, say
+            if isinstance(written, int) and written < len(text):  # for example on a full disk
                 dropped = len(lines) - text.count("\n", 0, written)
-        except (OSError, ValueError):  # a closed pipe or stream: these lines have nowhere to go
+        except (OSError, ValueError):  # the pipe or stream is closed
             dropped = len(lines)
         with self._lock:
             self._dropped += dropped

@@ -1,10 +1,9 @@
-"""LOG RECORD: one JSON object per line, to stdout and by OTLP, with the trace it belongs to.
+"""Renders each log record as one JSON object and sends it to stdout and by OTLP.
 
-Comes in: the gateway's own records (`emit`) and, through `StdlibHandler`, every line that a library
-logs. Goes out: the line as the body of an OTLP log record, whose trace and span ids travel as OTLP
-fields, and the same line plus both ids to stdout. Secrets are redacted from each value before it is
-encoded. Each key stands in one place: what is in the body is not repeated as an attribute (Loki's
-`| json` would duplicate it).
+The object is the body of the OTLP log record, whose trace and span ids are OTLP fields; the line on
+stdout has both ids added. Secrets are redacted from each value before encoding. A field of the body
+is not repeated as an attribute, because Loki's `| json` would show it twice. `StdlibHandler` brings
+the records of the standard library's loggers.
 """
 
 import logging
@@ -41,7 +40,7 @@ _EXCEPTION: Final = "exception"
 _NUMBERS: Final = frozenset({bool, int, float})
 _NO_SECRETS: Final = KnownSecrets()
 _QUOTES_CALLERS: Final = ("opentelemetry.trace", "opentelemetry.baggage")
-"""These loggers warn of a malformed `tracestate` or `baggage` by quoting it; what a caller sends does not belong into logs."""
+"""These loggers quote a malformed `tracestate` or `baggage`, and a caller's text does not belong in logs."""
 
 _LEVELS: Final = {
     "debug": logging.DEBUG,
@@ -56,10 +55,10 @@ FieldValue = str | int | float | bool | None
 
 
 class LogWriter:
-    """Renders log lines and hands them on. Safe from any thread; never raises.
+    """Renders and writes log lines. Safe from any thread; never raises.
 
-    `write_line` takes the stdout form of each line from `stdout_level` upwards, `otlp` every record; `unix_ns` is the wall clock in
-    nanoseconds.
+    `write_line` takes the stdout form of lines at `stdout_level` and above, `otlp` takes every record.
+    `unix_ns` is the wall clock in nanoseconds.
     """
 
     def __init__(
@@ -90,7 +89,7 @@ class LogWriter:
         unix_ns: int | None = None,
         trusted: bool = False,
     ) -> None:
-        """Write one line. `trusted` lines hold only bounded values and skip redaction; None-valued fields are left out."""
+        """Write one line. `trusted` lines hold only bounded values and skip redaction; fields that are None are omitted."""
         now_ns = self._unix_ns() if unix_ns is None else unix_ns
         line: dict[str, FieldValue] = {
             "timestamp": self._rfc3339(now_ns),
@@ -103,7 +102,7 @@ class LogWriter:
             line = {key: self._clean(key, value) for key, value in line.items()}
         try:
             body = self._encode(line).decode()
-        except Exception:  # noqa: BLE001  a lone surrogate, which no UTF-8 can carry; a number over 64 bits
+        except Exception:  # noqa: BLE001  a lone surrogate, which UTF-8 cannot encode; an integer over 64 bits
             body = self._encode({_encodable(key): _encodable(value) for key, value in line.items()}).decode()
         if self._otlp is not None:
             self._otlp.emit(
@@ -136,22 +135,22 @@ class LogWriter:
 
 
 class StdlibHandler(logging.Handler):
-    """Sends what the standard library's loggers say through a `LogWriter`, in the context of the current span."""
+    """Sends records of the standard library's loggers to a `LogWriter`, in the context of the current span."""
 
     def __init__(self, writer: LogWriter, level: int = logging.INFO) -> None:
         super().__init__(level)
         self._writer = writer
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record; a record that cannot be formatted is reported as such instead of raising."""
+        """Write one record; one that cannot be formatted is replaced by a message that names its source line."""
         if record.name.startswith(_QUOTES_CALLERS) and record.levelno < logging.ERROR:
             return
         try:
             message = record.getMessage()
-        except Exception as error:  # noqa: BLE001  a library's broken log call must not become the caller's problem
+        except Exception as error:  # noqa: BLE001  a broken log call of a library must not break its caller
             message = f"log record of {record.pathname}:{record.lineno} cannot be formatted: {type(error).__name__}"
         fields: dict[str, FieldValue] = {
-            str(key): _plain(value) for key, value in vars(record).items() if key not in _STANDARD_RECORD_KEYS
+            str(key): _scalar(value) for key, value in vars(record).items() if key not in _STANDARD_RECORD_KEYS
         }
         if record.exc_info and record.exc_info[0] is not None:
             fields["exception_type"] = record.exc_info[0].__name__
@@ -166,7 +165,7 @@ class StdlibHandler(logging.Handler):
 
 
 def stdlib_level(name: str) -> int:
-    """Return the lowest level of the standard library's loggers that is looked at: INFO, or DEBUG where `name` is that."""
+    """Return the lowest level that is taken from the standard library's loggers: DEBUG for `debug`, else INFO."""
     return min(logging.INFO, _LEVELS[name])
 
 
@@ -183,7 +182,7 @@ def _level_name(level: int) -> str:
     return "debug"
 
 
-def _plain(value: object) -> FieldValue:
+def _scalar(value: object) -> FieldValue:
     """Return a JSON scalar: Loki's `| json` drops arrays and flattens objects."""
     kind = type(value)
     if kind is str:
@@ -194,16 +193,16 @@ def _plain(value: object) -> FieldValue:
 
 
 def _shown(value: object) -> str:
-    """Return what an object says of itself; one that raises does not break the line."""
+    """Return the text of an object, even where its `repr` raises."""
     try:
-        # Text of a class of its own is text; `repr` would quote it.
+        # `repr` would quote a subclass of `str`.
         return str.__str__(value) if isinstance(value, str) else repr(value)
     except Exception as error:  # noqa: BLE001  a `__repr__` may raise anything
         return f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
 
 
 def _traceback(exc_info: tuple[type[BaseException], BaseException, Any] | tuple[None, None, None]) -> str:
-    """Return the traceback's end, which names the exception."""
+    """Return the end of the traceback, which names the exception."""
     try:
         return _bounded("".join(traceback.format_exception(*exc_info)), is_end=True, limit=_MAX_READ)
     except Exception as error:  # noqa: BLE001  an exception may raise while it is formatted
@@ -211,7 +210,7 @@ def _traceback(exc_info: tuple[type[BaseException], BaseException, Any] | tuple[
 
 
 def _read(text: str) -> str:
-    """Return as much of a text as is looked at. What is cut off here is never shown, so no secret loses its beginning."""
+    """Return the part of a text that is processed. It is cut before redaction, so no secret loses its beginning."""
     return _bounded(text, limit=_MAX_READ)
 
 
@@ -223,14 +222,14 @@ def _bounded(text: str, *, is_end: bool = False, limit: int = _MAX_TEXT) -> str:
 
 
 def _encodable(value: Any) -> Any:
-    """Return the value with what UTF-8 cannot carry replaced by question marks, and what JSON cannot hold as text."""
+    """Return the value with `?` for what UTF-8 cannot encode, and as text where JSON has no such number."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     return value if value is None or type(value) in {bool, float} else str(value)
 
 
 def _with_trace(body: str, context: Context | None) -> str:
-    """Return the line with the ids of its span, where it has one."""
+    """Return the line with the ids of its span, if there is one."""
     span = get_current_span(context).get_span_context()
     if not span.is_valid:
         return body

@@ -1,9 +1,9 @@
-"""SERIES: one label set of one instrument, bound to its place in the SDK's aggregation.
+"""One label set of one instrument, bound to its aggregation in the SDK.
 
-Comes in: values. Goes out: the same values to the same SDK aggregations that the instrument would
-find, without cleaning, copying, filtering, sorting and hashing the same labels for each value: that
-is four fifths of what a measurement costs. The first value, any that the instrument may refuse, and
-all of them where the SDK is not built as expected, go through the instrument itself.
+The instrument cleans, copies, filters, sorts and hashes the same labels for each value, which is
+four fifths of the cost of a measurement. A bound series passes the value straight to the
+aggregation. The instrument itself takes the first value of a series, each value that it may refuse,
+and all values where the SDK is not built as expected.
 """
 
 import math
@@ -19,11 +19,11 @@ from opentelemetry.sdk.metrics._internal import _view_instrument_match as sdk_ma
 from otel.traces.context import TracedContext
 
 Write = Callable[[float, Mapping[str, str], Context | None], None]
-"""An instrument's own way to record: value, labels, context."""
+"""How an instrument records: value, labels, context."""
 
 
 class _Measurement(NamedTuple):
-    """What an aggregation reads of the SDK's `Measurement`, whose constructor cleans the attributes again for each value."""
+    """What an aggregation reads of the SDK's `Measurement`, whose constructor cleans the attributes each time."""
 
     value: float
     time_unix_nano: int
@@ -32,7 +32,7 @@ class _Measurement(NamedTuple):
 
 
 class Series:
-    """One series of `instrument`. Safe from any thread; `may_fall` says whether values below 0 are allowed."""
+    """One series of `instrument`. Safe from any thread; `may_fall`: values below 0 are allowed."""
 
     __slots__ = (
         "_aggregations",
@@ -50,7 +50,7 @@ class Series:
         self._instrument = instrument
         self._write = write
         self._labels = labels
-        # Comparing also refuses NaN, which is neither above nor below anything.
+        # Comparing also refuses NaN, because every comparison with it is false.
         self._lowest = -sys.float_info.max if may_fall else 0.0
         self._consumer: Any = getattr(instrument, "_measurement_consumer", None)
         self._filter: Any = None
@@ -59,7 +59,7 @@ class Series:
         self._bound_to: object | None = None
 
     def record(self, value: float, context: Context | None) -> None:
-        """Add the value or record it, in the context of a span that may become its exemplar."""
+        """Add or record the value; the span of `context` may become its exemplar."""
         bound_to = self._bound_to
         if bound_to is None or bound_to is not self._consumer._reader_storages or not self._lowest <= value < math.inf:  # noqa: SLF001  replaced, never changed in place, when a reader comes or goes
             self._record_unbound(value, context)
@@ -73,13 +73,13 @@ class Series:
             aggregation.aggregate(measurement, is_sampled)
 
     def _record_unbound(self, value: float, context: Context | None) -> None:
-        """Record through the instrument, then look where the value went."""
+        """Record through the instrument, then find its aggregations."""
         self._write(value, self._labels, context)
         if self._lowest <= value < math.inf:
             self._bind()
 
     def _bind(self) -> None:
-        """Find the aggregations; stay unbound where the SDK has none that stays the same."""
+        """Find the aggregations; stay unbound where the SDK replaces them."""
         self._bound_to = None
         try:
             storages = self._consumer._reader_storages  # noqa: SLF001  the SDK has no public bound instruments
@@ -99,7 +99,7 @@ class Series:
 
 
 def _aggregation(match: Any, labels: Mapping[str, str]) -> Any:
-    """Return the aggregation of a label set, which may be that of the overflow: exactly as the SDK finds it."""
+    """Return the aggregation that the SDK finds for a label set; beyond the series limit it is the overflow's."""
     keys = match._view._attribute_keys  # noqa: SLF001  as above
     attributes = {key: value for key, value in labels.items() if keys is None or key in keys}
     hashed = sdk_match._hash_attributes(attributes)  # noqa: SLF001  as above

@@ -1,8 +1,7 @@
-"""RESERVOIR: keeps the latest exemplar of each bucket, or of a sum, until the next collection takes it.
+"""Keeps the latest exemplar of each bucket, or of a sum, until the next collection.
 
-Comes in: measurements that the exemplar filter let through. Goes out: exemplars with the ids of
-their span. It keeps no context, which would keep a whole request alive. The SDK's own reservoir
-keeps a random one of a sum; `otel/metrics/exemplars.py` keeps the latest anyway.
+It stores the ids of the span and not the context, which would keep a whole request alive. The SDK's
+own reservoir keeps a random exemplar of a sum.
 """
 
 import threading
@@ -18,7 +17,7 @@ from otel.traces.context import TracedContext
 
 
 class LatestExemplarReservoir(ExemplarReservoir):
-    """One series' exemplars. Without `boundaries` it has one slot. Safe from any thread."""
+    """The exemplars of one series. Without `boundaries` there is one slot. Safe from any thread."""
 
     def __init__(self, boundaries: Sequence[float] = (), **_: object) -> None:
         self._boundaries = boundaries
@@ -26,7 +25,7 @@ class LatestExemplarReservoir(ExemplarReservoir):
         self._lock = threading.Lock()
 
     def offer(self, value: float, time_unix_nano: int, attributes: Any, context: Context) -> None:
-        """Put the measurement in the place of the one before."""
+        """Replace the exemplar of the value's bucket."""
         if type(context) is TracedContext:
             span_context = context.span_context
         else:
@@ -36,7 +35,7 @@ class LatestExemplarReservoir(ExemplarReservoir):
             self._slots[slot] = (value, time_unix_nano, attributes, span_context)
 
     def collect(self, point_attributes: Any) -> list[Exemplar]:
-        """Hand over what is kept, in the order of the buckets."""
+        """Return and remove the exemplars, in the order of the buckets."""
         with self._lock:
             slots, self._slots = self._slots, {}
         return [_exemplar(*slots[slot], point_attributes or {}) for slot in sorted(slots)]
@@ -49,7 +48,7 @@ def _exemplar(
     span_context: SpanContext,
     point_attributes: Mapping[str, Any],
 ) -> Exemplar:
-    """Return an exemplar with those attributes that the point does not have, as the specification wants."""
+    """Return an exemplar with only those attributes that the point lacks, as the specification requires."""
     further = {key: each for key, each in (attributes or {}).items() if key not in point_attributes}
     has_span = span_context.is_valid
     return Exemplar(

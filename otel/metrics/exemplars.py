@@ -1,8 +1,8 @@
-"""EXEMPLAR: remembers the latest exemplar of each series and bucket, because every SDK collection empties the reservoirs.
+"""Remembers the latest exemplars, because every SDK collection empties the reservoirs.
 
-Comes in: collected points. Goes out: what a scrape shows (the latest, however many scrapers there
-are) and what a push sends (what arrived since the last push). Only exemplars with a trace id are
-kept, and only for series that still exist.
+A scrape shows the latest exemplar of each series and bucket, however many scrapers there are. A push
+sends those that arrived since the last push. Exemplars without a trace id are dropped, as are those
+of series that no longer exist.
 """
 
 from bisect import bisect_left
@@ -21,13 +21,13 @@ from opentelemetry.sdk.metrics.export import (
 )
 
 EXPONENTIAL_EXEMPLARS = 20
-"""How many exemplars one exponential series keeps: its buckets move, so they have no fixed slots (the SDK keeps 20 too)."""
+"""How many exemplars an exponential series keeps; its buckets move, so there is no slot per bucket. The SDK keeps 20, too."""
 
 
 class SeriesExemplars(msgspec.Struct, frozen=True):
     """The exemplars of one series, by slot: the bucket's index, or 0 where there are no buckets.
 
-    `attributes` is the point's own attributes object; holding it keeps its `id`, which is the series' key, from being reused.
+    `attributes` is the point's own attributes object; holding it prevents the reuse of its `id`, the series' key.
     """
 
     attributes: Any
@@ -35,18 +35,18 @@ class SeriesExemplars(msgspec.Struct, frozen=True):
 
 
 Exemplars: TypeAlias = Mapping[int, SeriesExemplars]
-"""Exemplars by `id(point.attributes)`. A cumulative stream hands out the same attributes object at every collection."""
+"""Exemplars by `id(point.attributes)`. A cumulative stream returns the same attributes object at every collection."""
 
 
 class ExemplarStore:
-    """Both memories, for scrapes and for the next push. Not thread safe: the reader calls it under its lock."""
+    """The exemplars for scrapes and for the next push. Not thread safe: the reader calls it under its lock."""
 
     def __init__(self) -> None:
         self._latest: dict[int, SeriesExemplars] = {}
         self._unpushed: dict[int, SeriesExemplars] = {}
 
     def absorb(self, points: Iterable[DataPointT]) -> None:
-        """Take the exemplars of a whole collection, and forget the series that are not in it."""
+        """Add the exemplars of a whole collection, and remove series that are not in it."""
         latest: dict[int, SeriesExemplars] = {}
         unpushed: dict[int, SeriesExemplars] = {}
         for point in points:
@@ -66,7 +66,7 @@ class ExemplarStore:
         return self._latest
 
     def take_unpushed(self) -> Exemplars:
-        """Return what arrived since this was last called."""
+        """Return the exemplars that arrived since the last call."""
         taken, self._unpushed = self._unpushed, {}
         return taken
 
@@ -106,7 +106,7 @@ def _point_with(point: DataPointT, kept: SeriesExemplars | None) -> DataPointT:
 
 
 def _merge(kept: SeriesExemplars | None, point: DataPointT) -> SeriesExemplars | None:
-    """Return `kept` with the traced exemplars of `point` on top."""
+    """Return `kept`, updated with the traced exemplars of `point`."""
     traced = [exemplar for exemplar in point.exemplars if exemplar.trace_id]
     if not traced:
         return kept

@@ -1,7 +1,6 @@
-"""INSTRUMENT: the catalogue's instruments on one meter, addressed by documented name.
+"""The catalogue's instruments on one meter, addressed by documented name.
 
-Comes in: values with their label set. Goes out: measurements to the SDK, by the short way for a
-`LabelSet` (`otel/metrics/bound_series.py`). Observable families get their instrument only once a
+Values with a `LabelSet` go through a bound series. An observable family gets its instrument when a
 callback is registered, so that a family without a source is absent instead of empty.
 """
 
@@ -19,7 +18,7 @@ Sample: TypeAlias = tuple[float, Mapping[str, str]]
 """A value and its label set."""
 
 SampleSource: TypeAlias = Callable[[], Iterable[Sample]]
-"""Yields a family's samples now; runs in the thread that collects, must not block, and what it stops yielding vanishes."""
+"""Returns a family's current samples. Runs in the collecting thread and must not block; a series that it omits vanishes."""
 
 
 class Instruments:
@@ -49,16 +48,16 @@ class Instruments:
         return Series(instrument, write, labels, may_fall=self._specs[name].kind is Kind.UP_DOWN_COUNTER)
 
     def _instrument(self, name: str) -> tuple[object, Write]:
-        """Return a family's instrument and its way to record, creating it on first use."""
+        """Return a family's instrument and its record function, creating it on first use."""
         found = self._recording.get(name)
         if found is None:
             found = self._recording[name] = self._create(self._specs[name])
         return found
 
     def observe(self, name: str, source: SampleSource) -> None:
-        """Make `source` the source of an observable family, called at each collection.
+        """Call `source` for the samples of an observable family at each collection.
 
-        Raises KeyError for a name that the catalogue lacks and TypeError for a family that events move.
+        Raises KeyError for a name that the catalogue lacks and TypeError for a synchronous family.
         """
         spec = self._specs[name]
 
@@ -70,10 +69,10 @@ class Instruments:
         elif spec.kind is Kind.OBSERVABLE_COUNTER:
             self._meter.create_observable_counter(spec.instrument, [callback], spec.unit, spec.help)
         else:
-            raise TypeError(f"{name} is moved by events, not observed")
+            raise TypeError(f"{name} is synchronous: record values instead of observing a source")
 
     def _create(self, spec: MetricSpec) -> tuple[object, Write]:
-        """Create the instrument of one event-moved family."""
+        """Create the instrument of a synchronous family."""
         if spec.kind is Kind.COUNTER:
             counter = self._meter.create_counter(spec.instrument, spec.unit, spec.help)
             return counter, counter.add
@@ -83,4 +82,4 @@ class Instruments:
         if spec.kind is Kind.HISTOGRAM:
             histogram = self._meter.create_histogram(spec.instrument, spec.unit, spec.help)
             return histogram, histogram.record
-        raise TypeError(f"{spec.name} is observed, not moved by events")
+        raise TypeError(f"{spec.name} is observable: give it a source instead of recording values")

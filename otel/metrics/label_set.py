@@ -1,8 +1,7 @@
-"""LABEL SET: the labels of one series, made once and shared by all events that move it.
+"""The labels of one series, created once and shared by all events that update it.
 
-Comes in: bounded label values, one at a time. Goes out: the same object for the same values, so
-that what is known about its series (their place in the SDK's aggregation) can be kept with it. What
-comes in must have passed `otel/labels.py`: each set stays for ever.
+Equal labels give the same object, so that it can hold its bound series. Values must have passed
+`otel/labels.py`, because a label set is kept for the life of the process.
 """
 
 from typing import Final
@@ -10,14 +9,14 @@ from typing import Final
 from otel.metrics.bound_series import Series
 
 _MAX_LARGER: Final = 10_000
-"""More values than any closed set has; what is beyond is made anew each time instead of being kept."""
+"""More values than any closed set has; sets beyond it are created each time and not kept."""
 
 
 class LabelSet(dict[str, str]):
-    """A mapping that nobody changes, and a node of a tree: `plus` returns the set with one label more.
+    """An immutable mapping and a node of a tree: `plus` returns the set with one more label.
 
-    `series` belongs to the one `Instruments` that the set is recorded with: its series by family. Safe from any thread: two that
-    make the same set at once get two that are equal.
+    `series` holds the bound series by family; they belong to the `Instruments` that records the set.
+    Safe from any thread: two threads that create the same set at once get two equal ones.
     """
 
     __slots__ = ("_larger", "series")

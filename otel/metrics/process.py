@@ -1,8 +1,7 @@
-"""PROCESS: the gateway's own CPU time, memory, file descriptors and start time, read when a collection asks.
+"""CPU time, memory, file descriptors and start time of the process, read at each collection.
 
-Comes in: nothing but `/proc` (Linux); elsewhere what the standard library can say. Goes out: sample
-sources for `otel/metrics/instruments.py`. The names are those of the Prometheus client libraries,
-which dashboards already know.
+On Linux the source is `/proc`; elsewhere only the CPU time is known. The names are those of the
+Prometheus client libraries, which dashboards already use.
 """
 
 import os
@@ -19,7 +18,7 @@ _STAT_START_TIME = (
 
 
 def observe_process(instruments: Instruments, proc: Path = Path("/proc")) -> None:
-    """Register the process families; those that the platform cannot answer stay absent."""
+    """Register the process families; those that the platform does not provide stay absent."""
 
     def cpu_seconds() -> Iterable[Sample]:
         times = os.times()

@@ -1,8 +1,7 @@
-"""READER: the one reader of the SDK's aggregation, shared by every scrape and by the OTLP push.
+"""The one reader of the SDK's aggregation, shared by every scrape and by the OTLP push.
 
-Comes in: collections of the SDK, cumulative for every instrument. Goes out: immutable snapshots for
-`/metrics` and the summary, and metrics data for the push. Collecting never steals: a scrape takes
-nothing away from another scrape, nor from a push.
+Each collection becomes an immutable, cumulative snapshot, so that a scrape takes nothing away from
+another scrape or from the push.
 """
 
 import math
@@ -23,7 +22,7 @@ from opentelemetry.sdk.metrics.export import (
 from otel.metrics.exemplars import Exemplars, ExemplarStore, with_exemplars
 
 OVERFLOW_ATTRIBUTE = "otel.metric.overflow"
-"""The SDK's mark on the point that takes what does not fit a stream's series limit."""
+"""The SDK's mark on the series that takes measurements beyond the series limit."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,9 +40,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SharedReader(MetricReader):
-    """Collects for everybody. Safe from any thread; a collection runs in the thread that asks for it.
+    """Collects for scrapes and pushes. Safe from any thread; a collection runs in the thread that requests it.
 
-    `clock` counts seconds and never goes back. A collection younger than `share_seconds` answers the next scrape too.
+    `clock` counts seconds and never goes back. A collection younger than `share_seconds` serves the next scrape, too.
     """
 
     def __init__(
@@ -90,19 +89,19 @@ class SharedReader(MetricReader):
             return self._collect_snapshot()
 
     def collect_for_push(self) -> MetricsData:
-        """Collect afresh and return all points, with every exemplar (the latest per bucket) since the last push.
+        """Collect and return all points, with the latest exemplar per bucket since the last push.
 
-        After shutdown this is the last collection, again.
+        After shutdown this is the last collection.
         """
         with self._collecting:
             snapshot = self._latest if self._closed.is_set() else self._collect_snapshot()
             return with_exemplars(snapshot.data, self._store.take_unpushed())
 
     def overflow(self) -> Mapping[str, int]:
-        """Return by family how much went to its overflow series, as of the last collection; does not collect.
+        """Return by family how many measurements went to its overflow series at the last collection; does not collect.
 
-        Exact for histograms (observations). A counter's overflow series knows only its value, so that is what is returned, rounded
-        up; for a gauge it is 1, meaning "at least one". Safe to call from an observable callback.
+        The number is exact for histograms. For a counter it is the value of the overflow series, rounded up,
+        and for a gauge 1, which means "at least one". Safe to call from an observable callback.
         """
         return self._latest.overflow
 
@@ -114,7 +113,7 @@ class SharedReader(MetricReader):
         return True
 
     def shutdown(self, timeout_millis: float = 30_000, **_: object) -> None:
-        """Collect a last time and keep that snapshot for ever."""
+        """Collect a last time and keep that snapshot."""
         with self._collecting:
             if self._closed.is_set():
                 return
@@ -125,7 +124,7 @@ class SharedReader(MetricReader):
 
     def _collect_snapshot(self, timeout_millis: float = 10_000) -> Snapshot:
         """Collect, under the lock, and make the result the latest snapshot."""
-        if self._collect is None:  # not registered with a provider (yet, or any more)
+        if self._collect is None:  # not registered with a provider
             return self._latest
         started, unix_nanoseconds = self._clock(), self._wall_clock_nanoseconds()
         self._started += 1
@@ -153,7 +152,7 @@ class SharedReader(MetricReader):
         timeout_millis: float = 10_000,  # noqa: ARG002  the SDK passes it by name; nothing here takes time
         **_: object,
     ) -> None:
-        """Take a collection from the SDK. One that somebody else asked for feeds nothing but the exemplars."""
+        """Take a collection from the SDK; one that this reader did not start contributes only its exemplars."""
         if self._collector == threading.get_ident():
             self._received.append(metrics_data)
             return

@@ -1,8 +1,6 @@
-"""VIEW: renames each catalogued instrument to its documented name and bounds its stream.
+"""One SDK view per family: documented name, help, label keys, buckets and series limit.
 
-Comes in: the catalogue. Goes out: one SDK view per family with name, help, label keys, buckets and
-series limit. A view cannot rename an attribute, so instruments record the documented label keys
-themselves.
+A view cannot rename an attribute, so instruments record the documented label keys themselves.
 """
 
 from collections.abc import Callable, Iterable
@@ -34,5 +32,5 @@ def build_views(catalogue: Iterable[MetricSpec], meter_name: str | None = None) 
 
 
 def _reservoirs(_aggregation: object) -> Callable[..., ExemplarReservoir]:
-    """Say what keeps the exemplars of a series, whatever its aggregation."""
+    """Return the reservoir of a series, whatever its aggregation."""
     return LatestExemplarReservoir

@@ -1,1 +1,7 @@
-"""Traces: an event becomes a span with attributes and links; trace context travels in and out."""
+"""Traces: an event becomes a span, and trace context travels in and out.
+
+    spans (names, attributes) -> fast_tracer (sampling, ids) -> fast_span -> delivery
+    propagation (b3, trace_state): the caller's headers -> context -> the provider's headers
+
+`provider` makes the tracers, `context` holds the open span.
+"""

@@ -1,7 +1,7 @@
-"""Zipkin's B3 trace context, in one header (`b3`) and in several (`X-B3-*`), as the OpenTelemetry specification has it.
+"""Zipkin's B3 trace context, in one header (`b3`) or several (`X-B3-*`), by the OpenTelemetry specification.
 
-Both forms are extracted, the single header first; one of them is injected. A caller that leaves the
-sampling decision to the receiver is answered by `decide`, which takes a trace id. Debug, which is a
+Both forms are extracted, the single header first; one of them is injected. Where a caller leaves the
+sampling decision to the receiver, `decide` makes it from the trace id. The debug flag, which is a
 decision to sample, is passed on.
 """
 
@@ -41,9 +41,9 @@ _DECISION_KEY: Final = create_key("b3-decision")
 
 
 def decided_by_caller(context: Context | None, trace_id: int) -> Context | None:
-    """Return the context in which a sampler decides about a root span.
+    """Return the context that a sampler gets for a root span.
 
-    A caller may send its decision without ids (`b3: 0`, `X-B3-Sampled: 0`). To a sampler it is that of a remote parent.
+    A caller may send its decision without ids (`b3: 0`, `X-B3-Sampled: 0`). The sampler sees it as a remote parent's.
     """
     decision = get_value(_DECISION_KEY, context)
     if decision is None:
@@ -51,12 +51,12 @@ def decided_by_caller(context: Context | None, trace_id: int) -> Context | None:
     flags = TraceFlags(TraceFlags.SAMPLED if decision else TraceFlags.DEFAULT)
     return set_span_in_context(
         NonRecordingSpan(SpanContext(trace_id, 1, is_remote=True, trace_flags=flags)),
-        context,  # no sampler looks at the span id
+        context,  # no sampler reads the span id
     )
 
 
 class B3Propagator(TextMapPropagator):
-    """Extracts both forms and injects the single header, or with `multi` the several ones."""
+    """Extracts both forms. Injects the single header, or with `multi` the several ones."""
 
     def __init__(self, decide: Callable[[int], bool], *, multi: bool = False) -> None:
         self._decide = decide
@@ -70,7 +70,7 @@ class B3Propagator(TextMapPropagator):
     def extract(
         self, carrier: CarrierT, context: Context | None = None, getter: Getter[CarrierT] = default_getter
     ) -> Context:
-        """Return the context with the remote span, or with a decision without one; unchanged where there is neither, or a malformed one."""
+        """Return the context with the remote span or the caller's decision; unchanged where both are missing or malformed."""
         context = Context() if context is None else context
 
         def header(name: str) -> str:

@@ -1,9 +1,9 @@
-"""LEAN SPAN: the trace API's span for attributes that are plain already, as everything is that the recorder sets.
+"""A span of the trace API that stores supported attributes without the SDK's checks.
 
-Comes in: names, attributes, a status. Goes out: at its end the SDK's `ReadableSpan`. The SDK's own
-span checks and copies each attribute, twice, in Python, under two locks; that is most of what a
-span costs. Here a plain value goes into a dict. What is not plain, or too much, goes where the SDK
-would put it, so that its limits and its cleaning hold for what an application sets.
+At its end it becomes the SDK's `ReadableSpan`. The SDK's own span checks and copies each attribute
+twice, in Python, under two locks, which is most of the cost of a span. Here a supported value goes
+into a dict. Unsupported values, and attributes beyond a limit, go through the SDK's containers, so
+that its limits and its cleaning apply.
 """
 
 import logging
@@ -21,16 +21,16 @@ from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, Statu
 
 from otel.redaction import redact
 
-_PLAIN: Final = frozenset({str, bool, int, float})
+_SCALARS: Final = frozenset({str, bool, int, float})
 _UNSET: Final = Status()
 _MAX_READ: Final = 16_384
 _LOGGER: Final = logging.getLogger("otel.traces.spans")
 
 
 class SpanOrigin(NamedTuple):
-    """What all spans of a tracer share; `on_end` takes each finished span, in the thread that ended it.
+    """What all spans of a tracer share. `on_end` takes each finished span, in the thread that ended it.
 
-    `redact` cleans free text: events, exceptions, the description of a status.
+    `redact` cleans free text: events, exceptions and status descriptions.
     """
 
     resource: Resource
@@ -41,11 +41,11 @@ class SpanOrigin(NamedTuple):
     redact: Callable[[str], str] = redact
 
 
-def is_plain(attributes: Mapping[str, Any]) -> bool:
-    """Whether the SDK would keep these attributes as they are."""
+def are_supported(attributes: Mapping[str, Any]) -> bool:
+    """Whether the SDK would store these attributes unchanged."""
     for key, value in attributes.items():
         kind = type(value)
-        if kind not in _PLAIN and not (kind is tuple and all(type(each) is str for each in value)):
+        if kind not in _SCALARS and not (kind is tuple and all(type(each) is str for each in value)):
             return False
         if not key or type(key) is not str:
             return False
@@ -53,7 +53,7 @@ def is_plain(attributes: Mapping[str, Any]) -> bool:
 
 
 class FastSpan(Span):
-    """One recording span; for one thread at a time, as the request or attempt that it belongs to."""
+    """One recording span. For one thread at a time, like the request or attempt that it belongs to."""
 
     __slots__ = (
         "_attributes",
@@ -95,7 +95,7 @@ class FastSpan(Span):
             self.set_attributes(attributes)
 
     def end(self, end_time: int | None = None) -> None:
-        """Hand the span on; a second call changes nothing."""
+        """End the span and pass it to `on_end`; a second call changes nothing."""
         if self._has_ended("end"):
             return
         origin = self._origin
@@ -118,27 +118,27 @@ class FastSpan(Span):
         )
 
     def get_span_context(self) -> SpanContext:
-        """Return its ids."""
+        """Return the span's context."""
         return self._context
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
         """Add attributes."""
         if self._has_ended("set_attributes"):
             return
-        mine, limits = self._attributes, self._origin.limits
+        stored, limits = self._attributes, self._origin.limits
         if (
-            type(mine) is dict
+            type(stored) is dict
             and limits.max_span_attribute_length is None
-            and (limits.max_span_attributes is None or len(mine) + len(attributes) <= limits.max_span_attributes)
-            and is_plain(attributes)
+            and (limits.max_span_attributes is None or len(stored) + len(attributes) <= limits.max_span_attributes)
+            and are_supported(attributes)
         ):
-            mine.update(attributes)
+            stored.update(attributes)
             return
-        if type(mine) is dict:
-            mine = self._attributes = BoundedAttributes(
-                limits.max_span_attributes, mine, immutable=False, max_value_len=limits.max_span_attribute_length
+        if type(stored) is dict:
+            stored = self._attributes = BoundedAttributes(
+                limits.max_span_attributes, stored, immutable=False, max_value_len=limits.max_span_attribute_length
             )
-        mine.update(attributes)
+        stored.update(attributes)
 
     def set_attribute(self, key: str, value: Any) -> None:
         """Add one attribute."""
@@ -156,7 +156,7 @@ class FastSpan(Span):
         self._events.append(Event(name, bounded, self._origin.unix_ns() if timestamp is None else timestamp))
 
     def add_link(self, context: SpanContext, attributes: Mapping[str, Any] | None = None) -> None:
-        """Add a link; one to nowhere is left out."""
+        """Add a link; an empty one is ignored."""
         if self._has_ended("add_link") or not (context.is_valid or attributes or context.trace_state):
             return
         limits = self._origin.limits
@@ -175,7 +175,7 @@ class FastSpan(Span):
         return self._end_ns is None
 
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
-        """Set the status; OK is final, and UNSET changes nothing."""
+        """Set the status. OK is final, and UNSET changes nothing."""
         if self._has_ended("set_status"):
             return
         wanted = status if isinstance(status, Status) else Status(status, description)
@@ -191,28 +191,28 @@ class FastSpan(Span):
         timestamp: int | None = None,
         escaped: bool = False,
     ) -> None:
-        """Add the event of an exception (semantic conventions for exceptions on spans)."""
+        """Add an exception event, by the semantic conventions for exceptions on spans."""
         kind = type(exception)
         module = kind.__module__
-        said = {
+        described = {
             "exception.type": kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}",
             "exception.message": _text_of(exception),
             "exception.stacktrace": "".join(traceback.format_exception(exception)),
             "exception.escaped": str(escaped),
         }
-        self.add_event("exception", {**said, **(attributes or {})}, timestamp)
+        self.add_event("exception", {**described, **(attributes or {})}, timestamp)
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
     ) -> None:
-        """End it; an exception on the way is recorded."""
+        """End the span; record an exception that leaves the block."""
         if exc_val is not None and self.is_recording():
             self.record_exception(exc_val, escaped=True)
             self.set_status(Status(StatusCode.ERROR, f"{type(exc_val).__name__}: {_text_of(exc_val)}"))
         super().__exit__(exc_type, exc_val, exc_tb)
 
     def _clean(self, value: Any) -> Any:
-        """Return a value without secrets. What is cut off is never shown, so no secret loses its beginning."""
+        """Return a value without secrets. Text is cut before redaction, so no secret loses its recognisable beginning."""
         return self._origin.redact(value[:_MAX_READ]) if isinstance(value, str) else value
 
     def _has_ended(self, method: str) -> bool:
@@ -223,7 +223,7 @@ class FastSpan(Span):
 
 
 def _text_of(exception: BaseException) -> str:
-    """Return what an exception says; one that raises while it says so does not break its span."""
+    """Return the text of an exception, even where `str()` of it raises."""
     try:
         return str(exception)
     except Exception as error:  # noqa: BLE001  a `__str__` may raise anything

@@ -1,9 +1,8 @@
-"""LEAN TRACER: the trace API's tracer that makes `FastSpan`s.
+"""A tracer of the trace API that makes `FastSpan`s.
 
-Comes in: a name, a parent context. Goes out: a span, or one that records nothing where the sampler
-says so. Sampling and ids are the SDK's; what is decided for a root holds for all that is under it
-in this process, so that children ask no sampler again (every sampler that can be configured says
-the same: by the parent, by the trace id, or always).
+Samplers and id generators are the SDK's. The decision about a root span also holds for its
+descendants in this process, without asking the sampler again: every sampler that can be configured
+would decide the same.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -49,7 +48,7 @@ class FastTracer(Tracer):
         record_exception: bool = True,  # noqa: ARG002  the API's signature
         set_status_on_exception: bool = True,  # noqa: ARG002
     ) -> Span:
-        """Start a span under the one that is current in `context`."""
+        """Start a child of the current span of `context`."""
         parent: SpanContext | None = get_current_span(context).get_span_context()
         if parent is not None and parent.is_valid and not parent.is_remote:
             trace_id, flags = parent.trace_id, parent.trace_flags
@@ -76,7 +75,7 @@ class FastTracer(Tracer):
         return span
 
     @contextmanager
-    def start_as_current_span(  # type: ignore[override]  # noqa: PLR0917  theirs is a class of a private module
+    def start_as_current_span(  # type: ignore[override]  # noqa: PLR0917  the SDK's return type is private
         self,
         name: str,
         context: Context | None = None,

@@ -1,7 +1,6 @@
-"""The propagator that `OTEL_PROPAGATORS` names: which trace context is read from requests and sent to providers.
+"""The propagator of `OTEL_PROPAGATORS`: trace context is read from requests and sent to providers.
 
-Where several are named, all are read in that order, so that the last one that finds a context wins,
-and all are sent.
+Of several propagators all read, in that order, and the last one that finds a context wins. All send.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +17,7 @@ from otel.traces.b3 import B3Propagator
 
 
 def build_propagator(names: Sequence[str], sampler: Sampler) -> TextMapPropagator:
-    """Return the propagator; `sampler` decides about callers that leave the decision to the receiver, as about roots."""
+    """Return the propagator. `sampler` decides where a B3 caller leaves the sampling decision to the receiver."""
 
     def decide(trace_id: int) -> bool:
         return sampler.should_sample(Context(), trace_id, "").decision is Decision.RECORD_AND_SAMPLE

@@ -1,4 +1,4 @@
-"""The trace API's provider whose tracers make fast spans."""
+"""The trace API's provider, whose tracers make fast spans."""
 
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import Sampler
@@ -13,7 +13,7 @@ from otel.traces.fast_tracer import FastTracer
 class FastTracerProvider(TracerProvider):
     """Makes one tracer for each instrumentation scope. Safe from any thread.
 
-    All spans share `origin`, but for the scope, which is the tracer's.
+    All spans share `origin`, except its scope, which is the tracer's.
     """
 
     def __init__(self, origin: SpanOrigin, sampler: Sampler, ids: IdGenerator) -> None:
@@ -29,7 +29,7 @@ class FastTracerProvider(TracerProvider):
         schema_url: str | None = None,
         attributes: Attributes | None = None,
     ) -> Tracer:
-        """Return the tracer of a scope; the same object each time, so that batches of its spans share their head."""
+        """Return the tracer of a scope: the same object each time, so that its spans are encoded under one scope."""
         scope = InstrumentationScope(instrumenting_module_name, instrumenting_library_version, schema_url, attributes)
         found = self._tracers.get(scope)
         if found is None:

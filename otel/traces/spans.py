@@ -1,8 +1,7 @@
-"""SPAN: opens and ends the server span of a request and one client span per upstream attempt.
+"""Opens and ends the server span of a request and one client span per upstream attempt.
 
-Comes in: events. Goes out: spans with HTTP, `gen_ai.*` and `peer.service` attributes to the tracer.
-Names and attributes are bounded: route templates instead of raw paths, no prompt, no completion, no
-key, no exception text.
+Names and attributes are bounded: route templates instead of raw paths, and no prompt, completion,
+key or exception text.
 """
 
 import re
@@ -34,7 +33,7 @@ _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+#=|~-]{0,127}")
 
 
 class OwnKeys(NamedTuple):
-    """The keys of attributes that no convention defines and that any application's spans may have."""
+    """Attribute keys outside the semantic conventions, which every application's spans may have."""
 
     attempt_number: str
     attempt_status: str
@@ -46,7 +45,7 @@ class OwnKeys(NamedTuple):
 
     @classmethod
     def below(cls, namespace: str) -> "OwnKeys":
-        """Return the keys that begin with a namespace."""
+        """Return the keys of a namespace."""
         return cls(
             attempt_number=f"{namespace}.attempt.number",
             attempt_status=f"{namespace}.attempt.status",
@@ -59,9 +58,9 @@ class OwnKeys(NamedTuple):
 
 
 class SpanWriter:
-    """Opens and ends spans. A context returned by a `start_*` method carries the open span.
+    """Opens and ends spans. Each `start_*` method returns a context with the open span.
 
-    `propagator` reads the caller's context and writes the one for a provider: W3C Trace Context by default.
+    `propagator` reads the caller's trace context and writes the provider's: W3C Trace Context by default.
     """
 
     def __init__(
@@ -80,7 +79,7 @@ class SpanWriter:
         self._keys = OwnKeys.below(namespace)
 
     def start_request(self, event: RequestReceived) -> TracedContext:
-        """Open the server span, as a child of the caller's span where its trace context is valid."""
+        """Open the server span; it is a child of the caller's span where the trace context is valid."""
         headers = without_free_text(event.headers)
         parent = self._propagator.extract(headers, context=Context()) if headers else Context()
         method = self._bounds.method(event.method)
@@ -94,7 +93,7 @@ class SpanWriter:
         return traced_context(span, parent)
 
     def end_request(self, span: Span, event: RequestFinished, error_type: str | None) -> None:
-        """End the server span with what came of the request; with an `error_type` it failed."""
+        """End the server span with the response's attributes; an `error_type` marks it as failed."""
         if span.is_recording():
             attributes: dict[str, str | int] = {
                 "http.response.status_code": event.status_code,
@@ -114,7 +113,7 @@ class SpanWriter:
         span.set_attributes({"gatewayz.api_key.id": event.key_id, "gatewayz.plan": event.plan})
 
     def call_finished(self, span: Span, event: CallFinished) -> None:
-        """Put the outcome of the call on the server span, where a trace search finds it without opening the attempts."""
+        """Set the outcome of the call on the server span, so that a trace search finds it there."""
         if not span.is_recording():
             return
         attributes: dict[str, str | int | float] = {
@@ -132,14 +131,14 @@ class SpanWriter:
         span.set_attributes(attributes)
 
     def anomaly_began(self, fields: Mapping[str, str | int | float]) -> Context:
-        """Open and end a span for the evaluation that found an anomaly, with the anomaly as its event; returns its context."""
+        """Record a short span with the anomaly as its event; returns its context."""
         span = self._tracer.start_span("anomaly evaluation", Context())
         span.add_event("gatewayz.anomaly", {f"gatewayz.anomaly.{key}": value for key, value in fields.items()})
         span.end()
         return traced_context(span, Context())
 
     def start_attempt(self, event: AttemptStarted, parent: Context) -> tuple[Context, dict[str, str]]:
-        """Open a client span; returns its context and the headers that carry it to the provider."""
+        """Open a client span; returns its context and the trace headers for the provider."""
         provider = self._bounds.provider(event.provider)
         model = self._bounds.model(event.model)
         attributes: dict[str, str | int | bool] = {
@@ -162,7 +161,7 @@ class SpanWriter:
         return context, headers
 
     def end_attempt(self, span: Span, event: AttemptFinished) -> None:
-        """End the client span, at the end of the stream where there is one."""
+        """End the client span; for a stream, call this at its end."""
         if span.is_recording():
             span.set_attributes(self._attempt_attributes(event))
             if event.status == "error":
@@ -193,5 +192,5 @@ class SpanWriter:
         return attributes
 
     def _identifier(self, text: str | None) -> str | None:
-        """Return what a provider says of itself if it is shaped like a name, not like a secret; prose could quote a prompt."""
+        """Return a provider's text if it has the shape of an identifier, without secrets; prose could quote a prompt."""
         return self._redact(text) if text is not None and _IDENTIFIER.fullmatch(text) else None
