@@ -1,6 +1,6 @@
 """CHECKS: holds what the driver sent against what the OTLP endpoint received, for each signal.
 
-Comes in: the driver's books, everything that was received, the gateway's output. Goes out: lines
+Comes in: the driver's counters, everything that was received, the gateway's output. Goes out: lines
 with expected, arrived, lost and doubled. Metrics are compared by the last push, which is
 cumulative: it must say what the driver says.
 """
@@ -39,13 +39,13 @@ class MetricLine(msgspec.Struct, frozen=True, kw_only=True):
     """One series of the last push: what the driver says, and what the push says (None: not there)."""
 
     what: str
-    books: int
+    counters: int
     pushed: int | None
 
     @property
     def is_exact(self) -> bool:
         """Whether both say the same."""
-        return self.books == self.pushed
+        return self.counters == self.pushed
 
 
 def tallies(sent: Sequence[Sent], received: Received, output: str) -> list[Tally]:
@@ -85,12 +85,12 @@ def _tally(what: str, expected: Counter[str], arrived: Mapping[str, int]) -> Tal
 
 
 def metric_lines(sent: Sequence[Sent], received: Received) -> list[MetricLine]:
-    """Compare the last push with the books, series by series."""
+    """Compare the last push with the counters, series by series."""
     route = {"app_name": "gatewayz", "method": "POST", "path": "/v1/chat/completions"}
-    books: Counter[tuple[str, Labels]] = Counter()
+    counters: Counter[tuple[str, Labels]] = Counter()
 
     def add(name: str, amount: int, **labels: str) -> None:
-        books[name, tuple(sorted(labels.items()))] += amount
+        counters[name, tuple(sorted(labels.items()))] += amount
 
     for each in sent:
         model = DETOUR_MODEL if each.kind == "detour" else DIRECT_MODEL
@@ -106,8 +106,8 @@ def metric_lines(sent: Sequence[Sent], received: Received) -> list[MetricLine]:
         if each.kind == "detour":
             add("model_inference_requests_total", 1, provider="flaky", model=model, status="error")
     return [
-        MetricLine(what=_label(name, labels), books=amount, pushed=_pushed(received, name, labels))
-        for (name, labels), amount in sorted(books.items())
+        MetricLine(what=_label(name, labels), counters=amount, pushed=_pushed(received, name, labels))
+        for (name, labels), amount in sorted(counters.items())
     ]
 
 

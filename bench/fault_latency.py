@@ -1,6 +1,6 @@
 """LATENCY: what each phase of a run felt like to its requests, compared with the healthy phases of the same run.
 
-Comes in: the driver's books and the gateway's own figures by phase. Goes out: a table, and the
+Comes in: the driver's counters and the gateway's own figures by phase. Goes out: a table, and the
 faults whose median lies above the noise: above the highest median of any slice of the healthy
 phases. It judges nothing else: a busy machine is not the gateway's fault.
 """

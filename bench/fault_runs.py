@@ -16,7 +16,7 @@ from bench.gateway_stage import Bench, process_cpu_seconds
 from bench.open_load import OpenLoad, Sent
 from bench.otlp_endpoint import OtlpEndpoint, Received
 from demo.process import Child
-from demo.scrape import read_exposition
+from tests.harness.exposition import read_exposition
 
 QUEUED_BYTES = "gatewayz_telemetry_queued_bytes"
 _METRICS = (("signal", "metrics"),)
@@ -41,7 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, kw_only=True):
-    """What one run left: the books, the receiver's, the gateway's output, and how long it took to end."""
+    """What one run left: the counters, the receiver's, the gateway's output, and how long it took to end."""
 
     sent: list[Sent]
     received: Received

@@ -88,8 +88,8 @@ def judge_faults(run: Run) -> list[str]:
     problems += [f"{each.what}: {each.lost} lost, {each.doubled} doubled" for each in tallies if not each.is_exact]
     lines = checks.metric_lines(run.sent, run.received)
     wrong = [line for line in lines if not line.is_exact]
-    print(f"  metrics: {len(lines)} series of the last push compared with the driver's books, {len(wrong)} differ")
-    problems += [f"{line.what}: sent {line.books}, pushed {line.pushed}" for line in wrong]
+    print(f"  metrics: {len(lines)} series of the last push compared with the driver's counters, {len(wrong)} differ")
+    problems += [f"{line.what}: sent {line.counters}, pushed {line.pushed}" for line in wrong]
     dropped = checks.self_reported(run.received, DROPPED)
     retries = checks.self_reported(run.received, RETRIES)
     print(f"  {DROPPED}: {_by_signal(dropped)}; {RETRIES}: {_by_signal(retries)}")
@@ -154,7 +154,7 @@ def judge_small_buffer(run: Run, buffer_bytes: int) -> list[str]:
     if peak > buffer_bytes:
         problems.append(f"the queue held {peak} bytes, its bound is {buffer_bytes}")
     lines = [line for line in checks.metric_lines(run.sent, run.received) if not line.is_exact]
-    problems += [f"{line.what}: sent {line.books}, pushed {line.pushed}" for line in lines]
+    problems += [f"{line.what}: sent {line.counters}, pushed {line.pushed}" for line in lines]
     return problems + _doubles(run)
 
 

@@ -1,4 +1,4 @@
-"""LOAD: requests at a steady rate whatever the answers do (an open loop), and the driver's own books of them.
+"""LOAD: requests at a steady rate whatever the answers do (an open loop), and the driver's own counters of them.
 
 Comes in: a gateway's URL and a key. Goes out: one `Sent` per request: its trace id, what it took
 from the moment it was due, and how many attempts it must have caused. A late answer delays no other

@@ -1,4 +1,4 @@
-"""DEMO: `python -m demo`, run by `make demo`. The command itself is in `demo/command.py`."""
+"""Runs the demo as `python -m demo`; the command itself is in `demo/command.py`."""
 
 import signal
 import sys

@@ -1,8 +1,7 @@
-"""COMMAND: a run of the demo as a person sees it: a gateway at work, from nothing to a table that proves its numbers.
+"""The command line of the demo: options, signals, exit code.
 
-Comes in: settings from the environment (`demo/settings.py`), `--all`, and Ctrl-C. Goes out: a
-summary that refreshes, the result of the reconciliation, an exit code: 0 if every number agrees, 1
-if not, 2 if a setting makes no sense. It leaves no process running.
+Exit code 0: all counts agree. 1: a count differs, or the demo could not run. 2: a setting is invalid. No
+process is left running.
 """
 
 import argparse
@@ -38,8 +37,8 @@ _ENVIRONMENT: Final = f"""environment:
   SCENARIO      {", ".join(SCENARIOS)} (docs/scenarios.md)
   DEMO_ALL      1: as --all
 
-exit code: 0 every number agrees; 1 a difference, or the demo could not run; 2 a setting or an argument makes no sense"""
-_NOBODY_READS: Final = (errno.EPIPE, errno.EIO)
+exit code: 0 every number agrees; 1 a difference, or the demo could not run; 2 a setting or an argument is invalid"""
+_CLOSED_STREAM: Final = (errno.EPIPE, errno.EIO)
 """What writing to a closed pipe and to a closed terminal raises."""
 
 
@@ -89,7 +88,7 @@ def main(arguments: Sequence[str] = ()) -> int:
         folder = Path(tempfile.mkdtemp(prefix="run-", dir=runs))
     except OSError as error:
         _complain(
-            f"a folder for the run's files cannot be made in {runs}: {error.strerror}; run it from a tree that can be written"
+            f"cannot create a folder for the run's files in {runs}: {error.strerror}; run the demo from a writable tree"
         )
         return 1
     exit_code = 1
@@ -103,7 +102,7 @@ def main(arguments: Sequence[str] = ()) -> int:
         _complain(str(error))
         keeps_folder = True
     except OSError as error:
-        if error.errno not in _NOBODY_READS:
+        if error.errno not in _CLOSED_STREAM:
             raise
         # What is left in Python's buffer must not fail at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -127,6 +126,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _complain(text: str) -> None:
-    """Print a line on stderr, where somebody still reads it."""
+    """Print a line on stderr, unless stderr is closed."""
     with contextlib.suppress(OSError):
         print(f"demo: {text}", file=sys.stderr)

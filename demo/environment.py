@@ -1,8 +1,7 @@
-"""STAGE: everything that a run needs, started in order and certain to end: upstreams, the real model, API keys, the gateway.
+"""Starts all processes of a run and ends them: upstreams, the real model, the gateway.
 
-Comes in: a folder, a port, whether the real model plays. Goes out: a `Stage` with the URLs and the
-keys. The gateway is used as anybody would: the module `app` with `serve` and a configuration file,
-and with `keys` for its keys.
+The gateway is started as a user starts it: `python -m app serve` with a configuration file, and
+`python -m app keys` for its API keys.
 """
 
 import asyncio
@@ -28,14 +27,14 @@ _READY_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.05
 _OK: Final = 200
 UNKNOWN_KEY: Final = "gwz_" + "A" * 43
-MALFORMED_KEY: Final = "sk-not-one-of-ours"
+MALFORMED_KEY: Final = "sk-not-a-gateway-key"
 
 
 class PortInUseError(RuntimeError):
-    """Somebody else listens on the gateway's port."""
+    """Another process listens on the gateway's port."""
 
 
-class StageOptions(msgspec.Struct, frozen=True, kw_only=True):
+class EnvironmentOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What to start. `port` 0 takes any free one; `folder` exists and is empty. `with_breakers`, `cadence`: as in `GatewayFile`.
 
     `environ` is set for the gateway beside what is set already.
@@ -52,10 +51,10 @@ class StageOptions(msgspec.Struct, frozen=True, kw_only=True):
     environ: dict[str, str] = {}
 
 
-class Stage(msgspec.Struct, frozen=True, kw_only=True):
-    """What runs. `keys` holds secrets by the names that plans of requests use, `own_key_ids` the ids of these keys.
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """The running processes. `keys` holds secrets by the names that plans of requests use, `own_key_ids` the ids of these keys.
 
-    `visitor_key` is for whoever else wants to call the gateway.
+    `visitor_key` is printed for the user.
     """
 
     gateway_url: str
@@ -82,11 +81,11 @@ def check_port(port: int) -> None:
 
 
 @asynccontextmanager
-async def stage(options: StageOptions, say: Callable[[str], None]) -> AsyncIterator[Stage]:
+async def start_environment(options: EnvironmentOptions, say: Callable[[str], None]) -> AsyncIterator[Environment]:
     """Start everything, and end everything at the exit; raises `ChildFailedError` and `PortInUseError`."""
     check_port(options.port)
     async with AsyncExitStack() as stack:
-        # A bound socket that nobody listens on: a connection to it is refused, and no one else can take the port.
+        # A bound socket without a listener: a connection to it is refused, and no other process can take the port.
         closed = stack.enter_context(socket.socket())
         closed.bind((HOST, 0))
         children: list[Child] = []
@@ -121,8 +120,8 @@ async def stage(options: StageOptions, say: Callable[[str], None]) -> AsyncItera
         )
         config_path = options.folder / "gateway.toml"
         config_path.write_text(file.as_toml())
-        say("making API keys and starting the gateway")
-        # The first key creates the database; from then on gateway and keys can come at the same time.
+        say("creating API keys and starting the gateway")
+        # The first key creates the database; gateway and further keys can then start concurrently.
         main_key, main_id = await create_key(config_path, "main", FREE_PLAN)
         gateway = await start("gateway", "app", "--config", str(config_path), "serve")
         (visitor_key, _), *others = await asyncio.gather(
@@ -133,7 +132,7 @@ async def stage(options: StageOptions, say: Callable[[str], None]) -> AsyncItera
         await gateway.wait_ready(GATEWAY_READY_LINE)
         await _wait_until_ready(f"{gateway.url}/health/ready")
         names = ("revoked", *(plan.name for plan in LIMITED_PLANS))
-        yield Stage(
+        yield Environment(
             gateway_url=gateway.url,
             upstream_url=upstream.url,
             database_path=options.folder / "gateway.db",
@@ -148,8 +147,8 @@ async def stage(options: StageOptions, say: Callable[[str], None]) -> AsyncItera
         )
 
 
-def _has_real_model(options: StageOptions, say: Callable[[str], None]) -> bool:
-    """Whether the real model plays; says so where it is wanted and missing."""
+def _has_real_model(options: EnvironmentOptions, say: Callable[[str], None]) -> bool:
+    """Whether the real model runs; reports where it is wanted and missing."""
     if not options.with_real_model:
         return False
     if local_model.find_weights() is None:
@@ -160,7 +159,7 @@ def _has_real_model(options: StageOptions, say: Callable[[str], None]) -> bool:
 
 
 async def _real_model_url(child: Child, say: Callable[[str], None]) -> str | None:
-    """Return the model's URL when it answers; None, and a line, where it does not come up."""
+    """Return the model's URL when it is ready; None, and a line, where it does not start."""
     try:
         await child.wait_ready(local_model.READY_LINE)
         await _wait_until_ready(f"{child.url}/health")
@@ -171,7 +170,7 @@ async def _real_model_url(child: Child, say: Callable[[str], None]) -> str | Non
 
 
 async def _wait_until_ready(url: str) -> None:
-    """Poll a readiness endpoint; raises `ChildFailedError` when it does not answer 200 in time."""
+    """Poll a readiness endpoint; raises `ChildFailedError` when it does not return 200 in time."""
     deadline = asyncio.get_running_loop().time() + _READY_SECONDS
     async with aiohttp.ClientSession() as session:
         while True:
@@ -182,19 +181,19 @@ async def _wait_until_ready(url: str) -> None:
             except aiohttp.ClientError:
                 pass
             if asyncio.get_running_loop().time() > deadline:
-                raise ChildFailedError(f"{url} did not answer 200 within {_READY_SECONDS:g} s")
+                raise ChildFailedError(f"{url} did not return 200 within {_READY_SECONDS:g} s")
             await asyncio.sleep(_POLL_SECONDS)
 
 
 async def create_key(config_path: Path, name: str, plan: str) -> tuple[str, str]:
-    """Make a key; return its secret and its id."""
+    """Create a key; return its secret and its id."""
     arguments = ("app", "--config", str(config_path), "keys", "create", "--name", name, "--plan", plan, "--json")
     made = json.loads(await run_to_end(arguments))
     return made["secret"], made["key_id"]
 
 
 async def revoked_key(config_path: Path) -> tuple[str, str]:
-    """Make a key and revoke it."""
+    """Create a key and revoke it."""
     secret, key_id = await create_key(config_path, "revoked", FREE_PLAN)
     await run_to_end(("app", "--config", str(config_path), "keys", "revoke", key_id))
     return secret, key_id

@@ -1,7 +1,6 @@
-"""GATEWAY CONFIG: the providers, models, prices and plans of the demo, and the TOML file that tells the gateway of them.
+"""The demo's providers, models, prices and plans, and the gateway's configuration file that holds them.
 
-Comes in: the URLs of the upstreams. Goes out: the file's text. Prices are decimal text, so that the
-traffic program's books can price a call exactly and without the gateway's code.
+Prices are decimal text: the traffic program computes exact costs from them without the gateway's code.
 """
 
 from typing import Final
@@ -16,10 +15,10 @@ CLOSED_PROVIDER: Final = "gone"
 """A provider at an address where nothing listens."""
 
 _REAL_KEEPALIVE_SECONDS: Final = 2.0
-"""The real model's server closes a connection after 5 s without a request; one that met the end would cost a second attempt."""
+"""Less than the 5 s after which the real model's server closes an idle connection: a request on a closed one costs a second attempt."""
 
 _LEAST_PROBE_SECONDS: Final = 0.5
-"""Less would take a busy computer for a provider that is down."""
+"""With less, a busy computer looks like a provider that is down."""
 
 MAX_BODY_BYTES: Final = 256 * 1024
 
@@ -33,7 +32,7 @@ class RoutePrice(msgspec.Struct, frozen=True):
 
 
 class DemoModel(msgspec.Struct, frozen=True, kw_only=True):
-    """One public model with its routes in the order of fail-over."""
+    """One public model with its routes in failover order."""
 
     name: str
     routes: tuple[RoutePrice, ...]
@@ -76,7 +75,7 @@ REAL: Final = DemoModel(name=REAL_MODEL, routes=(RoutePrice(REAL_PROVIDER, "0.01
 
 FREE_PLAN: Final = "demo"
 VISITOR_PLAN: Final = "yours"
-"""Of the key that is shown to the person who runs the demo."""
+"""Of the key that the demo prints for its user."""
 
 LIMITED_PLANS: Final = (
     LimitedPlan("few-requests", "key_requests", 5),
@@ -90,7 +89,7 @@ class GatewayFile(msgspec.Struct, frozen=True, kw_only=True):
     """What differs between two runs. `real_url` is None without the real model; times in seconds.
 
     `is_monitoring_open`: for a gateway that listens beyond loopback, in a network of its own.
-    `with_breakers`: off, because the books say of each request which providers it must reach, however often they failed before.
+    `with_breakers`: off, because the traffic program counts for each request which providers it must reach, however often they failed before.
     `cadence`: shortens what the gateway does by the clock, and what counts as slow, so that a person sees a scenario in a minute or two;
     None leaves all of it at the gateway's defaults.
     """
@@ -135,7 +134,7 @@ class GatewayFile(msgspec.Struct, frozen=True, kw_only=True):
         url = {REAL_PROVIDER: self.real_url, CLOSED_PROVIDER: self.closed_url}.get(
             name
         ) or f"{self.upstream_url}/{name}"
-        # One provider is impatient, and no answer is expected of it: a slow computer changes no outcome.
+        # One provider is impatient, and no response is expected of it: a slow computer changes no outcome.
         impatient = (
             f"first_byte_seconds = {self.first_byte_seconds}\nwhole_answer_seconds = {self.first_byte_seconds}\n"
             f"idle_seconds = {self.idle_seconds}\n"

@@ -1,9 +1,7 @@
-"""CHILD: one process of the demo, from its start to its certain end.
+"""Starts and ends a child process.
 
-Comes in: a command that prints a line with its URL when it is ready. Goes out: a `Child` with that
-URL. Its output goes to a log file. It has a process group of its own, so that Ctrl-C reaches the
-demo alone, which then ends its children in order; and it is on a leash (`demo/watchdog.py`), so
-that it ends as well when the demo itself is killed.
+The child prints a ready line with its URL. Its output goes to a log file. It has its own process group, so that Ctrl-C
+reaches only the demo. `demo/watchdog.py` ends it when the demo is killed.
 """
 
 import asyncio
@@ -27,14 +25,14 @@ class ChildFailedError(RuntimeError):
 
 
 class Child:
-    """One running process. `url` is what its ready line said; `leash`, the file descriptor of the pipe that it lives by."""
+    """One running process. `url` comes from its ready line. `lifeline` is the write end of the watchdog's pipe."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process, log_path: Path, leash: int) -> None:
+    def __init__(self, name: str, process: asyncio.subprocess.Process, log_path: Path, lifeline: int) -> None:
         self.name = name
         self.log_path = log_path
         self.url = ""
         self._process = process
-        self._leash: int | None = leash
+        self._lifeline: int | None = lifeline
 
     @property
     def pid(self) -> int:
@@ -47,7 +45,7 @@ class Child:
         return self._process.returncode
 
     async def stop(self, timeout_seconds: float = STOP_SECONDS) -> int:
-        """End the process and its group, by SIGTERM and after the time-out by SIGKILL; return its exit code."""
+        """End the process and its group, by SIGTERM and after the timeout by SIGKILL; return its exit code."""
         self._signal(signal.SIGTERM)
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -55,7 +53,7 @@ class Child:
         except TimeoutError:
             self._signal(signal.SIGKILL)
         exit_code = await self._process.wait()
-        self._let_go()
+        self._close_lifeline()
         return exit_code
 
     async def wait_ready(self, ready_line: str, timeout_seconds: float = READY_SECONDS) -> None:
@@ -78,11 +76,11 @@ class Child:
         """Return the end of its output."""
         return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-_LAST_LINES:])
 
-    def _let_go(self) -> None:
+    def _close_lifeline(self) -> None:
         """Close the pipe, once."""
-        leash, self._leash = self._leash, None
-        if leash is not None:
-            os.close(leash)
+        lifeline, self._lifeline = self._lifeline, None
+        if lifeline is not None:
+            os.close(lifeline)
 
     def _signal(self, number: signal.Signals) -> None:
         """Signal the group, unless it has ended."""
@@ -97,7 +95,7 @@ async def start_child(
     name: str, arguments: Sequence[str], *, log_path: Path, environ: Mapping[str, str] | None = None
 ) -> Child:
     """Start `python -m ARGUMENTS` from the project's folder; it is not ready yet."""
-    lifeline, leash = os.pipe()
+    watched, lifeline = os.pipe()
     try:
         with log_path.open("wb") as log:
             process = await asyncio.create_subprocess_exec(
@@ -105,7 +103,7 @@ async def start_child(
                 "-m",
                 "demo.watchdog",
                 *arguments,
-                stdin=lifeline,
+                stdin=watched,
                 stdout=log,
                 stderr=asyncio.subprocess.STDOUT,
                 cwd=ROOT,
@@ -113,12 +111,12 @@ async def start_child(
                 start_new_session=True,
             )
     except BaseException:
-        # A process that was started all the same ends by this.
-        os.close(leash)
+        # A process that was started nevertheless ends by this.
+        os.close(lifeline)
         raise
     finally:
-        os.close(lifeline)
-    return Child(name, process, log_path, leash)
+        os.close(watched)
+    return Child(name, process, log_path, lifeline)
 
 
 async def run_to_end(arguments: Sequence[str]) -> str:

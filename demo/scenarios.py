@@ -1,8 +1,6 @@
-"""SCENARIOS: what can be made to happen to the demo's providers, by name: `make demo SCENARIO=outage`.
+"""The scenarios by name, as in `make demo SCENARIO=outage`: the condition of each provider, phase by phase.
 
-Comes in: a name and a moment of the schedule. Goes out: the phase that is on, and the condition of
-a provider in it. What each scenario must move is in `docs/scenarios.md`. Times are of a run at the
-demo's own speed; `cadence` scales them, and the gateway's cadences with them.
+`docs/scenarios.md` lists what each scenario must move. Times are for the demo's default speed; `cadence` scales them.
 """
 
 from collections.abc import Mapping
@@ -24,7 +22,7 @@ _AFTER_SECONDS: Final = 35.0
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
-    """How a provider is: the share of calls that fail, what is added to the time before the first byte, whether its list of models is down."""
+    """A provider's condition: the share of calls that fail, added time before the first byte, whether its list of models is down."""
 
     failed_share: float = 0.0
     added_seconds: float = 0.0
@@ -34,7 +32,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
 class Phase(msgspec.Struct, frozen=True, kw_only=True):
     """A part of a scenario. `others` is the condition of providers that `providers` does not name.
 
-    Answers are `token_factor` times as long; all calls are for `model`, None is for any.
+    Responses are `token_factor` times as long. All calls are for `model`; None is for any.
     """
 
     name: str
@@ -45,18 +43,18 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
 
     def condition(self, provider: str) -> Condition:
-        """Return how a provider is."""
+        """Return a provider's condition."""
         return self.providers.get(provider, self.others)
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
-    """Phases one after another, and again from the first."""
+    """Phases in order, repeated."""
 
     name: str
     phases: tuple[Phase, ...]
 
     def phase_at(self, at_seconds: float, cadence: float) -> Phase:
-        """Return the phase that is on so many seconds after the start."""
+        """Return the phase at a time after the start."""
         rest_seconds = at_seconds / cadence % sum(phase.seconds for phase in self.phases)
         for phase in self.phases:
             rest_seconds -= phase.seconds

@@ -1,8 +1,4 @@
-"""SETTINGS: what a person can set for a run of the demo, from the environment.
-
-DEMO_SECONDS, PORT, SPEED, SEED, SCENARIO and DEMO_ALL become checked `Settings`, or an error that
-names the variable and what it takes.
-"""
+"""Reads the settings of a run from the environment: DEMO_SECONDS, PORT, SPEED, SEED, SCENARIO, DEMO_ALL."""
 
 import math
 from collections.abc import Mapping
@@ -19,11 +15,11 @@ _MAX_SEED: Final = 2**63 - 1
 
 
 class SettingError(ValueError):
-    """An environment variable that makes no sense; the message names it and what it takes."""
+    """An environment variable is invalid; the message names it and what it takes."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person can set. `seconds` None: until Ctrl-C. `scenario` None: the demo as it is. `shows_all`: equal lines, too."""
+    """The settings. `seconds` None: until Ctrl-C. `scenario` None: the default traffic. `shows_all`: print equal lines, too."""
 
     seconds: float | None
     port: int

@@ -1,8 +1,8 @@
-"""LEASH: `python -m demo.watchdog MODULE ARGUMENTS…` runs a module as `python -m MODULE ARGUMENTS…` does, and no longer than its starter lives.
+"""Runs a module and ends it when the process that started it ends.
 
-Comes in: a pipe on stdin, of which only the starter has the other end. Goes out: SIGTERM to this
-very process when the pipe ends: also after `kill -9`, or when a terminal was closed. It must not
-read anything else of stdin.
+`python -m demo.watchdog MODULE ARGUMENTS…` runs `python -m MODULE ARGUMENTS…`. Its stdin is a pipe whose other end only
+the starter holds. The pipe ends when the starter does, even by `kill -9`; the process then sends SIGTERM to itself.
+The module must not read stdin.
 """
 
 import os
@@ -20,6 +20,6 @@ def _end_with_starter() -> None:
 
 
 if __name__ == "__main__":
-    threading.Thread(target=_end_with_starter, name="leash", daemon=True).start()
+    threading.Thread(target=_end_with_starter, name="watchdog", daemon=True).start()
     del sys.argv[0]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -1,8 +1,7 @@
-"""ARRIVALS: when requests came to a production service and how many tokens they took, as seconds from the start of a replay.
+"""Reads when requests came to a production service, and how many tokens they took.
 
-Comes in: a CSV file of the Azure LLM inference trace (`demo/traffic/data/README.md`). Goes out: `Arrival`
-structs in order, for ever: after the last one the trace begins again. Silences are shortened,
-because nobody watches a demo for an empty minute; nothing else is changed.
+The source is the Azure LLM inference trace (`demo/traffic/data/README.md`). The trace repeats indefinitely. Only its
+long silences are shortened.
 """
 
 import csv
@@ -47,7 +46,7 @@ def read_trace(path: Path = TRACE, max_gap_seconds: float = MAX_GAP_SECONDS) -> 
 
 
 def replay(trace: Sequence[Arrival], speed: float) -> Iterator[Arrival]:
-    """Return the arrivals at `speed` times their pace, again and again."""
+    """Return the arrivals at `speed` times their pace, repeated indefinitely."""
     length_seconds = trace[-1].at_seconds + MAX_GAP_SECONDS
     start_seconds = 0.0
     while True:

@@ -1,7 +1,6 @@
-"""CALL KINDS: the kinds of requests that reach a provider and go to their end: answers, streams, fail-over, failures, embeddings.
+"""Requests that reach a provider and complete: responses, streams, failover, failures, embeddings.
 
-Comes in: a sketch. Goes out: a `Planned` request with its certain outcome. Those that end in the
-middle are in `demo/traffic/interrupted_kinds.py`.
+`demo/traffic/interrupted_kinds.py` has those that end in the middle.
 """
 
 from typing import Final
@@ -11,7 +10,7 @@ import msgspec
 from demo.gateway_config import CACHED_MODEL, EMBEDDING_MODEL, LIMITED_PLANS, REAL_MODEL, REAL_PROVIDER
 from demo.traffic.outcomes import CALLER_ERRORS, Act, failure, is_in_trouble, rate_limited, refusal, stall, success
 from demo.traffic.plan import CHAT_PATH, EMBEDDINGS_PATH, Planned, PlannedAttempt
-from demo.traffic.request_template import Sketch, chat, coin, providers_of, scripts_of
+from demo.traffic.request_template import RequestTemplate, chat, coin, providers_of, scripts_of
 from demo.upstream.script import FIELD, Script
 
 _FIRST_ANSWERS: Final = (
@@ -35,103 +34,113 @@ _QUESTIONS: Final = (
 )
 
 
-def _answer(sketch: Sketch, provider: str, *, stream: bool) -> tuple[Script, PlannedAttempt]:
-    arrival = sketch.arrival
-    return success(provider, arrival.input_tokens, arrival.output_tokens, stream=stream, delays=sketch.delays(provider))
+def _answer(template: RequestTemplate, provider: str, *, stream: bool) -> tuple[Script, PlannedAttempt]:
+    arrival = template.arrival
+    return success(
+        provider, arrival.input_tokens, arrival.output_tokens, stream=stream, delays=template.delays(provider)
+    )
 
 
-def plain(sketch: Sketch) -> Planned:
-    """A whole answer."""
-    return _answered(sketch, "answer", stream=False)
+def plain(template: RequestTemplate) -> Planned:
+    """A response that is not streamed."""
+    return _answered(template, "answer", stream=False)
 
 
-def streamed(sketch: Sketch) -> Planned:
-    """A streamed answer."""
-    return _answered(sketch, "stream", stream=True)
+def streamed(template: RequestTemplate) -> Planned:
+    """A streamed response."""
+    return _answered(template, "stream", stream=True)
 
 
-def _answered(sketch: Sketch, kind: str, *, stream: bool) -> Planned:
-    """An answer from the first provider, or from the second while the first is in trouble."""
-    model = sketch.rng.choice(_FIRST_ANSWERS)
+def _answered(template: RequestTemplate, kind: str, *, stream: bool) -> Planned:
+    """A response from the first provider, or from the second while the first fails."""
+    model = template.rng.choice(_FIRST_ANSWERS)
     first, *others = providers_of(model)
     acts: list[Act] = []
-    if is_in_trouble(first, sketch.arrival.at_seconds, sketch.rng):
-        acts.append(failure(first, sketch.rng))
+    if is_in_trouble(first, template.arrival.at_seconds, template.rng):
+        acts.append(failure(first, template.rng))
         first = others[0]
-    return chat(sketch, kind, model, [*acts, _answer(sketch, first, stream=stream)], stream=stream)
+    return chat(template, kind, model, [*acts, _answer(template, first, stream=stream)], stream=stream)
 
 
-def failed_over(sketch: Sketch) -> Planned:
-    """The first provider fails in its own way, the second answers."""
-    model = sketch.rng.choice(_SECOND_ANSWERS)
+def failed_over(template: RequestTemplate) -> Planned:
+    """The first provider fails in its own way, the second succeeds."""
+    model = template.rng.choice(_SECOND_ANSWERS)
     first, second = providers_of(model)
-    stream = coin(sketch)
-    acts = [failure(first, sketch.rng), _answer(sketch, second, stream=stream)]
-    return chat(sketch, "fail-over", model, acts, stream=stream)
+    stream = coin(template)
+    acts = [failure(first, template.rng), _answer(template, second, stream=stream)]
+    return chat(template, "failover", model, acts, stream=stream)
 
 
-def all_failed(sketch: Sketch) -> Planned:
+def all_failed(template: RequestTemplate) -> Planned:
     """Every provider fails: 502."""
-    model = sketch.rng.choice(_BOTH_FAIL)
-    acts = [failure(provider, sketch.rng) for provider in providers_of(model)]
-    return chat(sketch, "502", model, acts, stream=coin(sketch), status_code=502, exception_type="UpstreamFailedError")
+    model = template.rng.choice(_BOTH_FAIL)
+    acts = [failure(provider, template.rng) for provider in providers_of(model)]
+    return chat(
+        template, "502", model, acts, stream=coin(template), status_code=502, exception_type="UpstreamFailedError"
+    )
 
 
-def all_timed_out(sketch: Sketch) -> Planned:
-    """Every provider fails, the last one by a time-out: 504."""
+def all_timed_out(template: RequestTemplate) -> Planned:
+    """Every provider fails, the last one by a timeout: 504."""
     first, second = providers_of("basalt-3b")
-    acts = [failure(first, sketch.rng), stall(second)]
+    acts = [failure(first, template.rng), stall(second)]
     return chat(
-        sketch, "504", "basalt-3b", acts, stream=coin(sketch), status_code=504, exception_type="UpstreamTimeoutError"
+        template,
+        "504",
+        "basalt-3b",
+        acts,
+        stream=coin(template),
+        status_code=504,
+        exception_type="UpstreamTimeoutError",
     )
 
 
-def all_limited(sketch: Sketch) -> Planned:
-    """Every provider answers 429, and so do we."""
-    acts = [rate_limited(provider, sketch.rng) for provider in providers_of("lantern-70b")]
+def all_limited(template: RequestTemplate) -> Planned:
+    """Every provider responds with 429, and so does the gateway."""
+    acts = [rate_limited(provider, template.rng) for provider in providers_of("lantern-70b")]
     return chat(
-        sketch, "429 upstream", "lantern-70b", acts, stream=coin(sketch), status_code=429, upstream_limited=True
+        template, "429 upstream", "lantern-70b", acts, stream=coin(template), status_code=429, upstream_limited=True
     )
 
 
-def callers_fault(sketch: Sketch) -> Planned:
+def callers_fault(template: RequestTemplate) -> Planned:
     """The provider refuses the request as the caller's mistake; no other is tried."""
-    status, answered = sketch.rng.choice(list(CALLER_ERRORS.items()))
-    model = sketch.rng.choice(_FIRST_ANSWERS)
+    status, answered = template.rng.choice(list(CALLER_ERRORS.items()))
+    model = template.rng.choice(_FIRST_ANSWERS)
     acts = [refusal(providers_of(model)[0], status)]
-    return chat(sketch, "provider 4xx", model, acts, stream=coin(sketch), status_code=answered)
+    return chat(template, "provider 4xx", model, acts, stream=coin(template), status_code=answered)
 
 
-def unreported(sketch: Sketch) -> Planned:
-    """The provider reports no usage, or none that makes sense; the gateway estimates."""
-    model, stream = sketch.rng.choice(_FIRST_ANSWERS), coin(sketch)
-    script, attempt = _answer(sketch, providers_of(model)[0], stream=stream)
-    script = msgspec.structs.replace(script, usage=sketch.rng.choice(("omitted", "unusable")))
+def unreported(template: RequestTemplate) -> Planned:
+    """The provider reports no usage, or implausible usage; the gateway estimates."""
+    model, stream = template.rng.choice(_FIRST_ANSWERS), coin(template)
+    script, attempt = _answer(template, providers_of(model)[0], stream=stream)
+    script = msgspec.structs.replace(script, usage=template.rng.choice(("omitted", "unusable")))
     is_nonsense = script.usage == "unusable"
     act = (script, msgspec.structs.replace(attempt, tokens="delivered", reports_nonsense=is_nonsense))
-    return chat(sketch, "no usage", model, [act], stream=stream)
+    return chat(template, "no usage", model, [act], stream=stream)
 
 
-def renamed_usage(sketch: Sketch) -> Planned:
+def renamed_usage(template: RequestTemplate) -> Planned:
     """The provider reports usage under other names."""
-    stream = coin(sketch)
-    script, attempt = _answer(sketch, "healthy", stream=stream)
+    stream = coin(template)
+    script, attempt = _answer(template, "healthy", stream=stream)
     script = msgspec.structs.replace(script, usage="other_names")
-    return chat(sketch, "other usage", "aurora-large", [(script, attempt)], stream=stream)
+    return chat(template, "other usage", "aurora-large", [(script, attempt)], stream=stream)
 
 
-def cacheable(sketch: Sketch) -> Planned:
+def cacheable(template: RequestTemplate) -> Planned:
     """A deterministic request of a cached model, for the first time."""
-    acts = [_answer(sketch, "healthy", stream=False)]
-    return chat(sketch, "cache miss", CACHED_MODEL, acts, stream=False, fields={"temperature": 0}, cache="miss")
+    acts = [_answer(template, "healthy", stream=False)]
+    return chat(template, "cache miss", CACHED_MODEL, acts, stream=False, fields={"temperature": 0}, cache="miss")
 
 
-def repeated(sketch: Sketch, first: Planned) -> Planned:
-    """The same request again, after the first was answered."""
+def repeated(template: RequestTemplate, first: Planned) -> Planned:
+    """The same request again, after the response to the first."""
     return msgspec.structs.replace(
         first,
-        number=sketch.number,
-        at_seconds=sketch.arrival.at_seconds,
+        number=template.number,
+        at_seconds=template.arrival.at_seconds,
         kind="cache hit",
         cache="hit",
         attempts=(),
@@ -139,14 +148,14 @@ def repeated(sketch: Sketch, first: Planned) -> Planned:
     )
 
 
-def embedded(sketch: Sketch) -> Planned:
+def embedded(template: RequestTemplate) -> Planned:
     """Embeddings: from the first provider, from the second, or without reported usage."""
     first, second = providers_of(EMBEDDING_MODEL)
-    provider = sketch.rng.choice((first, first, second))
-    tokens = sketch.arrival.input_tokens
-    estimated = sketch.rng.random() < 0.2  # noqa: PLR2004  one in five
+    provider = template.rng.choice((first, first, second))
+    tokens = template.arrival.input_tokens
+    estimated = template.rng.random() < 0.2  # noqa: PLR2004  one in five
     script = Script(
-        prompt_tokens=tokens, usage="omitted" if estimated else "reported", delay_seconds=sketch.delays(first)[0]
+        prompt_tokens=tokens, usage="omitted" if estimated else "reported", delay_seconds=template.delays(first)[0]
     )
     attempt = PlannedAttempt(
         provider=provider, status="success", tokens="delivered" if estimated else "reported", input_tokens=tokens
@@ -154,11 +163,11 @@ def embedded(sketch: Sketch) -> Planned:
     acts: list[Act] = [(script, attempt)]
     if provider == second:
         acts.insert(0, (Script(status=500), PlannedAttempt(provider=first, status="error")))
-    prompt = sketch.prompt
+    prompt = template.prompt
     body = {"model": EMBEDDING_MODEL, "input": [prompt], FIELD: scripts_of(acts)}
     return Planned(
-        number=sketch.number,
-        at_seconds=sketch.arrival.at_seconds,
+        number=template.number,
+        at_seconds=template.arrival.at_seconds,
         kind="embeddings",
         target=EMBEDDINGS_PATH,
         route=EMBEDDINGS_PATH,
@@ -171,30 +180,30 @@ def embedded(sketch: Sketch) -> Planned:
     )
 
 
-def limited(sketch: Sketch) -> Planned:
-    """A request with a key of a small plan: answered, or refused with 429."""
-    plan = sketch.rng.choice(LIMITED_PLANS)
-    acts = [_answer(sketch, "healthy", stream=False)]
-    return chat(sketch, "small plan", "aurora-large", acts, stream=False, key=plan.name, limited=plan.limit_type)
+def limited(template: RequestTemplate) -> Planned:
+    """A request with a key of a small plan: accepted, or refused with 429."""
+    plan = template.rng.choice(LIMITED_PLANS)
+    acts = [_answer(template, "healthy", stream=False)]
+    return chat(template, "small plan", "aurora-large", acts, stream=False, key=plan.name, limited=plan.limit_type)
 
 
-def real(sketch: Sketch, after: int | None) -> Planned:
-    """A real question to the real model. It takes one at a time, so that a slow computer is not buried in them."""
-    stream = coin(sketch)
-    question = sketch.rng.choice(_QUESTIONS)
-    # The trace's answers are longer than a model on one core should have to write.
+def real(template: RequestTemplate, after: int | None) -> Planned:
+    """A real question to the real model. It takes one at a time, so that a slow computer is not overloaded."""
+    stream = coin(template)
+    question = template.rng.choice(_QUESTIONS)
+    # The trace's responses are too long for a model on one core.
     body = {
         "model": REAL_MODEL,
         "messages": [{"role": "user", "content": question}],
-        "max_tokens": max(4, min(sketch.arrival.output_tokens, 24)),
+        "max_tokens": max(4, min(template.arrival.output_tokens, 24)),
         "stream": stream,
     }
     if stream:
         body["stream_options"] = {"include_usage": True}
     attempt = PlannedAttempt(provider=REAL_PROVIDER, status="success", has_content=True, tokens="answer")
     return Planned(
-        number=sketch.number,
-        at_seconds=sketch.arrival.at_seconds,
+        number=template.number,
+        at_seconds=template.arrival.at_seconds,
         kind="real model",
         target=CHAT_PATH,
         route=CHAT_PATH,

@@ -1,7 +1,6 @@
-"""INTERRUPTED KINDS: the kinds of requests that end in the middle: a stream breaks or falls silent, a client leaves.
+"""Requests that end in the middle: a stream breaks or stalls, a client leaves.
 
-Comes in: a sketch. Goes out: a `Planned` request with its certain outcome: the upstream waits for
-the moment that matters (so many chunks were read, the request has arrived) instead of for a time.
+The upstream waits for an event, such as the client having read a number of chunks, and not for a time.
 """
 
 from typing import Final
@@ -10,20 +9,20 @@ import msgspec
 
 from demo.traffic.outcomes import Act, failure
 from demo.traffic.plan import Planned, PlannedAttempt
-from demo.traffic.request_template import Sketch, chat, coin, providers_of
+from demo.traffic.request_template import RequestTemplate, chat, coin, providers_of
 from demo.upstream.script import Script
 
 _BROKEN_CHUNKS: Final = 6
 
 
-def _paused(sketch: Sketch, provider: str, status: str, **script: object) -> tuple[Act, int]:
+def _paused(template: RequestTemplate, provider: str, status: str, **script: object) -> tuple[Act, int]:
     """Stream some chunks without delay and then pause; returns how many."""
-    read_chunks = sketch.rng.randint(1, _BROKEN_CHUNKS - 1)
+    read_chunks = template.rng.randint(1, _BROKEN_CHUNKS - 1)
     fields = {
         "words": 4 * _BROKEN_CHUNKS,
         "chunks": _BROKEN_CHUNKS,
         "pause_after_chunks": read_chunks,
-        "tag": sketch.tag,
+        "tag": template.tag,
     }
     attempt = {
         "provider": provider,
@@ -35,70 +34,70 @@ def _paused(sketch: Sketch, provider: str, status: str, **script: object) -> tup
     return (msgspec.convert(fields | script, Script), msgspec.convert(attempt, PlannedAttempt)), read_chunks
 
 
-def broken(sketch: Sketch) -> Planned:
-    """The stream breaks, or the provider gives up, after the client got some of it."""
-    after_pause = sketch.rng.choice(("break", "error_event"))
-    act, read_chunks = _paused(sketch, "breaking", "error", after_pause=after_pause)
+def broken(template: RequestTemplate) -> Planned:
+    """The stream breaks, or the provider sends an error, after the client received a part."""
+    after_pause = template.rng.choice(("break", "error_event"))
+    act, read_chunks = _paused(template, "breaking", "error", after_pause=after_pause)
     return chat(
-        sketch,
+        template,
         "broken stream",
         "cobalt-code",
         [act],
         stream=True,
-        tag=sketch.tag,
+        tag=template.tag,
         read_chunks=read_chunks,
         releases=True,
         ends_in_error=True,
     )
 
 
-def fell_silent(sketch: Sketch) -> Planned:
-    """The stream stops in the middle; the gateway's idle time-out ends it."""
-    act, read_chunks = _paused(sketch, "stalling", "error")
+def fell_silent(template: RequestTemplate) -> Planned:
+    """The stream stops in the middle; the gateway's idle timeout ends it."""
+    act, read_chunks = _paused(template, "stalling", "error")
     return chat(
-        sketch,
+        template,
         "silent stream",
         "granite-3b",
         [act],
         stream=True,
-        tag=sketch.tag,
+        tag=template.tag,
         read_chunks=read_chunks,
         ends_in_error=True,
     )
 
 
-def left_before(sketch: Sketch) -> Planned:
+def left_before(template: RequestTemplate) -> Planned:
     """The client leaves while a provider works, sometimes the second one."""
-    model = sketch.rng.choice(("aurora-large", "harbor-8b"))
+    model = template.rng.choice(("aurora-large", "harbor-8b"))
     providers = providers_of(model)
-    failed = [failure(providers[0], sketch.rng)] if model == "harbor-8b" else []
+    failed = [failure(providers[0], template.rng)] if model == "harbor-8b" else []
     last = PlannedAttempt(
         provider=providers[len(failed)], status="cancelled", responded=False, tokens="prompt", is_abandoned=True
     )
-    acts = [*failed, (Script(fault="stall", tag=sketch.tag), last)]
+    acts = [*failed, (Script(fault="stall", tag=template.tag), last)]
     return chat(
-        sketch,
+        template,
         "left before",
         model,
         acts,
-        stream=coin(sketch),
+        stream=coin(template),
         status_code=499,
         leaving="before_first_byte",
-        tag=sketch.tag,
+        tag=template.tag,
     )
 
 
-def left_during(sketch: Sketch) -> Planned:
+def left_during(template: RequestTemplate) -> Planned:
     """The client leaves in the middle of a stream."""
-    model = sketch.rng.choice(("aurora-large", "harbor-8b", "meadow-24b"))
-    act, read_chunks = _paused(sketch, providers_of(model)[0], "cancelled")
+    model = template.rng.choice(("aurora-large", "harbor-8b", "meadow-24b"))
+    act, read_chunks = _paused(template, providers_of(model)[0], "cancelled")
     return chat(
-        sketch,
+        template,
         "left during",
         model,
         [act],
         stream=True,
         leaving="after_first_byte",
         read_chunks=read_chunks,
-        tag=sketch.tag,
+        tag=template.tag,
     )

@@ -1,8 +1,6 @@
-"""OUTCOMES: what an upstream is told to do with one attempt, together with what that must mean in the gateway's books.
+"""What an upstream does with one attempt, and how the gateway must count it.
 
-Comes in: a provider and seeded randomness. Goes out: pairs of a `Script` for the request and a
-`PlannedAttempt` for the books. Here is the only knowledge of the traffic program about how an
-upstream's behaviour is counted.
+Each function returns a `Script` for the request and a `PlannedAttempt` for the counters.
 """
 
 import random
@@ -16,7 +14,7 @@ from demo.traffic.plan import PlannedAttempt
 from demo.upstream.script import Script
 
 Act: TypeAlias = tuple[Script | None, PlannedAttempt]
-"""What the upstream does (None: nothing is there to tell), and how it counts."""
+"""What the upstream does (None: nothing listens there), and how the gateway counts it."""
 
 _SERVER_ERRORS: Final = (500, 502, 503, 504, 529)
 _ACCOUNT_ERRORS: Final = (401, 402, 403, 404, 410)
@@ -54,7 +52,7 @@ def is_in_trouble(provider: str, at_seconds: float, rng: random.Random) -> bool:
 def success(
     provider: str, input_tokens: int, output_tokens: int, *, stream: bool, delays: tuple[float, float]
 ) -> tuple[Script, PlannedAttempt]:
-    """Answer with these tokens."""
+    """Respond with these tokens."""
     first_byte_seconds, generation_seconds = delays
     chunks = max(1, min(output_tokens, 12))
     script = Script(
@@ -76,12 +74,12 @@ def success(
 
 
 def failure(provider: str, rng: random.Random) -> Act:
-    """Fail in one of the provider's ways before any byte of an answer, so that the next provider is tried."""
+    """Fail in one of the provider's ways before any byte of a response, so that the next provider is tried."""
     return _WAYS.get(provider, _server_error)(provider, rng)
 
 
 def rate_limited(provider: str, rng: random.Random) -> Act:
-    """Answer 429."""
+    """Respond with 429."""
     script = Script(status=429, retry_after=rng.choice(("1", "2", "30", None)), delay_seconds=0.002)
     return script, PlannedAttempt(provider=provider, status="error")
 
@@ -92,7 +90,7 @@ def refusal(provider: str, status: int) -> Act:
 
 
 def stall(provider: str) -> Act:
-    """Never answer; the gateway's timeout ends it, and the prompt is counted: the provider may bill it."""
+    """Never respond; the gateway's timeout ends it, and the prompt is counted: the provider may bill it."""
     return Script(fault="stall"), PlannedAttempt(provider=provider, status="error", tokens="prompt", is_abandoned=True)
 
 
@@ -103,7 +101,7 @@ def _server_error(provider: str, rng: random.Random) -> Act:
 
 
 def _nonsense(provider: str, rng: random.Random) -> Act:
-    """Say 200 and then nothing that could be used, or refuse our account."""
+    """Send an unusable 200, or refuse the gateway's account."""
     script = rng.choice(
         (
             Script(fault="bad_json"),
@@ -112,13 +110,13 @@ def _nonsense(provider: str, rng: random.Random) -> Act:
             Script(status=rng.choice(_ACCOUNT_ERRORS)),
         )
     )
-    # A 200 whose body is cut off was worked for; a page of HTML or a refusal was not.
+    # A 200 whose body is cut off cost the provider work; a page of HTML or a refusal did not.
     is_cut_off = script.fault == "close_after_head"
     return script, PlannedAttempt(provider=provider, status="error", tokens="prompt" if is_cut_off else "none")
 
 
 def _outage(provider: str, rng: random.Random) -> Act:
-    """Hang up without a word, or say 503."""
+    """Close the connection without a response, or respond with 503."""
     if rng.random() < 0.5:  # noqa: PLR2004  one half
         return Script(status=503), PlannedAttempt(provider=provider, status="error")
     return Script(fault="close_before_head"), PlannedAttempt(provider=provider, status="error", responded=False)

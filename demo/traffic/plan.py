@@ -1,8 +1,6 @@
-"""PLAN: one request of the traffic as it is planned, and what it must move in the gateway's books; plain structs.
+"""A planned request and what the client observed of it; plain structs.
 
-Comes in: nothing. Goes out: `Planned` from `demo/traffic/schedule.py` to `demo/traffic/traffic.py`,
-`Observed` back from it, and both together to `demo/books.py`. Because the scripts inside a request
-decide what each upstream does, its outcome is known before it is sent.
+A request carries the scripts that its upstreams follow, so its outcome is known before it is sent.
 """
 
 from typing import Literal, TypeAlias

@@ -1,10 +1,9 @@
-"""REPLAY: the demo's traffic for a gateway that runs elsewhere, as in a container beside this one.
+"""Sends the demo's traffic to a gateway that runs elsewhere, as in another container.
 
-`python -m demo.traffic.replay prepare FOLDER --upstream URL` writes the gateway's configuration,
-its database and API keys into a folder that the gateway shares. `python -m demo.traffic.replay send
-FOLDER --gateway URL --upstream URL` then sends until SIGTERM or SIGINT. SPEED and SEED are as in
-`make demo`. Exit code 0: stopped as told; 1: it could not be done, or something came back that no
-plan expected; 2: a setting makes no sense.
+`python -m demo.traffic.replay prepare FOLDER --upstream URL` writes the gateway's configuration, database and API keys
+into a folder that the gateway shares. `python -m demo.traffic.replay send FOLDER --gateway URL --upstream URL` sends
+until SIGTERM or SIGINT. SPEED and SEED are as in `make demo`. Exit code 0: stopped by a signal. 1: failed, or a response
+did not match its plan. 2: a setting is invalid.
 """
 
 import argparse
@@ -19,23 +18,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from demo.books import Books
 from demo.environment import MALFORMED_KEY, UNKNOWN_KEY, create_key, revoked_key
 from demo.gateway_config import FREE_PLAN, LIMITED_PLANS, GatewayFile
 from demo.output.screen import one_line
 from demo.process import ChildFailedError
 from demo.settings import SettingError, Settings, read_settings
 from demo.traffic.arrivals import read_trace
+from demo.traffic.counters import TrafficCounters
 from demo.traffic.schedule import ScheduleOptions, schedule
-from demo.traffic.traffic import Traffic
+from demo.traffic.sender import Traffic
 
 SAY_EVERY_SECONDS: Final = 30.0
 _CLOSED_URL: Final = "http://127.0.0.1:9"
-"""Nobody listens on port 9 (discard) in the gateway's container."""
+"""Nothing listens on port 9 (discard) in the gateway's container."""
 
 
 async def prepare(folder: Path, *, upstream_url: str) -> None:
-    """Write what the gateway and the traffic need; keys that are there are kept. The folder exists. Raises `ChildFailedError`."""
+    """Write what the gateway and the traffic need; existing keys are kept. The folder exists. Raises `ChildFailedError`."""
     file = GatewayFile(
         port=0,
         database_path=str(folder / "gateway.db"),
@@ -48,7 +47,7 @@ async def prepare(folder: Path, *, upstream_url: str) -> None:
     config_path.write_text(file.as_toml())
     if _keys_path(folder).exists():
         return
-    # The first key creates the database; the others can come at the same time.
+    # The first key creates the database; the others can be created concurrently.
     secrets = {"main": (await create_key(config_path, "main", FREE_PLAN))[0]}
     names = ("revoked", *(plan.name for plan in LIMITED_PLANS))
     made = await asyncio.gather(
@@ -67,7 +66,7 @@ async def send(folder: Path, settings: Settings, *, gateway_url: str, upstream_u
         gateway_url=gateway_url,
         upstream_url=upstream_url,
         keys={"none": None, "malformed": MALFORMED_KEY, "unknown": UNKNOWN_KEY, **keys},
-        books=Books(file.models),
+        counters=TrafficCounters(file.models),
         monotonic=time.monotonic,
     )
     stop = asyncio.Event()
@@ -85,11 +84,11 @@ async def send(folder: Path, settings: Settings, *, gateway_url: str, upstream_u
     while not sending.done():
         await asyncio.wait({sending}, timeout=SAY_EVERY_SECONDS)
         elapsed_seconds = time.monotonic() - began_seconds
-        print(one_line(traffic.books, elapsed_seconds=elapsed_seconds, in_hand=traffic.in_hand), flush=True)
+        print(one_line(traffic.counters, elapsed_seconds=elapsed_seconds, in_flight=traffic.in_flight), flush=True)
     await sending
-    for surprise in traffic.books.surprises:
-        print(f"replay: {surprise}", file=sys.stderr)
-    return 1 if traffic.books.surprises else 0
+    for mismatch in traffic.counters.mismatches:
+        print(f"replay: {mismatch}", file=sys.stderr)
+    return 1 if traffic.counters.mismatches else 0
 
 
 def _keys_path(folder: Path) -> Path:

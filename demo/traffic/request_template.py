@@ -1,7 +1,6 @@
-"""SKETCH: what every kind of request starts from: a number, an arrival, seeded randomness; and how a body is made of it.
+"""The input of every kind of request: a number, an arrival, seeded randomness; and the JSON body built from it.
 
-Comes in: an arrival of the trace. Goes out: JSON bodies with prompts of the arrival's length,
-unique per request, with the scripts for the upstreams inside.
+Prompts have the arrival's length and are unique per request.
 """
 
 import random
@@ -24,8 +23,8 @@ MAX_PROMPT_WORDS: Final = 8_000
 _BY_NAME: Final = {model.name: model for model in MODELS}
 
 
-class Sketch(msgspec.Struct, frozen=True, kw_only=True):
-    """One request to be. `run` makes its prompt and its tag unique between runs that share a database or an upstream."""
+class RequestTemplate(msgspec.Struct, frozen=True, kw_only=True):
+    """The input of one request. `run` makes its prompt and its tag unique between runs that share a database or an upstream."""
 
     number: int
     arrival: Arrival
@@ -44,32 +43,32 @@ class Sketch(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.tag} " + " ".join(_WORDS[: min(self.arrival.input_tokens, MAX_PROMPT_WORDS)])
 
     def delays(self, provider: str) -> tuple[float, float]:
-        """Return how long a provider takes for the arrival's answer."""
+        """Return how long a provider takes for the arrival's response."""
         return self.pace.delays(self.rng, provider, self.arrival.output_tokens)
 
 
 def providers_of(model: str) -> tuple[str, ...]:
-    """Return a model's providers in the order of fail-over."""
+    """Return a model's providers in failover order."""
     return tuple(route.provider for route in _BY_NAME[model].routes)
 
 
-def coin(sketch: Sketch) -> bool:
+def coin(template: RequestTemplate) -> bool:
     """Toss a coin."""
-    return sketch.rng.random() < 0.5  # noqa: PLR2004  one half
+    return template.rng.random() < 0.5  # noqa: PLR2004  one half
 
 
 def scripts_of(acts: Sequence[Act]) -> dict[str, Script]:
-    """Return the field that tells each upstream what to do."""
+    """Return the scripts by provider."""
     return {attempt.provider: script for script, attempt in acts if script is not None}
 
 
 def attempts_of(acts: Sequence[Act]) -> tuple[PlannedAttempt, ...]:
-    """Return how the acts count."""
+    """Return the attempts of the acts."""
     return tuple(attempt for _, attempt in acts)
 
 
 def chat(
-    sketch: Sketch,
+    template: RequestTemplate,
     kind: str,
     model: str,
     acts: Sequence[Act],
@@ -80,22 +79,22 @@ def chat(
     **plan: Any,
 ) -> Planned:
     """Plan a chat request; `fields` go into the body, `plan` into the plan."""
-    prompt = sketch.prompt
+    prompt = template.prompt
     body: dict[str, Any] = {
         "model": model,
         "messages": [{"role": "user", "content": prompt}],
-        "max_tokens": sketch.arrival.output_tokens,
+        "max_tokens": template.arrival.output_tokens,
         "temperature": 0.7,
         FIELD: scripts_of(acts),
     }
     if stream:
         body["stream"] = True
-        # Half of the clients ask for usage; the gateway always does, and must not show it to the others.
-        if coin(sketch):
+        # Half of the clients request usage. The gateway always does, and must hide it from the others.
+        if coin(template):
             body["stream_options"] = {"include_usage": True}
     return Planned(
-        number=sketch.number,
-        at_seconds=sketch.arrival.at_seconds,
+        number=template.number,
+        at_seconds=template.arrival.at_seconds,
         kind=kind,
         target=CHAT_PATH,
         route=CHAT_PATH,

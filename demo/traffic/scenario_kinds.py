@@ -1,8 +1,6 @@
-"""SCENARIO KINDS: the kind of requests that a scenario sends: calls whose every provider knows what to do, whichever is asked.
+"""Requests of a scenario: each provider of the model gets a script, because a circuit breaker may choose any of them.
 
-Comes in: a sketch and a scenario. Goes out: a `Planned` request with a possible attempt per
-provider: circuit breakers decide which are made, so what is certain is how each of them would end,
-and not which come.
+The plan lists the outcome of an attempt at each provider. Which attempts are made is known from the response.
 """
 
 from collections.abc import Sequence
@@ -14,7 +12,7 @@ from demo.scenarios import Scenario
 from demo.traffic import refusal_kinds
 from demo.traffic.outcomes import Act, success
 from demo.traffic.plan import Planned, PlannedAttempt
-from demo.traffic.request_template import Sketch, attempts_of, chat, coin, providers_of
+from demo.traffic.request_template import RequestTemplate, attempts_of, chat, coin, providers_of
 from demo.traffic.schedule import Kind
 from demo.upstream.script import Script
 
@@ -27,10 +25,10 @@ KIND: Final = "scenario call"
 
 
 def scenario_mix(scenario: Scenario, cadence: float) -> Sequence[tuple[Kind, float]]:
-    """Return the kinds of a scenario and their weights: calls, and what the gateway refuses by itself as ever."""
+    """Return the kinds of a scenario and their weights: calls, and requests that the gateway refuses by itself."""
 
-    def call(sketch: Sketch) -> Planned:
-        return _call(sketch, scenario, cadence)
+    def call(template: RequestTemplate) -> Planned:
+        return _call(template, scenario, cadence)
 
     return (
         (call, 92.0),
@@ -42,21 +40,21 @@ def scenario_mix(scenario: Scenario, cadence: float) -> Sequence[tuple[Kind, flo
     )
 
 
-def _call(sketch: Sketch, scenario: Scenario, cadence: float) -> Planned:
-    phase = scenario.phase_at(sketch.arrival.at_seconds, cadence)
-    model, stream = phase.model or sketch.rng.choice(_MODELS), coin(sketch)
+def _call(template: RequestTemplate, scenario: Scenario, cadence: float) -> Planned:
+    phase = scenario.phase_at(template.arrival.at_seconds, cadence)
+    model, stream = phase.model or template.rng.choice(_MODELS), coin(template)
     acts: list[Act] = []
     for provider in providers_of(model):
         condition = phase.condition(provider)
-        first_byte_seconds, generation_seconds = sketch.delays(provider)
+        first_byte_seconds, generation_seconds = template.delays(provider)
         first_byte_seconds += condition.added_seconds * cadence
-        if sketch.rng.random() < condition.failed_share:
-            # A failure takes as long as an answer would: quick ones would come in a row, and be an outage to a breaker.
-            script = Script(status=sketch.rng.choice(_SERVER_ERRORS), delay_seconds=first_byte_seconds)
+        if template.rng.random() < condition.failed_share:
+            # A failure takes as long as a response: quick ones would come in a row and open the breaker.
+            script = Script(status=template.rng.choice(_SERVER_ERRORS), delay_seconds=first_byte_seconds)
             acts.append((script, PlannedAttempt(provider=provider, status="error")))
         else:
-            tokens = min(sketch.arrival.output_tokens * phase.token_factor, _MOST_TOKENS)
+            tokens = min(template.arrival.output_tokens * phase.token_factor, _MOST_TOKENS)
             delays = (first_byte_seconds, generation_seconds)
-            acts.append(success(provider, sketch.arrival.input_tokens, tokens, stream=stream, delays=delays))
-    planned = chat(sketch, KIND, model, acts, stream=stream)
+            acts.append(success(provider, template.arrival.input_tokens, tokens, stream=stream, delays=delays))
+    planned = chat(template, KIND, model, acts, stream=stream)
     return msgspec.structs.replace(planned, attempts=(), possible=attempts_of(acts))

@@ -1,7 +1,6 @@
-"""SCHEDULE: which request comes when, decided by a seed and nothing else.
+"""Decides which request is sent when, from a trace and a seed.
 
-Comes in: a trace, a speed, a seed. Goes out: `Planned` requests in the order of their times, for
-ever. The same seed gives the same schedule on every computer; the clock has no say in it.
+The same seed gives the same schedule on every computer. The schedule never ends.
 """
 
 import random
@@ -14,9 +13,9 @@ from demo.traffic import call_kinds, interrupted_kinds, refusal_kinds
 from demo.traffic.arrivals import Arrival, replay
 from demo.traffic.outcomes import Pace
 from demo.traffic.plan import Planned
-from demo.traffic.request_template import Sketch
+from demo.traffic.request_template import RequestTemplate
 
-Kind: TypeAlias = Callable[[Sketch], Planned]
+Kind: TypeAlias = Callable[[RequestTemplate], Planned]
 
 DEMO_MIX: Final[tuple[tuple[Kind, float], ...]] = (
     (call_kinds.plain, 34.0),
@@ -43,7 +42,7 @@ DEMO_MIX: Final[tuple[tuple[Kind, float], ...]] = (
     (refusal_kinds.lost, 1.0),
     (refusal_kinds.models, 1.0),
 )
-"""Kinds and their weights: mostly well, as in a week that is a little worse than usual."""
+"""Kinds and their weights: mostly successes."""
 
 EVEN_MIX: Final[tuple[tuple[Kind, float], ...]] = tuple((kind, 1.0) for kind, _ in DEMO_MIX)
 """Every kind as often as any other, so that each outcome comes by the dozen."""
@@ -76,20 +75,20 @@ def schedule(trace: Sequence[Arrival], options: ScheduleOptions) -> Iterator[Pla
         while options.real_every_seconds is not None and next_real_seconds <= arrival.at_seconds:
             number += 1
             moment = msgspec.structs.replace(arrival, at_seconds=next_real_seconds)
-            yield call_kinds.real(_sketch(number, moment, rng, options), last_real)
+            yield call_kinds.real(_template(number, moment, rng, options), last_real)
             last_real = number
             next_real_seconds += options.real_every_seconds
         number += 1
-        sketch = _sketch(number, arrival, rng, options)
+        template = _template(number, arrival, rng, options)
         kind = rng.choices(kinds, weights)[0]
         if kind is call_kinds.cacheable and cacheable and rng.random() < _REPEAT_SHARE:
-            yield call_kinds.repeated(sketch, rng.choice(cacheable))
+            yield call_kinds.repeated(template, rng.choice(cacheable))
             continue
-        planned = kind(sketch)
+        planned = kind(template)
         if planned.cache == "miss":
             cacheable = [*cacheable[1 - _REMEMBERED :], planned]
         yield planned
 
 
-def _sketch(number: int, arrival: Arrival, rng: random.Random, options: ScheduleOptions) -> Sketch:
-    return Sketch(number=number, arrival=arrival, rng=rng, pace=options.pace, run=options.run)
+def _template(number: int, arrival: Arrival, rng: random.Random, options: ScheduleOptions) -> RequestTemplate:
+    return RequestTemplate(number=number, arrival=arrival, rng=rng, pace=options.pace, run=options.run)

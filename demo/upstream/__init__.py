@@ -1,1 +1,5 @@
-"""Upstreams of the demo: simulated providers that speak the real wire format, and a local model."""
+"""The demo's upstreams: scripted providers that speak the OpenAI wire format, and a real local model.
+
+request -> scripted_upstream -> script (from the request, or made up) -> wire (response bodies)
+                             -> counters (GET /_upstream/counters)
+"""

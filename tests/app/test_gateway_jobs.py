@@ -30,10 +30,10 @@ from app.gateway.clock import SystemClock
 from app.jobs.gauges import observe_jobs
 from app.jobs.scheduler import FAILURE_REASONS, Job, Jobs
 from app.label_bounds import label_bounds
-from demo.scrape import read_exposition
 from otel.build import PipelineSettings, build_pipeline
 from otel.catalogue import CATALOGUE
 from otel.config.environ import telemetry_config_from_environ
+from tests.harness.exposition import read_exposition
 from tests.harness.metered import Metered
 
 CONFIG = AppConfig(

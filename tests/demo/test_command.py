@@ -32,4 +32,4 @@ def test_a_folder_that_cannot_be_made_is_one_line(
     assert command.main([]) == 1
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert "cannot be made in" in said
+    assert "cannot create a folder" in said

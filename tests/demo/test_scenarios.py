@@ -1,4 +1,4 @@
-"""Scenarios by the clock and by the seed: which phase is on, what its calls are told, and how breakers are allowed for in the books."""
+"""Scenarios by the clock and by the seed: which phase is on, what its calls are told, and how breakers are allowed for in the counters."""
 
 from collections import Counter
 from itertools import islice, takewhile
@@ -6,17 +6,17 @@ from itertools import islice, takewhile
 import msgspec
 import pytest
 
-from demo.books import Books, series
 from demo.gateway_config import MODELS
-from demo.output.findings import Findings
-from demo.reconcile import compare
-from demo.scenario_watch import scenario_lines
+from demo.scenario_player import scenario_lines
 from demo.scenarios import SCENARIOS, TARGET, cadence_of
 from demo.traffic.arrivals import read_trace
+from demo.traffic.counters import TrafficCounters, series
 from demo.traffic.outcomes import Pace
 from demo.traffic.plan import Observed, Planned
 from demo.traffic.scenario_kinds import KIND, scenario_mix
 from demo.traffic.schedule import ScheduleOptions, schedule
+from tests.reconcile.compare import compare
+from tests.reconcile.findings import Findings
 
 CADENCE = 0.2
 
@@ -84,13 +84,13 @@ def _one(name: str, model: str, seconds: float) -> Planned:
     )
 
 
-def test_what_the_client_saw_decides_which_attempt_is_in_the_books() -> None:
+def test_what_the_client_saw_decides_which_attempt_is_in_the_counters() -> None:
     planned = _one("outage", "aurora-large", 20.0)
-    books = Books(MODELS)
-    books.add(planned, Observed(status_code=200, provider="slow", is_whole=True))
-    assert books.surprises == []
-    assert books.attempts == {"slow": 1}
-    assert books.ledger["rows success"] == 1
+    counters = TrafficCounters(MODELS)
+    counters.add(planned, Observed(status_code=200, provider="slow", is_whole=True))
+    assert counters.mismatches == []
+    assert counters.attempts == {"slow": 1}
+    assert counters.ledger["rows success"] == 1
 
 
 @pytest.mark.parametrize(
@@ -100,13 +100,13 @@ def test_a_call_that_a_breaker_or_every_provider_refused_is_an_error_without_a_k
     status_code: int, exception_type: str
 ) -> None:
     planned = _one("outage", "aurora-mini", 20.0)
-    books = Books(MODELS)
-    books.add(planned, Observed(status_code=status_code))
-    assert books.surprises == []
-    assert books.ledger["rows error"] == 1
+    counters = TrafficCounters(MODELS)
+    counters.add(planned, Observed(status_code=status_code))
+    assert counters.mismatches == []
+    assert counters.ledger["rows error"] == 1
     labels = {"app_name": "gatewayz", "method": "POST", "path": planned.route}
-    assert books.counts[series("fastapi_exceptions_total", **labels, exception_type=exception_type)] == 1
-    assert not books.attempts
+    assert counters.counts[series("fastapi_exceptions_total", **labels, exception_type=exception_type)] == 1
+    assert not counters.attempts
 
 
 @pytest.mark.parametrize(
@@ -119,9 +119,9 @@ def test_a_call_that_a_breaker_or_every_provider_refused_is_an_error_without_a_k
     ],
 )
 def test_what_no_breaker_explains_is_a_surprise(name: str, model: str, observed: Observed) -> None:
-    books = Books(MODELS)
-    books.add(_one(name, model, 20.0), observed)
-    assert len(books.surprises) == 1
+    counters = TrafficCounters(MODELS)
+    counters.add(_one(name, model, 20.0), observed)
+    assert len(counters.mismatches) == 1
 
 
 def _compared(*, failed: int, error_metric: int) -> Findings:
@@ -132,8 +132,8 @@ def _compared(*, failed: int, error_metric: int) -> Findings:
         series("gatewayz_attempts_per_request_sum", model="aurora-mini"): float(failed),
     }
     page = {"requests": failed, "with_traceparent": failed, "outcomes": {"status_503": failed}}
-    upstream = {"personas": {TARGET: page}, "in_hand": 0}
-    return compare(Books(MODELS), {"attempts": failed}, samples, upstream, with_breakers=True)
+    upstream = {"personas": {TARGET: page}, "in_flight": 0}
+    return compare(TrafficCounters(MODELS), {"attempts": failed}, samples, upstream, with_breakers=True)
 
 
 def test_failed_attempts_are_held_against_what_the_upstream_counted() -> None:

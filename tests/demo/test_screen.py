@@ -6,10 +6,11 @@ import re
 
 import pytest
 
-from demo.books import Books
 from demo.gateway_config import MODELS
-from demo.output.findings import Findings, Line
-from demo.output.screen import Screen, summary, table
+from demo.output.screen import Screen, summary
+from demo.traffic.counters import TrafficCounters
+from tests.reconcile.findings import Findings, Line
+from tests.reconcile.report import table
 
 _PIECE = re.compile(r"\x1b\[(\d*)([A-Za-z])|([^\x1b])")
 
@@ -79,7 +80,7 @@ class Terminal(io.StringIO):
 
 def _draw(screen: Screen, terminal: Terminal, times: int = 3) -> None:
     for number in range(times):
-        screen.refresh(Books(MODELS), elapsed_seconds=1.0 + number, in_hand=3, more=["x" * 200])
+        screen.refresh(TrafficCounters(MODELS), elapsed_seconds=1.0 + number, in_flight=3, more=["x" * 200])
         titles = [row.split()[0] for row in terminal.visible if re.match("  [a-z]", row)]
         assert titles == ["requests", "answers", "errors", "tokens", "cost"]
         assert sum(row.startswith("x") for row in terminal.visible) == 1
@@ -104,16 +105,16 @@ def test_a_block_higher_than_the_terminal_is_cut() -> None:
     terminal = Terminal(80, 4, reflows=True)
     screen = Screen(terminal, is_terminal=True, size=lambda: terminal.size)
     for _ in range(3):
-        screen.refresh(Books(MODELS), elapsed_seconds=1.0, in_hand=3)
+        screen.refresh(TrafficCounters(MODELS), elapsed_seconds=1.0, in_flight=3)
         assert [row.split()[0] for row in terminal.visible if row] == ["requests", "answers", "errors"]
 
 
 @pytest.mark.parametrize("columns", [30, 40, 60, 80])
 def test_a_narrow_terminal_shows_the_whole_summary(columns: int) -> None:
     terminal = Terminal(columns, 24, reflows=True)
-    books = Books(MODELS)
-    Screen(terminal, is_terminal=True, size=lambda: terminal.size).refresh(books, elapsed_seconds=1.0, in_hand=3)
-    expected = " ".join(summary(books, elapsed_seconds=1.0, in_hand=3)).split()
+    counters = TrafficCounters(MODELS)
+    Screen(terminal, is_terminal=True, size=lambda: terminal.size).refresh(counters, elapsed_seconds=1.0, in_flight=3)
+    expected = " ".join(summary(counters, elapsed_seconds=1.0, in_flight=3)).split()
     assert " ".join(terminal.visible).split() == expected
     assert all(len(row) < columns for row in terminal.visible)
 

@@ -47,16 +47,16 @@ def _body(*, stream: bool = False, persona: str = "healthy", **script: Any) -> d
     return {"model": "m", "messages": MESSAGES, "stream": stream, "x_script": {persona: script}}
 
 
-async def _books(http: aiohttp.ClientSession) -> dict[str, Any]:
-    async with http.get("/_upstream/books") as response:
+async def _counters(http: aiohttp.ClientSession) -> dict[str, Any]:
+    async with http.get("/_upstream/counters") as response:
         return await response.json()
 
 
-async def _settled_books(http: aiohttp.ClientSession) -> dict[str, Any]:
+async def _settled_counters(http: aiohttp.ClientSession) -> dict[str, Any]:
     async with asyncio.timeout(5):
-        while (books := await _books(http))["in_hand"]:  # noqa: ASYNC110  its books are behind HTTP
+        while (counters := await _counters(http))["in_flight"]:  # noqa: ASYNC110  its counters are behind HTTP
             await asyncio.sleep(0.01)
-    return books
+    return counters
 
 
 async def test_a_whole_answer_has_the_scripted_tokens(sdk: openai.AsyncOpenAI) -> None:
@@ -154,7 +154,7 @@ async def test_usage_in_other_shapes(http: aiohttp.ClientSession, usage: str, ex
 async def test_a_closed_connection_before_the_head(http: aiohttp.ClientSession) -> None:
     with pytest.raises(aiohttp.ServerDisconnectedError):
         await http.post("/healthy/v1/chat/completions", json=_body(fault="close_before_head"))
-    assert (await _settled_books(http))["personas"]["healthy"]["outcomes"] == {"close_before_head": 1}
+    assert (await _settled_counters(http))["personas"]["healthy"]["outcomes"] == {"close_before_head": 1}
 
 
 async def test_a_closed_connection_after_the_head(http: aiohttp.ClientSession) -> None:
@@ -179,7 +179,7 @@ async def test_a_stalled_request_is_seen_to_arrive_and_its_client_to_leave(http:
         assert response.status == 204
     call.cancel()
     await asyncio.wait({call})
-    assert (await _settled_books(http))["personas"]["healthy"]["outcomes"] == {"client_left": 1}
+    assert (await _settled_counters(http))["personas"]["healthy"]["outcomes"] == {"client_left": 1}
 
 
 @pytest.mark.parametrize("after_pause", ["continue", "break", "error_event"])
@@ -209,21 +209,21 @@ async def test_a_client_that_leaves_in_the_middle_of_a_stream_is_counted(http: a
     async with http.post("/healthy/v1/chat/completions", json=body) as response:
         await response.content.readany()
         response.close()
-    assert (await _settled_books(http))["personas"]["healthy"]["outcomes"] == {"client_left": 1}
+    assert (await _settled_counters(http))["personas"]["healthy"]["outcomes"] == {"client_left": 1}
 
 
-async def test_the_books_count_by_persona_and_know_the_trace_context(http: aiohttp.ClientSession) -> None:
+async def test_the_counters_count_by_persona_and_know_the_trace_context(http: aiohttp.ClientSession) -> None:
     traced = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
     for persona, headers in (("slow", traced), ("slow", {}), ("flaky", {})):
         body = _body(persona=persona, status=502)
         async with http.post(f"/{persona}/v1/chat/completions", json=body, headers=headers) as response:
             assert response.status == 502
-    assert await _settled_books(http) == {
+    assert await _settled_counters(http) == {
         "personas": {
             "flaky": {"requests": 1, "with_traceparent": 0, "outcomes": {"status_502": 1}},
             "slow": {"requests": 2, "with_traceparent": 1, "outcomes": {"status_502": 2}},
         },
-        "in_hand": 0,
+        "in_flight": 0,
     }
 
 
@@ -286,7 +286,7 @@ def test_habits_bring_the_configured_share_of_failures_and_outages() -> None:
     assert set(STEADY) == set(PERSONAS)
 
 
-async def test_an_outage_stops_the_list_of_models_too_and_is_in_no_books() -> None:
+async def test_an_outage_stops_the_list_of_models_too_and_is_in_no_counters() -> None:
     stop, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
     seconds = [10.0]
     habits = STEADY | {"dying": Habits(outage_every_seconds=40.0, outage_seconds=15.0)}
@@ -298,7 +298,7 @@ async def test_an_outage_stops_the_list_of_models_too_and_is_in_no_books() -> No
             seconds[0] = 10.0 + elapsed_seconds
             async with http.get("/dying/v1/models") as dying, http.get("/healthy/v1/models") as healthy:
                 statuses.append((dying.status, healthy.status))
-        assert (await _books(http))["personas"] == {}
+        assert (await _counters(http))["personas"] == {}
     assert statuses == [(200, 200), (200, 200), (503, 200), (503, 200), (200, 200)]
     stop.set()
     await task

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from demo.books import Books
 from demo.environment import PortInUseError, check_port
 from demo.gateway_config import MODELS
 from demo.output.screen import Screen
@@ -14,6 +13,7 @@ from demo.scenarios import SCENARIOS
 from demo.settings import SettingError, Settings, read_settings
 from demo.traffic import replay
 from demo.traffic.arrivals import DEFAULT_SPEED
+from demo.traffic.counters import TrafficCounters
 
 
 def test_defaults() -> None:
@@ -68,12 +68,12 @@ def test_a_port_in_use_is_an_error_that_says_what_to_do() -> None:
 
 
 def test_a_terminal_is_redrawn_in_place_and_a_file_gets_lines() -> None:
-    books = Books(MODELS)
+    counters = TrafficCounters(MODELS)
     terminal, file = io.StringIO(), io.StringIO()
     for stream, is_terminal in ((terminal, True), (file, False)):
         screen = Screen(stream, is_terminal=is_terminal)
         for _ in range(2):
-            screen.refresh(books, elapsed_seconds=1.0, in_hand=3)
+            screen.refresh(counters, elapsed_seconds=1.0, in_flight=3)
     assert terminal.getvalue().count("\x1b[5F") == 1
     assert "\x1b" not in file.getvalue()
     assert file.getvalue().count("0 requests (3 in flight)") == 2

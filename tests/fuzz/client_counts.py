@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from demo.books import MONEY, Series
-from demo.reconcile import COMPARED
+from demo.traffic.counters import MONEY, Series
 from tests.fuzz.client_actors import Observations
 from tests.harness.otlp_data import HistogramPoint
 from tests.harness.otlp_receiver import OtlpReceiver
+from tests.reconcile.compare import COMPARED
 
 NONE_OF: Final = (
     "fastapi_requests_in_progress", "gatewayz_telemetry_record_failures_total", "gatewayz_telemetry_dropped_total",

@@ -1,4 +1,4 @@
-"""Sends inputs to the gateway over a bounded number of connections, reads what comes back, and keeps books of it."""
+"""Sends inputs to the gateway over a bounded number of connections, reads what comes back, and keeps counters of it."""
 
 import asyncio
 import contextlib
@@ -58,10 +58,10 @@ class Books:
 class Driver:
     """The clients. For one event loop."""
 
-    def __init__(self, port: int, keys: Keys, books: Books, stop: asyncio.Event) -> None:
+    def __init__(self, port: int, keys: Keys, counters: Books, stop: asyncio.Event) -> None:
         self._port = port
         self._keys = keys
-        self._books = books
+        self._counters = counters
         self._stop = stop
 
     async def send(self, inputs: Iterable[Input], *, workers: int) -> None:
@@ -76,13 +76,13 @@ class Driver:
         connection: _Connection | None = None
         try:
             for made in inputs:
-                if self._stop.is_set() or self._books.failures:
+                if self._stop.is_set() or self._counters.failures:
                     break
-                self._books.sent[made.kind] += 1
+                self._counters.sent[made.kind] += 1
                 try:
                     connection = connection or await _Connection.open(self._port)
                 except OSError as error:
-                    self._books.fail(made, f"no connection: {error}")
+                    self._counters.fail(made, f"no connection: {error}")
                     break
                 if made.is_tame:
                     connection = await self._tame(connection, made)
@@ -100,13 +100,13 @@ class Driver:
                 await connection.write(made)
                 answer = await read_answer(connection.reader, made.method)
         except (BadAnswerError, ConnectionError, TimeoutError) as error:
-            self._books.fail(made, f"no answer to a well-formed request: {type(error).__name__} {error}")
+            self._counters.fail(made, f"no answer to a well-formed request: {type(error).__name__} {error}")
             answer = None
         else:
             if answer is None:
-                self._books.fail(made, "the connection ended instead of an answer")
+                self._counters.fail(made, "the connection ended instead of an answer")
         if answer is not None:
-            self._books.saw(made, answer)
+            self._counters.saw(made, answer)
             self._check(made, answer)
             if not answer.closes:
                 return connection
@@ -126,7 +126,7 @@ class Driver:
                 seen = await self._answers(connection, made)
         finally:
             await connection.close(abort=made.leave in {"close", "after_head"})
-        self._books.not_seen += max(0, made.most_requests - seen)
+        self._counters.not_seen += max(0, made.most_requests - seen)
 
     async def _answers(self, connection: "_Connection", made: Input) -> int:
         """Read answers until the server closes or is quiet; return how many were counted as requests."""
@@ -138,7 +138,7 @@ class Driver:
                     patience.reschedule(asyncio.get_running_loop().time() + ANSWER_SECONDS)
                     if head is None:
                         return seen
-                    self._books.saw(made, head)
+                    self._counters.saw(made, head)
                     seen += trace_id(head) is not None
                     if made.leave == "after_head":
                         return seen
@@ -147,13 +147,13 @@ class Driver:
                 return seen
             except BadAnswerError as error:
                 if made.leave != "half_close":
-                    self._books.fail(made, str(error))
+                    self._counters.fail(made, str(error))
                 return seen
             self._check(made, answer)
 
     def _check(self, made: Input, answer: Answer) -> None:
         for problem in problems(made, answer, self._keys):
-            self._books.fail(
+            self._counters.fail(
                 made, f"{problem} (status {answer.status}, headers {answer.headers!r}, body {answer.body[:300]!r})"
             )
 

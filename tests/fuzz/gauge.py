@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from demo.books import Series
+from demo.traffic.counters import Series
 from tests.fuzz.receiver import BOUNDED
 from tests.fuzz.series import OPENMETRICS, TEXT, SeriesBounds, read_openmetrics, read_text
 from tests.fuzz.stand import Stand

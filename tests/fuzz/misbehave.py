@@ -11,12 +11,12 @@ import aiohttp
 import msgspec
 
 from app.config.load import load_config
-from demo.environment import Stage, StageOptions, stage
-from demo.scrape import ACCEPT
+from demo.environment import Environment, EnvironmentOptions, start_environment
 from tests.fuzz.client_actors import Actors, Observations
 from tests.fuzz.client_acts import acts
 from tests.fuzz.client_counts import pushed_differences, request_lines, rows, served_differences
 from tests.fuzz.series import SeriesBounds, read_text
+from tests.harness.exposition import ACCEPT
 from tests.harness.otlp_receiver import OtlpReceiver
 
 AT_ONCE: Final = 32
@@ -43,7 +43,7 @@ async def misbehave(folder: Path, *, clients: int, seed: int, say: Callable[[str
     report = ClientReport(seed, clients)
     started = time.monotonic()
     with OtlpReceiver() as receiver:
-        options = StageOptions(
+        options = EnvironmentOptions(
             folder=folder,
             seed=seed,
             script="steady",
@@ -56,7 +56,7 @@ async def misbehave(folder: Path, *, clients: int, seed: int, say: Callable[[str
                 "OTEL_TRACES_SAMPLER": "always_on",
             },
         )
-        async with stage(options, say) as ready:
+        async with start_environment(options, say) as ready:
             seen = Observations()
             port = int(ready.gateway_url.rpartition(":")[2])
             await Actors(port, seen).play(acts(clients, seed, ready.keys), at_once=AT_ONCE)
@@ -77,7 +77,7 @@ async def misbehave(folder: Path, *, clients: int, seed: int, say: Callable[[str
 
 
 async def _settle(
-    ready: Stage, seen: Observations
+    ready: Environment, seen: Observations
 ) -> tuple[dict[tuple[str, tuple[tuple[str, str], ...]], float], list[str]]:
     """Compare until all agrees or the time is over: what just ended may still be on its way to the log or the ledger."""
     deadline = asyncio.get_running_loop().time() + SETTLE_SECONDS
@@ -87,8 +87,8 @@ async def _settle(
                 samples = read_text(await response.text())
             lines = request_lines(ready.log_path.read_text().splitlines())
             found = list(served_differences(samples, lines, rows(ready.database_path), seen))
-            async with session.get(f"{ready.upstream_url}/_upstream/books") as response:
-                if in_flight := (await response.json())["in_hand"]:
+            async with session.get(f"{ready.upstream_url}/_upstream/counters") as response:
+                if in_flight := (await response.json())["in_flight"]:
                     found.append(f"{in_flight} requests are still in flight at the upstream")
             if not found or asyncio.get_running_loop().time() > deadline:
                 return samples, found

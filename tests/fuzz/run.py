@@ -40,18 +40,18 @@ class Report(msgspec.Struct):
 async def fuzz(folder: Path, *, inputs: int, seed: int, say: Callable[[str], None], stop: asyncio.Event) -> Report:
     """Run until so many inputs were sent, one of them showed a defect, or `stop` is set."""
     report = Report(seed)
-    books = Books()
+    counters = Books()
     started = time.monotonic()
     async with stand(folder) as ready:
         gauge = Gauge(ready)
         start = await gauge.read()
-        progress = asyncio.create_task(_progress(books, gauge, inputs, say))
+        progress = asyncio.create_task(_progress(counters, gauge, inputs, say))
         try:
-            await _rounds(ready, gauge, books, report, inputs=inputs, stop=stop)
-            report.problems += [await _explain(ready, failure, seed) for failure in books.failures[:3]]
+            await _rounds(ready, gauge, counters, report, inputs=inputs, stop=stop)
+            report.problems += [await _explain(ready, failure, seed) for failure in counters.failures[:3]]
             await _end(ready, gauge, start, report)
         except (aiohttp.ClientError, TimeoutError) as error:
-            last = books.failures[0].problem if books.failures else "nothing else"
+            last = counters.failures[0].problem if counters.failures else "nothing else"
             report.problems.append(
                 f"the gateway does not answer: {type(error).__name__} {error}; exit code {ready.gateway.exit_code};"
                 f" before: {last}; its last lines: {ready.gateway.last_lines()}"
@@ -63,7 +63,7 @@ async def fuzz(folder: Path, *, inputs: int, seed: int, say: Callable[[str], Non
         report.problems += [f"a canary or a key in {leak}" for leak in ready.leaks.found]
         report.figures |= {"span names": str(dict(ready.receiver.span_names))}
     report.seconds = time.monotonic() - started
-    report.inputs, report.kinds, report.statuses = books.inputs, books.sent, books.statuses
+    report.inputs, report.kinds, report.statuses = counters.inputs, counters.sent, counters.statuses
     return report
 
 
@@ -79,10 +79,10 @@ async def _end(ready: Stand, gauge: Gauge, start: Reading, report: Report) -> No
 
 
 async def _rounds(
-    ready: Stand, gauge: Gauge, books: Books, report: Report, *, inputs: int, stop: asyncio.Event
+    ready: Stand, gauge: Gauge, counters: Books, report: Report, *, inputs: int, stop: asyncio.Event
 ) -> None:
     """Send batch after batch; the next one is made while one is sent."""
-    driver = Driver(ready.port, ready.keys, books, stop)
+    driver = Driver(ready.port, ready.keys, counters, stop)
     sizes = [min(BATCH_SIZE, inputs - done) for done in range(0, inputs, BATCH_SIZE)]
 
     def make(number: int) -> asyncio.Task[tuple[list[Input], list[Input]]]:
@@ -94,40 +94,40 @@ async def _rounds(
         tame, wild = await coming
         if number + 1 < len(sizes):
             coming = make(number + 1)
-        after_tame, found = await _tame_round(gauge, driver, books, tame, before)
-        before, found_wild = await _wild_round(gauge, driver, books, wild, after_tame)
+        after_tame, found = await _tame_round(gauge, driver, counters, tame, before)
+        before, found_wild = await _wild_round(gauge, driver, counters, wild, after_tame)
         report.problems += [f"batch {number}: {each}" for each in (*found, *found_wild)]
-        if stop.is_set() or books.failures or report.problems or ready.gateway.exit_code is not None:
+        if stop.is_set() or counters.failures or report.problems or ready.gateway.exit_code is not None:
             break
     coming.cancel()
 
 
 async def _tame_round(
-    gauge: Gauge, driver: Driver, books: Books, inputs: list[Input], before: Reading
+    gauge: Gauge, driver: Driver, counters: Books, inputs: list[Input], before: Reading
 ) -> tuple[Reading, list[str]]:
     """Send tame inputs; return the reading after them, and where it is not exactly what they were answered."""
-    seen = Counter(books.counted)
+    seen = Counter(counters.counted)
     await driver.send(inputs, workers=TAME_WORKERS)
 
     def is_settled(now: Reading) -> bool:
-        return quiet(now) and not count_problems(before, now, books, seen)
+        return quiet(now) and not count_problems(before, now, counters, seen)
 
     after = await gauge.settle(is_settled, SETTLE_SECONDS)
     # An input that failed was perhaps counted and not answered; it is reported for itself.
-    return after, [] if books.failures else count_problems(before, after, books, seen)
+    return after, [] if counters.failures else count_problems(before, after, counters, seen)
 
 
 async def _wild_round(
-    gauge: Gauge, driver: Driver, books: Books, inputs: list[Input], before: Reading
+    gauge: Gauge, driver: Driver, counters: Books, inputs: list[Input], before: Reading
 ) -> tuple[Reading, list[str]]:
     """Send wild inputs; return the reading after them, and what of it cannot be."""
-    seen, not_seen = Counter(books.counted), books.not_seen
+    seen, not_seen = Counter(counters.counted), counters.not_seen
     await driver.send(inputs, workers=WILD_WORKERS)
     after = await gauge.settle(quiet, SETTLE_SECONDS)
     answered = Counter(
-        {status: count - seen[key, status] for (key, status), count in books.counted.items() if key == "wild"}
+        {status: count - seen[key, status] for (key, status), count in counters.counted.items() if key == "wild"}
     )
-    return after, wild_problems(before, after, answered, books.not_seen - not_seen)
+    return after, wild_problems(before, after, answered, counters.not_seen - not_seen)
 
 
 async def _explain(ready: Stand, failure: Failure, seed: int) -> str:
@@ -152,11 +152,11 @@ def _figures(ready: Stand, gauge: Gauge, start: Reading, end: Reading) -> dict[s
     }
 
 
-async def _progress(books: Books, gauge: Gauge, inputs: int, say: Callable[[str], None]) -> None:
+async def _progress(counters: Books, gauge: Gauge, inputs: int, say: Callable[[str], None]) -> None:
     """Say every few seconds how far it is."""
     started = time.monotonic()
     while True:
         await asyncio.sleep(_PROGRESS_SECONDS)
         seconds = time.monotonic() - started
-        say(f"fuzz: {books.inputs} of {inputs} inputs, {books.inputs / seconds:.0f} a second, {gauge.most_series} series, "
-            f"{len(books.failures)} failures")  # fmt: skip
+        say(f"fuzz: {counters.inputs} of {inputs} inputs, {counters.inputs / seconds:.0f} a second, {gauge.most_series} series, "
+            f"{len(counters.failures)} failures")  # fmt: skip

@@ -9,10 +9,10 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from app.config.schema import AppConfig
 from app.version import VERSION
-from demo.books import Series
-from demo.scrape import read_exposition
+from demo.traffic.counters import Series
 from otel.catalogue import CATALOGUE
 from otel.catalogue.spec import Kind, MetricSpec
+from tests.harness.exposition import read_exposition
 
 OPENMETRICS: Final = "application/openmetrics-text;version=1.0.0"
 TEXT: Final = "text/plain;version=0.0.4"

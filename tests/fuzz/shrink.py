@@ -45,9 +45,9 @@ async def shrink(port: int, keys: Keys, failure: Failure) -> Input:
 
 
 async def _fails(port: int, keys: Keys, candidate: Input, want: str) -> bool:
-    books = Books()
-    await Driver(port, keys, books, asyncio.Event()).send([candidate], workers=1)
-    return any(failure.problem.startswith(want) for failure in books.failures)
+    counters = Books()
+    await Driver(port, keys, counters, asyncio.Event()).send([candidate], workers=1)
+    return any(failure.problem.startswith(want) for failure in counters.failures)
 
 
 def _with_true_length(payload: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""The checks at the end of a run: counts against books, ledger against metrics, logs against canaries, resources against their start."""
+"""The checks at the end of a run: counts against counters, ledger against metrics, logs against canaries, resources against their start."""
 
 import asyncio
 import json
@@ -6,10 +6,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
-from demo.reconcile import read_ledger
 from tests.fuzz.drive import Books
 from tests.fuzz.gauge import Gauge, Reading
 from tests.fuzz.stand import Stand
+from tests.reconcile.compare import read_ledger
 
 SETTLE_SECONDS: Final = 15.0
 MOST_GROWTH_BYTES: Final = 128 * 1024 * 1024
@@ -34,10 +34,12 @@ def quiet(reading: Reading) -> bool:
     return reading.total("fastapi_requests_in_progress") == 0
 
 
-def count_problems(before: Reading, after: Reading, books: Books, seen_before: Counter[tuple[str, int]]) -> list[str]:
+def count_problems(
+    before: Reading, after: Reading, counters: Books, seen_before: Counter[tuple[str, int]]
+) -> list[str]:
     """Compare what a round of tame inputs was answered with what was counted, by method and status: exactly."""
     expected: Counter[tuple[str, int]] = Counter()
-    for (method, status), count in books.counted.items():
+    for (method, status), count in counters.counted.items():
         known = method if method in {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"} else "_OTHER"
         expected[known, status] += count - seen_before[method, status]
     earlier, later = before.requests(), after.requests()

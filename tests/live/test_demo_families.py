@@ -12,16 +12,16 @@ from typing import Any
 import aiohttp
 import pytest
 
-from demo.books import Books
-from demo.environment import StageOptions, stage
+from demo.environment import EnvironmentOptions, start_environment
 from demo.gateway_config import CLOSED_PROVIDER, EMBEDDING_MODEL
-from demo.scrape import ACCEPT, read_exposition
 from demo.traffic.arrivals import read_trace
+from demo.traffic.counters import TrafficCounters
 from demo.traffic.outcomes import Pace
 from demo.traffic.schedule import ScheduleOptions, schedule
-from demo.traffic.traffic import Traffic
+from demo.traffic.sender import Traffic
 from otel.catalogue import CATALOGUE
 from otel.catalogue.spec import Category
+from tests.harness.exposition import ACCEPT, read_exposition
 
 pytestmark = pytest.mark.live
 
@@ -69,16 +69,16 @@ async def _summary(session: aiohttp.ClientSession) -> dict[str, Any]:
 
 async def test_every_documented_family_has_samples_where_it_belongs(tmp_path: Path) -> None:
     assert len(DOCUMENTED) == 25
-    options = StageOptions(folder=tmp_path, with_real_model=False, share_seconds=0.0, cadence=0.2)
-    async with stage(options, print) as ready, aiohttp.ClientSession(ready.gateway_url) as session:
+    options = EnvironmentOptions(folder=tmp_path, with_real_model=False, share_seconds=0.0, cadence=0.2)
+    async with start_environment(options, print) as ready, aiohttp.ClientSession(ready.gateway_url) as session:
         stop = asyncio.Event()
         traffic = Traffic(
             gateway_url=ready.gateway_url,
             upstream_url=ready.upstream_url,
             keys=ready.keys,
-            books=Books(ready.models),
+            counters=TrafficCounters(ready.models),
             monotonic=time.monotonic,
-            max_in_hand=64,
+            max_in_flight=64,
         )
         plan = schedule(read_trace(), ScheduleOptions(seed=4, run="families", speed=10.0, pace=Pace(scale=0.1)))
         sending = asyncio.create_task(traffic.run(plan, stop))
@@ -100,4 +100,4 @@ async def test_every_documented_family_has_samples_where_it_belongs(tmp_path: Pa
             own = {spec.name for spec in CATALOGUE if category in spec.categories}
             assert await _families(session, f"/prometheus/metrics/{category.value}") == own & everything, category
             assert own & DOCUMENTED, category
-    assert traffic.books.surprises == []
+    assert traffic.counters.mismatches == []

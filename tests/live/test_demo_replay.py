@@ -12,9 +12,9 @@ import pytest
 from demo.environment import GATEWAY_READY_LINE
 from demo.gateway_config import LIMITED_PLANS
 from demo.process import Child, run_to_end, start_child
-from demo.scrape import scrape
 from demo.traffic.replay import main, prepare
 from demo.upstream import scripted_upstream
+from tests.harness.exposition import scrape
 
 pytestmark = pytest.mark.live
 DEADLINE_SECONDS = 30.0

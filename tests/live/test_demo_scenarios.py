@@ -1,4 +1,4 @@
-"""Each scenario of the demo visibly moves what `docs/scenarios.md` says, over real HTTP, and the books stay exact with circuit breakers on.
+"""Each scenario of the demo visibly moves what `docs/scenarios.md` says, over real HTTP, and the counters stay exact with circuit breakers on.
 
 One gateway plays all scenarios one after another, from the gentlest to the worst, because its
 windows reach back five minutes.
@@ -15,18 +15,18 @@ from typing import Any, NamedTuple
 import aiohttp
 import pytest
 
-from demo.books import Books, Series
-from demo.environment import Stage, StageOptions, stage
-from demo.output.screen import table
-from demo.reconcile import reconcile
-from demo.scenario_watch import ScenarioWatch
+from demo.environment import Environment, EnvironmentOptions, start_environment
+from demo.scenario_player import ScenarioPlayer
 from demo.scenarios import SCENARIOS, TARGET
-from demo.scrape import scrape
 from demo.traffic.arrivals import read_trace
+from demo.traffic.counters import Series, TrafficCounters
 from demo.traffic.outcomes import Pace
 from demo.traffic.scenario_kinds import scenario_mix
 from demo.traffic.schedule import ScheduleOptions, schedule
-from demo.traffic.traffic import Traffic
+from demo.traffic.sender import Traffic
+from tests.harness.exposition import scrape
+from tests.reconcile.compare import reconcile
+from tests.reconcile.report import table
 
 pytestmark = pytest.mark.live
 
@@ -86,9 +86,9 @@ class Change:
 class Stand:
     """The running gateway and everything that was sent to it."""
 
-    def __init__(self, ready: Stage, session: aiohttp.ClientSession) -> None:
+    def __init__(self, ready: Environment, session: aiohttp.ClientSession) -> None:
         self.ready = ready
-        self.books = Books(ready.models)
+        self.counters = TrafficCounters(ready.models)
         self._session = session
 
     async def play(self, name: str) -> AsyncIterator[Moment]:
@@ -99,11 +99,11 @@ class Stand:
             gateway_url=self.ready.gateway_url,
             upstream_url=self.ready.upstream_url,
             keys=self.ready.keys,
-            books=self.books,
+            counters=self.counters,
             monotonic=time.monotonic,
-            max_in_hand=128,
+            max_in_flight=128,
         )
-        watch = ScenarioWatch(
+        watch = ScenarioPlayer(
             scenario,
             cadence=CADENCE,
             session=self._session,
@@ -128,7 +128,7 @@ class Stand:
         finally:
             stop.set()
             await asyncio.wait_for(sending, DEADLINE_SECONDS)
-            await ScenarioWatch.step(watch, 0.0)
+            await ScenarioPlayer.step(watch, 0.0)
 
     async def _summary(self) -> dict[str, Any]:
         url = f"{self.ready.gateway_url}/prometheus/metrics/summary?category=providers"
@@ -242,7 +242,7 @@ async def _recovery(stand: Stand) -> None:
         assert whole.of("gatewayz_circuit_breaker_transitions_total", provider=TARGET, state=state) >= 1, state
 
 
-async def test_every_scenario_moves_its_metrics_and_the_books_stay_exact(tmp_path: Path) -> None:
+async def test_every_scenario_moves_its_metrics_and_the_counters_stay_exact(tmp_path: Path) -> None:
     plays = {
         "latency-spike": _latency_spike,
         "cost-spike": _cost_spike,
@@ -252,7 +252,7 @@ async def test_every_scenario_moves_its_metrics_and_the_books_stay_exact(tmp_pat
         "recovery": _recovery,
     }
     assert plays.keys() == SCENARIOS.keys()
-    options = StageOptions(
+    options = EnvironmentOptions(
         folder=tmp_path,
         script="steady",
         with_real_model=False,
@@ -261,14 +261,14 @@ async def test_every_scenario_moves_its_metrics_and_the_books_stay_exact(tmp_pat
         cadence=CADENCE,
     )
     async with AsyncExitStack() as stack:
-        ready = await stack.enter_async_context(stage(options, print))
+        ready = await stack.enter_async_context(start_environment(options, print))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         stand = Stand(ready, session)
         for name, play in plays.items():
             sys.stdout.write(f"{name} at {time.monotonic():.1f} s\n")
             await play(stand)
         findings = await reconcile(
-            stand.books,
+            stand.counters,
             gateway_url=ready.gateway_url,
             upstream_url=ready.upstream_url,
             database_path=ready.database_path,

@@ -19,9 +19,9 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from demo.scrape import read_exposition
 from otel.catalogue import CATALOGUE
 from otel.catalogue.spec import Category, Kind
+from tests.harness.exposition import read_exposition
 from tests.harness.otlp_data import HistogramPoint
 from tests.harness.otlp_receiver import OtlpReceiver
 

@@ -183,11 +183,11 @@ def reading(count: int) -> Reading:
 
 
 def test_a_count_that_is_off_by_one_is_found() -> None:
-    books = Books()
-    books.counted["GET", 404] = 2
-    assert count_problems(reading(5), reading(7), books, Counter()) == []
-    assert count_problems(reading(5), reading(6), books, Counter())
-    assert count_problems(reading(5), reading(8), books, Counter())
+    counters = Books()
+    counters.counted["GET", 404] = 2
+    assert count_problems(reading(5), reading(7), counters, Counter()) == []
+    assert count_problems(reading(5), reading(6), counters, Counter())
+    assert count_problems(reading(5), reading(8), counters, Counter())
     assert wild_problems(reading(5), reading(7), Counter({404: 2}), 0) == []
     assert wild_problems(reading(5), reading(8), Counter({404: 2}), 1) == []
     assert wild_problems(reading(5), reading(6), Counter({404: 2}), 9)

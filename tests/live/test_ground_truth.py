@@ -1,5 +1,5 @@
 """Ground truth: 2 500 requests of every outcome through real processes and sockets, and every number of the gateway equals an
-independent count: the traffic program's books, the ledger's file, and what the upstream says that it received.
+independent count: the traffic program's counters, the ledger's file, and what the upstream says that it received.
 """
 
 import asyncio
@@ -16,25 +16,25 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from demo.books import Books, Series
-from demo.environment import Stage, StageOptions, stage
-from demo.output.findings import Findings
-from demo.output.screen import table
-from demo.reconcile import COMPARED, ZERO, read_ledger, reconcile
-from demo.scrape import ACCEPT, read_exposition
+from demo.environment import Environment, EnvironmentOptions, start_environment
 from demo.traffic.arrivals import read_trace
+from demo.traffic.counters import Series, TrafficCounters
 from demo.traffic.outcomes import Pace
 from demo.traffic.plan import Planned
 from demo.traffic.schedule import EVEN_MIX, ScheduleOptions, schedule
-from demo.traffic.traffic import Traffic
+from demo.traffic.sender import Traffic
 from otel.catalogue import CATALOGUE
+from tests.harness.exposition import ACCEPT, read_exposition
+from tests.reconcile.compare import COMPARED, ZERO, read_ledger, reconcile
+from tests.reconcile.findings import Findings
+from tests.reconcile.report import table
 
 pytestmark = pytest.mark.live
 
 REQUESTS = 2_500
 SECONDS = 90.0
 OUTCOMES = {
-    "answer", "stream", "fail-over", "embeddings", "cache miss", "cache hit", "small plan", "left before", "left during",
+    "answer", "stream", "failover", "embeddings", "cache miss", "cache hit", "small plan", "left before", "left during",
     "broken stream", "silent stream", "502", "504", "429 upstream", "provider 4xx", "no usage", "other usage", "bad key",
     "unknown model", "bad body", "too large", "unknown path", "wrong method", "models",
 }  # fmt: skip
@@ -45,22 +45,22 @@ def _plan(seed: int) -> Iterator[Planned]:
     return schedule(read_trace(), options)
 
 
-async def _send(ready: Stage, books: Books, plan: Iterator[Planned]) -> None:
+async def _send(ready: Environment, counters: TrafficCounters, plan: Iterator[Planned]) -> None:
     traffic = Traffic(
         gateway_url=ready.gateway_url,
         upstream_url=ready.upstream_url,
         keys=ready.keys,
-        books=books,
+        counters=counters,
         monotonic=time.monotonic,
-        max_in_hand=64,
+        max_in_flight=64,
     )
     async with asyncio.timeout(SECONDS):
         await traffic.run(plan, asyncio.Event())
 
 
-async def _reconcile(ready: Stage, books: Books, *, settle_seconds: float = 10.0) -> Findings:
+async def _reconcile(ready: Environment, counters: TrafficCounters, *, settle_seconds: float = 10.0) -> Findings:
     return await reconcile(
-        books,
+        counters,
         gateway_url=ready.gateway_url,
         upstream_url=ready.upstream_url,
         database_path=ready.database_path,
@@ -68,7 +68,7 @@ async def _reconcile(ready: Stage, books: Books, *, settle_seconds: float = 10.0
     )
 
 
-async def _exposition(ready: Stage) -> str:
+async def _exposition(ready: Environment) -> str:
     async with (
         aiohttp.ClientSession() as session,
         session.get(f"{ready.gateway_url}/metrics", headers={"accept": ACCEPT}) as response,
@@ -79,16 +79,16 @@ async def _exposition(ready: Stage) -> str:
 async def test_every_number_equals_an_independent_count(tmp_path: Path) -> None:
     seed = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 1_000_000)
     sys.stdout.write(f"SEED={seed} runs the same again\n")
-    options = StageOptions(folder=tmp_path, script="steady", with_real_model=False, share_seconds=0.0)
-    async with stage(options, print) as ready:
-        books = Books(ready.models)
-        await _send(ready, books, islice(_plan(seed), REQUESTS))
+    options = EnvironmentOptions(folder=tmp_path, script="steady", with_real_model=False, share_seconds=0.0)
+    async with start_environment(options, print) as ready:
+        counters = TrafficCounters(ready.models)
+        await _send(ready, counters, islice(_plan(seed), REQUESTS))
 
-        assert books.requests == REQUESTS
-        assert books.surprises == []
-        _assert_every_outcome_came(books)
+        assert counters.requests == REQUESTS
+        assert counters.mismatches == []
+        _assert_every_outcome_came(counters)
 
-        findings = await _reconcile(ready, books)
+        findings = await _reconcile(ready, counters)
         assert findings.is_good, "\n".join(table(findings))
         assert len(findings.lines) > 200
 
@@ -96,27 +96,27 @@ async def test_every_number_equals_an_independent_count(tmp_path: Path) -> None:
         samples = read_exposition(text)
         assert _by_the_official_parser(text, samples) == samples
         _assert_histograms_are_whole(samples)
-        _assert_nothing_moved_that_the_books_do_not_know(samples)
+        _assert_nothing_moved_that_the_counters_do_not_know(samples)
 
-        # The comparison itself must be able to fail: some requests that are in nobody's books.
-        others = Books(ready.models)
+        # The comparison itself must be able to fail: some requests that are in nobody's counters.
+        others = TrafficCounters(ready.models)
         await _send(ready, others, (each for each in islice(_plan(seed + 1), 200) if each.kind == "answer"))
         assert others.requests
-        assert not (await _reconcile(ready, books, settle_seconds=0.0)).is_good
+        assert not (await _reconcile(ready, counters, settle_seconds=0.0)).is_good
 
     # After the end: the last rows are written, everything ended by itself, nothing secret was logged.
-    assert read_ledger(ready.database_path) == dict(books.ledger + others.ledger)
+    assert read_ledger(ready.database_path) == dict(counters.ledger + others.ledger)
     assert {child.name: child.exit_code for child in ready.children} == {"scripted upstream": 0, "gateway": 0}
     log = (tmp_path / "gateway.log").read_text()
     assert "Traceback" not in log
     assert not any(secret in log for secret in ready.keys.values() if secret)
 
 
-def _assert_every_outcome_came(books: Books) -> None:
-    assert books.kinds.keys() == OUTCOMES
-    assert min(books.kinds.values()) >= 20, books.kinds
+def _assert_every_outcome_came(counters: TrafficCounters) -> None:
+    assert counters.kinds.keys() == OUTCOMES
+    assert min(counters.kinds.values()) >= 20, counters.kinds
     counted: Counter[tuple[str, str]] = Counter()
-    for (name, labels), count in books.counts.items():
+    for (name, labels), count in counters.counts.items():
         for _, value in labels:
             counted[name, value] += count
     for status in ("200", "400", "401", "404", "405", "413", "422", "429", "499", "502", "504"):
@@ -128,7 +128,7 @@ def _assert_every_outcome_came(books: Books) -> None:
     for exception_type in ("UpstreamFailedError", "UpstreamTimeoutError"):
         assert counted["fastapi_exceptions_total", exception_type], exception_type
     for kind in ("success", "error", "cancelled"):
-        assert books.ledger[f"rows {kind}"], kind
+        assert counters.ledger[f"rows {kind}"], kind
 
 
 def _by_the_official_parser(text: str, samples: Mapping[Series, float]) -> Mapping[Series, float]:
@@ -160,7 +160,7 @@ def _assert_histograms_are_whole(samples: Mapping[Series, float]) -> None:
         assert max(found)[0] == float("inf"), name
 
 
-def _assert_nothing_moved_that_the_books_do_not_know(samples: Mapping[Series, float]) -> None:
+def _assert_nothing_moved_that_the_counters_do_not_know(samples: Mapping[Series, float]) -> None:
     """Each catalogued counter that has moved is either compared, or known to count what only the process itself knows."""
     own_affairs = {
         "process_cpu_seconds_total",

@@ -20,7 +20,7 @@ from typing import IO, Any
 import httpx
 import pytest
 
-from demo.scrape import read_exposition
+from tests.harness.exposition import read_exposition
 
 pytestmark = pytest.mark.live
 
@@ -68,7 +68,7 @@ class Books:
             self.is_success[trace_id] = is_success
 
 
-class Stage:
+class Environment:
     """The files and processes of one test."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
@@ -151,9 +151,9 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
+def stage(tmp_path: Path) -> Iterator[Environment]:
     with ExitStack() as stack:
-        yield Stage(tmp_path, stack)
+        yield Environment(tmp_path, stack)
 
 
 def state(address: str) -> tuple[float | None, float | None]:
@@ -161,7 +161,7 @@ def state(address: str) -> tuple[float | None, float | None]:
     return samples.get(("gatewayz_model_uptime_24h", LABEL)), samples.get(("gatewayz_token_efficiency", LABEL))
 
 
-def send(address: str, secret: str, books: Books, until: threading.Event) -> None:
+def send(address: str, secret: str, counters: Books, until: threading.Event) -> None:
     """Send calls, every third of which fails, until told to stop or nobody answers any more."""
     number = 0
     with httpx.Client(base_url=address, headers={"authorization": f"Bearer {secret}"}, timeout=10.0) as client:
@@ -177,17 +177,17 @@ def send(address: str, secret: str, books: Books, until: threading.Event) -> Non
                 answer = client.post("/v1/chat/completions", json=body)
             except httpx.TransportError:
                 return
-            books.note(answer.headers["x-trace-id"], answer.status_code == 200)
+            counters.note(answer.headers["x-trace-id"], answer.status_code == 200)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
-def test_what_comes_from_the_ledger_goes_on(stage: Stage, number: signal.Signals) -> None:
+def test_what_comes_from_the_ledger_goes_on(stage: Environment, number: signal.Signals) -> None:
     process, address = stage.start_gateway()
-    books, stop = Books(), threading.Event()
-    threads = [threading.Thread(target=send, args=(address, stage.secret, books, stop)) for _ in range(SENDERS)]
+    counters, stop = Books(), threading.Event()
+    threads = [threading.Thread(target=send, args=(address, stage.secret, counters, stop)) for _ in range(SENDERS)]
     for thread in threads:
         thread.start()
-    wait_for(lambda: len(books.ended) >= 200 and state(address)[0] is not None, "calls are answered and counted")
+    wait_for(lambda: len(counters.ended) >= 200 and state(address)[0] is not None, "calls are answered and counted")
     process.send_signal(number)
     ended_at = time.monotonic()
     process.wait(DEADLINE_SECONDS)
@@ -197,14 +197,14 @@ def test_what_comes_from_the_ledger_goes_on(stage: Stage, number: signal.Signals
     assert process.returncode == (0 if number is signal.SIGTERM else -signal.SIGKILL)
 
     status = dict(stage.query("SELECT trace_id, status FROM ledger"))
-    answered = books.ended.keys()
+    answered = counters.ended.keys()
     lost = answered - status.keys()
     if number is signal.SIGTERM:
         assert not lost
-    late = {trace_id for trace_id in lost if books.ended[trace_id] < ended_at - LOST_SECONDS}
+    late = {trace_id for trace_id in lost if counters.ended[trace_id] < ended_at - LOST_SECONDS}
     assert not late, f"of {len(answered)} answered calls {len(lost)} are lost, {len(late)} of them too old"
     for trace_id in answered & status.keys():
-        assert (status[trace_id] == "success") == books.is_success[trace_id]
+        assert (status[trace_id] == "success") == counters.is_success[trace_id]
 
     # Make the calls some hours old, the last of them older than a day, so that there is something to roll up.
     rows = len(status)

@@ -34,10 +34,10 @@ from app.config.schema import (
 )
 from app.gateway.clock import ManualClock
 from app.label_bounds import label_bounds
-from demo.scrape import read_exposition
 from otel.build import PipelineSettings, build_pipeline
 from otel.catalogue.semconv import BREAKER_STATES
 from otel.config.environ import telemetry_config_from_environ
+from tests.harness.exposition import read_exposition
 
 pytestmark = pytest.mark.live
 

@@ -19,8 +19,8 @@ import pytest
 
 from demo.environment import GATEWAY_READY_LINE
 from demo.process import Child, run_to_end, start_child
-from demo.scrape import scrape
 from demo.upstream import scripted_upstream
+from tests.harness.exposition import scrape
 from tests.servers.postgresql import PostgresqlServer
 from tests.servers.redis import RedisServer
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 import aiohttp
 
 from compose.native.stack import Stack
-from demo.books import Series
+from demo.traffic.counters import Series
 
 PAGE_LINES: Final = 2_000
 REQUEST_LOGS: Final = '{job="gatewayz"} |= `"logger":"gatewayz.request"`'

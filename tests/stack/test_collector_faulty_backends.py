@@ -205,7 +205,7 @@ async def test_what_a_backend_takes_in_part_is_only_in_the_collectors_log(
 
 
 @SIGNALS
-async def test_through_every_fault_in_turn_the_books_balance(
+async def test_through_every_fault_in_turn_the_counters_balance(
     binaries: dict[str, Path], tmp_path: Path, signal: Signal
 ) -> None:
     faults: list[tuple[tuple[Any, ...], tuple[Any, ...]]] = [

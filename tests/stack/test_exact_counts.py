@@ -10,17 +10,17 @@ import aiohttp
 import pytest
 
 from compose.native.servers import Choices
-from demo.books import Books
-from demo.environment import Stage, StageOptions, stage
-from demo.output.screen import table
-from demo.reconcile import compare_ledger, compare_metrics, read_ledger, reconcile
-from demo.scrape import scrape
+from demo.environment import Environment, EnvironmentOptions, start_environment
 from demo.traffic.arrivals import read_trace
+from demo.traffic.counters import TrafficCounters
 from demo.traffic.outcomes import Pace
 from demo.traffic.schedule import EVEN_MIX, ScheduleOptions, schedule
-from demo.traffic.traffic import Traffic
+from demo.traffic.sender import Traffic
 from otel.catalogue import CATALOGUE
 from otel.catalogue.spec import Kind
+from tests.harness.exposition import scrape
+from tests.reconcile.compare import compare_ledger, compare_metrics, read_ledger, reconcile
+from tests.reconcile.report import table
 from tests.stack.stores import Stores, until
 
 REQUESTS = 5_000
@@ -36,7 +36,7 @@ def otlp_to(endpoint: str, monkeypatch: pytest.MonkeyPatch, **more: str) -> None
         monkeypatch.setenv(name, value)
 
 
-async def send(ready: Stage, books: Books, seed: int) -> float:
+async def send(ready: Environment, counters: TrafficCounters, seed: int) -> float:
     """Send the mix as fast as the schedule's order allows; return the seconds it took."""
     plan = schedule(
         read_trace(), ScheduleOptions(seed=seed, run=f"exact{seed}", speed=SPEED, mix=EVEN_MIX, pace=Pace(scale=0.1))
@@ -45,9 +45,9 @@ async def send(ready: Stage, books: Books, seed: int) -> float:
         gateway_url=ready.gateway_url,
         upstream_url=ready.upstream_url,
         keys=ready.keys,
-        books=books,
+        counters=counters,
         monotonic=time.monotonic,
-        max_in_hand=32,
+        max_in_flight=32,
     )
     began = time.monotonic()
     async with asyncio.timeout(300.0):
@@ -58,15 +58,15 @@ async def send(ready: Stage, books: Books, seed: int) -> float:
 async def test_five_thousand_mixed_requests_are_the_same_number_in_every_store(
     stack_with, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, say
 ) -> None:
-    options = StageOptions(folder=tmp_path, script="steady", with_real_model=False, share_seconds=0.0)
+    options = EnvironmentOptions(folder=tmp_path, script="steady", with_real_model=False, share_seconds=0.0)
     async with stack_with(Choices()) as stack, Stores(stack) as stores:
         otlp_to(stack.url("otelcol"), monkeypatch, OTEL_METRIC_EXPORT_INTERVAL="1000")
-        async with stage(options, lambda _: None) as ready:
-            books = Books(ready.models)
-            seconds = await send(ready, books, seed)
-            assert books.surprises == []
+        async with start_environment(options, lambda _: None) as ready:
+            counters = TrafficCounters(ready.models)
+            seconds = await send(ready, counters, seed)
+            assert counters.mismatches == []
             findings = await reconcile(
-                books,
+                counters,
                 gateway_url=ready.gateway_url,
                 upstream_url=ready.upstream_url,
                 database_path=ready.database_path,
@@ -84,8 +84,8 @@ async def test_five_thousand_mixed_requests_are_the_same_number_in_every_store(
             arrived = await until(is_all_there, SETTLE_SECONDS)
             samples = await stores.samples()
             lines = [
-                *compare_metrics(books, samples),
-                *compare_ledger(books, read_ledger(ready.database_path), samples),
+                *compare_metrics(counters, samples),
+                *compare_ledger(counters, read_ledger(ready.database_path), samples),
             ]
             differences = [line for line in lines if not line.is_equal]
             assert differences == []
@@ -95,7 +95,7 @@ async def test_five_thousand_mixed_requests_are_the_same_number_in_every_store(
             assert len(traces) == len(logs) == REQUESTS
             assert set(logs.values()) == {1}
             assert traces.keys() == logs.keys()
-            attempts = books.attempts.total()
+            attempts = counters.attempts.total()
             spans = await stores.span_counts(traces)
             exported = await stores.number('sum(gatewayz_telemetry_exported_total{signal="traces"})')
             say(
@@ -109,7 +109,7 @@ async def test_five_thousand_mixed_requests_are_the_same_number_in_every_store(
         )
 
 
-async def _assert_names(stores: Stores, ready: Stage) -> None:
+async def _assert_names(stores: Stores, ready: Environment) -> None:
     """Every documented family that the gateway shows is in Prometheus under the same name, of one job each."""
     async with aiohttp.ClientSession() as session:
         shown = {name for name, _ in await scrape(session, ready.gateway_url)}
@@ -137,10 +137,10 @@ async def test_how_long_a_request_takes_to_be_visible_in_each_store(
     stack_with, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, say
 ) -> None:
     """With the gateway's own intervals: what an on-call engineer waits for."""
-    options = StageOptions(folder=tmp_path, script="steady", with_real_model=False)
+    options = EnvironmentOptions(folder=tmp_path, script="steady", with_real_model=False)
     async with stack_with(Choices()) as stack, Stores(stack) as stores:
         otlp_to(stack.url("otelcol"), monkeypatch)
-        async with stage(options, lambda _: None) as ready, aiohttp.ClientSession() as session:
+        async with start_environment(options, lambda _: None) as ready, aiohttp.ClientSession() as session:
             url, model = f"{ready.gateway_url}/v1/chat/completions", ready.models[0].name
             body = {"model": model, "messages": [{"role": "user", "content": "hello"}]}
             headers = {"authorization": f"Bearer {ready.keys['main']}"}

@@ -15,7 +15,7 @@ import pytest
 from bench.gateway_stage import bench_stage
 from bench.open_load import COMPLETION_TOKENS, PROMPT_TOKENS, OpenLoad, Sent
 from compose.native.servers import Choices
-from demo.reconcile import read_ledger
+from tests.reconcile.compare import read_ledger
 from tests.stack.fault_story import Fault, Story
 from tests.stack.gateway_process import GatewayProcess
 from tests.stack.stores import Stores, until
@@ -88,7 +88,7 @@ async def test_nothing_is_lost_and_nothing_comes_twice(stack_with, tmp_path: Pat
 
 
 async def _compare(stores: Stores, process: GatewayProcess, sent: list[Sent], faults: list[Fault], say) -> None:
-    """Hold every store against the driver's books, and print the table."""
+    """Hold every store against the driver's counters, and print the table."""
     answered = {each.trace_id: each for each in sent if each.trace_id}
     count = len(answered)
     say(f"{len(sent)} requests sent, {count} answered; those while no gateway ran were refused their connection")
@@ -117,7 +117,7 @@ async def _compare(stores: Stores, process: GatewayProcess, sent: list[Sent], fa
     expected = _expected(list(answered.values()))
     counted = {name: await stores.total(name) for name in expected}
     for name, value in expected.items():
-        say(f"{name:46} books {value:14.9g}  Prometheus {counted[name]:14.9g}")
+        say(f"{name:46} counters {value:14.9g}  Prometheus {counted[name]:14.9g}")
     cost = (await stores.total("gatewayz_cost_by_provider")) * NANO
     ledger = read_ledger(process.database_path)
     say(f"{'cost in nano-USD':46} ledger {ledger['cost (nano-USD)']:13}  Prometheus {cost:14.0f}\n")
@@ -155,7 +155,7 @@ def _was_taken_by_tempo(each: Sent, faults: list[Fault]) -> bool:
 
 
 def _expected(answered: list[Sent]) -> dict[str, float]:
-    """Return what the driver's books say of the sums in Prometheus."""
+    """Return what the driver's counters say of the sums in Prometheus."""
     attempts = sum(each.attempts for each in answered)
     return {
         "fastapi_requests_total": len(answered),

@@ -10,9 +10,9 @@ from app.application import create_app
 from app.config.load import resolve_secrets
 from app.config.schema import AppConfig, DatabaseConfig, ModelConfig, ProbesConfig, ProviderConfig, RouteConfig
 from app.label_bounds import label_bounds
-from demo.scrape import read_exposition
 from otel.build import PipelineSettings, build_pipeline
 from otel.config.environ import telemetry_config_from_environ
+from tests.harness.exposition import read_exposition
 
 ZERO_COUNTERS = {
     "gatewayz_circuit_breaker_transitions_total",

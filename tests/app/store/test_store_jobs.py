@@ -22,8 +22,8 @@ from app.store.database import open_database
 from app.store.jobs import StoreJobs
 from app.store.keys import ApiKeys
 from app.store.schema import HOURLY_COSTS, LEDGER
-from demo.scrape import read_exposition
 from otel.noop import DisabledRecorder
+from tests.harness.exposition import read_exposition
 from tests.harness.metered import Metered
 
 HOUR_MS = 3_600_000

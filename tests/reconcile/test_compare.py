@@ -1,4 +1,4 @@
-"""The comparison: equal books pass, and any one wrong number on either side is found and named."""
+"""The comparison: equal counters pass, and any one wrong number on either side is found and named."""
 
 import sqlite3
 from pathlib import Path
@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from demo.books import Books, series
 from demo.gateway_config import DemoModel, RoutePrice
-from demo.output.findings import Findings, Line
-from demo.output.screen import table, verdict
-from demo.reconcile import compare_ledger, compare_metrics, compare_upstream, read_ledger
-from demo.scrape import read_exposition
+from demo.traffic.counters import TrafficCounters, series
 from demo.traffic.plan import CHAT_PATH, Observed, Planned, PlannedAttempt
+from tests.harness.exposition import read_exposition
+from tests.reconcile.compare import compare_ledger, compare_metrics, compare_upstream, read_ledger
+from tests.reconcile.findings import Findings, Line
+from tests.reconcile.report import table, verdict
 
 MODELS = (DemoModel(name="m", routes=(RoutePrice("healthy", "0.15", "0.6"),)),)
 EXPOSITION = """\
@@ -38,11 +38,11 @@ cache_hits_total{cache="api_key"} 0
 cache_misses_total{cache="api_key"} 1
 process_cpu_seconds_total 1.5
 """
-UPSTREAM = {"personas": {"healthy": {"requests": 1, "with_traceparent": 1, "outcomes": {}}}, "in_hand": 0}
+UPSTREAM = {"personas": {"healthy": {"requests": 1, "with_traceparent": 1, "outcomes": {}}}, "in_flight": 0}
 
 
 @pytest.fixture
-def books() -> Books:
+def counters() -> TrafficCounters:
     attempt = PlannedAttempt(
         provider="healthy", status="success", has_content=True, tokens="reported", input_tokens=7, output_tokens=3
     )
@@ -56,9 +56,9 @@ def books() -> Books:
         model="m",
         attempts=(attempt,),
     )
-    books = Books(MODELS)
-    books.add(planned, Observed(status_code=200, provider="healthy", usage=(7, 3), is_whole=True))
-    return books
+    counters = TrafficCounters(MODELS)
+    counters.add(planned, Observed(status_code=200, provider="healthy", usage=(7, 3), is_whole=True))
+    return counters
 
 
 @pytest.fixture
@@ -74,16 +74,16 @@ def ledger_path(tmp_path: Path) -> Path:
     return path
 
 
-def _differences(books: Books, text: str) -> list[Line]:
-    return [line for line in compare_metrics(books, read_exposition(text)) if not line.is_equal]
+def _differences(counters: TrafficCounters, text: str) -> list[Line]:
+    return [line for line in compare_metrics(counters, read_exposition(text)) if not line.is_equal]
 
 
-def test_equal_books_have_no_difference(books: Books, ledger_path: Path) -> None:
+def test_equal_counters_have_no_difference(counters: TrafficCounters, ledger_path: Path) -> None:
     samples = read_exposition(EXPOSITION)
     lines = (
-        *compare_metrics(books, samples),
-        *compare_ledger(books, read_ledger(ledger_path), samples),
-        *compare_upstream(books, UPSTREAM),
+        *compare_metrics(counters, samples),
+        *compare_ledger(counters, read_ledger(ledger_path), samples),
+        *compare_upstream(counters, UPSTREAM),
     )
     findings = Findings(lines)
     assert findings.differences == ()
@@ -110,9 +110,9 @@ def test_equal_books_have_no_difference(books: Books, ledger_path: Path) -> None
         ("process_cpu", 'cache_hits_total{cache="response"} 1\nprocess_cpu', "cache_hits_total"),
     ],
 )
-def test_a_wrong_count_is_found_and_named(books: Books, right: str, wrong: str, named: str) -> None:
+def test_a_wrong_count_is_found_and_named(counters: TrafficCounters, right: str, wrong: str, named: str) -> None:
     assert right in EXPOSITION
-    differences = _differences(books, EXPOSITION.replace(right, wrong, 1))
+    differences = _differences(counters, EXPOSITION.replace(right, wrong, 1))
     assert differences
     assert all(line.what.startswith(named) for line in differences)
     findings = Findings(tuple(differences))
@@ -122,40 +122,45 @@ def test_a_wrong_count_is_found_and_named(books: Books, right: str, wrong: str, 
 
 
 @pytest.mark.parametrize("column", ["attempts", "input_tokens", "output_tokens", "cost_nanousd", "credits_nanousd"])
-def test_a_wrong_ledger_is_found(books: Books, ledger_path: Path, column: str) -> None:
+def test_a_wrong_ledger_is_found(counters: TrafficCounters, ledger_path: Path, column: str) -> None:
     connection = sqlite3.connect(ledger_path)
     connection.execute(f"UPDATE ledger SET {column} = {column} + 1")  # noqa: S608  a column of the parametrisation
     connection.commit()
     connection.close()
-    lines = compare_ledger(books, read_ledger(ledger_path), read_exposition(EXPOSITION))
+    lines = compare_ledger(counters, read_ledger(ledger_path), read_exposition(EXPOSITION))
     assert [line for line in lines if not line.is_equal]
 
 
-def test_a_missing_row_is_found(books: Books, ledger_path: Path) -> None:
+def test_a_missing_row_is_found(counters: TrafficCounters, ledger_path: Path) -> None:
     connection = sqlite3.connect(ledger_path)
     connection.execute("DELETE FROM ledger")
     connection.commit()
     connection.close()
-    lines = compare_ledger(books, read_ledger(ledger_path), read_exposition(EXPOSITION))
+    lines = compare_ledger(counters, read_ledger(ledger_path), read_exposition(EXPOSITION))
     assert Line("ledger: rows success", 1, 0) in list(lines)
 
 
 @pytest.mark.parametrize(
     "upstream",
     [
-        {"personas": {}, "in_hand": 0},
-        {"personas": {"healthy": {"requests": 2, "with_traceparent": 2, "outcomes": {}}}, "in_hand": 0},
-        {"personas": {"healthy": {"requests": 1, "with_traceparent": 0, "outcomes": {}}}, "in_hand": 0},
-        {"personas": {"healthy": {"requests": 1, "with_traceparent": 1, "outcomes": {}}}, "in_hand": 1},
-        {"personas": {"healthy": {"requests": 1, "with_traceparent": 1, "outcomes": {"client_left": 1}}}, "in_hand": 0},
+        {"personas": {}, "in_flight": 0},
+        {"personas": {"healthy": {"requests": 2, "with_traceparent": 2, "outcomes": {}}}, "in_flight": 0},
+        {"personas": {"healthy": {"requests": 1, "with_traceparent": 0, "outcomes": {}}}, "in_flight": 0},
+        {"personas": {"healthy": {"requests": 1, "with_traceparent": 1, "outcomes": {}}}, "in_flight": 1},
+        {
+            "personas": {"healthy": {"requests": 1, "with_traceparent": 1, "outcomes": {"client_left": 1}}},
+            "in_flight": 0,
+        },
         {
             "personas": UPSTREAM["personas"] | {"slow": {"requests": 1, "with_traceparent": 1, "outcomes": {}}},
-            "in_hand": 0,
+            "in_flight": 0,
         },  # type: ignore[operator]  JSON
     ],
 )
-def test_an_attempt_that_the_upstream_saw_otherwise_is_found(books: Books, upstream: dict[str, Any]) -> None:
-    assert [line for line in compare_upstream(books, upstream) if not line.is_equal]
+def test_an_attempt_that_the_upstream_saw_otherwise_is_found(
+    counters: TrafficCounters, upstream: dict[str, Any]
+) -> None:
+    assert [line for line in compare_upstream(counters, upstream) if not line.is_equal]
 
 
 def test_a_surprise_or_an_empty_table_is_no_success() -> None:
@@ -163,12 +168,12 @@ def test_a_surprise_or_an_empty_table_is_no_success() -> None:
     assert Findings((equal,)).is_good
     assert not Findings((equal,), ("request 1: late",)).is_good
     assert not Findings(()).is_good
-    assert "surprise: request 1: late" in table(Findings((equal,), ("request 1: late",)))
+    assert "mismatch: request 1: late" in table(Findings((equal,), ("request 1: late",)))
 
 
-def test_a_count_that_is_not_whole_is_refused(books: Books) -> None:
+def test_a_count_that_is_not_whole_is_refused(counters: TrafficCounters) -> None:
     with pytest.raises(ValueError, match=r"counts 1\.5"):
-        _differences(books, EXPOSITION.replace('status_code="200"} 1', 'status_code="200"} 1.5', 1))
+        _differences(counters, EXPOSITION.replace('status_code="200"} 1', 'status_code="200"} 1.5', 1))
 
 
 def test_the_exposition_is_read_with_its_escapes() -> None:

@@ -1,4 +1,4 @@
-"""What others send is allowed for as the log and the ledger report it; everything else must still agree."""
+"""Requests of unexpected clients are allowed for as the log and the ledger report them; all else must agree."""
 
 import json
 import sqlite3
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from demo.books import KEY_LOOKUPS, Books, series
 from demo.gateway_config import REAL_MODEL, DemoModel, RoutePrice
-from demo.others import Others
+from demo.traffic.counters import KEY_LOOKUPS, TrafficCounters, series
+from tests.reconcile.unexpected_clients import UnexpectedClients
 
 MODELS = (
     DemoModel(name="m", routes=(RoutePrice("healthy", "1", "1"), RoutePrice("slow", "1", "1"))),
@@ -23,13 +23,13 @@ ROW = {
 
 
 @pytest.fixture
-def books() -> Books:
-    return Books(MODELS)
+def counters() -> TrafficCounters:
+    return TrafficCounters(MODELS)
 
 
 @pytest.fixture
-def make_others(tmp_path: Path):
-    def make(*rows: dict[str, object], lines: tuple[object, ...] = ()) -> Others:
+def make_clients(tmp_path: Path):
+    def make(*rows: dict[str, object], lines: tuple[object, ...] = ()) -> UnexpectedClients:
         connection = sqlite3.connect(tmp_path / "ledger.db")
         connection.execute(f"CREATE TABLE ledger ({', '.join(ROW)})")
         for row in rows:
@@ -38,7 +38,7 @@ def make_others(tmp_path: Path):
         connection.close()
         text = "".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines)
         (tmp_path / "log").write_text(text)
-        return Others(tmp_path / "log", tmp_path / "ledger.db", {"own"}, MODELS)
+        return UnexpectedClients(tmp_path / "log", tmp_path / "ledger.db", {"own"}, MODELS)
 
     return make
 
@@ -49,21 +49,21 @@ def _line(**fields: object) -> dict[str, object]:
     } | fields  # fmt: skip
 
 
-def test_own_requests_are_not_allowed_for(books: Books, make_others) -> None:
-    books.trace_ids.add("t2")
-    others = make_others(
+def test_own_requests_are_not_allowed_for(counters: TrafficCounters, make_clients) -> None:
+    counters.trace_ids.add("t2")
+    clients = make_clients(
         {"key_id": "own"},
         {"key_id": "own", "model": REAL_MODEL, "trace_id": "t2"},
         lines=(_line(key_id="own"), _line(trace_id="t2", status=401), "gateway: listening", _line(logger="other")),
     )
-    allowance = others.read(books)
+    allowance = clients.read(counters)
     assert (allowance.requests, allowance.calls) == (0, 0)
     assert not allowance.least
     assert not allowance.spare
 
 
-def test_a_call_of_others_is_allowed_for_exactly(books: Books, make_others) -> None:
-    allowance = make_others({}, lines=(_line(key_id="theirs", model="m", provider="healthy"),)).read(books)
+def test_a_call_of_another_client_is_allowed_for_exactly(counters: TrafficCounters, make_clients) -> None:
+    allowance = make_clients({}, lines=(_line(key_id="theirs", model="m", provider="healthy"),)).read(counters)
     assert allowance.least[series("fastapi_requests_total", **CHAT, status_code="200")] == 1
     assert allowance.least[series(KEY_LOOKUPS, cache="api_key")] == 1
     assert allowance.least[series("gatewayz_cost_by_provider", provider="healthy")] == 10
@@ -73,8 +73,10 @@ def test_a_call_of_others_is_allowed_for_exactly(books: Books, make_others) -> N
     assert not +allowance.spare
 
 
-def test_failover_of_others_is_known_by_the_order_of_the_routes(books: Books, make_others) -> None:
-    allowance = make_others({"provider": "slow", "attempts": 2}).read(books)
+def test_failover_of_another_client_is_known_by_the_order_of_the_routes(
+    counters: TrafficCounters, make_clients
+) -> None:
+    allowance = make_clients({"provider": "slow", "attempts": 2}).read(counters)
     failed = series("model_inference_requests_total", provider="healthy", model="m", status="error")
     assert allowance.least[failed] == 1
     assert allowance.attempts == {"healthy": 1, "slow": 1}
@@ -83,22 +85,24 @@ def test_failover_of_others_is_known_by_the_order_of_the_routes(books: Books, ma
     assert allowance.spare[series("gatewayz_cost_by_provider", provider="slow")] == 10
 
 
-def test_a_request_without_a_known_key_may_have_been_looked_up(books: Books, make_others) -> None:
-    allowance = make_others(lines=(_line(status=401),)).read(books)
+def test_a_request_without_a_known_key_may_have_been_looked_up(counters: TrafficCounters, make_clients) -> None:
+    allowance = make_clients(lines=(_line(status=401),)).read(counters)
     assert allowance.least[series("fastapi_requests_total", **CHAT, status_code="401")] == 1
     assert allowance.spare == {series(KEY_LOOKUPS, cache="api_key"): 1}
 
 
-def test_a_dropped_call_to_the_real_model_counts_as_one_of_others(books: Books, make_others) -> None:
+def test_a_dropped_call_to_the_real_model_counts_as_one_of_another_client(
+    counters: TrafficCounters, make_clients
+) -> None:
     row = {"key_id": "own", "model": REAL_MODEL, "provider": "local", "status": "cancelled"}
-    allowance = make_others(row).read(books)
+    allowance = make_clients(row).read(counters)
     assert allowance.calls == 1
     assert allowance.spare_attempts == {"local": 1}
 
 
-def test_the_log_is_read_on_from_where_it_was_left(books: Books, make_others, tmp_path: Path) -> None:
-    others = make_others(lines=(_line(status=401),))
-    assert others.read(books).requests == 1
+def test_the_log_is_read_on_from_where_it_was_left(counters: TrafficCounters, make_clients, tmp_path: Path) -> None:
+    clients = make_clients(lines=(_line(status=401),))
+    assert clients.read(counters).requests == 1
     with (tmp_path / "log").open("a") as log:
         log.write(json.dumps(_line(status=404)) + "\n" + '{"logger": "gatewayz.req')
-    assert others.read(books).requests == 2
+    assert clients.read(counters).requests == 2

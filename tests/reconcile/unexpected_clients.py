@@ -1,9 +1,7 @@
-"""What others than the traffic program sent to the gateway: a pasted curl line, a browser, the doctor.
+"""Allows for requests that the traffic program did not send, such as a pasted curl command, a browser or the doctor.
 
-They are told apart by the API key and the trace id, and what the gateway's log and ledger report of
-them is allowed for in the comparison. Everything else must still agree. What the log and the ledger
-leave open for a request of theirs (whether a failed attempt had a response, whether an uncached
-answer was looked up) is allowed for as a range.
+The API key and the trace id identify them. Their counts come from the gateway's log and ledger. What these leave open,
+such as whether a failed attempt had a response, is allowed for as a range.
 """
 
 import sqlite3
@@ -14,8 +12,8 @@ from typing import Final
 
 import msgspec
 
-from demo.books import APP_NAME, KEY_LOOKUPS, Books, Series, series
 from demo.gateway_config import CLOSED_PROVIDER, REAL_MODEL, DemoModel
+from demo.traffic.counters import APP_NAME, KEY_LOOKUPS, Series, TrafficCounters, series
 
 _LOGGER: Final = "gatewayz.request"
 _UNREACHABLE: Final = frozenset({"connect_error", "connect_timeout"})
@@ -62,7 +60,7 @@ class LedgerCall(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Allowance:
-    """What requests of others moved: `least` for certain, and up to `spare` more. Attempts are counted by provider."""
+    """What requests of unexpected clients moved: `least` for certain, and up to `spare` more. Attempts are counted by provider."""
 
     def __init__(self) -> None:
         self.requests = 0
@@ -146,21 +144,21 @@ class Allowance:
     def _usage(self, provider: str, call: LedgerCall, counts: Counter[Series]) -> None:
         """Allow for tokens and money; of several attempts it is not known which one they belong to."""
         route = {"provider": provider, "model": call.model}
-        counts[series("tokens_used_total", **route, token_type="input")] += call.input_tokens  # noqa: S106  no secret
-        counts[series("tokens_used_total", **route, token_type="output")] += call.output_tokens  # noqa: S106  no secret
+        counts[series("tokens_used_total", **route, token_type="input")] += call.input_tokens
+        counts[series("tokens_used_total", **route, token_type="output")] += call.output_tokens
         counts[series("gatewayz_cost_by_provider", provider=provider)] += call.cost_nanousd
         counts[series("credits_used_total", **route)] += call.credits_nanousd
         counts[series("gatewayz_estimated_usage_total", **route)] += call.usage_estimated
 
 
 def _failed_before(call: LedgerCall, model: DemoModel) -> list[str]:
-    """Return the providers of the attempts before the last, in the order of fail-over."""
+    """Return the providers of the attempts before the last, in failover order."""
     providers = [route.provider for route in model.routes]
     earlier = providers[: providers.index(call.provider or "")] if call.provider in providers else providers
     return (earlier + [call.provider or ""] * call.attempts)[: call.attempts - 1]
 
 
-class Others:
+class UnexpectedClients:
     """Reads the log from where it was read last, and the ledger. `own_key_ids` are those of the traffic program."""
 
     def __init__(
@@ -174,25 +172,25 @@ class Others:
         self._offset = 0
         self._requests: list[LoggedRequest] = []
 
-    def read(self, books: Books) -> Allowance:
-        """Return what others have moved so far. In a thread: it reads files."""
+    def read(self, counters: TrafficCounters) -> Allowance:
+        """Return what unexpected clients have moved so far. In a thread: it reads files."""
         allowance = Allowance()
-        self._read_log(books)
+        self._read_log(counters)
         for request in self._requests:
             allowance.add_request(request)
         for call in self._calls():
-            if not self._is_own(books, call.key_id, call.trace_id, call.model) and call.model in self._models:
+            if not self._is_own(counters, call.key_id, call.trace_id, call.model) and call.model in self._models:
                 allowance.add_call(call, self._models[call.model])
         return allowance
 
-    def _is_own(self, books: Books, key_id: str | None, trace_id: str, model: str | None) -> bool:
-        """Whether the traffic program sent it and knows how it ended: it drops calls to the real model when a person is in a hurry.
+    def _is_own(self, counters: TrafficCounters, key_id: str | None, trace_id: str, model: str | None) -> bool:
+        """Whether the traffic program sent it and knows how it ended: it drops calls to the real model when its user interrupts it.
 
         Of a request that it left before the head it has not seen the trace id; those are never for the real model.
         """
-        return trace_id in books.trace_ids or (key_id in self._own_key_ids and model != REAL_MODEL)
+        return trace_id in counters.trace_ids or (key_id in self._own_key_ids and model != REAL_MODEL)
 
-    def _read_log(self, books: Books) -> None:
+    def _read_log(self, counters: TrafficCounters) -> None:
         with self._log_path.open("rb") as log:
             log.seek(self._offset)
             for line in log:
@@ -203,14 +201,14 @@ class Others:
                     request = self._decoder.decode(line)
                 except msgspec.DecodeError:
                     continue  # no line of JSON
-                own = self._is_own(books, request.key_id, request.trace_id, request.model)
+                own = self._is_own(counters, request.key_id, request.trace_id, request.model)
                 if request.logger == _LOGGER and not own:
                     self._requests.append(request)
 
     def _calls(self) -> list[LedgerCall]:
         connection = sqlite3.connect(f"{self._database_path.as_uri()}?mode=ro", uri=True)
         try:
-            rows = connection.execute(f"SELECT {_COLUMNS} FROM ledger").fetchall()  # noqa: S608  names of ours
+            rows = connection.execute(f"SELECT {_COLUMNS} FROM ledger").fetchall()  # noqa: S608  constant names
         finally:
             connection.close()
         return msgspec.convert(rows, list[LedgerCall], strict=False)

@@ -1,7 +1,6 @@
-"""OBSERVE: what a client sees of an answer: its content, its usage, how it ended.
+"""Reads responses as a client does: content, usage, how a stream ended.
 
-Comes in: bodies and event-stream bytes. Goes out: counts for `Observed`. It is a second reader of
-the wire format, on purpose: the books must not lean on the gateway's own.
+It is independent of the gateway's own parser on purpose.
 """
 
 import json

@@ -1,8 +1,7 @@
-"""RECONCILE: holds the books of the traffic program against `/metrics`, the ledger and the upstream's own books, line by line.
+"""Compares the traffic program's counters with `/metrics`, the ledger and the upstream's counters, line by line.
 
-Comes in: four counts of the same run, each made by somebody else. Goes out: the lines of a table,
-every one with both numbers. A series of a compared family that only one side knows is a line too,
-so nothing can be counted twice or under a wrong label unseen.
+A series of a compared family that only one side has is a line too: nothing can be counted twice or under a wrong label
+without a difference.
 """
 
 import asyncio
@@ -14,12 +13,12 @@ from typing import Any, Final
 
 import aiohttp
 
-from demo.books import KEY_LOOKUPS, MONEY, Books, Series, series
 from demo.gateway_config import CLOSED_PROVIDER, REAL_PROVIDER
-from demo.others import Allowance, Others
-from demo.output.findings import Findings, Line
-from demo.reconcile_breakers import NOTES, compare_attempts, is_certain
-from demo.scrape import scrape
+from demo.traffic.counters import KEY_LOOKUPS, MONEY, Series, TrafficCounters, series
+from tests.harness.exposition import scrape
+from tests.reconcile.breakers import NOTES, compare_attempts, is_certain
+from tests.reconcile.findings import Findings, Line
+from tests.reconcile.unexpected_clients import Allowance, UnexpectedClients
 
 _NANO: Final = 1_000_000_000
 _POLL_SECONDS: Final = 0.25
@@ -59,55 +58,66 @@ _API_KEY_CACHE: Final = (("cache", "api_key"),)
 
 
 def compare_metrics(
-    books: Books, samples: Mapping[Series, float], others: Allowance | None = None, *, with_breakers: bool = False
+    counters: TrafficCounters,
+    samples: Mapping[Series, float],
+    unexpected: Allowance | None = None,
+    *,
+    with_breakers: bool = False,
 ) -> Iterator[Line]:
     """Compare with `/metrics`; a line for each series that either side has moved. `with_breakers` leaves out what these make uncertain."""
     metrics = {key: _as_count(key[0], value) for key, value in samples.items() if key[0] in COMPARED}
     # Whether a key was in the cache depends on the clock; that it was looked up does not.
     lookups = sum(metrics.pop((name, _API_KEY_CACHE), 0) for name in ("cache_hits_total", "cache_misses_total"))
     metrics[series(KEY_LOOKUPS, cache="api_key")] = lookups
-    others = others or Allowance()
-    for key in sorted(metrics.keys() | books.counts.keys() | others.least.keys()):
-        mine, theirs = books.counts[key] + others.least[key], metrics.get(key, 0)
+    unexpected = unexpected or Allowance()
+    for key in sorted(metrics.keys() | counters.counts.keys() | unexpected.least.keys()):
+        mine, theirs = counters.counts[key] + unexpected.least[key], metrics.get(key, 0)
         if (mine or theirs) and not (with_breakers and not is_certain(key[0], dict(key[1]))):
-            yield Line(_label(key), mine, theirs, others.spare[key])
+            yield Line(_label(key), mine, theirs, unexpected.spare[key])
     for name in ZERO:
         yield Line(f"{name} at the end", 0, sum(round(value) for key, value in samples.items() if key[0] == name))
 
 
 def compare_ledger(
-    books: Books, rows: Mapping[str, int], samples: Mapping[Series, float], others: Allowance | None = None
+    counters: TrafficCounters,
+    rows: Mapping[str, int],
+    samples: Mapping[Series, float],
+    unexpected: Allowance | None = None,
 ) -> Iterator[Line]:
     """Compare with the ledger, and the ledger's cost with the metric's."""
-    others = others or Allowance()
-    for what in sorted(books.ledger.keys() | rows.keys()):
-        yield Line(f"ledger: {what}", books.ledger[what] + others.ledger[what], rows.get(what, 0))
+    unexpected = unexpected or Allowance()
+    for what in sorted(counters.ledger.keys() | rows.keys()):
+        yield Line(f"ledger: {what}", counters.ledger[what] + unexpected.ledger[what], rows.get(what, 0))
     for name, what in (("gatewayz_cost_by_provider", "cost"), ("credits_used_total", "credits")):
         metric = sum(_as_count(name, value) for key, value in samples.items() if key[0] == name)
         yield Line(f"ledger {what} = sum of {name} (nano-USD)", rows.get(f"{what} (nano-USD)", 0), metric)
 
 
-def compare_upstream(books: Books, upstream: Mapping[str, Any], others: Allowance | None = None) -> Iterator[Line]:
+def compare_upstream(
+    counters: TrafficCounters, upstream: Mapping[str, Any], unexpected: Allowance | None = None
+) -> Iterator[Line]:
     """Compare the attempts with what the scripted upstream received; each must have carried a trace context.
 
-    A provider must also be told when nobody waits for it any more: the connection of such a request is closed.
+    The gateway must close the connection of a request that it abandons.
     """
     personas: Mapping[str, Any] = upstream["personas"]
-    others = others or Allowance()
-    attempts = books.attempts + others.attempts
+    unexpected = unexpected or Allowance()
+    attempts = counters.attempts + unexpected.attempts
     scripted = {name: count for name, count in attempts.items() if name not in {REAL_PROVIDER, CLOSED_PROVIDER}}
     for name in sorted(scripted.keys() | personas.keys()):
-        page = personas.get(name, {"requests": 0, "with_traceparent": 0, "outcomes": {}})
-        spare = others.spare_attempts[name]
-        yield Line(f"upstream: requests at {name}", scripted.get(name, 0), page["requests"], spare)
-        yield Line(f"upstream: with traceparent at {name}", scripted.get(name, 0), page["with_traceparent"], spare)
-        left = page["outcomes"].get("client_left", 0)
-        yield Line(f"upstream: requests given up at {name}", books.abandoned[name], left, others.spare_abandoned[name])
-    yield Line("upstream: requests in flight at the end", 0, upstream["in_hand"])
+        counted = personas.get(name, {"requests": 0, "with_traceparent": 0, "outcomes": {}})
+        spare = unexpected.spare_attempts[name]
+        yield Line(f"upstream: requests at {name}", scripted.get(name, 0), counted["requests"], spare)
+        yield Line(f"upstream: with traceparent at {name}", scripted.get(name, 0), counted["with_traceparent"], spare)
+        left = counted["outcomes"].get("client_left", 0)
+        yield Line(
+            f"upstream: requests abandoned at {name}", counters.abandoned[name], left, unexpected.spare_abandoned[name]
+        )
+    yield Line("upstream: requests in flight at the end", 0, upstream["in_flight"])
 
 
 def read_ledger(path: Path) -> dict[str, int]:
-    """Sum the ledger in its SQLite file, under the names that `Books.ledger` uses."""
+    """Sum the ledger in its SQLite file, under the names that `TrafficCounters.ledger` uses."""
     totals: Counter[str] = Counter()
     connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
     try:
@@ -124,18 +134,18 @@ def read_ledger(path: Path) -> dict[str, int]:
 
 
 async def reconcile(
-    books: Books,
+    counters: TrafficCounters,
     *,
     gateway_url: str,
     upstream_url: str,
     database_path: Path,
     settle_seconds: float = 10.0,
     with_breakers: bool = False,
-    others: Others | None = None,
+    unexpected: UnexpectedClients | None = None,
 ) -> Findings:
-    """Compare everything, or what is certain where circuit breakers are on; `others` tells what to allow for.
+    """Compare everything, or what is certain where circuit breakers are on; `unexpected` finds what to allow for.
 
-    What is still on its way (a last row, a client that just left) has `settle_seconds` to arrive.
+    The comparison is repeated for up to `settle_seconds`: a last ledger row may be late.
     """
     async with aiohttp.ClientSession() as session:
         deadline = asyncio.get_running_loop().time() + settle_seconds
@@ -143,49 +153,49 @@ async def reconcile(
             samples = await scrape(session, gateway_url)
             upstream = await _read_upstream(session, upstream_url)
             rows = await asyncio.to_thread(read_ledger, database_path)
-            allowance = Allowance() if others is None else await asyncio.to_thread(others.read, books)
-            findings = compare(books, rows, samples, upstream, allowance, with_breakers=with_breakers)
+            allowance = Allowance() if unexpected is None else await asyncio.to_thread(unexpected.read, counters)
+            findings = compare(counters, rows, samples, upstream, allowance, with_breakers=with_breakers)
             if findings.is_good or asyncio.get_running_loop().time() > deadline:
                 return findings
             await asyncio.sleep(_POLL_SECONDS)
 
 
 def compare(
-    books: Books,
+    counters: TrafficCounters,
     rows: Mapping[str, int],
     samples: Mapping[Series, float],
     upstream: Mapping[str, Any],
-    others: Allowance | None = None,
+    unexpected: Allowance | None = None,
     *,
     with_breakers: bool = False,
 ) -> Findings:
     """Return the table."""
-    others = others or Allowance()
+    unexpected = unexpected or Allowance()
     lines = [
-        *compare_metrics(books, samples, others, with_breakers=with_breakers),
-        *compare_ledger(books, rows, samples, others),
+        *compare_metrics(counters, samples, unexpected, with_breakers=with_breakers),
+        *compare_ledger(counters, rows, samples, unexpected),
     ]
-    notes = _notes(others)
+    notes = _notes(unexpected)
     if not with_breakers:
-        return Findings((*lines, *compare_upstream(books, upstream, others)), tuple(books.surprises), notes)
+        return Findings((*lines, *compare_upstream(counters, upstream, unexpected)), tuple(counters.mismatches), notes)
     lines = [line for line in lines if line.what != "ledger: attempts"]
-    lines += compare_attempts(books, rows, samples, upstream, others)
-    return Findings(tuple(lines), tuple(books.surprises), (*NOTES, *notes))
+    lines += compare_attempts(counters, rows, samples, upstream, unexpected)
+    return Findings(tuple(lines), tuple(counters.mismatches), (*NOTES, *notes))
 
 
-def _notes(others: Allowance) -> tuple[str, ...]:
-    if not others.requests:
+def _notes(unexpected: Allowance) -> tuple[str, ...]:
+    if not unexpected.requests:
         return ()
-    calls = f"{others.requests:,} requests, {others.calls:,} of them calls to a model"
+    calls = f"{unexpected.requests:,} requests, {unexpected.calls:,} of them calls to a model"
     return (
         f"the gateway also served {calls}, that the traffic program did not send or did not wait for; they are allowed for",
     )
 
 
 async def _read_upstream(session: aiohttp.ClientSession, upstream_url: str) -> dict[str, Any]:
-    async with session.get(f"{upstream_url}/_upstream/books") as response:
-        books: dict[str, Any] = await response.json()
-        return books
+    async with session.get(f"{upstream_url}/_upstream/counters") as response:
+        counters: dict[str, Any] = await response.json()
+        return counters
 
 
 def _as_count(name: str, value: float) -> int:

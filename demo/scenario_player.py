@@ -1,7 +1,6 @@
-"""SCENARIO WATCH: keeps a run and its scenario together, and says what the gateway makes of it.
+"""Applies the phases of a scenario to the upstream, and prints how the gateway rates each provider.
 
-Comes in: the moment of the schedule. Goes out: to the upstream, which lists of models are down in
-this phase; to the screen, the phase and a line per provider from `/prometheus/metrics/summary`.
+The ratings come from the gateway's `/prometheus/metrics/summary`.
 """
 
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ _OK: Final = 200
 _UNAVAILABLE: Final = 503
 
 
-class ScenarioWatch:
+class ScenarioPlayer:
     """One scenario in one run, for one event loop."""
 
     def __init__(
@@ -34,22 +33,22 @@ class ScenarioWatch:
         self._session = session
         self._gateway_url = gateway_url
         self._upstream_url = upstream_url
-        self._told: dict[str, int] = {}
+        self._applied: dict[str, int] = {}
 
     async def step(self, elapsed_seconds: float) -> Phase:
-        """Tell the upstream what the phase changes about lists of models; return the phase. Raises `aiohttp.ClientError`."""
+        """Apply the phase to the upstream's lists of models; return the phase. Raises `aiohttp.ClientError`."""
         phase = self._scenario.phase_at(elapsed_seconds, self._cadence)
         for persona in PERSONAS:
             status = _UNAVAILABLE if phase.condition(persona).list_is_down else _OK
-            if self._told.get(persona, _OK) != status:
+            if self._applied.get(persona, _OK) != status:
                 url = f"{self._upstream_url}/_upstream/list/{persona}/{status}"
                 async with self._session.post(url) as response:
                     response.raise_for_status()
-                self._told[persona] = status
+                self._applied[persona] = status
         return phase
 
     async def lines(self, phase: Phase) -> list[str]:
-        """Return the phase and what the gateway says of each provider. Raises `aiohttp.ClientError`."""
+        """Return the phase and the gateway's ratings as lines. Raises `aiohttp.ClientError`."""
         url = f"{self._gateway_url}/prometheus/metrics/summary?category=providers"
         async with self._session.get(url) as response:
             response.raise_for_status()

@@ -1,13 +1,8 @@
-"""BOOKS: what the traffic program itself says that the gateway's metrics, ledger and upstreams must say.
+"""Counts what the gateway's metrics, its ledger and the upstreams must report, without the gateway's code.
 
-Comes in: each planned request with what the client saw of it. Goes out: counts by sample name and
-labels. It shares no code with the gateway: outcomes come from the plan and from the wire, prices
-from decimal arithmetic. What a client saw and the plan did not expect is a surprise, and one
-surprise fails the reconciliation.
-
-What is compared is what can be known exactly. Durations are not (their counts are); nor is how
-often a key was found in the key cache rather than in the database (the sum of both is); nor are
-statements of the database (the ledger's rows are).
+Outcomes come from the plan and from the response, prices from decimal arithmetic. Only what is known exactly is
+counted. Durations are not, but their counts are. Hits and misses of the key cache depend on the clock, so only their
+sum is counted.
 """
 
 from collections import Counter, deque
@@ -16,8 +11,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Final, TypeAlias
 
 from demo.gateway_config import DemoModel
-from demo.seen import as_seen, is_slow_lookup, without_key
-from demo.surprises import surprise_in
+from demo.traffic.mismatch import as_observed, is_slow_lookup, mismatch_in, without_key
 from demo.traffic.plan import Observed, Planned, PlannedAttempt
 
 Series: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
@@ -26,7 +20,7 @@ Series: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
 APP_NAME: Final = "gatewayz"
 KEY_LOOKUPS: Final = "cache_hits_total + cache_misses_total"
 MONEY: Final = frozenset({"credits_used_total", "gatewayz_cost_by_provider"})
-"""Samples in US dollars; the books hold them in nano-US-dollars."""
+"""Samples in US dollars; the counters hold nano-US-dollars."""
 
 _CHARACTERS_PER_TOKEN: Final = 4  # the gateway's documented estimate where a provider reports no usage
 _REMEMBERED_DURATIONS: Final = 5_000
@@ -43,12 +37,12 @@ def series(name: str, **labels: str) -> Series:
     return name, tuple(sorted(labels.items()))
 
 
-class Books:
-    """The counts so far; one program enters, in one event loop.
+class TrafficCounters:
+    """The counts so far, for one event loop.
 
-    `ledger` has a line per status and the sums; `attempts` and `abandoned` count by provider; `durations_seconds` are the latest;
-    `trace_ids` are those of the requests whose response had a head. `allows_slow_database`: the gateway may answer 503 because its database
-    did not find a key in time, as on a computer with much else to do; such requests are in `slow_lookups`.
+    `ledger` has a line per status and the sums. `attempts` and `abandoned` count by provider. `durations_seconds` are the
+    latest. `trace_ids` are those of the requests whose response had a head. `allows_slow_database`: the gateway may respond
+    with 503 because its database did not find a key in time, as on a busy computer; `slow_lookups` counts those.
     """
 
     def __init__(self, models: Iterable[DemoModel], *, allows_slow_database: bool = False) -> None:
@@ -58,7 +52,7 @@ class Books:
         self.abandoned: Counter[str] = Counter()
         self.kinds: Counter[str] = Counter()
         self.statuses: Counter[int] = Counter()
-        self.surprises: list[str] = []
+        self.mismatches: list[str] = []
         self.durations_seconds: deque[float] = deque(maxlen=_REMEMBERED_DURATIONS)
         self.real_answers = 0
         self.trace_ids: set[str] = set()
@@ -76,20 +70,20 @@ class Books:
 
     @property
     def requests(self) -> int:
-        """How many requests are in the books."""
+        """How many requests were counted."""
         return self.statuses.total()
 
     def add(self, planned: Planned, observed: Observed) -> None:
-        """Enter one request that has ended."""
+        """Count one request that has ended."""
         if observed.trace_id is not None:
             self.trace_ids.add(observed.trace_id)
         if self._allows_slow_database and is_slow_lookup(observed):
             self.slow_lookups += 1
             planned = without_key(planned)
-        planned = as_seen(planned, observed)
-        surprise = surprise_in(planned, observed)
-        if surprise is not None:
-            self.surprises.append(f"request {planned.number} ({planned.kind}): {surprise}")
+        planned = as_observed(planned, observed)
+        mismatch = mismatch_in(planned, observed)
+        if mismatch is not None:
+            self.mismatches.append(f"request {planned.number} ({planned.kind}): {mismatch}")
         self.kinds[planned.kind] += 1
         if observed.is_whole:
             self.durations_seconds.append(observed.duration_seconds)
@@ -105,7 +99,7 @@ class Books:
         self.counts[series(name, **labels)] += amount
 
     def _http(self, planned: Planned, status_code: int) -> None:
-        """Enter what every request moves."""
+        """Count what every request moves."""
         self.statuses[status_code] += 1
         route = {"app_name": APP_NAME, "method": planned.method, "path": planned.route}
         self._count("fastapi_requests_total", **route, status_code=str(status_code))
@@ -120,7 +114,7 @@ class Books:
             self._count(KEY_LOOKUPS, cache="api_key")
 
     def _call(self, planned: Planned, model: str, observed: Observed) -> None:
-        """Enter what a call moves: its attempts, its one end, its row in the ledger."""
+        """Count what a call moves: its attempts, its completion, its ledger row."""
         if planned.cache is not None:
             self._count("cache_hits_total" if planned.cache == "hit" else "cache_misses_total", cache="response")
         if planned.upstream_limited:
@@ -144,7 +138,7 @@ class Books:
         self.real_answers += bool(planned.attempts) and planned.attempts[-1].tokens == "answer" and observed.is_whole
 
     def _attempt(self, planned: Planned, model: str, attempt: PlannedAttempt, observed: Observed) -> None:
-        """Enter one call to one provider."""
+        """Count one attempt."""
         route = {"provider": attempt.provider, "model": model}
         self.attempts[attempt.provider] += 1
         self.abandoned[attempt.provider] += attempt.is_abandoned
@@ -167,7 +161,7 @@ class Books:
         self._usage(route, tokens)
 
     def _usage(self, route: dict[str, str], tokens: tuple[int, int]) -> None:
-        """Enter the tokens of an attempt and their price."""
+        """Count the tokens of an attempt and their price."""
         input_price, output_price, multiplier = self._prices[route["model"], route["provider"]]
         cost = _whole(tokens[0] * input_price + tokens[1] * output_price)
         credit = _whole(cost * multiplier)

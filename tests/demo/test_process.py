@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -94,3 +95,10 @@ async def test_a_local_model_that_cannot_be_loaded_is_one_line(tmp_path: Path) -
         await child.wait_ready(local_model.READY_LINE)
     assert child.last_lines() == "the real model's server cannot be loaded: libgomp.so.1: no such file"
     assert await child.stop() == 1
+
+
+def test_the_programs_of_the_demo_image_do_not_import_the_tests() -> None:
+    programs = "import sys, demo.upstream.scripted_upstream, demo.traffic.replay"
+    check = f"{programs}; print([name for name in sys.modules if name.partition('.')[0] == 'tests'])"
+    done = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -1,16 +1,16 @@
-"""SCRAPE: reads a Prometheus text exposition (format 0.0.4) into samples.
+"""Reads a Prometheus text exposition (format 0.0.4) into samples.
 
-Comes in: the text of `/metrics`. Goes out: values by name and labels. It is a reader of its own, a
-few lines long, so that a mistake of the gateway's writer cannot hide in a shared one. It takes no
-timestamps and no exemplars, which 0.0.4 as we ask for it does not have.
+It shares no code with the gateway's writer, so that it cannot share its mistakes. It reads no timestamps and no
+exemplars: format 0.0.4 as requested here has none.
 """
 
 import re
-from typing import Final
+from typing import Final, TypeAlias
 
 import aiohttp
 
-from demo.books import Series
+Series: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
+"""A sample: its name and its labels, sorted by key."""
 
 ACCEPT: Final = "text/plain;version=0.0.4"
 _SAMPLE: Final = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)")
@@ -19,7 +19,7 @@ _ESCAPE: Final = re.compile(r"\\(.)")
 
 
 def read_exposition(text: str) -> dict[Series, float]:
-    """Return the samples; raises ValueError for a line that is none, and for a sample that comes twice."""
+    """Return the samples; raises ValueError for a line that is not a sample, and for a duplicate sample."""
     samples: dict[Series, float] = {}
     for line in text.splitlines():
         if not line or line.startswith("#"):
@@ -30,7 +30,7 @@ def read_exposition(text: str) -> dict[Series, float]:
         name, labels, value = sample.groups()
         key = (name, _read_labels(labels or "", line))
         if key in samples:
-            raise ValueError(f"a sample that comes twice: {line}")
+            raise ValueError(f"duplicate sample: {line}")
         samples[key] = float(value)
     return samples
 

@@ -1,9 +1,7 @@
-"""TRAFFIC: sends the planned requests at their times over real HTTP, and enters what it saw of each into the books.
+"""Sends planned requests at their times over HTTP, and counts what it observed of each.
 
-Comes in: a schedule, the gateway's URL, a ring of API keys. Goes out: entries in the books.
-Arrivals do not wait for answers (open loop) up to a bound of requests in hand. A client that leaves
-does so at an exact moment: when the upstream has the request, or when so many chunks have been
-read.
+Arrivals do not wait for responses (open loop), up to a bound of requests in flight. A client that leaves does so at an
+exact event: the upstream has the request, or a number of chunks was read.
 """
 
 import asyncio
@@ -15,10 +13,10 @@ from typing import Final
 import aiohttp
 import msgspec
 
-from demo.books import Books
 from demo.gateway_config import MAX_BODY_BYTES
-from demo.observe import StreamReader, read_characters, read_usage
+from demo.traffic.counters import TrafficCounters
 from demo.traffic.plan import Observed, Planned
+from demo.traffic.response_reader import StreamReader, read_characters, read_usage
 
 REQUEST_SECONDS: Final = 150.0
 _OK: Final = 200
@@ -34,38 +32,38 @@ class Traffic:
         gateway_url: str,
         upstream_url: str,
         keys: Mapping[str, str | None],
-        books: Books,
+        counters: TrafficCounters,
         monotonic: Callable[[], float],
-        max_in_hand: int = 256,
+        max_in_flight: int = 256,
     ) -> None:
-        self.books = books
+        self.counters = counters
         self._gateway_url = gateway_url
         self._upstream_url = upstream_url
         self._keys = keys
         self._monotonic = monotonic
-        self._places = asyncio.Semaphore(max_in_hand)
-        self._in_hand: dict[int, asyncio.Task[None]] = {}
+        self._places = asyncio.Semaphore(max_in_flight)
+        self._in_flight: dict[int, asyncio.Task[None]] = {}
         self._models: dict[int, str | None] = {}
 
     @property
-    def in_hand(self) -> int:
-        """How many requests wait for their answer or for their turn."""
-        return len(self._in_hand)
+    def in_flight(self) -> int:
+        """How many requests wait for their response or for their turn."""
+        return len(self._in_flight)
 
     async def run(self, plan: Iterator[Planned], stop: asyncio.Event, *, limit: int | None = None) -> None:
-        """Send until `stop` is set or `limit` requests were sent, then wait for the answers.
+        """Send until `stop` is set or `limit` requests were sent, then wait for the responses.
 
-        Cancelling it ends every request without an entry.
+        Cancelling it ends every request without counting it.
         """
         connector = aiohttp.TCPConnector(limit=0)
         timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             try:
                 await self._send_all(session, plan, stop, limit)
-                while self._in_hand:
-                    await asyncio.wait(self._in_hand.values())
+                while self._in_flight:
+                    await asyncio.wait(self._in_flight.values())
             finally:
-                for task in self._in_hand.values():
+                for task in self._in_flight.values():
                     task.cancel()
 
     async def _send_all(
@@ -81,25 +79,25 @@ class Traffic:
                 self._places.release()
                 return
             task = asyncio.create_task(self._one(session, planned, stop))
-            self._in_hand[planned.number] = task
+            self._in_flight[planned.number] = task
             self._models[planned.number] = planned.model
             task.add_done_callback(partial(self._ended, planned.number))
 
     def drop(self, model: str) -> None:
-        """Cut off the requests for a model, without an entry in the books."""
-        for number, task in self._in_hand.items():
+        """Cut off the requests for a model, without counting them."""
+        for number, task in self._in_flight.items():
             if self._models[number] == model:
                 task.cancel()
 
     def _ended(self, number: int, task: "asyncio.Task[None]") -> None:
         self._places.release()
-        del self._in_hand[number], self._models[number]
+        del self._in_flight[number], self._models[number]
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.books.surprises.append(f"request {number}: the traffic program failed: {error!r}")
+            self.counters.mismatches.append(f"request {number}: the traffic program failed: {error!r}")
 
     async def _one(self, session: aiohttp.ClientSession, planned: Planned, stop: asyncio.Event) -> None:
-        """Send one request and enter it; one that still waits for another when traffic stops is not sent."""
-        earlier = self._in_hand.get(planned.after) if planned.after is not None else None
+        """Send one request and count it. One that still waits for another when traffic stops is not sent."""
+        earlier = self._in_flight.get(planned.after) if planned.after is not None else None
         if earlier is not None:
             await asyncio.wait({earlier})
             if stop.is_set():
@@ -112,7 +110,7 @@ class Traffic:
                 observed = await self._stay(session, planned, started_seconds)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, KeyError) as error:
             observed = Observed(failure=f"{type(error).__name__}: {error}")
-        self.books.add(planned, observed)
+        self.counters.add(planned, observed)
 
     def _request(self, session: aiohttp.ClientSession, planned: Planned) -> "aiohttp.client._RequestContextManager":
         """Return the request, not sent yet."""
@@ -125,12 +123,12 @@ class Traffic:
             self._gateway_url + planned.target,
             data=planned.body or None,
             headers=headers,
-            # A body that will be refused unread is not sent: the refusal could get lost behind it.
+            # A body that will be refused unread is not sent: the client could miss the refusal.
             expect100=len(planned.body) > MAX_BODY_BYTES,
         )
 
     async def _leave_before(self, session: aiohttp.ClientSession, planned: Planned) -> Observed:
-        """Leave when the upstream has the request, which it never answers."""
+        """Leave when the upstream has the request; it never responds."""
 
         async def wait_for_answer() -> int:
             async with self._request(session, planned) as response:
@@ -148,7 +146,7 @@ class Traffic:
         return Observed(failure=None if has_arrived else "the request never reached the upstream")
 
     async def _stay(self, session: aiohttp.ClientSession, planned: Planned, started_seconds: float) -> Observed:
-        """Read the answer, to its end or as far as planned."""
+        """Read the response, to its end or as far as planned."""
         async with self._request(session, planned) as response:
             head = Observed(
                 status_code=response.status,

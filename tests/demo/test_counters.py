@@ -1,12 +1,12 @@
-"""The traffic program's books, against examples worked out by hand."""
+"""The traffic program's counters, against examples worked out by hand."""
 
 from typing import Any
 
 import pytest
 
-from demo.books import KEY_LOOKUPS, Books, series
 from demo.gateway_config import DemoModel, RoutePrice
-from demo.surprises import surprise_in
+from demo.traffic.counters import KEY_LOOKUPS, TrafficCounters, series
+from demo.traffic.mismatch import mismatch_in
 from demo.traffic.plan import CHAT_PATH, Observed, Planned, PlannedAttempt
 
 MODELS = (
@@ -32,20 +32,20 @@ def _observed(**fields: Any) -> Observed:
     return Observed(**({"status_code": 200, "provider": "a", "is_whole": True, "usage": (7, 3)} | fields))
 
 
-def _booked(planned: Planned, observed: Observed) -> Books:
-    books = Books(MODELS)
-    books.add(planned, observed)
-    return books
+def _booked(planned: Planned, observed: Observed) -> TrafficCounters:
+    counters = TrafficCounters(MODELS)
+    counters.add(planned, observed)
+    return counters
 
 
-def _counts(books: Books, *names: str) -> dict[Any, int]:
-    return {key: count for key, count in books.counts.items() if key[0] in names and count}
+def _counts(counters: TrafficCounters, *names: str) -> dict[Any, int]:
+    return {key: count for key, count in counters.counts.items() if key[0] in names and count}
 
 
 def test_an_answer_moves_exactly_its_series() -> None:
-    books = _booked(_planned(attempts=(GOOD,)), _observed())
-    assert books.surprises == []
-    assert {key: count for key, count in books.counts.items() if count} == {
+    counters = _booked(_planned(attempts=(GOOD,)), _observed())
+    assert counters.mismatches == []
+    assert {key: count for key, count in counters.counts.items() if count} == {
         series("fastapi_requests_total", **ROUTE, status_code="200"): 1,
         series("fastapi_responses_total", **ROUTE, status_code="200"): 1,
         series("fastapi_requests_duration_seconds_count", **ROUTE): 1,
@@ -61,7 +61,7 @@ def test_an_answer_moves_exactly_its_series() -> None:
         series("gatewayz_cost_by_provider", provider="a"): 2_850,
         series("credits_used_total", provider="a", model="m"): 3_563,
     }
-    assert dict(books.ledger) == {
+    assert dict(counters.ledger) == {
         "rows success": 1,
         "rows cached": 0,
         "attempts": 1,
@@ -70,68 +70,74 @@ def test_an_answer_moves_exactly_its_series() -> None:
         "cost (nano-USD)": 2_850,
         "credits (nano-USD)": 3_563,
     }
-    assert dict(books.attempts) == {"a": 1}
+    assert dict(counters.attempts) == {"a": 1}
 
 
 def test_a_stream_also_counts_its_first_token_and_its_rate() -> None:
     names = ("gatewayz_time_to_first_token_seconds_count", "gatewayz_output_tokens_per_second_count")
     route = {"provider": "a", "model": "m"}
-    books = _booked(_planned(attempts=(GOOD,), stream=True), _observed(usage=None))
-    assert _counts(books, *names) == {series(name, **route): 1 for name in names}
-    books = _booked(
+    counters = _booked(_planned(attempts=(GOOD,), stream=True), _observed(usage=None))
+    assert _counts(counters, *names) == {series(name, **route): 1 for name in names}
+    counters = _booked(
         _planned(
             attempts=(PlannedAttempt(provider="a", status="success", has_content=True, output_tokens=1),), stream=True
         ),
         _observed(usage=None),
     )
-    assert _counts(books, *names) == {series(names[0], **route): 1}
+    assert _counts(counters, *names) == {series(names[0], **route): 1}
 
 
 def test_fail_over_counts_both_attempts_and_prices_the_one_that_answered() -> None:
     second = PlannedAttempt(
         provider="b", status="success", has_content=True, tokens="reported", input_tokens=1, output_tokens=1
     )
-    books = _booked(_planned(attempts=(BAD, second)), _observed(provider="b", usage=(1, 1)))
-    assert books.surprises == []
-    assert _counts(books, "model_inference_requests_total") == {
+    counters = _booked(_planned(attempts=(BAD, second)), _observed(provider="b", usage=(1, 1)))
+    assert counters.mismatches == []
+    assert _counts(counters, "model_inference_requests_total") == {
         series("model_inference_requests_total", provider="a", model="m", status="error"): 1,
         series("model_inference_requests_total", provider="b", model="m", status="success"): 1,
     }
-    assert _counts(books, "gatewayz_cost_by_provider") == {series("gatewayz_cost_by_provider", provider="b"): 12_500}
-    assert books.counts[series("gatewayz_attempts_per_request_sum", model="m")] == 2
+    assert _counts(counters, "gatewayz_cost_by_provider") == {series("gatewayz_cost_by_provider", provider="b"): 12_500}
+    assert counters.counts[series("gatewayz_attempts_per_request_sum", model="m")] == 2
 
 
 def test_a_client_that_leaves_in_the_middle_is_neither_success_nor_error_and_its_tokens_are_estimated() -> None:
     attempt = PlannedAttempt(provider="a", status="cancelled", has_content=True, tokens="delivered")
     planned = _planned(attempts=(attempt,), stream=True, leaving="after_first_byte", prompt_characters=9)
-    books = _booked(planned, _observed(is_whole=False, usage=None, characters=8))
-    assert books.surprises == []
-    assert not _counts(books, "model_inference_requests_total", "model_inference_duration_seconds_count")
-    assert _counts(books, "tokens_used_total", "gatewayz_estimated_usage_total", "gatewayz_cancelled_calls_total") == {
+    counters = _booked(planned, _observed(is_whole=False, usage=None, characters=8))
+    assert counters.mismatches == []
+    assert not _counts(counters, "model_inference_requests_total", "model_inference_duration_seconds_count")
+    assert _counts(
+        counters, "tokens_used_total", "gatewayz_estimated_usage_total", "gatewayz_cancelled_calls_total"
+    ) == {
         series("tokens_used_total", provider="a", model="m", token_type="input"): 3,
         series("tokens_used_total", provider="a", model="m", token_type="output"): 2,
         series("gatewayz_estimated_usage_total", provider="a", model="m"): 1,
         series("gatewayz_cancelled_calls_total", provider="a", model="m", phase="after_first_byte"): 1,
     }
-    assert books.ledger["rows cancelled"] == 1
+    assert counters.ledger["rows cancelled"] == 1
 
 
 def test_a_hit_is_a_call_without_attempts() -> None:
-    books = _booked(_planned(cache="hit"), _observed(provider=None, cache="hit"))
-    assert books.surprises == []
-    assert books.counts[series("cache_hits_total", cache="response")] == 1
-    assert books.counts[series("gatewayz_attempts_per_request_count", model="m")] == 1
-    assert books.counts[series("gatewayz_attempts_per_request_sum", model="m")] == 0
-    assert (books.ledger["rows success"], books.ledger["rows cached"], books.ledger["cost (nano-USD)"]) == (1, 1, 0)
+    counters = _booked(_planned(cache="hit"), _observed(provider=None, cache="hit"))
+    assert counters.mismatches == []
+    assert counters.counts[series("cache_hits_total", cache="response")] == 1
+    assert counters.counts[series("gatewayz_attempts_per_request_count", model="m")] == 1
+    assert counters.counts[series("gatewayz_attempts_per_request_sum", model="m")] == 0
+    assert (counters.ledger["rows success"], counters.ledger["rows cached"], counters.ledger["cost (nano-USD)"]) == (
+        1,
+        1,
+        0,
+    )
 
 
 def test_what_a_small_plan_refuses_is_no_call() -> None:
     planned = _planned(attempts=(GOOD,), limited="key_requests")
-    books = _booked(planned, _observed(status_code=429, provider=None, is_whole=False, usage=None))
-    assert books.surprises == []
-    assert _counts(books, "rate_limited_requests") == {series("rate_limited_requests", limit_type="key_requests"): 1}
-    assert books.counts[series("fastapi_requests_total", **ROUTE, status_code="429")] == 1
-    assert not books.ledger
+    counters = _booked(planned, _observed(status_code=429, provider=None, is_whole=False, usage=None))
+    assert counters.mismatches == []
+    assert _counts(counters, "rate_limited_requests") == {series("rate_limited_requests", limit_type="key_requests"): 1}
+    assert counters.counts[series("fastapi_requests_total", **ROUTE, status_code="429")] == 1
+    assert not counters.ledger
 
 
 @pytest.mark.parametrize(
@@ -148,9 +154,9 @@ def test_what_a_small_plan_refuses_is_no_call() -> None:
     ],
 )
 def test_keys_are_looked_up_only_where_one_is_needed(fields: dict[str, Any], looked_up: int) -> None:
-    books = _booked(_planned(**({"model": None} | fields)), Observed(status_code=fields["status_code"]))
-    assert books.surprises == []
-    assert books.counts[series(KEY_LOOKUPS, cache="api_key")] == looked_up
+    counters = _booked(_planned(**({"model": None} | fields)), Observed(status_code=fields["status_code"]))
+    assert counters.mismatches == []
+    assert counters.counts[series(KEY_LOOKUPS, cache="api_key")] == looked_up
 
 
 @pytest.mark.parametrize(
@@ -167,49 +173,49 @@ def test_keys_are_looked_up_only_where_one_is_needed(fields: dict[str, Any], loo
     ],
 )
 def test_what_was_not_planned_is_a_surprise(observed: Observed, words: str) -> None:
-    books = _booked(_planned(attempts=(GOOD,)), observed)
-    assert len(books.surprises) == 1
+    counters = _booked(_planned(attempts=(GOOD,)), observed)
+    assert len(counters.mismatches) == 1
     with pytest.raises(AssertionError, match=words):
-        raise AssertionError(books.surprises[0])
+        raise AssertionError(counters.mismatches[0])
 
 
 def test_a_client_that_leaves_before_the_head_must_have_seen_none() -> None:
     attempt = PlannedAttempt(provider="a", status="cancelled", responded=False, tokens="prompt")
     planned = _planned(status_code=499, attempts=(attempt,), leaving="before_first_byte", prompt_characters=9)
-    assert surprise_in(planned, Observed()) is None
-    assert surprise_in(planned, Observed(status_code=200)) == "status 200 instead of None"
-    books = _booked(planned, Observed())
-    assert not _counts(books, "provider_response_time_seconds_count")
+    assert mismatch_in(planned, Observed()) is None
+    assert mismatch_in(planned, Observed(status_code=200)) == "status 200 instead of None"
+    counters = _booked(planned, Observed())
+    assert not _counts(counters, "provider_response_time_seconds_count")
     # The provider had the prompt, and may bill it.
-    assert _counts(books, "tokens_used_total", "gatewayz_estimated_usage_total") == {
+    assert _counts(counters, "tokens_used_total", "gatewayz_estimated_usage_total") == {
         series("tokens_used_total", provider="a", model="m", token_type="input"): 3,
         series("gatewayz_estimated_usage_total", provider="a", model="m"): 1,
     }
-    assert books.counts[series("fastapi_requests_total", **ROUTE, status_code="499")] == 1
+    assert counters.counts[series("fastapi_requests_total", **ROUTE, status_code="499")] == 1
 
 
 def test_usage_that_the_provider_never_reported_must_not_reach_the_client() -> None:
     attempt = PlannedAttempt(provider="a", status="success", has_content=True, tokens="delivered")
-    assert surprise_in(_planned(attempts=(attempt,)), _observed()) is not None
-    assert surprise_in(_planned(attempts=(attempt,)), _observed(usage=None)) is None
+    assert mismatch_in(_planned(attempts=(attempt,)), _observed()) is not None
+    assert mismatch_in(_planned(attempts=(attempt,)), _observed(usage=None)) is None
 
 
 def test_a_key_that_the_database_did_not_find_in_time_is_booked_as_seen_where_that_is_allowed() -> None:
     observed = Observed(status_code=503, error_code="store_unavailable")
     planned = _planned(attempts=(GOOD,), limited="key_requests")
-    books = Books(MODELS, allows_slow_database=True)
-    books.add(planned, observed)
-    assert books.surprises == []
-    assert books.slow_lookups == 1
-    assert {key: count for key, count in books.counts.items() if count} == {
+    counters = TrafficCounters(MODELS, allows_slow_database=True)
+    counters.add(planned, observed)
+    assert counters.mismatches == []
+    assert counters.slow_lookups == 1
+    assert {key: count for key, count in counters.counts.items() if count} == {
         series("fastapi_requests_total", **ROUTE, status_code="503"): 1,
         series("fastapi_responses_total", **ROUTE, status_code="503"): 1,
         series("fastapi_requests_duration_seconds_count", **ROUTE): 1,
         series("fastapi_exceptions_total", **ROUTE, exception_type="StoreUnavailableError"): 1,
         series(KEY_LOOKUPS, cache="api_key"): 1,
     }
-    assert not +books.ledger
-    assert _booked(planned, observed).surprises
-    other = Books(MODELS, allows_slow_database=True)
+    assert not +counters.ledger
+    assert _booked(planned, observed).mismatches
+    other = TrafficCounters(MODELS, allows_slow_database=True)
     other.add(planned, Observed(status_code=503, error_code="overloaded"))
-    assert other.surprises
+    assert other.mismatches
