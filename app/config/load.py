@@ -47,24 +47,27 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
         return f"Secrets(provider_keys of {sorted(self.provider_keys)})"
 
 
-def load_config(path: Path | str, environ: Mapping[str, str] | None = None) -> AppConfig:
-    """Read, override, convert and check the file; raises `ConfigError` for the first mistake."""
+def load_config(path: Path | str | None, environ: Mapping[str, str] | None = None) -> AppConfig:
+    """Read, override, convert and check the file, or the variables alone; raises `ConfigError` for the first mistake."""
     config, mistakes = read_config(path, environ or {})
     if config is None or mistakes:
         raise ConfigError(mistakes[0])
     return config
 
 
-def read_config(path: Path | str, environ: Mapping[str, str]) -> tuple[AppConfig | None, list[str]]:
-    """Return the configuration where the whole file has its shape, and all mistakes; raises `ConfigError` where it cannot be read."""
-    path = Path(path)
-    raw = _read_toml(path)
+def read_config(path: Path | str | None, environ: Mapping[str, str]) -> tuple[AppConfig | None, list[str]]:
+    """Return the configuration where all of it has the schema's shape, and all mistakes.
+
+    Without a path only variables and defaults count. Raises `ConfigError` where the file cannot be read.
+    """
+    raw = {} if path is None else _read_toml(Path(path))
+    source = "the environment" if path is None else path
     variables, mistakes = override(raw, environ)
 
     def place(line: str) -> str:
         """Name what the line is about: the variable that set the key, or the file."""
         name = next((each for key, each in variables.items() if line.startswith((f"{key}:", f"{key}["))), None)
-        return f"{path}: {line}" if name is None else f"environment variable {name}: {line}"
+        return f"{source}: {line}" if name is None else f"environment variable {name}: {line}"
 
     try:
         config = msgspec.convert(raw, AppConfig)

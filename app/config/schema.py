@@ -1,227 +1,229 @@
-"""CONFIG: the one TOML file of the gateway as frozen structs; a bad file is one line that names the key.
+"""The sections of the TOML file as frozen structs.
 
-Secrets are never in the file: it names environment variables. OpenTelemetry's own settings are the
-`OTEL_*` variables (`otel/config/environ.py`), not keys of this file.
+The docstring of each key is its documentation: `docs/configuration.md` and `gatewayz.schema.json` are
+generated from it. The file holds no secret: keys that end in `_env` name environment variables.
+OpenTelemetry's own settings are the `OTEL_*` variables (`otel/config/environ.py`).
 """
 
 from typing import Literal
 
 import msgspec
 
+from app.config.routing_schema import ModelConfig, PlanConfig, ProviderConfig, RouteConfig
+
+__all__ = [
+    "AnomaliesConfig",
+    "AppConfig",
+    "BreakerConfig",
+    "CacheConfig",
+    "DatabaseConfig",
+    "DoctorSection",
+    "JobsConfig",
+    "LedgerConfig",
+    "ModelConfig",
+    "MonitoringConfig",
+    "PlanConfig",
+    "ProbesConfig",
+    "ProviderConfig",
+    "RetentionConfig",
+    "RouteConfig",
+    "ServerConfig",
+    "TelemetrySection",
+]
+
 
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the gateway listens and what it admits. Sizes in bytes, times in seconds.
-
-    A share per key that is None is one half of what there is.
-    """
+    """Where the gateway listens, and what it admits."""
 
     host: str = "127.0.0.1"
+    """The address to listen on; `0.0.0.0` or `::` for all."""
     port: int = 8000
+    """The port to listen on; 0 takes any free port and prints it."""
     max_body_bytes: int = 10 * 1024 * 1024
+    """A larger request body is refused with 413."""
     max_header_bytes: int = 64 * 1024
+    """Larger request headers are refused with 431."""
     max_concurrent_requests: int = 1_000
+    """More requests at the same time are refused with 503."""
     max_connections: int | None = None
+    """Open client connections; by default what the limit of file descriptors allows, at most 4096."""
     max_concurrent_requests_per_key: int | None = None
+    """More requests of one key at the same time are refused with 429; by default one half of all."""
     max_body_bytes_in_flight: int = 256 * 1024 * 1024
+    """Request bodies in memory or on their way, of all requests; above it 503."""
     max_body_bytes_in_flight_per_key: int | None = None
+    """Request bodies in memory or on their way, of one key; above it 429; by default one half of all."""
     receive_head_seconds: float = 10.0
+    """How long a client may take to send a request's head; then 408."""
     receive_body_seconds: float = 120.0
+    """How long a client may take to send a request's body; then 408."""
     send_stall_seconds: float = 60.0
+    """A client that takes nothing of its response for so long is disconnected."""
     keepalive_comment_seconds: float = 15.0
+    """How often a stream whose provider has not begun gets a comment; 0 sends none."""
     shutdown_grace_seconds: float = 10.0
+    """How long requests and their responses may continue after SIGTERM."""
     cors_origins: tuple[str, ...] | Literal["*"] = ()
+    """The pages that may call `/v1` from a browser, or `*` for all; an empty list turns CORS off."""
 
 
 class MonitoringConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The monitoring endpoints. `token_env` names the variable with the bearer token.
-
-    Without a token they are open on loopback only, unless `open` is set.
-    """
+    """The monitoring endpoints. Without a token they are open on loopback only, unless `open` is set."""
 
     token_env: str | None = None
+    """The variable that holds the bearer token of the monitoring endpoints."""
     open: bool = False
+    """Whether monitoring beyond loopback is open without a token."""
     share_seconds: float = 1.0
+    """How long one collection serves every scrape and endpoint."""
 
 
 class TelemetrySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What of telemetry is ours to set; all else is `OTEL_*`. `enabled = false` is the baseline of the benchmarks."""
+    """What the file sets of telemetry; everything else is an `OTEL_*` variable."""
 
     enabled: bool = True
+    """Whether there are metrics, traces and logs at all."""
     app_name: str = "gatewayz"
+    """The label `app_name` of the HTTP metrics."""
     buffer_bytes: int = 64 * 1024 * 1024
+    """Telemetry that waits for the OTLP endpoint; above it the oldest is dropped and counted."""
     spool_folder: str | None = None
+    """The folder where telemetry that shutdown cannot deliver waits for the next start; without it that telemetry is lost."""
     shutdown_seconds: float = 4.0
+    """The deadline of the last push at shutdown."""
 
 
 class DatabaseConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """SQLAlchemy URL (`sqlite+aiosqlite:///…` or `postgresql+asyncpg://…`), or the variable that holds it."""
+    """The database of API keys and of the ledger."""
 
     url: str = "sqlite+aiosqlite:///gatewayz.db"
+    """The SQLAlchemy URL: `sqlite+aiosqlite:///…` or `postgresql+asyncpg://…`."""
     url_env: str | None = None
+    """The variable that holds the URL, where it has a password."""
 
 
 class CacheConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The response cache: in process by default, or Valkey/Redis by URL."""
+    """The response cache: in this process, or in Valkey or Redis."""
 
     url: str | None = None
+    """The URL of Valkey or Redis; without one the cache is in this process."""
     url_env: str | None = None
+    """The variable that holds the URL, where it has a password."""
     max_bytes: int = 64 * 1024 * 1024
+    """The bound of the cache in this process; a server has its own `maxmemory`."""
 
 
 class LedgerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Group commit of the ledger: at the latest after `commit_seconds`, at most `max_queued_rows` waiting."""
+    """How the ledger's rows, one per call, are committed in groups."""
 
     commit_seconds: float = 0.25
+    """Rows are committed at the latest after this time."""
     commit_rows: int = 500
+    """Rows are committed when this many wait; also the most in one transaction."""
     max_queued_rows: int = 100_000
+    """Rows that wait while the database is unavailable; beyond it new rows are dropped and counted."""
 
 
 class BreakerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The circuit breaker that each provider and each model at a provider has. `enabled = false` keeps all of them closed.
-
-    It opens after `consecutive_failures`, or when of at least `minimum_attempts` in the last `window_seconds`
-    the share `failure_ratio` failed. It stays open for `open_seconds`, and each time it opens again for twice
-    as long, up to `max_open_seconds`; then it admits `half_open_calls` at once. A rate limit's `Retry-After`
-    skips the model at that provider for as long as it says, up to `max_pause_seconds`.
-    """
+    """The circuit breaker of each provider, and of each model at a provider."""
 
     enabled: bool = True
+    """Whether circuit breakers open at all."""
     consecutive_failures: int = 5
+    """The breaker opens after this many failures in a row."""
     failure_ratio: float = 0.5
+    """The breaker opens when this share of the recent attempts failed."""
     minimum_attempts: int = 20
+    """The fewest recent attempts that `failure_ratio` judges."""
     window_seconds: float = 30.0
+    """The time that counts as recent."""
     open_seconds: float = 15.0
+    """How long the breaker stays open the first time; twice as long each time it opens again."""
     max_open_seconds: float = 240.0
+    """The longest that the breaker stays open."""
     half_open_calls: int = 2
+    """How many calls at once may try whether the provider is healthy again."""
     max_pause_seconds: float = 60.0
+    """The longest pause of a model at a provider that a rate limit's `Retry-After` can ask for."""
 
 
 class ProbesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The gateway's own small calls to its providers: is it there (`provider_`), does it list its models (`model_`)."""
+    """The gateway's own small requests to its providers."""
 
     enabled: bool = True
+    """Whether the gateway probes its providers."""
     provider_interval_seconds: float = 30.0
+    """How often each provider is probed."""
     model_interval_seconds: float = 300.0
+    """How often each provider's list of models is read."""
     timeout_seconds: float = 5.0
+    """The timeout of one probe, from the connection to the end of the response."""
 
 
 class JobsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How often the gateway does what it does by the clock, in seconds.
-
-    `lease_seconds`: how long an instance that died still counts as the one that publishes what the database says.
-    """
+    """How often periodic jobs run."""
 
     business_seconds: float = 60.0
+    """How often API keys, subscriptions and trials are counted."""
     model_usage_seconds: float = 60.0
+    """How often each model's uptime and tokens are summed."""
     cost_rollup_seconds: float = 3_600.0
+    """How often finished hours of the ledger are summed into the table `hourly_costs`."""
     retention_seconds: float = 3_600.0
+    """How often old ledger rows are deleted."""
     lease_seconds: float = 15.0
+    """How long an instance that died still counts as the one that publishes the database's gauges."""
     event_loop_lag_seconds: float = 0.1
+    """How often the lag of the event loop is measured."""
 
 
 class RetentionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long single calls are kept; their hourly sums stay."""
+    """How long single calls are kept."""
 
     ledger_days: int = 90
-
-
-class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One provider that speaks the OpenAI wire format below `base_url` (which ends before `/chat/completions`, and may have a query).
-
-    `probe_path`: what probes GET below `base_url`; the list of models costs nothing anywhere. `keepalive_seconds`: an idle connection is
-    not used again after so long; shorter than the provider's own timeout, or a request may meet it being closed.
-    """
-
-    name: str
-    base_url: str
-    api_key_env: str | None = None
-    probe_path: str = "models"
-    api_key_header: str = "authorization"
-    headers: dict[str, str] = {}
-    headers_env: dict[str, str] = {}
-    proxy: str | None = None
-    proxy_env: str | None = None
-    stream_options: bool = True
-    pool_wait_seconds: float = 5.0
-    connect_seconds: float = 2.0
-    first_byte_seconds: float = 30.0
-    whole_answer_seconds: float = 600.0
-    idle_seconds: float = 30.0
-    total_seconds: float = 600.0
-    latency_target_seconds: float = 2.0
-    latency_limit_seconds: float = 20.0
-    keepalive_seconds: float = 30.0
-    max_connections: int = 200
-    max_response_bytes: int = 64 * 1024 * 1024
-
-
-class RouteConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One provider that serves a model: its upstream name, and what the provider charges per million tokens in USD.
-
-    `cached_input_usd_per_million`: of input that the provider had in its cache; None is the price of all input.
-    """
-
-    provider: str
-    upstream_model: str
-    input_usd_per_million: float = 0.0
-    cached_input_usd_per_million: float | None = None
-    output_usd_per_million: float = 0.0
-
-
-class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One public model and the providers that serve it, in the order of fail-over.
-
-    `credit_multiplier`: what the caller is charged, as a multiple of the provider's price.
-    `cache_ttl_seconds`: above 0, answers to deterministic requests (embeddings; chats with `temperature` 0 that are not streamed) are
-    kept that long.
-    """
-
-    name: str
-    routes: tuple[RouteConfig, ...]
-    operation: str = "chat"
-    credit_multiplier: float = 1.0
-    cache_ttl_seconds: float = 0.0
-
-
-class PlanConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One plan: limits for each of its keys, and for all of its keys together; None is unlimited."""
-
-    name: str
-    key_requests_per_minute: int | None = None
-    key_tokens_per_minute: int | None = None
-    plan_requests_per_minute: int | None = None
-    plan_tokens_per_minute: int | None = None
+    """Single calls older than this are deleted; their hourly sums stay."""
 
 
 class AnomaliesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When something is an anomaly: how large a change counts, and how sure we must be (`app/anomaly/`).
-
-    `latency_factor`: times the usual duration for as many tokens. `error_rise`: share of attempts above the usual, 0 to 1.
-    `traffic_factor`, `token_factor`: times or one part of the usual attempts per minute, or tokens per attempt. `significance`: standard
-    deviations. `min_attempts`: fewer say nothing about durations and tokens. After `max_episode_minutes` the unusual is the normal.
-    """
+    """How large a deviation from the recent normal counts, and how sure the detector must be (`docs/anomalies.md`)."""
 
     enabled: bool = True
+    """Whether anomalies are detected."""
     interval_seconds: float = 60.0
+    """How often whole minutes are judged."""
     latency_factor: float = 1.75
+    """Times the usual duration for as many tokens."""
     error_rise: float = 0.05
+    """The failed share of attempts above the usual: 0.05 is five points."""
     traffic_factor: float = 4.0
+    """Times the usual attempts per minute, or one part of it."""
     token_factor: float = 2.0
+    """Times the usual tokens per attempt, or one part of it."""
     significance: float = 5.0
+    """How sure the detector must be, in standard deviations."""
     min_attempts: int = 10
+    """Fewer attempts are not judged by duration and tokens."""
     max_episode_minutes: int = 60
+    """What lasts longer is the new normal."""
 
 
 class DoctorSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where `python -m app doctor` finds the servers of the pipeline; `off` stands for one that is not used. Its flags win."""
+    """Where `gatewayz doctor` finds the servers of the pipeline; its options win."""
 
     collector_health: str = "http://127.0.0.1:13133"
+    """The Collector's health endpoint, or `off`."""
     collector_metrics: str = "http://127.0.0.1:8888"
+    """The Collector's own metrics, or `off`."""
     prometheus: str = "http://127.0.0.1:9090"
+    """Prometheus, or `off`."""
     loki: str = "http://127.0.0.1:3100"
+    """Loki, or `off`."""
     tempo: str = "http://127.0.0.1:3200"
+    """Tempo, or `off`."""
     alertmanager: str = "http://127.0.0.1:9093"
+    """Alertmanager, or `off`."""
     grafana: str = "http://127.0.0.1:3000"
+    """Grafana, or `off`."""
 
 
 class AppConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,15 +2,15 @@
 
 import re
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.config.load import ConfigError, load_config
-from app.config.schema import AppConfig
+from app.config.load import ConfigError, load_config, read_config
+from app.config.schema import AppConfig, PlanConfig
 
 EXAMPLE = Path(__file__).parents[3] / "gatewayz.example.toml"
 GOOD = """
@@ -372,17 +372,83 @@ def test_variables_override_single_keys(write) -> None:
     assert config.monitoring.token_env is None
 
 
-def test_every_key_of_every_section_has_a_variable(write) -> None:
-    for section in msgspec.structs.fields(AppConfig):
-        if not (isinstance(section.type, type) and issubclass(section.type, msgspec.Struct)):
-            continue
-        for field in msgspec.structs.fields(section.type):
-            value = getattr(getattr(AppConfig(), section.name), field.name)
-            if value is None or isinstance(value, tuple):
-                continue
-            text = str(value).lower() if isinstance(value, bool) else str(value)
-            name = f"GATEWAYZ_{section.name}__{field.name}".upper()
-            assert load_config(write(""), {name: text}) == AppConfig(), name
+REQUIRED = {
+    "GATEWAYZ_PROVIDERS__0__NAME": "alpha",
+    "GATEWAYZ_PROVIDERS__0__BASE_URL": "https://alpha.example/v1",
+    "GATEWAYZ_MODELS__0__NAME": "small",
+    "GATEWAYZ_MODELS__0__ROUTES__0__PROVIDER": "alpha",
+    "GATEWAYZ_MODELS__0__ROUTES__0__UPSTREAM_MODEL": "s-1",
+    "GATEWAYZ_PLANS__0__NAME": "free",
+}
+CHANGED = {
+    "monitoring.open": "true",
+    "database.url": "sqlite+aiosqlite:///other.db",
+    "cache.url": "redis://127.0.0.1/0",
+    "telemetry.spool_folder": "spool",
+    "server.host": "::1",
+    "server.cors_origins": '["https://app.example.com"]',
+    "server.max_concurrent_requests_per_key": "7",
+    "server.max_body_bytes_in_flight_per_key": "20_000_000",
+    "server.max_body_bytes": "10_000",
+    "breaker.max_open_seconds": "300.0",
+    "anomalies.error_rise": "0.25",
+    "breaker.failure_ratio": "0.25",
+    "providers.0.base_url": "https://beta.example/v1",
+    "providers.0.headers": '{ x-title = "gatewayz" }',
+    "providers.0.headers_env": '{ x-team = "TEAM" }',
+    "providers.0.proxy": "http://127.0.0.1:3128",
+    "providers.0.latency_target_seconds": "3.0",
+    "providers.0.api_key_header": "api-key",
+    "models.0.operation": "embeddings",
+    "models.0.name": "large",
+    "plans.0.name": "pro",
+    "models.0.routes.0.upstream_model": "s-2",
+}
+KINDS = {int: "300_000_000", float: "4.5", bool: None, str: "SOME_NAME"}
+
+
+def keys_of(table, path=()):
+    for field in msgspec.structs.fields(table):
+        entry = (get_args(field.type) or (field.type,))[0]
+        is_table = isinstance(entry, type) and issubclass(entry, msgspec.Struct)
+        here = (*path, field.name)
+        if is_table:
+            yield from keys_of(entry, here if entry is field.type else (*here, "0"))
+        else:
+            yield here, field
+
+
+def value_at(config, path):
+    for part in path:
+        config = config[int(part)] if part.isdecimal() else getattr(config, part)
+    return config
+
+
+@pytest.mark.parametrize(("path", "field"), [pytest.param(*each, id=".".join(each[0])) for each in keys_of(AppConfig)])
+def test_every_key_has_a_variable(path, field) -> None:
+    kinds = {field.type, *get_args(field.type)} if get_origin(field.type) is not dict else set()
+    text = CHANGED.get(".".join(path)) or next((KINDS[kind] for kind in (bool, int, float, str) if kind in kinds), None)
+    if bool in kinds:
+        text = "false" if field.default else "true"
+    if path[-1] == "provider":
+        text = "alpha"
+    before, _ = read_config(None, {name: value for name, value in REQUIRED.items() if not_the(path, name)})
+    config, _ = read_config(None, {**REQUIRED, "GATEWAYZ_" + "__".join(path).upper(): text})
+    assert config is not None
+    assert before is None or value_at(config, path) != value_at(before, path), text
+    assert config != AppConfig()
+
+
+def not_the(path, name):
+    return name != "GATEWAYZ_" + "__".join(path).upper()
+
+
+def test_variables_add_entries_to_those_of_the_file_in_the_order_of_their_numbers(write) -> None:
+    environ = {f"GATEWAYZ_PLANS__{index}__NAME": f"plan-{index}" for index in range(11)}
+    assert [plan.name for plan in load_config(None, environ).plans] == [f"plan-{index}" for index in range(11)]
+    path = write('[[plans]]\nname = "free"\n')
+    config = load_config(path, {"GATEWAYZ_PLANS__0__KEY_TOKENS_PER_MINUTE": "5", "GATEWAYZ_PLANS__1__NAME": "pro"})
+    assert config.plans == (PlanConfig(name="free", key_tokens_per_minute=5), PlanConfig(name="pro"))
 
 
 @pytest.mark.parametrize(
@@ -392,7 +458,11 @@ def test_every_key_of_every_section_has_a_variable(write) -> None:
         ("GATEWAYZ_SERVER__PORT", "70000", "server.port: 70000; allowed: 0 (any free port) to 65535"),
         ("GATEWAYZ_SERVER__PROT", "1", "server has no key prot (did you mean port?); allowed: host, port, "),
         ("GATEWAYZ_SERVR__PORT", "1", "no section servr (did you mean server?); allowed: server, "),
-        ("GATEWAYZ_PROVIDERS__0__NAME", "x", "providers is an array of tables, which has no variables"),
+        ("GATEWAYZ_PROVIDERS__NAME", "x", "providers is an array: count its entries from 0, as in PROVIDERS__0__NAME"),
+        ("GATEWAYZ_PROVIDERS__7__NAME", "x", "providers has 2 entries: the next one is 2, not 7"),
+        ("GATEWAYZ_PROVIDERS__0", "x", "providers[0] is a table or an array of tables; name one of its keys"),
+        ("GATEWAYZ_SERVER__PORT__X", "1", "server.port is no table, so it has no key x"),
+        ("GATEWAYZ_PLANS__0__NAME", "other", "plans[0].name: 'other'; allowed: any name but 'other'"),
         ("GATEWAYZ_DATABASE__URL", "mysql://u:s3cret@h", "database.url: scheme 'mysql'; allowed: "),
     ],
 )

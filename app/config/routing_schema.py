@@ -1,0 +1,95 @@
+"""The tables of providers, models and plans. The docstring of each key is its documentation."""
+
+import msgspec
+
+
+class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One provider that speaks the OpenAI wire format."""
+
+    name: str
+    """The label `provider`; unique; `other` is reserved."""
+    base_url: str
+    """The URL below which the provider speaks the OpenAI wire format; ends before `/chat/completions`, may have a query."""
+    api_key_env: str | None = None
+    """The variable that holds the key that is sent to the provider; without it none is sent."""
+    probe_path: str = "models"
+    """The path below `base_url` that probes GET."""
+    api_key_header: str = "authorization"
+    """The header of the key: `Bearer KEY` in `authorization`, the bare key in any other."""
+    headers: dict[str, str] = {}
+    """Further headers of each request, without secrets."""
+    headers_env: dict[str, str] = {}
+    """Further headers whose values are in these variables."""
+    proxy: str | None = None
+    """The proxy's URL, or `off`; by default `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` decide."""
+    proxy_env: str | None = None
+    """The variable that holds the proxy's URL, where it has a password."""
+    stream_options: bool = True
+    """Whether a stream is asked for its usage (`stream_options`)."""
+    pool_wait_seconds: float = 5.0
+    """The timeout of the wait for a free connection."""
+    connect_seconds: float = 2.0
+    """The timeout of the connection: DNS, TCP and TLS."""
+    first_byte_seconds: float = 30.0
+    """The timeout until the first byte of a stream."""
+    whole_answer_seconds: float = 600.0
+    """The timeout of a response that is not streamed."""
+    idle_seconds: float = 30.0
+    """The timeout between two pieces of a stream."""
+    total_seconds: float = 600.0
+    """The timeout of a whole stream, without the time in which the client is slow."""
+    latency_target_seconds: float = 2.0
+    """A 95th percentile up to here is full health."""
+    latency_limit_seconds: float = 20.0
+    """A 95th percentile from here on is no health."""
+    keepalive_seconds: float = 30.0
+    """An idle connection is not used again after this time; keep it below the provider's own timeout."""
+    max_connections: int = 200
+    """Connections to this provider at the same time."""
+    max_response_bytes: int = 64 * 1024 * 1024
+    """A larger response, or a larger event of a stream, is abandoned."""
+
+
+class RouteConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One provider that serves a model, and its prices per million tokens."""
+
+    provider: str
+    """The name of a provider."""
+    upstream_model: str
+    """The provider's own name for the model."""
+    input_usd_per_million: float = 0.0
+    """The provider's price of input tokens."""
+    cached_input_usd_per_million: float | None = None
+    """The provider's price of input tokens that it had in its cache; by default that of all input."""
+    output_usd_per_million: float = 0.0
+    """The provider's price of output tokens."""
+
+
+class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One public model and the providers that serve it."""
+
+    name: str
+    """The name that clients ask for, and the label `model`; unique; `other` is reserved."""
+    routes: tuple[RouteConfig, ...]
+    """The providers that serve the model, in the order of failover."""
+    operation: str = "chat"
+    """`chat` or `embeddings`."""
+    credit_multiplier: float = 1.0
+    """The caller is charged the provider's price times this."""
+    cache_ttl_seconds: float = 0.0
+    """How long responses to deterministic requests are cached: embeddings, and chats with temperature 0 that are not streamed; 0 caches none."""
+
+
+class PlanConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One plan: limits of each of its keys, and of all its keys together."""
+
+    name: str
+    """The name of the plan; unique; `other` is reserved."""
+    key_requests_per_minute: int | None = None
+    """Requests of each key of the plan; without it no limit."""
+    key_tokens_per_minute: int | None = None
+    """Tokens of each key of the plan; without it no limit."""
+    plan_requests_per_minute: int | None = None
+    """Requests of all keys of the plan together; without it no limit."""
+    plan_tokens_per_minute: int | None = None
+    """Tokens of all keys of the plan together; without it no limit."""
