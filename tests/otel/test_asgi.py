@@ -1,4 +1,4 @@
-"""Each request is measured exactly once, however it ends, and the wrapper changes nothing that passes but the trace header."""
+"""Each request is measured exactly once, however it ends; the wrapper changes nothing but the trace header."""
 
 import asyncio
 
@@ -18,7 +18,7 @@ class Clock:
 
 
 class Exchange:
-    """Drives one request through the wrapper by hand."""
+    """Drives one request through the wrapper, message by message."""
 
     def __init__(self, app, *, method="POST", path="/v1/chat/completions", headers=(), incoming=()) -> None:
         self.recorder = RecordingRecorder()
@@ -62,7 +62,7 @@ async def respond(scope, receive, send, *, status=200, chunks=(b"hello",)):
 async def test_duration_runs_to_the_end_of_the_body_not_to_the_return() -> None:
     async def app(scope, receive, send):
         await respond(scope, receive, send, chunks=(b"ab", b"cde"))
-        scope["clock"].seconds += 50  # what the application does after the body is nobody's latency
+        scope["clock"].seconds += 50  # work after the body is not part of the latency
 
     finished = await Exchange(app).run()
     assert (finished.status_code, finished.outcome, finished.duration_seconds, finished.response_bytes) == (
@@ -89,7 +89,7 @@ async def test_a_client_that_leaves_before_the_response_is_499() -> None:
     assert (finished.status_code, finished.outcome) == (499, "cancelled")
 
 
-async def test_a_client_that_leaves_in_the_stream_keeps_the_status_that_it_saw() -> None:
+async def test_a_client_that_leaves_in_the_stream_keeps_the_status_it_received() -> None:
     async def app(scope, receive, send):
         await send({"type": "http.response.start", "status": 200})
         await send({"type": "http.response.body", "body": b"x", "more_body": True})
@@ -129,7 +129,7 @@ async def test_an_exception_in_the_stream_keeps_the_status_and_is_an_error() -> 
     assert (exchange.finished.status_code, exchange.finished.outcome) == (200, "error")
 
 
-async def test_an_application_that_forgets_to_answer_is_an_error() -> None:
+async def test_an_application_that_sends_no_response_is_an_error() -> None:
     async def app(scope, receive, send):
         pass
 
@@ -157,12 +157,12 @@ async def test_ignored_paths_and_other_scopes_are_not_requests() -> None:
     assert request_scope(exchange.scope).trace_id == ""
 
     async def lifespan(scope, receive, send):
-        scope["seen"] = True
+        scope["called"] = True
 
     exchange = Exchange(lifespan)
     scope = {"type": "lifespan"}
     await exchange.wrapper(scope, exchange.receive, exchange.send)
-    assert scope["seen"]
+    assert scope["called"]
     assert exchange.recorder.events == []
 
 
@@ -176,7 +176,7 @@ async def test_the_application_finds_its_scope() -> None:
     assert exchange.scope["found"] is exchange.recorder.requests[0]
 
 
-async def test_only_the_trace_context_headers_are_handed_on() -> None:
+async def test_only_the_trace_context_headers_are_passed_on() -> None:
     headers = [
         (b"traceparent", b"00-a"),
         (b"authorization", b"Bearer x"),
@@ -191,7 +191,7 @@ async def test_only_the_trace_context_headers_are_handed_on() -> None:
 @pytest.mark.parametrize(
     ("status", "outcome"), [(200, "ok"), (404, "ok"), (500, "error"), (502, "error"), (504, "error")]
 )
-async def test_an_answer_of_5xx_is_an_error(status, outcome) -> None:
+async def test_a_5xx_response_is_an_error(status, outcome) -> None:
     async def app(scope, receive, send):
         await respond(scope, receive, send, status=status)
 

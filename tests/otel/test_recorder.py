@@ -1,4 +1,4 @@
-"""An event becomes measurements, span ends and one log line that agree with each other, and a failure in there harms nobody."""
+"""An event becomes measurements, span ends and one log line that agree; a failure in recording reaches no caller."""
 
 import json
 import time
@@ -75,7 +75,7 @@ SUCCESS = AttemptFinished(
 
 
 class Signals:
-    """A recorder on the SDK's providers, or with the fast tracer and logger that are used, and what came out of them."""
+    """A recorder with the fast tracer and logger, or with the SDK's, and the signals that it produced."""
 
     def __init__(self, *, fast: bool = True) -> None:
         self.reader = InMemoryMetricReader()
@@ -139,7 +139,7 @@ def finish(request, status_code=200, outcome="ok") -> None:
     request.finish(RequestFinished(status_code=status_code, duration_seconds=4.0, outcome=outcome, response_bytes=7))
 
 
-def test_a_successful_stream_moves_exactly_its_series(signals: Signals) -> None:
+def test_a_successful_stream_updates_exactly_its_series(signals: Signals) -> None:
     request = signals.request()
     request.record(CallerIdentified(key_id="key_1", plan="pro"))
     request.start_attempt(STARTED).finish(SUCCESS)
@@ -230,7 +230,7 @@ def test_exemplars_point_to_the_trace(signals: Signals) -> None:
     assert signals.exemplar_traces("fastapi_requests_duration_seconds") == {request.trace_id}
 
 
-def test_the_request_line_says_who_what_and_how_much(signals: Signals) -> None:
+def test_the_request_line_holds_caller_model_and_usage(signals: Signals) -> None:
     request = signals.request()
     request.record(CallerIdentified(key_id="key_1", plan="pro"))
     request.record(
@@ -390,7 +390,7 @@ def test_library_lines_inside_a_request_carry_its_trace(signals: Signals) -> Non
     assert "trace_id" not in outside
 
 
-def test_a_failure_in_recording_is_counted_and_the_rest_still_happens(signals: Signals, monkeypatch, caplog) -> None:
+def test_a_failure_in_recording_is_counted_and_the_other_steps_still_run(signals: Signals, monkeypatch, caplog) -> None:
     def fail(*_args, **_kwargs):
         raise RuntimeError("broken exporter")
 
@@ -399,7 +399,8 @@ def test_a_failure_in_recording_is_counted_and_the_rest_still_happens(signals: S
     request = signals.request()
     request.start_attempt(STARTED).finish(SUCCESS)
     finish(request)
-    signals.recorder.record(ExceptionMapped(exception_type="KeyError"))  # belongs to a request: a mistake, not a crash
+    # It belongs to a request: here it is a counted failure, not an exception.
+    signals.recorder.record(ExceptionMapped(exception_type="KeyError"))
     assert signals.guard.failures == 3
     assert len([record for record in caplog.records if record.name == "otel.recorder"]) == 1
     assert len(signals.lines) == 1
@@ -490,7 +491,7 @@ def test_the_line_and_the_span_agree_on_the_outcome(signals: Signals, status_cod
     assert ("error.type" in span.attributes) == (outcome == "error")
 
 
-def test_the_type_of_an_error_is_the_most_that_is_known(signals: Signals) -> None:
+def test_the_error_type_is_the_most_specific_one_known(signals: Signals) -> None:
     broken, mapped, bare = (signals.request() for _ in range(3))
     broken.record(failed_call(status="error", error_kind="stream_broken"))
     mapped.record(failed_call(status="error", error_kind="connect_error"))

@@ -1,4 +1,4 @@
-"""The resource says who sends, and the environment has the last word except on the SDK."""
+"""The resource names the sender; the environment wins, except over the SDK's attributes."""
 
 import os
 import socket
@@ -23,7 +23,7 @@ def test_defaults():
     assert attributes["telemetry.sdk.name"] == "opentelemetry"
 
 
-def test_the_environment_wins_over_what_the_code_knows():
+def test_the_environment_wins_over_built_in_attributes():
     config = telemetry_config_from_environ(
         {
             "OTEL_SERVICE_NAME": "mine",
@@ -38,8 +38,8 @@ def test_the_environment_wins_over_what_the_code_knows():
 
 
 def test_hashing_once_changes_neither_equality_nor_the_hash():
-    resource, plain = build(), Resource(dict(build().attributes))
+    resource, sdk = build(), Resource(dict(build().attributes))
     assert resource == build()
-    assert resource == plain
-    assert hash(resource) == hash(plain)
+    assert resource == sdk
+    assert hash(resource) == hash(sdk)
     assert resource != Resource({})

@@ -1,4 +1,4 @@
-"""The `OTEL_*` variables mean what the specification says; a value that cannot be used is a warning, never the end of the start."""
+"""The `OTEL_*` variables follow the specification; a value that cannot be used is a warning and never stops the start."""
 
 import os
 
@@ -23,7 +23,7 @@ def test_an_empty_environment_pushes_nothing():
     assert read({ENDPOINT: " ", "OTEL_TRACES_EXPORTER": "", "OTEL_SDK_DISABLED": ""}) == TelemetryConfig()
 
 
-def test_an_endpoint_turns_push_on_for_all_signals_and_an_own_one_for_its_signal():
+def test_an_endpoint_turns_push_on_for_all_signals_and_a_per_signal_one_for_its_signal():
     config = read({ENDPOINT: "http://collector:4318"})
     assert (config.traces is not None, config.metrics is not None, config.logs is not None) == (True, True, True)
     config = read({"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://collector:4318/v1/logs"})
@@ -32,7 +32,7 @@ def test_an_endpoint_turns_push_on_for_all_signals_and_an_own_one_for_its_signal
     assert (config.traces, config.logs is not None) == (None, True)
 
 
-def test_asking_for_otlp_uses_the_specified_default_endpoint():
+def test_naming_otlp_uses_the_specified_default_endpoint():
     assert otlp({}).endpoint == "http://localhost:4318/v1/traces"
     assert otlp({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}).endpoint == "localhost:4317"
 
@@ -64,7 +64,7 @@ def test_the_general_http_endpoint_is_a_base(general, url):
         ("http://c:1", "http://c:1/"),
     ],
 )
-def test_an_own_http_endpoint_is_used_as_it_is(own, url):
+def test_a_per_signal_http_endpoint_is_used_unchanged(own, url):
     assert otlp({ENDPOINT: "http://other", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": own}).endpoint == url
 
 
@@ -90,7 +90,7 @@ def test_for_grpc_the_scheme_decides_about_tls_and_insecure_only_without_one(env
     assert (config.endpoint, config.tls, config.protocol) == (endpoint, tls, "grpc")
 
 
-def test_own_options_win_over_general_ones():
+def test_per_signal_options_win_over_general_ones():
     config = otlp(
         {
             "OTEL_EXPORTER_OTLP_TIMEOUT": "1500",
@@ -202,7 +202,7 @@ PUSH = {ENDPOINT: "http://c:4318"}
         ("OTEL_SERVICE_NAME", "\udcff", "is not UTF-8 text", "it is ignored"),
     ],
 )
-def test_a_value_that_cannot_be_used_is_as_good_as_unset_and_one_warning(name, value, allowed, used):
+def test_a_value_that_cannot_be_used_counts_as_unset_with_one_warning(name, value, allowed, used):
     config = read({**PUSH, name: value})
     [line] = config.warnings
     assert line.startswith(f"{name} ")
@@ -238,7 +238,7 @@ def test_a_value_that_cannot_be_used_is_as_good_as_unset_and_one_warning(name, v
         },
     ],
 )
-def test_where_it_is_unclear_to_whom_or_how_protected_a_signal_would_go_it_is_not_pushed(environ):
+def test_a_signal_without_a_clear_destination_or_protection_is_not_pushed(environ):
     config = read(environ)
     assert config.traces is None
     [line] = config.warnings
@@ -246,13 +246,13 @@ def test_where_it_is_unclear_to_whom_or_how_protected_a_signal_would_go_it_is_no
     assert "s3cret" not in line
 
 
-def test_a_certificate_that_is_a_pipe_is_not_waited_for(tmp_path):
+def test_a_certificate_that_is_a_pipe_does_not_block(tmp_path):
     pipe = tmp_path / "ca.pem"
     os.mkfifo(pipe)
     assert read({ENDPOINT: "https://c", "OTEL_EXPORTER_OTLP_CERTIFICATE": str(pipe)}).traces is None
 
 
-def test_plain_connections_need_no_certificate():
+def test_unencrypted_connections_need_no_certificate():
     assert read({**PUSH, "OTEL_EXPORTER_OTLP_CERTIFICATE": "/nowhere/ca.pem"}).warnings == ()
 
 
@@ -265,7 +265,7 @@ def test_plain_connections_need_no_certificate():
         ("content-length=1,tenant=blue", (("tenant", "blue"),)),
     ],
 )
-def test_a_pair_that_is_no_header_is_left_out_and_not_shown(pairs, sent):
+def test_a_pair_that_is_no_header_is_ignored_and_not_shown(pairs, sent):
     config = read({**PUSH, "OTEL_EXPORTER_OTLP_HEADERS": pairs})
     assert config.traces.headers == sent
     [line] = config.warnings
@@ -274,13 +274,13 @@ def test_a_pair_that_is_no_header_is_left_out_and_not_shown(pairs, sent):
 
 
 @pytest.mark.parametrize("key", ["key-bin", "grpc-timeout", "a!b"])
-def test_metadata_that_grpc_cannot_send_is_left_out(key):
+def test_metadata_that_grpc_cannot_send_is_ignored(key):
     config = read({**PUSH, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_HEADERS": f"{key}=1,b=2"})
     assert config.traces.headers == (("b", "2"),)
     assert len(config.warnings) == 1
 
 
-def test_an_own_value_that_cannot_be_used_gives_way_to_the_general_one():
+def test_the_general_value_replaces_a_per_signal_one_that_cannot_be_used():
     config = read({**PUSH, "OTEL_EXPORTER_OTLP_TIMEOUT": "1500", "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT": "x"})
     assert config.logs.timeout_seconds == 1.5
     [line] = config.warnings
@@ -308,7 +308,7 @@ def test_enum_values_are_case_insensitive():
 
 
 @pytest.mark.parametrize("value", ["true", "TRUE", " True "])
-def test_where_the_sdk_is_disabled_nothing_else_is_looked_at(value):
+def test_a_disabled_sdk_reads_no_other_variable(value):
     bad = {ENDPOINT: "nonsense", "OTEL_TRACES_SAMPLER": "x", "OTEL_RESOURCE_ATTRIBUTES": "a", "OTEL_OTHER": "1"}
     assert read({"OTEL_SDK_DISABLED": value, **bad}) == TelemetryConfig(disabled=True)
 
@@ -323,7 +323,7 @@ def test_resource_attributes_with_a_bad_pair_are_discarded_as_a_whole(pairs):
 
 
 @pytest.mark.parametrize("value", ["1.5", "x", "nan", "inf", "-0.1", "0_1", "\u0661"])
-def test_a_bad_sampling_ratio_is_as_good_as_unset(value):
+def test_a_bad_sampling_ratio_counts_as_unset(value):
     config = read({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": value})
     assert (config.sampler, config.sampler_ratio) == ("traceidratio", 1.0)
     [line] = config.warnings

@@ -1,4 +1,4 @@
-"""Whatever the `OTEL_*` variables hold, telemetry is configured and built; nothing raises, and no secret is in a warning."""
+"""Any values of the `OTEL_*` variables: telemetry is built, nothing raises, and no warning holds a secret."""
 
 import random
 import time

@@ -1,6 +1,6 @@
 """Against the stock OpenTelemetry exporter: two readers on one provider, generated instruments, equal samples.
 
-The known differences are data below; whatever else differs is a defect of ours.
+The known differences are listed below; any other difference is a defect.
 """
 
 import re
@@ -25,12 +25,12 @@ from otel.exposition.syntax import label_pairs, metric_name
 from tests.harness.metered import Metered
 
 DIFFERENCES = {
-    "suffixes": "stock appends the unit and `_total` to names; ours are the stream's own, here and over OTLP",
-    "le": "stock writes bounds as Python prints them (`1` for an integer bound); ours are always floats (`1.0`)",
-    "leading digit": "stock replaces the leading digit of a name or key (`9x`, `8x` -> `_x`); ours keeps it (`_9x`, `_8x`)",
-    "collisions": "stock keeps the last of the attributes whose keys become equal; ours joins the values with `;` (the spec)",
-    "twins": "stock writes a series twice where attribute sets become equal; ours adds them up",
-    "exponential": "one exponential histogram makes every stock scrape fail; ours writes it as a classic one",
+    "suffixes": "stock appends the unit and `_total` to names; this one keeps the stream's name, here and over OTLP",
+    "le": "stock writes bounds as Python prints them (`1` for an integer bound); here they are always floats (`1.0`)",
+    "leading digit": "stock replaces the leading digit of a name or key (`9x`, `8x` -> `_x`); this one keeps it (`_9x`, `_8x`)",
+    "collisions": "stock keeps the last of the attributes whose keys become equal; this one joins the values with `;` (the spec)",
+    "colliding series": "stock writes a series twice where attribute sets become equal; this one adds them",
+    "exponential": "one exponential histogram makes every stock scrape fail; this one writes it as a classic one",
     "negative bounds": "stock leaves out sum and count of a histogram with a negative bound (the SDK refuses negative values)",
     "parser": "prometheus_client's text parser adds `_total` to a bare counter; Prometheus itself does not",
     "empty labels": "stock fills in every label key of the family; Prometheus treats an empty label as absent, and so do we here",
@@ -74,24 +74,24 @@ PIPELINES = st.lists(instruments(), min_size=1, max_size=5, unique_by=lambda one
 
 
 def comparable_stem(name: str) -> str:
-    """Names that fall together in either exporter are the subject of other tests."""
+    """Names that collide in either exporter are the subject of other tests."""
     return re.sub(r"[^a-z0-9]", "", name.lower()).removesuffix("total").removesuffix("seconds").removesuffix("bytes")
 
 
-def without_twins(points):
-    """Leave out attribute sets whose labels fall together with those of an earlier, different set."""
-    seen = {}
+def without_collisions(points):
+    """Skip attribute sets whose labels collide with those of an earlier, different set."""
+    first = {}
     for attributes, value in points:
         labels = label_pairs(attributes, ())
-        if repr(seen.setdefault(labels, attributes)) == repr(attributes):
+        if repr(first.setdefault(labels, attributes)) == repr(attributes):
             yield attributes, value
 
 
 def record(metered: Metered, instrument) -> None:
     name, unit, kind = instrument["name"], instrument["unit"], instrument["kind"]
-    points = list(without_twins(instrument["points"]))
+    points = list(without_collisions(instrument["points"]))
     if kind.startswith("observable"):
-        # One value per series and collection, as callbacks are meant to give.
+        # One value per series and collection, as callbacks should return.
         latest = {repr(attributes): (attributes, value) for attributes, value in points}
 
         def callback(_: CallbackOptions) -> Iterable[Observation]:
@@ -118,7 +118,7 @@ def stock_stem(instrument) -> str:
 
 
 def samples(families, names=None):
-    """Return {(sample name, labels): value}; fails where a series is there twice. `names` translates the names' stems."""
+    """Return {(sample name, labels): value}; fails on a duplicate series. `names` translates the names' stems."""
     found = {}
     for family in families:
         for sample in family.samples:
@@ -142,7 +142,7 @@ def samples(families, names=None):
 
 @settings(max_examples=120, deadline=None)
 @given(PIPELINES)
-def test_equal_samples_but_for_the_documented_differences(pipeline):
+def test_samples_are_equal_except_for_the_documented_differences(pipeline):
     registry = CollectorRegistry()
     stock = PrometheusMetricReader(disable_target_info=True, scope_info_enabled=False, registry=registry)
     views = [

@@ -1,4 +1,4 @@
-"""What an answer holds: categories, names, shared bytes, typing of both formats, exemplars, overflow."""
+"""What a response holds: categories, names, shared bytes, typing of both formats, exemplars, overflow."""
 
 import gzip
 import re
@@ -102,7 +102,7 @@ def test_names_within_a_category(everything):
     ]
 
 
-def test_an_empty_answer_is_a_valid_exposition(everything):
+def test_an_empty_response_is_a_valid_exposition(everything):
     assert everything.text(names=["unknown"]) == ""
     assert everything.openmetrics(names=["unknown"]) == "# EOF\n"
     assert list(parse_openmetrics("# EOF\n")) == []
@@ -180,24 +180,24 @@ def test_exemplars_are_on_buckets_and_totals_only(everything):
     assert trace_id not in everything.text()
 
 
-def test_an_exemplar_is_rewritten_when_a_newer_one_comes():
+def test_a_newer_exemplar_replaces_the_older_one():
     metered = Metered()
-    seen = []
+    scraped = []
     for _ in range(3):
         with metered.span() as trace_id:
             metered.instruments.record("provider_response_time_seconds", 0.3, {"provider": "p"})
-        seen.append((trace_id, metered.openmetrics()))
-    for trace_id, text in seen:
+        scraped.append((trace_id, metered.openmetrics()))
+    for trace_id, text in scraped:
         assert re.findall(r'trace_id="(\w+)"', text) == [trace_id]
 
 
 def test_gzip_and_head(everything):
-    plain = everything.scrape()
+    uncompressed = everything.scrape()
     packed = everything.scrape(accept_encoding="gzip")
-    assert gzip.decompress(packed.body) == plain.body
+    assert gzip.decompress(packed.body) == uncompressed.body
     assert packed.headers["Content-Encoding"] == "gzip"
-    assert "Content-Encoding" not in plain.headers
-    for accept_encoding, whole in ((None, plain), ("gzip", packed)):
+    assert "Content-Encoding" not in uncompressed.headers
+    for accept_encoding, whole in ((None, uncompressed), ("gzip", packed)):
         head = everything.scrape(method="HEAD", accept_encoding=accept_encoding)
         assert head.body == b""
         assert head.headers == whole.headers
@@ -265,7 +265,7 @@ def test_series_are_sorted_whatever_the_order_of_events():
     assert re.findall(r'provider="(\w+)"', metered.text()) == ["a", "aa", "b", "c"]
 
 
-def test_a_family_without_points_is_absent_and_comes_and_goes():
+def test_a_family_is_absent_while_it_has_no_points():
     metered = Metered()
     alive: list[tuple[float, dict[str, str]]] = []
     metered.instruments.observe("provider_availability", lambda: alive)

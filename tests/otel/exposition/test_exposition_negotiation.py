@@ -41,7 +41,7 @@ ACCEPT = [
     ),
     ("application/*", OPENMETRICS),
     ("application/*, text/*;q=0.9", OPENMETRICS),
-    # Not offered: an answer is given all the same.
+    # Not offered: there is a response all the same.
     ("application/openmetrics-text;version=2.0.0", TEXT),
     ("text/plain;version=9", TEXT),
     ("application/json", TEXT),
@@ -113,7 +113,7 @@ def test_accept_encoding(accept_encoding, compressed):
 
 
 @given(st.text(max_size=80) | st.text(alphabet='textplain/*;,=q.01v"', max_size=80))
-def test_any_header_gets_an_answer(header):
+def test_any_header_gets_a_response(header):
     assert negotiate_media_type(header).format in Format
     assert accepts_gzip(header) in {True, False}
 
@@ -124,15 +124,15 @@ WEIGHTS = st.integers(0, 1000).map(lambda thousandths: thousandths / 1000)
 @given(WEIGHTS, WEIGHTS, st.booleans())
 def test_the_higher_weight_wins_whatever_the_order(text, openmetrics, swapped):
     elements = [f"text/plain;q={text}", f"application/openmetrics-text;q={openmetrics}"]
-    answer = negotiate_media_type(",".join(reversed(elements) if swapped else elements)).format
+    chosen = negotiate_media_type(",".join(reversed(elements) if swapped else elements)).format
     if openmetrics > text:
-        assert answer is Format.OPENMETRICS
+        assert chosen is Format.OPENMETRICS
     elif text > openmetrics or text == 0:
-        assert answer is Format.TEXT
+        assert chosen is Format.TEXT
 
 
 def work_of(header, monkeypatch):
-    """Return how many elements were looked at, and how often ranges were ranked, for one header."""
+    """Return how many elements were read, and how often ranges were ranked, for one header."""
     done = {"elements": 0, "ranked": 0}
     quality, rank = negotiation._quality, negotiation._Match.rank
 

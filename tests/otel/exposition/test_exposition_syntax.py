@@ -129,7 +129,7 @@ def test_label_values_are_text_as_the_stock_exporter_writes_it():
     assert label_pairs(attributes, ()) == r'a="true",b="null",c="1",d="1.5",e="[\"x\", 2]",f="plain"'
 
 
-def test_documented_labels_come_first_and_are_empty_where_they_lack():
+def test_documented_labels_come_first_and_are_empty_where_missing():
     assert label_pairs({"z": "1", "b": "2", "a": ""}, ("z", "y")) == 'z="1",y="",b="2"'
 
 
@@ -178,7 +178,7 @@ def test_a_lone_surrogate_breaks_nothing():
     assert 'g{k="?"} 1\n' in expose([gauge("g", point(1, {"k": "\ud800"}))])
 
 
-def test_values_that_are_no_numbers():
+def test_nan_and_infinities():
     text = expose([gauge("g", point(math.nan, {"k": "a"}), point(math.inf, {"k": "b"}), point(-math.inf, {"k": "c"}))])
     assert text.endswith('g{k="a"} NaN\ng{k="b"} +Inf\ng{k="c"} -Inf\n')
     assert [str(sample.value) for family in parse_text(text) for sample in family.samples] == ["nan", "inf", "-inf"]
@@ -193,16 +193,16 @@ def test_a_histogram_without_bounds_is_whole():
     assert text.endswith('h_bucket{le="+Inf"} 3\nh_sum 9\nh_count 3\n')
 
 
-def test_series_that_become_equal_are_added_up():
-    twins = [point(1, {"a": 1}), point(2, {"a": "1"})]
-    assert expose([counter("c", *twins)]).endswith('# TYPE c counter\nc{a="1"} 3\n')
+def test_colliding_series_are_added():
+    colliding = [point(1, {"a": 1}), point(2, {"a": "1"})]
+    assert expose([counter("c", *colliding)]).endswith('# TYPE c counter\nc{a="1"} 3\n')
     assert expose([counter("c", point(1))], [counter("c", point(2.5))]).endswith("c 3.5\n")
     assert expose([histogram("h", [1, 0], [1.0], 0.5)], [histogram("h", [0, 2], [1.0], 9)]).endswith(
         'h_bucket{le="1.0"} 1\nh_bucket{le="+Inf"} 3\nh_sum 9.5\nh_count 3\n'
     )
 
 
-def test_of_gauges_that_become_equal_the_latest_wins():
+def test_of_colliding_gauges_the_latest_wins():
     older, newer = gauge("g", point(1)), gauge("g", point(2))
     late = Metric("g", "", "", Gauge([NumberDataPoint({}, None, 9, 5)]))
     assert expose([older, late], [newer]).endswith("g 5\n")
@@ -225,7 +225,7 @@ def test_a_name_has_one_type():
     assert text.count("# TYPE") == 1
 
 
-def test_the_catalogue_explains_and_labels_a_family():
+def test_the_catalogue_gives_help_and_labels_to_a_family():
     spec = MetricSpec(
         name="odd__name_seconds", instrument="odd", kind=Kind.COUNTER, unit="s", help="From the catalogue.",
         labels=(Label("k"),),
@@ -257,7 +257,7 @@ def test_exponential_buckets():
     assert classic_buckets(exponential(0, 0, [0, 0], zero=2)) == ([0.0], [2, 2])
 
 
-def test_exponential_buckets_at_the_ends_of_what_a_float_can_say():
+def test_exponential_buckets_at_the_limits_of_floats():
     bounds, counts = classic_buckets(exponential(0, 1022, [1, 2, 3]))
     assert bounds == [2.0**1022, 2.0**1023]
     assert counts == [0, 1, 6]

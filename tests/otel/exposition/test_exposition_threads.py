@@ -1,4 +1,4 @@
-"""Many threads scrape, push and record at once: nothing is empty, doubled or goes backwards."""
+"""Many threads scrape, push and record at once: nothing is empty, duplicated or decreasing."""
 
 import re
 import sys
@@ -46,7 +46,7 @@ def run_all(works: list[Callable[[], None]]) -> None:
 
 @pytest.fixture
 def one_writer_at_a_time(monkeypatch):
-    """Fail where two threads write lines at once: the text that is kept per series has no lock of its own."""
+    """Fail where two threads write lines at once, because the text cached per series has no lock."""
     busy = threading.Lock()
     original = SeriesWriter.lines
 
@@ -62,7 +62,7 @@ def one_writer_at_a_time(monkeypatch):
 
 @pytest.mark.usefixtures("eager_switching", "one_writer_at_a_time")
 @pytest.mark.parametrize("share_seconds", [0.0, 3600.0])
-def test_concurrent_scrapes_are_whole(share_seconds):  # noqa: C901  one story, told by nine threads
+def test_concurrent_scrapes_are_whole(share_seconds):  # noqa: C901  one scenario of nine threads
     metered = Metered(share_seconds=share_seconds)
     families = ["provider_response_time_seconds", "gatewayz_cost_by_provider", "cache_hits_total"]
 
@@ -118,7 +118,7 @@ def test_concurrent_scrapes_are_whole(share_seconds):  # noqa: C901  one story, 
 
 @pytest.mark.usefixtures("eager_switching")
 def test_no_exemplar_is_lost_between_scrapes_and_pushes():  # noqa: C901  likewise
-    """Each trace has a bucket of its own, so each of them must reach exactly one push, whoever collected it."""
+    """Each trace has its own bucket, so each must reach exactly one push, whichever thread collected it."""
     metered = Metered()
     recorded: set[str] = set()
     pushed: list[str] = []

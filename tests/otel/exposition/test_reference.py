@@ -1,4 +1,4 @@
-"""The reference page says what the catalogue says, all of it."""
+"""The reference page holds everything that the catalogue holds."""
 
 import re
 
@@ -32,7 +32,7 @@ def test_uncategorised_families_are_listed_too():
 
 
 @pytest.mark.parametrize("spec", CATALOGUE, ids=lambda spec: spec.name)
-def test_a_family_is_described_whole(spec):
+def test_a_family_is_described_completely(spec):
     title = spec.categories[0].value.capitalize() if spec.categories else "In /metrics only"
     type_, labels, help_, updated_by = rows(section(title))[spec.name]
     assert type_.startswith(spec.kind.prometheus_type)

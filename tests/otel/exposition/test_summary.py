@@ -30,7 +30,7 @@ def cumulative(observations, bounds):
 @pytest.mark.parametrize(
     ("quantile", "bounds", "counts", "expected"),
     [
-        # Worked out by hand: interpolation, first bucket from 0, never over the last bound, a first bound below 0 as it is.
+        # Computed manually: interpolation, first bucket from 0, never above the last bound, a negative first bound unchanged.
         (0.5, [1, 2, 4], [0, 10, 10, 10], 1.5),
         (0.9, [0.1, 0.2, 1], [100, 140, 164, 200], 1),
         (0.25, [10], [4, 4], 2.5),
@@ -50,7 +50,7 @@ def test_quantiles(quantile, bounds, counts, expected):
 @pytest.mark.parametrize(
     ("quantile", "counts"), [(0, [1, 1]), (1.01, [1, 1]), (-1, [1, 1]), (math.nan, [1, 1]), (0.5, [1])]
 )
-def test_what_is_no_quantile_is_refused(quantile, counts):
+def test_invalid_quantiles_and_counts_are_refused(quantile, counts):
     with pytest.raises(ValueError, match=r"quantile|counts"):
         histogram_quantile(quantile, [1.0], counts)
 
@@ -74,7 +74,7 @@ def test_a_quantile_is_in_the_bucket_of_the_true_one(bounds, observations, quant
 
 
 @given(BOUNDS, OBSERVATIONS, st.integers(2, 1000))
-def test_a_quantile_does_not_depend_on_how_much_was_observed(bounds, observations, factor):
+def test_a_quantile_does_not_depend_on_the_number_of_observations(bounds, observations, factor):
     once = cumulative(observations, bounds)
     often = [count * factor for count in once]
     assert histogram_quantile(0.95, bounds, once) == pytest.approx(histogram_quantile(0.95, bounds, often))
@@ -208,7 +208,7 @@ def test_performance(busy):
     assert performance["event_loop_lag_seconds"] == {"p50": None, "p95": None, "p99": None}
 
 
-def test_the_answer_says_of_what_and_when_it_is(busy):
+def test_the_summary_states_its_scope_and_time(busy):
     snapshot = busy.reader.snapshot()
     summary = summarise(snapshot)
     assert list(summary) == ["scope", "since", "timestamp", *Category]
@@ -225,7 +225,7 @@ def test_one_category(busy, category):
     assert list(summarise(snapshot, category)) == ["scope", "since", "timestamp", category]
 
 
-def test_without_a_start_time_metric_the_oldest_series_says_since_when():
+def test_without_a_start_time_metric_since_is_that_of_the_oldest_series():
     metered = Metered()
     assert summarise(metered.reader.snapshot())["since"] is None
     metered.instruments.record("cache_hits_total", 1, {"cache": "response"})
@@ -233,8 +233,8 @@ def test_without_a_start_time_metric_the_oldest_series_says_since_when():
     assert datetime.fromisoformat(summary["since"]) <= datetime.fromisoformat(summary["timestamp"])
 
 
-def test_before_anything_happened_nothing_is_known():
-    """Unknown is not zero: no number is made up for a family that has no series."""
+def test_without_series_everything_is_unknown():
+    """Unknown is not zero: a family without series has no number."""
 
     def leaves(value):
         if isinstance(value, dict):

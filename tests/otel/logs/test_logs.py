@@ -16,7 +16,7 @@ NOW_NS = 1_700_000_000_123_456_789
 
 
 class Sink:
-    """Everything a log writer gave away."""
+    """Everything that a log writer wrote."""
 
     def __init__(self, secrets: KnownSecrets | None = None) -> None:
         self.lines: list[str] = []
@@ -76,7 +76,7 @@ def test_a_line_outside_any_request_has_no_ids(sink: Sink) -> None:
     assert sink.records[0].body == sink.lines[0]
 
 
-def test_fields_cannot_pose_as_the_lines_own_keys(sink: Sink) -> None:
+def test_fields_cannot_replace_the_lines_own_keys(sink: Sink) -> None:
     sink.writer.emit("info", "gatewayz", "m", {"level": "critical", "trace_id": "forged", "ok": True})
     line = json.loads(sink.lines[0])
     assert line["level"] == "info"
@@ -142,12 +142,12 @@ REASONS = [
 
 @pytest.mark.parametrize("text", REASONS)
 @pytest.mark.parametrize("place", ["message", "field", "exception", "object"])
-def test_a_redacted_line_is_whole_and_without_the_secret(text: str, place: str) -> None:
+def test_a_redacted_line_is_valid_and_without_the_secret(text: str, place: str) -> None:
     sink = Sink(KnownSecrets(["CANARY123"]))
     logger = logging.Logger("x")
     logger.addHandler(StdlibHandler(sink.writer))
     error = (ValueError, ValueError(text), None) if place == "exception" else None
-    extra = {"said": text} if place == "field" else {"said": [text]} if place == "object" else {}
+    extra = {"detail": text} if place == "field" else {"detail": [text]} if place == "object" else {}
     logger.warning("%s", text if place == "message" else "m", extra=extra, exc_info=error)
     for line in (sink.lines[0], sink.records[0].body):
         assert "CANARY" not in line
@@ -155,7 +155,7 @@ def test_a_redacted_line_is_whole_and_without_the_secret(text: str, place: str) 
         assert json.loads(line)["level"] == "warning"
 
 
-def test_a_field_named_as_a_secret_is_one(sink: Sink, logger: logging.Logger) -> None:
+def test_a_field_with_the_name_of_a_secret_is_redacted(sink: Sink, logger: logging.Logger) -> None:
     logger.warning("m", extra={"api_key": "v", "client_secret": "w", "token_count": "3"})
     line = json.loads(sink.lines[0])
     assert (line["api_key"], line["client_secret"], line["token_count"]) == ("[redacted]", "[redacted]", "3")
@@ -167,7 +167,7 @@ def test_a_secret_at_a_cut_is_not_shown_in_part(sink: Sink, logger: logging.Logg
 
 
 class Hostile:
-    """Raises whatever is asked of it."""
+    """Raises on every use."""
 
     def __repr__(self) -> str:
         raise ZeroDivisionError

@@ -1,4 +1,4 @@
-"""Secrets leave no text, and text without secrets is left alone."""
+"""Secrets are removed from text, and text without secrets stays unchanged."""
 
 import json
 
@@ -19,7 +19,7 @@ SECRETS = [
 
 @pytest.mark.parametrize("secret", SECRETS)
 @pytest.mark.parametrize("around", ["{}", "token {} was refused", '{{"message":"{}"}}', "https://h/?q={}&x=1"])
-def test_secrets_are_replaced_wherever_they_stand(secret: str, around: str) -> None:
+def test_secrets_are_replaced_anywhere_in_a_text(secret: str, around: str) -> None:
     redacted = redact(around.format(secret))
     assert secret not in redacted
     assert REDACTED in redacted
@@ -40,7 +40,7 @@ def test_the_introduction_of_a_secret_stays_readable(text: str, expected: str) -
 
 
 @given(st.text(alphabet="abcdefghij klmnop.,:0123456789", max_size=200))
-def test_plain_text_is_left_alone(text: str) -> None:
+def test_text_without_secrets_is_unchanged(text: str) -> None:
     assert redact(text) == text
 
 

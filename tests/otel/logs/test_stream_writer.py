@@ -1,4 +1,4 @@
-"""Log lines reach the stream in order, and a stream that stalls or breaks costs nobody anything."""
+"""Log lines reach the stream in order, and a stream that stalls or breaks blocks no caller."""
 
 import threading
 
@@ -6,7 +6,7 @@ from otel.logs.stream_writer import LineWriter
 
 
 class HeldStream:
-    """A text stream whose reader can be stopped."""
+    """A text stream whose reader can be stalled."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -67,7 +67,7 @@ def test_closing_an_unused_writer_starts_nothing() -> None:
     assert threading.active_count() == before
 
 
-def test_many_threads_lose_and_double_nothing() -> None:
+def test_many_threads_lose_and_duplicate_nothing() -> None:
     stream = HeldStream()
     stream.open.set()
     writer = LineWriter(stream, max_lines=100_000, gather_seconds=0.0)

@@ -1,4 +1,4 @@
-"""A bound series and the SDK's own instrument move the same points: same values, same overflow, same refusals, same exemplars."""
+"""A bound series and the SDK's instrument update the same points: same values, overflow, refusals and exemplars."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -62,7 +62,7 @@ measurements = st.lists(
         st.one_of(
             st.integers(-3, 50), st.floats(-2, 50), st.sampled_from([math.nan, math.inf, -math.inf, 0, -0.0, 0.1, 1.0])
         ),
-        # `secret` is no label of the families: the view takes it off, whichever way it comes.
+        # `secret` is no label of the families: the view removes it on either path.
         st.sampled_from([{}, {"provider": "a"}, {"provider": "b", "model": "m"}, {"model": "m", "secret": "x"}]),
         st.sampled_from(range(len(CONTEXTS))),
     ),
@@ -70,8 +70,8 @@ measurements = st.lists(
 )
 
 
-class Rig:
-    """Instruments with one reader; `points` are those of the last collection, without what depends on the clock or on chance."""
+class Harness:
+    """Instruments with one reader; `points` are those of the last collection, without clock readings and random choices."""
 
     def __init__(self, *readers: MetricReader) -> None:
         self.readers = readers or (InMemoryMetricReader(),)
@@ -95,7 +95,7 @@ def _value(point: Any) -> Any:
             (each.value, each.trace_id, each.span_id, dict(each.filtered_attributes or {})) for each in point.exemplars
         ]
         return point.count, point.sum, point.min, point.max, point.bucket_counts, exemplars
-    # Which exemplar of a sum is kept is the SDK's dice; that there is one, and of which span, is not.
+    # The SDK keeps a random exemplar of a sum; only whether there is one, and its span, are certain.
     return point.value, {(each.trace_id, each.span_id) for each in point.exemplars}
 
 
@@ -107,74 +107,74 @@ def label_set(root: LabelSet, labels: Mapping[str, str]) -> LabelSet:
 
 @settings(max_examples=150, deadline=None)
 @given(measurements, st.integers(0, 40))
-def test_bound_and_unbound_move_the_same_points(recorded: list[Any], collect_after: int) -> None:
-    bound, plain, root = Rig(), Rig(), LabelSet()
+def test_bound_and_unbound_update_the_same_points(recorded: list[Any], collect_after: int) -> None:
+    bound, unbound, root = Harness(), Harness(), LabelSet()
     for position, (name, value, labels, context) in enumerate(recorded):
         bound.instruments.record(name, value, label_set(root, labels), CONTEXTS[context])
-        plain.instruments.record(name, value, labels, CONTEXTS[context])
+        unbound.instruments.record(name, value, labels, CONTEXTS[context])
         if position == collect_after:
-            assert bound.points() == plain.points()
-    assert bound.points() == plain.points()
+            assert bound.points() == unbound.points()
+    assert bound.points() == unbound.points()
 
 
 @contextmanager
 def counted_writes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
-    """Count what goes through the instrument itself."""
-    seen: list[float] = []
+    """Collect the values that go through the instrument itself."""
+    written: list[float] = []
     write = Counter.add
 
     def add(self: Counter, amount: float, *args: Any) -> None:
-        seen.append(amount)
+        written.append(amount)
         write(self, amount, *args)
 
     with monkeypatch.context() as patch:
         patch.setattr(Counter, "add", add)
-        yield seen
+        yield written
 
 
-def test_only_the_first_value_takes_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_first_value_goes_through_the_instrument(monkeypatch: pytest.MonkeyPatch) -> None:
     labels = LabelSet().plus("provider", "a")
-    with counted_writes(monkeypatch) as seen:
-        rig = Rig()
+    with counted_writes(monkeypatch) as written:
+        harness = Harness()
         for value in (1, 2, 3):
-            rig.instruments.record("calls_total", value, labels)
-    assert seen == [1]
-    assert rig.points()["calls_total", (("provider", "a"),)] == (6, set())
+            harness.instruments.record("calls_total", value, labels)
+    assert written == [1]
+    assert harness.points()["calls_total", (("provider", "a"),)] == (6, set())
 
 
-def test_a_reader_that_comes_later_sees_what_comes_later() -> None:
-    rig, labels = Rig(), LabelSet().plus("provider", "a")
-    rig.instruments.record("calls_total", 1, labels)
-    rig.instruments.record("calls_total", 1, labels)
+def test_a_reader_that_is_added_later_sees_later_values() -> None:
+    harness, labels = Harness(), LabelSet().plus("provider", "a")
+    harness.instruments.record("calls_total", 1, labels)
+    harness.instruments.record("calls_total", 1, labels)
     late = InMemoryMetricReader()
-    rig.provider.add_metric_reader(late)
-    rig.instruments.record("calls_total", 5, labels)
-    rig.instruments.record("calls_total", 5, labels)
-    assert rig.points(late)["calls_total", (("provider", "a"),)] == (10, set())
-    assert rig.points()["calls_total", (("provider", "a"),)] == (12, set())
+    harness.provider.add_metric_reader(late)
+    harness.instruments.record("calls_total", 5, labels)
+    harness.instruments.record("calls_total", 5, labels)
+    assert harness.points(late)["calls_total", (("provider", "a"),)] == (10, set())
+    assert harness.points()["calls_total", (("provider", "a"),)] == (12, set())
 
 
 def test_a_delta_reader_whose_aggregations_are_replaced_gets_everything() -> None:
-    rig = Rig(InMemoryMetricReader(preferred_temporality={Counter: AggregationTemporality.DELTA}))
+    harness = Harness(InMemoryMetricReader(preferred_temporality={Counter: AggregationTemporality.DELTA}))
     labels = LabelSet().plus("provider", "a")
     for _ in range(3):
-        rig.instruments.record("calls_total", 1, labels)
-        rig.instruments.record("calls_total", 1, labels)
-        assert rig.points()["calls_total", (("provider", "a"),)] == (2, set())
+        harness.instruments.record("calls_total", 1, labels)
+        harness.instruments.record("calls_total", 1, labels)
+        assert harness.points()["calls_total", (("provider", "a"),)] == (2, set())
 
 
-def test_an_sdk_of_another_build_is_recorded_to_the_public_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_sdk_is_recorded_to_through_its_public_api(monkeypatch: pytest.MonkeyPatch) -> None:
     labels = LabelSet().plus("provider", "a")
-    with counted_writes(monkeypatch) as seen:
-        rig = Rig()
+    with counted_writes(monkeypatch) as written:
+        harness = Harness()
         monkeypatch.setattr("otel.metrics.bound_series.sdk_match", object())
         for value in (1, 2, 3):
-            rig.instruments.record("calls_total", value, labels)
-    assert seen == [1, 2, 3]
-    assert rig.points()["calls_total", (("provider", "a"),)] == (6, set())
+            harness.instruments.record("calls_total", value, labels)
+    assert written == [1, 2, 3]
+    assert harness.points()["calls_total", (("provider", "a"),)] == (6, set())
 
 
-# With a span each: the SDK's reservoir gives a measurement without one the ids of the one before it.
+# Each has a span, because the SDK's reservoir gives a measurement without one the ids of the previous one.
 TRACED = (CONTEXTS[2], CONTEXTS[3], traced_context(UNSAMPLED, Context()))
 offers = st.lists(
     st.tuples(
@@ -186,16 +186,16 @@ offers = st.lists(
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(offers, min_size=1, max_size=3))
-def test_the_reservoir_of_a_histogram_keeps_what_the_sdks_keeps(rounds: list[Any]) -> None:
-    ours, theirs = LatestExemplarReservoir(boundaries=BUCKETS), AlignedHistogramBucketExemplarReservoir(BUCKETS)
+def test_the_reservoir_of_a_histogram_keeps_what_the_sdks_reservoir_keeps(rounds: list[Any]) -> None:
+    latest, aligned = LatestExemplarReservoir(boundaries=BUCKETS), AlignedHistogramBucketExemplarReservoir(BUCKETS)
     for offered in rounds:
         for number, (value, context, attributes) in enumerate(offered):
-            for reservoir in (ours, theirs):
+            for reservoir in (latest, aligned):
                 reservoir.offer(value, number, attributes, context)
-        assert _plain(ours.collect({"b": "2"})) == _plain(theirs.collect({"b": "2"}))
+        assert _comparable(latest.collect({"b": "2"})) == _comparable(aligned.collect({"b": "2"}))
 
 
-def _plain(exemplars: list[Exemplar]) -> list[Any]:
+def _comparable(exemplars: list[Exemplar]) -> list[Any]:
     return [
         (each.value, each.time_unix_nano, dict(each.filtered_attributes or {}), each.span_id, each.trace_id)
         for each in exemplars

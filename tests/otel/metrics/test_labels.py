@@ -1,4 +1,4 @@
-"""No client input becomes a label value: whatever comes in, what goes out is in a closed set."""
+"""No client input becomes a label value: every result is in a closed set."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""The reader shares collections, keeps exemplars for everybody, counts overflow, and outlives its provider."""
+"""The reader shares collections, keeps exemplars for scrapes and pushes, counts overflow, and outlives its provider."""
 
 import threading
 from collections.abc import Iterable
@@ -50,7 +50,7 @@ def test_one_collection_is_shared_for_its_time_and_no_longer():
     assert len(calls) == 2
 
 
-def test_a_caller_may_ask_for_a_fresher_collection():
+def test_a_caller_may_request_a_fresher_collection():
     metered = Metered(share_seconds=60.0)
     calls = counting(metered)
     metered.reader.snapshot()
@@ -72,7 +72,7 @@ def test_a_push_always_collects_and_the_next_scrape_shares_it():
 
 
 class CountingLock:
-    """A lock that says how many threads have come to it."""
+    """A lock that counts the threads that tried to acquire it."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -87,7 +87,7 @@ class CountingLock:
 
 
 def test_callers_that_wait_for_a_collection_share_the_next_one():
-    """Sharing is off, one collection is held up, ten callers queue behind it: one more collection serves all ten."""
+    """Sharing is off and one collection is blocked: one more collection serves all ten callers that wait behind it."""
     metered = Metered(share_seconds=0.0)
     lock = metered.reader._collecting = CountingLock()
     entered, release = threading.Event(), threading.Event()
@@ -159,7 +159,7 @@ def test_measurements_outside_a_span_leave_no_exemplar():
     assert " # {" not in metered.openmetrics()
 
 
-def test_what_is_remembered_is_bounded_by_the_series_that_exist():
+def test_stored_exemplars_are_bounded_by_the_series_that_exist():
     metered = Metered()
     alive = ["a"]
 
@@ -203,7 +203,7 @@ def test_force_flush_neither_duplicates_nor_loses_anything():
     assert trace_ids(metered.reader.collect_for_push(), PROVIDER_TIME) == [trace_id]
 
 
-def test_a_collection_of_somebody_else_loses_no_exemplar():
+def test_a_collection_by_another_caller_loses_no_exemplar():
     metered = Metered()
     with metered.span() as trace_id:
         metered.instruments.record(PROVIDER_TIME, 0.3, {"provider": "p"})
@@ -212,7 +212,7 @@ def test_a_collection_of_somebody_else_loses_no_exemplar():
     assert trace_ids(metered.reader.collect_for_push(), PROVIDER_TIME) == [trace_id]
 
 
-def test_after_shutdown_the_last_collection_is_served_for_ever():
+def test_after_shutdown_the_last_collection_is_still_served():
     metered = Metered()
     metered.instruments.record("cache_hits_total", 2, {"cache": "response"})
     metered.text()
@@ -264,13 +264,13 @@ def test_overflow_is_counted_by_family():
     assert metered.reader.overflow() == {"calls_total": 3, "cost": 1, "seconds": 3}
 
 
-def test_overflow_can_be_asked_for_while_collecting():
+def test_overflow_can_be_read_while_collecting():
     """An observable callback that reports it runs inside the collection; it must neither deadlock nor collect."""
     metered = Metered()
-    seen: list[int] = []
+    observed: list[int] = []
 
     def callback(_: CallbackOptions) -> Iterable[Observation]:
-        seen.append(len(metered.reader.overflow()))
+        observed.append(len(metered.reader.overflow()))
         return []
 
     metered.meter.create_observable_counter("overflow", [callback])
@@ -278,7 +278,7 @@ def test_overflow_can_be_asked_for_while_collecting():
     thread.start()
     thread.join(10)
     assert not thread.is_alive()
-    assert seen == [0]
+    assert observed == [0]
 
 
 def test_a_collection_that_fails_is_an_error_and_the_next_one_works(monkeypatch):

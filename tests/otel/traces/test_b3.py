@@ -1,4 +1,4 @@
-"""B3: the examples of its specification, in one header and in several, and what is malformed."""
+"""B3: the examples of its specification, in one header and in several, and malformed headers."""
 
 import pytest
 from opentelemetry.context import Context
@@ -54,7 +54,7 @@ def test_a_short_trace_id_is_padded():
 
 @pytest.mark.parametrize("headers", [{"b3": f"{TRACE_ID}-{SPAN_ID}"}, SEVERAL])
 @pytest.mark.parametrize("decide", [True, False])
-def test_a_deferred_decision_is_the_receivers(headers, decide):
+def test_a_deferred_decision_is_made_by_the_receiver(headers, decide):
     assert extract(headers, decide=decide) == (TRACE_ID, SPAN_ID, decide)
 
 
@@ -77,11 +77,11 @@ def test_a_deferred_decision_is_the_receivers(headers, decide):
         {"x-b3-spanid": SPAN_ID},
     ],
 )
-def test_what_is_malformed_starts_a_trace_of_its_own(headers):
+def test_malformed_headers_start_a_new_trace(headers):
     assert extract(headers, decide=True) is None
 
 
-def test_what_is_sent_on():
+def test_the_headers_that_are_injected():
     one = f"{TRACE_ID}-{SPAN_ID}"
     assert injected({"b3": f"{one}-1-{PARENT}"}) == {"b3": f"{one}-1"}
     assert injected({"b3": f"{one}-0"}) == {"b3": f"{one}-0"}
@@ -141,7 +141,7 @@ def test_the_sampler_decides_for_a_caller_that_defers(ratio, sampled):
     ],
 )
 @pytest.mark.parametrize("sampler", ["parentbased_always_on", "parentbased_always_off", "always_on", "always_off"])
-def test_a_decision_without_ids_is_a_parents(headers, sampled, sampler):
+def test_a_decision_without_ids_counts_as_a_parents(headers, sampled, sampler):
     config = telemetry_config_from_environ({"OTEL_PROPAGATORS": "b3", "OTEL_TRACES_SAMPLER": sampler})
     context = build_propagator(config.propagators, config.build_sampler()).extract(headers, context=Context())
     assert not get_current_span(context).get_span_context().is_valid
@@ -153,7 +153,7 @@ def test_a_decision_without_ids_is_a_parents(headers, sampled, sampler):
 @pytest.mark.parametrize(
     "headers", [{}, {"b3": "2"}, {"b3": "nonsense"}, {"x-b3-sampled": "0", "x-b3-traceid": TRACE_ID}]
 )
-def test_what_is_no_decision_leaves_roots_to_the_sampler(headers):
+def test_without_a_decision_the_sampler_decides_about_roots(headers):
     context = B3Propagator(lambda _: True).extract(headers, context=Context())
     assert decided_by_caller(context, 7) is context
 

@@ -1,4 +1,4 @@
-"""The fast span, tracer and logger against the SDK's own: whatever is done to both, the same bytes come out."""
+"""The fast span, tracer and logger compared with the SDK's: the same calls give the same bytes."""
 
 import itertools
 import threading
@@ -98,7 +98,7 @@ LIMITS = st.builds(
 
 
 class CountedIds(IdGenerator):
-    """1, 2, 3, and whether trace ids are said to be random."""
+    """Ids 1, 2, 3; `random` sets whether trace ids are declared random."""
 
     def __init__(self, *, random: bool) -> None:
         self._ids = itertools.count(1)
@@ -115,7 +115,7 @@ class CountedIds(IdGenerator):
 
 
 class Kept(SpanProcessor):
-    """Keeps what ends."""
+    """Keeps the spans that end."""
 
     def __init__(self):
         self.spans: list[ReadableSpan] = []
@@ -125,7 +125,7 @@ class Kept(SpanProcessor):
 
 
 def both(sampler=DEFAULT_ON, limits=None, *, random=True):
-    """A fast tracer and the SDK's, and what ends in each."""
+    """A fast tracer and the SDK's, each with the spans that it ended."""
     limits = limits or SpanLimits()
     fast, sdk = Kept(), Kept()
     origin = SpanOrigin(RESOURCE, SCOPE, limits, lambda: 5, fast.on_end)
@@ -137,7 +137,7 @@ def both(sampler=DEFAULT_ON, limits=None, *, random=True):
 
 
 def encoded(kept: Kept) -> list[bytes]:
-    """What the SDK's encoder makes of them; attributes by name, as their order says nothing."""
+    """The spans as the SDK encodes them, with attributes sorted by name."""
     messages = []
     for span in kept.spans:
         message = encode_spans([span])
@@ -150,7 +150,7 @@ def encoded(kept: Kept) -> list[bytes]:
 
 
 @given(LIMITS, st.sampled_from(SpanKind), NAMES, st.none() | ATTRIBUTES, CHANGES)
-def test_whatever_is_done_to_a_span_the_same_comes_out(limits, kind, name, attributes, changes):
+def test_the_same_calls_give_the_same_span(limits, kind, name, attributes, changes):
     (fast_tracer, fast), (sdk_tracer, sdk) = both(limits=limits)
     for tracer in (fast_tracer, sdk_tracer):
         span = tracer.start_span(name, Context(), kind, attributes, start_time=3)
@@ -172,7 +172,7 @@ def test_whatever_is_done_to_a_span_the_same_comes_out(limits, kind, name, attri
 )  # fmt: skip
 def test_sampling_and_ids_are_the_sdks_from_the_root_to_the_grandchild(sampler, random, caller, links):
     pairs = both(sampler, random=random)
-    seen = []
+    contexts_by_tracer = []
     for tracer, _ in pairs:
         context = Context() if caller is None else set_span_in_context(NonRecordingSpan(caller), Context())
         contexts = []
@@ -184,8 +184,8 @@ def test_sampling_and_ids_are_the_sdks_from_the_root_to_the_grandchild(sampler, 
             spans.append(span)
         for span in reversed(spans):
             span.end(9)
-        seen.append(contexts)
-    assert seen[0] == seen[1]
+        contexts_by_tracer.append(contexts)
+    assert contexts_by_tracer[0] == contexts_by_tracer[1]
     assert encoded(pairs[0][1]) == encoded(pairs[1][1])
 
 
@@ -207,7 +207,7 @@ def test_an_exception_in_a_block_is_on_the_span(way):
         assert of_fast.attributes[key] == of_sdk.attributes[key]
 
 
-def test_what_comes_after_the_end_is_said_and_changes_nothing(caplog):
+def test_calls_after_the_end_are_logged_and_change_nothing(caplog):
     (tracer, kept), _ = both()
     span = tracer.start_span("s", Context())
     span.end()
@@ -219,7 +219,7 @@ def test_what_comes_after_the_end_is_said_and_changes_nothing(caplog):
 
 
 class Emitted:
-    """A fast logger on a queue, and the SDK's way into the same kind of queue."""
+    """A fast logger or the SDK's, with a queue for its records."""
 
     def __init__(self, *, fast: bool) -> None:
         buffer = ExportBuffer(1 << 20)
@@ -243,7 +243,7 @@ class Emitted:
     st.none() | st.dictionaries(st.sampled_from(["a", "b"]), VALUES, max_size=3),
     st.sampled_from([None, "", "event"]),
 )
-def test_whatever_is_logged_the_same_comes_out(of_span, traced, timestamp, text, number, body, attributes, event):  # noqa: PLR0917
+def test_the_same_calls_give_the_same_record(of_span, traced, timestamp, text, number, body, attributes, event):  # noqa: PLR0917
     made = []
     for fast in (True, False):
         emitted = Emitted(fast=fast)
@@ -265,7 +265,7 @@ def test_whatever_is_logged_the_same_comes_out(of_span, traced, timestamp, text,
     assert made[0] == made[1]
 
 
-def test_a_line_takes_the_short_way_and_a_record_the_sdks():
+def test_a_text_body_bypasses_the_sdk_and_other_records_do_not():
     emitted = Emitted(fast=True)
     emitted.logger.emit(timestamp=1, observed_timestamp=1, body="{}")
     emitted.logger.emit(LogRecord(body="{}", timestamp=1, observed_timestamp=1))
