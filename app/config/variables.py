@@ -66,7 +66,8 @@ def _set(raw: dict[str, Any], parts: list[str], text: str) -> str:
             path = f"{path}[{part}]"
         if is_last and (_is_table(kind) or _entry_type(kind)):
             raise _VariableError(f"{path} is a table or an array of tables; name one of its keys")
-        if not isinstance(table, list if isinstance(key, int) else dict):
+        container: type[Any] = list if isinstance(key, int) else dict
+        if not isinstance(table, container):
             return path
         if isinstance(key, int) and key == len(table):
             table.append(empty)
