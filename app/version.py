@@ -2,4 +2,5 @@
 
 from typing import Final
 
-VERSION: Final = "0.1.0"
+VERSION: Final = "0.2.0"
+"""A test holds it equal to that of `pyproject.toml`: a clone has no package metadata to read."""

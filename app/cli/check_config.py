@@ -1,8 +1,8 @@
-"""`python -m app check-config`: everything that is wrong with the configuration at once, without starting anything.
+"""`gatewayz check-config`: reports every mistake of the configuration and starts nothing.
 
-In: the file and the environment. Out: `ok` and a summary on stdout, or one line per mistake on
-stderr; exit code 0 or 1. Warnings go to stderr and leave the exit code alone. It shows no secret,
-only the names of the variables that hold one.
+Prints `ok` and a summary on stdout, or one line per mistake on stderr; the exit code is 0 or 1.
+Warnings go to stderr and do not change the exit code. Secrets are shown by the names of their
+variables only.
 """
 
 import sys
@@ -23,9 +23,9 @@ from otel.noop import DisabledRecorder
 
 
 def run_check_config(
-    path: str, environ: Mapping[str, str], *, stdout: TextIO | None = None, stderr: TextIO | None = None
+    path: str | None, environ: Mapping[str, str], *, stdout: TextIO | None = None, stderr: TextIO | None = None
 ) -> int:
-    """Check the file, `GATEWAYZ_<SECTION>__<KEY>`, the secrets that it names and the `OTEL_*` variables; return the exit code."""
+    """Check the file, the `GATEWAYZ_*` variables, the secrets that they name and the `OTEL_*` variables; return the exit code."""
     errors = stderr or sys.stderr
     config: AppConfig | None = None
     try:
@@ -46,7 +46,7 @@ def run_check_config(
 
 
 def _store_mistakes(config: AppConfig, environ: Mapping[str, str]) -> Iterator[str]:
-    """Make what the URLs of the database and the cache ask for, as the start would, and connect to nothing."""
+    """Build the engine and the cache client from their URLs, as the start does, without connecting."""
     from app.gateway.clock import SystemClock  # noqa: PLC0415  with the drivers below
     from app.store.database import DatabaseOpenError, create_engine  # noqa: PLC0415  its imports take a second
     from app.store.valkey_cache import open_valkey_cache  # noqa: PLC0415  likewise

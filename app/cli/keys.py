@@ -1,8 +1,8 @@
-"""KEYS CLI: `python -m app keys create | list | revoke`, the one way to make and end API keys.
+"""`gatewayz keys create | list | revoke`: makes and revokes API keys.
 
-Comes in: parsed arguments and the configuration. Goes out: text or JSON on stdout, one line per
-error on stderr, an exit code: 0 done, 1 the database failed or there is no such key, 2 the
-arguments make no sense. It must not show a secret but the one that it just made.
+Prints text or JSON on stdout and one line per error on stderr. The exit code is 0 when done, 1 when
+the database failed or has no such key, 2 when the arguments make no sense. Only `create` prints a
+secret, and only the one that it made.
 """
 
 import argparse
@@ -30,7 +30,7 @@ _COLUMNS = ("key_id", "secret", "status", "plan", "created", "trial ends", "name
 
 
 class _KeysError(Exception):
-    """What ends the command: a line for stderr and an exit code."""
+    """Ends the command with a line on stderr and an exit code."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -44,8 +44,8 @@ def add_keys_parser(
     parser = subparsers.add_parser("keys", parents=[common], help="make, list and revoke API keys")
     commands = parser.add_subparsers(dest="keys_command", required=True, metavar="create|list|revoke")
     create = commands.add_parser("create", parents=[common], help="make a key and print its secret, once")
-    create.add_argument("--name", required=True, help="whose key it is, for people")
-    create.add_argument("--plan", required=True, help="a plan of the configuration")
+    create.add_argument("--name", required=True, help="whose key it is")
+    create.add_argument("--plan", help="a plan of the configuration (default: its first plan)")
     create.add_argument("--trial-days", type=int, metavar="D", help="the key ends by itself after D days")
     revoke = commands.add_parser("revoke", parents=[common], help="end a key; running gateways notice within 5 seconds")
     revoke.add_argument("key_id", metavar="KEY_ID", help="as `keys list` shows it, key_…")
@@ -84,6 +84,7 @@ async def _run(
     args: argparse.Namespace, config: AppConfig, url: str, clock: Clock, random_bytes: Callable[[int], bytes]
 ) -> str:
     if args.keys_command == "create":
+        args.plan = config.plans[0].name if args.plan is None else args.plan
         _check_new_key(args, config)
     engine = await open_database(url, DisabledRecorder())
     try:

@@ -1,7 +1,7 @@
-"""COMMAND LINE: `python -m app serve | keys | doctor | check-config`.
+"""The command line: `gatewayz serve | keys | doctor | check-config | completion`, or `python -m app`.
 
-Comes in: arguments and the environment. Goes out: an exit code: 0 done, 1 it could not be done (one
-line on stderr says why), 2 the arguments make no sense.
+The exit code is 0 when the command did its work, 1 when it could not (one line on stderr says why),
+and 2 when the arguments make no sense.
 """
 
 import argparse
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from app.cli.check_config import run_check_config
+from app.cli.completion import add_completion_parser, completion_script
 from app.cli.keys import add_keys_parser, run_keys
 from app.config.load import CONFIG_VARIABLE, ConfigError, load_config
 from app.doctor.parser import add_doctor_parser
@@ -18,6 +19,13 @@ from app.version import VERSION
 
 _MAX_PORT = 65_535
 PROGRAM = "python -m app"
+_EXAMPLES = """examples:
+  {program} keys create --name anna --plan free     make an API key and print its secret
+  {program} serve                                   serve on 127.0.0.1:8000 with the defaults
+  {program} --config gatewayz.toml serve --port 0   serve a configuration on any free port
+  {program} --config gatewayz.toml check-config     print every mistake of a configuration
+  {program} doctor                                  follow one request through the pipeline
+"""
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str], program: str = PROGRAM) -> int:
@@ -27,22 +35,24 @@ def main(arguments: Sequence[str], environ: Mapping[str, str], program: str = PR
         parser.print_help(sys.stderr)
         return 2
     args = parser.parse_args(arguments)
-    path = args.config or environ.get(CONFIG_VARIABLE)
-    if not path and args.command != "doctor":
+    if args.command == "completion":
+        sys.stdout.write(completion_script(parser, args.shell))
+        return 0
+    path = args.config or environ.get(CONFIG_VARIABLE) or None
+    if path is None and args.command != "doctor":
         sys.stderr.write(
-            f"gateway: no configuration: give --config FILE or set {CONFIG_VARIABLE};"
-            f" gatewayz.example.toml explains every key: copy it and keep what you change\n"
+            f"gateway: no configuration file, so the defaults apply; next: name providers and models in a file and pass it by"
+            f" --config FILE or {CONFIG_VARIABLE} (gatewayz.example.toml shows every key)\n"
         )
-        return 1
     if args.command == "check-config":
-        return run_check_config(path or "", environ)
+        return run_check_config(path, environ)
     return _run(args, path, environ)
 
 
 def _run(args: argparse.Namespace, path: str | None, environ: Mapping[str, str]) -> int:
-    """Run a command that needs the configuration."""
+    """Run a command that reads the configuration."""
     try:
-        config = load_config(path, environ) if path else None
+        config = load_config(path, environ) if path or args.command != "doctor" else None
     except ConfigError as error:
         sys.stderr.write(f"gateway: {error}\n")
         return 2 if args.command == "doctor" else 1
@@ -59,17 +69,22 @@ def _run(args: argparse.Namespace, path: str | None, environ: Mapping[str, str])
 
 
 def _parser(program: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=program, description="An LLM gateway that can be observed.")
+    parser = argparse.ArgumentParser(
+        prog=program,
+        description="An OpenAI-compatible LLM gateway with metrics, traces and logs.",
+        epilog=_EXAMPLES.format(program=program),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
         "--config",
         metavar="FILE",
         help=f"the TOML file with the configuration (default: the variable {CONFIG_VARIABLE})",
     )
     parser.add_argument("--version", action="version", version=f"gatewayz {VERSION}")
-    # The option is taken behind the command as well; there it has no default, which would undo the one before.
+    # The option may follow the command too; there it has no default, which would replace the value before the command.
     config_option = argparse.ArgumentParser(add_help=False)
     config_option.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help="as before the command")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="serve|keys|doctor|check-config")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="serve|keys|doctor|check-config|completion")
     serve = commands.add_parser(
         "serve", parents=[config_option], help="serve requests until SIGTERM or SIGINT; a second signal ends at once"
     )
@@ -83,6 +98,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
         help="check the configuration and the variables that it names, and start nothing",
         description="Prints ok and what is configured, or every mistake. Exit code: 0 it can be used, 1 it cannot.",
     )
+    add_completion_parser(commands)
     return parser
 
 

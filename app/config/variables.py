@@ -66,15 +66,18 @@ def _set(raw: dict[str, Any], parts: list[str], text: str) -> str:
             path = f"{path}[{part}]"
         if is_last and (_is_table(kind) or _entry_type(kind)):
             raise _VariableError(f"{path} is a table or an array of tables; name one of its keys")
-        container: type[Any] = list if isinstance(key, int) else dict
-        if not isinstance(table, container):
+        if isinstance(key, int):
+            if not isinstance(table, list):
+                return path
+            if key == len(table):
+                table.append(empty)
+        elif not isinstance(table, dict):
             return path
-        if isinstance(key, int) and key == len(table):
-            table.append(empty)
+        else:
+            table.setdefault(key, empty)
         if is_last:
             table[key] = _value(kind, text)
-        else:
-            table = table[key] if isinstance(key, int) else table.setdefault(key, empty)
+        table = table[key]
     return path
 
 

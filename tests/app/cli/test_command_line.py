@@ -1,5 +1,8 @@
 """`python -m app`: where its options may stand, and what it says when something is missing."""
 
+import os
+import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -10,6 +13,7 @@ import pytest
 from app.cli.main import main
 from app.config.load import CONFIG_VARIABLE
 
+ROOT = Path(__file__).parents[3]
 CREATE = ["create", "--name", "anna", "--plan", "free"]
 
 
@@ -52,12 +56,82 @@ def test_usage_names_the_command_that_was_called(file, name):
     assert printed.startswith(f"usage: {name} keys ")
 
 
-@pytest.mark.parametrize("command", [["serve"], ["keys", "list"], ["check-config"]])
-def test_without_a_configuration_it_says_where_to_get_one(capsys, command):
-    assert main(command, {}) == 1
-    printed = capsys.readouterr().err
-    assert all(word in printed for word in ("--config", CONFIG_VARIABLE, "gatewayz.example.toml"))
-    assert printed.count("\n") == 1
+@pytest.mark.parametrize("command", [["keys", *CREATE], ["keys", "create", "--name", "anna"], ["check-config"]])
+def test_without_a_configuration_the_defaults_apply_and_one_line_says_what_is_next(
+    capsys, tmp_path, monkeypatch, command
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(command, {}) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith(("gwz_", "ok\n"))
+    notice, *warnings = printed.err.splitlines()
+    assert all(word in notice for word in ("next:", "--config", CONFIG_VARIABLE, "gatewayz.example.toml"))
+    assert warnings == [line for line in warnings if "no providers are configured" in line]
+
+
+@pytest.mark.live
+def test_the_gateway_serves_in_an_empty_folder(tmp_path):
+    script = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from app.__main__ import run; sys.exit(run())"
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "GATEWAYZ_"))}
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, "serve", "--port", "0"],
+        cwd=tmp_path,
+        env=environ,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    lines: list[str] = []
+    try:
+        while not lines or "listening on" not in lines[-1]:
+            lines.append(process.stderr.readline())
+            assert lines[-1], lines
+        process.send_signal(signal.SIGTERM)
+        rest = process.communicate(timeout=300)[1]
+    finally:
+        process.kill()
+    assert "no configuration file" in lines[0]
+    assert (process.returncode, rest.splitlines()[-1]) == (0, "gateway: stopped")
+
+
+def test_help_shows_examples(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"], {}, "gatewayz")
+    printed = capsys.readouterr().out
+    assert "examples:\n  gatewayz keys create --name anna" in printed
+
+
+def completed(script, words):
+    """Return what bash completes for the last word."""
+    line = " ".join(f"'{word}'" for word in words)
+    code = f'{script}\nCOMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _gatewayz; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    return subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True).stdout.split()  # noqa: S607
+
+
+@pytest.mark.parametrize(
+    ("words", "choices"),
+    [
+        (["gatewayz", "s"], ["serve"]),
+        (["gatewayz", "keys", ""], ["create", "list", "revoke", "--help", "--config"]),
+        (["gatewayz", "--config", "x", "keys", "create", "--p"], ["--plan"]),
+        (["gatewayz", "completion", "f"], ["fish"]),
+        (["gatewayz", "--config", ""], []),
+    ],
+)
+def test_bash_completes_commands_and_options(capsys, words, choices):
+    assert main(["completion", "bash"], {}) == 0
+    assert sorted(completed(capsys.readouterr().out, words)) == sorted(choices)
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_get_every_command_and_option(capsys, tmp_path, shell):
+    assert main(["completion", shell], {}) == 0
+    script = capsys.readouterr().out
+    assert all(word in script for word in ("serve", "create", "check-config", "trial-days", "otlp"))
+    path = tmp_path / "completion"
+    path.write_text(script)
+    if shutil.which(shell):
+        subprocess.run([shell, "-n", str(path)], check=True)
 
 
 @pytest.mark.parametrize("port", ["x", "-1", "65536", "1e3", "٣", ""])
