@@ -23,7 +23,7 @@ export UV_PYTHON_DOWNLOADS := never
 # Compiled modules are kept, beside the packages and not beside the sources: without them each process compiles everything again.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup demo test check fmt fuzz faults lock bench stack stack-down compose-test stack-native stack-test clean
+.PHONY: help setup demo test check fmt fuzz faults lock wheels bench stack stack-down compose-test stack-native stack-test clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ faults: $(VENV)/.made-dev ## OTLP endpoint down, black hole, 503: FAULT_SECONDS=
 
 bench: $(VENV)/.made-dev ## the benchmarks, each with its baseline in the same run
 	@for script in scrape delivery gateway; do echo "bench: $$script"; $(BIN)/python -m bench.$$script || exit 1; done
+
+wheels: $(VENV)/.made $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv) ## dist/: the wheel of the service, and that of otel alone
+	@$(BIN)/python -m packages.build
 
 lock: $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv) ## pin the dependencies of pyproject.toml again, with hashes
 	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --extra production -o requirements/runtime.txt

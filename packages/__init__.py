@@ -1,0 +1,1 @@
+"""The wheels of the project, made with the pinned uv."""
