@@ -96,7 +96,7 @@ def serve(
     for what, items in (
         (f"telemetry not delivered within {config.telemetry.shutdown_seconds:g} s", report.lost_items),
         ("telemetry refused by its endpoint at the stop", report.refused_items),
-        (f"telemetry kept in {config.telemetry.spool_folder} for the next start", report.kept_items),
+        (f"telemetry kept in {config.telemetry.spool_folder} for the next start", report.stored_items),
     ):
         if counts := ", ".join(f"{count} {name}" for name, count in items.items() if count):
             say(f"{what}: {counts}")

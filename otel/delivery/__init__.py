@@ -1,7 +1,10 @@
-"""DELIVERY of telemetry by OTLP: never felt by a request, never lost silently. `build_delivery` is the way in.
+"""Delivery of telemetry by OTLP: it blocks no request and loses nothing without counting it.
 
-finished item -> processors -> buffer (pending) -> encode_loop -> buffer (batches) -> export_loop -> http | grpc
-collected metrics -> metric_push -> http | grpc
+    span, log record -> processors -> signal_queue (pending) -> encode_loop -> buffer (batches) -> export_loop -> transport
+    collected metrics -> metric_push -> push_queue -> metric_push -> transport
+    what shutdown cannot deliver -> spool -> the next start
+
+`build_delivery` is the way in.
 """
 
 from otel.delivery.build import build_delivery

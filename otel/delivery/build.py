@@ -1,8 +1,4 @@
-"""BUILD: wires queues, loops, senders and threads into a `Delivery`; it starts nothing and connects to nothing.
-
-Comes in: the configuration, a function that collects metrics, clock and randomness. Goes out: a
-`Delivery`.
-"""
+"""Wires queues, loops, senders and threads into a `Delivery`; it starts nothing and connects to nothing."""
 
 import random
 import threading
@@ -18,7 +14,7 @@ from opentelemetry.sdk.version import __version__ as sdk_version
 
 from otel.config.environ import BatchConfig, TelemetryConfig
 from otel.config.otlp import OtlpConfig, Signal, TelemetryConfigError
-from otel.delivery.buffer import ExportBuffer, SignalQueue
+from otel.delivery.buffer import ExportBuffer
 from otel.delivery.delivery import Delivery, Pushed
 from otel.delivery.encode_loop import Encode, EncodeLane, EncodeLoop
 from otel.delivery.encoding.logs import make_log_batch_encoder
@@ -27,6 +23,7 @@ from otel.delivery.encoding.spans import make_span_batch_encoder
 from otel.delivery.export_loop import ExportLoop
 from otel.delivery.metric_push import MetricPush
 from otel.delivery.processors import LogDelivery, SpanDelivery
+from otel.delivery.signal_queue import SignalQueue
 from otel.delivery.spool import Spool
 from otel.delivery.state_log import StateLog
 from otel.delivery.transport.backoff import Backoff
@@ -138,7 +135,7 @@ class _Builder:
         return delivery
 
     def _queue(self, config: OtlpConfig, encode: Encode, batch: BatchConfig) -> SignalQueue[Any]:
-        """Wire a signal that is handed over item by item."""
+        """Wire a signal that is enqueued item by item."""
         sender = self._sender(config)
         batch_stored = threading.Event()
         queue: SignalQueue[Any] = SignalQueue(
@@ -168,17 +165,17 @@ class _Builder:
         self._pushed.append(
             Pushed(
                 signal=config.signal,
-                end=queue,
-                loop=loop,
+                queue=queue,
                 sender=sender,
                 worker=Worker(loop, f"otlp-{config.signal}", wake=batch_stored),
                 flush=self._encode_loop.flush,
+                enter_shutdown=loop.enter_shutdown,
             )
         )
         return queue
 
     def _metrics(self, config: OtlpConfig, collect: Callable[[], MetricsData | None]) -> None:
-        """Wire the metrics, which are asked for."""
+        """Wire the metrics, which are collected."""
         sender = self._sender(config)
         push = MetricPush(
             collect,
@@ -193,10 +190,11 @@ class _Builder:
         self._pushed.append(
             Pushed(
                 signal=config.signal,
-                end=push,
-                loop=push,
+                queue=push.queue,
                 sender=sender,
                 worker=Worker(push, "otlp-metrics", wake=threading.Event()),
                 flush=push.flush,
+                enter_shutdown=push.enter_shutdown,
+                collect_outstanding=push.collect_outstanding,
             )
         )

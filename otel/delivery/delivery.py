@@ -1,9 +1,8 @@
-"""DELIVERY: the three signals' way out of the process, with one start, one shutdown and one set of books.
+"""Starts, flushes and ends the export of all signals, and counts it.
 
-Comes in: queues, loops and senders, already wired (`build.py`). Goes out: a report of what shutdown
-lost. Nothing connects before the first batch is sent. Shutdown flushes all signals at once, within
-one deadline, whatever the endpoint does; log lines are taken until the other signals are done,
-because what becomes of them is said in log lines.
+`build.py` wires its parts. Nothing connects before the first batch is sent. Shutdown flushes all
+signals at once, within one deadline, whatever the endpoint does. Log records are enqueued until the
+other signals are done, because their outcome is logged.
 """
 
 import logging
@@ -17,7 +16,7 @@ import msgspec
 from otel.config.otlp import Signal
 from otel.delivery.encoding.item_count import count_items
 from otel.delivery.processors import LogDelivery, SpanDelivery
-from otel.delivery.spool import Leftover, ReleaseLoop, Spool
+from otel.delivery.spool import CleanupLoop, Leftover, Spool
 from otel.delivery.stats import SignalStats
 from otel.delivery.transport.sender import Sender
 from otel.delivery.worker import Worker
@@ -29,32 +28,32 @@ _LAST_ENCODING_SECONDS: Final = 0.2
 
 
 class DeliveryReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What shutdown could not deliver: items per pushed signal, the same numbers as `dropped["shutdown"]` in the books."""
+    """What shutdown could not deliver: items per pushed signal, the same numbers as `dropped["shutdown"]` in the counters."""
 
     lost_items: Mapping[Signal, int]
     duration_seconds: float
-    kept_items: Mapping[Signal, int] = {}
-    """What the spool keeps for the next start; not lost."""
+    stored_items: Mapping[Signal, int] = {}
+    """What is stored on disk for the next start; not lost."""
     refused_items: Mapping[Signal, int] = {}
-    """What the endpoint refused for good during shutdown."""
+    """What the endpoint refused during shutdown."""
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything was delivered or kept."""
+        """Whether everything was delivered or stored."""
         return not any(self.lost_items.values()) and not any(self.refused_items.values())
 
 
-class SignalEnd(Protocol):
-    """A signal's queue (or metric push) as flush, shutdown and the books see it."""
+class DeliveryQueue(Protocol):
+    """A signal's queue as flush, shutdown and the counters see it."""
 
     def mark(self) -> int:
-        """Return a mark behind everything that was handed over until now."""
+        """Return a mark behind everything that was enqueued until now."""
 
     def is_past(self, mark: int) -> bool:
         """Whether everything before the mark is delivered or dropped."""
 
     def close_intake(self) -> None:
-        """Take nothing more."""
+        """Enqueue nothing more."""
 
     def restore(self, items: int, body: bytes) -> None:
         """Queue what an earlier process could not deliver, before everything else."""
@@ -66,40 +65,38 @@ class SignalEnd(Protocol):
     def leftovers(self) -> list[tuple[int, bytes]]:
         """Return what is not delivered as items and body, oldest first."""
 
-    def settle(self, kept_items: int = 0) -> int:
-        """Give up what is left, of which `kept_items` are kept elsewhere; returns how many items shutdown lost."""
+    def abandon(self, stored_items: int = 0) -> int:
+        """Drop what is left, of which `stored_items` are on disk; returns how many items shutdown lost."""
 
     def stats(self) -> SignalStats:
-        """Return the books."""
-
-
-class Exporting(Protocol):
-    """A sending loop as shutdown sees it."""
-
-    def hurry(self, deadline: float) -> None:
-        """Finish until the deadline."""
+        """Return the counters."""
 
 
 class Pushed(msgspec.Struct, frozen=True, kw_only=True):
-    """One pushed signal: what it keeps, what sends it, and the thread that does. `flush` starts what a flush needs."""
+    """One pushed signal: its queue, what sends it, and the thread that does.
+
+    `flush` starts what a flush needs. `enter_shutdown` bounds every further try by a deadline.
+    `collect_outstanding` makes the collection that a flush requested and the thread has not made yet.
+    """
 
     signal: Signal
-    end: SignalEnd
-    loop: Exporting
+    queue: DeliveryQueue
     sender: Sender
     worker: Worker
     flush: Callable[[], None]
+    enter_shutdown: Callable[[float], None]
+    collect_outstanding: Callable[[], None] = lambda: None
 
 
 class DeliveryStats:
-    """The books of all pushed signals."""
+    """The counters of all pushed signals."""
 
-    def __init__(self, ends: Mapping[Signal, SignalEnd]) -> None:
-        self._ends = ends
+    def __init__(self, queues: Mapping[Signal, DeliveryQueue]) -> None:
+        self._queues = queues
 
     def snapshot(self) -> dict[Signal, SignalStats]:
-        """Return each pushed signal's page; safe from any thread, for observable instruments."""
-        return {signal: end.stats() for signal, end in self._ends.items()}
+        """Return the counters by pushed signal; safe from any thread, for observable instruments."""
+        return {signal: queue.stats() for signal, queue in self._queues.items()}
 
 
 class Delivery:
@@ -117,12 +114,12 @@ class Delivery:
     ) -> None:
         self.span_processor = span_processor
         self.log_processor = log_processor
-        self.stats = DeliveryStats({each.signal: each.end for each in pushed})
+        self.stats = DeliveryStats({each.signal: each.queue for each in pushed})
         self._pushed = pushed
         self._encoder = encoder
         self._clock = clock
         self._spool = spool
-        self._release: Worker | None = None
+        self._cleanup: Worker | None = None
         self._lock = threading.Lock()
         self._started = False
         self._report: DeliveryReport | None = None
@@ -141,24 +138,22 @@ class Delivery:
             worker.start()
 
     def _restore(self) -> None:
-        """Queue what an earlier process left in the spool; of a signal that is not pushed any more it is given up."""
+        """Queue what an earlier process stored; what belongs to a signal that is not pushed any more is dropped."""
         if self._spool is None:
             return
         problem = self._spool.problem()
         if problem is not None:
-            _logger.error(
-                "telemetry that cannot be delivered will be lost at the stop: %s: %s", self._spool.folder, problem
-            )
-        ends = {each.signal: each for each in self._pushed}
+            _logger.error("telemetry that shutdown cannot deliver will be lost: %s: %s", self._spool.folder, problem)
+        by_signal = {each.signal: each for each in self._pushed}
         for left in self._spool.load():
-            if (pushed := ends.get(left.signal)) is not None:
-                pushed.end.restore(count_items(left.signal, left.payload), pushed.sender.pack(left.payload))
+            if (pushed := by_signal.get(left.signal)) is not None:
+                pushed.queue.restore(count_items(left.signal, left.payload), pushed.sender.pack(left.payload))
         if self._spool.is_held:
-            loop = ReleaseLoop(self._spool, lambda: not any(each.end.has_restored for each in self._pushed))
-            self._release = Worker(loop, "otlp-spool", wake=threading.Event())
+            loop = CleanupLoop(self._spool, lambda: not any(each.queue.has_restored for each in self._pushed))
+            self._cleanup = Worker(loop, "otlp-spool", wake=threading.Event())
 
     def force_flush(self, timeout_seconds: float, *, signals: Collection[Signal] = SIGNALS) -> bool:
-        """Push everything that was handed over so far; returns whether all of it was delivered or dropped in time.
+        """Push everything that was enqueued until now; returns whether all of it was delivered or dropped in time.
 
         Blocks: never call it on an event loop. Before `start` nothing is sent.
         """
@@ -166,19 +161,19 @@ class Delivery:
 
     def _flush(self, signals: Collection[Signal], deadline: float) -> bool:
         flushed = [each for each in self._pushed if each.signal in signals]
-        marks = [each.end.mark() for each in flushed]
+        marks = [each.queue.mark() for each in flushed]
         for each in flushed:
             each.flush()
         for worker in self._workers():
             worker.wake()
-        while not all(each.end.is_past(mark) for each, mark in zip(flushed, marks, strict=True)):
+        while not all(each.queue.is_past(mark) for each, mark in zip(flushed, marks, strict=True)):
             if self._clock() >= deadline or self._report is not None:
                 return False
             time.sleep(_FLUSH_POLL_SECONDS)
         return True
 
     def shutdown(self, deadline_seconds: float) -> DeliveryReport:
-        """Flush all signals at once until the deadline, then give up, close, and say what was lost.
+        """Flush all signals at once until the deadline, drop what is left, and close; returns what was lost.
 
         Blocks for `deadline_seconds` at most: run it in a thread. A second call returns the first one's report.
         """
@@ -192,14 +187,14 @@ class Delivery:
         refused_before = self._refused()
         self._finish(started_at + deadline_seconds)
         refused = {name: count - refused_before[name] for name, count in self._refused().items()}
-        kept = self._keep()
-        lost_items = {each.signal: each.end.settle(kept[each.signal]) for each in self._pushed}
+        stored = self._store()
+        lost_items = {each.signal: each.queue.abandon(stored[each.signal]) for each in self._pushed}
         for each in self._pushed:
             each.sender.close()
         return DeliveryReport(
             lost_items=lost_items,
             duration_seconds=self._clock() - started_at,
-            kept_items={name: n for name, n in kept.items() if n},
+            stored_items={name: n for name, n in stored.items() if n},
             refused_items={name: n for name, n in refused.items() if n},
         )
 
@@ -207,15 +202,15 @@ class Delivery:
         return {signal: stats.dropped["rejected"] for signal, stats in self.stats.snapshot().items()}
 
     def _finish(self, deadline: float) -> None:
-        """Send what there is until the deadline, and end the threads."""
+        """Send what is left until the deadline, and end the threads."""
         others = [each for each in self._pushed if each.signal != "logs"]
         logs = [each for each in self._pushed if each.signal == "logs"]
         for each in others:
-            each.end.close_intake()
+            each.queue.close_intake()
         for each in self._pushed:
             each.flush()
-            each.loop.hurry(deadline)
-        self._start()  # what ended before a start that never came is delivered too
+            each.enter_shutdown(deadline)
+        self._start()  # what ended before a start that never happened is delivered too
         for worker in self._workers():
             worker.wake()
         for each in others:
@@ -224,31 +219,33 @@ class Delivery:
             each.worker.join(deadline - self._clock())
         self._flush([each.signal for each in logs], deadline)
         for each in logs:
-            each.end.close_intake()
+            each.queue.close_intake()
             each.flush()
         for worker in self._workers():
             worker.end()
         if self._encoder is not None:
-            # It needs no endpoint: what came in the last moment cannot be delivered any more, but kept.
+            # It needs no endpoint: what was enqueued in the last moment cannot be delivered any more, but stored.
             self._encoder.join(max(deadline - self._clock(), _LAST_ENCODING_SECONDS))
         for worker in self._workers():
             worker.join(deadline - self._clock())
 
-    def _keep(self) -> dict[Signal, int]:
+    def _store(self) -> dict[Signal, int]:
         """Write what is left to the spool; return how many items of each signal are safe there."""
-        kept: dict[Signal, int] = dict.fromkeys((each.signal for each in self._pushed), 0)
+        stored: dict[Signal, int] = dict.fromkeys((each.signal for each in self._pushed), 0)
         if self._spool is None:
-            return kept
+            return stored
+        for pushed in self._pushed:
+            pushed.collect_outstanding()
         left = [
             Leftover(each.signal, items, each.sender.unpack(body))
             for each in self._pushed
-            for items, body in each.end.leftovers()
+            for items, body in each.queue.leftovers()
         ]
         if self._spool.write(left):
             for each in left:
-                kept[each.signal] += each.items
-        return kept
+                stored[each.signal] += each.items
+        return stored
 
     def _workers(self) -> list[Worker]:
-        shared = [worker for worker in (self._encoder, self._release) if worker is not None]
+        shared = [worker for worker in (self._encoder, self._cleanup) if worker is not None]
         return shared + [each.worker for each in self._pushed]

@@ -1,14 +1,13 @@
-"""ENCODE: turns finished spans and log records into OTLP bytes, one small batch at a time, on a thread of its own.
+"""Turns finished spans and log records into OTLP bytes, one small batch at a time, on a thread of its own.
 
-Comes in: pending items of each lane's queue. Goes out: encoded batches to the same queue. One
-thread encodes all signals, so that no more than one batch at a time competes with requests for the
-interpreter. An item that cannot be encoded is dropped and counted; the rest of its batch is not.
+One thread encodes all signals, so that no more than one batch at a time competes with requests for
+the interpreter. An item that cannot be encoded is dropped and counted; the rest of its batch is not.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from otel.delivery.buffer import SignalQueue
+from otel.delivery.signal_queue import SignalQueue
 from otel.delivery.state_log import StateLog
 
 Encode = Callable[[Sequence[Any]], bytes]
@@ -37,7 +36,7 @@ class EncodeLane:
         self._to_flush = 0
 
     def flush(self) -> None:
-        """What waits now is due at once; what comes later is not, or a busy process would send batches of one item each."""
+        """Make due what waits now, not what comes later: a busy process would send batches of one item each."""
         self._to_flush = self.queue.pending_items
 
     def wait_seconds(self, now: float) -> float:
@@ -57,12 +56,12 @@ class EncodeLane:
         self._to_flush = max(0, self._to_flush - len(items))
         body, encoded = b"", 0
         try:
-            body, encoded = self._encode_what_can_be(items)
+            body, encoded = self._encode_valid(items)
         finally:
-            # Also when the encoder broke in an unforeseen way: what was taken must not vanish from the books.
+            # Whatever the encoder raised: what was taken must not vanish from the counters.
             self.queue.store(body, encoded, failed_items=len(items) - encoded)
 
-    def _encode_what_can_be(self, items: list[Any]) -> tuple[bytes, int]:
+    def _encode_valid(self, items: list[Any]) -> tuple[bytes, int]:
         """Return the body and how many of the items it holds."""
         if not items:
             return b"", 0
@@ -101,7 +100,7 @@ class EncodeLoop:
     def step(self) -> float:
         """Encode at most one batch per lane; returns the seconds until the next one is due."""
         if self._flush:
-            self._flush = False  # before the lanes look: what is asked for from here on is another flush
+            self._flush = False  # before the lanes are read: what is requested from here on is another flush
             for lane in self._lanes:
                 lane.flush()
         now = self._clock()

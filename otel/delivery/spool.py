@@ -1,14 +1,12 @@
-"""SPOOL: what shutdown could not deliver, kept on disk for the next start.
+"""Stores on disk what shutdown could not deliver, for the next process that starts with the same folder.
 
-Comes in: encoded requests that are left when the deadline is over. Goes out: the same requests,
-oldest first, when a process starts with the same folder. A file belongs to the process that holds
-its lock, and is removed only after everything in it was delivered or given up: a process that is
-killed in between leaves it to the next one, which may then send a batch twice (the same span ids,
-the same lines).
+A file belongs to the process that holds its lock, and is removed only after everything in it was
+delivered or dropped. A process that is killed before that leaves the file to the next one, which may
+send a batch twice (the same span ids, the same lines).
 
 Format of a file: the line `gatewayz-otlp-spool 1`, then records: signal (1 byte: t, m or l), items
 (4 bytes), length (4 bytes), CRC-32 of the body (4 bytes), all big-endian, and the body: an OTLP
-export request in protobuf, not compressed. A file that was cut short is read as far as it is whole.
+export request in protobuf, not compressed. Of a file that was cut short the whole records are read.
 """
 
 import contextlib
@@ -32,7 +30,7 @@ _HEADER: Final = struct.Struct(">cIII")
 _CODES: Final[dict[Signal, bytes]] = {"traces": b"t", "metrics": b"m", "logs": b"l"}
 _SIGNALS: Final = {code: signal for signal, code in _CODES.items()}
 _SUFFIX: Final = ".otlp"
-_LOOK_SECONDS: Final = 0.25
+_CHECK_SECONDS: Final = 0.25
 _FOLDER_MODE: Final = 0o700
 _FILE_MODE: Final = 0o600
 
@@ -57,13 +55,13 @@ class Spool:
         self._held: list[tuple[Path, IO[bytes]]] = []
 
     def load(self) -> list[Leftover]:
-        """Take over the files that no living process holds, oldest first; what cannot be read is said in the log and left out."""
+        """Lock the files that no living process holds and read them, oldest first; what cannot be read is logged and skipped."""
         found: list[Leftover] = []
         if not self.folder.is_dir():
             return found
         for path in sorted(self.folder.glob(f"*{_SUFFIX}"), key=_modified):
             if not _is_file(path):
-                _logger.warning("%s in the spool folder is not a regular file; it is left alone", path.name)
+                _logger.warning("%s in the spool folder is not a regular file; it is skipped", path.name)
                 continue
             file = _lock(path)
             if file is None:
@@ -73,7 +71,7 @@ class Spool:
         return found
 
     def problem(self) -> str | None:
-        """Return why nothing could be kept in the folder, None where something could; makes the folder. For the start."""
+        """Return why the folder cannot be written to, None where it can; makes the folder."""
         probe = self.folder / f"{self._name}.part"
         try:
             self._make_folder()
@@ -85,44 +83,46 @@ class Spool:
         return None
 
     def write(self, leftovers: Sequence[Leftover]) -> bool:
-        """Write what is left and give back what was taken over; returns whether it is on disk. Never raises."""
+        """Write what is left and remove the files that were read; returns whether it is on disk. Never raises."""
         if leftovers:
             try:
                 self._write(leftovers)
             except OSError as error:
                 reason = error.strerror or error
-                _logger.log(logging.ERROR, "telemetry cannot be kept for the next start in %s: %s", self.folder, reason)
-                self.let_go()
+                _logger.log(
+                    logging.ERROR, "telemetry cannot be stored for the next start in %s: %s", self.folder, reason
+                )
+                self.unlock()
                 return False
         self.release()
         return True
 
     def release(self) -> None:
-        """Remove the files that were taken over: all that was in them is delivered, given up, or written again."""
+        """Remove the files that were read: all that was in them is delivered, dropped, or written again."""
         while self._held:
             path, file = self._held.pop()
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
             file.close()
 
-    def let_go(self) -> None:
-        """Give back the files that were taken over as they are, as the end of the process does."""
+    def unlock(self) -> None:
+        """Unlock the files that were read and leave them as they are, as the end of the process does."""
         while self._held:
             self._held.pop()[1].close()
 
     @property
     def is_held(self) -> bool:
-        """Whether files that were taken over are still on disk."""
+        """Whether files that were read are still on disk."""
         return bool(self._held)
 
     def _free_path(self) -> Path:
-        """Return where the file goes; never on top of one that is there."""
+        """Return the path of a new file; it replaces none."""
         return next(
             path for number in count() if not (path := self.folder / f"{self._name}-{number}{_SUFFIX}").exists()
         )
 
     def _make_folder(self) -> None:
-        """Make the folder for its owner alone; one that is there keeps its mode."""
+        """Make the folder for its owner alone; an existing one keeps its mode."""
         self.folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
 
     def _write(self, leftovers: Sequence[Leftover]) -> None:
@@ -143,8 +143,8 @@ class Spool:
             raise
 
 
-class ReleaseLoop:
-    """Removes the files that were taken over as soon as everything in them is delivered or given up. For one `Worker`."""
+class CleanupLoop:
+    """Removes the files that were read as soon as everything in them is delivered or dropped. For one `Worker`."""
 
     def __init__(self, spool: Spool, is_delivered: Callable[[], bool]) -> None:
         self._spool = spool
@@ -152,14 +152,14 @@ class ReleaseLoop:
 
     @property
     def is_done(self) -> bool:
-        """It never keeps a shutdown waiting: what is left then is written again."""
+        """Whether shutdown may go on: always, because what is left then is written again."""
         return True
 
     def step(self) -> float | None:
-        """Look, and remove; returns the seconds until the next look, None when there is nothing left to look for."""
+        """Remove the files if they may go; returns the seconds until the next check, None when none is left."""
         if self._spool.is_held and self._is_delivered():
             self._spool.release()
-        return _LOOK_SECONDS if self._spool.is_held else None
+        return _CHECK_SECONDS if self._spool.is_held else None
 
 
 def _modified(path: Path) -> float:
@@ -170,7 +170,7 @@ def _modified(path: Path) -> float:
 
 
 def _is_file(path: Path) -> bool:
-    """Whether it is a regular file itself: a FIFO would hold up the start, and a link leads out of the folder."""
+    """Whether it is a regular file itself: a FIFO would block the start, and a link leads out of the folder."""
     try:
         return stat.S_ISREG(path.lstat().st_mode)
     except OSError:
@@ -185,7 +185,7 @@ def _create(path: Path) -> IO[bytes]:
 
 
 def _lock(path: Path) -> IO[bytes] | None:
-    """Open a file and hold it; None where another process does, or removed it in between."""
+    """Open and lock a file; None where another process has locked or removed it."""
     try:
         # Never blocks and never follows a link, whatever took the file's place meanwhile.
         file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
@@ -215,13 +215,11 @@ def _read(path: Path, file: IO[bytes]) -> list[Leftover]:
         signal = _SIGNALS.get(header[:1])
         if len(header) == _HEADER.size and signal is not None:
             _, items, length, checksum = _HEADER.unpack(header)
-            # A length is only a claim: more than the file has is not asked for.
+            # The length may be corrupt: never read more than the file has.
             payload = file.read(min(length, size_bytes))
             if len(payload) == length and zlib.crc32(payload) == checksum:
                 found.append(Leftover(signal, items, payload))
                 continue
-        _logger.error(
-            "%s is damaged: %d requests before the damage are sent, what is behind it is lost", path.name, len(found)
-        )
+        _logger.error("%s is damaged: %d requests before the damage are sent, the rest is lost", path.name, len(found))
         break
     return found

@@ -1,8 +1,7 @@
-"""STATE LOG: tells a person when delivery of a signal begins to fail and when it works again, and nothing in between.
+"""Logs when delivery of a signal begins to fail and when it works again, and nothing in between.
 
-Comes in: each outcome. Goes out: at most one line per change, on the logger `otel.delivery`; an
-endpoint that flaps gets a line every `QUIET_SECONDS` at most. The lines themselves become log
-records to deliver: being that few, they cannot feed a storm.
+One line per change, on the logger `otel.delivery`, and at most one every `QUIET_SECONDS` for an
+endpoint that flaps. The lines are themselves log records to deliver: that few cannot feed a storm.
 """
 
 import logging
@@ -13,7 +12,7 @@ QUIET_SECONDS: Final = 10.0
 
 
 class StateLog:
-    """The state of one signal's delivery. Used by the one thread that sends the signal."""
+    """The state of one signal's delivery. Used by the thread that sends the signal."""
 
     def __init__(self, signal: str, address: str, clock: Callable[[], float]) -> None:
         self._signal = signal
@@ -26,32 +25,32 @@ class StateLog:
         self._quiet_until = float("-inf")
 
     def works(self) -> None:
-        """The endpoint accepted something."""
+        """Note that the endpoint accepted a request."""
         if self._announced is not None:
             seconds = self._clock() - self._since
             self._logger.warning("%s reach %s again, after %.1f s", self._signal, self._address, seconds)
         self._trouble = self._announced = None
 
     def fails(self, reason: str, *, is_over: bool = False) -> None:
-        """The endpoint cannot be reached, or does not take anything now; what waits is kept.
+        """Note that the endpoint is unreachable or accepts nothing now; what waits is retained.
 
-        Nothing is written when shutdown `is_over`: what its deadline cut off tells nothing of the endpoint, and no line can be delivered
-        or kept any more.
+        Logs nothing when shutdown `is_over`: a try that its deadline cut off is no sign of the endpoint's
+        state, and the line could not be delivered any more.
         """
         if is_over:
             return
-        self._enter("fails", f"do not reach {self._address}, kept in memory and tried again: {reason}")
+        self._enter("fails", f"do not reach {self._address}, retained in memory and sent again: {reason}")
 
     def refuses(self, reason: str) -> None:
-        """The endpoint refuses for good what it is given; that is dropped."""
+        """Note that the endpoint will never accept what was sent, which is dropped."""
         self._enter("refuses", f"are refused by {self._address} and dropped: {reason}")
 
     def cannot_encode(self, reason: str) -> None:
-        """Something could not be encoded and is dropped."""
+        """Note that items could not be encoded and are dropped."""
         self._enter("cannot_encode", f"could not be encoded and are dropped: {reason}")
 
     def _enter(self, trouble: str, text: str) -> None:
-        """Announce a change of state, unless a line was written a moment ago: then later, if the trouble lasts."""
+        """Log a change of state; where a line was logged less than `QUIET_SECONDS` ago, later and only if it lasts."""
         now = self._clock()
         if self._trouble is None:
             self._since = now

@@ -1,7 +1,6 @@
-"""STATS: the delivery's books, one page per signal: what is queued, exported, dropped and why, and how often it was retried.
+"""The delivery's counters, one set per signal: what is queued, exported, dropped and why, and how often it was retried.
 
-Invariant: every item handed over is in exactly one of queued, exported, dropped, and, after
-shutdown, kept.
+Every enqueued item is in exactly one of queued, exported, dropped and, after shutdown, stored.
 """
 
 from collections.abc import Mapping
@@ -22,26 +21,31 @@ class SignalStats(msgspec.Struct, frozen=True, kw_only=True):
     exported: int
     dropped: Mapping[str, int]
     retries: int
-    kept: int = 0
-    """Items that shutdown left to a later process."""
+    stored: int = 0
+    """Items that shutdown stored for a later process."""
 
 
-class SignalBooks:
+class SignalCounters:
     """The counters of one signal; its owner holds a lock around every call."""
 
     def __init__(self) -> None:
         self.exported = 0
         self.retries = 0
-        self.kept = 0
+        self.stored = 0
         self.dropped = dict.fromkeys(semconv.DROP_REASONS, 0)
 
-    def answered(self, items: int, rejected_items: int) -> None:
+    def acknowledged(self, items: int, rejected_items: int) -> None:
         """Count one acknowledged request, of which the endpoint may have rejected a part."""
         rejected = min(max(rejected_items, 0), items)
         self.exported += items - rejected
         self.dropped["rejected"] += rejected
 
-    def page(self, *, queued_items: int, queued_bytes: int) -> SignalStats:
+    def abandoned(self, items: int, stored_items: int) -> None:
+        """Count what shutdown could not deliver, `stored_items` of it for a later process."""
+        self.dropped["shutdown"] += max(0, items - stored_items)
+        self.stored += stored_items
+
+    def snapshot(self, *, queued_items: int, queued_bytes: int) -> SignalStats:
         """Return a copy of the counters together with the queue's size."""
         return SignalStats(
             queued_items=queued_items,
@@ -49,5 +53,5 @@ class SignalBooks:
             exported=self.exported,
             dropped=dict(self.dropped),
             retries=self.retries,
-            kept=self.kept,
+            stored=self.stored,
         )

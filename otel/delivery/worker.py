@@ -1,4 +1,4 @@
-"""WORKER: a thread that runs one loop's `step` whenever it is due or woken, until it is told to end and the loop is done."""
+"""A thread that runs one loop's `step` whenever it is due or woken, until it is told to end and the loop is done."""
 
 import logging
 import threading
@@ -17,14 +17,14 @@ class Loop(Protocol):
         """Whether there is nothing left to do at the end."""
 
     def step(self) -> float | None:
-        """Do one small piece of work; returns the seconds until the next, None: when woken."""
+        """Do one small piece of work; returns the seconds until the next, None to wait until woken."""
 
 
 class Worker:
-    """A daemon thread around a loop: one that is stuck in a system call cannot keep the process alive.
+    """A daemon thread around a loop, so that one that is stuck in a system call cannot keep the process alive.
 
-    Setting `wake` runs a step soon. `pause_seconds` is slept between two steps that follow each other at once, so that a
-    busy loop leaves the interpreter to others.
+    Setting `wake` runs a step soon. The thread sleeps `pause_seconds` between two steps that follow each other at once,
+    so that a busy loop leaves the interpreter to others.
     """
 
     def __init__(self, loop: Loop, name: str, *, wake: threading.Event, pause_seconds: float = 0.0) -> None:
@@ -62,7 +62,7 @@ class Worker:
                 if not self._has_failed:
                     self._has_failed = True
                     logging.getLogger("otel.delivery").exception(
-                        "%s failed; it goes on, and says so once", self._thread.name
+                        "%s failed and goes on; later failures are not logged", self._thread.name
                     )
                 wait_seconds = _PAUSE_AFTER_FAULT_SECONDS
             if wait_seconds is None or wait_seconds > 0:
@@ -71,7 +71,7 @@ class Worker:
                 time.sleep(self._pause_seconds)
 
     def _capped(self, wait_seconds: float | None) -> float | None:
-        """While ending, look again often: whether this loop is done depends on what other threads still have to finish."""
+        """Return a short wait while ending: whether this loop is done depends on other threads."""
         if not self._ending:
             return wait_seconds
         return _LOOK_AGAIN_SECONDS if wait_seconds is None else min(wait_seconds, _LOOK_AGAIN_SECONDS)

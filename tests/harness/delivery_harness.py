@@ -1,8 +1,8 @@
 """A delivery with the SDK's providers in front of it, for tests against a receiver double: what an application has, without the application.
 
-with DeliveryRig(receiver.endpoint) as rig:
-    rig.record(0)
-    assert rig.delivery.force_flush(5.0)
+with DeliveryHarness(receiver.endpoint) as harness:
+    harness.record(0)
+    assert harness.delivery.force_flush(5.0)
 """
 
 import random
@@ -20,10 +20,10 @@ from otel.delivery import Delivery, DeliveryReport, build_delivery
 from otel.resource import build_resource
 
 
-class DeliveryRig:
+class DeliveryHarness:
     """Records one span, one log record and one count per `record`, and pushes them to `endpoint`.
 
-    Keyword arguments are further `OTEL_*` variables. Its defaults are impatient: time-outs of 0.5 s, batches every 20 ms, metrics every 100 ms.
+    Keyword arguments are further `OTEL_*` variables. Its defaults are impatient: timeouts of 0.5 s, batches every 20 ms, metrics every 100 ms.
     `spool` is the folder for what shutdown could not deliver.
     """
 
@@ -39,7 +39,7 @@ class DeliveryRig:
             **environ,
         }
         config = telemetry_config_from_environ(self.environ, buffer_bytes=buffer_bytes, spool_folder=spool)
-        resource = build_resource(config, service_version="0", instance_id="rig")
+        resource = build_resource(config, service_version="0", instance_id="harness")
         self._reader = InMemoryMetricReader()
         self._meters = MeterProvider([self._reader], resource=resource, shutdown_on_exit=False)
         self._tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
@@ -53,9 +53,9 @@ class DeliveryRig:
             self._tracers.add_span_processor(self.delivery.span_processor)
         if self.delivery.log_processor is not None:
             self._loggers.add_log_record_processor(self.delivery.log_processor)
-        self._tracer = self._tracers.get_tracer("rig")
-        self._logger = self._loggers.get_logger("rig")
-        self._counter = self._meters.get_meter("rig").create_counter("recorded")
+        self._tracer = self._tracers.get_tracer("harness")
+        self._logger = self._loggers.get_logger("harness")
+        self._counter = self._meters.get_meter("harness").create_counter("recorded")
         self._report: DeliveryReport | None = None
         self.recorded = 0
 
@@ -73,7 +73,7 @@ class DeliveryRig:
         for _ in range(count):
             with self._tracer.start_as_current_span("work", attributes={"n": self.recorded}):
                 self._logger.emit(body=self.recorded, severity_number=SeverityNumber.INFO)
-            self._counter.add(1, {"kind": "rig"})
+            self._counter.add(1, {"kind": "harness"})
             self.recorded += 1
 
     def close(self, deadline_seconds: float = 2.0) -> DeliveryReport:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.harness.delivery_harness import DeliveryRig
+from tests.harness.delivery_harness import DeliveryHarness
 from tests.harness.otlp_grpc_receiver import OtlpGrpcReceiver
 from tests.harness.otlp_receiver import OtlpReceiver
 
@@ -18,8 +18,8 @@ PER_SECOND = 500
 class Stream:
     """Records at a steady rate on a thread of its own, as requests do, and remembers the slowest record."""
 
-    def __init__(self, rig):
-        self._rig = rig
+    def __init__(self, harness):
+        self._rig = harness
         self._ended = threading.Event()
         self.slowest_seconds = 0.0
         self._thread = threading.Thread(target=self._run)
@@ -39,14 +39,14 @@ class Stream:
             self.slowest_seconds = max(self.slowest_seconds, time.perf_counter() - began)
 
 
-def suffer(rig, state):
+def suffer(harness, state):
     """Let a fault last, and at least until every signal has noticed it twice."""
-    before = {signal: page.retries for signal, page in rig.delivery.stats.snapshot().items()}
+    before = {signal: page.retries for signal, page in harness.delivery.stats.snapshot().items()}
     began = time.monotonic()
     while True:
         seconds = time.monotonic() - began
         assert seconds < 15, f"nobody noticed the fault: {state}"
-        stats = rig.delivery.stats.snapshot()
+        stats = harness.delivery.stats.snapshot()
         if seconds >= FAULT_SECONDS and all(page.retries >= before[signal] + 2 for signal, page in stats.items()):
             return
         time.sleep(0.02)
@@ -73,46 +73,50 @@ def test_no_fault_of_the_endpoint_loses_or_doubles_anything(protocol):
     double = OtlpReceiver() if protocol == "http/protobuf" else OtlpGrpcReceiver()
     with (
         double as receiver,
-        DeliveryRig(receiver.endpoint, OTEL_EXPORTER_OTLP_PROTOCOL=protocol, OTEL_EXPORTER_OTLP_TIMEOUT="400") as rig,
+        DeliveryHarness(
+            receiver.endpoint, OTEL_EXPORTER_OTLP_PROTOCOL=protocol, OTEL_EXPORTER_OTLP_TIMEOUT="400"
+        ) as harness,
     ):
-        with Stream(rig) as stream:
+        with Stream(harness) as stream:
             for state in outage(receiver, 503 if protocol == "http/protobuf" else "UNAVAILABLE"):
                 if state == "up":
-                    assert rig.delivery.force_flush(10.0), "the endpoint is back and does not get what waited"
+                    assert harness.delivery.force_flush(10.0), "the endpoint is back and does not get what waited"
                 else:
-                    suffer(rig, state)
-        report = rig.close(4.0)
+                    suffer(harness, state)
+        report = harness.close(4.0)
 
-        assert rig.recorded > 1_000
-        expected = list(range(rig.recorded))
+        assert harness.recorded > 1_000
+        expected = list(range(harness.recorded))
         assert [span["attributes"]["n"] for span in receiver.spans] == expected
         assert [record["body"] for record in receiver.log_records] == expected
-        assert len({span["span_id"] for span in receiver.spans}) == rig.recorded
-        assert receiver.metric_value("recorded", kind="rig") == rig.recorded
+        assert len({span["span_id"] for span in receiver.spans}) == harness.recorded
+        assert receiver.metric_value("recorded", kind="harness") == harness.recorded
         assert report.is_complete
-        stats = rig.delivery.stats.snapshot()
-        assert (stats["traces"].exported, stats["logs"].exported) == (rig.recorded, rig.recorded)
+        stats = harness.delivery.stats.snapshot()
+        assert (stats["traces"].exported, stats["logs"].exported) == (harness.recorded, harness.recorded)
         # No fault is felt: a record never waits for one of the 400 ms that the endpoint is given.
         assert stream.slowest_seconds < 0.2
 
 
 def test_an_outage_longer_than_the_buffer_loses_the_oldest_and_counts_each():
-    with OtlpReceiver() as receiver, DeliveryRig(receiver.endpoint, buffer_bytes=60_000) as rig:
+    with OtlpReceiver() as receiver, DeliveryHarness(receiver.endpoint, buffer_bytes=60_000) as harness:
         receiver.stop()
         for _ in range(40):
-            rig.record(50)
+            harness.record(50)
             time.sleep(0.01)
         deadline = time.monotonic() + 5
-        while rig.delivery.stats.snapshot()["traces"].dropped["buffer_full"] == 0:
+        while harness.delivery.stats.snapshot()["traces"].dropped["buffer_full"] == 0:
             assert time.monotonic() < deadline, "the bound was never reached"
             time.sleep(0.01)
         receiver.start()
-        rig.delivery.force_flush(8.0)
-        stats = rig.delivery.stats.snapshot()
+        harness.delivery.force_flush(8.0)
+        stats = harness.delivery.stats.snapshot()
         arrived = [span["attributes"]["n"] for span in receiver.spans]
         assert arrived == sorted(set(arrived))
-        assert arrived[-1] == rig.recorded - 1, "the newest survive"
+        assert arrived[-1] == harness.recorded - 1, "the newest survive"
         assert len(arrived) == stats["traces"].exported
-        assert stats["traces"].exported + stats["traces"].dropped["buffer_full"] == rig.recorded
-        assert stats["logs"].exported + stats["logs"].dropped["buffer_full"] == rig.recorded
-        assert receiver.metric_value("recorded", kind="rig") == rig.recorded, "counts survive: they are cumulative"
+        assert stats["traces"].exported + stats["traces"].dropped["buffer_full"] == harness.recorded
+        assert stats["logs"].exported + stats["logs"].dropped["buffer_full"] == harness.recorded
+        assert receiver.metric_value("recorded", kind="harness") == harness.recorded, (
+            "counts survive: they are cumulative"
+        )

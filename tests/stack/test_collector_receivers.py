@@ -8,7 +8,7 @@ from typing import Final
 import aiohttp
 import pytest
 
-from tests.harness.delivery_harness import DeliveryRig
+from tests.harness.delivery_harness import DeliveryHarness
 from tests.stack.collector_rig import CollectorRig, running_collector, to_files
 from tests.stack.otlp_requests import log_request
 
@@ -39,7 +39,7 @@ async def through(rig: CollectorRig, **environ: str) -> None:
     is_grpc = environ["OTEL_EXPORTER_OTLP_PROTOCOL"] == "grpc"
     port = rig.ports.collector_otlp_grpc if is_grpc else rig.ports.collector_otlp_http
     scheme = "https" if "OTEL_EXPORTER_OTLP_CERTIFICATE" in environ else "http"
-    with DeliveryRig(f"{scheme}://127.0.0.1:{port}", OTEL_EXPORTER_OTLP_TIMEOUT="5000", **environ) as sender:
+    with DeliveryHarness(f"{scheme}://127.0.0.1:{port}", OTEL_EXPORTER_OTLP_TIMEOUT="5000", **environ) as sender:
         sender.record(100)
         assert sender.delivery.force_flush(10.0)
     written = await rig.wait_written(spans=before + 100, log_records=before + 100, metrics=1)

@@ -1,12 +1,9 @@
-"""BATCH ENCODING: an OTLP export request around items that are encoded one by one.
+"""Encodes batches of spans or log records as an `ExportTraceServiceRequest` or `ExportLogsServiceRequest`.
 
-Comes in: finished spans or log records. Goes out: the bytes of an `ExportTraceServiceRequest` or
-`ExportLogsServiceRequest`. Both have the same shape and the same field numbers: resource, then
-scope, then items. What is rare is left to the SDK's encoder: the head, which stays the same, and
-items with something unusual in them.
+Both have the same shape and the same field numbers: resource, then scope, then items. The SDK's
+encoder encodes what is rare: the head, which stays the same, and items with unsupported values.
 
-Format: `opentelemetry/proto/{trace,logs}/v1/*.proto`; the SDK's encoder is what the tests compare
-with.
+Format: `opentelemetry/proto/{trace,logs}/v1/*.proto`. The tests compare with the SDK's encoder.
 """
 
 import struct
@@ -16,7 +13,7 @@ from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from otel.delivery.encoding.protobuf import UnusualError, delimited, text_field
+from otel.delivery.encoding.protobuf import UnsupportedValueError, delimited, text_field
 
 _RESOURCE_ITEMS: Final = b"\x0a"
 _RESOURCE: Final = b"\x0a"
@@ -50,7 +47,7 @@ class Parts(NamedTuple):
 
 
 class _Head(NamedTuple):
-    """What stands before and behind the items of one resource and scope."""
+    """The bytes before and after the items of one resource and scope."""
 
     resource: Resource
     scope: InstrumentationScope | None
@@ -61,9 +58,9 @@ class _Head(NamedTuple):
 
 
 class BatchEncoder(Generic[ItemT]):
-    """Encodes batches, and keeps what it made of the last resource and scope. Safe from any thread.
+    """Encodes batches, and caches the head of the last resource and scope. Safe from any thread.
 
-    `encode_item` returns an item's message or raises `UnusualError`; `encode_by_sdk` is the SDK's encoder for any batch, and `parts_of`
+    `encode_item` returns an item's message or raises `UnsupportedValueError`; `encode_by_sdk` is the SDK's encoder for any batch, and `parts_of`
     takes apart what that returns for one item.
     """
 
@@ -96,7 +93,7 @@ class BatchEncoder(Generic[ItemT]):
     def _encode_one(self, item: ItemT) -> bytes:
         try:
             return self._encode_item(item)
-        except (UnusualError, UnicodeEncodeError, struct.error, TypeError, AttributeError, OverflowError):
+        except (UnsupportedValueError, UnicodeEncodeError, struct.error, TypeError, AttributeError, OverflowError):
             body: bytes = self._parts_of(self._encode_by_sdk([item])).item.SerializeToString()
             return body
 

@@ -1,4 +1,4 @@
-"""How many items an encoded export request holds, counted from its bytes: the number beside it in a spool file is only a claim."""
+"""Counts the items of an encoded export request from its bytes: the number in a spool file may be wrong."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from otel.config.otlp import Signal
 
 _ONE: Final = 1
-"""A push of metrics is one item; so is what cannot be read, which the endpoint refuses."""
+"""A metric push is one item; so is a request that cannot be decoded, which the endpoint refuses."""
 
 
 def count_items(signal: Signal, payload: bytes) -> int:

@@ -1,7 +1,4 @@
-"""LOG ENCODING: a log record as the bytes of an OTLP `LogRecord`.
-
-Comes in: records as the SDK hands them over. Goes out: the same bytes as the SDK's encoder writes,
-for a quarter of the time.
+"""Encodes a log record as an OTLP `LogRecord`: the bytes of the SDK's encoder in a quarter of its time.
 
 Format: `opentelemetry/proto/logs/v1/logs.proto`.
 """
@@ -43,7 +40,7 @@ class LogEncoder:
         self._attributes = AttributeEncoder(_ATTRIBUTES)
 
     def encode(self, item: ReadableLogRecord | FastLogRecord) -> bytes:
-        """Return the record's message; raises `UnusualError`, and what comes of fields of other types."""
+        """Return the record's message; raises `UnsupportedValueError`, or what a field of another type raises."""
         record = item.log_record
         severity = record.severity_number
         attributes = dict(record.attributes or {})

@@ -1,12 +1,9 @@
-"""STALENESS: encodes a push so that a gauge which has ended is gone from the backend at once, instead of minutes later.
+"""Encodes a metric push so that a gauge which has ended disappears from the backend at once, not minutes later.
 
-Comes in: the SDK's cumulative `MetricsData`, and whether the push is the process's last one. Goes
-out: an OTLP request. Points that say "no recorded value" (a flag of OTLP, which Prometheus turns
-into its stale marker) stand for each gauge series that an earlier push showed and this one lacks,
-and in the last push for every gauge series. Counters and histograms stay as they are: their last
-value is final.
-
-Sums that can fall are gauges to Prometheus, so they are treated as such.
+A gauge series that an earlier push had and this one lacks gets a point with OTLP's flag "no recorded
+value", which Prometheus turns into its stale marker. In the last push of a process every gauge series
+gets one. Counters and histograms stay as they are: their last value is final. Sums that can fall are
+gauges to Prometheus, so they are treated as such.
 """
 
 from collections.abc import Callable, Iterator
@@ -41,12 +38,12 @@ class PushEncoder:
     def __init__(self, unix_ns: Callable[[], int]) -> None:
         self._unix_ns = unix_ns
         self._shown: set[GaugeSeries] = set()
-        """Every gauge series that the endpoint may still take for alive."""
+        """Every gauge series that the endpoint may still consider alive."""
         self._latest: set[GaugeSeries] = set()
         """Those that are alive in the latest body."""
 
     def encode(self, data: MetricsData | None, *, is_last: bool) -> bytes:
-        """Return the body of a push, empty where there is nothing to say; raises what the SDK's encoder raises."""
+        """Return the body of a push, empty where there is nothing to push; raises what the SDK's encoder raises."""
         request = ExportMetricsServiceRequest() if data is None else encode_metrics(data)
         alive: set[GaugeSeries] = set()
         newest_unix_ns = 0
@@ -64,7 +61,7 @@ class PushEncoder:
         return body
 
     def acknowledged(self) -> None:
-        """The endpoint has all of the latest body: what that body ended need not be ended again."""
+        """Remember that the endpoint has the latest body: series that it ended need not be ended again."""
         self._shown = set(self._latest)
 
 

@@ -1,8 +1,8 @@
-"""WIRE: protobuf's wire format for the few shapes that OTLP has most of, written without building messages.
+"""Writes protobuf's wire format without building messages, for the few shapes that most of OTLP consists of.
 
-Comes in: attribute keys and values. Goes out: the bytes of a field. Building protobuf objects costs
-several times as much as what they serialise to, and holds the interpreter meanwhile. What is not of
-a plain type raises `UnusualError`: its item is then left to the stock encoder.
+Building protobuf objects costs several times as much as writing their bytes, and holds the
+interpreter meanwhile. A value that is no scalar raises `UnsupportedValueError`: the SDK's encoder
+then encodes its item.
 
 Format: protobuf.dev/programming-guides/encoding; fields of
 `opentelemetry/proto/common/v1/common.proto`.
@@ -16,18 +16,18 @@ _INT64_MIN: Final = -(1 << 63)
 _INT64_MAX: Final = (1 << 63) - 1
 _UINT64: Final = (1 << 64) - 1
 _ONE_BYTE: Final = 0x80
-_MAX_KEPT: Final = 4_096
+_MAX_CACHED: Final = 4_096
 """More pairs of key and value than bounded attributes have; a bound, so that unbounded ones cannot fill the memory."""
 
-_KEPT_TEXT: Final = 64
+_MAX_CACHED_TEXT: Final = 64
 
 pack_double: Final = Struct("<d").pack
 pack_fixed32: Final = Struct("<I").pack
 pack_fixed64: Final = Struct("<Q").pack
 
 
-class UnusualError(Exception):
-    """This value is left to the stock encoder, which knows every type and says what it cannot encode."""
+class UnsupportedValueError(Exception):
+    """The SDK's encoder has to encode this value: it supports every type and raises for what cannot be encoded."""
 
 
 def varint(number: int) -> bytes:
@@ -53,7 +53,7 @@ def text_field(tag: bytes, text: str | None) -> bytes:
 
 
 def any_value(value: object) -> bytes:
-    """Return the content of an `AnyValue`; raises `UnusualError` for what is no text, bool, number or list of texts."""
+    """Return the content of an `AnyValue`; raises `UnsupportedValueError` for what is no text, bool, number or list of texts."""
     kind = type(value)
     if kind is str:
         return delimited(b"\x0a", value.encode())  # type: ignore[attr-defined]
@@ -61,13 +61,13 @@ def any_value(value: object) -> bytes:
         return b"\x10\x01" if value else b"\x10\x00"
     if kind is int:
         if not _INT64_MIN <= value <= _INT64_MAX:  # type: ignore[operator]
-            raise UnusualError
+            raise UnsupportedValueError
         return b"\x18" + varint(value & _UINT64)  # type: ignore[operator]
     if kind is float:
         return b"\x21" + pack_double(value)
     if kind is tuple or kind is list:
         return delimited(b"\x2a", b"".join(delimited(b"\x0a", any_value(each)) for each in value))  # type: ignore[attr-defined]
-    raise UnusualError
+    raise UnsupportedValueError
 
 
 class AttributeEncoder:
@@ -75,16 +75,16 @@ class AttributeEncoder:
 
     def __init__(self, tag: bytes) -> None:
         self._tag = tag
-        self._kept: dict[tuple[str, type, Any], bytes] = {}
+        self._cached: dict[tuple[str, type, Any], bytes] = {}
 
     def encode(self, attributes: Mapping[str, Any]) -> bytes:
-        """Return all fields; raises `UnusualError`."""
-        kept = self._kept
+        """Return all fields; raises `UnsupportedValueError`."""
+        cached = self._cached
         parts = []
         for key, value in attributes.items():
             kind = type(value)
             try:
-                known = kept.get((key, kind, value))  # 1, 1.0 and True are equal
+                known = cached.get((key, kind, value))  # 1, 1.0 and True are equal
             except TypeError:  # a list
                 known = None
             parts.append(self._encode_pair(key, kind, value) if known is None else known)
@@ -92,10 +92,12 @@ class AttributeEncoder:
 
     def _encode_pair(self, key: str, kind: type, value: Any) -> bytes:
         if not key:  # a default, which protobuf leaves out
-            raise UnusualError
+            raise UnsupportedValueError
         pair = delimited(b"\x0a", key.encode()) + delimited(b"\x12", any_value(value))
         field = delimited(self._tag, pair)
-        is_bounded = kind is bool or (kind is str and len(value) <= _KEPT_TEXT) or (kind is tuple and len(value) == 1)
-        if is_bounded and len(self._kept) < _MAX_KEPT:
-            self._kept[key, kind, value] = field
+        is_bounded = (
+            kind is bool or (kind is str and len(value) <= _MAX_CACHED_TEXT) or (kind is tuple and len(value) == 1)
+        )
+        if is_bounded and len(self._cached) < _MAX_CACHED:
+            self._cached[key, kind, value] = field
         return field

@@ -1,7 +1,6 @@
-"""SPAN ENCODING: a finished span as the bytes of an OTLP `Span`.
+"""Encodes a finished span as an OTLP `Span`: the bytes of the SDK's encoder in a quarter of its time.
 
-Comes in: spans as the SDK hands them over. Goes out: the same bytes as the SDK's encoder writes,
-for a quarter of the time. Spans with events or links are left to that.
+The SDK's encoder encodes spans with events or links.
 
 Format: `opentelemetry/proto/trace/v1/trace.proto`.
 """
@@ -14,7 +13,14 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
 from otel.delivery.encoding.batch import BatchEncoder, Parts
-from otel.delivery.encoding.protobuf import AttributeEncoder, UnusualError, delimited, pack_fixed64, text_field, varint
+from otel.delivery.encoding.protobuf import (
+    AttributeEncoder,
+    UnsupportedValueError,
+    delimited,
+    pack_fixed64,
+    text_field,
+    varint,
+)
 
 _TRACE_ID: Final = b"\x0a\x10"
 _SPAN_ID: Final = b"\x12\x08"
@@ -35,7 +41,7 @@ _STATUS_CODE: Final[Mapping[StatusCode, bytes]] = {
 }
 _LOCAL_PARENT: Final = b"\x85\x01\x00\x01\x00\x00"
 _REMOTE_PARENT: Final = b"\x85\x01\x00\x03\x00\x00"
-"""`flags`: whether the parent is remote is known, and whether it is."""
+"""The span's `flags`: that the parent's remoteness is known, and what it is."""
 
 
 class SpanEncoder:
@@ -45,10 +51,10 @@ class SpanEncoder:
         self._attributes = AttributeEncoder(_ATTRIBUTES)
 
     def encode(self, span: ReadableSpan) -> bytes:
-        """Return the span's message; raises `UnusualError`, and what comes of fields that should be there and are not."""
+        """Return the span's message; raises `UnsupportedValueError`, or what a field of another type raises."""
         context, parent, status = span.context, span.parent, span.status
         if context is None or span.events or span.links or not span.start_time or not span.end_time:
-            raise UnusualError
+            raise UnsupportedValueError
         parts = [_TRACE_ID, context.trace_id.to_bytes(16, "big"), _SPAN_ID, context.span_id.to_bytes(8, "big")]
         if context.trace_state:
             state = ",".join(f"{key}={value}" for key, value in context.trace_state.items())
@@ -62,12 +68,12 @@ class SpanEncoder:
             pack_fixed64(span.start_time),
             _END_TIME,
             pack_fixed64(span.end_time),
-            self._attributes.encode(_plain(span.attributes)),
+            self._attributes.encode(_as_dict(span.attributes)),
         )
         if span.dropped_attributes:
             parts += (_DROPPED_ATTRIBUTES, varint(span.dropped_attributes))
-        said = text_field(_STATUS_MESSAGE, status.description)
-        parts.append(delimited(_STATUS, said + _STATUS_CODE[status.status_code]))
+        description = text_field(_STATUS_MESSAGE, status.description)
+        parts.append(delimited(_STATUS, description + _STATUS_CODE[status.status_code]))
         parts.append(_REMOTE_PARENT if parent is not None and parent.is_remote else _LOCAL_PARENT)
         return b"".join(parts)
 
@@ -77,10 +83,10 @@ def make_span_batch_encoder() -> BatchEncoder[ReadableSpan]:
     return BatchEncoder(SpanEncoder().encode, encode_spans, _parts_of)
 
 
-def _plain(attributes: Any) -> Mapping[str, Any]:
+def _as_dict(attributes: Any) -> Mapping[str, Any]:
     """Return a dict: the SDK's own mapping is written in Python, and a loop over it costs more than a copy."""
-    plain: Mapping[str, Any] = attributes.copy() if hasattr(attributes, "copy") else attributes or {}
-    return plain
+    copied: Mapping[str, Any] = attributes.copy() if hasattr(attributes, "copy") else attributes or {}
+    return copied
 
 
 def _parts_of(request: Any) -> Parts:

@@ -1,7 +1,6 @@
-"""BACKOFF: when the next try may be made: exponential, jittered, bounded, endless, and squeezed into what a shutdown leaves.
+"""Decides when the next try may be made: exponential, jittered, bounded, without end, and within a shutdown's deadline.
 
-Comes in: each failure and success. Goes out: waits and time limits, in seconds. It waits for
-nothing itself.
+It returns waits and time limits in seconds; it waits for nothing itself.
 """
 
 from collections.abc import Callable
@@ -9,16 +8,16 @@ from typing import Final
 
 FIRST_SECONDS: Final = 0.25
 CAP_SECONDS: Final = 5.0
-"""An endpoint that is back is found within this time, and no endpoint is asked more often than its load can bear."""
+"""An endpoint that works again is found within this time, and one that is overloaded is not called more often."""
 
 RETRY_AFTER_CAP_SECONDS: Final = 60.0
-"""The longest wait an endpoint can ask for: a wrong `Retry-After` must not silence a signal for a day."""
+"""The longest wait an endpoint can request: a wrong `Retry-After` must not silence a signal for a day."""
 
 _LAST_TRY_SECONDS: Final = 0.05
 
 
 class Backoff:
-    """The pace of one signal's tries. `hurry` may be called from any thread, the rest by the one that sends.
+    """The pace of one signal's tries. `enter_shutdown` may be called from any thread, the rest by the one that sends.
 
     `rng` returns a number in [0, 1): "equal jitter" spreads the tries of many processes. `clock` is monotonic, in seconds.
     """
@@ -28,14 +27,14 @@ class Backoff:
         self._clock = clock
         self._seconds = FIRST_SECONDS
         self._not_before = float("-inf")
-        self._was_asked_to_wait = False
+        self._has_retry_after = False
         self._deadline = float("inf")
 
-    def hurry(self, deadline: float) -> None:
-        """Shut down until `deadline`: the next try may be now, unless the endpoint asked for patience."""
+    def enter_shutdown(self, deadline: float) -> None:
+        """Bound every try by `deadline`; the next may be now, unless the endpoint requested a wait."""
         self._deadline = deadline
         self._seconds = FIRST_SECONDS
-        if not self._was_asked_to_wait:
+        if not self._has_retry_after:
             self._not_before = float("-inf")
 
     @property
@@ -48,25 +47,25 @@ class Backoff:
         return self._not_before - self._clock()
 
     def limit_seconds(self, timeout_seconds: float) -> float:
-        """Return what a try may take, 0 or less if it is too late for one."""
+        """Return how long a try may take, 0 or less if it is too late for one."""
         return min(timeout_seconds, self._deadline - self._clock())
 
     def failed(self, retry_after_seconds: float | None) -> None:
-        """Push the next try out; what the endpoint asked for wins, within its cap."""
+        """Postpone the next try; the wait that the endpoint requested wins, up to its cap."""
         now = self._clock()
         upper, self._seconds = self._seconds, min(self._seconds * 2, CAP_SECONDS)
-        self._was_asked_to_wait = retry_after_seconds is not None
+        self._has_retry_after = retry_after_seconds is not None
         if retry_after_seconds is not None:
             self._not_before = now + min(max(retry_after_seconds, 0.0), RETRY_AFTER_CAP_SECONDS)
             return
         seconds = upper / 2 + upper / 2 * self._rng()
         left_seconds = self._deadline - now
         if left_seconds > _LAST_TRY_SECONDS:
-            # While shutting down a wait may not eat up what is left: the endpoint could be back in the last second.
+            # During shutdown a wait takes at most half of what is left: the endpoint could work again in the last second.
             seconds = min(seconds, left_seconds / 2)
         self._not_before = now + seconds
 
     def succeeded(self) -> None:
-        """Start again: the endpoint answered for good, one way or the other."""
+        """Start again from the first wait: the endpoint accepted or refused."""
         self._seconds = FIRST_SECONDS
-        self._was_asked_to_wait = False
+        self._has_retry_after = False

@@ -1,7 +1,6 @@
-"""OTLP/gRPC: sends ready protobuf bytes as unary calls.
+"""Sends protobuf bytes by OTLP/gRPC, as unary calls.
 
-Comes in: the body of an export request. Goes out: what came of it, by the status codes of the OTLP
-specification, "OTLP/gRPC Response".
+Outcomes follow the OTLP specification, "OTLP/gRPC Response". Imported only where gRPC is configured.
 """
 
 import grpc
@@ -36,8 +35,8 @@ _SERVER_FAULTS = frozenset({grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN})
 class GrpcSender:
     """Satisfies `Sender` over gRPC.
 
-    The channel is thrown away when the endpoint was not reached: a channel keeps its own back-off, of up to two minutes, and goes on
-    using a connection whose other side is gone. Pacing is the caller's.
+    The channel is dropped when the endpoint was not reached: a channel has a backoff of its own, of up to two minutes, and
+    goes on using a connection whose other side is gone. The caller decides the pace.
     """
 
     def __init__(self, config: OtlpConfig, *, user_agent: str) -> None:
@@ -45,7 +44,7 @@ class GrpcSender:
         self._metadata = config.headers
         self._options = (
             ("grpc.primary_user_agent", user_agent),
-            ("grpc.use_local_subchannel_pool", 1),  # or a new channel would inherit the old one's back-off
+            ("grpc.use_local_subchannel_pool", 1),  # or a new channel would inherit the old one's backoff
             ("grpc.enable_retries", 0),
         )
         self._compression = grpc.Compression.Gzip if config.compression == "gzip" else grpc.Compression.NoCompression
@@ -74,13 +73,13 @@ class GrpcSender:
         if self._closed:
             return RetryLater(reason="closed")
         try:
-            answer = self._call(body, timeout_seconds)
+            response = self._call(body, timeout_seconds)
         except grpc.RpcError as error:
             return self._failed(error)
         except ValueError as error:  # the channel was closed by another thread
             self._drop_channel()
             return RetryLater(reason=str(error))
-        rejected_items, message = read_partial_success(self._config.signal, answer)
+        rejected_items, message = read_partial_success(self._config.signal, response)
         return Accepted(rejected_items=rejected_items, message=message)
 
     def close(self) -> None:
@@ -94,8 +93,8 @@ class GrpcSender:
             channel = self._channel = self._open()
         # Without serializers the bytes go out and come in as they are.
         export = channel.unary_unary(_METHODS[self._config.signal])
-        answer: bytes = export(body, timeout=timeout_seconds, metadata=self._metadata, compression=self._compression)
-        return answer
+        response: bytes = export(body, timeout=timeout_seconds, metadata=self._metadata, compression=self._compression)
+        return response
 
     def _open(self) -> grpc.Channel:
         if self._credentials is None:
@@ -108,12 +107,12 @@ class GrpcSender:
             self._drop_channel()
         reason = f"gRPC {code.name}: {details}" if details else f"gRPC {code.name}"
         if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in details:
-            # How every gRPC implementation says that the message is too large: it will be so for ever.
+            # The text of every gRPC implementation for a message that is too large, which no retry changes.
             return Refused(reason=reason)
         if code in _RETRYABLE:
             return RetryLater(reason=reason, retry_after_seconds=_retry_after_seconds(error))
         if code in _SERVER_FAULTS:
-            # A server that crashed in its handler, or a proxy: like HTTP 500, tried again, though not for ever.
+            # A server that crashed in its handler, or a proxy: like HTTP 500, tried a limited number of times.
             return RetryLater(reason=reason, poison=True)
         return Refused(reason=reason)
 
@@ -124,7 +123,7 @@ class GrpcSender:
 
 
 def _retry_after_seconds(error: grpc.RpcError) -> float | None:
-    """Read the `RetryInfo` in the status details, which is how OTLP asks for patience over gRPC."""
+    """Read the `RetryInfo` in the status details: the wait that an endpoint requests over gRPC."""
     for key, value in error.trailing_metadata() or ():
         if key == "grpc-status-details-bin":
             for detail in Status.FromString(value).details:

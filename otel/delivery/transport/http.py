@@ -1,8 +1,7 @@
-"""OTLP/HTTP: sends ready protobuf bytes over one kept-alive connection.
+"""Sends protobuf bytes by OTLP/HTTP over one kept-alive connection.
 
-Comes in: the body of an export request. Goes out: what came of it, by the status codes of the OTLP
-specification, "OTLP/HTTP Response". Uses the standard library's client: its one socket can be cut
-from another thread, which a pool does not offer. It follows no redirect and no proxy.
+Outcomes follow the OTLP specification, "OTLP/HTTP Response". The standard library's client is used
+because its socket can be cut from another thread. It follows no redirect and uses no proxy.
 """
 
 import gzip
@@ -13,6 +12,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -23,18 +23,15 @@ from otel.delivery.transport.sender import Accepted, Outcome, Refused, RetryLate
 from otel.delivery.transport.tls import ssl_context
 
 _RETRYABLE: Final = frozenset({408, 429, 502, 503, 504})
-"""OTLP's list, and 408: a proxy in front of a Collector says so when it gave up reading."""
+"""OTLP's list, and 408, which a proxy in front of a Collector sends when it stopped reading."""
 
-_SUCCESS: Final = 200
-_REDIRECT: Final = 300
-_SERVER_ERROR: Final = 500
-_MAX_ANSWER_BYTES: Final = 64 * 1024
+_MAX_RESPONSE_BYTES: Final = 64 * 1024
 _GZIP_LEVEL: Final = 1
 """4 % of the size for a third of the time that level 6 takes."""
 
 
 class HttpSender:
-    """Satisfies `Sender` over HTTP/1.1. The `user_agent` names us to the Collector's logs."""
+    """Satisfies `Sender` over HTTP/1.1. The `user_agent` names this program in the Collector's logs."""
 
     def __init__(self, config: OtlpConfig, *, user_agent: str, clock: Callable[[], float] = time.monotonic) -> None:
         url = urlsplit(config.endpoint)
@@ -59,7 +56,7 @@ class HttpSender:
         return self._config.address
 
     def pack(self, payload: bytes) -> bytes:
-        """Compress the payload where that is wanted; outside the interpreter's lock."""
+        """Compress the payload where that is configured, without holding the interpreter's lock."""
         return gzip.compress(payload, _GZIP_LEVEL, mtime=0) if self._config.compression == "gzip" else payload
 
     def unpack(self, body: bytes) -> bytes:
@@ -75,16 +72,16 @@ class HttpSender:
         except (ConnectionError, HTTPException) as error:
             self._drop_connection()
             if not reused:
-                return RetryLater(reason=_reason(error), unanswered=self._is_connected)
+                return RetryLater(reason=_reason(error), no_response=self._is_connected)
         except (OSError, ValueError) as error:
             self._drop_connection()
-            return RetryLater(reason=_reason(error), unanswered=self._is_connected)
-        # The endpoint closed a kept-alive connection just when we used it again: that is no outage.
+            return RetryLater(reason=_reason(error), no_response=self._is_connected)
+        # The endpoint closed a kept-alive connection just when it was used again: that is no outage.
         try:
             return self._exchange(body, deadline)
         except (OSError, HTTPException, ValueError) as error:
             self._drop_connection()
-            return RetryLater(reason=_reason(error), unanswered=self._is_connected)
+            return RetryLater(reason=_reason(error), no_response=self._is_connected)
 
     def close(self) -> None:
         """Cut the connection, so that a waiting `send` fails at once."""
@@ -96,23 +93,23 @@ class HttpSender:
             self._drop_connection()
 
     def _exchange(self, body: bytes, deadline: float) -> Outcome:
-        """Send one request and read its answer; raises where there is none."""
+        """Send one request and read its response; raises where there is none."""
         self._is_connected = False
         connection = self._connect(deadline)
         self._is_connected = True
         connection.request("POST", self._target, body, self._headers)
         self._limit(connection, deadline)
         response = connection.getresponse()
-        answer = self._read(response)
-        if _SUCCESS <= response.status < _REDIRECT:
-            rejected_items, message = read_partial_success(self._config.signal, answer)
+        body_read = self._read(response)
+        if HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
+            rejected_items, message = read_partial_success(self._config.signal, body_read)
             return Accepted(rejected_items=rejected_items, message=message)
         reason = f"HTTP {response.status} {response.reason}".rstrip()
         if response.status in _RETRYABLE:
             return RetryLater(reason=reason, retry_after_seconds=_retry_after_seconds(response.headers))
-        if response.status >= _SERVER_ERROR:
-            # OTLP would have these dropped. But a proxy answers 500 while the Collector behind it starts, and what is
-            # thrown away then is lost for good; so they are tried again, though not for ever.
+        if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            # OTLP would have these dropped. But a proxy sends 500 while the Collector behind it starts, and what is
+            # dropped then is lost; so they are tried again, a limited number of times.
             return RetryLater(reason=reason, poison=True)
         return Refused(reason=reason)
 
@@ -141,15 +138,15 @@ class HttpSender:
             connection.sock.settimeout(max(0.001, deadline - self._clock()))
 
     def _read(self, response: HTTPResponse) -> bytes:
-        """Read the answer's body; the status has already said what matters, so one that breaks off is empty."""
+        """Read the response's body; the status is already known, so a body that breaks off is empty."""
         try:
-            answer = response.read(_MAX_ANSWER_BYTES)
+            body = response.read(_MAX_RESPONSE_BYTES)
         except (OSError, HTTPException):
             self._drop_connection()
             return b""
-        if not response.isclosed():  # longer than any answer of OTLP
+        if not response.isclosed():  # longer than any response of OTLP
             self._drop_connection()
-        return answer
+        return body
 
     def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None
@@ -163,12 +160,12 @@ def _basic(username: str, password: str) -> str:
 
 
 def _is_stale(connection: HTTPConnection) -> bool:
-    """Whether an idle connection was closed by the endpoint: only then is there something to read."""
+    """Whether the endpoint closed an idle connection: only then there is something to read."""
     if connection.sock is None:
         return True
     try:
         return bool(select.select([connection.sock], [], [], 0)[0])
-    except (OSError, ValueError):  # closed on our side
+    except (OSError, ValueError):  # closed by this program
         return True
 
 
@@ -185,5 +182,5 @@ def _retry_after_seconds(headers: HTTPMessage) -> float | None:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
-        return "no answer in time"
+        return "no response in time"
     return f"{type(error).__name__}: {error}".rstrip(": ")

@@ -1,8 +1,6 @@
-"""TLS: reads the PEM files that `OTEL_EXPORTER_OTLP_*CERTIFICATE` and `*CLIENT_KEY` name.
+"""Reads the PEM files that `OTEL_EXPORTER_OTLP_*CERTIFICATE` and `*CLIENT_KEY` name.
 
-Comes in: the configuration of one signal. Goes out: what the HTTP or gRPC client needs, or a
-`TelemetryConfigError`. Files that cannot be used are found before, when the variables are read: the
-signal is not pushed then.
+Files that cannot be used are found earlier, when the variables are read: the signal is not pushed then.
 """
 
 import ssl
@@ -18,7 +16,7 @@ def ssl_context(config: OtlpConfig) -> ssl.SSLContext | None:
     try:
         context = ssl.create_default_context(cafile=config.certificate)
         if config.client_certificate is not None:
-            # An encrypted key is refused: asking for its password would wait for a person.
+            # An encrypted key is refused: a prompt for its password would block the start.
             context.load_cert_chain(config.client_certificate, config.client_key, password="")
     except OSError as error:  # a missing file, or ssl.SSLError for one that is not PEM
         raise _unreadable(config, error) from None

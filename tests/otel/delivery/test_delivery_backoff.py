@@ -1,4 +1,4 @@
-"""The pace of retries: exponential to a cap, jittered, reset by success, patient when asked, brisk at shutdown."""
+"""The pace of retries: exponential to a cap, jittered, reset by success, as long as the endpoint requests, short at shutdown."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,7 +38,7 @@ def test_success_starts_again():
     assert round(*waits(backoff, clock, 1), 6) == FIRST_SECONDS
 
 
-def test_what_the_endpoint_asks_for_wins_within_its_cap():
+def test_what_the_endpoint_requests_wins_within_its_cap():
     clock = ManualClock()
     backoff = Backoff(lambda: 1.0, clock)
     assert round(*waits(backoff, clock, 1, retry_after_seconds=17.0), 6) == 17.0
@@ -51,7 +51,7 @@ def test_shutdown_tries_at_once_and_keeps_trying_until_the_deadline():
     backoff = Backoff(lambda: 1.0, clock)
     waits(backoff, clock, 10)
     backoff.failed(None)
-    backoff.hurry(clock() + 4.0)
+    backoff.enter_shutdown(clock() + 4.0)
     assert backoff.wait_seconds() <= 0
     assert backoff.limit_seconds(10.0) == 4.0
     tries = 0
@@ -63,9 +63,9 @@ def test_shutdown_tries_at_once_and_keeps_trying_until_the_deadline():
     assert backoff.limit_seconds(10.0) <= 0
 
 
-def test_shutdown_does_not_wait_for_an_endpoint_that_asked_for_more_patience_than_is_left():
+def test_shutdown_does_not_wait_for_an_endpoint_that_requested_a_longer_wait_than_is_left():
     clock = ManualClock()
     backoff = Backoff(lambda: 1.0, clock)
     backoff.failed(30.0)
-    backoff.hurry(clock() + 4.0)
+    backoff.enter_shutdown(clock() + 4.0)
     assert backoff.is_over

@@ -1,4 +1,4 @@
-"""Nothing is lost below the bound, the oldest goes above it, and every item is in exactly one place of the books."""
+"""Nothing is lost below the bound, the oldest goes above it, and every item is in exactly one place of the counters."""
 
 import logging
 import random
@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel.delivery.buffer import ExportBuffer, SignalQueue
+from otel.delivery.buffer import ExportBuffer
 from otel.delivery.encode_loop import EncodeLane, EncodeLoop
 from otel.delivery.export_loop import HANG_UP_TRIES, POISON_TRIES, ExportLoop
+from otel.delivery.signal_queue import SignalQueue
 from otel.delivery.state_log import StateLog
 from otel.delivery.transport.backoff import Backoff
 from otel.delivery.transport.sender import Accepted, Refused, RetryLater
@@ -20,7 +21,7 @@ BATCH = 4
 
 
 def encode(items):
-    """One fixed-width decimal per item: the body says what it holds, and 4 bytes per item make bounds countable."""
+    """One fixed-width decimal per item: the body shows what it holds, and 4 bytes per item make bounds countable."""
     if any(item is None for item in items):
         raise TypeError("not encodable")
     return b"".join(b"%04d" % item for item in items)
@@ -168,7 +169,7 @@ def test_no_try_outlasts_the_deadline_of_a_shutdown(clock):
     signal.offer(*range(4))
     signal.encode_all()
     signal.exporter.step()
-    signal.exporter.hurry(clock() + 3.0)
+    signal.exporter.enter_shutdown(clock() + 3.0)
     while not signal.exporter.is_done:
         clock.advance(signal.exporter.step() or 0.0)
     limits = [timeout_seconds for _, timeout_seconds in signal.sender.attempts]
@@ -177,7 +178,7 @@ def test_no_try_outlasts_the_deadline_of_a_shutdown(clock):
     assert limits[1:] == sorted(limits[1:], reverse=True)
 
 
-def test_a_batch_above_the_bound_is_dropped_and_not_kept_for_ever(clock):
+def test_a_batch_above_the_bound_is_dropped_and_not_retained_indefinitely(clock):
     signal = Signal(ExportBuffer(15), clock)
     signal.offer(*range(4))
     signal.encode_all()
@@ -233,7 +234,7 @@ def test_refused_and_partly_rejected_batches_are_counted_and_not_tried_again(clo
 
 
 @pytest.mark.parametrize("rejected", [-1, 99])
-def test_an_endpoint_that_miscounts_does_not_spoil_the_books(clock, rejected):
+def test_an_endpoint_that_miscounts_does_not_corrupt_the_counters(clock, rejected):
     signal = Signal(ExportBuffer(1_000), clock, outcomes=[Accepted(rejected_items=rejected)])
     signal.offer(*range(4))
     signal.encode_all()
@@ -242,7 +243,7 @@ def test_an_endpoint_that_miscounts_does_not_spoil_the_books(clock, rejected):
     assert stats.exported + stats.dropped["rejected"] == 4
 
 
-def test_a_batch_that_only_brings_server_errors_does_not_block_the_rest_for_ever(clock):
+def test_a_batch_that_only_brings_server_errors_does_not_block_the_rest_indefinitely(clock):
     poison = RetryLater(reason="HTTP 500", poison=True)
     signal = Signal(ExportBuffer(1_000), clock, outcomes=[poison] * POISON_TRIES)
     signal.offer(*range(8))
@@ -254,13 +255,13 @@ def test_a_batch_that_only_brings_server_errors_does_not_block_the_rest_for_ever
     assert clock() - began > 60
 
 
-def test_a_batch_on_which_the_endpoint_hangs_up_blocks_only_itself(clock):
+def test_a_batch_on_which_the_endpoint_closes_the_connection_blocks_only_itself(clock):
     signal = Signal(ExportBuffer(10_000), clock)
     accept = signal.sender.send
 
     def send(body, timeout_seconds):
         if body == poison:
-            return RetryLater(reason="hung up", unanswered=True)
+            return RetryLater(reason="hung up", no_response=True)
         return accept(body, timeout_seconds)
 
     signal.sender.send = send
@@ -273,7 +274,7 @@ def test_a_batch_on_which_the_endpoint_hangs_up_blocks_only_itself(clock):
     signal.export_all()
     assert decode(signal.sender.accepted) == list(range(4, 44))
     assert signal.queue.stats().exported == 40
-    # Alone it is tried again and again: nothing waits behind it. What is taken meanwhile says that the endpoint is well.
+    # Alone it is tried again and again: nothing waits behind it. A batch accepted meanwhile shows that the endpoint is healthy.
     assert signal.dropped == {}
     for first in range(100, 100 + 4 * HANG_UP_TRIES, 4):
         signal.offer(*range(first, first + 4))
@@ -283,8 +284,8 @@ def test_a_batch_on_which_the_endpoint_hangs_up_blocks_only_itself(clock):
     assert signal.queue.is_empty
 
 
-def test_an_endpoint_that_answers_nothing_loses_nothing(clock):
-    silent = RetryLater(reason="timed out", unanswered=True)
+def test_an_endpoint_that_responds_to_nothing_loses_nothing(clock):
+    silent = RetryLater(reason="timed out", no_response=True)
     signal = Signal(ExportBuffer(10_000), clock, outcomes=[silent] * 100)
     signal.offer(*range(20))
     signal.encode_all()
@@ -301,20 +302,20 @@ def test_a_sender_that_raises_is_a_failed_try(clock):
     assert decode(signal.sender.accepted) == list(range(4))
 
 
-def test_settling_counts_what_is_left_wherever_it_is_and_nothing_after_it(clock):
+def test_abandoning_counts_what_is_left_wherever_it_is_and_nothing_after_it(clock):
     signal = Signal(ExportBuffer(1_000), clock)
     signal.offer(*range(4))
     signal.encode_all()
     signal.queue.head()
     signal.offer(*range(4, 9))
-    in_hand = signal.queue.take()
+    encoding = signal.queue.take()
     assert signal.queue.stats().queued_items == 9
     signal.queue.close_intake()
-    assert signal.queue.settle() == 9
+    assert signal.queue.abandon() == 9
     signal.queue.accepted()
-    signal.queue.store(encode(in_hand), len(in_hand))
+    signal.queue.store(encode(encoding), len(encoding))
     signal.offer(99)
-    assert signal.queue.settle() == 10
+    assert signal.queue.abandon() == 10
     stats = signal.queue.stats()
     assert (stats.exported, stats.queued_items, stats.queued_bytes, signal.dropped) == (0, 0, 0, {"shutdown": 10})
 
@@ -387,7 +388,7 @@ def test_every_item_is_in_exactly_one_place_and_the_bounds_hold(story, max_bytes
     assert delivered == sorted(set(delivered)), "nothing twice, nothing out of order"
     stats = signal.queue.stats()
     assert stats.queued_items == 0
-    # Of a batch that was rejected in part, the bytes arrived, and the books say what the endpoint took of it.
+    # Of a batch that was rejected in part, the bytes arrived, and the counters say what the endpoint took of it.
     assert len(delivered) >= stats.exported
     assert set(delivered) <= set(range(offered))
     assert stats.exported == offered - sum(stats.dropped.values())
@@ -411,7 +412,7 @@ def test_below_the_bound_nothing_is_lost_whatever_fails_in_between(failures, off
     assert signal.dropped == {}
 
 
-def test_offers_from_many_threads_under_overflow_are_all_in_the_books(clock):
+def test_offers_from_many_threads_under_overflow_are_all_counted(clock):
     signal = Signal(ExportBuffer(400), clock, max_pending_items=50)
     done = threading.Event()
 

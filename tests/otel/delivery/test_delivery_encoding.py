@@ -1,4 +1,4 @@
-"""Our encoding of spans and log records against the SDK's, byte by byte, for whatever the API lets through."""
+"""The encoding here of spans and log records against the SDK's, byte by byte, for whatever the API accepts."""
 
 import pytest
 from hypothesis import given
@@ -14,7 +14,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from otel.delivery.encoding.logs import LogEncoder, make_log_batch_encoder
-from otel.delivery.encoding.protobuf import UnusualError, varint
+from otel.delivery.encoding.protobuf import UnsupportedValueError, varint
 from otel.delivery.encoding.spans import SpanEncoder, make_span_batch_encoder
 
 INT64 = st.integers(-(1 << 63), (1 << 63) - 1)
@@ -117,7 +117,7 @@ class Kept(SpanExporter):
         return SpanExportResult.SUCCESS
 
 
-def test_a_span_of_the_sdk_takes_the_short_way_and_counts_what_it_dropped():
+def test_a_span_of_the_sdk_is_encoded_fast_and_counts_what_it_dropped():
     kept = Kept()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(kept))
@@ -133,9 +133,9 @@ def test_a_span_of_the_sdk_takes_the_short_way_and_counts_what_it_dropped():
 
 
 @pytest.mark.parametrize("body", [{"a": 1}, b"bytes", 1 << 70])
-def test_what_is_rare_is_left_to_the_sdk(body):
+def test_unsupported_values_are_encoded_by_the_sdk(body):
     record = ReadableLogRecord(LogRecord(body=body), Resource({}), SCOPES[0])
-    with pytest.raises(UnusualError):
+    with pytest.raises(UnsupportedValueError):
         LogEncoder().encode(record)
 
 

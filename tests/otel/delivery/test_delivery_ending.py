@@ -1,4 +1,4 @@
-"""The end of a process at a real receiver: gauges are ended there, counters final, and what the delivery said in the end has arrived."""
+"""The end of a process at a real receiver: gauges are ended there, counters final, and the last lines of the delivery have arrived."""
 
 import io
 import json
@@ -13,7 +13,7 @@ from otel.build import PipelineSettings, build_pipeline
 from otel.config.environ import telemetry_config_from_environ
 from otel.events import RequestFinished, RequestReceived
 from otel.labels import LabelBounds
-from tests.harness.delivery_harness import DeliveryRig
+from tests.harness.delivery_harness import DeliveryHarness
 from tests.harness.otlp_grpc_receiver import OtlpGrpcReceiver
 from tests.harness.otlp_receiver import OtlpReceiver
 
@@ -87,8 +87,8 @@ def test_the_last_push_ends_every_gauge_and_leaves_the_counts(receiver, telemetr
     assert receiver.metric_value("fastapi_requests_duration_seconds", **ROUTE).count == 1
 
 
-def test_what_the_delivery_says_of_itself_in_the_end_arrives_and_is_not_counted_as_lost(receiver, telemetry, stdout):
-    """The endpoint is away when the process ends and comes back in time: each signal says that it does and does not reach it."""
+def test_the_last_lines_of_the_delivery_itself_arrive_and_is_not_counted_as_lost(receiver, telemetry, stdout):
+    """The endpoint is unavailable when the process ends and works again in time: each signal logs that it does and does not reach it."""
     receiver.stop()
     serve(telemetry)
     deadline = time.monotonic() + 5
@@ -114,19 +114,19 @@ def saying(stdout, text):
     return sum(text in line["message"] for line in lines(stdout))
 
 
-def test_what_is_said_in_the_last_moment_is_kept_for_the_next_start(receiver, tmp_path):
+def test_what_is_logged_in_the_last_moment_is_stored_for_the_next_start(receiver, tmp_path):
     receiver.stop()
     patient = {"OTEL_EXPORTER_OTLP_PROTOCOL": receiver.protocol, "OTEL_BLRP_SCHEDULE_DELAY": "60000"}
-    rig = DeliveryRig(receiver.endpoint, spool=str(tmp_path), **patient)
-    rig.delivery.start()
-    rig.record(3)
-    last_words = threading.Timer(0.4, lambda: rig._logger.emit(body="last words"))
+    harness = DeliveryHarness(receiver.endpoint, spool=str(tmp_path), **patient)
+    harness.delivery.start()
+    harness.record(3)
+    last_words = threading.Timer(0.4, lambda: harness._logger.emit(body="last words"))
     last_words.start()
-    report = rig.close(0.6)
+    report = harness.close(0.6)
     last_words.join()
     assert report.lost_items == {"traces": 0, "metrics": 0, "logs": 0}
-    assert report.kept_items == {"traces": 3, "metrics": 1, "logs": 4}
+    assert report.stored_items == {"traces": 3, "metrics": 1, "logs": 4}
     receiver.start()
-    with DeliveryRig(receiver.endpoint, spool=str(tmp_path), **patient):
+    with DeliveryHarness(receiver.endpoint, spool=str(tmp_path), **patient):
         assert receiver.wait_until(lambda: len(receiver.log_records) == 4)
     assert {record["body"] for record in receiver.log_records} == {0, 1, 2, "last words"}

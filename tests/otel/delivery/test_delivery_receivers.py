@@ -6,7 +6,7 @@ import time
 import pytest
 from opentelemetry.sdk.trace.sampling import Decision, StaticSampler
 
-from tests.harness.delivery_harness import DeliveryRig
+from tests.harness.delivery_harness import DeliveryHarness
 from tests.harness.otlp_grpc_receiver import OtlpGrpcReceiver
 from tests.harness.otlp_receiver import OtlpReceiver
 
@@ -21,9 +21,9 @@ def receiver(request):
 
 
 @pytest.fixture
-def rig(receiver):
-    with DeliveryRig(receiver.endpoint, OTEL_EXPORTER_OTLP_PROTOCOL=receiver.protocol) as rig:
-        yield rig
+def harness(receiver):
+    with DeliveryHarness(receiver.endpoint, OTEL_EXPORTER_OTLP_PROTOCOL=receiver.protocol) as harness:
+        yield harness
 
 
 def numbers(receiver):
@@ -31,80 +31,80 @@ def numbers(receiver):
     return [span["attributes"]["n"] for span in receiver.spans], [record["body"] for record in receiver.log_records]
 
 
-def assert_all_arrived_once_and_in_order(receiver, rig, timeout_seconds=8.0):
-    expected = list(range(rig.recorded))
+def assert_all_arrived_once_and_in_order(receiver, harness, timeout_seconds=8.0):
+    expected = list(range(harness.recorded))
     receiver.wait_until(
         lambda: (
-            len(receiver.spans) >= rig.recorded
-            and len(receiver.log_records) >= rig.recorded
-            and receiver.metric_value("recorded", kind="rig") == rig.recorded
+            len(receiver.spans) >= harness.recorded
+            and len(receiver.log_records) >= harness.recorded
+            and receiver.metric_value("recorded", kind="harness") == harness.recorded
         ),
         timeout_seconds,
     )
     assert numbers(receiver) == (expected, expected)
-    assert receiver.metric_value("recorded", kind="rig") == rig.recorded
-    # The receiver has the last batch a moment before its acknowledgement is in the books.
-    assert rig.delivery.force_flush(5.0)
-    stats = rig.delivery.stats.snapshot()
+    assert receiver.metric_value("recorded", kind="harness") == harness.recorded
+    # The receiver has the last batch a moment before its acknowledgement is in the counters.
+    assert harness.delivery.force_flush(5.0)
+    stats = harness.delivery.stats.snapshot()
     assert not any(sum(page.dropped.values()) for page in stats.values())
-    assert (stats["traces"].exported, stats["logs"].exported) == (rig.recorded, rig.recorded)
+    assert (stats["traces"].exported, stats["logs"].exported) == (harness.recorded, harness.recorded)
 
 
-def wait_for_failure(rig, failures=1):
+def wait_for_failure(harness, failures=1):
     deadline = time.monotonic() + 5
-    while rig.delivery.stats.snapshot()["traces"].retries < failures:
+    while harness.delivery.stats.snapshot()["traces"].retries < failures:
         assert time.monotonic() < deadline, "nothing failed"
         time.sleep(0.01)
 
 
-def test_an_endpoint_that_accepts(receiver, rig):
-    rig.record(200)
-    assert_all_arrived_once_and_in_order(receiver, rig)
+def test_an_endpoint_that_accepts(receiver, harness):
+    harness.record(200)
+    assert_all_arrived_once_and_in_order(receiver, harness)
     span, record = receiver.spans[0], receiver.log_records[0]
     assert (record["trace_id"], record["span_id"]) == (span["trace_id"], span["span_id"])
-    assert span["resource"]["service.instance.id"] == record["resource"]["service.instance.id"] == "rig"
+    assert span["resource"]["service.instance.id"] == record["resource"]["service.instance.id"] == "harness"
     metric = receiver.metrics["recorded"]
     assert (metric.kind, metric.is_monotonic, metric.is_cumulative) == ("sum", True, True)
     assert len([request for request in receiver.requests if request.signal == "traces"]) >= 4
 
 
-def test_an_endpoint_that_is_down_and_comes_back(receiver, rig):
-    rig.record(10)
-    assert_all_arrived_once_and_in_order(receiver, rig)
+def test_an_endpoint_that_is_down_and_comes_back(receiver, harness):
+    harness.record(10)
+    assert_all_arrived_once_and_in_order(receiver, harness)
     receiver.stop()
-    rig.record(100)
-    wait_for_failure(rig, 2)
-    rig.record(100)
+    harness.record(100)
+    wait_for_failure(harness, 2)
+    harness.record(100)
     receiver.start()
-    assert_all_arrived_once_and_in_order(receiver, rig)
+    assert_all_arrived_once_and_in_order(receiver, harness)
 
 
-def test_a_black_hole_that_comes_to_life(receiver, rig):
+def test_a_black_hole_that_comes_to_life(receiver, harness):
     receiver.black_hole()
-    rig.record(100)
-    wait_for_failure(rig)
-    rig.record(100)
+    harness.record(100)
+    wait_for_failure(harness)
+    harness.record(100)
     receiver.accept()
-    assert_all_arrived_once_and_in_order(receiver, rig)
+    assert_all_arrived_once_and_in_order(receiver, harness)
 
 
-def test_a_slow_endpoint(receiver, rig):
+def test_a_slow_endpoint(receiver, harness):
     receiver.slow(0.1)
-    rig.record(300)
-    assert_all_arrived_once_and_in_order(receiver, rig)
-    assert rig.delivery.stats.snapshot()["traces"].retries == 0
+    harness.record(300)
+    assert_all_arrived_once_and_in_order(receiver, harness)
+    assert harness.delivery.stats.snapshot()["traces"].retries == 0
 
 
-def test_unavailable_with_a_request_for_patience(receiver, rig):
+def test_unavailable_with_a_requested_wait(receiver, harness):
     if receiver.protocol == "grpc":
         receiver.answer_status("UNAVAILABLE", retry_after_seconds=0.7)
     else:
         receiver.answer_status(503, retry_after="1")
-    rig.record(100)
-    wait_for_failure(rig)
+    harness.record(100)
+    wait_for_failure(harness)
     receiver.accept()
-    assert_all_arrived_once_and_in_order(receiver, rig)
-    # Asked for patience, it came back once and not sooner: the first try of traces, and then the one that was accepted.
+    assert_all_arrived_once_and_in_order(receiver, harness)
+    # After the requested wait it was tried once and not sooner: the first try of traces, and then the one that was accepted.
     tries = [request for request in receiver.requests if request.signal == "traces"]
     assert [request.accepted for request in tries[:2]] == [False, True]
 
@@ -113,22 +113,22 @@ def test_unavailable_with_a_request_for_patience(receiver, rig):
     ("http_status", "grpc_code"),
     [(429, "RESOURCE_EXHAUSTED"), (408, "DEADLINE_EXCEEDED"), (502, "ABORTED"), (504, "DATA_LOSS"), (500, "INTERNAL")],
 )
-def test_statuses_that_are_tried_again(receiver, rig, http_status, grpc_code):
+def test_statuses_that_are_tried_again(receiver, harness, http_status, grpc_code):
     receiver.answer_status(grpc_code if receiver.protocol == "grpc" else http_status)
-    rig.record(70)
-    wait_for_failure(rig)
+    harness.record(70)
+    wait_for_failure(harness)
     receiver.accept()
-    assert_all_arrived_once_and_in_order(receiver, rig)
+    assert_all_arrived_once_and_in_order(receiver, harness)
 
 
 @pytest.mark.parametrize(
     ("http_status", "grpc_code"), [(400, "INVALID_ARGUMENT"), (401, "UNAUTHENTICATED"), (404, "UNIMPLEMENTED")]
 )
-def test_statuses_that_refuse_for_good(receiver, rig, caplog, http_status, grpc_code):
+def test_statuses_that_refuse(receiver, harness, caplog, http_status, grpc_code):
     receiver.answer_status(grpc_code if receiver.protocol == "grpc" else http_status)
-    rig.record(130)
-    assert rig.delivery.force_flush(5.0)
-    stats = rig.delivery.stats.snapshot()
+    harness.record(130)
+    assert harness.delivery.force_flush(5.0)
+    stats = harness.delivery.stats.snapshot()
     for signal in ("traces", "logs"):
         assert (stats[signal].dropped["rejected"], stats[signal].exported, stats[signal].retries) == (130, 0, 0)
         tries = [request for request in receiver.requests if request.signal == signal]
@@ -139,19 +139,22 @@ def test_statuses_that_refuse_for_good(receiver, rig, caplog, http_status, grpc_
     assert all("refused" in line and (str(http_status) in line or grpc_code in line) for line in lines)
 
 
-def test_a_message_that_is_too_large_for_grpc_is_refused_for_good():
-    with OtlpGrpcReceiver() as receiver, DeliveryRig(receiver.endpoint, OTEL_EXPORTER_OTLP_PROTOCOL="grpc") as rig:
+def test_a_message_that_is_too_large_for_grpc_is_refused():
+    with (
+        OtlpGrpcReceiver() as receiver,
+        DeliveryHarness(receiver.endpoint, OTEL_EXPORTER_OTLP_PROTOCOL="grpc") as harness,
+    ):
         receiver.answer_status("RESOURCE_EXHAUSTED", message="grpc: received message larger than max (5 vs. 4)")
-        rig.record(1)
-        assert rig.delivery.force_flush(5.0)
-        assert rig.delivery.stats.snapshot()["traces"].dropped["rejected"] == 1
+        harness.record(1)
+        assert harness.delivery.force_flush(5.0)
+        assert harness.delivery.stats.snapshot()["traces"].dropped["rejected"] == 1
 
 
-def test_partial_success(receiver, rig, caplog):
+def test_partial_success(receiver, harness, caplog):
     receiver.partial_success(3, "timestamps too old")
-    rig.record(64)
-    assert rig.delivery.force_flush(5.0)
-    stats = rig.delivery.stats.snapshot()
+    harness.record(64)
+    assert harness.delivery.force_flush(5.0)
+    stats = harness.delivery.stats.snapshot()
     batches = len([request for request in receiver.requests if request.signal == "traces"])
     assert stats["traces"].dropped["rejected"] == 3 * batches
     assert stats["traces"].exported == 64 - 3 * batches
@@ -161,14 +164,14 @@ def test_partial_success(receiver, rig, caplog):
 
 @pytest.mark.parametrize("compression", ["gzip", "none"])
 def test_headers_user_agent_and_compression(receiver, compression):
-    with DeliveryRig(
+    with DeliveryHarness(
         receiver.endpoint,
         OTEL_EXPORTER_OTLP_PROTOCOL=receiver.protocol,
         OTEL_EXPORTER_OTLP_COMPRESSION=compression,
         OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20token,x-scope-orgid=blue",
-    ) as rig:
-        rig.record(100)
-        assert_all_arrived_once_and_in_order(receiver, rig)
+    ) as harness:
+        harness.record(100)
+        assert_all_arrived_once_and_in_order(receiver, harness)
     for request in receiver.requests:
         assert request.headers["authorization"] == "Bearer token"
         assert request.headers["x-scope-orgid"] == "blue"
@@ -179,35 +182,35 @@ def test_headers_user_agent_and_compression(receiver, compression):
 
 
 def test_one_connection_per_signal_is_kept_alive():
-    with OtlpReceiver() as receiver, DeliveryRig(receiver.endpoint) as rig:
+    with OtlpReceiver() as receiver, DeliveryHarness(receiver.endpoint) as harness:
         for _ in range(5):
-            rig.record(64)
-            assert rig.delivery.force_flush(5.0)
+            harness.record(64)
+            assert harness.delivery.force_flush(5.0)
         assert len(receiver.requests) >= 15
         assert receiver.connections_accepted == 3
 
 
 def test_an_idle_connection_that_the_endpoint_closed_is_no_failure(caplog):
     with OtlpReceiver() as receiver:
-        with DeliveryRig(receiver.endpoint, OTEL_METRICS_EXPORTER="none") as rig:
-            rig.record(1)
-            assert rig.delivery.force_flush(5.0)
+        with DeliveryHarness(receiver.endpoint, OTEL_METRICS_EXPORTER="none") as harness:
+            harness.record(1)
+            assert harness.delivery.force_flush(5.0)
             receiver.stop()
             receiver.start()
-            rig.record(1)
-            assert rig.delivery.force_flush(5.0)
-            assert rig.delivery.stats.snapshot()["traces"].retries == 0
+            harness.record(1)
+            assert harness.delivery.force_flush(5.0)
+            assert harness.delivery.stats.snapshot()["traces"].retries == 0
         assert len(receiver.spans) == 2
     assert not caplog.records
 
 
-def test_a_connection_that_breaks_in_the_middle_of_the_answer_is_tried_again_with_the_same_bytes():
-    with OtlpReceiver() as receiver, DeliveryRig(receiver.endpoint, OTEL_METRICS_EXPORTER="none") as rig:
+def test_a_connection_that_breaks_in_the_middle_of_the_response_is_tried_again_with_the_same_bytes():
+    with OtlpReceiver() as receiver, DeliveryHarness(receiver.endpoint, OTEL_METRICS_EXPORTER="none") as harness:
         receiver.close_mid_answer(kept=True)
-        rig.record(1)
-        wait_for_failure(rig)
+        harness.record(1)
+        wait_for_failure(harness)
         receiver.accept()
-        assert rig.delivery.force_flush(5.0)
+        assert harness.delivery.force_flush(5.0)
         bodies = {request.body for request in receiver.requests if request.signal == "traces"}
         assert len(bodies) == 1
         # It was kept and never acknowledged: the receiver has it twice, under one span id.
@@ -215,49 +218,49 @@ def test_a_connection_that_breaks_in_the_middle_of_the_answer_is_tried_again_wit
         assert len(receiver.spans) >= 2
 
 
-def test_an_outage_is_one_line_per_change_and_signal(receiver, rig, caplog):
+def test_an_outage_is_one_line_per_change_and_signal(receiver, harness, caplog):
     caplog.set_level(logging.DEBUG)
-    rig.record(1)
-    assert_all_arrived_once_and_in_order(receiver, rig)
+    harness.record(1)
+    assert_all_arrived_once_and_in_order(receiver, harness)
     receiver.stop()
-    rig.record(10)
-    wait_for_failure(rig, 3)
+    harness.record(10)
+    wait_for_failure(harness, 3)
     receiver.start()
-    assert_all_arrived_once_and_in_order(receiver, rig)
-    ours = [record for record in caplog.records if record.name == "otel.delivery"]
+    assert_all_arrived_once_and_in_order(receiver, harness)
+    lines_of_delivery = [record for record in caplog.records if record.name == "otel.delivery"]
     for signal in ("traces", "logs", "metrics"):
-        lines = [record.getMessage() for record in ours if record.getMessage().startswith(signal)]
+        lines = [record.getMessage() for record in lines_of_delivery if record.getMessage().startswith(signal)]
         assert [("do not reach" in line, "again" in line) for line in lines] == [(True, True), (False, True)]
 
 
 def test_starting_and_recording_connect_to_nothing():
     with OtlpReceiver() as receiver:
-        rig = DeliveryRig(receiver.endpoint)
-        rig.record(10)
+        harness = DeliveryHarness(receiver.endpoint)
+        harness.record(10)
         assert receiver.connections_accepted == 0
         # Never started, and delivered all the same: what is logged while a start fails must get out.
-        assert rig.close().is_complete
+        assert harness.close().is_complete
         assert numbers(receiver) == (list(range(10)), list(range(10)))
 
 
-def test_a_flush_covers_its_own_signal_and_reports_failure_in_time(receiver, rig):
-    rig.record(5)
-    assert rig.delivery.span_processor.force_flush(5_000)
+def test_a_flush_covers_its_own_signal_and_reports_failure_in_time(receiver, harness):
+    harness.record(5)
+    assert harness.delivery.span_processor.force_flush(5_000)
     assert len(receiver.spans) == 5
     receiver.black_hole()
-    rig.record(5)
+    harness.record(5)
     began = time.monotonic()
-    assert not rig.delivery.span_processor.force_flush(200)
+    assert not harness.delivery.span_processor.force_flush(200)
     assert time.monotonic() - began < 1.0
     receiver.accept()
 
 
 def test_unsampled_spans_are_not_delivered():
-    with OtlpReceiver() as receiver, DeliveryRig(receiver.endpoint) as rig:
-        rig.record(5)
+    with OtlpReceiver() as receiver, DeliveryHarness(receiver.endpoint) as harness:
+        harness.record(5)
         for decision in (Decision.DROP, Decision.RECORD_ONLY):
-            rig._tracer.sampler = StaticSampler(decision)
-            rig.record(5)
-        assert rig.delivery.force_flush(5.0)
+            harness._tracer.sampler = StaticSampler(decision)
+            harness.record(5)
+        assert harness.delivery.force_flush(5.0)
         assert len(receiver.spans) == 5
         assert len(receiver.log_records) == 15

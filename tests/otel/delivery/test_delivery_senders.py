@@ -16,16 +16,16 @@ pytestmark = pytest.mark.live
 
 
 @contextmanager
-def endpoint(*answers):
-    """A server that gives one raw answer per connection, whatever it is asked."""
+def endpoint(*responses):
+    """A server that sends one raw response per connection, whatever the request."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve():
-            for answer in answers:
+            for response in responses:
                 connection, _ = listening.accept()
                 with connection:
                     connection.recv(65_536)
-                    connection.sendall(answer)
+                    connection.sendall(response)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -36,8 +36,8 @@ def endpoint(*answers):
         thread.join(5)
 
 
-def outcome_of(*answers):
-    with endpoint(*answers) as sender:
+def outcome_of(*responses):
+    with endpoint(*responses) as sender:
         outcome = sender.send(b"body", 2.0)
         sender.close()
         return outcome
@@ -76,21 +76,21 @@ def test_an_acknowledgement_counts_even_if_its_body_is_not_protobuf_too_long_or_
     assert outcome_of(b"HTTP/1.1 204 No Content\r\n\r\n") == Accepted()
 
 
-@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 2", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 abc\r\n\r\n"])
-def test_an_answer_that_is_not_http_is_tried_again_later(answer):
-    outcome = outcome_of(answer)
+@pytest.mark.parametrize("response", [b"", b"HTTP/1.1 2", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 abc\r\n\r\n"])
+def test_a_response_that_is_not_http_is_tried_again_later(response):
+    outcome = outcome_of(response)
     assert isinstance(outcome, RetryLater)
     assert not outcome.poison
 
 
-def test_nobody_listening_and_an_unknown_host_are_tried_again_later():
+def test_a_closed_port_and_an_unknown_host_are_tried_again_later():
     for url in ("http://127.0.0.1:1/v1/traces", "http://no-such-host.invalid/v1/traces"):
         outcome = HttpSender(OtlpConfig(signal="traces", endpoint=url), user_agent="test").send(b"body", 2.0)
         assert isinstance(outcome, RetryLater)
 
 
 def test_a_kept_alive_connection_that_closes_under_a_request_is_replaced_at_once():
-    """The endpoint's idle time-out and our next request cross on the wire: that is no outage, and no reason to wait."""
+    """The endpoint's idle timeout and the next request cross on the wire: that is no outage, and no reason to wait."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve():
@@ -114,7 +114,7 @@ def test_a_kept_alive_connection_that_closes_under_a_request_is_replaced_at_once
         sender.close()
 
 
-def test_grpc_does_not_go_on_with_a_connection_that_does_not_answer():
+def test_grpc_does_not_go_on_with_a_connection_without_responses():
     connections = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(5)
@@ -150,7 +150,7 @@ def test_closing_cuts_a_send_that_waits():
         assert isinstance(outcomes[0], RetryLater)
 
 
-def test_credentials_of_the_url_are_sent_unless_a_header_says_otherwise():
+def test_credentials_of_the_url_are_sent_unless_a_header_replaces_them():
     with OtlpReceiver() as receiver:
         url = receiver.endpoint.replace("http://", "http://us%40er:s3cret@") + "/v1/traces"
         for headers in ((), (("authorization", "Bearer token"),)):

@@ -1,4 +1,4 @@
-"""Shutdown flushes all signals at once within one deadline, and says exactly what it lost, whatever the endpoint does."""
+"""Shutdown flushes all signals at once within one deadline, and reports exactly what it lost, whatever the endpoint does."""
 
 import socket
 import subprocess
@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.harness.delivery_harness import DeliveryRig
+from tests.harness.delivery_harness import DeliveryHarness
 from tests.harness.otlp_grpc_receiver import OtlpGrpcReceiver
 from tests.harness.otlp_receiver import OtlpReceiver
 
@@ -25,11 +25,11 @@ def receiver(request):
         yield double
 
 
-def rig_for(receiver, **environ):
+def harness_for(receiver, **environ):
     environ = {"OTEL_EXPORTER_OTLP_TIMEOUT": SLOW_TIMEOUT, "OTEL_METRIC_EXPORT_INTERVAL": "60000", **environ}
-    rig = DeliveryRig(receiver.endpoint, OTEL_EXPORTER_OTLP_PROTOCOL=receiver.protocol, **environ)
-    rig.delivery.start()
-    return rig
+    harness = DeliveryHarness(receiver.endpoint, OTEL_EXPORTER_OTLP_PROTOCOL=receiver.protocol, **environ)
+    harness.delivery.start()
+    return harness
 
 
 def otlp_threads():
@@ -38,51 +38,51 @@ def otlp_threads():
     ]
 
 
-def assert_books_and_report_agree(rig, report):
-    stats = rig.delivery.stats.snapshot()
+def assert_books_and_report_agree(harness, report):
+    stats = harness.delivery.stats.snapshot()
     assert {signal: page.dropped["shutdown"] for signal, page in stats.items()} == report.lost_items
     for signal in ("traces", "logs"):
         page = stats[signal]
-        assert page.exported + sum(page.dropped.values()) == rig.recorded
+        assert page.exported + sum(page.dropped.values()) == harness.recorded
         assert (page.queued_items, page.queued_bytes) == (0, 0)
 
 
 def test_an_endpoint_that_works_gets_everything_and_the_final_metrics(receiver):
-    rig = rig_for(receiver, OTEL_BSP_SCHEDULE_DELAY="60000", OTEL_BLRP_SCHEDULE_DELAY="60000")
-    rig.record(500)
-    report = rig.close(4.0)
+    harness = harness_for(receiver, OTEL_BSP_SCHEDULE_DELAY="60000", OTEL_BLRP_SCHEDULE_DELAY="60000")
+    harness.record(500)
+    report = harness.close(4.0)
     assert report.is_complete
     assert report.lost_items == {"traces": 0, "metrics": 0, "logs": 0}
     assert report.duration_seconds < 2.0
     assert sorted(span["attributes"]["n"] for span in receiver.spans) == list(range(500))
     assert len(receiver.log_records) == 500
-    assert receiver.metric_value("recorded", kind="rig") == 500
-    assert_books_and_report_agree(rig, report)
+    assert receiver.metric_value("recorded", kind="harness") == 500
+    assert_books_and_report_agree(harness, report)
     assert otlp_threads() == []
 
 
 @pytest.mark.parametrize("state", ["idle", "sending"])
 def test_a_black_hole_costs_the_deadline_and_no_more(receiver, state):
     receiver.black_hole()
-    rig = rig_for(receiver)
-    rig.record(300)
-    if state == "sending":  # with ten seconds of time-out left when shutdown begins
+    harness = harness_for(receiver)
+    harness.record(300)
+    if state == "sending":  # with ten seconds of timeout left when shutdown begins
         assert receiver.wait_until(lambda: len(receiver.requests) >= 2)
     began = time.monotonic()
-    report = rig.close(1.0)
+    report = harness.close(1.0)
     assert time.monotonic() - began < 1.5
     assert report.lost_items == {"traces": 300, "metrics": 1, "logs": 300}
-    assert_books_and_report_agree(rig, report)
+    assert_books_and_report_agree(harness, report)
     receiver.accept()
     assert receiver.spans == []
 
 
-def test_the_threads_end_soon_after_a_shutdown_that_gave_up(receiver):
+def test_the_threads_end_soon_after_a_shutdown_that_abandoned_items(receiver):
     receiver.black_hole()
-    rig = rig_for(receiver)
-    rig.record(10)
+    harness = harness_for(receiver)
+    harness.record(10)
     assert receiver.wait_until(lambda: len(receiver.requests) >= 2)
-    rig.close(0.2)
+    harness.close(0.2)
     deadline = time.monotonic() + 2
     while otlp_threads() and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -91,20 +91,20 @@ def test_the_threads_end_soon_after_a_shutdown_that_gave_up(receiver):
 
 def test_an_endpoint_that_is_down_is_tried_until_the_deadline_and_used_when_it_comes_back(receiver):
     receiver.stop()
-    rig = rig_for(receiver)
-    rig.record(100)
+    harness = harness_for(receiver)
+    harness.record(100)
     threading.Timer(0.7, receiver.start).start()
-    report = rig.close(4.0)
+    report = harness.close(4.0)
     assert report.is_complete
     assert len(receiver.spans) == 100
-    assert receiver.metric_value("recorded", kind="rig") == 100
+    assert receiver.metric_value("recorded", kind="harness") == 100
 
 
 def test_a_slow_endpoint_is_waited_for_within_the_deadline(receiver):
     receiver.slow(0.3)
-    rig = rig_for(receiver)
-    rig.record(200)
-    report = rig.close(4.0)
+    harness = harness_for(receiver)
+    harness.record(200)
+    report = harness.close(4.0)
     assert report.is_complete
     assert [span["attributes"]["n"] for span in receiver.spans] == list(range(200))
 
@@ -118,12 +118,14 @@ def test_an_endpoint_that_swallows_connection_attempts():
         for filler in fillers:
             filler.setblocking(False)
             filler.connect_ex(listening.getsockname())
-        rig = DeliveryRig(f"http://127.0.0.1:{listening.getsockname()[1]}", OTEL_EXPORTER_OTLP_TIMEOUT=SLOW_TIMEOUT)
-        rig.delivery.start()
-        rig.record(10)
+        harness = DeliveryHarness(
+            f"http://127.0.0.1:{listening.getsockname()[1]}", OTEL_EXPORTER_OTLP_TIMEOUT=SLOW_TIMEOUT
+        )
+        harness.delivery.start()
+        harness.record(10)
         time.sleep(0.1)
         began = time.monotonic()
-        report = rig.close(0.5)
+        report = harness.close(0.5)
         assert time.monotonic() - began < 1.0
         assert report.lost_items == {"traces": 10, "metrics": 1, "logs": 10}
         for filler in fillers:
@@ -131,37 +133,37 @@ def test_an_endpoint_that_swallows_connection_attempts():
 
 
 def test_what_ends_after_shutdown_is_counted_as_lost_to_it(receiver):
-    rig = rig_for(receiver)
-    rig.record(1)
-    first = rig.delivery.shutdown(2.0)
+    harness = harness_for(receiver)
+    harness.record(1)
+    first = harness.delivery.shutdown(2.0)
     assert first.is_complete
-    rig.record(2)
-    stats = rig.delivery.stats.snapshot()
+    harness.record(2)
+    stats = harness.delivery.stats.snapshot()
     assert stats["traces"].dropped["shutdown"] == stats["logs"].dropped["shutdown"] == 2
-    assert rig.close() == first, "a second shutdown reports the first"
+    assert harness.close() == first, "a second shutdown reports the first"
     assert len(receiver.spans) == 1
 
 
-def test_what_goes_on_recording_does_not_hold_up_shutdown(receiver):
+def test_what_goes_on_recording_does_not_delay_shutdown(receiver):
     receiver.slow(0.05)
-    rig = rig_for(receiver)
-    rig.record(100)
+    harness = harness_for(receiver)
+    harness.record(100)
     ended = threading.Event()
 
     def record_on():
         while not ended.wait(0.001):
-            rig.record()
+            harness.record()
 
     recording = threading.Thread(target=record_on)
     recording.start()
-    report = rig.delivery.shutdown(4.0)
+    report = harness.delivery.shutdown(4.0)
     ended.set()
     recording.join()
     assert report.duration_seconds < 3.0
-    stats = rig.delivery.stats.snapshot()
+    stats = harness.delivery.stats.snapshot()
     for signal in ("traces", "logs"):
         page = stats[signal]
-        assert page.exported + page.dropped["shutdown"] == rig.recorded
+        assert page.exported + page.dropped["shutdown"] == harness.recorded
         assert page.exported >= 100
 
 
@@ -169,10 +171,10 @@ def test_a_process_that_never_shuts_down_ends_all_the_same(receiver):
     receiver.black_hole()
     program = f"""
 import time
-from tests.harness.delivery_harness import DeliveryRig
-rig = DeliveryRig({receiver.endpoint!r}, OTEL_EXPORTER_OTLP_PROTOCOL={receiver.protocol!r}, OTEL_EXPORTER_OTLP_TIMEOUT="60000")
-rig.delivery.start()
-rig.record(10)
+from tests.harness.delivery_harness import DeliveryHarness
+harness = DeliveryHarness({receiver.endpoint!r}, OTEL_EXPORTER_OTLP_PROTOCOL={receiver.protocol!r}, OTEL_EXPORTER_OTLP_TIMEOUT="60000")
+harness.delivery.start()
+harness.record(10)
 time.sleep(0.3)
 """
     ended = subprocess.run([sys.executable, "-c", program], timeout=20, check=False)
@@ -180,28 +182,30 @@ time.sleep(0.3)
     assert receiver.requests, "it ended before anything was on the wire"
 
 
-def test_a_collection_that_hangs_does_not_hold_up_shutdown():
+def test_a_collection_that_hangs_does_not_delay_shutdown():
     with OtlpReceiver() as receiver:
-        rig = DeliveryRig(receiver.endpoint, OTEL_METRIC_EXPORT_INTERVAL="60000")
+        harness = DeliveryHarness(receiver.endpoint, OTEL_METRIC_EXPORT_INTERVAL="60000")
         hanging = threading.Event()
-        meter = rig._meters.get_meter("hanging")
+        meter = harness._meters.get_meter("hanging")
         meter.create_observable_gauge("hangs", [lambda options: hanging.wait(5) and []])
-        rig.delivery.start()
-        rig.record(5)
+        harness.delivery.start()
+        harness.record(5)
         began = time.monotonic()
-        report = rig.delivery.shutdown(0.5)
+        report = harness.delivery.shutdown(0.5)
         assert time.monotonic() - began < 1.0
         assert report.lost_items == {"traces": 0, "metrics": 1, "logs": 0}
         hanging.set()
-        rig.close()
+        harness.close()
 
 
-def test_flush_after_shutdown_says_no_and_returns_at_once(receiver):
+def test_flush_after_shutdown_reports_failure_and_returns_at_once(receiver):
     receiver.black_hole()
-    rig = rig_for(receiver)
-    rig.record(1)
-    rig.close(0.1)
+    harness = harness_for(receiver)
+    harness.record(1)
+    harness.close(0.1)
     began = time.monotonic()
-    assert rig.delivery.span_processor.force_flush(5_000)  # nothing is queued any more: it is in the books as lost
-    assert not rig.delivery.force_flush(5.0)
+    assert harness.delivery.span_processor.force_flush(
+        5_000
+    )  # nothing is queued any more: it is in the counters as lost
+    assert not harness.delivery.force_flush(5.0)
     assert time.monotonic() - began < 1.0

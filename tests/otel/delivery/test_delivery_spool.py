@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel.delivery.spool import Leftover, Spool
-from tests.harness.delivery_harness import DeliveryRig
+from tests.harness.delivery_harness import DeliveryHarness
 from tests.harness.otlp_grpc_receiver import OtlpGrpcReceiver
 from tests.harness.otlp_receiver import OtlpReceiver
 
@@ -45,7 +45,7 @@ def test_a_file_that_was_cut_short_gives_what_is_whole(tmp_path, cut, caplog):
     assert "2 requests before the damage" in caplog.text
 
 
-def test_a_flipped_bit_and_a_foreign_file_are_said_and_left_out(tmp_path, caplog):
+def test_a_flipped_bit_and_a_foreign_file_are_logged_and_skipped(tmp_path, caplog):
     Spool(tmp_path, "a").write(LEFT)
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes().replace(b"spans", b"spanz"))
@@ -65,20 +65,20 @@ def test_a_file_belongs_to_one_process_at_a_time_and_outlives_it(tmp_path):
     first, second = Spool(tmp_path, "b"), Spool(tmp_path, "c")
     assert first.load() == LEFT
     assert second.load() == []
-    first.let_go()  # as when the process is killed
+    first.unlock()  # as when the process is killed
     third = Spool(tmp_path, "d")
     assert third.load() == LEFT
     third.release()
 
 
-def test_a_folder_that_cannot_be_written_is_said_and_loses_no_file_taken_over(tmp_path, caplog):
+def test_a_folder_that_cannot_be_written_is_logged_and_loses_no_locked_file(tmp_path, caplog):
     Spool(tmp_path / "spool", "a").write(LEFT)
     spool = Spool(tmp_path / "spool", "b")
     assert spool.load() == LEFT
     (tmp_path / "spool" / "b.part").mkdir()
     with caplog.at_level(logging.ERROR):
         assert not spool.write(LEFT)
-    assert "cannot be kept" in caplog.text
+    assert "cannot be stored" in caplog.text
     assert (tmp_path / "spool" / "a-0.otlp").exists()
 
 
@@ -89,32 +89,34 @@ def receiver(request):
         yield double
 
 
-def rig_for(receiver, folder, **environ):
+def harness_for(receiver, folder, **environ):
     environ = {"OTEL_METRIC_EXPORT_INTERVAL": "60000", "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip", **environ}
-    rig = DeliveryRig(receiver.endpoint, spool=str(folder), OTEL_EXPORTER_OTLP_PROTOCOL=receiver.protocol, **environ)
-    rig.delivery.start()
-    return rig
+    harness = DeliveryHarness(
+        receiver.endpoint, spool=str(folder), OTEL_EXPORTER_OTLP_PROTOCOL=receiver.protocol, **environ
+    )
+    harness.delivery.start()
+    return harness
 
 
 @pytest.mark.live
 def test_what_one_process_cannot_deliver_the_next_one_does(receiver, tmp_path):
     receiver.black_hole()
-    first = rig_for(receiver, tmp_path)
+    first = harness_for(receiver, tmp_path)
     first.record(300)
     report = first.close(0.5)
     assert report.is_complete
-    assert report.kept_items == {"traces": 300, "metrics": 1, "logs": 300}
-    assert {name: page.kept for name, page in first.delivery.stats.snapshot().items()} == report.kept_items
+    assert report.stored_items == {"traces": 300, "metrics": 1, "logs": 300}
+    assert {name: page.stored for name, page in first.delivery.stats.snapshot().items()} == report.stored_items
 
     # Still a black hole: what was taken over is kept again, together with what is new.
-    second = rig_for(receiver, tmp_path)
+    second = harness_for(receiver, tmp_path)
     second.record(10)
     report = second.close(0.5)
-    assert report.kept_items == {"traces": 310, "metrics": 2, "logs": 310}
+    assert report.stored_items == {"traces": 310, "metrics": 2, "logs": 310}
     assert len(list(tmp_path.iterdir())) == 1
 
     receiver.accept()
-    third = rig_for(receiver, tmp_path)
+    third = harness_for(receiver, tmp_path)
     third.record(5)
     assert third.delivery.force_flush(5.0)
     assert receiver.wait_until(lambda: not list(tmp_path.iterdir()))
@@ -129,12 +131,12 @@ def test_what_one_process_cannot_deliver_the_next_one_does(receiver, tmp_path):
 def test_a_process_that_is_killed_leaves_the_files_to_the_next(receiver, tmp_path):
     Spool(tmp_path, "a").write([Leftover("logs", 1, b"")])
     receiver.black_hole()
-    rig = rig_for(receiver, tmp_path)
-    rig.record(1)
+    harness = harness_for(receiver, tmp_path)
+    harness.record(1)
     assert (tmp_path / "a-0.otlp").exists()
     receiver.accept()
     assert receiver.wait_until(lambda: not (tmp_path / "a-0.otlp").exists())
-    rig.close()
+    harness.close()
 
 
 def test_files_and_folders_are_their_owners_alone(tmp_path):
@@ -173,9 +175,9 @@ def test_counts_are_those_of_the_payload_whatever_the_file_claims(tmp_path):
     with OtlpReceiver() as double:
         double.protocol = "http/protobuf"
         double.black_hole()
-        rig = rig_for(double, tmp_path)
-        rig.record(7)
-        rig.close(0.5)
+        harness = harness_for(double, tmp_path)
+        harness.record(7)
+        harness.close(0.5)
         (path,) = tmp_path.iterdir()
         spool = Spool(tmp_path, "x")
         forged = [Leftover(each.signal, 2**32 - 1, each.payload) for each in spool.load()]
@@ -183,11 +185,11 @@ def test_counts_are_those_of_the_payload_whatever_the_file_claims(tmp_path):
         Spool(tmp_path, "y").write(forged)
         assert path.exists() is False
         double.accept()
-        rig = rig_for(double, tmp_path)
+        harness = harness_for(double, tmp_path)
         assert double.wait_until(lambda: not list(tmp_path.iterdir()))
-        rig.close()
-        exported = {name: page.exported for name, page in rig.delivery.stats.snapshot().items()}
-        dropped = sum(sum(page.dropped.values()) for page in rig.delivery.stats.snapshot().values())
+        harness.close()
+        exported = {name: page.exported for name, page in harness.delivery.stats.snapshot().items()}
+        dropped = sum(sum(page.dropped.values()) for page in harness.delivery.stats.snapshot().values())
     assert (exported["traces"], exported["logs"], dropped) == (7, 7, 0)
 
 
@@ -198,20 +200,20 @@ def test_a_file_that_others_could_read_is_closed_to_them(tmp_path):
     held = Spool(tmp_path, "b")
     assert held.load() == LEFT
     assert path.stat().st_mode & 0o777 == 0o600
-    held.let_go()
+    held.unlock()
 
 
 @pytest.mark.live
-def test_what_an_endpoint_leaves_unanswered_until_the_end_is_kept_whole(tmp_path, caplog):
+def test_what_an_endpoint_leaves_without_a_response_until_the_end_is_stored_whole(tmp_path, caplog):
     """The senders' own lines about it would come after the logs have closed, and be the only loss."""
     with OtlpReceiver() as receiver:
         receiver.black_hole()
-        rig = DeliveryRig(receiver.endpoint, spool=str(tmp_path), OTEL_EXPORTER_OTLP_TIMEOUT="60000")
-        with rig:
-            rig.record()
-            report = rig.close(0.3)
+        harness = DeliveryHarness(receiver.endpoint, spool=str(tmp_path), OTEL_EXPORTER_OTLP_TIMEOUT="60000")
+        with harness:
+            harness.record()
+            report = harness.close(0.3)
     assert report.is_complete
-    assert report.kept_items == {"traces": 1, "metrics": 1, "logs": 1}
+    assert report.stored_items == {"traces": 1, "metrics": 1, "logs": 1}
     assert "do not reach" not in caplog.text
 
 
@@ -219,15 +221,15 @@ def test_what_an_endpoint_leaves_unanswered_until_the_end_is_kept_whole(tmp_path
 def test_what_an_endpoint_refuses_at_the_end_is_reported_as_lost():
     with OtlpReceiver() as receiver:
         receiver.answer_status(401)
-        rig = DeliveryRig(
+        harness = DeliveryHarness(
             receiver.endpoint,
             OTEL_BSP_SCHEDULE_DELAY="60000",
             OTEL_TRACES_EXPORTER="otlp",
             OTEL_LOGS_EXPORTER="none",
             OTEL_METRICS_EXPORTER="none",
         )
-        with rig:
-            rig.record(3)
-            report = rig.close()
+        with harness:
+            harness.record(3)
+            report = harness.close()
     assert not report.is_complete
     assert (report.lost_items, report.refused_items) == ({"traces": 0}, {"traces": 3})

@@ -13,7 +13,7 @@ from otel.delivery.encoding.metrics import NO_RECORDED_VALUE, PushEncoder
 NOW_NS = 1_790_000_000_000_000_000
 
 
-class Rig:
+class Harness:
     """Instruments of every kind; `gauges` holds what the observable gauge yields: a value by provider."""
 
     def __init__(self):
@@ -58,14 +58,14 @@ class Rig:
 
 
 def test_the_last_push_ends_gauges_and_sums_that_can_fall_and_leaves_the_rest_final():
-    rig = Rig()
-    rig.gauges = {"p1": 0.5, "p2": 1}
-    rig.meter.create_counter("calls").add(3, {"model": "m"})
-    rig.meter.create_up_down_counter("in_progress").add(2, {"path": "/"})
-    rig.meter.create_histogram("seconds").record(0.2, {"path": "/"})
-    values, ended = rig.push()
+    harness = Harness()
+    harness.gauges = {"p1": 0.5, "p2": 1}
+    harness.meter.create_counter("calls").add(3, {"model": "m"})
+    harness.meter.create_up_down_counter("in_progress").add(2, {"path": "/"})
+    harness.meter.create_histogram("seconds").record(0.2, {"path": "/"})
+    values, ended = harness.push()
     assert (len(values), ended) == (5, set())
-    values, ended = rig.push(is_last=True)
+    values, ended = harness.push(is_last=True)
     assert ended == {("health", "p1", "a"), ("health", "p2", "a"), ("in_progress", "/")}
     assert set(values) == {("calls", "m"), ("seconds", "/")}
     assert values["calls", "m"].as_int == 3
@@ -73,34 +73,34 @@ def test_the_last_push_ends_gauges_and_sums_that_can_fall_and_leaves_the_rest_fi
 
 
 def test_a_series_that_is_gone_is_ended_until_the_endpoint_has_that():
-    rig = Rig()
-    rig.gauges = {"p1": 0.5, "p2": 1}
-    rig.push()
-    del rig.gauges["p2"]
+    harness = Harness()
+    harness.gauges = {"p1": 0.5, "p2": 1}
+    harness.push()
+    del harness.gauges["p2"]
     for _ in range(2):
-        values, ended = rig.push(acknowledged=False)
+        values, ended = harness.push(acknowledged=False)
         assert (set(values), ended) == ({("health", "p1", "a")}, {("health", "p2", "a")})
-    rig.push()
-    assert rig.push()[1] == set()
+    harness.push()
+    assert harness.push()[1] == set()
 
 
 def test_what_only_an_undelivered_push_showed_is_ended_all_the_same():
-    """It may have arrived: a time-out leaves that open."""
-    rig = Rig()
-    rig.gauges = {"p1": 1}
-    rig.push(acknowledged=False)
-    rig.gauges = {"p2": 1}
-    assert rig.push()[1] == {("health", "p1", "a")}
+    """It may have arrived: a timeout leaves that open."""
+    harness = Harness()
+    harness.gauges = {"p1": 1}
+    harness.push(acknowledged=False)
+    harness.gauges = {"p2": 1}
+    assert harness.push()[1] == {("health", "p1", "a")}
 
 
 def test_the_last_gauge_of_all_is_ended_too():
-    rig = Rig()
-    rig.gauges = {"p1": 1}
-    rig.push()
-    rig.gauges = {}
-    values, ended = rig.push()
+    harness = Harness()
+    harness.gauges = {"p1": 1}
+    harness.push()
+    harness.gauges = {}
+    values, ended = harness.push()
     assert (values, ended) == ({}, {("health", "p1", "a")})
-    assert rig.push() == ({}, set())
+    assert harness.push() == ({}, set())
 
 
 def test_a_process_without_metrics_pushes_nothing():
@@ -117,14 +117,14 @@ PUSHES = st.lists(
 @given(PUSHES)
 def test_an_endpoint_never_shows_a_series_longer_than_the_process_does(pushes):
     """The model: an endpoint that takes some pushes and misses others. What it took last tells it what is alive."""
-    rig = Rig()
+    harness = Harness()
     shown = set()
     for gauges, arrives in pushes:
-        rig.gauges = gauges
-        values, ended = rig.push(acknowledged=arrives)
+        harness.gauges = gauges
+        values, ended = harness.push(acknowledged=arrives)
         if arrives:
             shown = (shown | set(values)) - ended
             assert shown == {("health", name, "a") for name in gauges}
-    rig.gauges = {}
-    values, ended = rig.push(is_last=True)
+    harness.gauges = {}
+    values, ended = harness.push(is_last=True)
     assert (shown | set(values)) - ended == set()

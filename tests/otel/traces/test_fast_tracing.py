@@ -35,9 +35,10 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from otel.delivery.buffer import ExportBuffer, SignalQueue
+from otel.delivery.buffer import ExportBuffer
 from otel.delivery.encoding.logs import LogEncoder, make_log_batch_encoder
 from otel.delivery.processors import LogDelivery
+from otel.delivery.signal_queue import SignalQueue
 from otel.logs.fast_logger import FastLogger, FastLogRecord
 from otel.traces.context import traced_context
 from otel.traces.fast_span import SpanOrigin
