@@ -1,8 +1,8 @@
-"""The outermost wrapper of an ASGI application: measures each HTTP request exactly once, however it ends.
+"""The outermost wrapper of an ASGI application: measures each HTTP request exactly once.
 
-It records `RequestReceived` at entry and `RequestFinished` when the application returns, timed to the
-end of the response body. It wraps the framework because a framework's middleware does not run for
-404 and 405 and cannot see the end of a stream.
+It records `RequestReceived` at entry and `RequestFinished` when the application returns, timed to
+the end of the response body. It wraps the framework because a framework's middleware does not run
+for 404 and 405 and cannot see the end of a stream.
 """
 
 import asyncio
@@ -21,7 +21,10 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 DELIVERY_KEY: Final = "gatewayz.delivery"
-"""The scope key of a server's `Delivery`; without one, a response counts as delivered when it was sent."""
+"""The scope key of a server's `Delivery`.
+
+Without one, a response counts as delivered when it was sent.
+"""
 
 SCOPE_KEY: Final = "gatewayz.request_scope"
 TRACE_HEADER: Final = b"x-trace-id"
@@ -63,8 +66,9 @@ def request_scope(scope: Scope) -> RequestScope:
 class RequestTelemetry:
     """Wraps an ASGI application.
 
-    `route_of` returns the route template of a scope before the application routes it. Requests for which
-    `is_ignored` holds (monitoring, health) are not recorded. `clock` is monotonic, in seconds.
+    `route_of` returns the route template of a scope before the application routes it. Requests for
+    which `is_ignored` holds (monitoring, health) are not recorded. `clock` is monotonic, in
+    seconds.
     """
 
     def __init__(
@@ -123,7 +127,10 @@ class _ResponseWatch:
         self.cancelled = False
 
     async def receive(self) -> Message:
-        """Pass on a received message; a disconnect before the end of the response means that the client left."""
+        """Pass on a received message.
+
+        A disconnect before the end of the response means that the client left.
+        """
         message = await self._receive()
         if message["type"] == "http.disconnect" and self._ended_seconds is None:
             self.cancelled = True
@@ -159,7 +166,10 @@ class _ResponseWatch:
         return max(0, self._response_bytes - undelivered)
 
     def finished(self, started_seconds: float, *, failed: bool) -> RequestFinished:
-        """Return how the request ended. An exception before the response began counts as status 500."""
+        """Return how the request ended.
+
+        An exception before the response began counts as status 500.
+        """
         ended_seconds = self._clock() if self._ended_seconds is None else self._ended_seconds
         cancelled = self.cancelled and self._ended_seconds is None
         if self._status_code is not None:
@@ -178,7 +188,10 @@ class _ResponseWatch:
 
 
 def _trace_context(scope: Scope) -> dict[str, str]:
-    """Return the trace context headers. A repeated header is joined, which the propagators reject, except `baggage`."""
+    """Return the trace context headers.
+
+    A repeated header is joined, which the propagators reject, except `baggage`.
+    """
     headers: dict[str, str] = {}
     for key, value in scope["headers"]:
         if key in _TRACE_CONTEXT_HEADERS:

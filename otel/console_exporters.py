@@ -1,4 +1,4 @@
-"""The `console` exporters: finished spans and, at each interval, all metrics, one JSON object per line.
+"""The `console` exporters: finished spans, and all metrics at each interval, as JSON lines.
 
 The objects are those of the SDK's console exporters. Lines go to stdout through the writer of log
 lines, so that a stalled reader of stdout delays no request and dropped lines are counted.

@@ -44,7 +44,10 @@ FaultDomain: TypeAlias = Literal["caller", "policy", "provider", "network", "gat
 
 
 class RequestReceived(msgspec.Struct, frozen=True, kw_only=True):
-    """An HTTP request arrived. `path` is the route template or `unmatched`; `headers` holds only the trace context."""
+    """An HTTP request arrived.
+
+    `path` is the route template or `unmatched`; `headers` holds only the trace context.
+    """
 
     method: str
     path: str
@@ -52,7 +55,10 @@ class RequestReceived(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestFinished(msgspec.Struct, frozen=True, kw_only=True):
-    """The response body ended, or the client left. `status_code` 499: it left before the response began."""
+    """The response body ended, or the client left.
+
+    `status_code` 499: it left before the response began.
+    """
 
     status_code: int
     duration_seconds: float
@@ -76,7 +82,8 @@ class CallerIdentified(msgspec.Struct, frozen=True, kw_only=True):
 class AttemptStarted(msgspec.Struct, frozen=True, kw_only=True):
     """One call to one provider begins. `number` counts from 1 within the request.
 
-    `server_address` is empty where it is unknown. `started_unix_ns` is set where the call began before it was recorded.
+    `server_address` is empty where it is unknown. `started_unix_ns` is set where the call began
+    before it was recorded.
     """
 
     provider: str
@@ -91,8 +98,9 @@ class AttemptStarted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens and money of one attempt. `estimated`: the provider reported no plausible usage, so the gateway estimated it.
+    """Tokens and money of one attempt.
 
+    `estimated`: the provider reported no plausible usage, so the gateway estimated it.
     `disbelieved` names the reported counts that are impossible; for a whole call it is empty.
     """
 
@@ -110,11 +118,14 @@ NO_USAGE = Usage()
 class AttemptFinished(msgspec.Struct, frozen=True, kw_only=True):
     """One call to one provider ended.
 
-    - `response_seconds`: until the first byte of the response, or until the timeout; None when there was neither.
+    - `response_seconds`: until the first byte of the response, or until the timeout; None when
+      there was neither.
     - `first_token_seconds`: until the first streamed chunk with content; None without one.
-    - `connection_was_stale`: a `connect_error` on an idle pooled connection that the provider or a firewall had closed.
+    - `connection_was_stale`: a `connect_error` on an idle pooled connection that the provider or a
+      firewall had closed.
 
-    `cancel_phase` is set exactly when `status` is `cancelled`, `error_kind` exactly when it is `error`.
+    `cancel_phase` is set exactly when `status` is `cancelled`, `error_kind` exactly when it is
+    `error`.
     """
 
     status: AttemptStatus
@@ -132,7 +143,10 @@ class AttemptFinished(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallFinished(msgspec.Struct, frozen=True, kw_only=True):
-    """One LLM call (all attempts of one request) ended. `provider` is None when the response came from the cache."""
+    """One LLM call (all attempts of one request) ended.
+
+    `provider` is None when the response came from the cache.
+    """
 
     operation: Literal["chat", "embeddings"]
     model: str
@@ -183,7 +197,10 @@ class BreakerChanged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProbeFinished(msgspec.Struct, frozen=True, kw_only=True):
-    """The gateway's own small call to a provider ended; `unclear`: the response does not show whether it takes traffic."""
+    """The gateway's own small call to a provider ended.
+
+    `unclear`: the response does not show whether it takes traffic.
+    """
 
     provider: str
     outcome: Literal["up", "down", "unclear"]
@@ -198,9 +215,9 @@ class EventLoopLagged(msgspec.Struct, frozen=True, kw_only=True):
 class AnomalyBegan(msgspec.Struct, frozen=True, kw_only=True):
     """A provider, a model or the whole gateway deviates from its baseline.
 
-    - `value`, `baseline` and `threshold` are in the signal's unit: `slowdown` is a multiple of the expected
-      duration, `errors` a share (0 to 1), `input_tokens` and `output_tokens` are per attempt, `traffic` is
-      attempts per minute.
+    - `value`, `baseline` and `threshold` are in the signal's unit: `slowdown` is a multiple of the
+      expected duration, `errors` a share (0 to 1), `input_tokens` and `output_tokens` are per
+      attempt, `traffic` is attempts per minute.
     - `spread` is one standard deviation, as a factor; for `errors` as a share.
     - `samples` is the number of attempts in `window_minutes`.
     - `also` lists other scopes that show the anomaly, as `kind:name`.
@@ -254,7 +271,7 @@ class AttemptScope(Protocol):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The trace context for the provider, in the headers of the configured propagators (`traceparent` by default)."""
+        """The headers with the trace context for the provider, by default `traceparent`."""
 
     def finish(self, event: AttemptFinished) -> None:
         """End the attempt; a second call changes nothing."""
@@ -268,7 +285,7 @@ class RequestScope(Protocol):
         """The request's trace id, 32 lower-case hex digits."""
 
     def current(self) -> AbstractContextManager[None]:
-        """Make the request's span current, for log lines of libraries, until the context manager exits in the same task."""
+        """Make the request's span current inside the `with` block, for log lines of libraries."""
 
     def record(self, event: Event) -> None:
         """Record an event of this request; exemplars and log lines carry its span."""

@@ -15,7 +15,10 @@ class Guard:
         self._logger = logging.getLogger("otel.recorder")
 
     def run(self, step: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Run one recording step; an exception is counted, and the first is logged with its traceback."""
+        """Run one recording step.
+
+        An exception is counted, and the first is logged with its traceback.
+        """
         try:
             step(*args, **kwargs)
         except Exception:

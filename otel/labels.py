@@ -21,7 +21,8 @@ class LabelBounds(msgspec.Struct, frozen=True, kw_only=True):
     """The closed sets of one application.
 
     `routes` are the (provider, model) pairs that the configuration can call. `paths` are the route
-    templates. `exception_types` are the class names of its own errors; builtin exceptions are always allowed.
+    templates. `exception_types` are the class names of its own errors; builtin exceptions are
+    always allowed.
     """
 
     app_name: str

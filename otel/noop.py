@@ -1,4 +1,4 @@
-"""The recorder that records nothing, for `telemetry.enabled = false` and as the baseline of benchmarks.
+"""The recorder that records nothing, for `telemetry.enabled = false` and for benchmarks.
 
 With a propagator it still passes a caller's trace context on to providers, which
 `OTEL_SDK_DISABLED` does not turn off.
@@ -15,7 +15,10 @@ from otel.traces.trace_state import without_free_text
 
 
 class DisabledScope:
-    """Satisfies both `RequestScope` and `AttemptScope` by doing nothing; one instance serves all requests without trace context."""
+    """Satisfies both `RequestScope` and `AttemptScope` by doing nothing.
+
+    One instance serves all requests without trace context.
+    """
 
     def __init__(self, headers: Mapping[str, str] | None = None) -> None:
         self._headers = headers or {}

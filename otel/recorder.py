@@ -77,7 +77,10 @@ class TelemetryRecorder:
         return TelemetryAttempt(self, event, otel_context.get_current())
 
     def handle(self, event: Event, context: Context, request: "TelemetryRequest | None") -> None:
-        """Call the event's handler; raises TypeError where the event cannot be recorded like this."""
+        """Call the event's handler.
+
+        Raises TypeError where the event cannot be recorded like this.
+        """
         _HANDLERS[type(event)](self, event, context, request)
 
 
@@ -222,7 +225,10 @@ def _of_request(handle: Callable[[TelemetryRecorder, E, Context, TelemetryReques
 def _anomaly_began(
     recorder: TelemetryRecorder, event: AnomalyBegan, _context: Context, _request: TelemetryRequest | None
 ) -> None:
-    """Give the anomaly a short span of its own; its measurement and log line carry that span's ids."""
+    """Give the anomaly a short span of its own.
+
+    Its measurement and log line carry that span's ids.
+    """
     fields = anomaly_fields(event, recorder.bounds)
     context = recorder.spans.anomaly_began(fields)
     recorder.measurements.anomaly_began(event, context)

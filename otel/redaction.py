@@ -1,4 +1,4 @@
-r"""Redaction: replaces secrets by `[redacted]` before text leaves the process, in log lines and spans.
+r"""Redaction: replaces secrets in log lines and spans before they leave the process.
 
 Values are redacted before they are encoded, so an encoded line stays valid. The rules also work on
 encoded text, which the Collector redacts a second time with the same patterns: no match begins or
@@ -31,9 +31,10 @@ BARE_MEMBER: Final = (
     rf"(?i)({_FIELD}(\\*[\x22']){_SEPARATOR})(?:[^\s\x22',;&{{}}\[\]\\0-9]{{0,64}}[0-9][^\s\x22',;&}}\\]*"
     r"|[^\s\x22',;&{}\[\]\\][^\s\x22',;&}\\]+([,}]))"
 )
-"""A member with a quoted name and an unquoted value. The replacement is quoted, so that JSON stays valid.
+"""A member with a quoted name and an unquoted value.
 
-`'password': must be a string` is prose: a word without a digit counts as a value only at the end of the member.
+The replacement is quoted, so that JSON stays valid. `'password': must be a string` is prose: a word
+without a digit counts as a value only at the end of the member.
 """
 
 SECRET: Final = (
@@ -41,8 +42,9 @@ SECRET: Final = (
     # API keys by their usual prefixes
     r"|\b(?:(?:sk|pk|rk|gwz|xai|gsk|hf|gh[opsur]|github_pat|glpat|pplx|r8|nvapi|xox[abeprs])[-_]|AIza|AKIA)[A-Za-z0-9_-]{12,}"
     r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"  # JSON web tokens
-    # A quoted value, spaces included. After an unquoted name, a quote may be the end of a JSON text, which no value follows.
-    # The same holds for a name that ends with a quote of its own text: the next quote may end that text.
+    # A quoted value, spaces included. After an unquoted name, a quote may be the end of a JSON
+    # text, which no value follows. The same holds for a name that ends with a quote of its own
+    # text: the next quote may end that text.
     rf"|({_FIELD}\x22{_SEPARATOR}b?\x22)(?:[^\x22\\\r\n]|\\.)+"
     rf"|({_FIELD}\\*[\x22']{_SEPARATOR})(?:(b?\x22)(?:[^\x22\\\r\n,:}}\]]|\\.)(?:[^\x22\\\r\n]|\\.)*|{_OTHER_QUOTES})"
     rf"|({_FIELD}{_SEPARATOR})(?:(b?\x22)[^\s\x22\\,:}}\]](?:[^\x22\\\r\n]|\\.)*|{_OTHER_QUOTES}"
@@ -90,7 +92,9 @@ RULES: Final = (
     (SECRET, r"\1\2\3\4\5\6\7\8\9\g<10>\g<11>\g<12>\g<13>" + REDACTED, SECRET_WORDS),
     (USER_INFO, r"\1\2" + REDACTED + "@", ("://",)),
 )
-"""Pattern, replacement, and the words of which every match contains one: searching a word costs far less than a pattern.
+"""Pattern, replacement, and words of which every match contains one.
+
+Searching a word costs far less than a pattern.
 
 The Collector's rules are the same (`collector-config/base.yaml`).
 """
@@ -101,7 +105,7 @@ _MIN_KNOWN_CHARS: Final = 6
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
-    """Compile a pattern that skips most positions by their first character, which is three times as fast."""
+    """Compile a pattern that skips most positions by one character: three times as fast."""
     if not pattern.startswith(_ANY_CASE):
         return re.compile(pattern)
     return re.compile(rf"{_ANY_CASE}(?=[abceghimnprstx?&-])(?:{pattern.removeprefix(_ANY_CASE)})")
@@ -125,7 +129,7 @@ def is_secret_name(name: str) -> bool:
 
 
 class KnownSecrets:
-    """Redacts the process's own secrets, whatever they look like, and everything that `redact` finds.
+    """Redacts the process's own secrets, whatever they look like, and what `redact` finds.
 
     Safe from any thread. A secret is also found in its percent-encoded and its JSON form.
     """

@@ -1,7 +1,7 @@
 """The resource: one immutable set of attributes on all telemetry of this process.
 
-`OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` win over the built-in attributes. No detector runs
-and no network is used.
+`OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` win over the built-in attributes. No detector
+runs and no network is used.
 """
 
 import os
@@ -37,9 +37,10 @@ class HashedResource(Resource):
 def build_resource(
     config: TelemetryConfig, *, service_version: str, instance_id: str, service_name: str = DEFAULT_SERVICE_NAME
 ) -> Resource:
-    """Build the resource. `instance_id` is new for each process, so that restarts and workers are distinguished.
+    """Build the resource.
 
-    The keys follow the resource semantic conventions. Call it after a fork, because it reads `process.pid`.
+    `instance_id` is new for each process, so that restarts and workers are distinguished. The keys
+    follow the resource semantic conventions. Call it after a fork, because it reads `process.pid`.
     """
     return HashedResource(
         {

@@ -1,4 +1,4 @@
-"""The gateway at work: anomalies, database, caches, limits, connections, event loop and periodic jobs."""
+"""The gateway itself: anomalies, database, caches, limits, connections, event loop and jobs."""
 
 from typing import Final
 

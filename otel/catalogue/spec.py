@@ -29,7 +29,10 @@ class Kind(StrEnum):
 
     @property
     def is_observable(self) -> bool:
-        """Whether a callback yields the values at collection time; the others are recorded by events."""
+        """Whether a callback yields the values at collection time.
+
+        The others are recorded by events.
+        """
         return self in {Kind.OBSERVABLE_GAUGE, Kind.OBSERVABLE_COUNTER}
 
 

@@ -6,13 +6,14 @@ stop the program. Certificate files are the only files that are read.
 Differences from the specification, and their reasons:
 
 - A signal is pushed only when an endpoint is set for it or `OTEL_<SIGNAL>_EXPORTER` names otlp. The
-  specification pushes to localhost by default; a gateway without a Collector would retry indefinitely.
+  specification pushes to localhost by default; a gateway without a Collector would retry
+  indefinitely.
 - Batches of 64 every 500 ms, not 512 every 5 s: encoding 512 spans holds the interpreter for 20 ms.
 - Metrics every 15 s, not 60 s: push is the source of truth, and alert rules look at single minutes.
-- `*_MAX_QUEUE_SIZE` (default 8192) bounds the items that wait to be encoded; encoded ones are bounded
-  in bytes.
-- `baggage` is propagated only where `OTEL_PROPAGATORS` names it: it would carry callers' text to the
-  providers.
+- `*_MAX_QUEUE_SIZE` (default 8192) bounds the items that wait to be encoded; encoded ones are
+  bounded in bytes.
+- `baggage` is propagated only where `OTEL_PROPAGATORS` names it: it would carry callers' text to
+  the providers.
 """
 
 from collections.abc import Mapping
@@ -90,14 +91,14 @@ class BatchConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TelemetryConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that the `OTEL_*` variables set. A signal whose `OtlpConfig` is None is not pushed.
+    """Everything that the `OTEL_*` variables set.
 
-    What the application passes in is `PipelineSettings`; `[telemetry]` in the configuration file is
-    `TelemetrySection`.
+    A signal whose `OtlpConfig` is None is not pushed. What the application passes in is
+    `PipelineSettings`; `[telemetry]` in the configuration file is `TelemetrySection`.
 
-    `resource_attributes` are those from the environment, `service.name` included. `console` names the
-    signals that are written to stdout beside the log lines. `log_level` is the lowest level of lines on
-    stdout. `warnings` are logged once, for the operator.
+    `resource_attributes` are those from the environment, `service.name` included. `console` names
+    the signals that are written to stdout beside the log lines. `log_level` is the lowest level of
+    lines on stdout. `warnings` are logged once, for the operator.
     """
 
     disabled: bool = False
@@ -141,8 +142,8 @@ def telemetry_config_from_environ(
 ) -> TelemetryConfig:
     """Read the `OTEL_*` variables; with `OTEL_SDK_DISABLED=true` only `OTEL_PROPAGATORS`.
 
-    `buffer_bytes` bounds the encoded spans and log records in memory. `spool_folder` is where shutdown
-    stores what it could not deliver; None drops it. Neither is an `OTEL_*` variable.
+    `buffer_bytes` bounds the encoded spans and log records in memory. `spool_folder` is where
+    shutdown stores what it could not deliver; None drops it. Neither is an `OTEL_*` variable.
     """
     reader = EnvironReader(environ)
     if reader.flag("OTEL_SDK_DISABLED"):
@@ -192,9 +193,10 @@ def _pushed(reader: EnvironReader, signal: Signal, exporters: tuple[str, ...]) -
 
 
 def _resource_attributes(reader: EnvironReader) -> dict[str, str]:
-    """Parse `key=value,key=value`, percent-encoded; an error discards the whole list, as the specification requires.
+    """Parse `key=value,key=value`, percent-encoded.
 
-    OTEL_SERVICE_NAME wins over `service.name` in the list.
+    An error discards the whole list, as the specification requires. OTEL_SERVICE_NAME wins over
+    `service.name` in the list.
     """
     name = "OTEL_RESOURCE_ATTRIBUTES"
     discarded = "the whole variable is discarded"
@@ -228,7 +230,7 @@ def _percent_decoded(text: str) -> str | None:
 
 
 def _batch(reader: EnvironReader, prefix: str) -> BatchConfig:
-    """Read the variables of the batch span processor (`OTEL_BSP`) or log record processor (`OTEL_BLRP`)."""
+    """Read the batch variables of spans (`OTEL_BSP`) or log records (`OTEL_BLRP`)."""
     default = BatchConfig()
     queue_name, batch_name = f"{prefix}_MAX_QUEUE_SIZE", f"{prefix}_MAX_EXPORT_BATCH_SIZE"
     queue_size = (
@@ -247,7 +249,10 @@ def _batch(reader: EnvironReader, prefix: str) -> BatchConfig:
 
 
 def _sampler(reader: EnvironReader) -> tuple[str, float]:
-    """Return the sampler's name and ratio; the ratio counts only for the `traceidratio` samplers."""
+    """Return the sampler's name and ratio.
+
+    The ratio counts only for the `traceidratio` samplers.
+    """
     default = "parentbased_always_on"
     name = reader.choice("OTEL_TRACES_SAMPLER", _SAMPLERS, used=f"using {default}") or default
     argument = reader.text("OTEL_TRACES_SAMPLER_ARG", used="using 1.0") if name.endswith("traceidratio") else None
@@ -279,6 +284,6 @@ def _log_level(reader: EnvironReader) -> str:
 
 
 def _warn_of_delta(reader: EnvironReader) -> None:
-    """Warn of delta temporality: it loses what an undelivered push held, while the next cumulative push repairs that."""
+    """Warn of delta temporality: it loses undelivered pushes, which cumulative ones repair."""
     name = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
     reader.choice(name, ("cumulative",), used="using cumulative: a push that is lost then costs no count")

@@ -36,9 +36,9 @@ class TelemetryConfigError(Exception):
 class OtlpConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Where and how one signal is pushed.
 
-    `endpoint` is the full URL for HTTP, path included, and `host:port` for gRPC. `tls`: the connection is
-    encrypted. The three paths are PEM files: a CA bundle that replaces the system's, and the client's
-    certificate and key.
+    `endpoint` is the full URL for HTTP, path included, and `host:port` for gRPC. `tls`: the
+    connection is encrypted. The three paths are PEM files: a CA bundle that replaces the system's,
+    and the client's certificate and key.
     """
 
     signal: Signal
@@ -104,7 +104,10 @@ def _names(signal: Signal, option: str) -> tuple[str, str]:
 def _first(
     environ: EnvironReader, signal: Signal, option: str, default: str, parse: Callable[[str, str], _T | None]
 ) -> _T | None:
-    """Return the first value that `parse` accepts; it takes the variable and the replacement to name in a warning."""
+    """Return the first value that `parse` accepts.
+
+    It takes the variable and the replacement to name in a warning.
+    """
     own, general = _names(signal, option)
     value = parse(own, f"using {general}" if environ.is_set(general) else default)
     return parse(general, default) if value is None else value
@@ -122,10 +125,11 @@ def _protocol(environ: EnvironReader, signal: Signal) -> Protocol:
 
 
 def _endpoint(environ: EnvironReader, signal: Signal, protocol: Protocol) -> tuple[str, bool] | None:
-    """Return the URL (HTTP) or `host:port` (gRPC) and whether to encrypt; None where it cannot be used.
+    """Return the URL (HTTP) or `host:port` (gRPC) and whether to encrypt.
 
-    The per-signal URL is used unchanged; the general one is a base for `v1/<signal>`. For gRPC the scheme
-    decides about TLS; without a scheme `INSECURE` does, which is false by default.
+    None where it cannot be used. The per-signal URL is used unchanged; the general one is a base
+    for `v1/<signal>`. For gRPC the scheme decides about TLS; without a scheme `INSECURE` does,
+    which is false by default.
     """
     own, general = _names(signal, "ENDPOINT")
     name = own if environ.is_set(own) or not environ.is_set(general) else general
@@ -170,7 +174,10 @@ def _host_and_port(url: SplitResult) -> str:
 
 
 def _headers(environ: EnvironReader, signal: Signal, protocol: Protocol) -> tuple[tuple[str, str], ...]:
-    """Parse `key=value,key=value` with percent-encoded values (W3C Baggage's syntax); malformed pairs are ignored."""
+    """Parse `key=value,key=value` with percent-encoded values (W3C Baggage's syntax).
+
+    Malformed pairs are ignored.
+    """
     own, general = _names(signal, "HEADERS")
     name = own if environ.is_set(own) else general
     headers: dict[str, str] = {}
@@ -248,7 +255,10 @@ def _can_secure(environ: EnvironReader, config: OtlpConfig) -> bool:
 
 
 def _not_pushed(name: str, signal: Signal) -> str:
-    """Return the consequence for a warning; the same text for all signals of a general variable, which is warned of once."""
+    """Return the consequence for a warning.
+
+    The same text for all signals of a general variable, which is warned of once.
+    """
     return f"{signal} are not pushed" if f"_{signal.upper()}_" in name else "signals that need it are not pushed"
 
 

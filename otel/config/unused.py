@@ -1,4 +1,4 @@
-"""Warns of `OTEL_*` variables that are set and that no component reads, so that a typing error is noticed."""
+"""Warns of `OTEL_*` variables that no component reads, so that typing errors are noticed."""
 
 import re
 from collections.abc import Mapping

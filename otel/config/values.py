@@ -62,7 +62,10 @@ class EnvironReader:
         return None
 
     def choices(self, name: str, allowed: Sequence[str], *, used: str) -> tuple[str, ...]:
-        """Return those of `allowed` that a comma-separated list names, without duplicates; `used` is the replacement where none is left."""
+        """Return those of `allowed` that a comma-separated list names, without duplicates.
+
+        `used` is the replacement where none is left.
+        """
         names = dict.fromkeys(part.strip().lower() for part in (self.text(name, used=used) or "").split(","))
         names.pop("", None)
         chosen = tuple(each for each in names if each in allowed)
@@ -96,6 +99,6 @@ class EnvironReader:
 
 
 def shown(value: str) -> str:
-    """Return a value for a warning: on one line, bounded, without anything that looks like a secret."""
+    """Return a value for a warning: one line, bounded, without anything like a secret."""
     text = repr(redact(value))
     return text if len(text) <= _MAX_SHOWN_CHARS else f"{text[:_MAX_SHOWN_CHARS]}…'"

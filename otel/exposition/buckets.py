@@ -12,7 +12,10 @@ from opentelemetry.sdk.metrics.export import Buckets, ExponentialHistogramDataPo
 
 
 def classic_buckets(point: HistogramDataPoint | ExponentialHistogramDataPoint) -> tuple[Sequence[float], Sequence[int]]:
-    """Return the finite upper bounds and the cumulative counts; one more count, for `+Inf`, comes last."""
+    """Return the finite upper bounds and the cumulative counts.
+
+    One more count, for `+Inf`, comes last.
+    """
     if isinstance(point, HistogramDataPoint):
         return point.explicit_bounds, list(accumulate(point.bucket_counts))
     return _exponential(point)
@@ -21,8 +24,8 @@ def classic_buckets(point: HistogramDataPoint | ExponentialHistogramDataPoint) -
 def _exponential(point: ExponentialHistogramDataPoint) -> tuple[Sequence[float], Sequence[int]]:
     """Convert base-2 exponential buckets: bucket i of scale s covers (2^(i/2^s), 2^((i+1)/2^s)].
 
-    Negative buckets mirror that, and the zero bucket ends at 0. The lower edge of the first positive
-    bucket is a bound of its own, so that interpolation starts there and not at 0.
+    Negative buckets mirror that, and the zero bucket ends at 0. The lower edge of the first
+    positive bucket is a bound of its own, so that interpolation starts there and not at 0.
     """
     bounds: list[float] = []
     counts: list[int] = []

@@ -24,7 +24,10 @@ class TooManyCollectionsError(Exception):
 
 
 class CollectThreads:
-    """Runs at most `max_running` pieces of work at once; at most `max_waiting` wait. For one event loop."""
+    """Runs at most `max_running` pieces of work at once; at most `max_waiting` wait.
+
+    For one event loop.
+    """
 
     def __init__(self, *, max_running: int = MAX_RUNNING, max_waiting: int = MAX_WAITING) -> None:
         self._slots = asyncio.Semaphore(max_running)
@@ -32,9 +35,10 @@ class CollectThreads:
         self._waiting = 0
 
     async def run(self, work: Callable[[], Result]) -> Result:
-        """Return what `work` returns, or raise what it raises; raises `TooManyCollectionsError` where too many wait.
+        """Return what `work` returns, or raise what it raises.
 
-        The work of a cancelled caller continues, and occupies its slot until it ends.
+        Raises `TooManyCollectionsError` where too many wait. The work of a cancelled caller
+        continues, and occupies its slot until it ends.
         """
         if self._slots.locked() and self._waiting >= self._max_waiting:
             raise TooManyCollectionsError

@@ -27,8 +27,9 @@ class ExpositionResponse(msgspec.Struct, frozen=True):
 class Exposition:
     """Renders what `reader` collects. Safe from any thread.
 
-    `specs` is the catalogue: the order, help texts, labels and categories of families. `on_collected`
-    gets the seconds that collecting and rendering took, once per collection. `clock` counts seconds.
+    `specs` is the catalogue: the order, help texts, labels and categories of families.
+    `on_collected` gets the seconds that collecting and rendering took, once per collection. `clock`
+    counts seconds.
     """
 
     def __init__(
@@ -57,7 +58,10 @@ class Exposition:
         category: Category | None = None,
         names: Sequence[str] = (),
     ) -> ExpositionResponse:
-        """Respond to a GET or HEAD; a HEAD has the headers of the GET and no body. Unknown names give an empty exposition."""
+        """Respond to a GET or HEAD; a HEAD has the headers of the GET and no body.
+
+        Unknown names give an empty exposition.
+        """
         media_type = negotiate_media_type(accept)
         compress = accepts_gzip(accept_encoding)
         selection = Selection(category, frozenset(names))
@@ -80,7 +84,10 @@ class Exposition:
         return ExpositionResponse(200, headers, b"" if method == "HEAD" else body)
 
     def _take(self, snapshot: Snapshot) -> bool:
-        """Serve `snapshot` from now on, unless another thread took a newer one; return whether it is new."""
+        """Serve `snapshot` from now on, unless another thread took a newer one.
+
+        Return whether it is new.
+        """
         if snapshot.number <= self._shared.number:
             return False
         families = self._index.families(snapshot.data)

@@ -35,7 +35,11 @@ class FamilyType(StrEnum):
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
-    """One metric family. `labels` are the documented keys; `unit` is the word that its name may end with, such as `seconds`."""
+    """One metric family.
+
+    `labels` are the documented keys; `unit` is the word that its name may end with, such as
+    `seconds`.
+    """
 
     name: str
     type: FamilyType
@@ -54,17 +58,18 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FamilyIndex:
-    """Turns collections into families, with the catalogue's order, help texts, labels and categories."""
+    """Turns collections into families, with order, help, labels and categories of the catalogue."""
 
     def __init__(self, specs: Iterable[MetricSpec]) -> None:
         self._specs = {spec.name: spec for spec in specs}
         self._order = {name: position for position, name in enumerate(self._specs)}
 
     def families(self, data: MetricsData) -> list[Family]:
-        """Return the families that have points: catalogued ones in catalogue order, then others by name.
+        """Return the families with points: those of the catalogue in its order, others by name.
 
-        Streams with one exposed name share a family. Where their types differ, the first stream decides and
-        the others are omitted: a second TYPE for a name would make the whole exposition invalid.
+        Streams with one exposed name share a family. Where their types differ, the first stream
+        decides and the others are omitted: a second TYPE for a name would make the whole exposition
+        invalid.
         """
         streams: dict[str, list[Metric]] = {}
         for metric in metrics_of(data):

@@ -13,7 +13,7 @@ from otel.exposition.family import Point
 
 
 def merge_points(points: Sequence[Point]) -> Point:
-    """Return the sum of counters and histograms, and the latest of gauges, which have no start time.
+    """Return the sum of counters or histograms; the latest of gauges, which have no start time.
 
     Histograms whose buckets differ cannot be added: the one with the most observations is returned.
     """

@@ -1,8 +1,8 @@
 """Chooses the format and the coding of a response, by RFC 9110 (sections 12.4.2, 12.5.1, 12.5.3).
 
 A scrape is never refused: a client that accepts nothing on offer gets text 0.0.4, as from other
-Prometheus targets. Only `MAX_HEADER_CHARACTERS` and `MAX_ELEMENTS` of a header are read, and the work
-is linear in them.
+Prometheus targets. Only `MAX_HEADER_CHARACTERS` and `MAX_ELEMENTS` of a header are read, and the
+work is linear in them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,10 @@ class Format(StrEnum):
 
 
 class MediaType(msgspec.Struct, frozen=True):
-    """A format as a response declares it. Versions of a format differ in the header only, because all names are ASCII."""
+    """A format as a response declares it.
+
+    Versions of a format differ in the header only, because all names are ASCII.
+    """
 
     format: Format
     version: str
@@ -46,10 +49,16 @@ _VERSIONS: Final[Mapping[Format, tuple[str, ...]]] = {
     Format.TEXT: ("0.0.4", "1.0.0"),
     Format.OPENMETRICS: ("1.0.0", "0.0.1"),
 }
-"""What a client may request by `version=`; the first is the default. Text 1.0.0 differs from 0.0.4 in quoted names only."""
+"""What a client may request by `version=`; the first is the default.
+
+Text 1.0.0 differs from 0.0.4 in quoted names only.
+"""
 
 _UNDERSCORES: Final = "underscores"
-"""The escaping that is declared to a client that sent an `escaping` parameter; ASCII names need none."""
+"""The escaping that is declared to a client that sent an `escaping` parameter.
+
+ASCII names need none.
+"""
 
 
 class _Range(msgspec.Struct, frozen=True):
@@ -61,7 +70,10 @@ class _Range(msgspec.Struct, frozen=True):
 
 
 class _Match(msgspec.Struct, frozen=True):
-    """A range that covers a format. The more specific range wins, then the higher `q`, then the earlier one."""
+    """A range that covers a format.
+
+    The more specific range wins, then the higher `q`, then the earlier one.
+    """
 
     specificity: int
     quality: float
@@ -74,9 +86,10 @@ class _Match(msgspec.Struct, frozen=True):
 
 
 def negotiate_media_type(accept: str | None) -> MediaType:
-    """Return the format with the highest `q`, then the more specific range, then the earlier place in the header.
+    """Return the format with the highest `q`, then the more specific, then the earlier range.
 
-    A format's `q` is that of the most specific range that covers it, so `text/plain;q=0, */*` requests OpenMetrics.
+    A format's `q` is that of the most specific range that covers it, so `text/plain;q=0, */*`
+    requests OpenMetrics.
     """
     defaults = (TEXT_0_0_4, OPENMETRICS_1_0_0)
     best: dict[Format, _Match] = {}
@@ -91,7 +104,8 @@ def negotiate_media_type(accept: str | None) -> MediaType:
     offers: list[tuple[float, int, int, MediaType]] = []
     for preference, default in enumerate(defaults):
         if (found := best.get(default.format)) is not None and found.quality > 0:
-            # Between named types the order of the header decides, between types under wildcards the order of `defaults`.
+            # The order of the header decides between named types, the order of `defaults` between
+            # types under wildcards.
             rank = found.earliness if found.specificity > 1 else -MAX_ELEMENTS - preference
             offers.append((found.quality, found.specificity, rank, found.media_type))
     return max(offers, key=lambda offer: offer[:3])[3] if offers else TEXT_0_0_4
@@ -107,7 +121,10 @@ def accepts_gzip(accept_encoding: str | None) -> bool:
 
 
 def _offer(element: _Range, default: MediaType) -> MediaType | None:
-    """Return the version of the format that `element` requests; None where it does not cover the format."""
+    """Return the version of the format that `element` requests.
+
+    None where it does not cover the format.
+    """
     main_type, _, _ = default.format.partition("/")
     if element.name in {"*/*", f"{main_type}/*"}:
         return default
@@ -124,7 +141,10 @@ def _specificity(element: _Range) -> int:
 
 
 def _elements(header: str) -> Iterator[_Range]:
-    """Parse the beginning of a comma-separated header; an element with a malformed `q` is ignored."""
+    """Parse the beginning of a comma-separated header.
+
+    An element with a malformed `q` is ignored.
+    """
     parts = header[:MAX_HEADER_CHARACTERS].split(",", MAX_ELEMENTS)
     if len(header) > MAX_HEADER_CHARACTERS or len(parts) > MAX_ELEMENTS:
         parts.pop()  # The last part is cut off, or holds all elements beyond the limit.

@@ -1,4 +1,4 @@
-"""The metadata lines of OpenMetrics text format 1.0.0, and which families may carry exemplars there.
+"""The metadata lines of OpenMetrics 1.0.0, and which families may carry exemplars there.
 
 A counter whose name lacks `_total` is typed `unknown`, because OpenMetrics has no other way to keep
 its sample name. Sample names are therefore always those of text 0.0.4.
@@ -15,7 +15,7 @@ _TOTAL = "_total"
 
 
 def has_counter_name(family: Family, names: Container[str]) -> bool:
-    """Whether OpenMetrics can type the family as a counter: `x_total` where no other family (in `names`) is called `x`."""
+    """Whether OpenMetrics can type it as a counter: it is `x_total`, and `x` is not in `names`."""
     stem = family.name.removesuffix(_TOTAL)
     return family.type is FamilyType.COUNTER and stem not in {"", family.name} and stem not in names
 
@@ -26,7 +26,10 @@ def carries_exemplars(family: Family, names: Container[str]) -> bool:
 
 
 def metadata(family: Family, names: Container[str]) -> str:
-    """Return the lines before the samples of `family`; `names` are all families of the exposition."""
+    """Return the lines before the samples of `family`.
+
+    `names` are all families of the exposition.
+    """
     name, type_ = family.name, str(family.type)
     if family.type is FamilyType.COUNTER:
         is_counter = has_counter_name(family, names)

@@ -1,7 +1,7 @@
 """The one estimate of a quantile from histogram buckets, equal to Prometheus' `histogram_quantile`.
 
-It interpolates linearly inside a bucket. The lowest bucket starts at 0 if its bound is positive. The
-estimate never exceeds the highest finite bound.
+It interpolates linearly inside a bucket. The lowest bucket starts at 0 if its bound is positive.
+The estimate never exceeds the highest finite bound.
 """
 
 from bisect import bisect_left
@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 
 def histogram_quantile(quantile: float, bounds: Sequence[float], cumulative_counts: Sequence[float]) -> float | None:
-    """Return the estimate for `quantile` in (0, 1]; `cumulative_counts` has one more entry than `bounds`, for `+Inf`.
+    """Return the estimate for `quantile` in (0, 1].
 
-    None where nothing was observed. Formula: `bucketQuantile` in Prometheus, promql/quantile.go. Raises
-    ValueError for a quantile outside (0, 1] and for counts that do not fit the bounds.
+    `cumulative_counts` has one more entry than `bounds`, for `+Inf`. None where nothing was
+    observed. Formula: `bucketQuantile` in Prometheus, promql/quantile.go. Raises ValueError for a
+    quantile outside (0, 1] and for counts that do not fit the bounds.
     """
     if not 0 < quantile <= 1:
         raise ValueError(f"quantile {quantile} is not in (0, 1]")

@@ -50,7 +50,10 @@ class Readings:
         return sorted(self._grouped(name, key))
 
     def quantile(self, quantile: float, name: str, **where: str) -> float | None:
-        """Return the quantile over all matching series of a histogram; None where nothing was observed."""
+        """Return the quantile over all matching series of a histogram.
+
+        None where nothing was observed.
+        """
         points = self._select(name, where)
         merged = merge_points(points) if points else None
         if merged is None or isinstance(merged, NumberDataPoint):

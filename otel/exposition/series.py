@@ -23,7 +23,10 @@ _NO_EXEMPLARS: Mapping[int, str] = {}
 
 
 class _SeriesText:
-    """The cached text of one series. `colliding` are other attribute sets that translate to the same labels."""
+    """The cached text of one series.
+
+    `colliding` are other attribute sets that translate to the same labels.
+    """
 
     __slots__ = ("attributes", "bounds", "colliding", "exemplar_source", "exemplars", "labels", "prefixes")
 
@@ -38,7 +41,10 @@ class _SeriesText:
 
 
 class SeriesWriter:
-    """Writes the sample lines of one family name. Not thread safe: the exposition calls it under its lock."""
+    """Writes the sample lines of one family name.
+
+    Not thread safe: the exposition calls it under its lock.
+    """
 
     def __init__(self) -> None:
         self._series: dict[int, _SeriesText] = {}  # by id(attributes), in the order of the exposition
@@ -58,7 +64,7 @@ class SeriesWriter:
         return lines
 
     def lines_with_exemplars(self, family: Family, exemplars: Exemplars) -> list[str]:
-        """Return the same lines with ` # {trace_id=…} value timestamp` where there is an exemplar (OpenMetrics only)."""
+        """Return the same lines with exemplars: ` # {trace_id=…} value timestamp`."""
         lines: list[str] = []
         for text, point in self._pairs(family):
             if isinstance(point, NumberDataPoint):
@@ -77,7 +83,10 @@ class SeriesWriter:
         return lines
 
     def _pairs(self, family: Family) -> list[tuple[_SeriesText, Point]]:
-        """Return each series with its point, ordered by labels; series with equal labels are merged."""
+        """Return each series with its point, ordered by labels.
+
+        Series with equal labels are merged.
+        """
         by_id = {id(point.attributes): point for point in family.points}
         if by_id.keys() != self._known:
             self._rebuild(family, by_id)
@@ -150,7 +159,10 @@ def _exemplar_texts(text: _SeriesText, exemplars: Exemplars, bounds: Sequence[fl
 
 
 def _newest_by_bucket(kept: Sequence[SeriesExemplars], bounds: Sequence[float] | None) -> dict[int, str]:
-    """Return the text of the newest exemplar of each bucket; without bounds there is one bucket, 0."""
+    """Return the text of the newest exemplar of each bucket.
+
+    Without bounds there is one bucket, 0.
+    """
     newest: dict[int, Exemplar] = {}
     for series in kept:
         for exemplar in series.by_slot.values():
@@ -161,7 +173,10 @@ def _newest_by_bucket(kept: Sequence[SeriesExemplars], bounds: Sequence[float] |
 
 
 def _exemplar_text(exemplar: Exemplar) -> str:
-    """Return ` # {trace_id="…",span_id="…"} value seconds`; its labels are within OpenMetrics' limit of 128 characters."""
+    """Return ` # {trace_id="…",span_id="…"} value seconds`.
+
+    Its labels are within OpenMetrics' limit of 128 characters.
+    """
     seconds, nanoseconds = divmod(exemplar.time_unix_nano, _NANOSECONDS)
     labels = f'trace_id="{exemplar.trace_id or 0:032x}",span_id="{exemplar.span_id or 0:016x}"'
     return f" # {{{labels}}} {number(exemplar.value)} {seconds}.{nanoseconds // 1_000_000:03d}"

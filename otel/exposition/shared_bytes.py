@@ -34,7 +34,10 @@ class Selection(msgspec.Struct, frozen=True):
 
 
 class SharedBytes:
-    """The rendered families of one snapshot. `parts` is called under the exposition's lock, `response` without it."""
+    """The rendered families of one snapshot.
+
+    `parts` is called under the exposition's lock, `response` without it.
+    """
 
     def __init__(self, number: int, families: list[Family], exemplars: Exemplars, writers: SeriesWriters) -> None:
         self.number = number
@@ -47,11 +50,14 @@ class SharedBytes:
         self._responses: dict[tuple[Format, Category | None, bool], bytes] = {}
 
     def parts(self, format_: Format, selection: Selection) -> list[bytes]:
-        """Return the bytes of each selected family, rendering those that were not requested before."""
+        """Return the bytes of each selected family, rendered at the first request."""
         return [self._family_bytes(format_, family) for family in self._select(selection)]
 
     def response(self, format_: Format, selection: Selection, parts: list[bytes], *, compress: bool) -> bytes:
-        """Join `parts` to a response body; bodies that do not depend on `names` are kept for later requests."""
+        """Join `parts` to a response body.
+
+        Bodies that do not depend on `names` are kept for later requests.
+        """
         key = (format_, selection.category, compress)
         if not selection.names and (ready := self._responses.get(key)) is not None:
             return ready
@@ -87,7 +93,10 @@ class SharedBytes:
         return head + self._sample_bytes(family)
 
     def _sample_bytes(self, family: Family) -> bytes:
-        """Return the sample lines that both formats share. A lone surrogate, which UTF-8 cannot encode, becomes `?`."""
+        """Return the sample lines that both formats share.
+
+        A lone surrogate, which UTF-8 cannot encode, becomes `?`.
+        """
         if family.name not in self._samples:
             self._samples[family.name] = "".join(self._writer(family).lines(family)).encode("utf-8", "replace")
         return self._samples[family.name]
@@ -101,13 +110,16 @@ class SharedBytes:
 
 
 def writers_for(families: list[Family], known: Mapping[tuple[str, FamilyType], SeriesWriter]) -> SeriesWriters:
-    """Return a writer per family, with the text cached for earlier collections; writers of absent families are released."""
+    """Return a writer per family, with the text cached for earlier collections.
+
+    Writers of absent families are released.
+    """
     keys = [(family.name, family.type) for family in families]
     return {key: known[key] if key in known else SeriesWriter() for key in keys}
 
 
 def _is_selected(family: Family, names: Collection[str]) -> bool:
-    """Whether `names` contain the family's name, its OpenMetrics name or one of its sample names."""
+    """Whether `names` contain the family's name, OpenMetrics name or a sample name."""
     if family.name in names or any(name in names for name in family.sample_names):
         return True
     return family.type is FamilyType.COUNTER and family.name.removesuffix("_total") in names

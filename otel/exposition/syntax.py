@@ -41,7 +41,7 @@ _UNIT_WORDS: Final = {
 
 
 def metric_name(name: str) -> str:
-    """Return a metric name: runs of other characters and of `_` become one `_`, and a leading digit gets a `_` before it."""
+    """Return a metric name: runs of other characters become `_`, a leading digit gets a `_`."""
     clean = _NOT_IN_NAMES.sub("_", name) or "_"
     return f"_{clean}" if clean[0].isdigit() else clean
 
@@ -68,11 +68,12 @@ def escape_label_value(text: str) -> str:
 
 
 def label_pairs(attributes: Mapping[str, Any] | None, documented: Iterable[str], *, reserved: str = "") -> str:
-    """Return `a="1",b="2"`: documented keys in their order, empty where missing, then the others sorted.
+    """Return `a="1",b="2"`: documented keys in their order, then the others sorted.
 
-    Other keys with an empty value are omitted: to Prometheus an empty label is an absent one, so equal
-    series get equal text. Keys that become equal share one label; their values are joined by `;` in the
-    order of the original keys. A key equal to `reserved` (`le` in a histogram) becomes `exported_<key>`.
+    Missing documented keys are empty. Other keys with an empty value are omitted: to Prometheus an
+    empty label is an absent one, so equal series get equal text. Keys that become equal share one
+    label; their values are joined by `;` in the order of the original keys. A key equal to
+    `reserved` (`le` in a histogram) becomes `exported_<key>`.
     """
     labels = dict.fromkeys(documented, "")
     joined: set[str] = set()

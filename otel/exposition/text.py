@@ -1,7 +1,7 @@
 """The metadata lines of Prometheus text format 0.0.4.
 
-A counter is typed `counter` whatever its name ends with: Prometheus stores samples under the written
-name, so a documented counter needs no `_total`.
+A counter is typed `counter` whatever its name ends with: Prometheus stores samples under the
+written name, so a documented counter needs no `_total`.
 """
 
 from otel.exposition.family import Family

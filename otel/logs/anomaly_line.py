@@ -23,7 +23,10 @@ def anomaly_message(event: AnomalyBegan, bounds: LabelBounds) -> str:
 
 
 def anomaly_fields(event: AnomalyBegan, bounds: LabelBounds) -> dict[str, str | int | float]:
-    """Return the fields; `provider` or `model` only for that scope, `also` only where other scopes show the anomaly."""
+    """Return the fields.
+
+    `provider` or `model` only for that scope, `also` only where other scopes show the anomaly.
+    """
     fields: dict[str, str | int | float] = {
         "type": event.type,
         "scope": event.scope,

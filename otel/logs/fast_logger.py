@@ -18,7 +18,10 @@ from otel.traces.context import TracedContext
 
 
 class FastLogRecord(msgspec.Struct, frozen=True, gc=False):
-    """A record with a text body, shaped like the SDK's `ReadableLogRecord`; times are Unix nanoseconds."""
+    """A record with a text body, shaped like the SDK's `ReadableLogRecord`.
+
+    Times are Unix nanoseconds.
+    """
 
     resource: Resource
     instrumentation_scope: InstrumentationScope
@@ -51,7 +54,10 @@ class FastLogRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 class FastLogger(Logger):
-    """Makes records. `offer` takes each in the emitting thread; `sdk` takes all others. Safe from any thread."""
+    """Makes records. `offer` takes each in the emitting thread; `sdk` takes all others.
+
+    Safe from any thread.
+    """
 
     def __init__(
         self,

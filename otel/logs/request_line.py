@@ -42,7 +42,7 @@ class RequestSummary:
             self.limit_type = event.limit_type
 
     def outcome(self, finished: RequestFinished) -> Outcome:
-        """Return the outcome: `error` for a 5xx, an exception or a broken stream, `refused` for a 4xx."""
+        """Return the outcome: `error` for a 5xx, exception or broken stream, `refused` for a 4xx."""
         if finished.outcome == "error" or finished.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return "error"
         if HTTPStatus.BAD_REQUEST <= finished.status_code != _CLIENT_LEFT:
@@ -52,14 +52,17 @@ class RequestSummary:
         return "cancelled" if finished.outcome == "cancelled" else "ok"
 
     def error_type(self, finished: RequestFinished) -> str | None:
-        """Return the exception type, the call's `error_kind` or the status of a failed request; otherwise None."""
+        """Return the exception type, the call's `error_kind` or the status of a failed request.
+
+        Otherwise None.
+        """
         if self.outcome(finished) != "error":
             return None
         kind = None if self.call is None else self.call.error_kind
         return self.exception_type or kind or str(finished.status_code)
 
     def level(self, finished: RequestFinished) -> str:
-        """Return the level: error for failures, warning for refusals, info otherwise, also for clients that left."""
+        """Return the level: error for errors, warning for refusals, otherwise info."""
         return _LEVELS.get(self.outcome(finished), "info")
 
     def message(self, finished: RequestFinished) -> str:

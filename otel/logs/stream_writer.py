@@ -1,4 +1,4 @@
-"""Writes log lines to a stream from its own thread, so that a stalled reader of stdout delays no request.
+"""Writes log lines to a stream from its own thread, so that a stalled stdout delays no request.
 
 Lines stay in order. Those that do not fit the queue are dropped and counted.
 """
@@ -87,7 +87,7 @@ class LineWriter:
                 self._closing.wait(self._gather_seconds)
 
     def _write_out(self, lines: list[str]) -> None:
-        """Write lines, then remove them from the queue, so that lines behind a blocked stream count as queued."""
+        """Write lines, then remove them from the queue, so that blocked lines count as queued."""
         text = "\n".join(lines) + "\n"
         dropped = 0
         try:

@@ -40,7 +40,7 @@ _EXCEPTION: Final = "exception"
 _NUMBERS: Final = frozenset({bool, int, float})
 _NO_SECRETS: Final = KnownSecrets()
 _QUOTES_CALLERS: Final = ("opentelemetry.trace", "opentelemetry.baggage")
-"""These loggers quote a malformed `tracestate` or `baggage`, and a caller's text does not belong in logs."""
+"""These loggers quote a malformed `tracestate` or `baggage`, which is a caller's free text."""
 
 _LEVELS: Final = {
     "debug": logging.DEBUG,
@@ -57,8 +57,8 @@ FieldValue = str | int | float | bool | None
 class LogWriter:
     """Renders and writes log lines. Safe from any thread; never raises.
 
-    `write_line` takes the stdout form of lines at `stdout_level` and above, `otlp` takes every record.
-    `unix_ns` is the wall clock in nanoseconds.
+    `write_line` takes the stdout form of lines at `stdout_level` and above, `otlp` takes every
+    record. `unix_ns` is the wall clock in nanoseconds.
     """
 
     def __init__(
@@ -89,7 +89,11 @@ class LogWriter:
         unix_ns: int | None = None,
         trusted: bool = False,
     ) -> None:
-        """Write one line. `trusted` lines hold only bounded values and skip redaction; fields that are None are omitted."""
+        """Write one line.
+
+        `trusted` lines hold only bounded values and skip redaction; fields that are None are
+        omitted.
+        """
         now_ns = self._unix_ns() if unix_ns is None else unix_ns
         line: dict[str, FieldValue] = {
             "timestamp": self._rfc3339(now_ns),
@@ -125,7 +129,10 @@ class LogWriter:
         return _bounded(self._redact(value), is_end=key == _EXCEPTION)
 
     def _rfc3339(self, unix_ns: int) -> str:
-        """Return a UTC timestamp with microseconds; lines of the same second share their beginning."""
+        """Return a UTC timestamp with microseconds.
+
+        Lines of the same second share their beginning.
+        """
         seconds, rest_ns = divmod(unix_ns, _NANOSECONDS)
         known, text = self._second
         if seconds != known:
@@ -135,14 +142,17 @@ class LogWriter:
 
 
 class StdlibHandler(logging.Handler):
-    """Sends records of the standard library's loggers to a `LogWriter`, in the context of the current span."""
+    """Sends records of standard loggers to a `LogWriter`, in the context of the current span."""
 
     def __init__(self, writer: LogWriter, level: int = logging.INFO) -> None:
         super().__init__(level)
         self._writer = writer
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record; one that cannot be formatted is replaced by a message that names its source line."""
+        """Write one record.
+
+        One that cannot be formatted is replaced by a message that names its source line.
+        """
         if record.name.startswith(_QUOTES_CALLERS) and record.levelno < logging.ERROR:
             return
         try:
@@ -165,7 +175,7 @@ class StdlibHandler(logging.Handler):
 
 
 def stdlib_level(name: str) -> int:
-    """Return the lowest level that is taken from the standard library's loggers: DEBUG for `debug`, else INFO."""
+    """Return the lowest level to take from standard loggers: DEBUG for `debug`, else INFO."""
     return min(logging.INFO, _LEVELS[name])
 
 
@@ -210,7 +220,10 @@ def _traceback(exc_info: tuple[type[BaseException], BaseException, Any] | tuple[
 
 
 def _read(text: str) -> str:
-    """Return the part of a text that is processed. It is cut before redaction, so no secret loses its beginning."""
+    """Return the part of a text that is processed.
+
+    It is cut before redaction, so no secret loses its beginning.
+    """
     return _bounded(text, limit=_MAX_READ)
 
 
@@ -222,7 +235,7 @@ def _bounded(text: str, *, is_end: bool = False, limit: int = _MAX_TEXT) -> str:
 
 
 def _encodable(value: Any) -> Any:
-    """Return the value with `?` for what UTF-8 cannot encode, and as text where JSON has no such number."""
+    """Return the value with `?` for what UTF-8 cannot encode; large integers become text."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     return value if value is None or type(value) in {bool, float} else str(value)

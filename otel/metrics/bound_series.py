@@ -23,7 +23,7 @@ Write = Callable[[float, Mapping[str, str], Context | None], None]
 
 
 class _Measurement(NamedTuple):
-    """What an aggregation reads of the SDK's `Measurement`, whose constructor cleans the attributes each time."""
+    """The part of the SDK's `Measurement` that aggregations read, without cleaning the attributes."""
 
     value: float
     time_unix_nano: int
@@ -99,7 +99,10 @@ class Series:
 
 
 def _aggregation(match: Any, labels: Mapping[str, str]) -> Any:
-    """Return the aggregation that the SDK finds for a label set; beyond the series limit it is the overflow's."""
+    """Return the aggregation that the SDK finds for a label set.
+
+    Beyond the series limit it is the overflow's.
+    """
     keys = match._view._attribute_keys  # noqa: SLF001  as above
     attributes = {key: value for key, value in labels.items() if keys is None or key in keys}
     hashed = sdk_match._hash_attributes(attributes)  # noqa: SLF001  as above

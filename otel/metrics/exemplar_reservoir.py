@@ -48,7 +48,7 @@ def _exemplar(
     span_context: SpanContext,
     point_attributes: Mapping[str, Any],
 ) -> Exemplar:
-    """Return an exemplar with only those attributes that the point lacks, as the specification requires."""
+    """Return an exemplar with only the attributes that its point lacks, by the specification."""
     further = {key: each for key, each in (attributes or {}).items() if key not in point_attributes}
     has_span = span_context.is_valid
     return Exemplar(

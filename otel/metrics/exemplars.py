@@ -1,8 +1,8 @@
 """Remembers the latest exemplars, because every SDK collection empties the reservoirs.
 
-A scrape shows the latest exemplar of each series and bucket, however many scrapers there are. A push
-sends those that arrived since the last push. Exemplars without a trace id are dropped, as are those
-of series that no longer exist.
+A scrape shows the latest exemplar of each series and bucket, however many scrapers there are. A
+push sends those that arrived since the last push. Exemplars without a trace id are dropped, as are
+those of series that no longer exist.
 """
 
 from bisect import bisect_left
@@ -21,13 +21,17 @@ from opentelemetry.sdk.metrics.export import (
 )
 
 EXPONENTIAL_EXEMPLARS = 20
-"""How many exemplars an exponential series keeps; its buckets move, so there is no slot per bucket. The SDK keeps 20, too."""
+"""How many exemplars an exponential series keeps; its buckets move, so there is no slot per bucket.
+
+The SDK keeps 20, too.
+"""
 
 
 class SeriesExemplars(msgspec.Struct, frozen=True):
     """The exemplars of one series, by slot: the bucket's index, or 0 where there are no buckets.
 
-    `attributes` is the point's own attributes object; holding it prevents the reuse of its `id`, the series' key.
+    `attributes` is the point's own attributes object; holding it prevents the reuse of its `id`,
+    the series' key.
     """
 
     attributes: Any
@@ -35,11 +39,17 @@ class SeriesExemplars(msgspec.Struct, frozen=True):
 
 
 Exemplars: TypeAlias = Mapping[int, SeriesExemplars]
-"""Exemplars by `id(point.attributes)`. A cumulative stream returns the same attributes object at every collection."""
+"""Exemplars by `id(point.attributes)`.
+
+A cumulative stream returns the same attributes object at every collection.
+"""
 
 
 class ExemplarStore:
-    """The exemplars for scrapes and for the next push. Not thread safe: the reader calls it under its lock."""
+    """The exemplars for scrapes and for the next push.
+
+    Not thread safe: the reader calls it under its lock.
+    """
 
     def __init__(self) -> None:
         self._latest: dict[int, SeriesExemplars] = {}
@@ -62,7 +72,10 @@ class ExemplarStore:
 
     @property
     def latest(self) -> Exemplars:
-        """The latest exemplar of each series and slot; later collections do not change what was returned."""
+        """The latest exemplar of each series and slot.
+
+        Later collections do not change what was returned.
+        """
         return self._latest
 
     def take_unpushed(self) -> Exemplars:
@@ -95,7 +108,7 @@ def _metric_with(metric: Metric, exemplars: Exemplars) -> Metric:
     if not any(point.exemplars or id(point.attributes) in exemplars for point in points):
         return metric
     replaced = [_point_with(point, exemplars.get(id(point.attributes))) for point in points]
-    # The union of the four data classes has one field in common, which the type checker cannot express in `replace`.
+    # The four data classes share this field, which the type checker cannot express in `replace`.
     return replace(metric, data=replace(metric.data, data_points=replaced))  # type: ignore[arg-type]
 
 

@@ -18,11 +18,17 @@ Sample: TypeAlias = tuple[float, Mapping[str, str]]
 """A value and its label set."""
 
 SampleSource: TypeAlias = Callable[[], Iterable[Sample]]
-"""Returns a family's current samples. Runs in the collecting thread and must not block; a series that it omits vanishes."""
+"""Returns a family's current samples.
+
+Runs in the collecting thread and must not block; a series that it omits vanishes.
+"""
 
 
 class Instruments:
-    """One instrument per catalogued family, created on first use. Recording is safe from any thread."""
+    """One instrument per catalogued family, created on first use.
+
+    Recording is safe from any thread.
+    """
 
     def __init__(self, meter: Meter, catalogue: Iterable[MetricSpec]) -> None:
         self._meter = meter
@@ -30,9 +36,10 @@ class Instruments:
         self._recording: dict[str, tuple[object, Write]] = {}
 
     def record(self, name: str, value: float, labels: Mapping[str, str], context: Context | None = None) -> None:
-        """Add to a counter or record in a histogram; `context` carries the span that becomes the exemplar.
+        """Add to a counter or record in a histogram.
 
-        Raises KeyError for a name that the catalogue lacks and TypeError for an observable family.
+        `context` carries the span that becomes the exemplar. Raises KeyError for a name that the
+        catalogue lacks and TypeError for an observable family.
         """
         if type(labels) is LabelSet:
             series = labels.series.get(name)

@@ -15,8 +15,8 @@ _MAX_LARGER: Final = 10_000
 class LabelSet(dict[str, str]):
     """An immutable mapping and a node of a tree: `plus` returns the set with one more label.
 
-    `series` holds the bound series by family; they belong to the `Instruments` that records the set.
-    Safe from any thread: two threads that create the same set at once get two equal ones.
+    `series` holds the bound series by family; they belong to the `Instruments` that records the
+    set. Safe from any thread: two threads that create the same set at once get two equal ones.
     """
 
     __slots__ = ("_larger", "series")

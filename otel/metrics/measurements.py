@@ -41,7 +41,7 @@ class Measurements:
         self._app = self._no_labels.plus(semconv.APP_NAME, bounds.app_name)
 
     def start_at_zero(self, catalogue: tuple[MetricSpec, ...]) -> None:
-        """Create the series whose labels are known, so that the first event is an increase from 0."""
+        """Create the series with known labels, so that the first event is an increase from 0."""
         for spec in catalogue:
             if spec.starts_at_zero:
                 for labels in known_label_sets(spec, self._bounds):
@@ -156,9 +156,10 @@ class Measurements:
 
 
 def _output_tokens_per_second(event: AttemptFinished) -> float | None:
-    """Return the output rate of a successful stream, from its first token to its end; None without an interval.
+    """Return the output rate of a successful stream, from its first token to its end.
 
-    The first token marks the start of the interval, so the rate counts the tokens after it.
+    None without an interval. The first token marks the start of the interval, so the rate counts
+    the tokens after it.
     """
     if event.status != "success" or event.first_token_seconds is None:
         return None

@@ -45,7 +45,7 @@ def observe_process(instruments: Instruments, proc: Path = Path("/proc")) -> Non
 
 
 def _start_time_unix_seconds(proc: Path) -> float:
-    """Return when this process started: the boot time plus its start in clock ticks since then (proc(5))."""
+    """Return the boot time plus the ticks from it to the start of this process (proc(5))."""
     after_name = (proc / "self" / "stat").read_text().rpartition(")")[2].split()
     ticks = int(after_name[_STAT_START_TIME])
     for line in (proc / "stat").read_text().splitlines():

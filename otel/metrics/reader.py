@@ -26,9 +26,11 @@ OVERFLOW_ATTRIBUTE = "otel.metric.overflow"
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """One collection. `number` counts collections from 1; 0 is the empty snapshot of a reader without a provider.
+    """One collection.
 
-    `started_seconds` is on the reader's clock, `unix_nanoseconds` on the wall clock; both are the start of the collection.
+    `number` counts collections from 1; 0 is the empty snapshot of a reader without a provider.
+    `started_seconds` is on the reader's clock, `unix_nanoseconds` on the wall clock; both are the
+    start of the collection.
     """
 
     number: int
@@ -40,9 +42,10 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SharedReader(MetricReader):
-    """Collects for scrapes and pushes. Safe from any thread; a collection runs in the thread that requests it.
+    """Collects for scrapes and pushes.
 
-    `clock` counts seconds and never goes back. A collection younger than `share_seconds` serves the next scrape, too.
+    Safe from any thread; a collection runs in the thread that requests it. `clock` counts seconds
+    and never goes back. A collection younger than `share_seconds` serves the next scrape, too.
     """
 
     def __init__(
@@ -72,9 +75,10 @@ class SharedReader(MetricReader):
         )
 
     def snapshot(self, max_age_seconds: float | None = None) -> Snapshot:
-        """Return a collection that is younger than `max_age_seconds` (default: the reader's), collecting if there is none.
+        """Return a snapshot younger than `max_age_seconds` (default: `share_seconds`), new if needed.
 
-        Callers that wait for a running collection share the next one. After shutdown this is the last collection.
+        Callers that wait for a running collection share the next one. After shutdown this is the
+        last collection.
         """
         max_age = self._share_seconds if max_age_seconds is None else max_age_seconds
         latest = self._latest
@@ -98,10 +102,11 @@ class SharedReader(MetricReader):
             return with_exemplars(snapshot.data, self._store.take_unpushed())
 
     def overflow(self) -> Mapping[str, int]:
-        """Return by family how many measurements went to its overflow series at the last collection; does not collect.
+        """Return by family how many measurements the last collection had in the overflow series.
 
-        The number is exact for histograms. For a counter it is the value of the overflow series, rounded up,
-        and for a gauge 1, which means "at least one". Safe to call from an observable callback.
+        The number is exact for histograms. For a counter it is the value of the overflow series,
+        rounded up, and for a gauge 1, which means "at least one". Safe to call from an observable
+        callback.
         """
         return self._latest.overflow
 
@@ -152,7 +157,10 @@ class SharedReader(MetricReader):
         timeout_millis: float = 10_000,  # noqa: ARG002  the SDK passes it by name; nothing here takes time
         **_: object,
     ) -> None:
-        """Take a collection from the SDK; one that this reader did not start contributes only its exemplars."""
+        """Take a collection from the SDK.
+
+        One that this reader did not start contributes only its exemplars.
+        """
         if self._collector == threading.get_ident():
             self._received.append(metrics_data)
             return

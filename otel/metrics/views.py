@@ -13,7 +13,7 @@ from otel.metrics.exemplar_reservoir import LatestExemplarReservoir
 
 
 def build_views(catalogue: Iterable[MetricSpec], meter_name: str | None = None) -> list[View]:
-    """Return one view per family, matching on the exact instrument name and, where it is given, the meter's."""
+    """Return one view per family, by the exact name of the instrument and, if given, of the meter."""
     return [
         View(
             instrument_name=spec.instrument,

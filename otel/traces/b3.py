@@ -1,8 +1,8 @@
-"""Zipkin's B3 trace context, in one header (`b3`) or several (`X-B3-*`), by the OpenTelemetry specification.
+"""Zipkin's B3 trace context, in one header (`b3`) or several (`X-B3-*`).
 
-Both forms are extracted, the single header first; one of them is injected. Where a caller leaves the
-sampling decision to the receiver, `decide` makes it from the trace id. The debug flag, which is a
-decision to sample, is passed on.
+Both forms are extracted, the single header first; one of them is injected. Where a caller leaves
+the sampling decision to the receiver, `decide` makes it from the trace id. The debug flag, which is
+a decision to sample, is passed on.
 """
 
 import re
@@ -43,7 +43,8 @@ _DECISION_KEY: Final = create_key("b3-decision")
 def decided_by_caller(context: Context | None, trace_id: int) -> Context | None:
     """Return the context that a sampler gets for a root span.
 
-    A caller may send its decision without ids (`b3: 0`, `X-B3-Sampled: 0`). The sampler sees it as a remote parent's.
+    A caller may send its decision without ids (`b3: 0`, `X-B3-Sampled: 0`). The sampler sees it as
+    a remote parent's.
     """
     decision = get_value(_DECISION_KEY, context)
     if decision is None:
@@ -70,7 +71,10 @@ class B3Propagator(TextMapPropagator):
     def extract(
         self, carrier: CarrierT, context: Context | None = None, getter: Getter[CarrierT] = default_getter
     ) -> Context:
-        """Return the context with the remote span or the caller's decision; unchanged where both are missing or malformed."""
+        """Return the context with the remote span or the caller's decision.
+
+        Unchanged where both are missing or malformed.
+        """
         context = Context() if context is None else context
 
         def header(name: str) -> str:

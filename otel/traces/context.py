@@ -1,4 +1,4 @@
-"""The context of an open span, with the two facts that every measurement and log line in it needs."""
+"""The context of an open span, with what each measurement and log line in it reads."""
 
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanContext, set_span_in_context

@@ -28,9 +28,10 @@ _LOGGER: Final = logging.getLogger("otel.traces.spans")
 
 
 class SpanOrigin(NamedTuple):
-    """What all spans of a tracer share. `on_end` takes each finished span, in the thread that ended it.
+    """What all spans of a tracer share.
 
-    `redact` cleans free text: events, exceptions and status descriptions.
+    `on_end` takes each finished span, in the thread that ended it. `redact` cleans free text:
+    events, exceptions and status descriptions.
     """
 
     resource: Resource
@@ -53,7 +54,10 @@ def are_supported(attributes: Mapping[str, Any]) -> bool:
 
 
 class FastSpan(Span):
-    """One recording span. For one thread at a time, like the request or attempt that it belongs to."""
+    """One recording span.
+
+    For one thread at a time, like the request or attempt that it belongs to.
+    """
 
     __slots__ = (
         "_attributes",
@@ -212,7 +216,10 @@ class FastSpan(Span):
         super().__exit__(exc_type, exc_val, exc_tb)
 
     def _clean(self, value: Any) -> Any:
-        """Return a value without secrets. Text is cut before redaction, so no secret loses its recognisable beginning."""
+        """Return a value without secrets.
+
+        Text is cut before redaction, so no secret loses its recognisable beginning.
+        """
         return self._origin.redact(value[:_MAX_READ]) if isinstance(value, str) else value
 
     def _has_ended(self, method: str) -> bool:

@@ -1,6 +1,7 @@
 """The propagator of `OTEL_PROPAGATORS`: trace context is read from requests and sent to providers.
 
-Of several propagators all read, in that order, and the last one that finds a context wins. All send.
+Of several propagators all read, in that order, and the last one that finds a context wins. All
+send.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,10 @@ from otel.traces.b3 import B3Propagator
 
 
 def build_propagator(names: Sequence[str], sampler: Sampler) -> TextMapPropagator:
-    """Return the propagator. `sampler` decides where a B3 caller leaves the sampling decision to the receiver."""
+    """Return the propagator.
+
+    `sampler` decides where a B3 caller leaves the sampling decision to the receiver.
+    """
 
     def decide(trace_id: int) -> bool:
         return sampler.should_sample(Context(), trace_id, "").decision is Decision.RECORD_AND_SAMPLE

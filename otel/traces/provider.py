@@ -29,7 +29,10 @@ class FastTracerProvider(TracerProvider):
         schema_url: str | None = None,
         attributes: Attributes | None = None,
     ) -> Tracer:
-        """Return the tracer of a scope: the same object each time, so that its spans are encoded under one scope."""
+        """Return the tracer of a scope.
+
+        The same object each time, so that its spans share one scope.
+        """
         scope = InstrumentationScope(instrumenting_module_name, instrumenting_library_version, schema_url, attributes)
         found = self._tracers.get(scope)
         if found is None:

@@ -60,7 +60,8 @@ class OwnKeys(NamedTuple):
 class SpanWriter:
     """Opens and ends spans. Each `start_*` method returns a context with the open span.
 
-    `propagator` reads the caller's trace context and writes the provider's: W3C Trace Context by default.
+    `propagator` reads the caller's trace context and writes the provider's: W3C Trace Context by
+    default.
     """
 
     def __init__(
@@ -79,7 +80,10 @@ class SpanWriter:
         self._keys = OwnKeys.below(namespace)
 
     def start_request(self, event: RequestReceived) -> TracedContext:
-        """Open the server span; it is a child of the caller's span where the trace context is valid."""
+        """Open the server span.
+
+        It is a child of the caller's span where the trace context is valid.
+        """
         headers = without_free_text(event.headers)
         parent = self._propagator.extract(headers, context=Context()) if headers else Context()
         method = self._bounds.method(event.method)
@@ -93,7 +97,10 @@ class SpanWriter:
         return traced_context(span, parent)
 
     def end_request(self, span: Span, event: RequestFinished, error_type: str | None) -> None:
-        """End the server span with the response's attributes; an `error_type` marks it as failed."""
+        """End the server span with the response's attributes.
+
+        An `error_type` marks it as failed.
+        """
         if span.is_recording():
             attributes: dict[str, str | int] = {
                 "http.response.status_code": event.status_code,
@@ -169,7 +176,7 @@ class SpanWriter:
         span.end()
 
     def _attempt_attributes(self, event: AttemptFinished) -> Mapping[str, str | int | float | bool | tuple[str, ...]]:
-        """Return the attributes that are known once an attempt has ended (GenAI semantic conventions)."""
+        """Return the attributes of an ended attempt, by the GenAI semantic conventions."""
         attributes: dict[str, str | int | float | bool | tuple[str, ...]] = {self._keys.attempt_status: event.status}
         optional = {
             "error.type": event.error_kind,
@@ -192,5 +199,8 @@ class SpanWriter:
         return attributes
 
     def _identifier(self, text: str | None) -> str | None:
-        """Return a provider's text if it has the shape of an identifier, without secrets; prose could quote a prompt."""
+        """Return a provider's text if it has the shape of an identifier, without secrets.
+
+        Prose could quote a prompt.
+        """
         return self._redact(text) if text is not None and _IDENTIFIER.fullmatch(text) else None

@@ -1,8 +1,8 @@
 """Which of a caller's `tracestate` headers may reach spans and providers.
 
-W3C allows spaces and nearly any character in a value, so it can carry a prompt. Only a list of short
-tokens passes, as tracing systems write them. Any other trace state is dropped as a whole, which the
-specification allows; the trace continues without it.
+W3C allows spaces and nearly any character in a value, so it can carry a prompt. Only a list of
+short tokens passes, as tracing systems write them. Any other trace state is dropped as a whole,
+which the specification allows; the trace continues without it.
 """
 
 import re
