@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from bench.gateway_stage import DETOUR_MODEL, DIRECT_MODEL, PRICES_USD
+from bench.environment import DETOUR_MODEL, DIRECT_MODEL, PRICES_USD
 from bench.open_load import COMPLETION_TOKENS, PROMPT_TOKENS, Sent
 from bench.otlp_endpoint import Received
 from tests.harness.otlp_data import HistogramPoint, Labels

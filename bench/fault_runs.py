@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import msgspec
 
-from bench.gateway_stage import Bench, process_cpu_seconds
+from bench.environment import Bench, process_cpu_seconds
 from bench.open_load import OpenLoad, Sent
 from bench.otlp_endpoint import OtlpEndpoint, Received
 from demo.process import Child

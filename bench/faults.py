@@ -19,9 +19,9 @@ from pathlib import Path
 
 from app.cli.exit_codes import EXIT_LOST
 from bench import fault_checks as checks
+from bench.environment import bench_environment
 from bench.fault_latency import print_latency
 from bench.fault_runs import Run, Settings, run_faults, run_shutdown, run_small_buffer
-from bench.gateway_stage import bench_stage
 from bench.open_load import unanswered
 from demo.process import ChildFailedError
 
@@ -61,7 +61,7 @@ def main() -> int:
 async def _all(seconds: float, per_second: float) -> list[str]:
     problems: list[str] = []
     with tempfile.TemporaryDirectory(prefix="gatewayz-faults-") as folder:
-        async with bench_stage(Path(folder)) as bench:
+        async with bench_environment(Path(folder)) as bench:
             for protocol in ("http/protobuf", "grpc"):
                 settings = Settings(fault_seconds=seconds, per_second=per_second, protocol=protocol)
                 say(f"{protocol}, {per_second:g} requests/s")

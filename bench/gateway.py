@@ -21,7 +21,7 @@ import msgspec
 
 from bench import canned_server
 from bench.closed_load import LoadResult
-from bench.gateway_stage import DIRECT_MODEL, bench_stage, process_cpu_seconds
+from bench.environment import DIRECT_MODEL, bench_environment, process_cpu_seconds
 from demo.process import Child, ChildFailedError, run_to_end, start_child
 
 OFF, QUIET, EXPORTED = "off", "on, no export", "on, exported"
@@ -72,7 +72,7 @@ async def run(*, rounds: int, seconds: float, connections: int) -> dict[tuple[st
         try:
             await sink.wait_ready(canned_server.READY_LINE)
             upstream = (("bench.canned_server",), canned_server.READY_LINE)
-            async with bench_stage(folder, upstream) as bench:
+            async with bench_environment(folder, upstream) as bench:
                 otlp = {"OTEL_EXPORTER_OTLP_ENDPOINT": sink.url}
                 async with (
                     bench.gateway(bench.write_config(telemetry=False), {}) as off,

@@ -14,7 +14,7 @@ from typing import Self
 import aiohttp
 import msgspec
 
-from bench.gateway_stage import DETOUR_MODEL, DIRECT_MODEL
+from bench.environment import DETOUR_MODEL, DIRECT_MODEL
 
 PROMPT_TOKENS = 10
 COMPLETION_TOKENS = 5

@@ -24,7 +24,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
-from bench.gateway_stage import process_cpu_seconds
+from bench.environment import process_cpu_seconds
 from bench.server_load import ServerLoad
 from compose.native.build import BuildError, build, cache_folder, say_on_stderr
 from compose.native.ports import free_ports

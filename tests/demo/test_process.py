@@ -5,13 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from demo.process import ROOT, ChildFailedError, start_child
 from demo.upstream import local_model, scripted_upstream
+from tests.harness.polling import holds_within
 
 pytestmark = pytest.mark.live
 END_SECONDS = 10.0
@@ -52,12 +52,9 @@ async def test_a_child_ends_when_its_starter_is_killed(tmp_path: Path, moment: s
     assert is_running(pid)
     starter.kill()
     await starter.communicate()
-    deadline = time.monotonic() + END_SECONDS
-    while is_running(pid):
-        if time.monotonic() > deadline:
-            os.kill(pid, signal.SIGKILL)
-            raise AssertionError("the child lives on")
-        await asyncio.sleep(0.02)
+    if not await holds_within(lambda: not is_running(pid), END_SECONDS):
+        os.kill(pid, signal.SIGKILL)
+        raise AssertionError("the child still runs")
 
 
 async def test_a_child_is_told_to_end_and_ends_in_order(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from demo import environment as stage
+from demo import environment
 from demo.traffic.response_reader import StreamReader, read_characters, read_usage
 from demo.upstream import local_model
 
@@ -46,7 +46,7 @@ def test_without_its_packages_the_demo_says_so_and_goes_on(tmp_path: Path, monke
     monkeypatch.setattr(local_model.importlib.util, "find_spec", lambda _: None)
     said: list[str] = []
     assert local_model.find_weights() is None
-    assert not stage._has_real_model(stage.EnvironmentOptions(folder=tmp_path), said.append)
+    assert not environment._has_real_model(environment.EnvironmentOptions(folder=tmp_path), said.append)
     assert said == [local_model.MISSING]
 
 

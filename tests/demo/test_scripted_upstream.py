@@ -11,6 +11,7 @@ import pytest
 
 from demo.upstream.script import PERSONAS, STEADY, Habits, Script, ScriptError, improvise, read_script
 from demo.upstream.scripted_upstream import ScriptedUpstream, serve
+from tests.harness.polling import read_until
 
 pytestmark = pytest.mark.live
 
@@ -53,10 +54,7 @@ async def _counters(http: aiohttp.ClientSession) -> dict[str, Any]:
 
 
 async def _settled_counters(http: aiohttp.ClientSession) -> dict[str, Any]:
-    async with asyncio.timeout(5):
-        while (counters := await _counters(http))["in_flight"]:  # noqa: ASYNC110  its counters are behind HTTP
-            await asyncio.sleep(0.01)
-    return counters
+    return await read_until(lambda: _counters(http), lambda found: not found["in_flight"], timeout_seconds=5)
 
 
 async def test_a_whole_answer_has_the_scripted_tokens(sdk: openai.AsyncOpenAI) -> None:

@@ -26,7 +26,7 @@ class Failure(msgspec.Struct, frozen=True):
     made: Input
 
 
-class Books:
+class ResponseCounters:
     """What the clients saw."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Books:
 class Driver:
     """The clients. For one event loop."""
 
-    def __init__(self, port: int, keys: Keys, counters: Books, stop: asyncio.Event) -> None:
+    def __init__(self, port: int, keys: Keys, counters: ResponseCounters, stop: asyncio.Event) -> None:
         self._port = port
         self._keys = keys
         self._counters = counters

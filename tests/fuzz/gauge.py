@@ -1,6 +1,5 @@
 """Looks at the gateway's own numbers while it is fuzzed: every scrape must parse in both formats and show nothing but known series."""
 
-import asyncio
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -9,12 +8,12 @@ from typing import Final
 import msgspec
 
 from demo.traffic.counters import Series
+from tests.fuzz.environment import FuzzEnvironment
 from tests.fuzz.receiver import BOUNDED
 from tests.fuzz.series import OPENMETRICS, TEXT, SeriesBounds, read_openmetrics, read_text
-from tests.fuzz.stand import Stand
+from tests.harness.polling import read_until
 
 CATEGORIES: Final = ("system", "providers", "models", "business", "performance")
-_POLL_SECONDS: Final = 0.05
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -39,7 +38,7 @@ class Reading(msgspec.Struct, frozen=True):
 class Gauge:
     """Scrapes and checks; `problems` holds what was wrong."""
 
-    def __init__(self, ready: Stand) -> None:
+    def __init__(self, ready: FuzzEnvironment) -> None:
         self._stand = ready
         self._bounds = SeriesBounds(ready.config)
         self.scrapes = 0
@@ -73,12 +72,7 @@ class Gauge:
 
     async def settle(self, is_settled: Callable[[Reading], bool], timeout_seconds: float) -> Reading:
         """Read until a condition holds or the time is over; return the last reading."""
-        deadline = asyncio.get_running_loop().time() + timeout_seconds
-        while True:
-            reading = await self.read()
-            if is_settled(reading) or asyncio.get_running_loop().time() > deadline:
-                return reading
-            await asyncio.sleep(_POLL_SECONDS)
+        return await read_until(self.read, is_settled, timeout_seconds=timeout_seconds)
 
     def check_pushed(self) -> None:
         """Check what the receiver got by OTLP: series, span names, and the fields whose values are closed sets."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from tests.fuzz.canaries import ANSWER, MODEL, PROMPT, PROVIDER_SAYS, STEM
+from tests.fuzz.environment import LIAR, ODD_NAME, SILENT
 from tests.fuzz.hostile_values import NO_JSON, NUMBERS, STRUCTURES, TEXTS, Material, mutate
 from tests.fuzz.inputs import Input
 from tests.fuzz.lying_upstream import FIELD, chat_answer, embeddings_answer, event_stream, stream_chunks, whole
@@ -19,7 +20,6 @@ from tests.fuzz.request_inputs import (
     embeddings_fields,
     json_object,
 )
-from tests.fuzz.stand import LIAR, ODD_NAME, SILENT
 
 _PROSE: Final = f"the prompt of a caller was {PROVIDER_SAYS} and so on"
 _SAYS: Final = (

@@ -8,9 +8,9 @@ from typing import Final
 from urllib.parse import quote_from_bytes, unquote
 
 from tests.fuzz.canaries import BASIC, HEADER, PATH, PROMPT, TOKEN, Keys
+from tests.fuzz.environment import LIAR, LIAR_EMBEDDINGS, MAX_BODY_BYTES, MODEL_NAMES
 from tests.fuzz.hostile_values import Material, mutate
 from tests.fuzz.inputs import Headers, Input, request_bytes
-from tests.fuzz.stand import LIAR, LIAR_EMBEDDINGS, MAX_BODY_BYTES, MODEL_NAMES
 
 CHAT: Final = "/v1/chat/completions"
 EMBEDDINGS: Final = "/v1/embeddings"

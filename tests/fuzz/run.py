@@ -10,12 +10,12 @@ from typing import Final
 import aiohttp
 import msgspec
 
-from tests.fuzz.drive import Books, Driver, Failure
+from tests.fuzz.drive import Driver, Failure, ResponseCounters
+from tests.fuzz.environment import FuzzEnvironment, start_environment
 from tests.fuzz.gauge import Gauge, Reading
 from tests.fuzz.generate import make_batch
 from tests.fuzz.inputs import Input
 from tests.fuzz.shrink import shrink
-from tests.fuzz.stand import Stand, stand
 from tests.fuzz.verdict import SETTLE_SECONDS, count_problems, end_problems, log_problems, quiet, wild_problems
 
 BATCH_SIZE: Final = 2_500
@@ -40,9 +40,9 @@ class Report(msgspec.Struct):
 async def fuzz(folder: Path, *, inputs: int, seed: int, say: Callable[[str], None], stop: asyncio.Event) -> Report:
     """Run until so many inputs were sent, one of them showed a defect, or `stop` is set."""
     report = Report(seed)
-    counters = Books()
+    counters = ResponseCounters()
     started = time.monotonic()
-    async with stand(folder) as ready:
+    async with start_environment(folder) as ready:
         gauge = Gauge(ready)
         start = await gauge.read()
         progress = asyncio.create_task(_progress(counters, gauge, inputs, say))
@@ -67,7 +67,7 @@ async def fuzz(folder: Path, *, inputs: int, seed: int, say: Callable[[str], Non
     return report
 
 
-async def _end(ready: Stand, gauge: Gauge, start: Reading, report: Report) -> None:
+async def _end(ready: FuzzEnvironment, gauge: Gauge, start: Reading, report: Report) -> None:
     """Check the gateway at rest, and that it stops in good order."""
     for upstream in ready.upstreams:
         await upstream.stop()
@@ -79,7 +79,13 @@ async def _end(ready: Stand, gauge: Gauge, start: Reading, report: Report) -> No
 
 
 async def _rounds(
-    ready: Stand, gauge: Gauge, counters: Books, report: Report, *, inputs: int, stop: asyncio.Event
+    ready: FuzzEnvironment,
+    gauge: Gauge,
+    counters: ResponseCounters,
+    report: Report,
+    *,
+    inputs: int,
+    stop: asyncio.Event,
 ) -> None:
     """Send batch after batch; the next one is made while one is sent."""
     driver = Driver(ready.port, ready.keys, counters, stop)
@@ -103,7 +109,7 @@ async def _rounds(
 
 
 async def _tame_round(
-    gauge: Gauge, driver: Driver, counters: Books, inputs: list[Input], before: Reading
+    gauge: Gauge, driver: Driver, counters: ResponseCounters, inputs: list[Input], before: Reading
 ) -> tuple[Reading, list[str]]:
     """Send tame inputs; return the reading after them, and where it is not exactly what they were answered."""
     seen = Counter(counters.counted)
@@ -118,7 +124,7 @@ async def _tame_round(
 
 
 async def _wild_round(
-    gauge: Gauge, driver: Driver, counters: Books, inputs: list[Input], before: Reading
+    gauge: Gauge, driver: Driver, counters: ResponseCounters, inputs: list[Input], before: Reading
 ) -> tuple[Reading, list[str]]:
     """Send wild inputs; return the reading after them, and what of it cannot be."""
     seen, not_seen = Counter(counters.counted), counters.not_seen
@@ -130,7 +136,7 @@ async def _wild_round(
     return after, wild_problems(before, after, answered, counters.not_seen - not_seen)
 
 
-async def _explain(ready: Stand, failure: Failure, seed: int) -> str:
+async def _explain(ready: FuzzEnvironment, failure: Failure, seed: int) -> str:
     """Describe a failure with the smallest input that still shows it."""
     small = await shrink(ready.port, ready.keys, failure)
     payload = repr(ready.keys.hide(small.payload))
@@ -138,7 +144,7 @@ async def _explain(ready: Stand, failure: Failure, seed: int) -> str:
     return f"{failure.problem}\n  {what}:\n  {payload[:6_000]}"
 
 
-def _figures(ready: Stand, gauge: Gauge, start: Reading, end: Reading) -> dict[str, str]:
+def _figures(ready: FuzzEnvironment, gauge: Gauge, start: Reading, end: Reading) -> dict[str, str]:
     return {
         "requests counted": f"{end.total('fastapi_requests_total'):g}",
         "upstream attempts": f"{end.total('model_inference_requests_total'):g}",
@@ -152,7 +158,7 @@ def _figures(ready: Stand, gauge: Gauge, start: Reading, end: Reading) -> dict[s
     }
 
 
-async def _progress(counters: Books, gauge: Gauge, inputs: int, say: Callable[[str], None]) -> None:
+async def _progress(counters: ResponseCounters, gauge: Gauge, inputs: int, say: Callable[[str], None]) -> None:
     """Say every few seconds how far it is."""
     started = time.monotonic()
     while True:

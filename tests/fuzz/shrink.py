@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from tests.fuzz.canaries import Keys
-from tests.fuzz.drive import Books, Driver, Failure
+from tests.fuzz.drive import Driver, Failure, ResponseCounters
 from tests.fuzz.inputs import Input
 
 _LENGTH: Final = re.compile(rb"Content-Length: [0-9]+")
@@ -45,7 +45,7 @@ async def shrink(port: int, keys: Keys, failure: Failure) -> Input:
 
 
 async def _fails(port: int, keys: Keys, candidate: Input, want: str) -> bool:
-    counters = Books()
+    counters = ResponseCounters()
     await Driver(port, keys, counters, asyncio.Event()).send([candidate], workers=1)
     return any(failure.problem.startswith(want) for failure in counters.failures)
 

@@ -1,14 +1,14 @@
 """The checks at the end of a run: counts against counters, ledger against metrics, logs against canaries, resources against their start."""
 
-import asyncio
 import json
 from collections import Counter
 from pathlib import Path
 from typing import Final
 
-from tests.fuzz.drive import Books
+from tests.fuzz.drive import ResponseCounters
+from tests.fuzz.environment import FuzzEnvironment
 from tests.fuzz.gauge import Gauge, Reading
-from tests.fuzz.stand import Stand
+from tests.harness.polling import holds_within
 from tests.reconcile.compare import read_ledger
 
 SETTLE_SECONDS: Final = 15.0
@@ -35,7 +35,7 @@ def quiet(reading: Reading) -> bool:
 
 
 def count_problems(
-    before: Reading, after: Reading, counters: Books, seen_before: Counter[tuple[str, int]]
+    before: Reading, after: Reading, counters: ResponseCounters, seen_before: Counter[tuple[str, int]]
 ) -> list[str]:
     """Compare what a round of tame inputs was answered with what was counted, by method and status: exactly."""
     expected: Counter[tuple[str, int]] = Counter()
@@ -68,7 +68,7 @@ def wild_problems(before: Reading, after: Reading, seen: Counter[int], not_seen:
     return found
 
 
-async def end_problems(ready: Stand, gauge: Gauge, start: Reading) -> list[str]:
+async def end_problems(ready: FuzzEnvironment, gauge: Gauge, start: Reading) -> list[str]:
     """Check the numbers of the gateway while it still runs; its upstreams have ended, so that no connection to them is left."""
     fds, memory = start.total("process_open_fds"), start.total("process_resident_memory_bytes")
     end = await gauge.settle(
@@ -90,14 +90,14 @@ async def end_problems(ready: Stand, gauge: Gauge, start: Reading) -> list[str]:
     requests = int(end.total("fastapi_requests_total"))
     logs = ready.receiver.loggers
     if (
-        not await _until(lambda: logs["gatewayz.request"] >= requests, SETTLE_SECONDS)
+        not await holds_within(lambda: logs["gatewayz.request"] >= requests, SETTLE_SECONDS)
         or logs["gatewayz.request"] != requests
     ):
         found.append(f"{requests} requests were counted, {logs['gatewayz.request']} request logs were received")
     return found
 
 
-def _ledger_problems(ready: Stand, reading: Reading) -> list[str]:
+def _ledger_problems(ready: FuzzEnvironment, reading: Reading) -> list[str]:
     """Compare the ledger's sums with the metrics', money to the cent."""
     ledger = read_ledger(ready.folder / "gateway.db")
     pairs = (
@@ -114,7 +114,7 @@ def _ledger_problems(ready: Stand, reading: Reading) -> list[str]:
     ]
 
 
-def log_problems(path: Path, ready: Stand) -> tuple[list[str], Counter[str]]:
+def log_problems(path: Path, ready: FuzzEnvironment) -> tuple[list[str], Counter[str]]:
     """Read what the gateway wrote: whole JSON lines, no tracebacks, nobody unexpected, no canaries; return also who wrote how often."""
     found: list[str] = []
     voices: Counter[str] = Counter()
@@ -134,13 +134,3 @@ def log_problems(path: Path, ready: Stand) -> tuple[list[str], Counter[str]]:
                 said = f"{voice}: {fields['message']} {fields.get('exception', '')[-_SHOWN_CHARACTERS:]}"
                 found.append(f"a log line that nobody expected: {said!r}")
     return found[:5], voices
-
-
-async def _until(condition: object, timeout_seconds: float) -> bool:
-    """Wait for a condition."""
-    deadline = asyncio.get_running_loop().time() + timeout_seconds
-    while not condition():  # type: ignore[operator]
-        if asyncio.get_running_loop().time() > deadline:
-            return False
-        await asyncio.sleep(0.05)
-    return True

@@ -14,19 +14,9 @@ from otel.exposition import Exposition, ExpositionResponse
 from otel.metrics.instruments import Instruments
 from otel.metrics.reader import SharedReader
 from otel.metrics.views import build_views
+from tests.harness.clock import ManualClock
 
 OPENMETRICS = "application/openmetrics-text"
-
-
-class ManualClock:
-    """A monotonic clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def __call__(self) -> float:
-        """Return the seconds so far."""
-        return self.seconds
 
 
 class Metered:
@@ -43,7 +33,7 @@ class Metered:
         further_readers: Sequence[MetricReader] = (),
         further_views: Sequence[View] = (),
     ) -> None:
-        self.clock = ManualClock()
+        self.clock = ManualClock(0.0)
         self.reader = SharedReader(clock=self.clock, share_seconds=share_seconds)
         self.provider = MeterProvider(
             [self.reader, *further_readers],

@@ -5,21 +5,6 @@ from collections.abc import Iterable
 from otel.delivery.transport.sender import Accepted, Outcome
 
 
-class ManualClock:
-    """A monotonic clock, in seconds, that stands still until a test moves it."""
-
-    def __init__(self, now: float = 1_000.0) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass."""
-        self.now += seconds
-
-
 class ScriptedSender:
     """Satisfies `Sender`: gives the scripted outcomes in turn, then accepts; an exception in the script is raised.
 

@@ -1,9 +1,7 @@
 """`python -m demo.traffic.replay` as the containers run it: a folder is prepared, traffic runs against a gateway elsewhere, a signal ends it."""
 
-import asyncio
 import json
 import os
-import time
 from pathlib import Path
 
 import aiohttp
@@ -15,6 +13,7 @@ from demo.process import Child, run_to_end, start_child
 from demo.traffic.replay import main, prepare
 from demo.upstream import scripted_upstream
 from tests.harness.exposition import scrape
+from tests.harness.polling import until
 
 pytestmark = pytest.mark.live
 DEADLINE_SECONDS = 30.0
@@ -48,11 +47,12 @@ async def test_traffic_for_a_gateway_elsewhere(tmp_path: Path) -> None:
         traffic = await start(
             "traffic", "demo.traffic.replay", "send", str(folder), "--gateway", gateway.url, "--upstream", upstream.url
         )
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while await _successes(gateway.url) < 20:
+
+        async def has_sent() -> bool:
             assert traffic.exit_code is None, traffic.last_lines()
-            assert time.monotonic() < deadline, traffic.last_lines()
-            await asyncio.sleep(0.2)
+            return await _successes(gateway.url) >= 20
+
+        await until(has_sent, traffic.last_lines, timeout_seconds=DEADLINE_SECONDS)
         assert await traffic.stop() == 0, traffic.last_lines()
         assert " requests (0 in flight)" in traffic.last_lines()
     finally:

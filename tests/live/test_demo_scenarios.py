@@ -83,7 +83,7 @@ class Change:
         return self.of("gatewayz_cost_by_provider") / calls if calls else 0.0
 
 
-class Stand:
+class ScenarioRun:
     """The running gateway and everything that was sent to it."""
 
     def __init__(self, ready: Environment, session: aiohttp.ClientSession) -> None:
@@ -151,8 +151,8 @@ async def _calm_then_trouble(moments: AsyncIterator[Moment]) -> tuple[Change, Mo
     return Change(calm, trouble), trouble
 
 
-async def _latency_spike(stand: Stand) -> None:
-    async with aclosing(stand.play("latency-spike")) as moments:
+async def _latency_spike(run: ScenarioRun) -> None:
+    async with aclosing(run.play("latency-spike")) as moments:
         calm, start = await _calm_then_trouble(moments)
         async for moment in moments:
             trouble = Change(start, moment)
@@ -163,8 +163,8 @@ async def _latency_spike(stand: Stand) -> None:
     assert moment.target["circuit_breaker"] == "closed"
 
 
-async def _cost_spike(stand: Stand) -> None:
-    async with aclosing(stand.play("cost-spike")) as moments:
+async def _cost_spike(run: ScenarioRun) -> None:
+    async with aclosing(run.play("cost-spike")) as moments:
         calm, start = await _calm_then_trouble(moments)
         async for moment in moments:
             trouble = Change(start, moment)
@@ -175,8 +175,8 @@ async def _cost_spike(stand: Stand) -> None:
     assert moment.target["cost_usd"] > start.target["cost_usd"]
 
 
-async def _brownout(stand: Stand) -> None:
-    async with aclosing(stand.play("brownout")) as moments:
+async def _brownout(run: ScenarioRun) -> None:
+    async with aclosing(run.play("brownout")) as moments:
         calm, start = await _calm_then_trouble(moments)
         async for moment in moments:
             trouble = Change(start, moment)
@@ -190,8 +190,8 @@ async def _brownout(stand: Stand) -> None:
     assert trouble.of("gatewayz_circuit_breaker_transitions_total", state="open") == 0
 
 
-async def _error_surge(stand: Stand) -> None:
-    async with aclosing(stand.play("error-surge")) as moments:
+async def _error_surge(run: ScenarioRun) -> None:
+    async with aclosing(run.play("error-surge")) as moments:
         calm, start = await _calm_then_trouble(moments)
         async for moment in moments:
             trouble = Change(start, moment)
@@ -204,8 +204,8 @@ async def _error_surge(stand: Stand) -> None:
     assert moment.target["error_rate_5m"] > start.target["error_rate_5m"]
 
 
-async def _outage(stand: Stand) -> None:
-    async with aclosing(stand.play("outage")) as moments:
+async def _outage(run: ScenarioRun) -> None:
+    async with aclosing(run.play("outage")) as moments:
         _, start = await _calm_then_trouble(moments)
         async for moment in moments:
             trouble = Change(start, moment)
@@ -225,8 +225,8 @@ async def _outage(stand: Stand) -> None:
                 break
 
 
-async def _recovery(stand: Stand) -> None:
-    async with aclosing(stand.play("recovery")) as moments:
+async def _recovery(run: ScenarioRun) -> None:
+    async with aclosing(run.play("recovery")) as moments:
         start = await _first(moments, 0)
         async for moment in moments:
             if moment.target["circuit_breaker"] == "open":
@@ -263,12 +263,12 @@ async def test_every_scenario_moves_its_metrics_and_the_counters_stay_exact(tmp_
     async with AsyncExitStack() as stack:
         ready = await stack.enter_async_context(start_environment(options, print))
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        stand = Stand(ready, session)
+        run = ScenarioRun(ready, session)
         for name, play in plays.items():
             sys.stdout.write(f"{name} at {time.monotonic():.1f} s\n")
-            await play(stand)
+            await play(run)
         findings = await reconcile(
-            stand.counters,
+            run.counters,
             gateway_url=ready.gateway_url,
             upstream_url=ready.upstream_url,
             database_path=ready.database_path,

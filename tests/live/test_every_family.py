@@ -10,7 +10,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -24,6 +23,7 @@ from otel.catalogue.spec import Category, Kind
 from tests.harness.exposition import read_exposition
 from tests.harness.otlp_data import HistogramPoint
 from tests.harness.otlp_receiver import OtlpReceiver
+from tests.harness.polling import wait_for
 
 pytestmark = pytest.mark.live
 
@@ -141,15 +141,6 @@ def of_family(family: str, samples: Samples) -> Samples:
     parts = ("_bucket", "_sum", "_count") if SPECS[family].kind is Kind.HISTOGRAM else ("",)
     names = {family + part for part in parts}
     return {key: value for key, value in samples.items() if key[0] in names}
-
-
-def wait_for(what: str, condition: Callable[[], bool]) -> None:
-    """Poll until the condition holds."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline, what
-        pause.wait(0.02)
 
 
 @pytest.fixture(scope="module")
@@ -288,11 +279,13 @@ def export_refused(gateway: Gateway) -> None:
     dropped_before = gateway.scrape()[page]
     gateway.receiver.answer_status(400)
     answered(gateway)
-    wait_for("a batch is refused", lambda: gateway.scrape()[page] > dropped_before)
+    wait_for(lambda: gateway.scrape()[page] > dropped_before, "a batch is refused", timeout_seconds=DEADLINE_SECONDS)
     retries_before = gateway.scrape()[retries]
     gateway.receiver.answer_status(503)
     answered(gateway)
-    wait_for("a batch is tried again", lambda: gateway.scrape()[retries] > retries_before)
+    wait_for(
+        lambda: gateway.scrape()[retries] > retries_before, "a batch is tried again", timeout_seconds=DEADLINE_SECONDS
+    )
     gateway.receiver.accept()
 
 
@@ -300,7 +293,9 @@ def crowded(gateway: Gateway) -> None:
     """More idle connections than there may be."""
     url = gateway.client.base_url
     idle = [socket.create_connection((url.host, url.port)) for _ in range(40)]
-    wait_for("the bound", lambda: gateway.scrape()["gatewayz_client_connections", ()] <= 30)
+    wait_for(
+        lambda: gateway.scrape()["gatewayz_client_connections", ()] <= 30, "the bound", timeout_seconds=DEADLINE_SECONDS
+    )
     for connection in idle:
         connection.close()
 
@@ -448,13 +443,15 @@ def test_an_event_moves_its_family_everywhere(gateway: Gateway, family: str) -> 
     def is_moved() -> bool:
         return all(growth > 0 if by is None else growth == pytest.approx(by, abs=1e-12) for growth, by in growths())
 
-    wait_for(f"{family} moves: {growths()}", is_moved)
+    wait_for(is_moved, f"{family} moves: {growths()}", timeout_seconds=DEADLINE_SECONDS)
     assert_the_same_everywhere(gateway, family)
 
 
 @pytest.mark.parametrize("family", PRESENT)
 def test_a_state_is_there_everywhere(gateway: Gateway, family: str) -> None:
-    wait_for(f"{family} is there", lambda: (family, PRESENT[family]) in gateway.scrape())
+    wait_for(
+        lambda: (family, PRESENT[family]) in gateway.scrape(), f"{family} is there", timeout_seconds=DEADLINE_SECONDS
+    )
     assert_the_same_everywhere(gateway, family)
 
 
@@ -482,14 +479,18 @@ def test_uptime_and_token_efficiency_are_those_of_the_ledger(gateway: Gateway) -
     calls = of_ledger()[0]
     failed(gateway)
     answered(gateway)
-    wait_for("both calls are in the ledger", lambda: of_ledger()[0] == calls + 2)
-    wait_for(f"{exposed()} becomes {ratios()}", lambda: exposed() == pytest.approx(ratios()))
+    wait_for(lambda: of_ledger()[0] == calls + 2, "both calls are in the ledger", timeout_seconds=DEADLINE_SECONDS)
+    wait_for(
+        lambda: exposed() == pytest.approx(ratios()),
+        f"{exposed()} becomes {ratios()}",
+        timeout_seconds=DEADLINE_SECONDS,
+    )
     assert 0 < ratios()[0] < 1
 
 
 def test_a_request_is_in_progress_until_it_ends(gateway: Gateway) -> None:
     key = (IN_PROGRESS, moved(**CHAT))
-    wait_for("earlier requests end", lambda: gateway.scrape()[key] == 0)
+    wait_for(lambda: gateway.scrape()[key] == 0, "earlier requests end", timeout_seconds=DEADLINE_SECONDS)
     script = {"flaky": ANSWER | {"chunks": 4, "pause_after_chunks": 1, "tag": "in-progress"}}
     body = gateway.body(script, stream=True)
     with gateway.client.stream("POST", "/v1/chat/completions", headers=gateway.headers(), json=body) as answer:
@@ -499,7 +500,7 @@ def test_a_request_is_in_progress_until_it_ends(gateway: Gateway) -> None:
         assert_the_same_everywhere(gateway, IN_PROGRESS)
         httpx.post(f"{gateway.upstream}/_upstream/release/in-progress").raise_for_status()
         assert [*lines][-2:] == ["data: [DONE]", ""]
-    wait_for("the request ends", lambda: gateway.scrape()[key] == 0)
+    wait_for(lambda: gateway.scrape()[key] == 0, "the request ends", timeout_seconds=DEADLINE_SECONDS)
     assert_the_same_everywhere(gateway, IN_PROGRESS)
 
 
@@ -511,11 +512,19 @@ def test_what_has_no_writer_is_absent(gateway: Gateway) -> None:
 
 def assert_the_same_everywhere(gateway: Gateway, family: str) -> None:
     """The categories show what `/metrics` shows, and the push says the same: name, labels and value."""
-    wait_for(f"{family} is pushed", lambda: family in gateway.receiver.metrics)
+    wait_for(lambda: family in gateway.receiver.metrics, f"{family} is pushed", timeout_seconds=DEADLINE_SECONDS)
     if family in RESTLESS:
-        wait_for(f"{family}: the same series", lambda: gateway.pushed(family).keys() == here(gateway, family).keys())
+        wait_for(
+            lambda: gateway.pushed(family).keys() == here(gateway, family).keys(),
+            f"{family}: the same series",
+            timeout_seconds=DEADLINE_SECONDS,
+        )
     else:
-        wait_for(f"{family}: the same samples", lambda: gateway.pushed(family) == pytest.approx(here(gateway, family)))
+        wait_for(
+            lambda: gateway.pushed(family) == pytest.approx(here(gateway, family)),
+            f"{family}: the same samples",
+            timeout_seconds=DEADLINE_SECONDS,
+        )
     for category in Category:
         shown = of_family(family, gateway.scrape(category))
         if category not in SPECS[family].categories:

@@ -17,7 +17,7 @@ from otel.catalogue.spec import Kind
 from otel.labels import LabelBounds, known_label_sets
 from tests.fuzz.answers import problems
 from tests.fuzz.canaries import PROMPT, Keys, Leaks
-from tests.fuzz.drive import Books
+from tests.fuzz.drive import ResponseCounters
 from tests.fuzz.gauge import Reading
 from tests.fuzz.generate import make_batch
 from tests.fuzz.inputs import Input
@@ -183,7 +183,7 @@ def reading(count: int) -> Reading:
 
 
 def test_a_count_that_is_off_by_one_is_found() -> None:
-    counters = Books()
+    counters = ResponseCounters()
     counters.counted["GET", 404] = 2
     assert count_problems(reading(5), reading(7), counters, Counter()) == []
     assert count_problems(reading(5), reading(6), counters, Counter())

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from bench import faults
+from bench.environment import Bench, bench_environment
 from bench.fault_runs import Settings, run_faults, run_shutdown, run_small_buffer
-from bench.gateway_stage import Bench, bench_stage
 
 pytestmark = pytest.mark.live
 
@@ -16,7 +16,7 @@ SMALL_BUFFER_BYTES = 40_000
 
 @pytest.fixture(scope="module")
 async def bench(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
-    async with bench_stage(tmp_path_factory.mktemp("gateway")) as stage:
+    async with bench_environment(tmp_path_factory.mktemp("gateway")) as stage:
         yield stage
 
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
@@ -21,6 +21,7 @@ import httpx
 import pytest
 
 from tests.harness.exposition import read_exposition
+from tests.harness.polling import wait_for
 
 pytestmark = pytest.mark.live
 
@@ -54,7 +55,7 @@ routes = [{{ provider = "only", upstream_model = "f", input_usd_per_million = 1.
 """
 
 
-class Books:
+class CallRecord:
     """The senders' own record: when each answered call ended (monotonic seconds), and how it ended."""
 
     def __init__(self) -> None:
@@ -134,16 +135,6 @@ def announced(said: Path) -> str | None:
     return found[0].split()[-1] if found else None
 
 
-def wait_for(look: Callable[[], Any], what: str) -> Any:
-    """Poll until `look` returns something true, and return it."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    pause = threading.Event()
-    while not (found := look()):
-        assert time.monotonic() < deadline, what
-        pause.wait(0.02)
-    return found
-
-
 def end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.kill()
@@ -151,7 +142,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Environment]:
+def environment(tmp_path: Path) -> Iterator[Environment]:
     with ExitStack() as stack:
         yield Environment(tmp_path, stack)
 
@@ -161,7 +152,7 @@ def state(address: str) -> tuple[float | None, float | None]:
     return samples.get(("gatewayz_model_uptime_24h", LABEL)), samples.get(("gatewayz_token_efficiency", LABEL))
 
 
-def send(address: str, secret: str, counters: Books, until: threading.Event) -> None:
+def send(address: str, secret: str, record: CallRecord, until: threading.Event) -> None:
     """Send calls, every third of which fails, until told to stop or nobody answers any more."""
     number = 0
     with httpx.Client(base_url=address, headers={"authorization": f"Bearer {secret}"}, timeout=10.0) as client:
@@ -177,17 +168,17 @@ def send(address: str, secret: str, counters: Books, until: threading.Event) -> 
                 answer = client.post("/v1/chat/completions", json=body)
             except httpx.TransportError:
                 return
-            counters.note(answer.headers["x-trace-id"], answer.status_code == 200)
+            record.note(answer.headers["x-trace-id"], answer.status_code == 200)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
-def test_what_comes_from_the_ledger_goes_on(stage: Environment, number: signal.Signals) -> None:
-    process, address = stage.start_gateway()
-    counters, stop = Books(), threading.Event()
-    threads = [threading.Thread(target=send, args=(address, stage.secret, counters, stop)) for _ in range(SENDERS)]
+def test_what_comes_from_the_ledger_goes_on(environment: Environment, number: signal.Signals) -> None:
+    process, address = environment.start_gateway()
+    record, stop = CallRecord(), threading.Event()
+    threads = [threading.Thread(target=send, args=(address, environment.secret, record, stop)) for _ in range(SENDERS)]
     for thread in threads:
         thread.start()
-    wait_for(lambda: len(counters.ended) >= 200 and state(address)[0] is not None, "calls are answered and counted")
+    wait_for(lambda: len(record.ended) >= 200 and state(address)[0] is not None, "calls are answered and counted")
     process.send_signal(number)
     ended_at = time.monotonic()
     process.wait(DEADLINE_SECONDS)
@@ -196,39 +187,39 @@ def test_what_comes_from_the_ledger_goes_on(stage: Environment, number: signal.S
         thread.join(DEADLINE_SECONDS)
     assert process.returncode == (0 if number is signal.SIGTERM else -signal.SIGKILL)
 
-    status = dict(stage.query("SELECT trace_id, status FROM ledger"))
-    answered = counters.ended.keys()
+    status = dict(environment.query("SELECT trace_id, status FROM ledger"))
+    answered = record.ended.keys()
     lost = answered - status.keys()
     if number is signal.SIGTERM:
         assert not lost
-    late = {trace_id for trace_id in lost if counters.ended[trace_id] < ended_at - LOST_SECONDS}
+    late = {trace_id for trace_id in lost if record.ended[trace_id] < ended_at - LOST_SECONDS}
     assert not late, f"of {len(answered)} answered calls {len(lost)} are lost, {len(late)} of them too old"
     for trace_id in answered & status.keys():
-        assert (status[trace_id] == "success") == counters.is_success[trace_id]
+        assert (status[trace_id] == "success") == record.is_success[trace_id]
 
     # Make the calls some hours old, the last of them older than a day, so that there is something to roll up.
     rows = len(status)
-    database = sqlite3.connect(stage.folder / "gateway.db", isolation_level=None)
+    database = sqlite3.connect(environment.folder / "gateway.db", isolation_level=None)
     database.execute(f"UPDATE ledger SET started_unix_ms = started_unix_ms - (rowid % 30) * {HOUR_MS}")  # noqa: S608  a number
-    before_restart = stage.ratios()
+    before_restart = environment.ratios()
     database.close()
 
-    second, address = stage.start_gateway()
+    second, address = environment.start_gateway()
     wait_for(lambda: state(address) == pytest.approx(before_restart), "uptime and efficiency go on after the restart")
-    wait_for(lambda: stage.rolled_up() == stage.finished(), "every finished hour is rolled up")
-    assert 0 < stage.rolled_up()[0] < rows
+    wait_for(lambda: environment.rolled_up() == environment.finished(), "every finished hour is rolled up")
+    assert 0 < environment.rolled_up()[0] < rows
     # Rolled up or not, the sums are the same; and what comes now counts on top.
     assert state(address) == pytest.approx(before_restart)
-    more, one = Books(), threading.Event()
-    thread = threading.Thread(target=send, args=(address, stage.secret, more, one))
+    more, one = CallRecord(), threading.Event()
+    thread = threading.Thread(target=send, args=(address, environment.secret, more, one))
     thread.start()
     wait_for(lambda: len(more.ended) >= 10, "calls are answered again")
     one.set()
     thread.join(DEADLINE_SECONDS)
     wait_for(
-        lambda: more.ended.keys() <= {trace_id for (trace_id,) in stage.query("SELECT trace_id FROM ledger")},
+        lambda: more.ended.keys() <= {trace_id for (trace_id,) in environment.query("SELECT trace_id FROM ledger")},
         "their rows are in the ledger",
     )
-    wait_for(lambda: state(address) == pytest.approx(stage.ratios()), "the gauges follow the new calls")
+    wait_for(lambda: state(address) == pytest.approx(environment.ratios()), "the gauges follow the new calls")
     second.send_signal(signal.SIGTERM)
     assert second.wait(DEADLINE_SECONDS) == 0

@@ -9,7 +9,7 @@ import json
 import os
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from demo.environment import GATEWAY_READY_LINE
 from demo.process import Child, run_to_end, start_child
 from demo.upstream import scripted_upstream
 from tests.harness.exposition import scrape
+from tests.harness.polling import until
 from tests.servers.postgresql import PostgresqlServer
 from tests.servers.redis import RedisServer
 
@@ -108,13 +109,6 @@ async def _gateway(folder: Path, database_url: str, cache_url: str) -> AsyncIter
         yield await start("gateway", GATEWAY_READY_LINE, *app, "serve"), made["secret"]
 
 
-async def _until(check: Callable[[], Awaitable[bool]], what: str) -> None:
-    deadline = asyncio.get_running_loop().time() + DEADLINE_SECONDS
-    while not await check():
-        assert asyncio.get_running_loop().time() < deadline, what
-        await asyncio.sleep(0.05)
-
-
 class Faults:
     """What is done to the servers, and how long each state lasts."""
 
@@ -151,7 +145,7 @@ class Faults:
         async def more() -> bool:
             return self._senders.answers >= before + MORE_ANSWERS
 
-        await _until(more, "requests are answered")
+        await until(more, "requests are answered", timeout_seconds=DEADLINE_SECONDS)
 
     async def _hits(self, what: str) -> None:
         before = self._senders.caches["hit"]
@@ -159,7 +153,7 @@ class Faults:
         async def more() -> bool:
             return self._senders.caches["hit"] >= before + MORE_ANSWERS
 
-        await _until(more, what)
+        await until(more, what, timeout_seconds=DEADLINE_SECONDS)
 
     async def _misses(self) -> None:
         """Wait until answers are misses alone: what was in flight has ended."""
@@ -169,7 +163,7 @@ class Faults:
             await self._answers()
             return self._senders.caches["hit"] == hits and self._senders.answers > answers
 
-        await _until(only_misses, "a cache that does not answer is a miss")
+        await until(only_misses, "a cache that does not answer is a miss", timeout_seconds=DEADLINE_SECONDS)
 
     async def _key_queries(self) -> None:
         """Wait until the gateway asked the database for the key again."""
@@ -179,7 +173,7 @@ class Faults:
             samples = await scrape(self._session, self._senders.gateway_url)
             return samples.get(("cache_misses_total", API_KEY), 0) > before
 
-        await _until(more, "the key is looked up in the database")
+        await until(more, "the key is looked up in the database", timeout_seconds=DEADLINE_SECONDS)
 
 
 async def test_faults_of_the_servers_lose_nothing(
@@ -205,7 +199,7 @@ async def test_faults_of_the_servers_lose_nothing(
         async def all_rows() -> bool:
             return await _rows(database_url, "count(*)") == senders.answers
 
-        await _until(all_rows, "every row is in the ledger")
+        await until(all_rows, "every row is in the ledger", timeout_seconds=DEADLINE_SECONDS)
         samples = await scrape(session, gateway.url)
         cost = await _rows(database_url, "sum(cost_nanousd)")
         assert await _rows(database_url, "count(*) FILTER (WHERE cached)") == senders.caches["hit"]

@@ -6,15 +6,8 @@ import pytest
 
 from otel.asgi import RequestTelemetry, request_scope
 from otel.events import ExceptionMapped
+from tests.harness.clock import ManualClock
 from tests.harness.recording import RecordingRecorder
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 class Exchange:
@@ -22,7 +15,7 @@ class Exchange:
 
     def __init__(self, app, *, method="POST", path="/v1/chat/completions", headers=(), incoming=()) -> None:
         self.recorder = RecordingRecorder()
-        self.clock = Clock()
+        self.clock = ManualClock()
         self.sent: list[dict] = []
         self.incoming = list(incoming)
         self.scope = {"type": "http", "method": method, "path": path, "headers": list(headers), "clock": self.clock}

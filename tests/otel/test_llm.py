@@ -5,18 +5,11 @@ from decimal import Decimal
 
 import pytest
 
+from tests.harness.clock import ManualClock
 from tests.harness.telemetered import Console, exposition, make_telemetry, samples
 
 LLM = {"openai": ["gpt"], "local": ["smol"]}
 ROUTE = (("model", "gpt"), ("provider", "openai"))
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 @pytest.fixture
@@ -25,8 +18,8 @@ def console() -> Console:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture

@@ -7,13 +7,14 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.harness.polling import wait_for
 
 DEADLINE_SECONDS = 30.0
 PROGRAMS = ("initdb", "postgres", "psql", "createdb")
@@ -55,10 +56,11 @@ class PostgresqlServer:
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=log, cwd=self.folder, start_new_session=True, **self._as
             )
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while not self._run("psql", "-c", "SELECT 1", "postgres"):
-            assert time.monotonic() < deadline, (self.folder / "log").read_text()
-            time.sleep(0.05)
+        wait_for(
+            lambda: self._run("psql", "-c", "SELECT 1", "postgres"),
+            (self.folder / "log").read_text,
+            timeout_seconds=DEADLINE_SECONDS,
+        )
 
     def stop(self) -> None:
         """Stop the server: connections are cut, the data is kept."""

@@ -5,12 +5,13 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.harness.polling import wait_for
 
 DEADLINE_SECONDS = 30.0
 PROGRAMS = ("valkey-server", "redis-server")
@@ -36,11 +37,11 @@ class RedisServer:
         command = [self._program, "--port", "0", "--unixsocket", path, "--save", "", "--dir", self._folder]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while not _answers(path):
-            assert self._process.poll() is None, (self._folder / "log").read_text()
-            assert time.monotonic() < deadline, (self._folder / "log").read_text()
-            time.sleep(0.02)
+        log_path, process = self._folder / "log", self._process
+        wait_for(
+            lambda: process.poll() is not None or _answers(path), log_path.read_text, timeout_seconds=DEADLINE_SECONDS
+        )
+        assert process.poll() is None, log_path.read_text()
 
     def stop(self) -> None:
         """Kill the server: connections are reset, the data is gone."""

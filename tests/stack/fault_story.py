@@ -9,7 +9,8 @@ import msgspec
 
 from bench.open_load import OpenLoad
 from compose.native.stack import Stack
-from tests.stack.stores import Stores, until
+from tests.harness.polling import holds_within
+from tests.stack.stores import Stores
 
 CATCH_UP_SECONDS = 90.0
 PAUSE_SECONDS = 5.0
@@ -76,7 +77,7 @@ class Story:
             "tempo": lambda: self._stores.has_trace(newest),
         }
         for store, look in looks.items():
-            if server in {store, "otelcol"} and not await until(look, CATCH_UP_SECONDS):
+            if server in {store, "otelcol"} and not await holds_within(look, CATCH_UP_SECONDS):
                 self._say(f"{store} did not catch up within {CATCH_UP_SECONDS:g} s after {fault.what}")
         fault.catch_up_seconds = time.monotonic() - fault.ended_seconds
         self._say(f"{fault.what}: back, caught up after {fault.catch_up_seconds:.1f} s")

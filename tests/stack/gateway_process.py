@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.gateway_stage import GATEWAY_READY_LINE, Bench
+from bench.environment import GATEWAY_READY_LINE, Bench
 from demo.process import Child, start_child
 
 

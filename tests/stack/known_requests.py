@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from bench.gateway_stage import Bench, bench_stage
+from bench.environment import Bench, bench_environment
 from compose.native.ports import free_ports
 from compose.native.servers import Choices
 from compose.native.stack import Stack, running_stack
@@ -105,7 +105,7 @@ async def scene(
 ) -> AsyncIterator[Scene]:
     """Run everything and send the requests; `otel` are further `OTEL_*` variables of the gateway."""
     async with (
-        bench_stage(folder) as bench,
+        bench_environment(folder) as bench,
         running_stack(binaries, folder / "stack", free_ports(), Choices()) as stack,
         Stores(stack) as stores,
     ):

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Self
 
 import aiohttp
@@ -15,20 +15,9 @@ from demo.traffic.counters import Series
 PAGE_LINES: Final = 2_000
 REQUEST_LOGS: Final = '{job="gatewayz"} |= `"logger":"gatewayz.request"`'
 MOST_TRACES: Final = 200_000
-_POLL_SECONDS: Final = 0.25
 _AT_ONCE: Final = 16
 PUSH_LABELS: Final = frozenset({"job", "instance", "deployment_environment_name"})
 """What the push adds to the labels of a sample."""
-
-
-async def until(condition: Callable[[], Awaitable[bool]], timeout_seconds: float) -> bool:
-    """Poll until a condition holds; returns whether it did in time."""
-    deadline = time.monotonic() + timeout_seconds
-    while not await condition():
-        if time.monotonic() > deadline:
-            return False
-        await asyncio.sleep(_POLL_SECONDS)
-    return True
 
 
 class Stores:

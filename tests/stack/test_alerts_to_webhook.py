@@ -21,12 +21,12 @@ from aiohttp import web
 from app.anomaly.detector import AnomalyDetector
 from app.anomaly.watch import STATE_NAME
 from app.config.schema import AnomaliesConfig
-from bench.gateway_stage import DETOUR_MODEL, DIRECT_MODEL, bench_stage
+from bench.environment import DETOUR_MODEL, DIRECT_MODEL, bench_environment
 from compose.native.ports import LOOPBACK, free_ports
 from compose.native.servers import ROOT, Choices
 from compose.native.stack import make_stack
+from tests.harness.polling import holds_within
 from tests.stack.gateway_process import GatewayProcess
-from tests.stack.stores import until
 
 EXPECTED = {
     ("HighErrorRate", "Error rate > 5% for 5 minutes"),
@@ -190,7 +190,7 @@ async def test_each_alert_of_the_guide_reaches_the_webhook_and_is_taken_back(
     webhook = Webhook()
     async with AsyncExitStack() as ends:
         webhook_url = await ends.enter_async_context(webhook.serving())
-        bench = await ends.enter_async_context(bench_stage(tmp_path))
+        bench = await ends.enter_async_context(bench_environment(tmp_path))
         ports = free_ports()
         collector_url = f"http://{LOOPBACK}:{ports.collector_otlp_http}"
         otel = {
@@ -215,7 +215,7 @@ async def test_each_alert_of_the_guide_reaches_the_webhook_and_is_taken_back(
         async def all_firing() -> bool:
             return webhook.told["firing"].keys() >= EXPECTED
 
-        assert await until(all_firing, FIRING_SECONDS), webhook.told["firing"].keys()
+        assert await holds_within(all_firing, FIRING_SECONDS), webhook.told["firing"].keys()
         say(f"all six at the webhook after {time.monotonic() - began_seconds:.0f} s")
         traffic.is_ill = False
         began_seconds = time.monotonic()
@@ -223,7 +223,7 @@ async def test_each_alert_of_the_guide_reaches_the_webhook_and_is_taken_back(
         async def all_resolved() -> bool:
             return webhook.told["resolved"].keys() >= EXPECTED
 
-        assert await until(all_resolved, RESOLVED_SECONDS), webhook.told["resolved"].keys()
+        assert await holds_within(all_resolved, RESOLVED_SECONDS), webhook.told["resolved"].keys()
         say(f"all six resolved after {time.monotonic() - began_seconds:.0f} s")
     # Prompts of a hundred thousand tokens are unusual within a minute; that half of the requests fail shows after two more, or not at all here.
     others = webhook.told["firing"].keys() - EXPECTED

@@ -12,7 +12,8 @@ import aiohttp
 import pytest
 
 from compose.native.process import ServerFailedError
-from tests.stack.collector_rig import CollectorRig, polled, running_collector
+from tests.harness.polling import read_until
+from tests.stack.collector_harness import CollectorHarness, running_collector
 from tests.stack.otlp_requests import log_request, trace_request
 from tests.stack.scripted_backend import Backend, running_backend
 
@@ -41,19 +42,19 @@ async def delivered(backend: Backend) -> list[int]:
     return sorted(int(body.split()[0]) for body in await backend.log_bodies())
 
 
-async def wait_drained(rig: CollectorRig, exporter: str = "otlp_http/loki") -> None:
+async def wait_drained(harness: CollectorHarness, exporter: str = "otlp_http/loki") -> None:
     """Wait until nothing waits any more; raises AssertionError."""
-    size = await polled(
-        lambda: rig.counter("otelcol_exporter_queue_size", exporter=exporter),
+    size = await read_until(
+        lambda: harness.counter("otelcol_exporter_queue_size", exporter=exporter),
         lambda size: size == 0,
         timeout_seconds=20,
     )
-    assert size == 0, rig.process.last_lines()
+    assert size == 0, harness.process.last_lines()
 
 
-async def restart(rig: CollectorRig) -> None:
-    await rig.process.start()
-    await rig.process.wait_ready()
+async def restart(harness: CollectorHarness) -> None:
+    await harness.process.start()
+    await harness.process.wait_ready()
 
 
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM"])
@@ -62,20 +63,20 @@ async def test_what_waited_for_a_backend_outlives_the_collector(
 ) -> None:
     async with (
         running_backend() as backend,
-        running_collector(binaries["otelcol"], tmp_path, FILES, leading_to(backend)) as rig,
+        running_collector(binaries["otelcol"], tmp_path, FILES, leading_to(backend)) as harness,
     ):
         await backend.http("stop")
         await backend.grpc("stop")
         for first in range(1, 1_001, PER_REQUEST):
-            assert await rig.export(numbered(first)) == 200
-            assert await rig.export(trace_request(PER_REQUEST, first=first)) == 200
-        await (rig.process.kill() if how == "SIGKILL" else rig.process.stop())
+            assert await harness.export(numbered(first)) == 200
+            assert await harness.export(trace_request(PER_REQUEST, first=first)) == 200
+        await (harness.process.kill() if how == "SIGKILL" else harness.process.stop())
         await backend.http("start")
         await backend.grpc("start")
         assert await delivered(backend) == []
-        await restart(rig)
-        await wait_drained(rig)
-        await wait_drained(rig, "otlp_grpc/tempo")
+        await restart(harness)
+        await wait_drained(harness)
+        await wait_drained(harness, "otlp_grpc/tempo")
         assert await delivered(backend) == list(range(1, 1_001))
         assert sorted(await backend.span_numbers()) == list(range(1, 1_001))
 
@@ -86,28 +87,28 @@ async def test_killed_again_and_again_under_load_it_loses_nothing_it_acknowledge
     acknowledged: list[int] = []
     sent: list[int] = []
 
-    async def send_until_it_dies(rig: CollectorRig) -> None:
+    async def send_until_it_dies(harness: CollectorHarness) -> None:
         while True:
             first = len(sent) + 1
             numbers = range(first, first + PER_REQUEST)
             sent.extend(numbers)
             try:
-                if await rig.export(numbered(first)) == 200:
+                if await harness.export(numbered(first)) == 200:
                     acknowledged.extend(numbers)
             except aiohttp.ClientError:
                 return
 
     async with (
         running_backend() as backend,
-        running_collector(binaries["otelcol"], tmp_path, FILES, leading_to(backend)) as rig,
+        running_collector(binaries["otelcol"], tmp_path, FILES, leading_to(backend)) as harness,
     ):
         for seconds in (0.2, 0.35, 0.5, 0.65, 0.8):
-            sending = asyncio.create_task(send_until_it_dies(rig))
+            sending = asyncio.create_task(send_until_it_dies(harness))
             await asyncio.sleep(seconds)
-            await rig.process.kill()
+            await harness.process.kill()
             await sending
-            await restart(rig)
-        await wait_drained(rig)
+            await restart(harness)
+        await wait_drained(harness)
         found = await delivered(backend)
     assert len(acknowledged) > 500
     assert set(acknowledged) <= set(found)
@@ -122,26 +123,26 @@ async def test_a_full_queue_turns_the_sender_away_and_counts_it(binaries: dict[s
         running_backend() as backend,
         running_collector(
             binaries["otelcol"], tmp_path, FILES, leading_to(backend), {"COLLECTOR_QUEUE_BYTES": "100000"}
-        ) as rig,
+        ) as harness,
     ):
         await backend.http("stop")
         for first in range(1, 601, PER_REQUEST):
-            status = await rig.export(numbered(first, padding))
+            status = await harness.export(numbered(first, padding))
             if status == 200:
                 acknowledged += range(first, first + PER_REQUEST)
             else:
                 assert status == 503  # comes again, where the sender is the gateway
                 refused += PER_REQUEST
         assert 100 <= len(acknowledged) < 200
-        assert await rig.counter("otelcol_exporter_enqueue_failed_log_records") == refused
-        assert await rig.counter("otelcol_exporter_queue_size", exporter="otlp_http/loki") <= 100_000
-        assert await rig.counter("otelcol_exporter_queue_capacity", exporter="otlp_http/loki") == 100_000
-        assert await rig.export(trace_request()) == 200  # the other signals go on
+        assert await harness.counter("otelcol_exporter_enqueue_failed_log_records") == refused
+        assert await harness.counter("otelcol_exporter_queue_size", exporter="otlp_http/loki") <= 100_000
+        assert await harness.counter("otelcol_exporter_queue_capacity", exporter="otlp_http/loki") == 100_000
+        assert await harness.export(trace_request()) == 200  # the other signals go on
         await backend.http("start")
-        await wait_drained(rig)
+        await wait_drained(harness)
         assert await delivered(backend) == acknowledged
-        assert await rig.counter("otelcol_exporter_send_failed_log_records") == 0
-        assert await rig.export(numbered(1_001)) == 200
+        assert await harness.counter("otelcol_exporter_send_failed_log_records") == 0
+        assert await harness.export(numbered(1_001)) == 200
 
 
 @pytest.fixture
@@ -172,19 +173,19 @@ async def test_a_queue_of_half_its_disk_is_full_first_and_loses_nothing(
     environ = {"COLLECTOR_DATA": str(folder), "COLLECTOR_QUEUE_BYTES": "4000000"}
     async with (
         running_backend() as backend,
-        running_collector(binaries["otelcol"], tmp_path, FILES, {**leading_to(backend), **overlay}, environ) as rig,
+        running_collector(binaries["otelcol"], tmp_path, FILES, {**leading_to(backend), **overlay}, environ) as harness,
     ):
         await backend.http("stop")
-        acknowledged, refused = await fill(rig)
+        acknowledged, refused = await fill(harness)
         assert refused > 0
-        assert await rig.counter("otelcol_exporter_enqueue_failed_log_records") == refused
-        assert "no space left" not in rig.process.last_lines()
-        await rig.process.kill()
-        await restart(rig)
+        assert await harness.counter("otelcol_exporter_enqueue_failed_log_records") == refused
+        assert "no space left" not in harness.process.last_lines()
+        await harness.process.kill()
+        await restart(harness)
         await backend.http("start")
-        await wait_drained(rig)
+        await wait_drained(harness)
         assert await delivered(backend) == acknowledged
-        assert await rig.counter("otelcol_exporter_send_failed_log_records") == 0
+        assert await harness.counter("otelcol_exporter_send_failed_log_records") == 0
 
 
 async def test_a_full_disk_turns_the_sender_away_and_recovers(
@@ -200,35 +201,36 @@ async def test_a_full_disk_turns_the_sender_away_and_recovers(
             FILES,
             {**leading_to(backend), **overlay},
             {"COLLECTOR_DATA": str(folder)},
-        ) as rig,
+        ) as harness,
     ):
         await backend.http("stop")
-        acknowledged, refused = await fill(rig)
+        acknowledged, refused = await fill(harness)
         assert refused > 0
-        assert await rig.counter("otelcol_exporter_enqueue_failed_log_records") == refused
+        assert await harness.counter("otelcol_exporter_enqueue_failed_log_records") == refused
         await backend.http("start")
         assert (
-            await polled(lambda: rig.export(numbered(10_001)), lambda status: status == 200, timeout_seconds=10) == 200
+            await read_until(lambda: harness.export(numbered(10_001)), lambda status: status == 200, timeout_seconds=10)
+            == 200
         )
-        found = await polled(lambda: delivered(backend), lambda found: 10_010 in found, timeout_seconds=20)
+        found = await read_until(lambda: delivered(backend), lambda found: 10_010 in found, timeout_seconds=20)
         assert found[-PER_REQUEST:] == list(range(10_001, 10_011))
-        await wait_drained(rig)
+        await wait_drained(harness)
         found = await delivered(backend)
         lost = set(acknowledged) - set(found)
         assert len(set(found)) == len(found)
         assert len(lost) <= 10 * PER_REQUEST
         if lost:
-            assert "Error deleting item from queue" in rig.process.log_path.read_text()
-        assert await rig.counter("otelcol_exporter_send_failed_log_records") == 0
+            assert "Error deleting item from queue" in harness.process.log_path.read_text()
+        assert await harness.counter("otelcol_exporter_send_failed_log_records") == 0
 
 
-async def fill(rig: CollectorRig) -> tuple[list[int], int]:
+async def fill(harness: CollectorHarness) -> tuple[list[int], int]:
     """Export 3 000 log records, 15 MB in requests of different sizes; return the acknowledged numbers, and how many were refused."""
     rng = random.Random(1)
     acknowledged: list[int] = []
     refused = 0
     for first in range(1, 3_001, PER_REQUEST):
-        status = await rig.export(numbered(first, "x" * rng.randint(100, 10_000)))
+        status = await harness.export(numbered(first, "x" * rng.randint(100, 10_000)))
         if status == 200:
             acknowledged += range(first, first + PER_REQUEST)
         else:
@@ -243,18 +245,18 @@ async def test_a_broken_queue_file_stops_the_start_until_it_is_put_aside(
 ) -> None:
     async with (
         running_backend() as backend,
-        running_collector(binaries["otelcol"], tmp_path, FILES, leading_to(backend)) as rig,
+        running_collector(binaries["otelcol"], tmp_path, FILES, leading_to(backend)) as harness,
     ):
-        assert await rig.export(numbered(1)) == 200
-        await wait_drained(rig)
-        await rig.process.stop()
+        assert await harness.export(numbered(1)) == 200
+        await wait_drained(harness)
+        await harness.process.stop()
         queue = tmp_path / "otelcol" / "logs" / "exporter_otlp_http_loki_logs"
         content = queue.read_bytes()
         queue.write_bytes(content[:kept_bytes] + b"\xff" * (len(content) - kept_bytes))
         with pytest.raises(ServerFailedError, match=r"invalid database|bbolt"):
-            await restart(rig)
+            await restart(harness)
         queue.rename(queue.with_suffix(".broken"))
-        await restart(rig)
-        assert await rig.export(numbered(11)) == 200
-        await wait_drained(rig)
+        await restart(harness)
+        assert await harness.export(numbered(11)) == 200
+        await wait_drained(harness)
         assert await delivered(backend) == list(range(1, 21))

@@ -9,7 +9,8 @@ from typing import Any, Final, Literal
 
 import pytest
 
-from tests.stack.collector_rig import CollectorRig, polled, running_collector
+from tests.harness.polling import read_until
+from tests.stack.collector_harness import CollectorHarness, running_collector
 from tests.stack.otlp_requests import log_request, metric_request, trace_request
 from tests.stack.scripted_backend import Backend, running_backend
 
@@ -37,8 +38,8 @@ def leading_to(backend: Backend) -> dict[str, Any]:
 class Pair:
     """A Collector and the backend behind it, for one signal: numbered items in, numbers out."""
 
-    def __init__(self, rig: CollectorRig, backend: Backend, signal: Signal) -> None:
-        self.rig = rig
+    def __init__(self, harness: CollectorHarness, backend: Backend, signal: Signal) -> None:
+        self.harness = harness
         self.backend = backend
         self.signal = signal
         self.acknowledged: list[int] = []
@@ -53,7 +54,7 @@ class Pair:
                 if self.signal == "logs"
                 else trace_request(PER_REQUEST, first=first)
             )
-            assert await self.rig.export(request) == 200
+            assert await self.harness.export(request) == 200
             self.acknowledged += numbers
 
     async def script(self, http: tuple[Any, ...], grpc: tuple[Any, ...], **keywords: Any) -> None:
@@ -80,23 +81,23 @@ class Pair:
     async def counted(self, what: str) -> int:
         """One of the Collector's own counters of items."""
         return int(
-            await self.rig.counter(f"otelcol_exporter_{what}_{ITEMS[self.signal]}", exporter=EXPORTERS[self.signal])
+            await self.harness.counter(f"otelcol_exporter_{what}_{ITEMS[self.signal]}", exporter=EXPORTERS[self.signal])
         )
 
     async def drained(self) -> None:
         """Wait until nothing waits any more; raises AssertionError."""
-        size = await polled(
-            lambda: self.rig.counter("otelcol_exporter_queue_size", exporter=EXPORTERS[self.signal]),
+        size = await read_until(
+            lambda: self.harness.counter("otelcol_exporter_queue_size", exporter=EXPORTERS[self.signal]),
             lambda size: size == 0,
             timeout_seconds=20,
         )
-        assert size == 0, self.rig.process.last_lines()
+        assert size == 0, self.harness.process.last_lines()
 
 
 @asynccontextmanager
 async def running_pair(binary: Path, folder: Path, signal: Signal) -> AsyncIterator[Pair]:
-    async with running_backend() as backend, running_collector(binary, folder, FILES, leading_to(backend)) as rig:
-        yield Pair(rig, backend, signal)
+    async with running_backend() as backend, running_collector(binary, folder, FILES, leading_to(backend)) as harness:
+        yield Pair(harness, backend, signal)
 
 
 SIGNALS = pytest.mark.parametrize("signal", ["logs", "traces"])
@@ -157,7 +158,7 @@ async def test_what_is_refused_for_now_is_delivered_later_once(
             await asyncio.sleep(1.0)  # there is nothing to be seen from outside
             await pair.script(("start",), ("start",))
         else:
-            attempts = await polled(pair.attempts, lambda seen: seen >= before + 3, timeout_seconds=15)
+            attempts = await read_until(pair.attempts, lambda seen: seen >= before + 3, timeout_seconds=15)
             assert attempts >= before + 3
         assert await pair.counted("send_failed") == 0
         await pair.accept()
@@ -182,7 +183,7 @@ async def test_an_answer_that_breaks_off_is_asked_for_again(binaries: dict[str, 
     async with running_pair(binaries["otelcol"], tmp_path, "logs") as pair:
         await pair.backend.http("close_mid_answer", kept=True)
         await pair.send()
-        await polled(pair.attempts, lambda seen: seen >= 2, timeout_seconds=10)
+        await read_until(pair.attempts, lambda seen: seen >= 2, timeout_seconds=10)
         await pair.accept()
         await pair.drained()
         found = Counter(await pair.delivered())
@@ -201,7 +202,7 @@ async def test_what_a_backend_takes_in_part_is_only_in_the_collectors_log(
         await pair.send()
         await pair.drained()
         assert await pair.counted("sent") == 10
-        assert "three are too old" in pair.rig.process.last_lines()
+        assert "three are too old" in pair.harness.process.last_lines()
 
 
 @SIGNALS
@@ -236,16 +237,16 @@ async def test_through_every_fault_in_turn_the_counters_balance(
 async def test_metrics_are_refused_and_counted_alike(binaries: dict[str, Path], tmp_path: Path) -> None:
     async with (
         running_backend() as backend,
-        running_collector(binaries["otelcol"], tmp_path, FILES, leading_to(backend)) as rig,
+        running_collector(binaries["otelcol"], tmp_path, FILES, leading_to(backend)) as harness,
     ):
         await backend.http("answer_status", 400)
-        assert await rig.export(metric_request([1, 2, 3])) == 200
-        assert await rig.wait_counter("otelcol_exporter_send_failed_metric_points", 3) == 3
+        assert await harness.export(metric_request([1, 2, 3])) == 200
+        assert await harness.wait_counter("otelcol_exporter_send_failed_metric_points", 3) == 3
         await backend.http("answer_status", 429)
-        assert await rig.export(metric_request([4, 5, 6])) == 200
-        await polled(lambda: backend.requests("http"), lambda seen: seen >= 3, timeout_seconds=10)
+        assert await harness.export(metric_request([4, 5, 6])) == 200
+        await read_until(lambda: backend.requests("http"), lambda seen: seen >= 3, timeout_seconds=10)
         await backend.http("accept")
-        assert await rig.wait_counter("otelcol_exporter_sent_metric_points", 3) == 3
+        assert await harness.wait_counter("otelcol_exporter_sent_metric_points", 3) == 3
         assert await backend.metric_values() == [4, 5, 6]
 
 
@@ -256,11 +257,11 @@ async def test_the_health_check_does_not_know_of_backends_but_the_counters_do(
     """The exporters of this version report no component status: neither health check can see a refused backend."""
     async with (
         running_backend() as backend,
-        running_collector(binaries["otelcol"], tmp_path, FILES, leading_to(backend), arguments=gate) as rig,
+        running_collector(binaries["otelcol"], tmp_path, FILES, leading_to(backend), arguments=gate) as harness,
     ):
         await backend.http("stop")
-        assert await rig.export(log_request(["waits"])) == 200
-        assert await rig.wait_counter("otelcol_exporter_queue_size", 1, exporter="otlp_http/loki") >= 1
-        assert await rig.wait_counter("otelcol_exporter_in_flight_requests", 1, exporter="otlp_http/loki") == 1
-        assert await rig.counter("otelcol_exporter_sent_log_records", exporter="otlp_http/loki") == 0
-        assert await rig.health() == 200
+        assert await harness.export(log_request(["waits"])) == 200
+        assert await harness.wait_counter("otelcol_exporter_queue_size", 1, exporter="otlp_http/loki") >= 1
+        assert await harness.wait_counter("otelcol_exporter_in_flight_requests", 1, exporter="otlp_http/loki") == 1
+        assert await harness.counter("otelcol_exporter_sent_log_records", exporter="otlp_http/loki") == 0
+        assert await harness.health() == 200

@@ -9,7 +9,8 @@ import aiohttp
 
 from compose.native.servers import Choices
 from compose.native.stack import Stack
-from tests.stack.collector_rig import polled, running_collector, to_files
+from tests.harness.polling import read_until
+from tests.stack.collector_harness import running_collector, to_files
 from tests.stack.conftest import StackWith
 from tests.stack.otlp_requests import log_request, trace_request
 
@@ -40,11 +41,11 @@ async def test_span_metrics_of_all_spans_have_the_labels_of_tempos(stack_with: S
         async def made_by_tempo() -> list[dict[str, Any]]:
             return await ask(session, prometheus, query=MADE_BY_TEMPO)
 
-        (series,) = await polled(
+        (series,) = await read_until(
             made_here, lambda found: bool(found) and found[0]["value"][1] == "1000", timeout_seconds=20
         )
         assert series["value"][1] == "1000"
-        (sampled,) = await polled(made_by_tempo, bool, timeout_seconds=30)
+        (sampled,) = await read_until(made_by_tempo, bool, timeout_seconds=30)
         assert int(sampled["value"][1]) < 300
         added = {"collector_instance_id", "instance", "job"}
         assert {key: value for key, value in series["metric"].items() if key not in added} == {
@@ -52,7 +53,7 @@ async def test_span_metrics_of_all_spans_have_the_labels_of_tempos(stack_with: S
         }
 
         loki = f"{stack.url('loki')}/loki/api/v1/query_range"
-        lines = await polled(
+        lines = await read_until(
             lambda: ask(session, loki, query='{service_name="otelcol"}', limit="100"),
             bool,
             timeout_seconds=15,
@@ -72,12 +73,12 @@ async def post(session: aiohttp.ClientSession, stack: Stack, first: int) -> None
 async def test_what_debugging_prints_is_redacted(binaries: dict[str, Path], tmp_path: Path) -> None:
     secret = "sk-proj-abcdefghijklmnop1234"
     overlay = to_files(tmp_path, "logs")
-    async with running_collector(binaries["otelcol"], tmp_path, (*FILES, "debugging.yaml"), overlay) as rig:
-        assert await rig.export(log_request([json.dumps({"message": f"with {secret}"})])) == 200
+    async with running_collector(binaries["otelcol"], tmp_path, (*FILES, "debugging.yaml"), overlay) as harness:
+        assert await harness.export(log_request([json.dumps({"message": f"with {secret}"})])) == 200
 
         async def printed() -> str:
-            return rig.process.log_path.read_text()
+            return harness.process.log_path.read_text()
 
-        text = await polled(printed, lambda text: "with [redacted]" in text, timeout_seconds=10)
+        text = await read_until(printed, lambda text: "with [redacted]" in text, timeout_seconds=10)
     assert "with [redacted]" in text
     assert secret not in text

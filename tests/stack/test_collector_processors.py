@@ -9,7 +9,8 @@ import pytest
 
 from otel.redaction import REDACTED
 from tests.collector.redaction_rules import WORDS, collector
-from tests.stack.collector_rig import CollectorRig, polled, running_collector, to_files
+from tests.harness.polling import read_until
+from tests.stack.collector_harness import CollectorHarness, running_collector, to_files
 from tests.stack.otlp_requests import RESOURCE, log_request, metric_request, trace_id, trace_request
 
 FILES = ("base.yaml", "metrics.yaml", "traces.yaml", "logs.yaml")
@@ -30,16 +31,16 @@ def _knows(processor: str, signal: str) -> bool:
     )
 
 
-async def only_log(rig: CollectorRig, request: Any, count: int = 1) -> list[dict[str, Any]]:
+async def only_log(harness: CollectorHarness, request: Any, count: int = 1) -> list[dict[str, Any]]:
     """Send log records; return them as they left."""
-    assert await rig.export(request) == 200
-    return (await rig.wait_written(log_records=count)).log_records
+    assert await harness.export(request) == 200
+    return (await harness.wait_written(log_records=count)).log_records
 
 
-async def only_span(rig: CollectorRig, request: Any) -> dict[str, Any]:
+async def only_span(harness: CollectorHarness, request: Any) -> dict[str, Any]:
     """Send one span; return it as it left."""
-    assert await rig.export(request) == 200
-    return (await rig.wait_written(spans=1)).spans[0]
+    assert await harness.export(request) == 200
+    return (await harness.wait_written(spans=1)).spans[0]
 
 
 def texts(rng: random.Random, count: int) -> list[str]:
@@ -53,8 +54,8 @@ async def test_redaction_finds_in_a_body_what_the_gateway_finds(
     binaries: dict[str, Path], tmp_path: Path, seed: int
 ) -> None:
     sent = texts(random.Random(seed), 3_000)
-    async with running_collector(binaries["otelcol"], tmp_path, FILES, only(tmp_path, "transform/redact")) as rig:
-        records = await only_log(rig, log_request(sent), len(sent))
+    async with running_collector(binaries["otelcol"], tmp_path, FILES, only(tmp_path, "transform/redact")) as harness:
+        records = await only_log(harness, log_request(sent), len(sent))
     assert [record["body"] for record in records] == [collector(text) for text in sent]
     assert sum(REDACTED in record["body"] for record in records) > 500
 
@@ -66,17 +67,17 @@ async def test_redaction_reaches_every_place_and_leaves_ids_and_numbers(
     plain = {"n": 1, "ratio": 0.5, "on": True, "id": "4bf92f3577b34da6a3ce929d0e0e4736", "password_tries": 3}
     resource = {**RESOURCE, "process.command_args": f"serve --key {secret}"}
     attributes = {**plain, "url.full": "https://user:hunter22@host/v1"}
-    async with running_collector(binaries["otelcol"], tmp_path, FILES, only(tmp_path, "transform/redact")) as rig:
-        await rig.export(
+    async with running_collector(binaries["otelcol"], tmp_path, FILES, only(tmp_path, "transform/redact")) as harness:
+        await harness.export(
             trace_request(
                 first=7, attributes=attributes, resource=resource, event_attributes={"exception.message": secret}
             )
         )
-        await rig.export(
+        await harness.export(
             log_request([{"text": f"Bearer {secret}", "n": 1}], attributes=attributes, of_trace=b"\1" * 16)
         )
-        await rig.export(metric_request([41], resource=resource))
-        written = await rig.wait_written(spans=1, log_records=1, metrics=1)
+        await harness.export(metric_request([41], resource=resource))
+        written = await harness.wait_written(spans=1, log_records=1, metrics=1)
     redacted = {**plain, "url.full": f"https://user:{REDACTED}@host/v1"}
     (span,) = written.spans
     assert span["attributes"] == {**redacted, "n": 7} | {"n": 1}
@@ -101,9 +102,9 @@ async def test_values_under_the_name_of_a_secret_are_masked(binaries: dict[str, 
         "client_secret": "s",
     }
     plain = {"gen_ai.usage.input_tokens": 12, "token_type": "input", "secretary": "Ada", "authorization.result": "ok"}
-    async with running_collector(binaries["otelcol"], tmp_path, FILES, only(tmp_path, "redaction/keys")) as rig:
-        span = await only_span(rig, trace_request(attributes={**secret, **plain}))
-        (record,) = await only_log(rig, log_request([{"password": "x", "user": "ada"}], attributes=secret))
+    async with running_collector(binaries["otelcol"], tmp_path, FILES, only(tmp_path, "redaction/keys")) as harness:
+        span = await only_span(harness, trace_request(attributes={**secret, **plain}))
+        (record,) = await only_log(harness, log_request([{"password": "x", "user": "ada"}], attributes=secret))
     assert span["attributes"] == {**dict.fromkeys(secret, "****"), **plain, "n": 1}
     assert record["attributes"] == dict.fromkeys(secret, "****")
     assert record["body"] == {"password": "****", "user": "ada"}
@@ -117,8 +118,10 @@ async def test_spans_are_bounded(binaries: dict[str, Path], tmp_path: Path) -> N
         event_attributes={"exception.stacktrace": "x" * 100_000},
         resource={**many, "service.name": "gatewayz", "long": "y" * 9_000},
     )
-    async with running_collector(binaries["otelcol"], tmp_path, FILES, only(tmp_path, "transform/bound_spans")) as rig:
-        span = await only_span(rig, request)
+    async with running_collector(
+        binaries["otelcol"], tmp_path, FILES, only(tmp_path, "transform/bound_spans")
+    ) as harness:
+        span = await only_span(harness, request)
     assert span["name"] == "GET /" + "é" * 61  # 127 bytes: no character is cut in two
     assert len(span["attributes"]) == 96
     assert span["attributes"]["gen_ai.request.model"] == "m"
@@ -130,8 +133,10 @@ async def test_spans_are_bounded(binaries: dict[str, Path], tmp_path: Path) -> N
 
 async def test_a_span_within_bounds_is_left_alone(binaries: dict[str, Path], tmp_path: Path) -> None:
     attributes = {f"key{number}": "ü" * 1_024 for number in range(90)}
-    async with running_collector(binaries["otelcol"], tmp_path, FILES, only(tmp_path, "transform/bound_spans")) as rig:
-        span = await only_span(rig, trace_request(name="é" * 64, attributes=attributes))
+    async with running_collector(
+        binaries["otelcol"], tmp_path, FILES, only(tmp_path, "transform/bound_spans")
+    ) as harness:
+        span = await only_span(harness, trace_request(name="é" * 64, attributes=attributes))
     assert span["name"] == "é" * 64
     assert span["attributes"] == {**attributes, "n": 1}
     assert span["resource"] == RESOURCE
@@ -140,8 +145,10 @@ async def test_a_span_within_bounds_is_left_alone(binaries: dict[str, Path], tmp
 async def test_logs_are_bounded_by_what_loki_takes(binaries: dict[str, Path], tmp_path: Path) -> None:
     many = {f"key{number:03}": "v" * 2_000 for number in range(300)}
     bodies = ["é" * 300_000, "short", {"structured": "x" * 1_000}]
-    async with running_collector(binaries["otelcol"], tmp_path, FILES, only(tmp_path, "transform/bound_logs")) as rig:
-        records = await only_log(rig, log_request(bodies, attributes=many, resource={**many, "job": "j"}), 3)
+    async with running_collector(
+        binaries["otelcol"], tmp_path, FILES, only(tmp_path, "transform/bound_logs")
+    ) as harness:
+        records = await only_log(harness, log_request(bodies, attributes=many, resource={**many, "job": "j"}), 3)
     assert [record["body"] for record in records] == ["é" * 100_000, *bodies[1:]]
     for record in records:
         assert len(record["attributes"]) == 64
@@ -151,9 +158,9 @@ async def test_logs_are_bounded_by_what_loki_takes(binaries: dict[str, Path], tm
 
 
 async def test_job_is_set_on_logs_alone(binaries: dict[str, Path], tmp_path: Path) -> None:
-    async with running_collector(binaries["otelcol"], tmp_path, FILES, to_files(tmp_path, "traces", "logs")) as rig:
-        span = await only_span(rig, trace_request())
-        records = await only_log(rig, log_request(["a"], resource={**RESOURCE, "job": "other"}))
+    async with running_collector(binaries["otelcol"], tmp_path, FILES, to_files(tmp_path, "traces", "logs")) as harness:
+        span = await only_span(harness, trace_request())
+        records = await only_log(harness, log_request(["a"], resource={**RESOURCE, "job": "other"}))
     assert "job" not in span["resource"]
     assert records[0]["resource"] == {**RESOURCE, "job": "gatewayz"}
 
@@ -163,10 +170,12 @@ async def test_over_its_memory_limit_the_collector_sends_the_sender_away(
 ) -> None:
     overlay = only(tmp_path, "memory_limiter")
     environ = {"COLLECTOR_MEMORY_MIB": "5"}  # less than it needs to start
-    async with running_collector(binaries["otelcol"], tmp_path, FILES, overlay, environ) as rig:
-        status = await polled(lambda: rig.export(log_request(["a"])), lambda status: status != 200, timeout_seconds=10)
+    async with running_collector(binaries["otelcol"], tmp_path, FILES, overlay, environ) as harness:
+        status = await read_until(
+            lambda: harness.export(log_request(["a"])), lambda status: status != 200, timeout_seconds=10
+        )
         assert status == 503
-        assert await rig.counter("otelcol_processor_memory_limiter_refused_log_records") == 1
+        assert await harness.counter("otelcol_processor_memory_limiter_refused_log_records") == 1
 
 
 @pytest.mark.parametrize("files", [FILES, (*FILES, "debugging.yaml"), (*FILES, "own-logs.yaml")])
@@ -174,9 +183,9 @@ async def test_the_whole_pipeline_delivers_once(
     binaries: dict[str, Path], tmp_path: Path, files: tuple[str, ...]
 ) -> None:
     overlay = to_files(tmp_path, "traces", "logs", "metrics")
-    async with running_collector(binaries["otelcol"], tmp_path, files, overlay) as rig:
-        assert await rig.export(trace_request(50)) == 200
-        records = await only_log(rig, log_request([str(number) for number in range(50)]), 50)
-        written = await rig.wait_written(spans=50)
+    async with running_collector(binaries["otelcol"], tmp_path, files, overlay) as harness:
+        assert await harness.export(trace_request(50)) == 200
+        records = await only_log(harness, log_request([str(number) for number in range(50)]), 50)
+        written = await harness.wait_written(spans=50)
     assert [record["body"] for record in records] == [str(number) for number in range(50)]
     assert [span["attributes"]["n"] for span in written.spans] == list(range(1, 51))

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from tests.harness.delivery_harness import DeliveryHarness
-from tests.stack.collector_rig import CollectorRig, running_collector, to_files
+from tests.stack.collector_harness import CollectorHarness, running_collector, to_files
 from tests.stack.otlp_requests import log_request
 
 FILES: Final = ("base.yaml", "metrics.yaml", "traces.yaml", "logs.yaml")
@@ -33,26 +33,26 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return certificate, key
 
 
-async def through(rig: CollectorRig, **environ: str) -> None:
+async def through(harness: CollectorHarness, **environ: str) -> None:
     """Record by the gateway's delivery and find everything in the Collector's files; raises AssertionError."""
-    before = len(rig.written().spans)
+    before = len(harness.written().spans)
     is_grpc = environ["OTEL_EXPORTER_OTLP_PROTOCOL"] == "grpc"
-    port = rig.ports.collector_otlp_grpc if is_grpc else rig.ports.collector_otlp_http
+    port = harness.ports.collector_otlp_grpc if is_grpc else harness.ports.collector_otlp_http
     scheme = "https" if "OTEL_EXPORTER_OTLP_CERTIFICATE" in environ else "http"
     with DeliveryHarness(f"{scheme}://127.0.0.1:{port}", OTEL_EXPORTER_OTLP_TIMEOUT="5000", **environ) as sender:
         sender.record(100)
         assert sender.delivery.force_flush(10.0)
-    written = await rig.wait_written(spans=before + 100, log_records=before + 100, metrics=1)
+    written = await harness.wait_written(spans=before + 100, log_records=before + 100, metrics=1)
     assert [span["attributes"]["n"] for span in written.spans[before:]] == list(range(100))
     assert [record["body"] for record in written.log_records[before:]] == list(range(100))
 
 
 async def test_both_protocols_lead_in(binaries: dict[str, Path], tmp_path: Path) -> None:
     overlay = to_files(tmp_path, "traces", "logs", "metrics")
-    async with running_collector(binaries["otelcol"], tmp_path, FILES, overlay) as rig:
-        await through(rig, OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
-        await through(rig, OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf")
-        assert await rig.counter("otelcol_receiver_accepted_spans") == 200
+    async with running_collector(binaries["otelcol"], tmp_path, FILES, overlay) as harness:
+        await through(harness, OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
+        await through(harness, OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf")
+        assert await harness.counter("otelcol_receiver_accepted_spans") == 200
 
 
 async def test_with_tls_and_tokens_nobody_else_gets_in(
@@ -69,15 +69,17 @@ async def test_with_tls_and_tokens_nobody_else_gets_in(
         "OTEL_EXPORTER_OTLP_CERTIFICATE": str(certificate),
         "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer {TOKEN}",
     }
-    async with running_collector(binaries["otelcol"], tmp_path, (*FILES, "tls-tokens.yaml"), overlay, environ) as rig:
-        await through(rig, OTEL_EXPORTER_OTLP_PROTOCOL="grpc", **trusted)
-        await through(rig, OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf", **trusted)
-        assert await rig.export(log_request(["in the clear"])) == 400  # Go's server answers plain HTTP so
-        url = f"https://127.0.0.1:{rig.ports.collector_otlp_http}/v1/logs"
+    async with running_collector(
+        binaries["otelcol"], tmp_path, (*FILES, "tls-tokens.yaml"), overlay, environ
+    ) as harness:
+        await through(harness, OTEL_EXPORTER_OTLP_PROTOCOL="grpc", **trusted)
+        await through(harness, OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf", **trusted)
+        assert await harness.export(log_request(["in the clear"])) == 400  # Go's server answers plain HTTP so
+        url = f"https://127.0.0.1:{harness.ports.collector_otlp_http}/v1/logs"
         body = log_request(["without the token"]).SerializeToString()
         kind = {"content-type": "application/x-protobuf"}
         async with aiohttp.ClientSession() as session:
             for headers in (kind, {**kind, "authorization": "Bearer another"}):
                 async with session.post(url, data=body, headers=headers, ssl=False) as response:
                     assert response.status == 401
-        assert await rig.counter("otelcol_receiver_accepted_log_records") == 200
+        assert await harness.counter("otelcol_receiver_accepted_log_records") == 200

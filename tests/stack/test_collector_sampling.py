@@ -4,7 +4,8 @@ from pathlib import Path
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from tests.stack.collector_rig import polled, running_collector, to_files
+from tests.harness.polling import read_until
+from tests.stack.collector_harness import running_collector, to_files
 from tests.stack.otlp_requests import trace_request
 
 FILES = ("base.yaml", "metrics.yaml", "traces.yaml", "logs.yaml", "tail-sampling.yaml")
@@ -20,20 +21,20 @@ async def test_what_matters_is_kept_and_everything_is_counted(binaries: dict[str
     overlay = to_files(tmp_path, "traces", "metrics")
     pipelines = overlay["service"]["pipelines"]
     pipelines["traces/sampled"] = pipelines.pop("traces")
-    async with running_collector(binaries["otelcol"], tmp_path, FILES, overlay, ENVIRON) as rig:
-        assert await rig.export(trace_request(20, first=1, is_error=True)) == 200
-        assert await rig.export(trace_request(20, first=101, seconds=2.5)) == 200
+    async with running_collector(binaries["otelcol"], tmp_path, FILES, overlay, ENVIRON) as harness:
+        assert await harness.export(trace_request(20, first=1, is_error=True)) == 200
+        assert await harness.export(trace_request(20, first=101, seconds=2.5)) == 200
         for first in range(1_001, 3_001, 100):
-            assert await rig.export(trace_request(100, first=first, seconds=0.5)) == 200
+            assert await harness.export(trace_request(100, first=first, seconds=0.5)) == 200
 
         async def calls() -> float:
-            points = rig.written().metric_points("traces_spanmetrics_calls_total")
+            points = harness.written().metric_points("traces_spanmetrics_calls_total")
             return sum(value for value in points.values() if isinstance(value, float))
 
-        assert await polled(calls, lambda found: found >= 2_040, timeout_seconds=10) == 2_040
+        assert await read_until(calls, lambda found: found >= 2_040, timeout_seconds=10) == 2_040
         decisions = "otelcol_processor_tail_sampling_global_count_traces_sampled"
-        assert await rig.wait_counter(decisions, 2_040) == 2_040
-        written = await rig.wait_written(spans=int(await rig.counter(decisions, sampled="true")))
+        assert await harness.wait_counter(decisions, 2_040) == 2_040
+        written = await harness.wait_written(spans=int(await harness.counter(decisions, sampled="true")))
     kept = [span["attributes"]["n"] for span in written.spans]
     assert len(kept) == len(set(kept))
     assert {*range(1, 21), *range(101, 121)} <= set(kept)

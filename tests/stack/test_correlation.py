@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from compose.native.servers import ROOT
+from tests.harness.polling import holds_within
 from tests.stack.known_requests import FAILING, FAST, MODEL, Known, Scene, scene
-from tests.stack.stores import until
 
 SECONDS = 45.0
 """Tempo's generator sends every 5 s, and closes an edge of the service graph after 5 s."""
@@ -32,7 +32,7 @@ async def played(binaries: dict[str, Path], tmp_path_factory: pytest.TempPathFac
             async def is_there(trace_id: str = known.trace_id) -> bool:
                 return await playing.stores.has_trace(trace_id) and await playing.stores.has_log(trace_id)
 
-            assert await until(is_there, SECONDS), known
+            assert await holds_within(is_there, SECONDS), known
         yield playing
 
 
@@ -124,7 +124,7 @@ async def test_an_exemplar_of_a_histogram_leads_to_the_trace(played: Scene, know
         found = await exemplars(f'model_inference_duration_seconds_bucket{{provider="{FAST}", model="{MODEL}"}}')
         return bool(found)
 
-    assert await until(is_there, SECONDS)
+    assert await holds_within(is_there, SECONDS)
     found = await exemplars(f'model_inference_duration_seconds_bucket{{provider="{FAST}", model="{MODEL}"}}')
     # The only request that this provider answered.
     assert {each[destination["name"]] for each in found} == {known.trace_id}
@@ -154,7 +154,7 @@ async def test_the_span_of_an_attempt_leads_to_the_metrics_of_its_provider(playe
             result = await played.stores.prometheus(f"provider_response_time_seconds_count{{{tags}}}")
             return bool(result) and float(result[0]["value"][1]) >= 1
 
-        assert await until(answers, SECONDS), tags
+        assert await holds_within(answers, SECONDS), tags
         # `rate` needs two samples; the panel's query parses and selects by the tag.
         result = await played.stores.prometheus(query.replace("$__tags", tags))
         assert {each["metric"]["provider"] for each in result} <= {text(span, "peer.service")}
@@ -170,7 +170,7 @@ async def test_the_service_graph_has_an_edge_to_each_provider(played: Scene) -> 
     async def are_there() -> bool:
         return await edges() == {provider: calls.count(provider) for provider in set(calls)}
 
-    assert await until(are_there, SECONDS), await edges()
+    assert await holds_within(are_there, SECONDS), await edges()
     failed = await played.stores.prometheus('traces_service_graph_request_failed_total{client="gatewayz"}')
     assert {each["metric"]["server"]: float(each["value"][1]) for each in failed}[FAST] == 1
     assert data_source("Tempo")["jsonData"]["serviceMap"] == {"datasourceUid": data_source("Prometheus")["uid"]}
@@ -190,7 +190,7 @@ async def test_span_metrics_have_exemplars_under_the_same_name(played: Scene) ->
     async def are_there() -> bool:
         return bool(await latest())
 
-    assert await until(are_there, SECONDS)
+    assert await holds_within(are_there, SECONDS)
     found = await latest()
     # Tempo leaves out leading zeros here, and takes such an id all the same.
     assert {trace_id.zfill(32) for trace_id in found} <= {each.trace_id for each in played.requests.values()}

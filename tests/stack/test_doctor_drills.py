@@ -26,7 +26,7 @@ from app.doctor.findings import Finding, State, judge_all
 from app.doctor.observe import observe
 from app.doctor.settings import Settings, otlp_from
 from app.doctor.web import Web
-from bench.gateway_stage import Bench, bench_stage
+from bench.environment import Bench, bench_environment
 from compose.native.ports import free_ports
 from compose.native.servers import COLLECTOR_FILES, ROOT, Choices
 from compose.native.stack import Stack, make_stack, running_stack
@@ -168,7 +168,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 async def drill(binaries: dict[str, Path], folder: Path) -> AsyncIterator[Drill]:
     ports = free_ports()
-    async with bench_stage(folder) as bench:
+    async with bench_environment(folder) as bench:
         endpoint = f"http://127.0.0.1:{ports.collector_otlp_http}"
         gateway = GatewayProcess(
             bench, {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_METRIC_EXPORT_INTERVAL": "1000"}

@@ -19,9 +19,10 @@ from demo.traffic.sender import Traffic
 from otel.catalogue import CATALOGUE
 from otel.catalogue.spec import Kind
 from tests.harness.exposition import scrape
+from tests.harness.polling import holds_within
 from tests.reconcile.compare import compare_ledger, compare_metrics, read_ledger, reconcile
 from tests.reconcile.report import table
-from tests.stack.stores import Stores, until
+from tests.stack.stores import Stores
 
 REQUESTS = 5_000
 SPEED = 60.0
@@ -81,7 +82,7 @@ async def test_five_thousand_mixed_requests_are_the_same_number_in_every_store(
                     and len(await stores.traces()) == REQUESTS
                 )
 
-            arrived = await until(is_all_there, SETTLE_SECONDS)
+            arrived = await holds_within(is_all_there, SETTLE_SECONDS)
             samples = await stores.samples()
             lines = [
                 *compare_metrics(counters, samples),
@@ -166,7 +167,7 @@ async def _watch(stores: Stores, trace_id: str, count: int) -> dict[str, float]:
     found: dict[str, float] = {}
 
     async def look(store: str, sees) -> None:
-        assert await until(sees, SETTLE_SECONDS), f"{store} does not show {trace_id}"
+        assert await holds_within(sees, SETTLE_SECONDS), f"{store} does not show {trace_id}"
         found[store] = time.monotonic() - began
 
     async def is_counted() -> bool:

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.gateway_stage import bench_stage
+from bench.environment import bench_environment
 from bench.open_load import COMPLETION_TOKENS, PROMPT_TOKENS, OpenLoad, Sent
 from compose.native.servers import Choices
+from tests.harness.polling import holds_within
 from tests.reconcile.compare import read_ledger
 from tests.stack.fault_story import Fault, Story
 from tests.stack.gateway_process import GatewayProcess
-from tests.stack.stores import Stores, until
+from tests.stack.stores import Stores
 
 PER_SECOND = 50.0
 SETTLE_SECONDS = 120.0
@@ -72,7 +73,7 @@ async def gateway(story: Story, process: GatewayProcess, stack, seconds: float) 
 
 async def test_nothing_is_lost_and_nothing_comes_twice(stack_with, tmp_path: Path, fault_seconds: float, say) -> None:
     (folder := tmp_path / "gateway").mkdir()
-    async with stack_with(Choices()) as stack, Stores(stack) as stores, bench_stage(folder) as bench:
+    async with stack_with(Choices()) as stack, Stores(stack) as stores, bench_environment(folder) as bench:
         otel = {"OTEL_EXPORTER_OTLP_ENDPOINT": stack.url("otelcol"), "OTEL_METRIC_EXPORT_INTERVAL": "2000"}
         process = GatewayProcess(bench, otel)
         await process.start()
@@ -102,7 +103,7 @@ async def _compare(stores: Stores, process: GatewayProcess, sent: list[Sent], fa
             and len(await stores.traces()) >= count
         )
 
-    await until(is_all_there, SETTLE_SECONDS)
+    await holds_within(is_all_there, SETTLE_SECONDS)
     traces, logs = await stores.traces(), await stores.request_logs()
     say("fault                                       sent  traces    logs   lost  doubled  back to whole")
     for fault in faults:
@@ -169,16 +170,16 @@ def _expected(answered: list[Sent]) -> dict[str, float]:
 
 async def test_a_killed_gateway_loses_at_most_its_last_second(stack_with, tmp_path: Path, say) -> None:
     (folder := tmp_path / "gateway").mkdir()
-    async with stack_with(Choices()) as stack, Stores(stack) as stores, bench_stage(folder) as bench:
+    async with stack_with(Choices()) as stack, Stores(stack) as stores, bench_environment(folder) as bench:
         process = GatewayProcess(bench, {"OTEL_EXPORTER_OTLP_ENDPOINT": stack.url("otelcol")})
         await process.start()
         try:
             async with OpenLoad(process.url, bench.secret, per_second=PER_SECOND) as load:
-                assert await until(lambda: _has_sent(load, 400), 30.0)
+                assert await holds_within(lambda: _has_sent(load, 400), 30.0)
                 killed_seconds = asyncio.get_running_loop().time()
                 await process.kill()
                 await process.start()
-                assert await until(lambda: _has_sent(load, 800), 30.0)
+                assert await holds_within(lambda: _has_sent(load, 800), 30.0)
             before = [each for each in load.sent if each.trace_id and each.due_seconds + each.seconds < killed_seconds]
             after = [each for each in load.sent if each.trace_id and each.due_seconds > killed_seconds]
             assert before
@@ -189,7 +190,7 @@ async def test_a_killed_gateway_loses_at_most_its_last_second(stack_with, tmp_pa
             async def has_newer() -> bool:
                 return newer <= (await stores.request_logs()).keys() and newer <= (await stores.traces()).keys()
 
-            assert await until(has_newer, SETTLE_SECONDS)
+            assert await holds_within(has_newer, SETTLE_SECONDS)
             traces, logs = await stores.traces(), await stores.request_logs()
         finally:
             assert await process.stop() == 0

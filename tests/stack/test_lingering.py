@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from bench.gateway_stage import DIRECT_MODEL, bench_stage
+from bench.environment import DIRECT_MODEL, bench_environment
 from compose.native.ports import LOOPBACK, free_ports
 from compose.native.servers import PROMETHEUS_FILE, ROOT, Choices
 from compose.native.stack import Stack, make_stack
@@ -19,8 +19,9 @@ from otel.catalogue import CATALOGUE
 from otel.catalogue.spec import Kind
 from otel.config.environ import telemetry_config_from_environ
 from otel.labels import LabelBounds
+from tests.harness.polling import holds_within
 from tests.stack.gateway_process import GatewayProcess
-from tests.stack.stores import Stores, until
+from tests.stack.stores import Stores
 
 SECONDS = 30.0
 PUSH_SECONDS = 1
@@ -30,7 +31,7 @@ COUNTERS = "fastapi_requests_total|tokens_used_total|gatewayz_cost_by_provider|f
 COUNTER_SERIES = f'{{__name__=~"{COUNTERS}", job="gatewayz"}}'
 
 
-class Rig:
+class Harness:
     """Prometheus and the Collector, and one gateway with its requests."""
 
     def __init__(
@@ -73,9 +74,9 @@ class Rig:
 
 
 @pytest.fixture
-async def rig(binaries: dict[str, Path], tmp_path: Path) -> AsyncIterator[Rig]:
+async def harness(binaries: dict[str, Path], tmp_path: Path) -> AsyncIterator[Harness]:
     ports = free_ports()
-    async with bench_stage(tmp_path) as bench:
+    async with bench_environment(tmp_path) as bench:
         otel = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{LOOPBACK}:{ports.collector_otlp_http}",
             "OTEL_METRIC_EXPORT_INTERVAL": str(PUSH_SECONDS * 1_000),
@@ -90,7 +91,7 @@ async def rig(binaries: dict[str, Path], tmp_path: Path) -> AsyncIterator[Rig]:
         try:
             await stack.start("prometheus", "otelcol")
             async with Stores(stack) as stores:
-                yield Rig(stack, stores, process, otel, bench.secret)
+                yield Harness(stack, stores, process, otel, bench.secret)
         finally:
             await process.stop()
             await stack.stop("prometheus", "otelcol")
@@ -105,94 +106,96 @@ def documented_query(name: str) -> str:
     return found[1].replace(" 45", f" {3 * PUSH_SECONDS}")
 
 
-async def test_gauges_end_with_the_gateway_and_counters_stay(rig: Rig) -> None:
-    await rig.process.start()
-    await rig.chat()
-    assert await until(rig.has_pushed, SECONDS)
-    before = await rig.gauges()
+async def test_gauges_end_with_the_gateway_and_counters_stay(harness: Harness) -> None:
+    await harness.process.start()
+    await harness.chat()
+    assert await holds_within(harness.has_pushed, SECONDS)
+    before = await harness.gauges()
     assert len(before) >= 10
-    assert await rig.process.stop() == 0
+    assert await harness.process.stop() == 0
 
     async def are_gone() -> bool:
-        return not await rig.gauges()
+        return not await harness.gauges()
 
     began = time.monotonic()
-    assert await until(are_gone, 10.0), await rig.gauges()
+    assert await holds_within(are_gone, 10.0), await harness.gauges()
     assert time.monotonic() - began < 5.0, "the stale markers, not the five minutes after which Prometheus forgets"
-    final = await rig.counters()
-    assert await rig.stores.number("sum(fastapi_requests_total)") == 1
-    assert await rig.stores.number("sum(gatewayz_cost_by_provider)") > 0
+    final = await harness.counters()
+    assert await harness.stores.number("sum(fastapi_requests_total)") == 1
+    assert await harness.stores.number("sum(gatewayz_cost_by_provider)") > 0
     assert {name: value for name, value in final.items() if "duration_seconds_count" in name and value == 1}
-    assert await rig.stores.number('count(target_info{job="gatewayz"})') == 1, (
+    assert await harness.stores.number('count(target_info{job="gatewayz"})') == 1, (
         "final counters can still be joined with it"
     )
 
-    await rig.process.start()
-    await rig.chat()
+    await harness.process.start()
+    await harness.chat()
 
     async def are_back() -> bool:
-        return (await rig.gauges()).keys() >= before.keys() and await rig.stores.total("fastapi_requests_total") == 2
+        return (await harness.gauges()).keys() >= before.keys() and await harness.stores.total(
+            "fastapi_requests_total"
+        ) == 2
 
-    assert await until(are_back, SECONDS)
-    assert set((await rig.gauges()).values()) == {1}
-    assert (await rig.counters()).items() >= final.items()
+    assert await holds_within(are_back, SECONDS)
+    assert set((await harness.gauges()).values()) == {1}
+    assert (await harness.counters()).items() >= final.items()
 
 
-async def test_gauges_end_also_when_the_last_push_waited_on_disk(rig: Rig) -> None:
-    await rig.process.start()
-    await rig.chat()
-    assert await until(rig.has_pushed, SECONDS)
-    before = await rig.instances()
-    await rig.stack.stop("otelcol")
-    assert await rig.process.stop() == 0
-    assert await rig.instances() == before, "the marks have not arrived"
-    await rig.stack.start("otelcol")
-    await rig.process.start()
+async def test_gauges_end_also_when_the_last_push_waited_on_disk(harness: Harness) -> None:
+    await harness.process.start()
+    await harness.chat()
+    assert await holds_within(harness.has_pushed, SECONDS)
+    before = await harness.instances()
+    await harness.stack.stop("otelcol")
+    assert await harness.process.stop() == 0
+    assert await harness.instances() == before, "the marks have not arrived"
+    await harness.stack.start("otelcol")
+    await harness.process.start()
 
     async def are_those_of_another() -> bool:
-        now = await rig.instances()
+        now = await harness.instances()
         return len(now) == 1 and now != before
 
-    assert await until(are_those_of_another, SECONDS), await rig.instances()
-    assert await rig.stores.total("fastapi_requests_total") == 1, "the final counters were in the same push"
+    assert await holds_within(are_those_of_another, SECONDS), await harness.instances()
+    assert await harness.stores.total("fastapi_requests_total") == 1, "the final counters were in the same push"
 
 
-async def test_what_a_killed_gateway_leaves_is_told_apart(rig: Rig) -> None:
-    await rig.process.start()
-    await rig.chat()
-    assert await until(rig.has_pushed, SECONDS)
-    before = await rig.gauges()
+async def test_what_a_killed_gateway_leaves_is_told_apart(harness: Harness) -> None:
+    await harness.process.start()
+    await harness.chat()
+    assert await holds_within(harness.has_pushed, SECONDS)
+    before = await harness.gauges()
     alive, left = documented_query("instances that push"), documented_query("gauges of instances that push no more")
-    assert len(await rig.stores.prometheus(alive)) == 1
-    assert await rig.stores.prometheus(left) == []
-    assert await until(lambda: is_up(rig.stores), SECONDS)
-    await rig.process.kill()
+    assert len(await harness.stores.prometheus(alive)) == 1
+    assert await harness.stores.prometheus(left) == []
+    assert await holds_within(lambda: is_up(harness.stores), SECONDS)
+    await harness.process.kill()
 
     async def is_seen_down() -> bool:
-        return await rig.stores.number('min(up{job="gatewayz-backend"})') == 0 and not await rig.stores.prometheus(
-            alive
-        )
+        return await harness.stores.number(
+            'min(up{job="gatewayz-backend"})'
+        ) == 0 and not await harness.stores.prometheus(alive)
 
-    assert await until(is_seen_down, SECONDS)
-    assert (await rig.gauges()).keys() == before.keys(), "nobody could mark them"
-    assert len(await rig.stores.prometheus(left)) > 0
-    await rig.process.start()
+    assert await holds_within(is_seen_down, SECONDS)
+    assert (await harness.gauges()).keys() == before.keys(), "nobody could mark them"
+    assert len(await harness.stores.prometheus(left)) > 0
+    await harness.process.start()
 
     async def is_back() -> bool:
-        return len(await rig.stores.prometheus(alive)) == 1 and await is_up(rig.stores)
+        return len(await harness.stores.prometheus(alive)) == 1 and await is_up(harness.stores)
 
-    assert await until(is_back, SECONDS)
-    assert max((await rig.gauges()).values()) == 2, "the dead one's and the new one's"
+    assert await holds_within(is_back, SECONDS)
+    assert max((await harness.gauges()).values()) == 2, "the dead one's and the new one's"
 
 
 async def is_up(stores: Stores) -> bool:
     return await stores.number('min(up{job="gatewayz-backend"})') == 1
 
 
-async def test_a_gauge_that_has_no_value_any_more_is_gone_at_the_next_push(rig: Rig) -> None:
+async def test_a_gauge_that_has_no_value_any_more_is_gone_at_the_next_push(harness: Harness) -> None:
     shown = [(0.5, {"provider": "p1"}), (1.0, {"provider": "p2"})]
     telemetry = build_pipeline(
-        telemetry_config_from_environ(rig.otel),
+        telemetry_config_from_environ(harness.otel),
         PipelineSettings(
             bounds=LabelBounds.from_routes("gw", (("p1", "m1"), ("p2", "m1")), paths=frozenset()),
             version="1",
@@ -206,16 +209,16 @@ async def test_a_gauge_that_has_no_value_any_more_is_gone_at_the_next_push(rig: 
     telemetry.start()
 
     async def providers() -> set[str]:
-        result = await rig.stores.prometheus('gatewayz_provider_health_score{instance="vanishing"}')
+        result = await harness.stores.prometheus('gatewayz_provider_health_score{instance="vanishing"}')
         return {each["metric"]["provider"] for each in result}
 
     async def are(*names: str) -> bool:
         return await providers() == set(names)
 
     try:
-        assert await until(lambda: are("p1", "p2"), SECONDS)
+        assert await holds_within(lambda: are("p1", "p2"), SECONDS)
         del shown[1]
-        assert await until(lambda: are("p1"), 5.0)
+        assert await holds_within(lambda: are("p1"), 5.0)
     finally:
         telemetry.shutdown(2.0)
-    assert await until(are, 5.0)
+    assert await holds_within(are, 5.0)

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from compose.native.servers import ROOT
+from tests.harness.polling import holds_within
 from tests.stack.known_requests import FAST, Scene, scene
-from tests.stack.stores import until
 
 SECONDS = 30.0
 PAGE = ROOT / "docs" / "operations.md"
@@ -32,7 +32,7 @@ async def played(binaries: dict[str, Path], tmp_path_factory: pytest.TempPathFac
         async def are_there() -> bool:
             return len(await loki(playing, '{job="gatewayz"}')) >= len(written(playing))
 
-        assert await until(are_there, SECONDS), playing.gateway.last_lines()
+        assert await holds_within(are_there, SECONDS), playing.gateway.last_lines()
         yield playing
 
 
@@ -126,7 +126,7 @@ async def test_the_lines_of_a_trace_are_found_by_its_id_and_its_id_finds_the_tra
         async def is_found(trace_id: str = labels["trace_id"]) -> bool:
             return await played.stores.has_trace(trace_id)
 
-        assert await until(is_found, SECONDS), name
+        assert await holds_within(is_found, SECONDS), name
 
 
 async def test_an_id_that_no_request_had_finds_nothing(played: Scene) -> None:

@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 import promql_parser
 
-from bench.gateway_stage import DIRECT_MODEL, Bench, bench_stage
+from bench.environment import DIRECT_MODEL, Bench, bench_environment
 from bench.open_load import BODIES
 from compose.native.ports import free_ports
 from compose.native.servers import ROOT, Choices
@@ -23,9 +23,9 @@ from otel.catalogue import CATALOGUE, DOCUMENTED_FAMILIES
 from tests.checks.guide_queries import AS_WRITTEN, GUIDE_MODEL, GUIDE_PROVIDER, REPLACED
 from tests.checks.promql import families_in
 from tests.checks.queries import panel_queries, variable_queries
+from tests.harness.polling import holds_within
 from tests.stack.gateway_process import GatewayProcess
 from tests.stack.prometheus_servers import Prometheus, Result, everywhere
-from tests.stack.stores import until
 
 WINDOW_SECONDS = 300.0
 """The range of nearly all of the guide's queries."""
@@ -55,7 +55,7 @@ async def three_ways(
     async with AsyncExitStack() as ends:
         bench_folder = folder / "gateway"
         bench_folder.mkdir()
-        bench = await ends.enter_async_context(bench_stage(bench_folder))
+        bench = await ends.enter_async_context(bench_environment(bench_folder))
         ports = {"otlp": free_ports(), "remote write": free_ports(), "scrape": free_ports()}
         forward = folder / "forward.yaml"
         forward.write_text(
@@ -128,14 +128,14 @@ async def settled(servers: dict[str, Prometheus], requests: int) -> None:
         counted = await everywhere(servers, "sum(fastapi_requests_total)")
         return [result.get(()) for result in counted.values()] == [requests] * len(servers)
 
-    assert await until(all_there, SETTLE_SECONDS), await everywhere(servers, "sum(fastapi_requests_total)")
+    assert await holds_within(all_there, SETTLE_SECONDS), await everywhere(servers, "sum(fastapi_requests_total)")
     counted_at = time.time()
 
     async def newer() -> bool:
         ages = [await server.age_seconds("fastapi_app_info") for server in servers.values()]
         return max(ages) < time.time() - counted_at - 0.2
 
-    assert await until(newer, SETTLE_SECONDS)
+    assert await holds_within(newer, SETTLE_SECONDS)
 
 
 def as_asked_here(query: str) -> str:
@@ -222,7 +222,7 @@ async def test_otlp_remote_write_and_scrape_give_the_same_answers(
         async def all_see_the_gateway() -> bool:
             return max([await server.age_seconds("fastapi_app_info") for server in servers.values()]) < 3
 
-        assert await until(all_see_the_gateway, SETTLE_SECONDS)
+        assert await holds_within(all_see_the_gateway, SETTLE_SECONDS)
         # Series without a known label set are born with their first event. From here on all exist.
         sent = await send(gateway.url, bench.secret, rounds=2)
         await settled(servers, sent)

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import SimpleNamespace
 
@@ -37,6 +36,7 @@ from app.server.connections import Connections
 from app.server.http_protocol import bounded_protocol
 from app.server.process import GatewayServer, listen
 from otel.events import AttemptFinished, CallFinished, RequestFinished
+from tests.harness.polling import until
 from tests.harness.recording import RecordingRecorder
 
 KEY = "good-key"
@@ -53,15 +53,6 @@ COMPLETION = {
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello there"}, "finish_reason": "stop"}],
     "usage": USAGE,
 }
-
-
-async def until(condition, what="the condition"):
-    """Poll until something holds, for at most a few seconds."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what} did not come true in {DEADLINE_SECONDS} s")
-        await asyncio.sleep(0.005)
 
 
 def chunk(content=None, *, finish=None, **extra):

@@ -15,6 +15,7 @@ from app.jobs.gauges import observe_jobs
 from app.jobs.scheduler import Job, Jobs
 from otel.catalogue import CATALOGUE
 from tests.harness.metered import Metered
+from tests.harness.polling import until
 
 INTERVAL_SECONDS = 0.02
 SPECS = {spec.name: spec for spec in CATALOGUE}
@@ -26,13 +27,6 @@ def make_jobs(clock: ManualClock | None = None, **runs: Callable[[], Awaitable[N
         for name, run in runs.items()
     ]
     return Jobs(jobs, clock=clock or ManualClock(), rng=random.Random(1))
-
-
-async def until(check: Callable[[], bool], what: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 10.0
-    while not check():
-        assert time.monotonic() < deadline, what()
-        await asyncio.sleep(0.002)
 
 
 async def test_each_kind_of_failure_is_booked_and_all_go_on() -> None:

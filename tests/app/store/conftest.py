@@ -1,7 +1,5 @@
 """Fixtures of the store's tests: real SQLite files, a real PostgreSQL server where it is installed, rows, polling."""
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.gateway.clock import ManualClock
 from app.gateway.ports import LedgerRow
 from app.store.database import open_database
+from tests.harness.polling import until
 from tests.harness.recording import RecordingRecorder
 
 DEADLINE_SECONDS = 15.0
@@ -80,9 +79,6 @@ def make_row() -> Callable[..., LedgerRow]:
 @pytest.fixture
 def poll_until() -> Callable[..., Any]:
     async def poll(check: Callable[[], bool], what: str, *, seconds: float = DEADLINE_SECONDS) -> None:
-        deadline = time.monotonic() + seconds
-        while not check():
-            assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-            await asyncio.sleep(0.005)
+        await until(check, what, timeout_seconds=seconds)
 
     return poll

@@ -25,6 +25,7 @@ from app.store.schema import HOURLY_COSTS, LEDGER
 from otel.noop import DisabledRecorder
 from tests.harness.exposition import read_exposition
 from tests.harness.metered import Metered
+from tests.harness.polling import until
 
 HOUR_MS = 3_600_000
 FAST = JobsConfig(
@@ -86,13 +87,6 @@ def make_instance(tmp_path: Path) -> Callable[..., Any]:
             await engine.dispose()
 
     return make
-
-
-async def until(check: Callable[[], bool], what: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 20.0
-    while not check():
-        assert time.monotonic() < deadline, what()
-        await asyncio.sleep(0.01)
 
 
 def call(number: int, started_unix_ms: int, **changes: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel.delivery.transport.backoff import CAP_SECONDS, FIRST_SECONDS, RETRY_AFTER_CAP_SECONDS, Backoff
-from tests.harness.scripted_sender import ManualClock
+from tests.harness.clock import ManualClock
 
 
 def waits(backoff, clock, count, retry_after_seconds=None):

@@ -15,7 +15,8 @@ from otel.delivery.signal_queue import SignalQueue
 from otel.delivery.state_log import StateLog
 from otel.delivery.transport.backoff import Backoff
 from otel.delivery.transport.sender import Accepted, Refused, RetryLater
-from tests.harness.scripted_sender import ManualClock, ScriptedSender
+from tests.harness.clock import ManualClock
+from tests.harness.scripted_sender import ScriptedSender
 
 BATCH = 4
 

@@ -9,7 +9,8 @@ from otel.delivery.metric_push import FIRST_PUSH_SECONDS, MetricPush
 from otel.delivery.state_log import StateLog
 from otel.delivery.transport.backoff import Backoff
 from otel.delivery.transport.sender import Accepted, Refused, RetryLater
-from tests.harness.scripted_sender import ManualClock, ScriptedSender
+from tests.harness.clock import ManualClock
+from tests.harness.scripted_sender import ScriptedSender
 
 INTERVAL = 15.0
 

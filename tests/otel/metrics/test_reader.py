@@ -10,7 +10,8 @@ from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 
 from otel.catalogue.spec import Kind, Label, MetricSpec
 from otel.metrics.reader import SharedReader, metrics_of
-from tests.harness.metered import ManualClock, Metered
+from tests.harness.clock import ManualClock
+from tests.harness.metered import Metered
 
 PROVIDER_TIME = "provider_response_time_seconds"
 

@@ -72,7 +72,7 @@ _MODELS: Final = (
 MODEL_NAMES: Final = tuple(name for name, *_ in _MODELS)
 
 
-class Stand(msgspec.Struct, frozen=True, kw_only=True):
+class FuzzEnvironment(msgspec.Struct, frozen=True, kw_only=True):
     """What runs, and the secrets that open it."""
 
     url: str
@@ -102,7 +102,7 @@ class Stand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def stand(folder: Path) -> AsyncIterator[Stand]:
+async def start_environment(folder: Path) -> AsyncIterator[FuzzEnvironment]:
     """Start everything in an empty folder, and end everything at the exit."""
     async with AsyncExitStack() as stack:
 
@@ -127,7 +127,7 @@ async def stand(folder: Path) -> AsyncIterator[Stand]:
             FUZZ_MONITORING_TOKEN=keys.monitoring,
         )  # fmt: skip
         await gateway.wait_ready(GATEWAY_READY_LINE)
-        yield Stand(
+        yield FuzzEnvironment(
             url=gateway.url,
             port=int(gateway.url.rpartition(":")[2]),
             keys=keys,

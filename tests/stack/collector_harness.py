@@ -5,11 +5,10 @@ environment variables. Goes out: answers to export requests, what its file expor
 counters by name and exporter.
 """
 
-import asyncio
 import io
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -25,6 +24,7 @@ from compose.native.process import ServerProcess
 from compose.native.servers import Server, collector_arguments
 from otel.config.otlp import Signal
 from tests.harness.otlp_data import ReceivedTelemetry
+from tests.harness.polling import read_until
 
 T = TypeVar("T")
 ExportRequest = ExportTraceServiceRequest | ExportLogsServiceRequest | ExportMetricsServiceRequest
@@ -36,12 +36,11 @@ _SIGNALS: Final[Mapping[type[Any], Signal]] = {
 }
 _SAMPLE: Final = re.compile(r"^(?P<name>otelcol_\w+)(?:\{(?P<labels>.*)\})? (?P<value>\S+)$", re.MULTILINE)
 _LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
-_POLL_SECONDS: Final = 0.05
 _LENGTH_BYTES: Final = 4
 """The file exporter writes each message behind its length, most significant byte first."""
 
 
-class CollectorRig:
+class CollectorHarness:
     """A Collector that runs. For one event loop."""
 
     def __init__(self, process: ServerProcess, ports: Ports, folder: Path, session: aiohttp.ClientSession) -> None:
@@ -72,7 +71,7 @@ class CollectorRig:
 
     async def wait_counter(self, name: str, value: float, timeout_seconds: float = 15.0, **labels: str) -> float:
         """Wait until its own metric has reached a value; return what it is then, or at the end of the time."""
-        return await polled(
+        return await read_until(
             lambda: self.counter(name, **labels), lambda now: now >= value, timeout_seconds=timeout_seconds
         )
 
@@ -97,7 +96,7 @@ class CollectorRig:
             found = (len(telemetry.spans), len(telemetry.log_records), len(telemetry.metrics))
             return all(have >= wanted for have, wanted in zip(found, (spans, log_records, metrics), strict=True))
 
-        telemetry = await polled(read, is_there, timeout_seconds=timeout_seconds)
+        telemetry = await read_until(read, is_there, timeout_seconds=timeout_seconds)
         assert is_there(telemetry), (
             f"written: {len(telemetry.spans)} spans, {len(telemetry.log_records)} log records, "
             f"{len(telemetry.metrics)} metrics\n{self.process.last_lines()}"
@@ -114,16 +113,6 @@ async def read_counter(session: aiohttp.ClientSession, ports: Ports, name: str, 
         for sample in _SAMPLE.finditer(text)
         if sample["name"] == name and labels.items() <= dict(_LABEL.findall(sample["labels"] or "")).items()
     )
-
-
-async def polled(read: Callable[[], Awaitable[T]], good: Callable[[T], bool], *, timeout_seconds: float) -> T:
-    """Read until what was read is good, or the time is over; return what was read last."""
-    deadline = asyncio.get_running_loop().time() + timeout_seconds
-    while True:
-        found = await read()
-        if good(found) or asyncio.get_running_loop().time() > deadline:
-            return found
-        await asyncio.sleep(_POLL_SECONDS)
 
 
 def _messages(data: bytes) -> Iterator[bytes]:
@@ -148,7 +137,7 @@ def to_files(folder: Path, *signals: Signal) -> dict[str, Any]:
     }
 
 
-def make_rig_server(
+def make_collector_server(
     binary: Path,
     folder: Path,
     ports: Ports,
@@ -179,10 +168,10 @@ async def running_collector(
     environ: Mapping[str, str] | None = None,
     *,
     arguments: Sequence[str] = (),
-) -> AsyncIterator[CollectorRig]:
+) -> AsyncIterator[CollectorHarness]:
     """Run a Collector on free ports, its queues below `folder`; raises `ServerFailedError`."""
     ports = free_ports()
-    server = make_rig_server(binary, folder, ports, files, overlay, arguments=arguments)
+    server = make_collector_server(binary, folder, ports, files, overlay, arguments=arguments)
     variables_of_server = {**os.environ, **variables(ports, folder), **(environ or {})}
     process = ServerProcess(server, variables_of_server, folder / "otelcol.log")
     timeout = aiohttp.ClientTimeout(total=30.0)
@@ -190,6 +179,6 @@ async def running_collector(
         try:
             await process.start()
             await process.wait_ready()
-            yield CollectorRig(process, ports, folder, session)
+            yield CollectorHarness(process, ports, folder, session)
         finally:
             await process.stop()

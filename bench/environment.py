@@ -97,7 +97,7 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench_stage(folder: Path, upstream: tuple[tuple[str, ...], str] = SCRIPTED) -> AsyncIterator[Bench]:
+async def bench_environment(folder: Path, upstream: tuple[tuple[str, ...], str] = SCRIPTED) -> AsyncIterator[Bench]:
     """Start the upstream (a module with its arguments, and its ready line) and make the key; raises `ChildFailedError`."""
     arguments, ready_line = upstream
     provider = await start_child("upstream", arguments, log_path=folder / "upstream.log")
