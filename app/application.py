@@ -1,14 +1,14 @@
-"""MAIN: puts the gateway together; the one place that knows every part.
+"""Puts the gateway together; the one module that knows every part.
 
-Comes in: configuration, secrets, telemetry. Goes out: a Litestar application that works under any
-ASGI server. Nothing happens at import, and nothing is opened before the application's lifespan
-begins.
+`create_app` makes a Litestar application from configuration, secrets and telemetry. It works under
+any ASGI server. Importing this module starts nothing, and nothing is opened before the application's
+lifespan begins.
 """
 
 import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 import msgspec
 from litestar import Litestar, Router
@@ -56,31 +56,10 @@ from app.store.keys import ApiKeys
 from app.store.ledger import LedgerWriter
 from app.store.valkey_cache import ValkeyResponseCache, open_valkey_cache
 from otel.asgi import AsgiApp, RequestTelemetry
-from otel.config.otlp import Signal
-from otel.delivery import SignalStats
 from otel.events import Recorder
-from otel.exposition import Exposition
-from otel.metrics.instruments import SampleSource
+from otel.pipeline import Pipeline
 
 LEDGER_CLOSE_SECONDS: Final = 3.0
-
-
-class AppTelemetry(Protocol):
-    """What the application needs of `otel.pipeline.Pipeline`."""
-
-    @property
-    def recorder(self) -> Recorder:
-        """Takes the events."""
-
-    @property
-    def exposition(self) -> Exposition:
-        """Answers the monitoring endpoints."""
-
-    def observe(self, family: str, source: SampleSource) -> None:
-        """Give an observable family its source."""
-
-    def delivery_stats(self) -> Mapping[Signal, SignalStats]:
-        """The export's books by pushed signal."""
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -105,7 +84,7 @@ class Parts(msgspec.Struct, frozen=True):
 def create_app(
     config: AppConfig,
     secrets: Secrets,
-    telemetry: AppTelemetry,
+    telemetry: Pipeline,
     *,
     random_bytes: Callable[[int], bytes],
     clock: Clock | None = None,
@@ -148,7 +127,7 @@ def build_app(
     cors_origins: Sequence[str] = (),
     new_request_id: Callable[[], str] | None = None,
 ) -> Litestar:
-    """Return an application of these routers, with our errors and with telemetry around everything."""
+    """Return an application of these routers, with the gateway's errors, measured as a whole."""
     app = Litestar(
         routers,
         exception_handlers=exception_handlers(),
@@ -177,7 +156,7 @@ def build_app(
 def _build_parts(
     config: AppConfig, secrets: Secrets, recorder: Recorder, clock: Clock, random_bytes: Callable[[int], bytes]
 ) -> Parts:
-    """Make the parts, in the order in which they need each other; opens nothing."""
+    """Make the parts in the order of their dependencies; opens nothing."""
     engine = create_engine(secrets.database_url, recorder)
     keys = ApiKeys(engine, clock, random_bytes)
     ledger = LedgerWriter(engine, config.ledger, recorder, file=(file := database_file(engine.url)))
@@ -245,7 +224,7 @@ def _provider_secrets(config: AppConfig, secrets: Secrets) -> dict[str, Provider
 
 
 def _lifespan(parts: Parts) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
-    """Return the application's lifespan: database first and last, so that the ledger can write to its end."""
+    """Return the lifespan; the database opens first and closes last, so that the ledger can write until then."""
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -272,29 +251,29 @@ def _lifespan(parts: Parts) -> Callable[[Litestar], AbstractAsyncContextManager[
     return lifespan
 
 
-def _readiness(parts: Parts, telemetry: AppTelemetry) -> Readiness:
-    """Say how each dependency is asked."""
+def _readiness(parts: Parts, telemetry: Pipeline) -> Readiness:
+    """Return how readiness checks each dependency."""
 
-    async def ask_database() -> None:
+    async def check_store() -> None:
         await check_database(parts.engine, parts.database_file)
 
-    async def ask_cache() -> bool:
+    async def is_cache_reachable() -> bool:
         return not isinstance(parts.cache, ValkeyResponseCache) or await parts.cache.is_available()
 
     def export_state() -> dict[str, object]:
         return {
             signal: {
-                "queued_items": page.queued_items,
-                "exported": page.exported,
-                "retries": page.retries,
-                "dropped": sum(page.dropped.values()),
+                "queued_items": stats.queued_items,
+                "exported": stats.exported,
+                "retries": stats.retries,
+                "dropped": sum(stats.dropped.values()),
             }
-            for signal, page in telemetry.delivery_stats().items()
+            for signal, stats in telemetry.delivery_stats().items()
         }
 
     return Readiness(
-        check_database=ask_database,
-        is_cache_available=ask_cache,
+        check_database=check_store,
+        is_cache_available=is_cache_reachable,
         cache_kind="server" if isinstance(parts.cache, ValkeyResponseCache) else "memory",
         providers=lambda: {name: provider_reading(state) for name, state in parts.states.items()},
         telemetry=export_state,

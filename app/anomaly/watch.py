@@ -39,7 +39,7 @@ class AnomalyWatch:
     """Satisfies `AttemptObserver`; for one event loop."""
 
     def __init__(self, config: AppConfig, store: DetectorStateStore, clock: Clock, recorder: Recorder) -> None:
-        routes = [(route.provider, model.name) for model in config.models for route in model.routes]
+        routes = config.routes
         self._config = config.anomalies
         self._detector = AnomalyDetector(routes, config.anomalies)
         self._store = store

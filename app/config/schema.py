@@ -244,3 +244,8 @@ class AppConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     providers: tuple[ProviderConfig, ...] = ()
     models: tuple[ModelConfig, ...] = ()
     plans: tuple[PlanConfig, ...] = (PlanConfig(name="free"),)
+
+    @property
+    def routes(self) -> tuple[tuple[str, str], ...]:
+        """Each provider of a model, as provider and public model, in the order of the file."""
+        return tuple((route.provider, model.name) for model in self.models for route in model.routes)

@@ -29,7 +29,7 @@ class ProviderStates:
         self._clock = clock
         self.windows = AttemptWindows(
             (provider.name for provider in config.providers),
-            ((route.provider, model.name) for model in config.models for route in model.routes),
+            config.routes,
             clock.monotonic(),
         )
         self._routes = [

@@ -10,7 +10,7 @@ import socket
 from typing import Final
 
 from app.server.http_exchange import CONTINUE, Exchange
-from app.timers import Timers
+from app.server.timers import Timers
 
 HALF_CLOSE: Final = "half close"
 

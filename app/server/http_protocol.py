@@ -23,9 +23,9 @@ from app.server.http_head import RequestHead, RequestRefusedError
 from app.server.http_input import RequestInput
 from app.server.http_refusal import late_head, refusal
 from app.server.read_flow import READ_BYTES, ReadFlow
+from app.server.timers import Timers
 from app.server.turns import Turns
 from app.server.write_flow import WriteFlow
-from app.timers import Timers
 
 _logger = logging.getLogger("uvicorn.error")
 

@@ -29,7 +29,7 @@ from app.server.descriptors import raise_descriptor_limit
 from app.server.gateway_server import GatewayServer
 from app.server.http_protocol import bounded_protocol
 from app.server.stop_signals import end_by_signal
-from app.server_telemetry import build_server_telemetry
+from app.server.telemetry import build_server_telemetry
 from app.store.database import DatabaseOpenError
 from otel.config.environ import TelemetryConfigError
 

@@ -10,8 +10,8 @@ from typing import Final
 
 from app.server.http_exchange import Exchange
 from app.server.http_input import RequestInput
+from app.server.timers import Timers
 from app.server.turns import Turns
-from app.timers import Timers
 
 READ_BYTES: Final = 64 * 1024
 DISCARD_SECONDS: Final = 5.0

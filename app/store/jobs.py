@@ -17,15 +17,14 @@ from app.config.schema import AppConfig
 from app.errors import StoreUnavailableError
 from app.gateway.ports import Clock
 from app.jobs.gauges import Observe
-from app.jobs.lease import Lease
 from app.jobs.published import Published
 from app.jobs.scheduler import Job
-from app.store.business import business_counts
+from app.store.business import BusinessCounts, business_counts
 from app.store.cost_rollup import roll_up
-from app.store.gauges import KeyCounts, ModelRecord, observe_keys, observe_models
-from app.store.leases import StoredLeases
+from app.store.gauges import observe_keys, observe_models
+from app.store.leases import Lease, StoredLeases
 from app.store.retention import purge_ledger
-from app.store.uptime import ModelUsageReader
+from app.store.uptime import ModelUsage, ModelUsageReader
 
 _LOGGER = logging.getLogger(__name__)
 _DAY_MS: Final = 86_400_000
@@ -45,13 +44,13 @@ class StoreJobs:
         self._clock = clock
         self.lease = Lease(StoredLeases(engine), clock, name="state", holder=holder, seconds=config.jobs.lease_seconds)
         self._usage = ModelUsageReader(engine)
-        self._keys: Published[KeyCounts] = Published(
+        self._keys: Published[BusinessCounts] = Published(
             self._count_keys,
             clock=clock,
             max_age_seconds=_MISSED_RUNS * config.jobs.business_seconds + _QUERY_SECONDS,
             may_publish=self.lease.is_held,
         )
-        self._models: Published[Mapping[str, ModelRecord]] = Published(
+        self._models: Published[Mapping[str, ModelUsage]] = Published(
             self._sum_models,
             clock=clock,
             max_age_seconds=_MISSED_RUNS * config.jobs.model_usage_seconds + _QUERY_SECONDS,
@@ -114,10 +113,10 @@ class StoreJobs:
                 if release.cancel() or release.exception() is not None:
                     _LOGGER.warning("the lease was not released: another instance publishes when it has run out")
 
-    async def _count_keys(self) -> KeyCounts:
+    async def _count_keys(self) -> BusinessCounts:
         return await business_counts(self._engine, self._clock.unix_ms())
 
-    async def _sum_models(self) -> Mapping[str, ModelRecord]:
+    async def _sum_models(self) -> Mapping[str, ModelUsage]:
         return await self._usage.read(self._clock.unix_ms())
 
     async def _roll_up(self) -> None:

@@ -8,9 +8,8 @@ from sqlalchemy import text
 
 from app.errors import StoreUnavailableError
 from app.gateway.clock import ManualClock
-from app.jobs.lease import Lease
 from app.store.database import create_engine
-from app.store.leases import StoredLeases
+from app.store.leases import Lease, StoredLeases
 from otel.noop import DisabledRecorder
 
 LEASE_SECONDS = 15.0

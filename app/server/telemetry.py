@@ -5,17 +5,21 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 from urllib.parse import unquote, urlsplit
 
 from app.config.load import Secrets
 from app.config.schema import AppConfig
-from app.label_bounds import label_bounds
+from app.errors import GatewayError
+from app.http.route_table import TRAFFIC_PATHS
 from app.version import VERSION
 from otel.build import PipelineSettings, build_pipeline
 from otel.config.environ import telemetry_config_from_environ
 from otel.delivery.spool import Spool
+from otel.labels import LabelBounds
 from otel.pipeline import Pipeline
+
+_FRAMEWORK_EXCEPTIONS: Final = ("HTTPException", "InternalServerException", "LitestarException")
 
 
 def build_server_telemetry(
@@ -72,3 +76,19 @@ def _password(url: str) -> str | None:
         return urlsplit(url).password
     except ValueError:  # brackets that are none of an IPv6 address
         return None
+
+
+def label_bounds(config: AppConfig) -> LabelBounds:
+    """Return the closed sets of the gateway's labels, from its configuration and its code; no client adds to them."""
+    return LabelBounds.from_routes(
+        config.telemetry.app_name,
+        config.routes,
+        paths=TRAFFIC_PATHS,
+        exception_types=frozenset(each.__name__ for each in _subclasses(GatewayError)).union(_FRAMEWORK_EXCEPTIONS),
+    )
+
+
+def _subclasses(cls: type[GatewayError]) -> Iterator[type[GatewayError]]:
+    yield cls
+    for subclass in cls.__subclasses__():
+        yield from _subclasses(subclass)
