@@ -47,7 +47,7 @@ from app.providers.registry import ProviderStates
 from app.server.connection_metrics import observe_connections
 from app.server.connections import Connections
 from app.server.descriptors import descriptor_limit, max_client_connections
-from app.store.database import check_database, create_engine, migrate
+from app.store.database import check_database, close_database, create_engine, migrate
 from app.store.database_file import DatabaseFile, database_file
 from app.store.detector_state import StoredDetectorState
 from app.store.jobs import StoreJobs
@@ -232,7 +232,7 @@ def _lifespan(parts: Parts) -> Callable[[Litestar], AbstractAsyncContextManager[
             app.state.lost_ledger_rows = await parts.ledger.close(LEDGER_CLOSE_SECONDS)
 
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(parts.engine.dispose)
+            stack.push_async_callback(close_database, parts.engine)
             await migrate(parts.engine)
             parts.database_file.remember()
             if isinstance(parts.cache, ValkeyResponseCache):

@@ -21,7 +21,7 @@ from app.config.schema import AppConfig
 from app.errors import StoreUnavailableError
 from app.gateway.clock import SystemClock
 from app.gateway.ports import Clock
-from app.store.database import DatabaseOpenError, open_database
+from app.store.database import DatabaseOpenError, close_database, open_database
 from app.store.keys import ApiKey, ApiKeys
 from otel.noop import DisabledRecorder
 
@@ -95,7 +95,7 @@ async def _run(
             return await _revoke(keys, args, clock)
         return _listing(await keys.list_all(), clock, as_json=args.json)
     finally:
-        await engine.dispose()
+        await close_database(engine)
 
 
 def _check_new_key(args: argparse.Namespace, config: AppConfig) -> None:

@@ -7,6 +7,7 @@ URL.
 """
 
 import asyncio
+import contextlib
 import importlib
 import inspect
 import logging
@@ -42,6 +43,7 @@ _SQLALCHEMYS_PARAMETERS = frozenset({"async_fallback", "prepared_statement_cache
 """Parameters of a PostgreSQL URL that the driver never sees."""
 _POSTGRESQL_CONNECT_SECONDS = 5.0
 _POSTGRESQL_STATEMENT_SECONDS = 10.0
+_CLOSE_SECONDS = 1.0
 
 
 class DatabaseOpenError(Exception):
@@ -54,9 +56,19 @@ async def open_database(url: str, recorder: Recorder) -> AsyncEngine:
     try:
         await migrate(engine)
     except BaseException:
-        await engine.dispose()
+        await close_database(engine)
         raise
     return engine
+
+
+async def close_database(engine: AsyncEngine) -> None:
+    """Close the connections, within a second.
+
+    A frozen server never confirms the close; what is still open then ends with the process.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await engine.dispose()
 
 
 def create_engine(url: str, recorder: Recorder) -> AsyncEngine:
@@ -126,8 +138,10 @@ async def migrate(engine: AsyncEngine) -> None:
     except CommandError as error:
         raise DatabaseOpenError(f"database {name}: {error}; it was made by a newer version of the gateway?") from error
     except DATABASE_FAILURES as error:
-        reason = getattr(error, "orig", None) or error
-        raise DatabaseOpenError(f"database {name}: cannot be opened: {' '.join(str(reason).split())}") from error
+        reason = " ".join(str(getattr(error, "orig", None) or error).split())
+        if not reason:
+            reason = "the server does not answer in time" if isinstance(error, TimeoutError) else type(error).__name__
+        raise DatabaseOpenError(f"database {name}: cannot be opened: {reason}") from error
 
 
 async def _try_connecting(engine: AsyncEngine) -> None:

@@ -50,6 +50,7 @@ class StoredKeyDirectory:
         self._query_seconds = query_seconds
         self._found: FreshEntries[ApiKey] = FreshEntries(ttl_seconds, max_entries, clock, grace_seconds=grace_seconds)
         self._unknown: FreshEntries[None] = FreshEntries(ttl_seconds, max_entries, clock)
+        self._unresponsive_until = 0.0
         self._queries: dict[str, asyncio.Task[ApiKey | None]] = {}
         self._warned_plans: set[str] = set()
 
@@ -90,9 +91,15 @@ class StoredKeyDirectory:
             task.add_done_callback(lambda done: self._end_query(secret_sha256, done))
         # Not `await task`: a client that leaves must not cancel the others' query, nor wait while a driver cleans up after one.
         known = self._found.get_kept(secret_sha256)
-        patience_seconds = self._query_seconds if known is None else min(self._query_seconds, _PATIENCE_SECONDS)
+        patience_seconds = self._query_seconds
+        if known is not None:
+            # Another request has just waited in vain: this one uses the stored key at once.
+            is_unresponsive = self._clock.monotonic() < self._unresponsive_until
+            patience_seconds = 0.0 if is_unresponsive else min(self._query_seconds, _PATIENCE_SECONDS)
         await asyncio.wait({task}, timeout=patience_seconds)
         if known is not None and (not task.done() or task.exception() is not None):
+            if patience_seconds:
+                self._unresponsive_until = self._clock.monotonic() + self._query_seconds
             return known.value
         if not task.done():
             raise StoreUnavailableError(_NO_ANSWER)

@@ -181,3 +181,24 @@ async def test_a_database_that_hangs_is_unavailable_in_time(clock, recorder) -> 
                 await directory.find(UNKNOWN)
     await asyncio.sleep(0)
     assert directory._queries == {}
+
+
+async def test_requests_wait_for_a_silent_database_once_and_not_each(directory, keys, clock, monkeypatch) -> None:
+    new = await keys.create(name="Ada", plan="free")
+    expected = await directory.find(new.secret)
+    waited = []
+
+    async def wait(tasks, **options):
+        waited.append(options["timeout"])
+        return set(), tasks
+
+    async def never(_secret_sha256):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(keys, "find_by_hash", never)
+    monkeypatch.setattr(asyncio, "wait", wait)
+    clock.advance(5)
+    assert [await directory.find(new.secret) for _ in range(4)] == [expected] * 4
+    clock.advance(2)
+    assert await directory.find(new.secret) == expected
+    assert waited == [0.25, 0, 0, 0, 0.25]

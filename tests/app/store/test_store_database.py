@@ -1,12 +1,13 @@
 """Opening a database: what it promises, and what it says when it cannot."""
 
+import asyncio
 import sqlite3
 
 import pytest
 from sqlalchemy import text
 
 from app.errors import StoreUnavailableError
-from app.store.database import DatabaseOpenError, check_database, create_engine, open_database
+from app.store.database import DatabaseOpenError, check_database, close_database, create_engine, open_database
 from otel.noop import DisabledRecorder
 
 
@@ -95,3 +96,23 @@ async def test_a_server_that_restarted_unnoticed_costs_no_request(postgresql) ->
         await check_database(engine)
     finally:
         await engine.dispose()
+
+
+async def test_a_server_that_is_stopped_does_not_keep_the_database_open(postgresql) -> None:
+    engine = await open_database(postgresql.new_database(), DisabledRecorder())
+    postgresql.freeze()
+    try:
+        async with asyncio.timeout(10):
+            await close_database(engine)
+    finally:
+        postgresql.thaw()
+
+
+async def test_a_server_that_does_not_answer_is_named_as_the_reason(postgresql) -> None:
+    url = postgresql.new_database()
+    postgresql.freeze()
+    try:
+        with pytest.raises(DatabaseOpenError, match="cannot be opened: the server does not answer in time"):
+            await open_database(url, DisabledRecorder())
+    finally:
+        postgresql.thaw()
