@@ -44,11 +44,11 @@ class RouteTable:
 
     def find(self, path: str) -> str:
         """Return the template that serves a path, whatever the method; `unmatched` where none does."""
-        return self.find_or_mount(path)[0]
+        # The path of most requests is a template: one lookup.
+        return self._exact.get(path) or self.find_or_mount(path)[0]
 
     def find_or_mount(self, path: str) -> tuple[str, Any, str]:
         """Return the template; or the prefix, the application that is mounted there, and the rest of the path."""
-        # The path of most requests is a template: one lookup.
         exact = self._exact.get(path)
         return (exact, None, "") if exact is not None else self._walk([part for part in path.split("/") if part])
 

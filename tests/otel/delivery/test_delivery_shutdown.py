@@ -170,16 +170,17 @@ def test_what_goes_on_recording_does_not_delay_shutdown(receiver):
 def test_a_process_that_never_shuts_down_ends_all_the_same(receiver):
     receiver.black_hole()
     program = f"""
-import time
+import sys
 from tests.harness.delivery_harness import DeliveryHarness
 harness = DeliveryHarness({receiver.endpoint!r}, OTEL_EXPORTER_OTLP_PROTOCOL={receiver.protocol!r}, OTEL_EXPORTER_OTLP_TIMEOUT="60000")
 harness.delivery.start()
 harness.record(10)
-time.sleep(0.3)
+sys.stdin.read()
 """
-    ended = subprocess.run([sys.executable, "-c", program], timeout=20, check=False)
-    assert ended.returncode == 0
-    assert receiver.requests, "it ended before anything was on the wire"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as process:
+        assert receiver.wait_until(lambda: bool(receiver.requests), 20), "nothing was on the wire"
+        process.stdin.close()
+        assert process.wait(20) == 0
 
 
 def test_a_collection_that_hangs_does_not_delay_shutdown():
