@@ -1,4 +1,4 @@
-"""Registers the observable instruments of the program itself: its info, its process, and telemetry about the telemetry."""
+"""Registers the observable families of the process itself and of its telemetry."""
 
 from collections.abc import Callable, Iterable
 
@@ -22,7 +22,7 @@ def observe_own(
     guard: Guard,
     lines: LineWriter | None,
 ) -> None:
-    """Register the application's info, the process, and telemetry about the telemetry."""
+    """Register application info, process metrics and the self-telemetry."""
     info = {semconv.APP_NAME: app_name, semconv.VERSION: version}
     instruments.observe(http.APP_INFO, lambda: [(1, info)])
     observe_process(instruments)
@@ -39,21 +39,21 @@ def observe_own(
 
 
 def _observe_delivery(instruments: Instruments, delivery: Delivery) -> None:
-    """Register the delivery's books, one series per pushed signal."""
-    pages = delivery.stats.snapshot
+    """Register the delivery's counters, one series per pushed signal."""
+    snapshot = delivery.stats.snapshot
 
     def by_signal(value: Callable[[SignalStats], int]) -> SampleSource:
-        return lambda: [(value(page), {semconv.SIGNAL: signal}) for signal, page in pages().items()]
+        return lambda: [(value(stats), {semconv.SIGNAL: signal}) for signal, stats in snapshot().items()]
 
     def dropped() -> Iterable[Sample]:
         return [
             (count, {semconv.SIGNAL: signal, semconv.REASON: reason})
-            for signal, page in pages().items()
-            for reason, count in page.dropped.items()
+            for signal, stats in snapshot().items()
+            for reason, count in stats.dropped.items()
         ]
 
-    instruments.observe(self_telemetry.QUEUED_BYTES, by_signal(lambda page: page.queued_bytes))
-    instruments.observe(self_telemetry.QUEUED_ITEMS, by_signal(lambda page: page.queued_items))
-    instruments.observe(self_telemetry.EXPORTED, by_signal(lambda page: page.exported))
-    instruments.observe(self_telemetry.RETRIES, by_signal(lambda page: page.retries))
+    instruments.observe(self_telemetry.QUEUED_BYTES, by_signal(lambda stats: stats.queued_bytes))
+    instruments.observe(self_telemetry.QUEUED_ITEMS, by_signal(lambda stats: stats.queued_items))
+    instruments.observe(self_telemetry.EXPORTED, by_signal(lambda stats: stats.exported))
+    instruments.observe(self_telemetry.RETRIES, by_signal(lambda stats: stats.retries))
     instruments.observe(self_telemetry.DROPPED, dropped)
