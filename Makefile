@@ -66,6 +66,7 @@ check: $(VENV)/.made-dev ## lint, types, import contracts, generated files and c
 	@echo "check: import contracts"; $(BIN)/lint-imports --no-cache
 	@echo "check: locked requirements"; $(BIN)/python -m tests.checks.requirements
 	@echo "check: file lengths"; $(BIN)/python -m tests.checks.file_lengths
+	@echo "check: language"; $(BIN)/python -m tests.checks.language
 	@echo "check: metric names"; $(BIN)/python -m tests.checks.metric_names
 	@echo "check: configuration schema and page"; $(BIN)/python -m tests.checks.configuration --check
 	@echo "check: dashboards are up to date"; $(BIN)/python -m dashboards.generate --check

@@ -1,11 +1,9 @@
-"""RUN of the anomaly detector over a workload with anomalies injected, and the score of what it found.
+"""Runs the anomaly detector over a workload with injected anomalies, and scores its alarms.
 
-Comes in: a workload, a random generator, how many minutes, what to inject. Goes out: alarms, and
-per type how many were right (precision) and how many injected anomalies were found (recall).
-Durations are drawn per attempt: (fixed + per token) x the route's speed x log-normal, and one in a
-hundred times a Pareto factor. An alarm is right when it names a scope that the injected cause shows
-in, between its start and five minutes after its end; a second alarm for the same cause is wrong, as
-is an alarm of another type.
+The score per type is precision (alarms that are right) and recall (injected anomalies that are found). A duration is
+(fixed + per token) x the route's speed x a log-normal factor, and for one attempt in a hundred a Pareto factor. An alarm is right
+when it names a scope that the injected cause affects, between its start and five minutes after its end. A second alarm
+for the same cause is wrong, and so is an alarm of another type.
 """
 
 import random

@@ -1,8 +1,7 @@
-"""WORKLOADS for the anomaly detector: minutes of requests, real and made up, without anything wrong in them.
+"""Workloads for the anomaly detector: minutes of real and synthetic requests without anomalies.
 
-Comes in: a random generator. Goes out: one list of (input tokens, output tokens) per minute. The
-real trace lasts an hour; a longer run repeats it: each round starts at another place in it, is
-thinned by the time of day (to a quarter at night), and moves each arrival by up to half a minute.
+Each minute is a list of (input tokens, output tokens). The real trace lasts an hour. A longer run repeats it: each round
+starts at another place, is thinned by the time of day (to a quarter at night), and moves each arrival by up to 30 s.
 """
 
 import math
@@ -38,7 +37,7 @@ def trace_once(path: Path = TRACE) -> list[Minute]:
 
 
 def trace_looped(path: Path = TRACE) -> Callable[[random.Random], Iterator[Minute]]:
-    """Return the trace for ever, with a daily rise and fall."""
+    """Return the trace indefinitely, with a daily rise and fall."""
     arrivals = read_trace(path, max_gap_seconds=math.inf)
     length = math.ceil(arrivals[-1].at_seconds / 60)
 

@@ -1,8 +1,7 @@
-"""CANNED SERVER: answers every request with bytes made beforehand, so that neither the provider nor the OTLP endpoint is what is measured.
+"""Responds with prepared bytes, so that neither the provider nor the OTLP endpoint is what is measured.
 
-Comes in: HTTP/1.1 with a content length. Goes out: a chat completion, or a stream of ten events a
-millisecond apart, as a provider; an empty 200 to everything else, as an OTLP endpoint that accepts
-and discards. Run it as `python -m bench.canned_server`; it prints its URL.
+As a provider it sends a chat completion, or a stream of ten events a millisecond apart. As an OTLP endpoint it sends an
+empty 200. `python -m bench.canned_server` prints its URL.
 """
 
 import asyncio

@@ -1,8 +1,7 @@
-"""CLOSED LOAD: as many requests as a number of connections can get answered in a time, over raw sockets in a process of its own.
+"""Sends requests in a closed loop over raw sockets, in a process of its own, and prints one line of JSON (`LoadResult`).
 
-Comes in: arguments. Goes out: one line of JSON (`LoadResult`). Each connection sends its next
-request when it has the whole answer to the last one. Answers are only looked at as far as it takes
-to see their end and their status.
+Each connection sends its next request when it has the whole response to the last one. Only the status and the end of a
+response are read.
 """
 
 import argparse

@@ -1,8 +1,6 @@
-"""STAGE of the benchmarks: a scripted upstream, an API key and gateways with it, each a real process on an ephemeral port.
+"""The environment of the benchmarks: a scripted upstream, an API key and gateways, each a process on a free port.
 
-Comes in: a folder, and per gateway what differs between two of them. Goes out: running processes,
-certain to end. The gateway is used as anybody would: `python -m app serve` with a file and `OTEL_*`
-variables.
+A gateway is started as a user starts it: `python -m app serve` with a file and `OTEL_*` variables.
 """
 
 import json

@@ -1,8 +1,6 @@
-"""CHECKS: holds what the driver sent against what the OTLP endpoint received, for each signal.
+"""Compares what the load driver sent with what the OTLP endpoint received, for each signal.
 
-Comes in: the driver's counters, everything that was received, the gateway's output. Goes out: lines
-with expected, arrived, lost and doubled. Metrics are compared by the last push, which is
-cumulative: it must say what the driver says.
+Metrics are cumulative, so only their last push is compared.
 """
 
 from collections import Counter

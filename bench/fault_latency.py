@@ -1,8 +1,7 @@
-"""LATENCY: what each phase of a run felt like to its requests, compared with the healthy phases of the same run.
+"""Compares the latency of each phase of a run with the healthy phases of the same run.
 
-Comes in: the driver's counters and the gateway's own figures by phase. Goes out: a table, and the
-faults whose median lies above the noise: above the highest median of any slice of the healthy
-phases. It judges nothing else: a busy machine is not the gateway's fault.
+A fault is reported when its median is above the highest median of any slice of the healthy phases. Smaller differences
+are noise of a busy machine.
 """
 
 import statistics

@@ -1,7 +1,6 @@
-"""RUNS: the three stories of an OTLP endpoint in trouble, each with a gateway of its own, under load.
+"""Runs the three faults of an OTLP endpoint, each with its own gateway, under load.
 
-Comes in: a stage with an upstream, how long and how hard. Goes out: what was sent, received and
-measured. `bench/faults.py` judges it.
+`bench/faults.py` checks what was sent, received and measured.
 """
 
 import asyncio

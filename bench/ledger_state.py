@@ -1,7 +1,6 @@
-"""LEDGER STATE: what the periodic sums over a large ledger cost.
+"""Measures what the periodic sums over a large ledger cost, in CPU time and wall time.
 
-Comes in: a number of rows. Goes out: a table of seconds, spread over a day and over thirty: CPU
-time of the process, and wall time. SQLite in a temporary folder, nothing else runs on it.
+The rows are spread over one day and over thirty. The database is SQLite in a temporary folder.
 """
 
 import argparse
@@ -37,7 +36,7 @@ def main() -> None:
 
 async def measure(path: Path, rows: int, days: int) -> None:
     """Fill a ledger and run each step on it."""
-    # Just before an hour ends the rows behind the roll-up are the most.
+    # Just before an hour ends the rows behind the rollup are the most.
     now_unix_ms = hour_of(time.time_ns() // 1_000_000) + HOUR_MS - 1
     engine = await open_database(f"sqlite+aiosqlite:///{path}", DisabledRecorder())
     fill(path, rows, now_unix_ms - days * DAY_MS, days * DAY_MS)

@@ -1,8 +1,7 @@
-"""LOAD: requests at a steady rate whatever the answers do (an open loop), and the driver's own counters of them.
+"""Sends requests at a steady rate (an open loop), and records each one.
 
-Comes in: a gateway's URL and a key. Goes out: one `Sent` per request: its trace id, what it took
-from the moment it was due, and how many attempts it must have caused. A late answer delays no other
-request, so a stall shows in every request that it met.
+A late response delays no other request, so a stall shows in every request that it affects. Each `Sent` has its trace id,
+the time from the moment it was due, and the number of attempts that it must have caused.
 """
 
 import asyncio

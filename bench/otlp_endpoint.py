@@ -1,7 +1,7 @@
-"""ENDPOINT: an OTLP receiver in a process of its own, so that decoding what comes disturbs neither the load nor the gateway.
+"""An OTLP receiver in a process of its own, for both protocols.
 
-Comes in: switches (up, down, black hole, 503) and questions. Goes out: what was accepted, as plain
-Python. Both protocols.
+Decoding thus disturbs neither the load nor the gateway. Commands switch it up, down, to a black hole or to 503, and
+return what it accepted.
 """
 
 import asyncio

@@ -1,7 +1,6 @@
-"""SERVER LOAD: the telemetry of a busy gateway without the gateway, so that the servers behind it can be measured on the same two cores.
+"""Produces the telemetry of a busy gateway without the gateway, to measure the servers behind it on the same two cores.
 
-Comes in: an OTLP endpoint and a rate. Goes out: what the gateway's own recorder and delivery make
-of that many requests: per request a server span, a client span, a request log, and every
+The gateway's recorder and delivery make, per request, a server span, a client span, a request log line and every
 measurement of a call. There is no HTTP request and no provider.
 """
 

@@ -1,9 +1,8 @@
-"""CERTIFICATES: `python3 -m compose.certificates` makes a certificate authority and the Collector's certificate in `compose/certs/`.
+"""Makes a certificate authority and the Collector's certificate: `python3 -m compose.certificates`.
 
-Comes in: nothing, or another folder. Goes out: `ca.pem` for those who send, `otelcol.pem` and
-`otelcol-key.pem` for the Collector, valid for its name in the stack and for this host. What is
-there is kept. Needs the command `openssl` and nothing else; the authority's own key is thrown away,
-so that nobody can make a second certificate of it.
+`compose/certs/` or another folder gets `ca.pem` for clients, and `otelcol.pem` and `otelcol-key.pem` for the Collector,
+valid for its name in the stack and for this host. Existing files are kept. The authority's key is deleted, so that no
+second certificate can be made with it. Needs only the command `openssl`.
 """
 
 import shutil

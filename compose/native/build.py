@@ -1,8 +1,7 @@
-"""BUILD: binaries of the real servers from the Go module proxy, once per set of build files.
+"""Builds the real servers from the Go module proxy, once per set of build files.
 
-Comes in: `Program`s and a cache folder. Goes out: the folder with each program's binaries. Sources
-are built as they are. The cache is shared by all checkouts: a lock per program lets one build and
-the others wait for it, and a build that was cut short leaves nothing that looks finished.
+Sources are built unchanged. All checkouts share the cache: a lock per program lets one build while the others wait. A
+build that was interrupted leaves nothing that looks finished.
 """
 
 import fcntl

@@ -1,7 +1,6 @@
-"""LAUNCH: `python launch.py COMMAND…` becomes the command, which gets SIGTERM when its starter dies (Linux).
+"""Runs a command that gets SIGTERM when the process that started it dies (Linux): `python launch.py COMMAND…`.
 
-The process id stays the same, so that signals reach the server itself. Elsewhere than on Linux a
-killed starter leaves its servers running.
+The process id stays the same, so signals reach the server itself. On other systems, servers outlive a killed starter.
 """
 
 import ctypes

@@ -1,4 +1,4 @@
-"""PORTS: where each server of a stack listens, and the variables through which the configuration files learn it."""
+"""The port of each server of a stack, and the variables that pass the ports to the configuration files."""
 
 import socket
 from contextlib import ExitStack

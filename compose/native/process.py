@@ -1,4 +1,4 @@
-"""PROCESS: one server of a stack while it runs, and the ways in which it can be disturbed."""
+"""One running server of a stack: start, stop, kill, freeze."""
 
 import asyncio
 import os

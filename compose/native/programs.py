@@ -1,8 +1,7 @@
-"""PROGRAMS: what is built, with which tags, and what a build is known to take.
+"""The programs to build, with their build tags and usual build time.
 
-Comes in: the folders beside this file (`go.mod`, `go.sum`, for the Collector `manifest.yaml`). Goes
-out: one `Program` each, and the key under which its binaries are kept: the same build files give
-the same key in every checkout.
+A program's cache key comes from its build files (`go.mod`, `go.sum`, for the Collector `manifest.yaml`): the same files
+give the same key in every checkout.
 """
 
 import hashlib

@@ -1,8 +1,6 @@
-"""SERVERS: how each server is called, where its configuration is, and which URL says that it is ready.
+"""The command, configuration and readiness URL of each server, in the order of their start.
 
-Comes in: binaries, ports, a data folder. Goes out: one `Server` each, in the order of their start.
-The configuration files are the ones that the containers read; what differs is in variables and in
-the targets' files written here.
+The configuration files are those of the containers. Only variables and the target files written here differ.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,6 @@
-"""STACK: the real servers on loopback, started together, certain to end.
+"""Runs the real servers on loopback, and ends them.
 
-Comes in: binaries, ports, a data folder. Goes out: running servers by name, each of which can be
-stopped, killed, frozen and started again while the others go on. Several stacks run side by side on
+Each server can be stopped, killed, frozen and started again while the others run. Several stacks run at the same time on
 different ports.
 """
 

@@ -1,8 +1,7 @@
-"""Check one PromQL query against the catalogue.
+"""Checks one PromQL query against the catalogue.
 
-Comes in: a query. Goes out: one line per defect: it does not parse, it names a family or a label
-that no metric has, it asks for a value that the label never takes, it takes the rate of a gauge, or
-it computes a quantile without keeping `le`.
+A defect is: it does not parse, it names an unknown family or label, it matches a label value that never occurs, it takes
+the rate of a gauge, or it computes a quantile without keeping `le`.
 """
 
 import re

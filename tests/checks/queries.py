@@ -1,8 +1,4 @@
-"""Check every PromQL query that is shipped with `tests/checks/promql.py`.
-
-Comes in: rule files, the dashboards' JSON, Grafana's provisioning, and the examples in the
-catalogue. Goes out: one line per defect.
-"""
+"""Checks every PromQL query of the rule files, the dashboards, Grafana's provisioning and the catalogue's examples."""
 
 import json
 import re

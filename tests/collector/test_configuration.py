@@ -63,7 +63,7 @@ def test_secrets_are_redacted_in_every_pipeline_of_traces_and_logs() -> None:
 
 
 @pytest.mark.parametrize("name", ["metrics.yaml", "traces.yaml", "logs.yaml"])
-def test_what_is_acknowledged_waits_on_disk_and_is_tried_for_ever(name: str) -> None:
+def test_what_is_acknowledged_waits_on_disk_and_is_tried_indefinitely(name: str) -> None:
     signal = name.removesuffix(".yaml")
     (exporter,) = CONFIGS[name]["exporters"].values()
     queue = exporter["sending_queue"]

@@ -4,7 +4,7 @@ import pytest
 
 from otel.catalogue import DOCUMENTED_FAMILIES
 from tests.checks import queries
-from tests.checks.guide_queries import AS_WRITTEN, REPLACED
+from tests.checks.documented_queries import AS_WRITTEN, REPLACED
 from tests.checks.promql import families_in, problems_of
 
 P95 = "histogram_quantile(0.95, {})"

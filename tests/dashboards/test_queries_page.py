@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.checks.guide_queries import AS_WRITTEN, REPLACED
+from tests.checks.documented_queries import AS_WRITTEN, REPLACED
 from tests.checks.promql import problems_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "queries.md").read_text()

@@ -172,7 +172,7 @@ def test_keys_are_looked_up_only_where_one_is_needed(fields: dict[str, Any], loo
         (_observed(failure="ClientOSError: gone"), "ClientOSError"),
     ],
 )
-def test_what_was_not_planned_is_a_surprise(observed: Observed, words: str) -> None:
+def test_what_was_not_planned_is_a_mismatch(observed: Observed, words: str) -> None:
     counters = _booked(_planned(attempts=(GOOD,)), observed)
     assert len(counters.mismatches) == 1
     with pytest.raises(AssertionError, match=words):

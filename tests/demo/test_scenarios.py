@@ -118,7 +118,7 @@ def test_a_call_that_a_breaker_or_every_provider_refused_is_an_error_without_a_k
         ("outage", "aurora-large", Observed(status_code=200, provider="slow", is_whole=False)),
     ],
 )
-def test_what_no_breaker_explains_is_a_surprise(name: str, model: str, observed: Observed) -> None:
+def test_what_no_breaker_explains_is_a_mismatch(name: str, model: str, observed: Observed) -> None:
     counters = TrafficCounters(MODELS)
     counters.add(_one(name, model, 20.0), observed)
     assert len(counters.mismatches) == 1

@@ -159,7 +159,7 @@ class LieInputs:
                         (b"text/html", b"", b"text/event-stream", b"application/json; charset=utf-16")
                     ),
                 )
-        # An answer that is not whole on a connection that stays open costs the gateway's idle time-out.
+        # An answer that is not whole on a connection that stays open costs the gateway's idle timeout.
         then = "keep" if rng.random() < 0.03 else "close"
         return self._told("framing lie", wire, stream=rng.random() < 0.3, then=then)
 

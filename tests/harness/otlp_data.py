@@ -1,7 +1,6 @@
-"""What an OTLP receiver double got, decoded into plain Python: spans, log records and metric points.
+"""Decodes what an OTLP receiver double received: spans, log records and metric points as plain dictionaries.
 
-Comes in: the bytes of export requests, from any thread. Goes out: dictionaries that a test can
-compare. It judges nothing: what arrives twice is there twice.
+Any thread may add requests. Duplicates are kept.
 """
 
 import threading

@@ -66,7 +66,7 @@ class Row(NamedTuple):
 
     @property
     def health(self) -> float | None:
-        """The guide's formula; without attempts the score is the availability."""
+        """The documented formula; without attempts the score is the availability."""
         if self.error_rate is None or self.latency is None:
             return self.availability
         assert self.availability is not None

@@ -163,7 +163,7 @@ def test_an_attempt_that_the_upstream_saw_otherwise_is_found(
     assert [line for line in compare_upstream(counters, upstream) if not line.is_equal]
 
 
-def test_a_surprise_or_an_empty_table_is_no_success() -> None:
+def test_a_mismatch_or_an_empty_table_is_no_success() -> None:
     equal = Line("x", 1, 1)
     assert Findings((equal,)).is_good
     assert not Findings((equal,), ("request 1: late",)).is_good

@@ -1,8 +1,7 @@
-"""A real Collector with the files of `collector-config/`, fed by OTLP over HTTP, and what it says about itself.
+"""A real Collector with the files of `collector-config/`, fed by OTLP over HTTP.
 
-Comes in: names of configuration files, an overlay (a configuration that replaces parts of them),
-environment variables. Goes out: answers to export requests, what its file exporters wrote, its own
-counters by name and exporter.
+An overlay replaces parts of the configuration. The harness reads what the file exporters wrote, and the Collector's own
+counters.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""The guide's six alerts on their whole way: requests, gateway, Collector, Prometheus' rules, Alertmanager, webhook; firing, then resolved.
+"""The six alerts end to end: requests, gateway, Collector, Prometheus' rules, Alertmanager, webhook; firing, then resolved.
 
 The rules are the shipped ones with their minutes made seconds. A real gateway is driven into all
 six. What its anomaly detector has learned of the hours before is made by the detector itself, from
@@ -184,7 +184,7 @@ def choices(folder: Path, gateway_url: str, webhook_url: str) -> Choices:
     )
 
 
-async def test_each_alert_of_the_guide_reaches_the_webhook_and_is_taken_back(
+async def test_each_alert_reaches_the_webhook_and_is_taken_back(
     binaries: dict[str, Path], tmp_path: Path, say: Any
 ) -> None:
     webhook = Webhook()

@@ -131,7 +131,7 @@ async def test_spans_are_bounded(binaries: dict[str, Path], tmp_path: Path) -> N
     assert span["resource"]["service.name"] == "gatewayz"
 
 
-async def test_a_span_within_bounds_is_left_alone(binaries: dict[str, Path], tmp_path: Path) -> None:
+async def test_a_span_within_bounds_is_unchanged(binaries: dict[str, Path], tmp_path: Path) -> None:
     attributes = {f"key{number}": "ü" * 1_024 for number in range(90)}
     async with running_collector(
         binaries["otelcol"], tmp_path, FILES, only(tmp_path, "transform/bound_spans")

@@ -1,4 +1,4 @@
-"""The guide's LogQL, as the operations page quotes it, finds exactly the lines of known requests; and every line is one JSON object."""
+"""The documented LogQL queries find exactly the lines of known requests; and every line is one JSON object."""
 
 import asyncio
 import json
@@ -44,7 +44,7 @@ async def send_nonsense(url: str) -> None:
     await writer.wait_closed()
 
 
-def guide_queries() -> dict[str, str]:
+def documented_queries() -> dict[str, str]:
     """Return the queries of the page by the comments above them."""
     block = re.search(r"```logql\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert block is not None
@@ -72,7 +72,7 @@ def written(playing: Scene) -> list[dict[str, Any]]:
 
 
 def test_the_page_quotes_four_queries() -> None:
-    assert list(guide_queries().values()) == [
+    assert list(documented_queries().values()) == [
         '{job="gatewayz"}',
         '{job="gatewayz"} | json | level="error"',
         '{job="gatewayz"} | json | provider="openrouter"',
@@ -81,7 +81,7 @@ def test_the_page_quotes_four_queries() -> None:
 
 
 async def test_all_logs_of_the_service_are_what_it_wrote(played: Scene) -> None:
-    lines = await loki(played, guide_queries()["All logs from gatewayz service"])
+    lines = await loki(played, documented_queries()["All logs from gatewayz service"])
     expected = [
         {key: value for key, value in line.items() if key not in {"trace_id", "span_id"}} for line in written(played)
     ]
@@ -94,13 +94,13 @@ async def test_all_logs_of_the_service_are_what_it_wrote(played: Scene) -> None:
 
 
 async def test_error_logs_are_those_of_what_failed(played: Scene) -> None:
-    lines = await loki(played, guide_queries()["Error logs only"])
+    lines = await loki(played, documented_queries()["Error logs only"])
     assert {labels["trace_id"] for labels, _ in lines} == {played.requests["failed everywhere"].trace_id}
     assert [json.loads(line)["status"] for _, line in lines] == [played.requests["failed everywhere"].status]
 
 
 async def test_logs_of_a_provider_are_those_that_name_it(played: Scene) -> None:
-    lines = await loki(played, guide_queries()["Logs for specific provider"])
+    lines = await loki(played, documented_queries()["Logs for specific provider"])
     assert FAST == "openrouter"
     expected = {line["trace_id"] for line in written(played) if line.get("provider") == FAST}
     assert played.requests["failed over to openrouter"].trace_id in expected
@@ -110,7 +110,7 @@ async def test_logs_of_a_provider_are_those_that_name_it(played: Scene) -> None:
 
 
 async def test_the_lines_of_a_trace_are_found_by_its_id_and_its_id_finds_the_trace(played: Scene) -> None:
-    query = guide_queries()["Logs with trace correlation (for tracing to Tempo)"]
+    query = documented_queries()["Logs with trace correlation (for tracing to Tempo)"]
     for name, known in played.requests.items():
         lines = await loki(played, string.Template(query).substitute(trace_id=known.trace_id))
         loggers = Counter(json.loads(line)["logger"] for _, line in lines)
@@ -130,7 +130,7 @@ async def test_the_lines_of_a_trace_are_found_by_its_id_and_its_id_finds_the_tra
 
 
 async def test_an_id_that_no_request_had_finds_nothing(played: Scene) -> None:
-    query = guide_queries()["Logs with trace correlation (for tracing to Tempo)"]
+    query = documented_queries()["Logs with trace correlation (for tracing to Tempo)"]
     assert await loki(played, string.Template(query).substitute(trace_id="f" * 32)) == []
     assert not await played.stores.has_trace("f" * 32)
 

@@ -20,7 +20,7 @@ from compose.native.servers import ROOT, Choices
 from compose.native.stack import make_stack
 from dashboards.grafana.definitions.gateway_overview import GATEWAY_OVERVIEW
 from otel.catalogue import CATALOGUE, DOCUMENTED_FAMILIES
-from tests.checks.guide_queries import AS_WRITTEN, GUIDE_MODEL, GUIDE_PROVIDER, REPLACED
+from tests.checks.documented_queries import AS_WRITTEN, EXAMPLE_MODEL, EXAMPLE_PROVIDER, REPLACED
 from tests.checks.promql import families_in
 from tests.checks.queries import panel_queries, variable_queries
 from tests.harness.polling import holds_within
@@ -28,7 +28,7 @@ from tests.stack.gateway_process import GatewayProcess
 from tests.stack.prometheus_servers import Prometheus, Result, everywhere
 
 WINDOW_SECONDS = 300.0
-"""The range of nearly all of the guide's queries."""
+"""The range of nearly all of the documented queries."""
 
 TOLERANCE = 0.06
 """A rate is extrapolated to its window, by up to an interval of a second on either side of half a minute of samples."""
@@ -139,8 +139,8 @@ async def settled(servers: dict[str, Prometheus], requests: int) -> None:
 
 
 def as_asked_here(query: str) -> str:
-    """Return a query of the guide for the provider and the model that there are."""
-    return query.replace(GUIDE_PROVIDER, "healthy").replace(GUIDE_MODEL, DIRECT_MODEL)
+    """Return a documented query for the provider and the model that there are."""
+    return query.replace(EXAMPLE_PROVIDER, "healthy").replace(EXAMPLE_MODEL, DIRECT_MODEL)
 
 
 def may_be_empty(query: str) -> bool:
@@ -240,7 +240,7 @@ async def test_otlp_remote_write_and_scrape_give_the_same_answers(
         ]
         # `process_*` is what every server says of itself: whose it is, only `job` tells.
         asked = [query for query in dict.fromkeys(every) if "process_" not in query]
-        # The window of the guide's queries begins when all series are born, though its end is still to come.
+        # The window of the documented queries begins when all series are born, though its end is still to come.
         answered, more = await compare_answers(servers, asked, written, born_seconds + WINDOW_SECONDS)
         problems += more
         problems += await stored_twice(servers)

@@ -12,7 +12,7 @@ PROMETHEUS_FILES = sorted(path.name for path in (ROOT / "compose" / "prometheus"
 
 BREAKER = 'max_over_time((max by (provider) (gatewayz_circuit_breaker_state{state="open"}))[1m:15s])'
 
-# Ways to get a rule wrong, by the file of the cases that must notice: the guide's, and others that are near.
+# Ways to get a rule wrong, by the file of the cases that must notice: the documented mistake, and similar ones.
 WRONG = [
     ("high_error_rate", "> 0.05", "> 0.03"),
     ("high_error_rate", "> 0.05", "> 0.11"),
@@ -97,7 +97,7 @@ async def test_every_configuration_is_valid_and_reads_the_rules(
     assert output.count("rules found") == 2
 
 
-async def test_rules_in_the_main_file_are_refused_as_the_guide_would_have_them(
+async def test_rules_in_the_main_file_are_refused_because_rules_belong_to_their_own_files(
     binaries: dict[str, Path], tmp_path: Path
 ) -> None:
     path = tmp_path / "prometheus.yml"

@@ -1,7 +1,6 @@
-"""CHECKS: what is tried on each set of Compose files, with one request of a known trace id at the centre.
+"""Checks a running set of Compose files with one request of a known trace id.
 
-Comes in: a `StackRun` that is up. Goes out: lines that say what was found; `StackFailedError` where
-something was not.
+A check returns lines of text, or raises `StackFailedError`.
 """
 
 import json
@@ -82,7 +81,7 @@ def _doctor(run: StackRun) -> Iterator[str]:
 
 
 def _gateway_keeps_its_keys(run: StackRun) -> Iterator[str]:
-    """A key made in the container opens the gateway, and one made anew as well; told to stop, it ends in order."""
+    """A key made in the container opens the gateway, and one made again as well; told to stop, it ends in order."""
     command = ("python", "-m", "app", "keys", "create", "--name", "me", "--plan", "free", "--json")
     secret = json.loads(run.compose("exec", "--no-TTY", "gateway", *command))["secret"]
     headers = {"authorization": f"Bearer {secret}"}
@@ -97,14 +96,14 @@ def _gateway_keeps_its_keys(run: StackRun) -> Iterator[str]:
     )
     run.compose("up", "--detach", "--no-build", "--pull", "never", "--force-recreate", "--no-deps", "--wait", "gateway")
     yield _expect(
-        "the same key after the container was made anew", run.ask("gateway", "/v1/models", headers=headers).status, _OK
+        "the same key after the container was made again", run.ask("gateway", "/v1/models", headers=headers).status, _OK
     )
 
 
 def _collector_keeps_its_volume(run: StackRun) -> Iterator[str]:
-    """The Collector is not root: its queues must be on the volume, and a container made anew must find them."""
+    """The Collector is not root: its queues must be on the volume, and a container made again must find them."""
     run.compose("up", "--detach", "--no-build", "--pull", "never", "--force-recreate", "--no-deps", "otelcol")
-    wait_for("the Collector after it was made anew", lambda: _answers(run, "otelcol health"))
+    wait_for("the Collector after it was made again", lambda: _answers(run, "otelcol health"))
     yield "the Collector comes up again on its volume"
 
 

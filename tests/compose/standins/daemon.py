@@ -1,7 +1,6 @@
-"""DAEMON: a Docker daemon of its own, that touches no other and leaves nothing: its data, its bridge and its packet rules end with it.
+"""A Docker daemon of its own: its data, its bridge and its packet rules end with it.
 
-Comes in: an empty folder. Goes out: the environment in which `docker` and Docker Compose talk to
-it. Needs root and Linux.
+It yields the environment for `docker` and Docker Compose. Needs root and Linux.
 """
 
 import os

@@ -1,9 +1,7 @@
-"""IMAGES: stand-ins for the servers' images, out of the natively built binaries.
+"""Builds stand-ins for the servers' images out of the natively built binaries.
 
-Comes in: binaries, and the names that the Compose file gives to the images. Goes out: images in the
-daemon under these names. Each holds what its official image is known to hold and no more: where
-that has no shell, there is none here, so that a health check which works here works there. They are
-single layers without a base (as FROM scratch).
+Each holds what its official image is known to hold and no more: an image without a shell has none here, so a health
+check that passes here also passes there. Images have a single layer without a base (FROM scratch).
 """
 
 import io

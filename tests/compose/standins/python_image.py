@@ -1,9 +1,7 @@
-"""PYTHON IMAGE: a stand-in for the official Python image that the Dockerfile builds on, out of Debian's own packages.
+"""Builds a stand-in for the official Python image, out of Debian's packages.
 
-Comes in: the name that the Dockerfile uses, a cache folder. Goes out: an image in the daemon under
-that name. The tree is made once by debootstrap, from the mirror that this machine's apt uses, and
-kept. On top comes what this machine's pip is told (certificates, index), so that the unchanged
-Dockerfile finds its packages as this machine does.
+debootstrap makes the tree once, from the mirror that apt uses on this machine. Pip's settings of this machine
+(certificates, index) are added, so that the unchanged Dockerfile finds its packages.
 """
 
 import ast

@@ -1,8 +1,4 @@
-"""STACK RUN: the unchanged Compose files with one set of overlays, from `up` to `down`, and what can be asked of it.
-
-Comes in: a Docker Compose command, the daemon's environment, overlays, profiles, settings. Goes
-out: a `StackRun` that is up and healthy.
-"""
+"""Runs the unchanged Compose files with one set of overlays, from `up` to `down`, and queries the servers."""
 
 import json
 import secrets

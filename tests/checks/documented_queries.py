@@ -1,4 +1,4 @@
-"""The guide's PromQL, word for word, with a note where we answer by another query.
+"""The documented PromQL queries, verbatim, with a note where the query cookbook corrects one.
 
 `AS_WRITTEN` are the queries that parse: each is to be answered as it stands. `REPLACED` are those
 that do not parse, with the query that says what was meant.
@@ -6,8 +6,8 @@ that do not parse, with the query that says what was meant.
 
 from typing import Final
 
-GUIDE_PROVIDER: Final = "openrouter"
-GUIDE_MODEL: Final = "anthropic/claude-opus-4.5"
+EXAMPLE_PROVIDER: Final = "openrouter"
+EXAMPLE_MODEL: Final = "anthropic/claude-opus-4.5"
 
 AS_WRITTEN: Final = (
     # Newly implemented metrics
