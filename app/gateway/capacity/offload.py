@@ -131,10 +131,8 @@ class _Worker:
                 await self._fail("memory")
             self._idle_timer = asyncio.get_running_loop().call_later(self._idle_seconds, self._end_idle)
         if kind == "error":
-            cls, arguments, attributes = value
-            error: Exception = cls.__new__(cls, *arguments)
-            error.__dict__.update(attributes)
-            raise error
+            # A frame that keeps the exception whose traceback holds it keeps its body too, until the garbage collector comes by.
+            raise _error(*value)
         return value
 
     async def close(self) -> None:
@@ -202,3 +200,10 @@ class _Worker:
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
+
+
+def _error(cls: type[Exception], arguments: tuple[Any, ...], attributes: dict[str, Any]) -> Exception:
+    """Return the exception that the child process met."""
+    error = cls.__new__(cls, *arguments)
+    error.__dict__.update(attributes)
+    return error

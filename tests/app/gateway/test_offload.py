@@ -1,6 +1,7 @@
 """Large JSON is read in a child process: with the same result, without holding others up, whatever becomes of that process."""
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -172,6 +173,23 @@ async def test_exceptions_come_back_whole(work):
     assert "ends too early" in refused.value.message
     with pytest.raises(ZeroDivisionError):
         await work.run("answers", "key", eval, evaluated(b"1 / 0"))
+
+
+async def test_a_refused_body_is_let_go_of_at_once(work):
+    """The exception is in no cycle with the frames that hold the body; else bodies of many megabytes add up until garbage is collected."""
+    body = bytes(bytearray(HEAVY[:-1]))
+    references = sys.getrefcount(body)
+    gc.disable()
+    try:
+        for _ in range(3):
+            try:
+                await read_request(body, "chat", work, owner="key")
+            except InvalidRequestError:
+                continue
+            raise AssertionError("the body was not refused")
+        assert sys.getrefcount(body) == references
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
