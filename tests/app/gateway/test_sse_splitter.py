@@ -1,6 +1,7 @@
 """The event-stream splitter: framing rules, any chunking, bounded memory, linear time."""
 
 import itertools
+import re
 import time
 
 import pytest
@@ -115,6 +116,28 @@ def test_a_slow_drip_of_a_long_line_stays_cheap():
         splitter.feed(b"x" * 100)
     assert time.perf_counter() - started < 2
     assert splitter.feed(b"\n\n") == [SseEvent(None, (b"x" * 4_000_000,))]
+
+
+def test_the_end_of_a_long_line_is_found_fast():
+    """Four times as fast as a regular expression that looks for it; streams of large events took most of their time there."""
+    pieces = [b"data: " + b"x" * 60_000, b"x" * 60_000, b"x" * 60_000 + b"\n\n"] * 20
+
+    def seconds_of(work):
+        started = time.perf_counter()
+        for piece in pieces:
+            work(piece)
+        return time.perf_counter() - started
+
+    splitter = SseSplitter(MAX)
+    splitter.feed(b"data: a\n\n")
+    searched = min(seconds_of(re.compile(rb"[\r\n]").search) for _ in range(5))
+    assert min(seconds_of(splitter.feed) for _ in range(5)) < searched / 4
+
+
+def test_line_ends_of_every_kind_in_one_chunk_of_many_lines():
+    data = b"data: a\r\n\r\ndata: b\n\ndata: c\r\rdata: d\r\n\n: e\n\r\n" * 500
+    assert split(data) == split(data, 7)
+    assert len(split(data)) == 2_500
 
 
 @pytest.mark.parametrize("blank", [b"\r", b"\n", b"\r\n", b"\n\r"])
