@@ -45,11 +45,16 @@ def log_failed_attempt(
             "error_kind": failure.kind,
             "fault": fault.domain,
             "status": http_status,
-            "content_type": content_type,
+            "content_type": None if content_type is None else _printable(content_type),
             "reason": reason,
             "hint": hint,
         },
     )
+
+
+def _printable(text: str) -> str:
+    """Return a header of the provider's as it may be logged: it may hold any bytes."""
+    return "".join(char if char.isprintable() else " " for char in text[:_MAX_CHARACTERS])
 
 
 def _reason(route: Route, failure: UpstreamFailure | CallerFaultError) -> str | None:

@@ -269,3 +269,20 @@ async def test_an_error_inside_a_200_that_blames_the_caller_is_passed_on(make_up
     assert (answer.status, answer.json["error"]["message"]) == (400, "too long")
     assert not second.exchanges
     assert gateway.states["alpha"].error_rate is None
+
+
+@pytest.mark.live
+async def test_a_content_type_of_odd_bytes_is_logged_in_printable_characters(make_upstream, make_gateway, caplog):
+    async def script(exchange):
+        await exchange.raw(
+            b"HTTP/1.1 200 OK\r\ncontent-type: applica\xff\x1eion/js\x7fn"
+            + b"x" * 900
+            + b"\r\ncontent-length: 2\r\n\r\n{}"
+        )
+
+    gateway = await make_gateway(await make_upstream(script))
+    with caplog.at_level("WARNING", logger="gatewayz.attempt"):
+        assert (await gateway.chat()).status == 502
+    (record,) = [record for record in caplog.records if record.name == "gatewayz.attempt"]
+    assert record.content_type.isprintable()
+    assert len(record.content_type) <= 200
