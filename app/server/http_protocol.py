@@ -220,6 +220,8 @@ class HttpConnection(ReadFlow, WriteFlow, asyncio.BufferedProtocol):
                 self.transport.close()
         else:
             self._become_idle()
+            # Reading stopped where much of a body was there before the application took it, and a refusal takes none.
+            self.read_as_needed()
             if waits:
                 # Not from within the response: many waiting requests must not become a deep stack.
                 self._loop.call_soon(self.turns.take, partial(self._go_on, was_waiting=True))

@@ -82,6 +82,13 @@ def answers(raw: bytes) -> list[Answer]:
     return found
 
 
+async def read_one(reader: asyncio.StreamReader) -> Answer:
+    """Read one response with a Content-Length."""
+    answer = Answer((await reader.readuntil(b"\r\n\r\n"))[:-4], b"")
+    answer.body = await reader.readexactly(int(dict(answer.headers)["content-length"]))
+    return answer
+
+
 async def exchange(port: int, *pieces: bytes, half_close: bool = False, pause_seconds: float = 0.01) -> bytes:
     """Send pieces in segments of their own, and return everything until the server ends the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)

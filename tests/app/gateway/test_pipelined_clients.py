@@ -4,8 +4,12 @@ import asyncio
 import json
 import logging
 
+import pytest
+
 from app.config.schema import ServerConfig
+from app.errors import InvalidApiKeyError
 from otel.events import ExceptionMapped
+from tests.app.gateway.raw_client import get, post, read_one
 
 
 def chat_request(wire, *, stream: bool = False) -> bytes:
@@ -124,3 +128,65 @@ async def test_a_waiting_request_with_a_broken_body_does_not_cut_the_answer_befo
     assert b"HTTP/1.1 400 " in answer
     recorded = await gateway.finished()
     assert [request.status_code for request in recorded.requests] == [200]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [({"model": "no/such"}, 404), ({"model": "acme/tiny", "stream": "yes"}, 400), ({"model": "acme/tiny"}, 200)],
+    ids=["unknown model", "invalid field", "served"],
+)
+async def test_after_a_large_body_the_next_request_of_the_connection_is_read(
+    make_upstream, make_gateway, monkeypatch, wire, case
+) -> None:
+    """The body was there before the application took any of it, so that the gateway had stopped to read."""
+    fields, status = case
+    gateway = await make_gateway(await make_upstream())
+    find, release, lookups = gateway.gateway._keys.find, asyncio.Event(), []
+
+    async def found(secret):
+        lookups.append(secret)
+        await release.wait()
+        return await find(secret)
+
+    monkeypatch.setattr(gateway.gateway._keys, "find", found)
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    body = json.dumps({**fields, "messages": [{"role": "user", "content": "x" * 100_000}]}).encode()
+    writer.write(post(body=body))
+    await writer.drain()
+    await wire.until(lambda: lookups)
+    for _ in range(200):
+        # The rest of the body arrives in later passes of the event loop.
+        await asyncio.sleep(0)
+    release.set()
+    async with asyncio.timeout(5.0):
+        assert (await read_one(reader)).status == status
+        writer.write(get())
+        assert (await read_one(reader)).status == 200
+    writer.close()
+
+
+async def test_after_a_large_body_that_was_not_wanted_the_next_request_is_read(
+    make_upstream, make_gateway, monkeypatch, wire
+) -> None:
+    gateway = await make_gateway(await make_upstream())
+    release, lookups = asyncio.Event(), []
+
+    async def unknown(secret):
+        lookups.append(secret)
+        await release.wait()
+        raise InvalidApiKeyError("Incorrect API key provided.")
+
+    monkeypatch.setattr(gateway.gateway._keys, "find", unknown)
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(post(body=b"x" * 100_000))
+    await writer.drain()
+    await wire.until(lambda: lookups)
+    for _ in range(200):
+        # The rest of the body arrives in later passes of the event loop.
+        await asyncio.sleep(0)
+    release.set()
+    async with asyncio.timeout(5.0):
+        for request in (b"", get(), get()):
+            writer.write(request)
+            assert (await read_one(reader)).status == 401
+    writer.close()
