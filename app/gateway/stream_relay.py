@@ -7,10 +7,12 @@ of what was delivered. Holds one piece at a time.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from app.errors import OverloadedError
 from app.gateway.call import Call
 from app.gateway.capacity.loop_yield import LoopYield
+from app.gateway.capacity.pass_budget import PassBudget
 from app.gateway.capacity.response_budget import LARGE_BYTES
 from app.gateway.exchange import UpstreamAnswer
 from app.gateway.openai.chunks import DONE, StreamChunks
@@ -19,11 +21,25 @@ from app.gateway.openai.failures import UpstreamFailure
 from app.gateway.openai.plausible_usage import asked_choices
 from app.gateway.openai.sse import slices
 
+_LARGE_PIECE_BYTES: Final = 16 * 1024
+_SMALL_PIECES_PER_PASS: Final = 16
+_LARGE_PIECES_PER_PASS: Final = 1
+"""One read of 256 KB takes some four milliseconds."""
+
+
+class StreamPacing:
+    """What all streams of an event loop share. Small pieces do not wait for large ones."""
+
+    def __init__(self) -> None:
+        self.small = PassBudget(_SMALL_PIECES_PER_PASS)
+        self.large = PassBudget(_LARGE_PIECES_PER_PASS)
+        self.tedious = LoopYield()
+
 
 class AnswerStream:
     """One stream; used by the request's task."""
 
-    def __init__(self, call: Call, answer: UpstreamAnswer, loop_yield: LoopYield) -> None:
+    def __init__(self, call: Call, answer: UpstreamAnswer, pacing: StreamPacing) -> None:
         self._call = call
         self._answer = answer
         self._attempt = answer.attempt
@@ -33,7 +49,7 @@ class AnswerStream:
             choices=asked_choices(call.request),
             max_event_bytes=self._max_event_bytes,
         )
-        self._loop_yield = loop_yield
+        self._pacing = pacing
         self._piece = b""
         self._ended = False
         self.provider = answer.attempt.route.provider.name
@@ -99,11 +115,17 @@ class AnswerStream:
         self._ended = chunks.done or chunks.failure is not None or not data
         if not self._piece and not self._ended:
             # Reading what has arrived already does not wait: a flood of nothing must not keep the event loop to itself.
-            await self._loop_yield.wait()
+            await self._pacing.tedious.wait()
 
     async def _feed(self, data: bytes) -> bytes:
         """Take what arrived, so little at a time that others are not held up; return what the client gets."""
         chunks, pieces = self._chunks, []
+        budget = self._pacing.large if len(data) > _LARGE_PIECE_BYTES else self._pacing.small
+        if not budget.take():
+            # Much has arrived of other streams in the same moment.
+            self._answer.pause()
+            await budget.wait()
+            self._answer.resume()
         for part in slices(data):
             held_bytes = chunks.held_bytes + len(part)
             if not self._answer.room.has(held_bytes) and not self._answer.room.try_hold(
@@ -119,7 +141,7 @@ class AnswerStream:
                 break
             if len(part) < len(data):
                 self._answer.pause()
-                await self._loop_yield.wait()
+                await self._pacing.tedious.wait()
                 self._answer.resume()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
