@@ -199,7 +199,9 @@ class LieInputs:
                     one = "{" + ",".join(f'"{name}":{value}' for name, value in choice.items()) + "}"
                     fields["choices"] = f"[{','.join([one] * rng.choice((1, 1, 2, 50)))}]"
                 case 4:
-                    fields[rng.choice((*fields, "error", "choices", "usage"))] = self._material.value(rng)
+                    name, value = rng.choice((*fields, "error", "choices", "usage")), self._material.value(rng)
+                    # The first words of a provider's error are logged.
+                    fields[name] = value.replace(STEM, "word") if name == "error" else value
                 case _:
                     fields.pop(rng.choice((*fields, "")), None)
         return _as_prose("{" + ",".join(f'"{name}":{value}' for name, value in fields.items()) + "}")
