@@ -77,7 +77,7 @@ class Endpoint:
 class Ours:
     """This project's delivery, with its defaults."""
 
-    name = "ours"
+    name = "gatewayz"
 
     def __init__(self, url: str, protocol: str) -> None:
         config = telemetry_config_from_environ(
@@ -170,7 +170,7 @@ def main() -> None:
                     f"{took:>12.2f}{count - arrived:>8} {count}",
                     flush=True,
                 )
-            print(f"{state:<11}{'ratio':<7}{medians['ours'] / medians['stock']:>11.2f}")
+            print(f"{state:<11}{'ratio':<7}{medians['gatewayz'] / medians['stock']:>11.2f}")
     finally:
         endpoint.end()
 

@@ -108,26 +108,29 @@ def measure(lines: int) -> None:
     pushed = milliseconds(lambda: push.append(reader.collect_for_push()))
     rows = [
         ("stock exporter, collect + text", stock),
-        ("ours, collect + text (cold)", cold),
-        ("ours, SDK collection alone", collect),
-        ("ours, text alone (cold - collection)", cold - collect),
-        ("ours, text alone, the very first time", first),
-        ("ours, collect + OpenMetrics (cold)", milliseconds(lambda: scrape(exposition, OPENMETRICS))),
-        ("ours, collect + one category (cold)", milliseconds(lambda: scrape(exposition, None, Category.PROVIDERS))),
-        ("ours, collection for a push", pushed),
+        ("gatewayz, collect + text (cold)", cold),
+        ("gatewayz, SDK collection alone", collect),
+        ("gatewayz, text alone (cold - collection)", cold - collect),
+        ("gatewayz, text alone, the very first time", first),
+        ("gatewayz, collect + OpenMetrics (cold)", milliseconds(lambda: scrape(exposition, OPENMETRICS))),
+        ("gatewayz, collect + one category (cold)", milliseconds(lambda: scrape(exposition, None, Category.PROVIDERS))),
+        ("gatewayz, collection for a push", pushed),
     ]
     with TracerProvider(shutdown_on_exit=False).get_tracer("bench").start_as_current_span("bench"):
         record()
     scrape(exposition)
     traced = milliseconds(lambda: scrape(exposition, OPENMETRICS))
-    rows.append(("ours, collect + OpenMetrics, an exemplar in every series", traced))
+    rows.append(("gatewayz, collect + OpenMetrics, an exemplar in every series", traced))
     reader._share_seconds = 3600  # noqa: SLF001  the benchmark's own reader
     scrape(exposition)
     shared = milliseconds(lambda: scrape(exposition))
     scrape(exposition, None, Category.PROVIDERS)
-    rows.append(("ours, from shared bytes", shared))
+    rows.append(("gatewayz, from shared bytes", shared))
     rows.append(
-        ("ours, one category, from shared bytes", milliseconds(lambda: scrape(exposition, None, Category.PROVIDERS)))
+        (
+            "gatewayz, one category, from shared bytes",
+            milliseconds(lambda: scrape(exposition, None, Category.PROVIDERS)),
+        )
     )
     print(f"\n{body.count(b'{')} lines, {len(body) / 1e6:.2f} MB, median of {ROUNDS} (ms, ratio to stock)")
     for name, value in rows:

@@ -39,7 +39,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     rules: Path = ROOT / "dashboards" / "rules"
     gateway_address: str = f"{LOOPBACK}:8000"
     webhook_url: str = f"http://{LOOPBACK}:9/"
-    """Nobody listens on port 9 (discard): by default alerts are only seen in Alertmanager itself."""
+    """Nothing listens on port 9 (discard): by default alerts are visible only in Alertmanager."""
 
 
 def servers(binaries: Mapping[str, Path], ports: Ports, data: Path, choices: Choices) -> list[Server]:

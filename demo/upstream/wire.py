@@ -103,7 +103,7 @@ def refusal_body(message: str) -> bytes:
 
 
 def error_event() -> bytes:
-    """Return the event with which a provider gives up in the middle of a stream."""
+    """Return the event with which a provider aborts a stream."""
     return _event({"error": {"message": "scripted failure in the stream", "type": "server_error", "code": 500}})
 
 

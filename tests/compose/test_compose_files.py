@@ -54,7 +54,7 @@ def test_certificates_are_made_once_and_verify(tmp_path) -> None:
     assert [(folder / name).read_bytes() for name in FILES] == before
     verify = ["openssl", "verify", "-CAfile", "ca.pem", "-verify_hostname", "otelcol", "otelcol.pem"]
     assert subprocess.run(verify, cwd=folder, capture_output=True, check=False).returncode == 0
-    # Nobody else gets to the key on this host, and the authority's own key is nowhere.
+    # No other user can read the key, and the authority's own key is deleted.
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
 

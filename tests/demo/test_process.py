@@ -1,4 +1,4 @@
-"""The demo's processes: they end when they are told to, and when nobody is left who could tell them."""
+"""The demo's processes end when they are stopped, and when the demo was killed."""
 
 import asyncio
 import os

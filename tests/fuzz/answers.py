@@ -59,7 +59,7 @@ def _served(made: Input, answer: Answer) -> list[str]:
     found: list[str] = []
     status = answer.status
     if status >= 500 and status not in MAPPED:
-        found.append(f"a {status} that nobody mapped")
+        found.append(f"a {status} that is not mapped")
     if status >= 400 and answer.body:
         found += _error(made, answer)
     elif answer.header(b"content-type") == b"text/event-stream; charset=utf-8":

@@ -1,4 +1,4 @@
-"""Sends inputs to the gateway over a bounded number of connections, reads what comes back, and keeps counters of it."""
+"""Sends inputs to the gateway over a bounded number of connections, reads what comes back, and counts it."""
 
 import asyncio
 import contextlib

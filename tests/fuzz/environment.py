@@ -1,4 +1,4 @@
-"""What is fuzzed: the gateway as a process of its own, between honest and lying upstreams and a receiver that watches its telemetry."""
+"""The environment of the fuzzer: the gateway as a process, an honest and a lying upstream, and a receiver of its telemetry."""
 
 import asyncio
 import json
@@ -73,7 +73,7 @@ MODEL_NAMES: Final = tuple(name for name, *_ in _MODELS)
 
 
 class FuzzEnvironment(msgspec.Struct, frozen=True, kw_only=True):
-    """What runs, and the secrets that open it."""
+    """The running processes, and their secrets."""
 
     url: str
     port: int
@@ -141,7 +141,7 @@ async def start_environment(folder: Path) -> AsyncIterator[FuzzEnvironment]:
 
 
 async def _keys(config_path: Path) -> Keys:
-    """Make the API keys as an operator does."""
+    """Create the API keys as an operator does."""
 
     async def run(*arguments: str) -> str:
         return await run_to_end(("app", "--config", str(config_path), "keys", *arguments))

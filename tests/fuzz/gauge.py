@@ -39,7 +39,7 @@ class Gauge:
     """Scrapes and checks; `problems` holds what was wrong."""
 
     def __init__(self, ready: FuzzEnvironment) -> None:
-        self._stand = ready
+        self._environment = ready
         self._bounds = SeriesBounds(ready.config)
         self.scrapes = 0
         self.most_series = 0
@@ -48,12 +48,12 @@ class Gauge:
 
     async def read(self) -> Reading:
         """Scrape in both formats and check both; the reading is that of the text format."""
-        text = await self._stand.get("/metrics", TEXT)
-        openmetrics = await self._stand.get("/metrics", OPENMETRICS)
+        text = await self._environment.get("/metrics", TEXT)
+        openmetrics = await self._environment.get("/metrics", OPENMETRICS)
         samples: dict[Series, float] = {}
         for exposition, read in ((text, read_text), (openmetrics, read_openmetrics)):
             self.scrapes += 1
-            self._stand.leaks.search("/metrics", exposition.encode())
+            self._environment.leaks.search("/metrics", exposition.encode())
             try:
                 samples = read(exposition)
             except ValueError as error:
@@ -66,7 +66,7 @@ class Gauge:
     async def read_categories(self) -> None:
         """Scrape and check each category."""
         for category in CATEGORIES:
-            exposition = await self._stand.get(f"/prometheus/metrics/{category}", TEXT)
+            exposition = await self._environment.get(f"/prometheus/metrics/{category}", TEXT)
             self.scrapes += 1
             self._check_bounds(category, read_text(exposition))
 
@@ -76,12 +76,12 @@ class Gauge:
 
     def check_pushed(self) -> None:
         """Check what the receiver got by OTLP: series, span names, and the fields whose values are closed sets."""
-        for name, metric in self._stand.receiver.metrics.items():
+        for name, metric in self._environment.receiver.metrics.items():
             suffix = "_count" if metric.kind == "histogram" else ""
             self._check_bounds("OTLP", {(name + suffix, labels): 0.0 for labels in (*metric.points, *metric.ended)})
-        for stray in self._bounds.stray_span_names(self._stand.receiver.span_names):
+        for stray in self._bounds.stray_span_names(self._environment.receiver.span_names):
             self._problem(f"a span called {stray!r}")
-        for key, values in self._stand.receiver.values.items():
+        for key, values in self._environment.receiver.values.items():
             for stray in self._bounds.stray_values(BOUNDED[key], values):
                 self._problem(f"a span or log record with {key} = {stray!r}")
 

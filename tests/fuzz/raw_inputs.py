@@ -127,7 +127,7 @@ class RawInputs:
         return Input(kind=f"partial, {leave}", payload=payload, cuts=self._cuts(payload), leave=leave)
 
     def garbage(self) -> Input:
-        """Bytes that nobody meant."""
+        """Random bytes."""
         rng = self._rng
         blob = (
             rng.choice(self._material.blobs)

@@ -1,4 +1,4 @@
-"""The checks at the end of a run: counts against counters, ledger against metrics, logs against canaries, resources against their start."""
+"""The checks at the end of a run: counts against responses, ledger against metrics, logs against canaries, resources against their start."""
 
 import json
 from collections import Counter
@@ -14,15 +14,14 @@ from tests.reconcile.compare import read_ledger
 SETTLE_SECONDS: Final = 15.0
 MOST_GROWTH_BYTES: Final = 128 * 1024 * 1024
 MOST_NEW_FDS: Final = 14
-"""The database's pool may fill up: five connections, two files each; and a few for what is under way."""
+"""The database's pool may fill up: five connections, two files each; and a few for requests in flight."""
 
 NONE_OF: Final = (
     "gatewayz_telemetry_record_failures_total", "gatewayz_telemetry_dropped_total", "gatewayz_telemetry_overflow_total",
     "gatewayz_ledger_rows_dropped_total", "gatewayz_telemetry_log_lines_dropped_total",
 )  # fmt: skip
 KNOWN_LOGGERS: Final = {"gatewayz.request", "gatewayz.attempt", "gatewayz.usage", "uvicorn.error", "app.store.database"}
-"""Who has something to say while nothing is wrong: a line per request, per failed attempt and per report of usage that
-cannot be, the server about what is no HTTP, the start."""
+"""The loggers of a healthy run: a line per request, per failed attempt and per implausible usage, malformed HTTP, the start."""
 
 _SHOWN_CHARACTERS: Final = 1_500
 _CENT: Final = 0.01
@@ -115,7 +114,7 @@ def _ledger_problems(ready: FuzzEnvironment, reading: Reading) -> list[str]:
 
 
 def log_problems(path: Path, ready: FuzzEnvironment) -> tuple[list[str], Counter[str]]:
-    """Read what the gateway wrote: whole JSON lines, no tracebacks, nobody unexpected, no canaries; return also who wrote how often."""
+    """Read what the gateway wrote: whole JSON lines, no tracebacks, no unexpected loggers, no canaries; return also the lines per logger."""
     found: list[str] = []
     voices: Counter[str] = Counter()
     with path.open("rb") as lines:
@@ -132,5 +131,5 @@ def log_problems(path: Path, ready: FuzzEnvironment) -> tuple[list[str], Counter
             voices[voice] += 1
             if fields["logger"] not in KNOWN_LOGGERS or "exception" in fields:
                 said = f"{voice}: {fields['message']} {fields.get('exception', '')[-_SHOWN_CHARACTERS:]}"
-                found.append(f"a log line that nobody expected: {said!r}")
+                found.append(f"an unexpected log line: {said!r}")
     return found[:5], voices

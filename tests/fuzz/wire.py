@@ -97,7 +97,7 @@ def _parse_head(head: bytes) -> Answer:
         if name == b"content-length" and _LENGTH.fullmatch(value) is None:
             raise BadAnswerError(f"not a length: {value!r}")
         if name == b"transfer-encoding" and value != b"chunked":
-            raise BadAnswerError(f"not a transfer coding of ours: {value!r}")
+            raise BadAnswerError(f"not a transfer coding of the gateway: {value!r}")
     return Answer(int(status_line[1]), headers, b"")
 
 

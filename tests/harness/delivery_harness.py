@@ -1,4 +1,4 @@
-"""A delivery with the SDK's providers in front of it, for tests against a receiver double: what an application has, without the application.
+"""A delivery with the SDK's providers in front of it, for tests against a receiver double.
 
 with DeliveryHarness(receiver.endpoint) as harness:
     harness.record(0)
@@ -23,7 +23,7 @@ from otel.resource import build_resource
 class DeliveryHarness:
     """Records one span, one log record and one count per `record`, and pushes them to `endpoint`.
 
-    Keyword arguments are further `OTEL_*` variables. Its defaults are impatient: timeouts of 0.5 s, batches every 20 ms, metrics every 100 ms.
+    Keyword arguments are further `OTEL_*` variables. Its defaults are short: timeouts of 0.5 s, batches every 20 ms, metrics every 100 ms.
     `spool` is the folder for what shutdown could not deliver.
     """
 

@@ -61,7 +61,7 @@ class Metered:
         method: str = "GET",
         accept_encoding: str | None = None,
     ) -> ExpositionResponse:
-        """Answer one request for metrics."""
+        """Respond to one request for metrics."""
         return self.exposition.respond(
             method=method, accept=accept, accept_encoding=accept_encoding, category=category, names=names
         )

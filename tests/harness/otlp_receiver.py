@@ -128,7 +128,7 @@ class _Server(ThreadingHTTPServer):
         """Say nothing: clients that leave are the point of many tests."""
 
     def cut_connections(self) -> None:
-        """Shut every open connection down and wait for its thread to let go of it."""
+        """Shut every open connection down and wait until its thread has released it."""
         with self._open_lock:
             connections = list(self._open)
         for connection in connections:

@@ -21,7 +21,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scripted:
-    """The switches of a receiver double. Each holds from the next request until another is thrown; requests that hang are let go."""
+    """The switches of a receiver double. Each holds from the next request until another is set, which releases requests that hang."""
 
     def __init__(self) -> None:
         self._switch = threading.Lock()
@@ -33,7 +33,7 @@ class Scripted:
         self._set(Behaviour())
 
     def black_hole(self) -> None:
-        """Accept connections, read requests, keep nothing, and never answer; a later switch closes the connections."""
+        """Accept connections, read requests, keep nothing, and never respond; a later switch closes the connections."""
         self._set(Behaviour(kind="black_hole"))
 
     def slow(self, seconds: float) -> None:
@@ -41,11 +41,11 @@ class Scripted:
         self._set(Behaviour(kind="slow", seconds=seconds))
 
     def partial_success(self, rejected: int, message: str = "rejected by script") -> None:
-        """Acknowledge each request, saying that `rejected` of its items were not taken (all are kept here, for inspection)."""
+        """Acknowledge each request, reporting that `rejected` of its items were not accepted (all are kept here, for inspection)."""
         self._set(Behaviour(kind="partial_success", rejected=rejected, message=message))
 
     def current(self) -> tuple[Behaviour, threading.Event]:
-        """Return the behaviour for a request, and an event that is set when the next switch is thrown."""
+        """Return the behaviour for a request, and an event that is set when the behaviour changes."""
         with self._switch:
             return self._behaviour, self._released
 

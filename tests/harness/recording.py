@@ -1,4 +1,4 @@
-"""A recorder that keeps what it is given, for tests of code that emits events; no OpenTelemetry behind it."""
+"""A recorder that keeps its events, without OpenTelemetry."""
 
 import threading
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Doubles for what delivery gets from outside: a sender that answers from a script, and a clock that a test moves."""
+"""A sender that returns scripted outcomes."""
 
 from collections.abc import Iterable
 
@@ -28,7 +28,7 @@ class ScriptedSender:
         return body
 
     def send(self, body: bytes, timeout_seconds: float) -> Outcome:
-        """Answer from the script."""
+        """Return the next outcome of the script."""
         self.attempts.append((body, timeout_seconds))
         outcome = self.script.pop(0) if self.script else Accepted()
         if isinstance(outcome, Exception):

@@ -46,7 +46,7 @@ def suffer(harness, state):
     began = time.monotonic()
     while True:
         seconds = time.monotonic() - began
-        assert seconds < 15, f"nobody noticed the fault: {state}"
+        assert seconds < 15, f"no signal noticed the fault: {state}"
         stats = harness.delivery.stats.snapshot()
         if seconds >= FAULT_SECONDS and all(page.retries >= before[signal] + 2 for signal, page in stats.items()):
             return

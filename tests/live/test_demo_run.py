@@ -157,7 +157,7 @@ async def test_a_signal_during_the_start_leaves_nothing(number: signal.Signals) 
 async def test_ctrl_c_before_anything_is_started_needs_no_traceback() -> None:
     process = await _start(PORT="0")
     async with asyncio.timeout(READY_SECONDS):
-        while not _has_loaded(process.pid, "msgspec"):  # noqa: ASYNC110  the process tells nobody
+        while not _has_loaded(process.pid, "msgspec"):  # noqa: ASYNC110  the process reports nothing
             await asyncio.sleep(0.005)
     process.send_signal(signal.SIGINT)
     output = await _end(process)

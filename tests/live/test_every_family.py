@@ -214,7 +214,7 @@ def failed(gateway: Gateway) -> None:
 
 
 def broken(gateway: Gateway) -> None:
-    """Failures in a row open the breaker of a provider that is in no other case; then there is nobody left to ask."""
+    """Failures in a row open the breaker of a provider that is in no other case; then no provider is left to try."""
     for _ in range(5):
         assert gateway.chat({"breaking": {"status": 500}}, model="test/fragile").status_code == 502
     answer = gateway.chat({"breaking": ANSWER}, model="test/fragile")
@@ -237,7 +237,7 @@ def listed(gateway: Gateway) -> None:
 
 
 def repeated(gateway: Gateway) -> None:
-    """Two equal deterministic requests that nobody asked before: a miss, then a hit."""
+    """Two equal deterministic requests that were never sent before: a miss, then a hit."""
     nonce = time.monotonic_ns()
     states = [gateway.chat(temperature=0, seed=nonce).headers["x-gatewayz-cache"] for _ in range(2)]
     assert states == ["miss", "hit"]
@@ -273,7 +273,7 @@ def unwritable(gateway: Gateway) -> None:
 
 
 def export_refused(gateway: Gateway) -> None:
-    """The OTLP endpoint refuses a batch for good, then asks for patience, then is well again."""
+    """The OTLP endpoint rejects a batch, then asks to retry later, then is healthy again."""
     page = ("gatewayz_telemetry_dropped_total", (("reason", "rejected"), ("signal", "traces")))
     retries = ("gatewayz_telemetry_retries_total", (("signal", "traces"),))
     dropped_before = gateway.scrape()[page]

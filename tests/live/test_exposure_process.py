@@ -120,7 +120,7 @@ def test_beyond_loopback_without_a_token_monitoring_is_closed(start: Callable[..
         assert body["status"] == 403
         assert "monitoring.token_env" in body["detail"]
         assert "monitoring.open" in body["detail"]
-        # A token that nobody set opens nothing.
+        # A token that is not set opens nothing.
         assert gateway.get(path, authorization="Bearer None")[0] == 403
     assert gateway.get("/health/live")[:2] == (200, {"status": "live"})
     assert gateway.get("/health/ready")[:2] == (200, {"status": "ready"})

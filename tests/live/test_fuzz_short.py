@@ -93,7 +93,7 @@ def test_good_answers_pass(made: Input, answer: Answer) -> None:
         pytest.param(CHAT, json_answer(500, ERROR.replace(b"upstream_failed", b"internal_error")), id="500"),
         pytest.param(CHAT, json_answer(502, ERROR.replace(b"upstream_failed", b"other")), id="another code"),
         pytest.param(CHAT, json_answer(502, b'{"error":{"message":"m"}}'), id="not the shape"),
-        pytest.param(CHAT, json_answer(401, b'{"error":"m"}'), id="words where ours belong"),
+        pytest.param(CHAT, json_answer(401, b'{"error":"m"}'), id="another server's words"),
         pytest.param(CHAT, json_answer(404, PROBLEM, b"application/problem+json"), id="a problem under /v1"),
         pytest.param(ELSEWHERE, json_answer(404, ERROR), id="OpenAI's error elsewhere"),
         pytest.param(ELSEWHERE, json_answer(405, PROBLEM, b"application/problem+json"), id="another status inside"),

@@ -115,7 +115,7 @@ def test_requests_through_processes_are_counted_once_everywhere(tmp_path: Path, 
                 client.chat.completions.create(model="no/such", messages=messages)
             with pytest.raises(openai.AuthenticationError):
                 client.with_options(api_key="gwz_wrong").chat.completions.create(model="test/model", messages=messages)
-            with urllib.request.urlopen(f"{address}/metrics") as response:  # noqa: S310  loopback, ours
+            with urllib.request.urlopen(f"{address}/metrics") as response:  # noqa: S310  loopback
                 exposition = response.read().decode()
         finally:
             gateway.send_signal(signal.SIGTERM)

@@ -98,7 +98,7 @@ async def test_every_number_equals_an_independent_count(tmp_path: Path) -> None:
         _assert_histograms_are_whole(samples)
         _assert_nothing_moved_that_the_counters_do_not_know(samples)
 
-        # The comparison itself must be able to fail: some requests that are in nobody's counters.
+        # The comparison itself must be able to fail: some requests that no counter has.
         others = TrafficCounters(ready.models)
         await _send(ready, others, (each for each in islice(_plan(seed + 1), 200) if each.kind == "answer"))
         assert others.requests

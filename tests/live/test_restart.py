@@ -153,7 +153,7 @@ def state(address: str) -> tuple[float | None, float | None]:
 
 
 def send(address: str, secret: str, record: CallRecord, until: threading.Event) -> None:
-    """Send calls, every third of which fails, until told to stop or nobody answers any more."""
+    """Send calls, every third of which fails, until stopped or until the gateway no longer responds."""
     number = 0
     with httpx.Client(base_url=address, headers={"authorization": f"Bearer {secret}"}, timeout=10.0) as client:
         while not until.is_set():

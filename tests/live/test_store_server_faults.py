@@ -226,7 +226,7 @@ async def _connect(database_url: str) -> asyncpg.Connection:
 async def _rows(database_url: str, value: str) -> int:
     connection = await _connect(database_url)
     try:
-        return int(await connection.fetchval(f"SELECT {value} FROM ledger"))  # noqa: S608  ours
+        return int(await connection.fetchval(f"SELECT {value} FROM ledger"))  # noqa: S608  constant
     finally:
         await connection.close()
 

@@ -33,7 +33,7 @@ def make_clients(tmp_path: Path):
         connection = sqlite3.connect(tmp_path / "ledger.db")
         connection.execute(f"CREATE TABLE ledger ({', '.join(ROW)})")
         for row in rows:
-            connection.execute(f"INSERT INTO ledger VALUES ({', '.join('?' * len(ROW))})", list((ROW | row).values()))  # noqa: S608  ours
+            connection.execute(f"INSERT INTO ledger VALUES ({', '.join('?' * len(ROW))})", list((ROW | row).values()))  # noqa: S608  constant
         connection.commit()
         connection.close()
         text = "".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines)

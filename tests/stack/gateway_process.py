@@ -1,4 +1,4 @@
-"""The gateway of a fault story: one configuration, one port, one database and one spool over all its starts."""
+"""The gateway of a fault test: one configuration, one port, one database and one spool over all its starts."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""What the three stores say, asked over their own HTTP interfaces: counts, ids and lines, never through the gateway."""
+"""Queries Prometheus, Tempo and Loki over their own HTTP interfaces, never through the gateway."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ class Stores:
             await self._session.close()
 
     async def get(self, server: str, path: str, **query: str | int) -> Any:
-        """Return a server's JSON answer; raises `aiohttp.ClientError` for any other status than 200."""
+        """Return a server's JSON response; raises `aiohttp.ClientError` for any other status than 200."""
         if self._session is None:
             raise RuntimeError("used outside its context")
         params = {name: str(value) for name, value in query.items()}

@@ -93,16 +93,16 @@ class Webhook:
 
 
 class Traffic:
-    """Requests four times a second, well or ill; `is_ill` may change at any time."""
+    """Requests four times a second, well or ill; `is_unhealthy` may change at any time."""
 
     def __init__(self, gateway_url: str, secret: str) -> None:
-        self.is_ill = self._was_ill = False
+        self.is_unhealthy = self._was_unhealthy = False
         self._chat_url = f"{gateway_url}/v1/chat/completions"
         self._headers = {"authorization": f"Bearer {secret}", "content-type": "application/json"}
 
     def fall_ill(self) -> None:
         """From now on one provider fails, and the other is slow and dear."""
-        self.is_ill = self._was_ill = True
+        self.is_unhealthy = self._was_unhealthy = True
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -119,13 +119,13 @@ class Traffic:
 
     async def _run(self, session: aiohttp.ClientSession, tasks: list[asyncio.Task[None]]) -> None:
         while True:
-            # The provider "healthy" alone serves this model. It hears of nobody before it falls ill, so that all it ever did is fail.
-            if self.is_ill:
+            # The provider "healthy" alone serves this model. It gets no request before it fails, so that all of its requests fail.
+            if self.is_unhealthy:
                 tasks.append(asyncio.create_task(self._ask(session, DIRECT_MODEL, "healthy", {"status": 500})))
-            elif self._was_ill:
+            elif self._was_unhealthy:
                 tasks.append(asyncio.create_task(self._ask(session, DIRECT_MODEL, "healthy", {})))
             slow_and_dear = {"delay_seconds": 0.8, "prompt_tokens": 100_000, "completion_tokens": 1}
-            script = slow_and_dear if self.is_ill else {}
+            script = slow_and_dear if self.is_unhealthy else {}
             tasks.append(asyncio.create_task(self._ask(session, DETOUR_MODEL, "flaky", script)))
             await asyncio.sleep(0.25)
 
@@ -217,7 +217,7 @@ async def test_each_alert_reaches_the_webhook_and_is_taken_back(
 
         assert await holds_within(all_firing, FIRING_SECONDS), webhook.told["firing"].keys()
         say(f"all six at the webhook after {time.monotonic() - began_seconds:.0f} s")
-        traffic.is_ill = False
+        traffic.is_unhealthy = False
         began_seconds = time.monotonic()
 
         async def all_resolved() -> bool:

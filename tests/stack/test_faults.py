@@ -1,6 +1,6 @@
 """The promise under faults: 50 requests a second while servers and gateway are ended, killed and frozen; nothing lost, nothing twice.
 
-FAULT_SECONDS sets how long a backend is away (60), a Collector half of it.
+FAULT_SECONDS sets how long a backend is unavailable (60), a Collector half of it.
 """
 
 import asyncio

@@ -177,7 +177,7 @@ async def test_what_a_killed_gateway_leaves_is_told_apart(harness: Harness) -> N
         ) == 0 and not await harness.stores.prometheus(alive)
 
     assert await holds_within(is_seen_down, SECONDS)
-    assert (await harness.gauges()).keys() == before.keys(), "nobody could mark them"
+    assert (await harness.gauges()).keys() == before.keys(), "no process could mark them as ended"
     assert len(await harness.stores.prometheus(left)) > 0
     await harness.process.start()
 

@@ -145,7 +145,7 @@ async def test_every_line_is_one_json_object_of_known_shape(played: Scene) -> No
         assert fields["level"] in LEVELS
         assert not [value for value in fields.values() if isinstance(value, list | dict)], line
         loggers.add(fields["logger"])
-    assert {"gatewayz.request", "gatewayz.attempt", "uvicorn.error"} <= loggers, "ours, and those of libraries"
+    assert {"gatewayz.request", "gatewayz.attempt", "uvicorn.error"} <= loggers, "the gateway's, and those of libraries"
 
 
 async def test_the_index_labels_are_few_and_bounded(played: Scene) -> None:

@@ -48,7 +48,7 @@ CASES: Final = {
     "scrape-only": Case(check=checks.scrape_only, overlays=("compose.scrape-only.yaml",)),
 }
 _SETTINGS: Final = {"OTEL_METRIC_EXPORT_INTERVAL": "1000"}
-"""Nobody wants to wait for fifteen seconds; everything else is as by default."""
+"""Shorter than the default of fifteen seconds; everything else is the default."""
 
 
 def main(arguments: Sequence[str]) -> int:
