@@ -1,8 +1,8 @@
 """Records the LLM calls of any application: the documented metrics, a client span, one log line for each call.
 
     with telemetry.llm.call("openai", "gpt-4o-mini") as call:
-        answer = await client.chat.completions.create(..., extra_headers=call.headers)
-        call.usage(answer.usage.prompt_tokens, answer.usage.completion_tokens, cost_usd="0.00042")
+        response = await client.chat.completions.create(..., extra_headers=call.headers)
+        call.usage(response.usage.prompt_tokens, response.usage.completion_tokens, cost_usd="0.00042")
 
 It moves `model_inference_*`, `tokens_used_total`, `credits_used_total`, `provider_response_time_seconds`
 and the cost by provider. Providers and models that were not declared are recorded as `other`.

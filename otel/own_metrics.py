@@ -32,7 +32,7 @@ _logger: Final = logging.getLogger("otel.own_metrics")
 
 
 class MetricError(ValueError):
-    """A metric was declared or recorded in a way that cannot work; the message says what to change."""
+    """A metric was declared or recorded in a way that cannot work; the message names the remedy."""
 
 
 class _Declared(msgspec.Struct, frozen=True):
@@ -192,7 +192,9 @@ def _spec(metric: OwnMetric) -> MetricSpec:
     labels = tuple(_label(metric, key) for key in metric.labels)
     series = prod(len(label.values) + 1 for label in labels)
     if series > MAX_SERIES:
-        raise MetricError(f"{name} could have {series} series, at most {MAX_SERIES} are kept: name fewer label values")
+        raise MetricError(
+            f"{name} could have {series} series, at most {MAX_SERIES} are allowed: name fewer label values"
+        )
     kind = _KINDS[type(metric)][0]
     return MetricSpec(
         name=name,

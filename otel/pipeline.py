@@ -117,7 +117,7 @@ class Pipeline:
     def shutdown(self, deadline_seconds: float) -> DeliveryReport:
         """Flush traces, metrics and logs at once within the deadline; returns what was lost.
 
-        `/metrics` keeps its last response.
+        `/metrics` goes on serving the last collection.
         """
         if self._delivery is None:
             report = DeliveryReport(lost_items={}, duration_seconds=0.0)

@@ -197,7 +197,7 @@ class Telemetry:
         """Return the application with its HTTP requests measured, each with a server span and a log line.
 
         Route templates are found for FastAPI, Starlette and Litestar, else by `route_of`. Templates in `ignored` are
-        not measured, nor are the monitoring endpoints, which `serve_metrics` answers in front of the application.
+        not measured, nor are the monitoring endpoints, which `serve_metrics` serves in front of the application.
         """
         own = frozenset(ignored)
         routes = find_routes(app, own) if route_of is None else Routes(route_of, own)

@@ -159,7 +159,7 @@ class SignalQueue(Generic[Item]):
         return stats.exported + sum(stats.dropped.values()) + stats.queued_items
 
     def is_past(self, mark: int) -> bool:
-        """Whether everything before the mark is exported or dropped; a count is enough, because the order is kept."""
+        """Whether everything before the mark is exported or dropped; a count is enough, because the order never changes."""
         stats = self.stats()
         return stats.exported + sum(stats.dropped.values()) >= mark
 

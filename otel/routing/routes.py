@@ -37,7 +37,7 @@ class BoundedNames:
 
 
 class Routes:
-    """The routes of one application. A request is matched once, whatever asks for its template first."""
+    """The routes of one application. Each request is matched once; its scope carries the result."""
 
     def __init__(self, find: Finder, ignored: frozenset[str]) -> None:
         self._find = find

@@ -39,11 +39,11 @@ class StarletteRoutes:
         if not is_host and not hasattr(route, "routes"):
             return str(route.path_format)
         prefix = "" if is_host else str(route.path_format).removesuffix(_REST)
-        # A mount keeps its application bare here, and behind the mount's own middleware in `app`.
+        # `app` is behind the middleware of the mount itself, `_base_app` is not.
         find = self._finder_of(getattr(route, "_base_app", route.app))
         if find is None:
             return f"{prefix}{_REST}"
-        inner = find({key: value for key, value in scope.items() if key != "otel.route"})
+        inner = find(scope)
         return f"{prefix}{inner}" if inner.startswith("/") else inner
 
 

@@ -1,4 +1,4 @@
-"""A `Telemetry` without sockets, whose spans and log lines are kept and whose every scrape collects."""
+"""A `Telemetry` without sockets, whose spans and log lines are captured and whose every scrape collects."""
 
 import io
 import json

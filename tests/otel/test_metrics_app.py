@@ -20,13 +20,13 @@ def telemetry():
 async def test_every_page_is_served_alone_and_below_a_mount(telemetry, page, prefix) -> None:
     app = telemetry.metrics_app()
     served = Starlette(routes=[Mount(prefix, app=app)]) if prefix else app
-    answer = await get(served, f"{prefix}{page}")
-    assert answer.status_code == 200
+    response = await get(served, f"{prefix}{page}")
+    assert response.status_code == 200
     head = await get(served, f"{prefix}{page}", "HEAD")
     assert (head.status_code, head.content) == (200, b"")
-    assert head.headers["content-type"] == answer.headers["content-type"]
-    if "json" in answer.headers["content-type"]:
-        assert set(answer.json()) >= {"system", "performance"}
+    assert head.headers["content-type"] == response.headers["content-type"]
+    if "json" in response.headers["content-type"]:
+        assert set(response.json()) >= {"system", "performance"}
 
 
 async def test_a_mount_at_metrics_serves_them_there(telemetry) -> None:
@@ -56,10 +56,10 @@ async def test_openmetrics_names_and_gzip_are_negotiated(telemetry) -> None:
     ],
 )
 async def test_an_error_is_problem_json_that_says_what_to_do(telemetry, method, path, status, detail) -> None:
-    answer = await get(telemetry.metrics_app(), path, method)
-    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
-    assert answer.json()["status"] == status
-    assert detail in answer.json()["detail"]
+    response = await get(telemetry.metrics_app(), path, method)
+    assert (response.status_code, response.headers["content-type"]) == (status, "application/problem+json")
+    assert response.json()["status"] == status
+    assert detail in response.json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,9 @@ async def test_an_error_is_problem_json_that_says_what_to_do(telemetry, method, 
     ],
 )
 async def test_with_a_token_only_clients_that_present_it_are_served(telemetry, headers, status) -> None:
-    answer = await get(telemetry.metrics_app(token="s3cret"), "/metrics", headers=headers)
-    assert answer.status_code == status
-    assert ("www-authenticate" in answer.headers) == (status == 401)
+    response = await get(telemetry.metrics_app(token="s3cret"), "/metrics", headers=headers)
+    assert response.status_code == status
+    assert ("www-authenticate" in response.headers) == (status == 401)
 
 
 def test_an_empty_token_is_a_secret_that_failed_to_arrive(telemetry) -> None:

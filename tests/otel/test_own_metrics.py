@@ -103,7 +103,7 @@ def test_a_documented_name_stays_taken_where_the_family_has_another() -> None:
         (Counter("shop_a", labels={"method": ()}), "must name every value"),
         (
             Counter("shop_a", labels={f"l{n}": ("1", "2", "3") for n in range(6)}),
-            "could have 4096 series, at most 2000",
+            "could have 4096 series, at most 2000 are allowed",
         ),
         (Counter("shop_a", category="shop"), "category must be one of system, providers"),
         (Histogram("shop_a", buckets=(2, 1)), "buckets must be finite numbers that increase"),
