@@ -1,6 +1,6 @@
-"""ERRORS: everything the gateway refuses or fails with, and the OpenAI wire form of each.
+"""Every error that the gateway returns, with the OpenAI wire form of each.
 
-The domain raises these; `app/gateway/openai/error_body.py` writes their bodies,
+The domain raises these errors; `app/gateway/openai/error_body.py` writes their bodies and
 `app/http/responses.py` sends them. `status`, `type` and `code` follow the OpenAI API, so that its
 official SDKs raise their own typed errors.
 """
@@ -95,13 +95,13 @@ class RateLimitedError(GatewayError):
 
 
 class UpstreamRateLimitedError(RateLimitedError):
-    """Every provider of the model answered 429."""
+    """Every provider of the model returned 429."""
 
     code = "upstream_rate_limited"
 
 
 class OverloadedError(GatewayError):
-    """The gateway has as many requests in hand as its configuration admits."""
+    """The gateway has as many requests in flight as its configuration admits."""
 
     status = 503
     type = "server_error"
@@ -109,7 +109,7 @@ class OverloadedError(GatewayError):
 
 
 class StoreUnavailableError(GatewayError):
-    """The database did not answer."""
+    """The database did not respond."""
 
     status = 503
     type = "server_error"
@@ -117,7 +117,7 @@ class StoreUnavailableError(GatewayError):
 
 
 class ProvidersUnavailableError(GatewayError):
-    """Every provider of the model is left alone by its circuit breaker; none was asked."""
+    """Every provider of the model has an open circuit; none was called."""
 
     status = 503
     type = "server_error"
@@ -125,7 +125,7 @@ class ProvidersUnavailableError(GatewayError):
 
 
 class UpstreamFailedError(GatewayError):
-    """Every provider of the model failed, or answered with something that is not the wire format."""
+    """Every provider of the model failed, or returned something that is not the wire format."""
 
     status = 502
     type = "server_error"
@@ -133,7 +133,7 @@ class UpstreamFailedError(GatewayError):
 
 
 class UpstreamTimeoutError(GatewayError):
-    """Every provider of the model failed, the last one by a time-out."""
+    """Every provider of the model failed, the last one by a timeout."""
 
     status = 504
     type = "server_error"

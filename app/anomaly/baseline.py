@@ -1,10 +1,9 @@
-"""BASELINE: what is normal for one signal of one key, learned from its own recent minutes.
+"""Learns what is normal for one signal of one key from its own recent minutes.
 
-Comes in: one value every minute or two, on a logarithmic scale, with its sampling variance. Goes
-out: a centre (median of the last hour), a spread to each side (robust, of how far values were from
-the centre of their time, over about six hours) and the extremes of the same. A value waits a few
-minutes before it is learned, so that the rising edge of an anomaly is not; during an anomaly
-nothing is learned.
+Values are on a logarithmic scale, one every minute or two, with their sampling variance. The
+baseline is a centre (median of the last hour), a robust spread to each side (over about six hours)
+and the extremes of the same time. A value is learned a few minutes late, so that the rising edge of
+an anomaly is not learned; during an anomaly nothing is.
 """
 
 import math
@@ -67,7 +66,7 @@ class Baseline(msgspec.Struct):
         self.waiting.clear()
 
     def restart(self) -> None:
-        """What was unusual has become the normal: learn the level anew, keep what is known of its spread."""
+        """What was unusual has become the normal: learn the level again, keep what is known of its spread."""
         self.waiting.clear()
         self.recent.clear()
         self.learned = 0

@@ -1,8 +1,7 @@
-"""DETECTOR: attempts in, anomalies out; the composition of this package.
+"""The detector: takes each attempt as it ends, and returns the anomalies that began and ended each minute.
 
-Comes in: each attempt as it ends (`observe`), and once a minute the time (`evaluate`). Goes out:
-the anomalies that began and ended. `dump` and `restore` carry everything over a restart. It reads
-no clock and does no I/O; it belongs to one thread.
+`dump` and `restore` carry its state over a restart. It reads no clock, does no I/O and belongs to
+one thread.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,7 +9,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from app.anomaly.incidents import Began, Connections, Ended, Incident, settle
+from app.anomaly.incidents import Began, Connections, Ended, Incident, join_signals
 from app.anomaly.minute import Minute
 from app.anomaly.pace import Pace
 from app.anomaly.reading import Scope
@@ -168,7 +167,7 @@ class AnomalyDetector:
         for count, _ in enumerate(self._learn_paces(), 1):
             if count % STEP_SCOPES == 0:
                 yield []
-        yield settle(self._state.incidents, changes, self._connections, number)
+        yield join_signals(self._state.incidents, changes, self._connections, number)
 
     def _by_scope(self, routes: dict[Route, Minute]) -> Iterator[tuple[Scope, Minute]]:
         """Return every scope with the sum of its routes."""

@@ -1,8 +1,4 @@
-"""EPISODE: the edge of an anomaly: it begins once, and must have ended before it can begin again.
-
-Comes in: each minute whether a signal is beyond its threshold, within half of it, or unknown. Goes
-out: began, ended, or nothing.
-"""
+"""The edges of an anomaly: it begins once, and must end before it can begin again."""
 
 from typing import Final, Literal, TypeAlias
 

@@ -1,8 +1,7 @@
-"""ERROR BASELINE: the usual failure rate of one key, and how much more than chance it wanders.
+"""Learns the usual failure rate of one key, and how much more than chance it varies.
 
-Comes in: one minute's failures and judged attempts. Goes out: a rate, and how surprising a number
-of failures is under it: the signed root of the binomial deviance, which is exact enough at a
-handful of failures where the normal approximation is not.
+A number of failures is scored by the signed root of the binomial deviance, which is exact enough at
+a handful of failures, where the normal approximation is not.
 """
 
 import math

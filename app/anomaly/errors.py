@@ -1,8 +1,6 @@
-"""ERRORS: the failed share of attempts, much higher than usual.
+"""Judges the failed share of attempts against the usual rate.
 
-Comes in: running totals and the usual rate. Goes out: a verdict, and the reading where it is
-beyond. A surge counts where it is both large (points above usual) and more than chance explains at
-so few attempts.
+A surge counts when it is both large (points above the usual) and more than chance explains.
 """
 
 import math

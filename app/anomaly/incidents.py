@@ -1,14 +1,11 @@
-"""INCIDENTS: one cause is one anomaly, however many signals show it.
+"""Joins signals that have one cause into one anomaly.
 
-Comes in: the signals that began and ended this minute. Goes out: the anomalies that began, each to
-be counted once, and those that ended.
-
-A slow provider makes its models slow, a slow model every provider that serves it. So a signal that
-begins joins a running anomaly of its type when its scope is connected to one that is part of it: a
-provider with the models it serves, and the gateway as a whole with all. What begins in the same
-minute and is connected is one anomaly, named after the most surprising reading. And traffic that
-moves while a connected scope is slow or failing is fail-over at work: it joins that anomaly. An
-anomaly has ended when all its signals have.
+A slow provider makes its models slow, and a slow model every provider that serves it. So a signal
+that begins joins a running anomaly of its type when its scope is connected to a scope of that
+anomaly: a provider with the models it serves, and the gateway with all. Connected signals that begin
+in the same minute are one anomaly, named after the most significant reading. Traffic that moves while
+a connected scope is slow or failing is caused by failover and joins that anomaly. An anomaly ends
+when all its signals have ended.
 """
 
 from collections.abc import Iterable, Sequence
@@ -68,7 +65,7 @@ class Connections:
         return (provider.name, model.name) in self._routes
 
 
-def settle(
+def join_signals(
     incidents: list[Incident], changes: Sequence[Change], connections: Connections, minute: int
 ) -> list[Began | Ended]:
     """Update the running incidents in place; return what began and what ended."""

@@ -1,8 +1,7 @@
-"""LEVELS: signals that are the mean of something per attempt: slowdown, input tokens, output tokens.
+"""Judges means per attempt: slowdown, input tokens, output tokens.
 
-Comes in: running totals of the last half hour and a baseline. Goes out: a verdict, and the reading
-where it is beyond. A shift counts where it is both large (a factor) and significant: beyond what
-sampling so few attempts and the signal's own wandering explain together.
+A shift counts when it is both large (a factor) and significant: beyond what the sampling of so few
+attempts and the signal's own variation explain together.
 """
 
 import math

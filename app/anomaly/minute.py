@@ -1,8 +1,7 @@
-"""MINUTE: what one minute of attempts leaves behind: eleven sums.
+"""The eleven sums that stand for one minute of attempts.
 
-Comes in: attempts. Goes out: sums that can be added (a provider's minute is the sum of its routes'
-minutes) and subtracted (a window is the difference of two running totals), so that no step after
-this one costs more for more traffic.
+Sums can be added (a provider's minute is the sum of its routes' minutes) and subtracted (a window is
+the difference of two running totals), so that no later step costs more with more traffic.
 """
 
 import math

@@ -1,10 +1,8 @@
-"""PACE: how long a route usually takes for so many tokens.
+"""Learns how long a route usually takes for so many tokens.
 
-Comes in: token counts and durations of a route's successful attempts. Goes out: the expected
-duration of an attempt, `fixed + per_input_token * input + per_output_token * output`, so that long
-answers are not taken for slow ones. It is learned by weighted least squares on relative errors;
-durations far from the expected are cut before they are learned, so heavy tails do not carry it
-away.
+The expected duration is `fixed + per_input_token * input + per_output_token * output`, so that long
+responses do not count as slow. It is fitted by weighted least squares on relative errors; durations
+far from the expected are cut first, so that heavy tails do not move it.
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""READING: the numbers that made a signal fire; what the log line, the span event and a person get to see."""
+"""The numbers that made a signal begin, for the log line and the span event."""
 
 from typing import Literal, TypeAlias
 

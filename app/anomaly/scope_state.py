@@ -1,8 +1,6 @@
-"""SCOPE STATE: one provider's, one model's or the gateway's signals, judged once a minute.
+"""The signals of one provider, one model or the whole gateway, judged once a minute.
 
-Comes in: the minute's sums. Goes out: which signals began or ended to be unusual. Everything that
-must survive a restart is in here; the rules are in `Rules`, which hold no state and are shared by
-all scopes.
+Everything that must survive a restart is here. The rules hold no state and are shared by all scopes.
 """
 
 import math

@@ -1,10 +1,8 @@
-"""TRAFFIC: attempts per minute, much more or much less than lately.
+"""Judges attempts per minute against recent traffic.
 
-Comes in: running totals and a baseline per window. Goes out: a verdict, and the reading where it is
-beyond. The centre is the last hour's, so the daily rise and fall moves it along, and a burst no
-larger than those of the last hours is nothing new. Single minutes are not judged, they tell how
-bursty traffic is: steady traffic shows a change within 5 minutes, bursty traffic only over 15,
-because a lull may last as long.
+The centre is that of the last hour, so it follows the daily rise and fall, and a burst no larger than
+those of the last hours is normal. Single minutes are not judged; they show how bursty traffic is.
+Steady traffic shows a change within 5 minutes, bursty traffic only within 15.
 """
 
 import math

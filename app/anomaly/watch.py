@@ -1,8 +1,7 @@
-"""ANOMALY WATCH: the detector at work in the gateway.
+"""Connects the detector to the gateway's attempts, its jobs, its log and its store.
 
-Comes in: every attempt as it ends, and once a minute a run of the job. Goes out: one `AnomalyBegan`
-per anomaly, one log line where it ends, and the detector's state to the store, so that a restart
-knows what is normal.
+Each anomaly is one `AnomalyBegan` and one log line when it ends. The detector's state is stored, so
+that a restart knows what is normal.
 """
 
 import asyncio
@@ -67,7 +66,7 @@ class AnomalyWatch:
             ),
         )
 
-    def attempt_finished(self, provider: str, model: str, event: AttemptFinished, now_seconds: float) -> None:  # noqa: ARG002  the port's clock is monotonic; minutes are of the wall clock, which a restart does not begin anew
+    def attempt_finished(self, provider: str, model: str, event: AttemptFinished, now_seconds: float) -> None:  # noqa: ARG002  the port's clock is monotonic; minutes are of the wall clock, which a restart does not start again
         """Count an attempt that ended now."""
         self._detector.observe(
             provider,
@@ -92,20 +91,20 @@ class AnomalyWatch:
         await self._save()
 
     async def _load(self) -> None:
-        """Go on from the stored state. A store that fails is asked again by the next runs, then the watch begins anew."""
+        """Go on from the stored state. A store that fails is asked again by the next runs, then the watch starts again."""
         self._loads += 1
         if self._loads <= _MAX_LOADS:
             state = await self._store.load(STATE_NAME)
         else:
             state = None
-            _LOGGER.warning("the anomaly detector begins anew: its state could not be loaded")
+            _LOGGER.warning("the anomaly detector starts again: its state could not be loaded")
         self._is_loaded = True
         if state is None:
             return
         try:
             self._detector.restore(state, now_seconds=self._clock.unix_ms() / 1_000)
         except StateError as error:
-            _LOGGER.warning("the anomaly detector begins anew: %s", error)
+            _LOGGER.warning("the anomaly detector starts again: %s", error)
 
     async def _save(self) -> None:
         """Save the state; a large one not in every run, so that a restart forgets minutes and the database has rest."""

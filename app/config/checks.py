@@ -1,8 +1,7 @@
-"""CONFIG CHECKS: what the types of `app/config/schema.py` cannot say: references, ranges, names, URLs.
+"""Checks what types cannot express: references, ranges, names, URLs.
 
-Comes in: an `AppConfig` that has the right types. Goes out: one `Finding` for each thing that is
-wrong. It must not show a value that could be a secret: URLs may carry passwords, and a key may have
-been put where the name of a variable belongs.
+A finding never shows a value that could be a secret: a URL may hold a password, and a key may stand
+where the name of a variable belongs.
 """
 
 import math

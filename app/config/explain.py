@@ -1,7 +1,6 @@
-"""Explains in TOML's words why a file has not the shape of `app/config/schema.py`.
+"""Turns a type error of msgspec into one line in TOML's words.
 
-In: msgspec's message and the decoded file. Out: one line that names the key, what was found and
-what is allowed. It never quotes a value that could be a secret.
+The line names the key, what was found and what is allowed. It never quotes a possible secret.
 """
 
 import difflib

@@ -1,8 +1,7 @@
-"""From the TOML file and `GATEWAYZ_<SECTION>__<KEY>` to a checked `AppConfig`, and from variable names to secrets.
+"""Loads the TOML file and the `GATEWAYZ_*` variables into a checked `AppConfig`, and resolves secrets.
 
-In: a path and the environment. Out: frozen structs, or a `ConfigError` of one line that names the
-file (or variable), the key, what was found and what is allowed. It must never quote a value that
-could be a secret. The rules of meaning are in `app/config/checks.py`.
+A `ConfigError` is one line that names the file or variable, the key, what was found and what is
+allowed. It never quotes a possible secret. The rules for values are in `app/config/checks.py`.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""DOCTOR: the troubleshooting tool: one marked request, followed hop by hop through the pipeline, and the broken hop named with its fix.
+"""Diagnoses the pipeline: follows one marked request hop by hop and names the broken hop with its fix.
 
-settings -> observe (asks the servers) -> facts -> checks (pure judgements) -> findings -> report
+settings -> observe (queries the servers) -> facts -> checks (pure functions) -> findings -> report
 """

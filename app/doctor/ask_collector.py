@@ -1,7 +1,6 @@
-"""ASK COLLECTOR: its own metrics, and whether its OTLP endpoint takes an export.
+"""Reads the Collector's own metrics and tests whether its OTLP endpoint accepts an export.
 
-Comes in: addresses and the OTLP settings of the environment. Goes out: facts. The export is empty:
-an endpoint that accepts it has a pipeline for the signal, and nothing is stored.
+The export is empty: an endpoint that accepts it has a pipeline for the signal, and stores nothing.
 """
 
 import asyncio

@@ -1,7 +1,6 @@
-"""ASK GATEWAY: its health, its metrics, and the one marked request.
+"""Reads the gateway's health and metrics, and sends the one marked request.
 
-Comes in: settings and a client. Goes out: facts. The request is marked by its trace id: with it the
-same request is found as a span, as a log line, and by the series that it moves.
+The trace id marks the request: by it the request is found as a span, as a log line and in its series.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,6 @@
-"""ASK PROMETHEUS: its set-up, and what it holds of this gateway process.
+"""Reads Prometheus's set-up and the samples that it holds of this gateway process.
 
-Comes in: its address, the gateway's metrics. Goes out: facts. Questions about the gateway's samples
-are asked at the gateway's time, so that a wrong clock there does not hide them.
+Samples of the gateway are queried at the gateway's time, so that a wrong clock does not hide them.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""ASK STORES: the marked request's line in Loki and its trace in Tempo, Alertmanager's receivers, Grafana's data sources.
+"""Reads the marked request's line in Loki and its trace in Tempo, Alertmanager's receivers, and Grafana's data sources.
 
-Comes in: addresses and the trace id. Goes out: facts, or None for what is not there (yet).
+None stands for what is not there, or not yet.
 """
 
 from collections.abc import Mapping
@@ -52,7 +52,7 @@ class _Trace(msgspec.Struct, rename="camel"):
 
 
 async def ask_line(web: Web, url: str, trace_id: str, unix_seconds: float) -> LogLine | None:
-    """Look for the line as the guide's query does; where that finds nothing, under any label."""
+    """Look for the line as the documented query does; where that finds nothing, under any label."""
     labels = await _line(web, url, GUIDE_SELECTOR, trace_id, unix_seconds)
     if labels is not None:
         return LogLine(GUIDE_SELECTOR, labels, has_job=True)

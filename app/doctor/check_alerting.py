@@ -1,4 +1,4 @@
-"""CHECK ALERTING: rules are loaded and sound, and what they find reaches somebody; Grafana can show it and link it."""
+"""Checks that rules are loaded and evaluate, that alerts reach a receiver, and that Grafana shows and links them."""
 
 import re
 from http import HTTPStatus
@@ -65,7 +65,7 @@ def _receivers(facts: Facts) -> Verdict:
     kinds = sorted(set(_RECEIVER.findall(said.config.original)))
     if not kinds:
         return broken(
-            "alerts are sent to nobody",
+            "alerts are sent to no receiver",
             "give the route's receiver a webhook_configs or the like in compose/alertmanager/alertmanager.yml",
         )
     return ok(f"receivers by {shown(kinds)}")

@@ -1,4 +1,4 @@
-"""CHECK COLLECTOR: it listens, has a pipeline for each signal, receives, and gets rid of what it received."""
+"""Checks that the Collector listens, has a pipeline for each signal, receives, and exports what it received."""
 
 from collections.abc import Callable
 from http import HTTPStatus

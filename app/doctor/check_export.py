@@ -1,8 +1,8 @@
-"""CHECK EXPORT: the gateway pushes each signal, and what it pushes is taken.
+"""Checks that the gateway pushes each signal and that the endpoint accepts it.
 
-The gateway's own books say what happened: exported, tried again, given up. The empty exports of the
-doctor say what the endpoint thinks of the signal. Together they tell a wrong address from a missing
-token from a Collector that refuses.
+The gateway's own counters show what was exported, retried and dropped. The doctor's empty exports
+show how the endpoint treats the signal. Together they tell a wrong address, a missing token and a
+Collector that refuses from each other.
 """
 
 from collections.abc import Callable

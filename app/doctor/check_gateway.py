@@ -1,4 +1,4 @@
-"""CHECK GATEWAY: it answers, is ready, exposes what the catalogue says, with bounded labels, and served the marked request."""
+"""Checks that the gateway responds, is ready, exposes the catalogue with bounded labels, and served the marked request."""
 
 from collections import Counter
 from http import HTTPStatus

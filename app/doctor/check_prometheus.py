@@ -1,4 +1,4 @@
-"""CHECK PROMETHEUS: the target is up, the gateway's samples arrive under their documented names, once, and stay bounded."""
+"""Checks that the target is up, and that samples arrive under their documented names, once and bounded."""
 
 from typing import Final
 
@@ -109,7 +109,7 @@ def _counted_once(facts: Facts) -> Verdict:
         return broken(
             f"{shown(twice)}: stored by a scrape and by the push, so that every sum doubles (jobs {shown(list(jobs[twice[0]]))})",
             f"drop the samples of the scrape job: metric_relabel_configs of {SCRAPE_JOB} in compose/prometheus/prometheus.yml;"
-            " the twins fade out within 5 minutes",
+            " the colliding series fade out within 5 minutes",
         )
     return ok(f"{len(jobs)} names, none both scraped and pushed") if jobs else unknown("no sample of a gateway yet")
 

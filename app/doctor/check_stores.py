@@ -1,4 +1,4 @@
-"""CHECK STORES: Loki has the marked request's line under the documented label, Tempo has its trace, and all clocks agree."""
+"""Checks that Loki has the marked request's line, that Tempo has its trace, and that all clocks agree."""
 
 from collections.abc import Callable
 from http import HTTPStatus

@@ -1,4 +1,4 @@
-"""CHECKS: all of them, in the order in which telemetry flows."""
+"""All checks, in the order in which telemetry flows."""
 
 from typing import Final
 

@@ -1,8 +1,6 @@
-"""DOCTOR COMMAND: `python -m app doctor`.
+"""Runs `gatewayz doctor`: a table or JSON on stdout, progress on stderr.
 
-Comes in: parsed arguments, the configuration where there is one, the environment. Goes out: a table
-or JSON on stdout, progress on stderr, an exit code: 0 nothing is broken, 1 something is, 2 the
-arguments make no sense.
+The exit code is 0 when nothing is broken, 1 when something is, 2 when the arguments make no sense.
 """
 
 import argparse

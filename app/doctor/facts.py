@@ -1,7 +1,6 @@
-"""FACTS: everything the doctor saw of one pipeline, before any judgement.
+"""Everything that the doctor observed of one pipeline, before any check.
 
-Filled by `observe.py` and the `ask_*` modules, read by the `check_*` modules. None always means:
-not seen.
+`observe.py` and the `ask_*` modules fill it; the `check_*` modules read it. None means: not observed.
 """
 
 from collections.abc import Mapping

@@ -1,9 +1,7 @@
-"""FINDINGS: from facts to what is broken, what follows from that, and what is fine.
+"""Runs the checks over the facts and separates causes from consequences.
 
-Comes in: checks in the order of the flow, and facts. Goes out: one finding per check. Only a root
-is broken: a check that fails while one that it needs is broken is unknown, and says from which it
-follows. What was seen to work is ok, whatever else is broken. What could not be judged of a hop
-that is not used is unused.
+Only a root cause is broken: a check that fails while one that it depends on is broken is unknown,
+and names it. What was observed to work is ok in any case. A hop that is not used is unused.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,8 +1,7 @@
-"""FOLLOW: waits until the marked request is in every store that it can reach, or until time is up.
+"""Waits until the marked request is in every store that it can reach, or until the deadline.
 
-Comes in: the request, what is known of the servers so far. Goes out: what was found of it. A signal
-is not waited for where it cannot come: its store does not answer, the gateway does not push it, or
-it is refused on the way.
+A signal that cannot arrive is not waited for: its store does not respond, the gateway does not push
+it, or it is refused on the way.
 """
 
 import asyncio

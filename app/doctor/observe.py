@@ -1,7 +1,4 @@
-"""OBSERVE: asks every server, sends the marked request, follows it, and asks again what may have moved meanwhile.
-
-Comes in: settings, a client, clocks. Goes out: facts, judged elsewhere.
-"""
+"""Queries every server, sends and follows the marked request, and queries again what may have changed meanwhile."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""PARSER: the options of `python -m app doctor`."""
+"""The options of `gatewayz doctor`."""
 
 import argparse
 import math

@@ -1,7 +1,6 @@
-"""REPORT: findings as a table for people, or as JSON for scripts.
+"""Writes findings as a table or as JSON.
 
-Comes in: findings. Goes out: text. The JSON has `healthy`, `broken` (names), `trace_id` and one
-object per check.
+The JSON has `healthy`, `broken` (names), `trace_id` and one object per check.
 """
 
 from collections.abc import Sequence

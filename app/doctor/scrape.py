@@ -1,7 +1,6 @@
-"""SCRAPE: a server's own metrics, read from text format 0.0.4.
+"""Reads a server's own metrics from text format 0.0.4.
 
-Comes in: the body of a `/metrics`. Goes out: samples by name, with sums and differences over them.
-Lines that are none are skipped: this reads what is there, it does not judge its form.
+Lines that cannot be parsed are skipped: the format itself is not checked here.
 """
 
 import re

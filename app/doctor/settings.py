@@ -1,7 +1,6 @@
-"""SETTINGS: where the doctor finds each server, and how patient it is.
+"""The doctor's settings: the address of each server, and its timeouts.
 
-Comes in: flags, the environment, the gateway's configuration where there is one. Goes out:
-`Settings`. A flag wins over its variable, a variable over the configuration, that over the
+An option wins over its variable, a variable over the configuration, and the configuration over the
 documented port on loopback.
 """
 

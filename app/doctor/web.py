@@ -1,7 +1,6 @@
-"""WEB: asks one server one thing, within a bounded time, and never raises.
+"""Sends one request to one server within a bounded time, and never raises.
 
-Comes in: a URL. Goes out: an `Answer`, or a `NoAnswer` with the reason as a person would say it.
-Each answer also says how far the server's clock (its `Date` header) is from ours.
+Each `Answer` also holds how far the server's clock (its `Date` header) is from the local one.
 """
 
 import os

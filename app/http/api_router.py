@@ -1,7 +1,6 @@
-"""API ROUTER: the routes under `/v1`; each hands over to a plain ASGI application that serves the request.
+"""The routes under `/v1`; each delegates to a plain ASGI application that serves the request.
 
-Comes in: the gateway. Goes out: a Litestar router. Handlers take no arguments, so that Litestar
-parses nothing on this path.
+Handlers take no arguments, so that Litestar parses nothing on this path.
 """
 
 from typing import cast

@@ -1,9 +1,8 @@
-"""COMPLETIONS: `POST /v1/chat/completions` and `POST /v1/embeddings`, from the request's head to the answer's last byte.
+"""Serves `POST /v1/chat/completions` and `POST /v1/embeddings`.
 
-Comes in: an ASGI request. Goes out: a whole answer, an event stream, or an error in OpenAI's shape.
-The order of the checks: a place, declared size, caller, the caller's share of the places, limits,
-body, model; then cache and providers. While a provider works, the client is watched, and one that
-leaves ends the call.
+The checks run in this order: a place, declared size, caller, the caller's share of the places,
+limits, body, model; then cache and providers. While a provider works the client's connection is
+watched, and a client that leaves cancels the call.
 """
 
 import asyncio

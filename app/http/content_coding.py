@@ -1,8 +1,7 @@
-"""CONTENT CODING: decodes a request body that came compressed.
+"""Decodes a compressed request body in bounded pieces.
 
-In: the `Content-Encoding` header, the body. Out: the decoded body, or 415 that names the coding,
-400 for data that is not what the header says, 413 for more than the bound. It works in pieces and
-gives way to other requests between them, so that no input holds the event loop up.
+An unknown coding is 415, data that does not match the header is 400, more than the bound is 413.
+Between two pieces other requests run, so that no input blocks the event loop.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""EXCEPTION HANDLERS: what Litestar answers when no handler of ours was reached, or one of ours failed.
+"""Maps exceptions to responses: OpenAI's error shape under `/v1`, problem+json elsewhere.
 
-Comes in: an exception. Goes out: OpenAI's error shape under `/v1`, problem+json elsewhere; never a
-traceback, which goes to the log. A 5xx is recorded as an `ExceptionMapped` of its request.
+A traceback goes to the log, never to the client. A 5xx is recorded as an `ExceptionMapped` of its
+request.
 """
 
 import logging
@@ -54,7 +54,7 @@ def answer_http_exception(request: Request[Any, Any, Any], error: HTTPException)
 
 
 def answer_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Answer an exception that nobody expected."""
+    """Answer an exception that no handler expected."""
     request_scope(cast("Scope", request.scope)).record(ExceptionMapped(exception_type=type(error).__name__))
     _LOGGER.error("a request failed unexpectedly", exc_info=error)
     return _answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, {})

@@ -1,9 +1,8 @@
-"""HEALTH: `GET /health/live` and `GET /health/ready`.
+"""Serves `GET /health/live` and `GET /health/ready`.
 
-Comes in: checks of the dependencies. Goes out: JSON. Liveness asks nothing: a process that answers
-lives. Readiness names each dependency to clients that may read monitoring, and only the status to
-others. It makes no call to a provider: an outage there must not take the gateway out of its load
-balancer.
+Liveness checks nothing. Readiness names each dependency to clients that may read monitoring, and
+returns only the status to others. It calls no provider: an outage of a provider must not remove the
+gateway from its load balancer.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Answers the paths that people try first: `/`, `/docs`, `/health` and `/prometheus/metrics`, with what there is.
+"""Answers the paths that users try first: `/`, `/docs`, `/health` and `/prometheus/metrics`, with what there is.
 
 The answers are fixed and tell nothing of the configuration. They count as no traffic.
 """

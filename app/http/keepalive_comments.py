@@ -1,7 +1,7 @@
-"""Comments on an event stream while no provider has begun to answer, so that no proxy takes the silence for a dead connection.
+"""Sends comments on an event stream while no provider has begun to respond.
 
-In: a stream's sender. Out: its head and a comment every few seconds, from a task that exists only
-once the first one is due. From the head on, an error of the call is an event.
+Proxies then do not take the silence for a dead connection. The task exists only once the first
+comment is due. After the head, an error of the call is sent as an event.
 """
 
 import asyncio

@@ -1,7 +1,6 @@
-"""MODELS: `GET /v1/models` and `GET /v1/models/{model}`, in OpenAI's shape.
+"""Serves `GET /v1/models` and `GET /v1/models/{model}` in OpenAI's shape.
 
-Comes in: an ASGI request of an authenticated caller. Goes out: the configured models, or one of
-them. Names may contain slashes.
+Names of models may contain slashes.
 """
 
 from typing import Final

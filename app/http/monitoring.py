@@ -1,8 +1,7 @@
-"""MONITORING: `/metrics` and `/prometheus/metrics/*` over HTTP; the answers themselves are made in `otel/`.
+"""Serves `/metrics` and `/prometheus/metrics/*`; `otel/` makes the bodies.
 
-Comes in: GET and HEAD requests. Goes out: expositions, the JSON summary, the reference; errors as
-problem+json. Collecting and rendering take milliseconds of CPU, so they run in threads
-(`otel/exposition/collect_threads.py`). These routes count as no traffic.
+Errors are problem+json. Collecting and rendering take milliseconds of CPU, so they run in threads
+(`otel/exposition/collect_threads.py`). These routes do not count as traffic.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,7 +1,6 @@
-"""REQUEST INPUT: the parts of an HTTP request that the API under `/v1` reads: bearer token and body.
+"""Reads the bearer token and the body of a request under `/v1`, within bounds.
 
-Comes in: an ASGI scope and its `receive`. Goes out: the secret and bounded bytes, or a
-`GatewayError`. It decodes nothing.
+It decodes nothing; a request that it refuses raises a `GatewayError`.
 """
 
 import asyncio

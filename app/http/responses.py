@@ -1,8 +1,7 @@
-"""RESPONSES: the gateway's answers as ASGI messages, JSON and event streams.
+"""Sends the gateway's JSON responses and event streams as ASGI messages.
 
-Comes in: ready bytes and header values. Goes out: messages to `send`. Litestar's response classes
-are not used on this path: they cost a multiple of it, and its streams do not end deterministically
-when a client leaves.
+Litestar's response classes are not used on this path: they cost a multiple, and their streams do
+not end deterministically when a client leaves.
 """
 
 import math

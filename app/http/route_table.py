@@ -1,7 +1,7 @@
-"""Says which requests of the gateway are traffic, and names their route templates before Litestar routes them.
+"""Finds the route template of a request before the framework routes it.
 
-A request is counted from its entry, when Litestar has not looked at it; those that Litestar refuses
-(404, 405) never get a template from it.
+A request is counted when it enters, before Litestar has seen it, and Litestar gives no template to a
+request that it refuses (404, 405). A path that no route serves is `unmatched`.
 """
 
 from typing import Final

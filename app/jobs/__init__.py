@@ -1,1 +1,1 @@
-"""JOBS: what the gateway does by the clock instead of by request."""
+"""Periodic work: scheduler -> published -> the gauges of a collection."""

@@ -1,7 +1,6 @@
-"""EVENT-LOOP LAG: how late the event loop runs a timer that was due, measured all the time.
+"""Measures how late the event loop runs a timer; one `EventLoopLagged` per interval.
 
-Comes in: a clock and the event loop. Goes out: one `EventLoopLagged` per interval. What blocks the
-loop delays every request; this says for how long.
+Code that blocks the loop delays every request by this time.
 """
 
 import asyncio

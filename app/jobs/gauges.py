@@ -1,12 +1,12 @@
-"""JOB METRICS: the books of the jobs as metric families; what never happened yet is absent, except failures, which start at 0.
+"""The jobs' stats as metric families, read by the thread that collects.
 
-Comes in: `Jobs`. Goes out: sample sources, read by the thread that collects.
+What has not happened is absent, except failures, which start at 0.
 """
 
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
-from app.jobs.scheduler import JobBooks, Jobs
+from app.jobs.scheduler import Jobs, JobStats
 from otel.catalogue import gateway, semconv
 from otel.metrics.instruments import Sample, SampleSource
 
@@ -17,12 +17,12 @@ Observe: TypeAlias = Callable[[str, SampleSource], None]
 def observe_jobs(observe: Observe, jobs: Jobs) -> None:
     """Register the families `gatewayz_job_*`."""
 
-    def each(value: Callable[[JobBooks], float | None]) -> SampleSource:
+    def each(value: Callable[[JobStats], float | None]) -> SampleSource:
         def source() -> Iterable[Sample]:
             return [
                 (known, {semconv.JOB_NAME: name})
-                for name, books in jobs.books().items()
-                if (known := value(books)) is not None
+                for name, stats in jobs.stats().items()
+                if (known := value(stats)) is not None
             ]
 
         return source
@@ -30,11 +30,11 @@ def observe_jobs(observe: Observe, jobs: Jobs) -> None:
     def failures() -> Iterable[Sample]:
         return [
             (count, {semconv.JOB_NAME: name, semconv.REASON: reason})
-            for name, books in jobs.books().items()
-            for reason, count in books.failures.items()
+            for name, stats in jobs.stats().items()
+            for reason, count in stats.failures.items()
         ]
 
-    observe(gateway.JOB_LAST_SUCCESS, each(lambda books: books.last_success_unix_seconds))
-    observe(gateway.JOB_DURATION, each(lambda books: books.last_duration_seconds))
-    observe(gateway.JOB_LAG, each(lambda books: books.last_lag_seconds))
+    observe(gateway.JOB_LAST_SUCCESS, each(lambda stats: stats.last_success_unix_seconds))
+    observe(gateway.JOB_DURATION, each(lambda stats: stats.last_duration_seconds))
+    observe(gateway.JOB_LAG, each(lambda stats: stats.last_lag_seconds))
     observe(gateway.JOB_FAILURES, failures)

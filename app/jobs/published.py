@@ -1,7 +1,7 @@
-"""PUBLISHED: a state that a job computes and the collecting thread reads; None where it is not known, or not ours to say.
+"""Holds the newest result of a job for the collecting thread, while it is fresh.
 
-Comes in: a function that computes it. Goes out: its newest result, for as long as that is fresh.
-Unknown is not zero: a computation that fails or is cancelled takes the old result away.
+The result is None while it is unknown or while another instance publishes. A computation that fails
+or is cancelled removes the old result: unknown is not zero.
 """
 
 from collections.abc import Awaitable, Callable
@@ -30,7 +30,7 @@ class Published(Generic[T]):
         self._newest: tuple[float, T] | None = None
 
     async def refresh(self) -> None:
-        """Compute it anew, a job's run; raises what the computation raises."""
+        """Compute the result again, in a job's run; raises what the computation raises."""
         asked = self._clock.monotonic()
         try:
             self._newest = (asked, await self._compute())

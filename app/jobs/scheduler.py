@@ -1,9 +1,8 @@
-"""JOBS: runs periodic work so that no job can stop another, and none stops for good.
+"""Runs periodic jobs so that no job can stop another, and none stops for good.
 
-Comes in: `Job`s. Goes out: one run per interval for each of them, and books of how the runs went. A
-run that raises, hangs or is cancelled from outside is booked as failed, and the job's next run
-comes when it is due. Between two runs a job is a timer, not a task: there is nothing of it that
-could be killed. Shutdown waits for no run longer than it is told to.
+A run that raises, hangs or is cancelled counts as failed, and the job's next run starts when it is
+due. Between two runs a job is a timer, not a task, so there is nothing to kill. Shutdown waits no
+longer than its deadline.
 """
 
 import asyncio
@@ -37,7 +36,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     jitter_ratio: float = 0.0
 
 
-class JobBooks(msgspec.Struct, frozen=True, kw_only=True):
+class JobStats(msgspec.Struct, frozen=True, kw_only=True):
     """How the runs of one job went, up to now; None where there was none yet.
 
     `last_lag_seconds`: how late the last run began. `failures` has every reason, zeros included, and only grows.
@@ -50,7 +49,7 @@ class JobBooks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Jobs:
-    """Runs `jobs` on one event loop while `running()` is entered. `books` may be read from any thread."""
+    """Runs `jobs` on one event loop while `running()` is entered. `stats` may be read from any thread."""
 
     def __init__(self, jobs: Iterable[Job], *, clock: Clock, rng: random.Random) -> None:
         self._schedules = [_Schedule(job, clock, rng) for job in jobs]
@@ -63,13 +62,13 @@ class Jobs:
         """The jobs, in the order given."""
         return tuple(schedule.job for schedule in self._schedules)
 
-    def books(self) -> Mapping[str, JobBooks]:
-        """Return each job's books, by its name."""
-        return {schedule.job.name: schedule.books for schedule in self._schedules}
+    def stats(self) -> Mapping[str, JobStats]:
+        """Return each job's stats, by its name."""
+        return {schedule.job.name: schedule.stats for schedule in self._schedules}
 
     @asynccontextmanager
     async def running(self, close_seconds: float = _CLOSE_SECONDS) -> AsyncIterator[None]:
-        """Run the jobs; at the end runs in hand are cancelled and waited for, all together for `close_seconds` at most."""
+        """Run the jobs; at the end runs in flight are cancelled and waited for, all together for `close_seconds` at most."""
         loop = asyncio.get_running_loop()
         for schedule in self._schedules:
             schedule.start(loop)
@@ -82,11 +81,11 @@ class Jobs:
 
 
 class _Schedule:
-    """One job's timer, its run in hand, and its books."""
+    """One job's timer, its run in flight, and its stats."""
 
     def __init__(self, job: Job, clock: Clock, rng: random.Random) -> None:
         self.job = job
-        self.books = JobBooks(failures=dict.fromkeys(FAILURE_REASONS, 0))
+        self.stats = JobStats(failures=dict.fromkeys(FAILURE_REASONS, 0))
         self._clock = clock
         self._rng = rng
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -104,7 +103,7 @@ class _Schedule:
         self._timer = loop.call_at(self._due, self._begin, loop)
 
     def stop(self) -> asyncio.Task[None] | None:
-        """Begin no run any more, cancel the one in hand and return it."""
+        """Start no run any more; cancel the run in flight and return it."""
         self._loop = None
         if self._timer is not None:
             self._timer.cancel()
@@ -116,7 +115,7 @@ class _Schedule:
         """Start a run."""
         now = loop.time()
         lag_seconds = max(0.0, now - self._due)
-        self.books = msgspec.structs.replace(self.books, last_lag_seconds=lag_seconds)
+        self.stats = msgspec.structs.replace(self.stats, last_lag_seconds=lag_seconds)
         if lag_seconds >= self.job.interval_seconds:
             self._due = now
         self._began = now
@@ -141,7 +140,7 @@ class _Schedule:
         self._timer = loop.call_later(self.job.timeout_seconds, self._time_is_up, loop)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """Book the end of a run, whatever ended it, and plan the next."""
+        """Record the end of a run and schedule the next."""
         self._task = None
         error = None if task.cancelled() else task.exception()
         if self._loop is None:
@@ -158,8 +157,8 @@ class _Schedule:
         self._plan_next(self._loop)
 
     def _note_failure(self, reason: FailureReason, error: BaseException | None) -> None:
-        failures = {**self.books.failures, reason: self.books.failures[reason] + 1}
-        self.books = msgspec.structs.replace(self.books, failures=failures, last_duration_seconds=self._duration())
+        failures = {**self.stats.failures, reason: self.stats.failures[reason] + 1}
+        self.stats = msgspec.structs.replace(self.stats, failures=failures, last_duration_seconds=self._duration())
         if not self._is_failing:
             self._is_failing = True
             _LOGGER.warning(
@@ -167,8 +166,8 @@ class _Schedule:
             )
 
     def _note_success(self) -> None:
-        self.books = msgspec.structs.replace(
-            self.books,
+        self.stats = msgspec.structs.replace(
+            self.stats,
             last_success_unix_seconds=self._clock.unix_ms() / 1_000,
             last_duration_seconds=self._duration(),
         )

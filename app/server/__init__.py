@@ -1,1 +1,1 @@
-"""HTTP server: acceptor -> connections -> http_protocol -> http_exchange -> the ASGI application."""
+"""The HTTP server: acceptor -> connections -> http_protocol -> http_exchange -> the ASGI application."""

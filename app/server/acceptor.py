@@ -1,8 +1,7 @@
-"""Accepts client connections, within their bound and however few file descriptors are left.
+"""Accepts client connections within their bound and within the limit of file descriptors.
 
-In: the listening socket. Out: connections on the event loop. The loop's own listener drops
-connections without a word when there is no descriptor for them; this one closes the idlest, counts,
-logs, and tries again after a pause.
+asyncio's own listener drops connections silently when no descriptor is left. This one closes the
+connection that has been idle longest, counts, logs, and tries again after a pause.
 """
 
 import asyncio

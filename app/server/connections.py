@@ -1,8 +1,8 @@
-"""The client connections of one server: how many may be open, which of them are idle, and what was closed to make room.
+"""Bounds the client connections of one server and chooses which idle one is closed for a new one.
 
-In: what connections report about themselves. Out: room for the next one, or none. A connection is
-idle while no request on it waits for its response. The one that has been idle longest goes first;
-while many have never sent a request, one of these goes first. One that is being served never goes.
+A connection is idle while no request on it waits for its response. The one that has been idle
+longest is closed first; while many have never sent a request, one of these is closed first. A
+connection with a request in flight is never closed.
 """
 
 import asyncio

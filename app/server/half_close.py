@@ -1,8 +1,8 @@
-"""A client that has ended its side of the connection: whether it still waits for its response, or has left.
+"""Finds out whether a client that closed its sending side still waits for its response.
 
-Both look the same at first: the client's kernel has sent FIN. What a client that has left gets is
-answered with RST, so after a while it is sent an interim response (RFC 9110, section 15.2), which
-one that waits skips.
+A client that waits and one that has left look the same: both sent FIN. After a while the server
+sends an interim response (RFC 9110, section 15.2). A client that waits skips it; the kernel of one
+that has left replies with RST.
 """
 
 import asyncio

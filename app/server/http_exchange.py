@@ -1,7 +1,6 @@
-"""One request on a connection and its response: the ASGI messages of it, in both directions.
+"""One request on a connection and its response, as ASGI messages in both directions.
 
-In: content from the connection, messages from the application. Out: `http.request` messages, and
-the response's bytes. Each connection has at most one exchange at a time.
+Each connection has at most one exchange at a time.
 """
 
 import asyncio
@@ -81,7 +80,7 @@ class Exchange:
         self.response_started = False
         self.response_complete = False
         self.is_delivering = False
-        """Whether the application has handed over the last of the response. It needs nothing from the client any more, which may
+        """Whether the application has sent the last of the response. It needs nothing from the client any more, which may
         have closed its side; one that has left resets the connection."""
         self._unwritten_bytes = 0
         self._buffered_bytes = 0
@@ -161,7 +160,7 @@ class Exchange:
         return True
 
     async def send(self, message: Message) -> None:
-        """Write a part of the response. What nobody reads any more is dropped."""
+        """Write a part of the response. What no client reads any more is dropped."""
         connection = self._connection
         if connection is None:
             return

@@ -1,8 +1,7 @@
-"""The body of an HTTP/1 request: where it ends, by Content-Length or by chunks.
+"""Finds the end of an HTTP/1 request's body, by Content-Length or by chunks.
 
-In: the bytes of a connection. Out: the content, and the position behind the message. Chunk
-extensions and trailer fields are checked, counted against one budget per message and dropped: a
-trailer is never a header (RFC 9110, section 6.5.1).
+Chunk extensions and trailer fields are checked, counted against one budget per message and dropped:
+a trailer is never a header (RFC 9110, section 6.5.1).
 """
 
 import re

@@ -1,9 +1,8 @@
-"""The head of an HTTP/1 request: parsed by httptools, bounded and checked here.
+"""Parses the head of an HTTP/1 request with httptools, and bounds and checks it.
 
-In: the bytes of a connection. Out: one `RequestHead`, or a `RequestRefusedError` with the status
-that refuses it. Each head has a parser of its own, which sees no byte after the head: what
-httptools makes of an `Upgrade` offer, a `CONNECT` or a body changes nothing. The message's end is
-decided by `app/server/http_framing.py` alone, from Content-Length and Transfer-Encoding.
+Each head has a parser of its own, which sees no byte after the head: what httptools does with an
+`Upgrade` offer, a `CONNECT` or a body has no effect. `app/server/http_framing.py` alone finds the
+end of the message, from Content-Length and Transfer-Encoding.
 """
 
 import urllib.parse
@@ -165,7 +164,7 @@ class HeadParser:
         return head
 
     def _release(self) -> None:
-        """Let go of the parser, which refers to this object."""
+        """Release the parser, which refers to this object."""
         self._parser = None
 
     def on_url(self, url: bytes) -> None:

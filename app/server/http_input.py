@@ -1,7 +1,6 @@
-"""What one connection has received and not served yet: bytes of a head, of a body, and those behind them that wait.
+"""Buffers what a connection has received: bytes of a head, of a body, and those that wait behind them.
 
-In: bytes as they come. Out: heads and contents, when the connection asks for them. Nothing is
-parsed before.
+Bytes are parsed only when the connection asks for the next head or content.
 """
 
 from collections.abc import Callable
@@ -65,8 +64,8 @@ class RequestInput:
             if body.is_complete:
                 self._body = None
 
-    def settle(self) -> bool:
-        """Let go of the bytes that were taken; false when all connections together hold too many."""
+    def release_taken(self) -> bool:
+        """Release the bytes that were taken; false when all connections together hold too many."""
         if self._at:
             self._data = self._data[self._at :]
             self._at = 0
@@ -80,4 +79,4 @@ class RequestInput:
         self._at = 0
         self._head = None
         self._body = None
-        self.settle()
+        self.release_taken()

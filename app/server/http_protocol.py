@@ -1,8 +1,7 @@
-"""One client connection: bytes become requests, one at a time, and their responses go out in order.
+"""One client connection: parses requests one at a time and sends their responses in order.
 
-In: the bytes of a connection. Out: exchanges for the application; what is no request that can be
-served gets 400, 408, 414, 431, 501 or 505 and the end of the connection. While a request is being
-served the bytes behind it stay bytes: nothing that a client pipelines is parsed before its turn.
+A request that cannot be served gets 400, 408, 414, 431, 501 or 505, and the connection ends. While a
+request is in flight the bytes behind it are not parsed, so pipelining costs nothing in advance.
 """
 
 import asyncio
@@ -148,7 +147,7 @@ class HttpConnection(ReadFlow, WriteFlow, asyncio.BufferedProtocol):
                 self._refuse(error)
         if self._is_ended:
             source.drop()
-        elif not source.settle():
+        elif not source.release_taken():
             self.transport.abort()
         elif self._is_at_end and (source.is_in_head or (source.is_in_body and not source.waiting_bytes)):
             # Its end will never come.

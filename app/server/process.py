@@ -1,8 +1,7 @@
-"""SERVER: one process of the gateway, from its socket to its last flushed byte.
+"""Runs one gateway process, from its listening socket to the last telemetry push.
 
-Comes in: configuration and environment. Goes out: an exit code. The order of stopping is the point
-of this file: no new connections, streams may finish, the rest is ended in good order, the ledger is
-written, telemetry is flushed last, and what was lost is said.
+The process stops in this order: no new connections, streams may finish, remaining requests are
+ended, the ledger is written, telemetry is pushed, and losses are reported.
 """
 
 import asyncio
@@ -139,7 +138,7 @@ async def _run(config: AppConfig, app: Litestar, listener: socket.socket, say: C
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_COLLECT_AFTER)
-        # Before the line that says so: whoever reads it may stop the process.
+        # Before the line that says so: a reader of it may stop the process.
         with server.capture_signals():
             host, port = listener.getsockname()[:2]
             parts.exposure.bound_to(host)

@@ -69,7 +69,7 @@ class ReadFlow:
             if self.turns.take(self._take_turn):
                 return
         self._read(False)
-        if not self._input.settle():
+        if not self._input.release_taken():
             self.transport.abort()
 
     def _take_later(self) -> None:

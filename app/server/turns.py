@@ -1,8 +1,7 @@
-"""TURNS: how much of what clients sent is taken in one pass of the event loop.
+"""Bounds how many received requests start in one pass of the event loop.
 
-In: callbacks of connections that have received something. Out: each of them called, at once or in a
-later pass, in order. Thousands of requests that come in the same moment are begun a few at a time,
-so that streams, timers and health checks have their turn in between.
+Thousands of requests that arrive at the same moment start a few at a time, in order, so that
+streams, timers and health checks run in between.
 """
 
 import asyncio

@@ -45,7 +45,7 @@ class WriteFlow:
                 transport.set_write_buffer_limits(high=_HIGH_WATER_BYTES)
 
     def _writing_ended(self) -> None:
-        """The connection has ended: nobody need wait for it."""
+        """The connection has ended: nothing waits for it."""
         self._wake(is_empty=False)
 
     def _wake(self, *, is_empty: bool) -> None:

@@ -1,1 +1,4 @@
-"""STORE: the database and the cache server behind the ports of `app/gateway/ports.py`."""
+"""The database and the cache server behind the ports of `app/gateway/ports.py`.
+
+database -> schema -> keys, ledger -> cost_rollup -> retention; jobs runs the last two and feeds gauges
+"""

@@ -1,7 +1,6 @@
-"""BUSINESS: how many API keys, subscriptions and trials there are, from the table `api_keys`.
+"""Counts API keys, subscriptions and trials in the table `api_keys`.
 
-Comes in: a moment. Goes out: counts that are right at it. Raises `StoreUnavailableError` when the
-database fails.
+Raises `StoreUnavailableError` when the database fails.
 """
 
 from collections.abc import Mapping

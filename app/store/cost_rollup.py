@@ -1,10 +1,8 @@
-"""COST ROLL-UP: the ledger's rows become one row per hour, provider, model and plan in `hourly_costs`, exactly.
+"""Sums the ledger into one row per hour, provider, model and plan in `hourly_costs`, exactly.
 
-Comes in: the ledger. Goes out: every finished hour's sums, in integers. An hour is summed anew from
-its rows whenever the ledger has another number of them than the roll-up: so it does not matter how
-often this runs, who runs it at the same time, or how late a row comes. Hours whose rows were purged
-(`app/store/retention.py`) cannot be summed anew: what still comes for them is added, and purged
-with it.
+An hour is summed again from its rows whenever the ledger has another number of rows for it than the
+rollup. So repeated, simultaneous and late runs give the same result. The rows of a purged hour
+(`app/store/retention.py`) are gone: later rows of it are added to its sums and purged with them.
 """
 
 from typing import Any, Final
@@ -70,7 +68,7 @@ async def roll_up(engine: AsyncEngine, now_unix_ms: int) -> int:
 
 
 async def _hours_to_sum(engine: AsyncEngine, before_unix_ms: int) -> list[int]:
-    """Return the hours whose rows in the ledger are not those of the roll-up, in order. Counts the ledger over its index."""
+    """Return the hours whose rows in the ledger are not those of the rollup, in order. Counts the ledger over its index."""
     counted = select(_HOUR, func.count()).where(LEDGER.c.started_unix_ms < before_unix_ms).group_by(_HOUR)
     summed = (
         select(HOURLY_COSTS.c.hour_unix_ms, func.sum(HOURLY_COSTS.c.calls))

@@ -1,9 +1,8 @@
-"""DATABASE: from a URL to an engine that keeps its promises, with the schema of this version.
+"""Opens a database by its URL, with the schema of this version.
 
-Comes in: `sqlite+aiosqlite:///…` or `postgresql+asyncpg://…`. Goes out: an `AsyncEngine` whose
-statements are timed; the caller disposes of it. What is committed survives the end of the process
-at any moment, and a power cut where the disk keeps its word. It must never show the password of a
-URL.
+The engine's statements are timed; the caller disposes of the engine. A commit survives the end of
+the process at any moment, and a power cut where the disk honours its flush. The password of a URL is
+never shown.
 """
 
 import asyncio

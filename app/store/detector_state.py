@@ -1,7 +1,6 @@
-"""DETECTOR STATE: what a detector has learned, kept over restarts: one text per name in the table `detector_state`.
+"""Stores what a detector has learned over restarts: one text per name in the table `detector_state`.
 
-Comes in: a name and JSON text, whose meaning is the detector's own. Goes out: the newest text.
-Raises `StoreUnavailableError` when the database fails.
+Only the detector interprets the text. Raises `StoreUnavailableError` when the database fails.
 """
 
 from sqlalchemy import select

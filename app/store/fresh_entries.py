@@ -1,4 +1,4 @@
-"""FRESH ENTRIES: a bounded dictionary that forgets: what is too old, and what was used least recently when it is full."""
+"""A bounded dictionary that drops entries that are too old, and the least recently used one when full."""
 
 from collections import OrderedDict
 from typing import Generic, TypeVar

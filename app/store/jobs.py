@@ -1,8 +1,6 @@
-"""STORE JOBS: the periodic work on the database, and the gauges that it feeds.
+"""The periodic work on the database, and the gauges that it feeds.
 
-Comes in: the engine, the configuration, a clock. Goes out: `Job`s for the one group that runs all
-of them, and a lease that decides which of several instances publishes what the database says. Every
-instance computes, so that a takeover shows at once.
+Every instance computes, so that a takeover shows at once; a lease decides which instance publishes.
 """
 
 import asyncio

@@ -1,9 +1,8 @@
-"""KEY DIRECTORY: from the secret that a client sent to a caller, mostly from memory.
+"""Finds the caller of a secret, mostly from memory.
 
-Comes in: a secret. Goes out: a `Caller`, or an error of `app/errors.py`; one `CacheLookedUp` per
-look-up. It must not keep or show a secret: only hashes are remembered. A key that is revoked, and
-one that is created after it was tried, is seen after `ttl_seconds` at the latest. While the
-database fails or is slow, keys that were good lately go on to work for `grace_seconds` more.
+Each lookup is one `CacheLookedUp`. Only hashes of secrets are kept. A key that is revoked, or created
+after it was tried, is noticed after `ttl_seconds` at the latest. While the database fails or is
+slow, keys that were valid recently stay valid for `grace_seconds` more.
 """
 
 import asyncio
@@ -27,7 +26,7 @@ _LOGGER = logging.getLogger(__name__)
 class StoredKeyDirectory:
     """Satisfies `KeyDirectory`. For one event loop.
 
-    Found and unknown keys are remembered apart, `max_entries` each, so that somebody who tries keys cannot push out the real ones.
+    Found and unknown keys are remembered apart, `max_entries` each, so that a client that tries keys cannot push out the real ones.
     Requests that miss on the same key at the same time share one query. `query_seconds` bounds it.
     """
 
@@ -57,7 +56,7 @@ class StoredKeyDirectory:
     async def find(self, secret: str) -> Caller:
         """Return the caller; raises `InvalidApiKeyError`, `KeyExpiredError` or `StoreUnavailableError`.
 
-        What does not look like a key of ours is refused without a look-up.
+        What does not look like a key of the gateway is refused without a lookup.
         """
         if not SECRET_PATTERN.fullmatch(secret):
             raise InvalidApiKeyError("Incorrect API key provided.")

@@ -1,8 +1,7 @@
-"""API KEYS: who may call, in the table `api_keys`.
+"""Creates, lists and revokes API keys in the table `api_keys`.
 
-Comes in: names, plans, hashes; clock and randomness from outside. Goes out: `ApiKey` structs, and a
-secret exactly once, when it is made. Only its SHA-256 is stored: 32 random bytes need no salt and
-no slow hash. Raises `StoreUnavailableError` when the database fails.
+A secret is returned once, when it is created. Only its SHA-256 is stored: 32 random bytes need no
+salt and no slow hash. Raises `StoreUnavailableError` when the database fails.
 """
 
 import base64
@@ -45,7 +44,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewApiKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A key that was just made, with the secret that nobody can read again."""
+    """A key that was just made, with the secret that cannot be read again."""
 
     secret: str
     key: ApiKey

@@ -1,10 +1,8 @@
-"""LEDGER: one row per call, committed in groups off the request path.
+"""Writes one ledger row per finished call, committed in groups off the request path.
 
-Comes in: `LedgerRow` structs, one per finished call. Goes out: rows in the table `ledger`, each
-exactly once whatever happens in between: a row leaves the queue only after its commit, and its
-primary key makes a second attempt harmless. Rows wait while the database is away; the process loses
-at most the last `commit_seconds` when it is killed, and nothing when it is closed in time. It must
-never block or fail a request.
+A row leaves the queue only after its commit, and its primary key makes a second attempt harmless: it
+is stored exactly once. Rows wait while the database is unavailable. A killed process loses at most
+the last `commit_seconds`; one that is closed in time loses nothing. No request waits or fails here.
 """
 
 import asyncio
@@ -93,7 +91,7 @@ class LedgerWriter:
         return lost
 
     async def _write(self) -> None:
-        """Commit group after group until the queue is empty and closed; a failing database is tried again for ever."""
+        """Commit group after group until the queue is empty and closed; a failing database is tried again indefinitely."""
         retry_seconds = _FIRST_RETRY_SECONDS
         group_since = asyncio.get_running_loop().time()
         while True:

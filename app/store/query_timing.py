@@ -1,8 +1,7 @@
-"""QUERY TIMING: each statement of an engine becomes one `QueryFinished`, whether it succeeded, failed or was cancelled.
+"""Records one `QueryFinished` for each statement of an engine that succeeded, failed or was cancelled.
 
-Comes in: SQLAlchemy's cursor events. Goes out: events to the recorder. Statements that neither read
-nor change rows (PRAGMA, DDL, BEGIN, COMMIT) are no queries here. It must not look at parameters,
-and never changes what a statement does.
+Statements that neither read nor change rows (PRAGMA, DDL, BEGIN, COMMIT) are not counted. Parameters
+are not read, and no statement is changed.
 """
 
 import re

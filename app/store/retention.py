@@ -1,7 +1,6 @@
-"""RETENTION: deletes the ledger's rows of hours that are old enough, in the same transaction in which their sums become final.
+"""Deletes the ledger's rows of old hours in the transaction that makes their sums final.
 
-Comes in: the moment up to which rows may go. Goes out: a smaller ledger, and `hourly_costs` that
-still has every call.
+`hourly_costs` keeps every call.
 """
 
 from sqlalchemy import func, select

@@ -1,4 +1,4 @@
-"""SCHEMA: the tables as the code of this version expects them; `migrations/` brings a database there.
+"""The tables that this version expects; `migrations/` brings a database to this schema.
 
 Times are integers: milliseconds since the Unix epoch, UTC. Money is in nano-US-dollars. Both stay
 exact in every database and in every sum. The ledger's primary key makes a repeated insert harmless;

@@ -1,8 +1,7 @@
-"""SQLITE: how the gateway opens a SQLite file, so that commits last, processes share it, and closing always ends.
+"""Opens SQLite files so that commits last, processes share the file, and closing always ends.
 
-Comes in: an engine for `sqlite+aiosqlite`. Goes out: the same engine with its connections set up.
-WAL: readers and the writer do not wait for each other. FULL: a commit is on the disk when it
-returns; group commit pays for it.
+With WAL, readers and the writer do not wait for each other. With FULL, a commit is on the disk when
+it returns; group commit pays for that.
 """
 
 import asyncio
@@ -25,7 +24,7 @@ _ITER_CHUNK_SIZE = 64  # aiosqlite's own default
 
 
 class _StoppableConnection(aiosqlite.Connection):
-    """aiosqlite waits for ever when a connection is closed after its thread was stopped.
+    """aiosqlite waits indefinitely when a connection is closed after its thread was stopped.
 
     SQLAlchemy does both when a statement is cancelled and then cancelled again, as at the end of an event loop: without this a
     gateway whose database hangs would never exit.
@@ -35,7 +34,7 @@ class _StoppableConnection(aiosqlite.Connection):
     _stopped: asyncio.Future[Any] | None = None
 
     def stop(self) -> asyncio.Future[Any] | None:
-        """Tell the thread to stop, once; whoever asks again waits for the same end."""
+        """Tell the thread to stop, once; a second caller waits for the same end."""
         if not self._is_stopped:
             self._is_stopped = True
             self._stopped = super().stop()
@@ -48,7 +47,7 @@ def sqlite_connect_args() -> dict[str, Any]:
     def connect(database: str, *arguments: Any, **options: Any) -> _StoppableConnection:
         path = path_of(database)
         if path is not None:
-            # `prepare_file` made it: one that was deleted since must not be made anew, empty and for everybody to read.
+            # `prepare_file` made it: one that was deleted since must not be made again, empty and indefinitelyybody to read.
             database, options = f"{path.as_uri()}?mode=rw", {**options, "uri": True}
         arguments = (database, *arguments)
         connection = _StoppableConnection(lambda: sqlite3.connect(*arguments, **options), _ITER_CHUNK_SIZE)

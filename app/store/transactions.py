@@ -1,7 +1,6 @@
-"""TRANSACTIONS: the two kinds that sums over a moving ledger need, in both databases.
+"""The two kinds of transactions that sums over a growing ledger need, in both databases.
 
-Comes in: an engine. Goes out: a connection inside a transaction that commits at the end, or is
-rolled back by whatever is raised.
+Each commits at the end, and is rolled back by an exception.
 """
 
 from collections.abc import AsyncIterator
@@ -20,7 +19,7 @@ async def reading_one_moment(engine: AsyncEngine) -> AsyncIterator[AsyncConnecti
 
 @asynccontextmanager
 async def writing_alone(engine: AsyncEngine, table: Table) -> AsyncIterator[AsyncConnection]:
-    """Nobody else writes to `table` meanwhile, and every statement sees the other tables as they were at the first one.
+    """No other connection writes to `table` meanwhile, and every statement sees the other tables as they were at the first one.
 
     Readers are not held up; in SQLite every other writer waits.
     """

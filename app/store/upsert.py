@@ -1,7 +1,4 @@
-"""UPSERT: `INSERT … ON CONFLICT`, which SQLite and PostgreSQL share and SQLAlchemy keeps in two places.
-
-Comes in: a dialect and a table. Goes out: the insert of that dialect.
-"""
+"""Returns the `INSERT … ON CONFLICT` of SQLite or PostgreSQL, which SQLAlchemy keeps in two places."""
 
 from typing import TypeAlias
 

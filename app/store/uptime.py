@@ -1,10 +1,9 @@
-"""UPTIME: how each model did over the last 24 hours, and how many tokens it ever took and gave, from the ledger and its roll-up.
+"""Reads each model's calls of the last 24 hours and its tokens of all time, from ledger and rollup.
 
-Comes in: a moment. Goes out: integers per model; a restart changes none of them. Hours that are
-rolled up are read as such; the ledger itself is only asked for what they do not cover, the first
-part of an hour at the beginning of the window and the newest rows at its end. The tokens of older
-hours are summed once an hour. A row that comes later than the roll-up of its hour is in from the
-next roll-up on, one that is more than a day late an hour after that.
+Whole hours come from the rollup. The ledger gives what the rollup does not cover: the first part of
+an hour at the beginning of the window, and the newest rows. Tokens of older hours are summed once
+an hour. A row that arrives after the rollup of its hour counts from the next rollup on; one that is
+more than a day late, an hour after that. A restart changes no figure.
 """
 
 from collections.abc import Mapping, Sequence
@@ -121,7 +120,7 @@ def _rolled_up(first_hour_unix_ms: int) -> Select[Any]:
 
 
 def _newest_rows(rolled_up_to: int, since: int) -> Select[Any]:
-    """The ledger's rows behind the roll-up: tokens of all of them, outcomes of those in the window."""
+    """The ledger's rows behind the rollup: tokens of all of them, outcomes of those in the window."""
     is_in_window = LEDGER.c.started_unix_ms >= since
     return (
         select(
@@ -137,7 +136,7 @@ def _newest_rows(rolled_up_to: int, since: int) -> Select[Any]:
 
 
 def _first_part(since: int, before: int) -> Select[Any]:
-    """Outcomes of the hour that the window begins in; its tokens are in the roll-up."""
+    """Outcomes of the hour that the window begins in; its tokens are in the rollup."""
     return (
         select(LEDGER.c.model, _count(SUCCEEDED), _count(FAILED), _NONE, _NONE)
         .where(LEDGER.c.started_unix_ms >= since, LEDGER.c.started_unix_ms < before)

@@ -1,9 +1,8 @@
-"""VALKEY CACHE: the response cache behind a Valkey or Redis server, shared by processes and hosts.
+"""The response cache in a Valkey or Redis server, shared by processes and hosts.
 
-Comes in: keys and answers as bytes. Goes out: the same bytes, or None; a server that is away, slow
-or full is a miss. It must never fail a request, nor hold one up for longer than
-`operation_seconds`: after a failure the server is left alone for `rest_seconds`. The bound of
-memory is the server's own `maxmemory`. Whoever asks records `CacheLookedUp`.
+A server that is unavailable, slow or full is a miss. It never fails a request and delays none for
+longer than `operation_seconds`: after a failure the server is skipped for `rest_seconds`. The
+server's own `maxmemory` bounds the memory. The caller records `CacheLookedUp`.
 """
 
 import asyncio
@@ -82,7 +81,7 @@ class ValkeyResponseCache:
         self._resting_until = self._clock.monotonic() + self._rest_seconds
         if not self._is_failing:
             self._is_failing = True
-            _LOGGER.warning("response cache: the server fails, every look-up is a miss: %s", _reason(error))
+            _LOGGER.warning("response cache: the server fails, every lookup is a miss: %s", _reason(error))
 
 
 def open_valkey_cache(url: str, clock: Clock, *, operation_seconds: float = _OPERATION_SECONDS) -> ValkeyResponseCache:

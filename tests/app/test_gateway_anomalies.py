@@ -78,7 +78,7 @@ async def running(database_url: str, clock: ManualClock):
     app = create_app(config, resolve_secrets(config, {}), telemetry, random_bytes=os.urandom, clock=clock)
     async with app.lifespan():
         deadline = time.monotonic() + 20.0
-        while app.state.parts.jobs.books()["anomalies"].last_success_unix_seconds is None:
+        while app.state.parts.jobs.stats()["anomalies"].last_success_unix_seconds is None:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.005)
         yield Gateway(app, telemetry, clock, stdout)

@@ -106,7 +106,7 @@ async def test_one_job_that_fails_stops_no_other(gateway_jobs, reason) -> None:
         async with jobs.running():
             deadline = time.monotonic() + 20.0
             while not has_shown(jobs, broken.name, others, reason):
-                assert time.monotonic() < deadline, (broken.name, jobs.books())
+                assert time.monotonic() < deadline, (broken.name, jobs.stats())
                 await asyncio.sleep(0.005)
         samples = read_exposition(metered.text())
         failed = {
@@ -137,7 +137,7 @@ async def test_the_page_lists_every_job_with_the_key_of_its_interval(gateway_job
 
 def has_shown(jobs: Jobs, broken: str, others: set[str], reason: str) -> bool:
     """Whether the broken job failed more than once, so that it was tried again, and each other one has succeeded."""
-    books = jobs.books()
+    books = jobs.stats()
     return books[broken].failures[reason] >= 2 and all(
         books[name].last_success_unix_seconds is not None for name in others
     )

@@ -116,7 +116,7 @@ async def test_a_store_that_fails_to_load_is_asked_again_and_then_done_without(c
             await rig.minutes(1, ANSWER)
     rig.store.fails = False
     await rig.minutes(1, ANSWER)
-    assert "begins anew" in caplog.text
+    assert "starts again" in caplog.text
     assert STATE_NAME in rig.store.states
 
 

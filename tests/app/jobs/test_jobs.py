@@ -1,4 +1,4 @@
-"""Jobs that are killed, hang or raise: the others go on, the books say which, and shutdown waits for none."""
+"""Jobs that are killed, hang or raise: the others go on, the stats say which, and shutdown waits for none."""
 
 import asyncio
 import itertools
@@ -53,16 +53,16 @@ async def test_each_kind_of_failure_is_booked_and_all_go_on() -> None:
     clock = ManualClock(unix_ms=1_700_000_000_500)
     jobs = make_jobs(clock, well=well, raising=raising, hanging=hanging, killed=killed)
     async with jobs.running():
-        await until(lambda: min(runs[name] for name in jobs.books()) >= 4, lambda: runs)
-        books = jobs.books()
-    assert sum(books["well"].failures.values()) == 0
+        await until(lambda: min(runs[name] for name in jobs.stats()) >= 4, lambda: runs)
+        stats = jobs.stats()
+    assert sum(stats["well"].failures.values()) == 0
     for name, reason in (("raising", "error"), ("hanging", "timeout"), ("killed", "cancelled")):
-        failures = dict(books[name].failures)
+        failures = dict(stats[name].failures)
         assert runs[name] - 1 <= failures.pop(reason) <= runs[name]  # the last run may be in hand
         assert sum(failures.values()) == 0
-    assert books["well"].last_success_unix_seconds == 1_700_000_000.5
-    assert [books[name].last_success_unix_seconds for name in ("raising", "hanging", "killed")] == [None] * 3
-    assert books["hanging"].last_duration_seconds == pytest.approx(2 * INTERVAL_SECONDS, abs=0.5)
+    assert stats["well"].last_success_unix_seconds == 1_700_000_000.5
+    assert [stats[name].last_success_unix_seconds for name in ("raising", "hanging", "killed")] == [None] * 3
+    assert stats["hanging"].last_duration_seconds == pytest.approx(2 * INTERVAL_SECONDS, abs=0.5)
 
 
 async def test_a_run_that_is_cancelled_from_outside_is_followed_by_the_next() -> None:
@@ -79,8 +79,8 @@ async def test_a_run_that_is_cancelled_from_outside_is_followed_by_the_next() ->
             await until(lambda number=number: runs >= number and bool(tasks_of("slow")), lambda: runs)
             for task in tasks_of("slow"):
                 task.cancel()
-            await until(lambda number=number: jobs.books()["slow"].failures["cancelled"] >= number, jobs.books)
-        await until(lambda: jobs.books()["slow"].last_success_unix_seconds is not None, jobs.books)
+            await until(lambda number=number: jobs.stats()["slow"].failures["cancelled"] >= number, jobs.stats)
+        await until(lambda: jobs.stats()["slow"].last_success_unix_seconds is not None, jobs.stats)
 
 
 async def test_a_run_that_ignores_its_cancellation_is_never_joined_by_a_second() -> None:
@@ -104,13 +104,13 @@ async def test_a_run_that_ignores_its_cancellation_is_never_joined_by_a_second()
 
     jobs = make_jobs(stubborn=stubborn, other=other)
     async with jobs.running():
-        await until(lambda: jobs.books()["stubborn"].failures["timeout"] >= 3, jobs.books)
+        await until(lambda: jobs.stats()["stubborn"].failures["timeout"] >= 3, jobs.stats)
         assert runs == 1
         assert len(tasks_of("stubborn")) == 1
         assert others >= 3
         may_end.set()
         await until(lambda: runs >= 2, lambda: runs)
-        await until(lambda: jobs.books()["stubborn"].last_success_unix_seconds is not None, jobs.books)
+        await until(lambda: jobs.stats()["stubborn"].last_success_unix_seconds is not None, jobs.stats)
 
 
 async def test_shutdown_waits_for_none_of_them() -> None:
@@ -128,7 +128,7 @@ async def test_shutdown_waits_for_none_of_them() -> None:
 
     jobs = make_jobs(stubborn=stubborn, hanging=hanging)
     async with jobs.running(close_seconds=0.1):
-        await until(lambda: bool(tasks_of("stubborn") and tasks_of("hanging")), jobs.books)
+        await until(lambda: bool(tasks_of("stubborn") and tasks_of("hanging")), jobs.stats)
         stopping = time.monotonic()
     assert time.monotonic() - stopping < 2.0
     assert not tasks_of("hanging")
@@ -145,7 +145,7 @@ async def test_a_slow_run_leaves_out_what_it_missed_and_says_how_late_the_next_o
     async def slow_once() -> None:
         # When a run begins depends on the computer; when it was due does not.
         due.append(jobs._schedules[0]._due)
-        lags.append(jobs.books()["slow"].last_lag_seconds)
+        lags.append(jobs.stats()["slow"].last_lag_seconds)
         if len(due) == 1:
             await asyncio.sleep(5 * INTERVAL_SECONDS)
 
@@ -194,18 +194,18 @@ async def test_the_metrics_say_which_job_failed_and_why() -> None:
     failures = "gatewayz_job_failures_total"
     reasons = SPECS[failures].labels[1].values
     before = metered.text()
-    for name in jobs.books():
+    for name in jobs.stats():
         for reason in reasons:
             assert f'{failures}{{job_name="{name}",reason="{reason}"}} 0' in before
     assert "gatewayz_job_last_success_timestamp_seconds{" not in before
     async with jobs.running():
-        await until(lambda: jobs.books()["raising"].failures["error"] >= 2, jobs.books)
+        await until(lambda: jobs.stats()["raising"].failures["error"] >= 2, jobs.stats)
     after = metered.text()
-    assert f'{failures}{{job_name="raising",reason="error"}} {jobs.books()["raising"].failures["error"]}' in after
+    assert f'{failures}{{job_name="raising",reason="error"}} {jobs.stats()["raising"].failures["error"]}' in after
     assert f'{failures}{{job_name="well",reason="error"}} 0' in after
     assert 'gatewayz_job_last_success_timestamp_seconds{job_name="well"} 1700000000' in after
     assert 'gatewayz_job_last_success_timestamp_seconds{job_name="raising"}' not in after
-    for name in jobs.books():
+    for name in jobs.stats():
         assert f'gatewayz_job_last_duration_seconds{{job_name="{name}"}}' in after
         assert f'gatewayz_job_lag_seconds{{job_name="{name}"}}' in after
 

@@ -183,7 +183,7 @@ async def test_one_of_two_instances_publishes_and_the_other_takes_over_when_it_e
     holder = await first.__aenter__()
     await until(lambda: len(holder.state()) == 4, holder.state)
     async with make_instance() as other:
-        await until(lambda: other.jobs.books()["business"].last_success_unix_seconds is not None, other.samples)
+        await until(lambda: other.jobs.stats()["business"].last_success_unix_seconds is not None, other.samples)
         assert other.state() == {}
         assert len(holder.state()) == 4
         # Both say how their own jobs are.
