@@ -147,7 +147,7 @@ def main() -> None:
     endpoint = Endpoint(arguments.protocol)
     print(f"{arguments.protocol}, {arguments.seconds:g} s each; microseconds")
     print(
-        f"{'endpoint':<11}{'':<7}{'on_end p50':>11}{'p99':>8}{'max':>9}{'span p50':>10}{'p99':>8}{'CPU/span':>10}",
+        f"{'endpoint':<11}{'':<9}{'on_end p50':>11}{'p99':>8}{'max':>9}{'span p50':>10}{'p99':>8}{'CPU/span':>10}",
         end="",
     )
     print(f"{'shutdown s':>12}{'lost':>8} of")
@@ -165,12 +165,12 @@ def main() -> None:
                 arrived = endpoint.ask("start" if state == "down" else "count")
                 medians[variant.name] = statistics.median(handed)
                 print(
-                    f"{state:<11}{variant.name:<7}{medians[variant.name]:>11.2f}{percentile(handed, 0.99):>8.1f}"
+                    f"{state:<11}{variant.name:<9}{medians[variant.name]:>11.2f}{percentile(handed, 0.99):>8.1f}"
                     f"{max(handed):>9.0f}{statistics.median(whole):>10.1f}{percentile(whole, 0.99):>8.1f}{cpu:>10.1f}"
                     f"{took:>12.2f}{count - arrived:>8} {count}",
                     flush=True,
                 )
-            print(f"{state:<11}{'ratio':<7}{medians['gatewayz'] / medians['stock']:>11.2f}")
+            print(f"{state:<11}{'ratio':<9}{medians['gatewayz'] / medians['stock']:>11.2f}")
     finally:
         endpoint.end()
 

@@ -1,8 +1,4 @@
-"""LEDGER TOTALS: exact sums over the ledger, to hold against the metrics and to show in summaries.
-
-Comes in: a window of time. Goes out: integers, one struct per provider, model and status. Sums are
-made by the database in integers.
-"""
+"""Sums the ledger of a window of time by provider, model and status, in integers that the database computes."""
 
 from typing import Any
 

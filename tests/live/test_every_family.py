@@ -3,13 +3,9 @@
 One gateway process serves all cases; each drives its own event and looks at what that moved.
 """
 
-import json
 import os
-import signal
 import socket
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -18,16 +14,17 @@ from typing import NamedTuple
 import httpx
 import pytest
 
+from app.version import VERSION
 from otel.catalogue import CATALOGUE
 from otel.catalogue.spec import Category, Kind
 from tests.harness.exposition import read_exposition
 from tests.harness.otlp_data import HistogramPoint
 from tests.harness.otlp_receiver import OtlpReceiver
 from tests.harness.polling import wait_for
+from tests.harness.programs import UPSTREAM, running_programs
 
 pytestmark = pytest.mark.live
 
-ROOT = Path(__file__).parents[2]
 DEADLINE_SECONDS = 20.0
 SPECS = {spec.name: spec for spec in CATALOGUE}
 ANSWER = {"prompt_tokens": 10, "completion_tokens": 5}
@@ -146,51 +143,22 @@ def of_family(family: str, samples: Samples) -> Samples:
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("families")
-    processes: list[subprocess.Popen[str]] = []
+    with running_programs(folder) as programs, OtlpReceiver() as receiver:
+        upstream = programs.start(*UPSTREAM)
+        config = folder / "gateway.toml"
+        config.write_text(CONFIG.format(folder=folder, upstream=upstream.url))
+        environ = os.environ | {"GATEWAYZ_CONFIG": str(config), "OTEL_METRIC_EXPORT_INTERVAL": "200"}
 
-    def start(*arguments: str, environ: Mapping[str, str] = os.environ, stdout: int | None = None) -> str:
-        """Start a program and return the address that it announces on the stream that is not a file."""
-        with (folder / f"{arguments[0]}.log").open("w") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", *arguments],
-                cwd=ROOT,
-                env=environ,
-                stdout=stdout or log,
-                stderr=log if stdout else subprocess.PIPE,
-                text=True,
-            )
-        processes.append(process)
-        stream = process.stdout if stdout else process.stderr
-        assert stream is not None
-        return next(line for line in stream if " http://127.0.0.1:" in line).split()[-1]
+        def create_key(plan: str, *options: str) -> str:
+            return programs.create_key(environ, *options, plan=plan)
 
-    upstream = start("demo.upstream.scripted_upstream", "--port", "0", stdout=subprocess.PIPE)
-    config = folder / "gateway.toml"
-    config.write_text(CONFIG.format(folder=folder, upstream=upstream))
-    environ = os.environ | {"GATEWAYZ_CONFIG": str(config), "OTEL_METRIC_EXPORT_INTERVAL": "200"}
-
-    def create_key(plan: str, *options: str) -> str:
-        made = subprocess.run(
-            [sys.executable, "-m", "app", "keys", "create", "--name", plan, "--plan", plan, "--json", *options],
-            cwd=ROOT,
-            env=environ,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return str(json.loads(made.stdout)["secret"])
-
-    keys = {plan: create_key(plan) for plan in ("free", "tight")}
-    with OtlpReceiver() as receiver:
-        url = start("app", "serve", environ=environ | {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint})
-        running = Gateway(url, upstream, receiver, create_key=create_key, keys=keys, folder=folder)
+        keys = {plan: create_key(plan) for plan in ("free", "tight")}
+        server = programs.start("app", "serve", environ=environ | {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint})
+        running = Gateway(server.url, upstream.url, receiver, create_key=create_key, keys=keys, folder=folder)
         running.chat()  # the key is known from here on, so that a case moves only what it means to
         yield running
         running.client.close()
-        for process in reversed(processes):
-            process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=DEADLINE_SECONDS)
-    assert [process.returncode for process in processes] == [0, 0]
+        assert (server.stop(), upstream.stop()) == (0, 0)
 
 
 # The events. Each is one exchange over HTTP with a certain outcome.
@@ -367,7 +335,7 @@ CASES: dict[str, Case] = {
 
 # What no HTTP event can move on purpose, or what is a state and no count: it is there, under the same labels everywhere.
 PRESENT = {
-    "fastapi_app_info": moved(app_name="gatewayz", version="0.1.0"),
+    "fastapi_app_info": moved(app_name="gatewayz", version=VERSION),
     # An anomaly needs minutes of traffic; tests/app/anomaly moves it.
     "gatewayz_detected_anomalies": moved(type="latency_spike"),
     "gatewayz_model_uptime_24h": moved(model="test/model"),

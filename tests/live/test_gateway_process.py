@@ -1,11 +1,7 @@
 """The gateway as a process of its own, between the official OpenAI SDK and an upstream process: one trace, one count everywhere."""
 
-import json
 import os
-import signal
 import sqlite3
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +11,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.harness.otlp_receiver import OtlpReceiver
+from tests.harness.programs import UPSTREAM, Programs, running_programs
 
 pytestmark = pytest.mark.live
 
-ROOT = Path(__file__).parents[2]
 CONFIG = """
 [server]
 port = 0
@@ -47,28 +43,6 @@ output_usd_per_million = 4.0
 """
 
 
-def announced_address(process: subprocess.Popen[str]) -> str:
-    """Read lines until one announces where the process listens."""
-    assert process.stdout is not None
-    for line in process.stdout:
-        if " http://127.0.0.1:" in line:
-            return line.split()[-1]
-    raise AssertionError("the process ended without listening")
-
-
-@pytest.fixture
-def upstream() -> Iterator[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "demo.upstream.scripted_upstream", "--port", "0"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    yield announced_address(process)
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=10)
-
-
 def script(**personas: dict) -> dict:
     return {"x_script": personas}
 
@@ -76,25 +50,21 @@ def script(**personas: dict) -> dict:
 ANSWER = {"prompt_tokens": 10, "completion_tokens": 5}
 
 
-def test_requests_through_processes_are_counted_once_everywhere(tmp_path: Path, upstream: str) -> None:
+@pytest.fixture
+def programs(tmp_path: Path) -> Iterator[Programs]:
+    with running_programs(tmp_path) as programs:
+        yield programs
+
+
+def test_requests_through_processes_are_counted_once_everywhere(tmp_path: Path, programs: Programs) -> None:
     config = tmp_path / "gateway.toml"
-    config.write_text(CONFIG.format(folder=tmp_path, upstream=upstream))
+    config.write_text(CONFIG.format(folder=tmp_path, upstream=programs.start(*UPSTREAM).url))
     environ = os.environ | {"GATEWAYZ_CONFIG": str(config)}
-    made = subprocess.run(
-        [sys.executable, "-m", "app", "keys", "create", "--name", "t", "--plan", "free", "--json"],
-        cwd=ROOT, env=environ, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    secret = next(
-        value for value in json.loads(made.stdout).values() if str(value).startswith("gwz_") and len(value) > 40
-    )
+    secret = programs.create_key(environ)
     with OtlpReceiver() as receiver:
-        gateway = subprocess.Popen(
-            [sys.executable, "-m", "app", "serve"],
-            cwd=ROOT, env=environ | {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint},
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
+        gateway = programs.start("app", "serve", environ=environ | {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint})
         try:
-            address = announced_address(gateway)
+            address = gateway.url
             client = openai.OpenAI(api_key=secret, base_url=f"{address}/v1", max_retries=0)
             messages = [{"role": "user", "content": "canary-prompt-text"}]
             plain = client.chat.completions.with_raw_response.create(
@@ -118,9 +88,9 @@ def test_requests_through_processes_are_counted_once_everywhere(tmp_path: Path, 
             with urllib.request.urlopen(f"{address}/metrics") as response:  # noqa: S310  loopback
                 exposition = response.read().decode()
         finally:
-            gateway.send_signal(signal.SIGTERM)
-            stdout, _ = gateway.communicate(timeout=20)
-    assert gateway.returncode == 0
+            exit_code = gateway.stop()
+    stdout = gateway.output()
+    assert exit_code == 0
     samples = {
         (sample.name, *sorted(value for key, value in sample.labels.items() if key != "app_name")): sample.value
         for family in text_string_to_metric_families(exposition)

@@ -4,28 +4,25 @@ SIGTERM loses no ledger row. SIGKILL loses at most the rows of the last second: 
 ended within the group commit's time.
 """
 
-import json
 import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.harness.exposition import read_exposition
 from tests.harness.polling import wait_for
+from tests.harness.programs import UPSTREAM, Programs, running_programs
 
 pytestmark = pytest.mark.live
 
-ROOT = Path(__file__).parents[2]
 DEADLINE_SECONDS = 40.0
 HOUR_MS = 3_600_000
 COMMIT_SECONDS = 0.25
@@ -72,36 +69,18 @@ class CallRecord:
 class Environment:
     """The files and processes of one test."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, programs: Programs) -> None:
         self.folder = folder
-        self._stack = stack
-        self._starts = 0
-        self.upstream = self._start(["demo.upstream.scripted_upstream", "--port", "0"])[1]
+        self._programs = programs
+        upstream = programs.start(*UPSTREAM)
         config = folder / "gateway.toml"
-        config.write_text(CONFIG.format(folder=folder, upstream=self.upstream, commit_seconds=COMMIT_SECONDS))
+        config.write_text(CONFIG.format(folder=folder, upstream=upstream.url, commit_seconds=COMMIT_SECONDS))
         self.environ = os.environ | {"GATEWAYZ_CONFIG": str(config)}
-        made = subprocess.run(
-            [sys.executable, "-m", "app", "keys", "create", "--name", "t", "--plan", "free", "--json"],
-            cwd=ROOT,
-            env=self.environ,
-            capture_output=True,
-            check=True,
-        )
-        self.secret = json.loads(made.stdout)["secret"]
+        self.secret = programs.create_key(self.environ)
 
     def start_gateway(self) -> tuple[subprocess.Popen[bytes], str]:
-        return self._start(["app", "serve"], self.environ)
-
-    def _start(
-        self, arguments: list[str], environ: Mapping[str, str] = os.environ
-    ) -> tuple[subprocess.Popen[bytes], str]:
-        self._starts += 1
-        said: IO[bytes] = self._stack.enter_context((self.folder / f"said-{self._starts}").open("wb"))
-        command = [sys.executable, "-m", *arguments]
-        process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=said, stderr=said)
-        self._stack.callback(end, process)
-        address = wait_for(lambda: announced(self.folder / f"said-{self._starts}"), f"{arguments[0]} listens")
-        return process, address
+        gateway = self._programs.start("app", "serve", environ=self.environ)
+        return gateway.process, gateway.url
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         database = sqlite3.connect(self.folder / "gateway.db", timeout=DEADLINE_SECONDS)
@@ -130,21 +109,10 @@ class Environment:
         return row
 
 
-def announced(said: Path) -> str | None:
-    found = [line for line in said.read_text().splitlines() if "http://127.0.0.1:" in line]
-    return found[0].split()[-1] if found else None
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.kill()
-        process.wait()
-
-
 @pytest.fixture
 def environment(tmp_path: Path) -> Iterator[Environment]:
-    with ExitStack() as stack:
-        yield Environment(tmp_path, stack)
+    with running_programs(tmp_path) as programs:
+        yield Environment(tmp_path, programs)
 
 
 def state(address: str) -> tuple[float | None, float | None]:
