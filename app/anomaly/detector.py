@@ -121,7 +121,7 @@ class AnomalyDetector:
         yield encode(whole)
 
     def restore(self, state: bytes | str, *, now_seconds: float) -> None:
-        """Go on from a dump; raises `StateError`, and changes nothing, where it is none of this version.
+        """Continue from a dump; raises `StateError`, and changes nothing, where it is none of this version.
 
         The minutes since the dump were not watched: they are left out, not taken for silence.
         """

@@ -56,7 +56,7 @@ class Connections:
         self._routes = frozenset(routes)
 
     def connected(self, one: Scope, other: Scope) -> bool:
-        """Tell whether one cause can show in both."""
+        """Return whether one cause can show in both."""
         if one == other or "gateway" in (one.kind, other.kind):
             return True
         if one.kind == other.kind:

@@ -63,7 +63,7 @@ class Minute(msgspec.Struct, array_like=True):
         self.failures += 1
 
     def add_unjudged(self) -> None:
-        """Count an attempt that says nothing of the provider: its client left, or the request was at fault."""
+        """Count an attempt that does not describe the provider: its client left, or the request was at fault."""
         self.attempts += 1
 
     def plus(self, other: "Minute") -> "Minute":

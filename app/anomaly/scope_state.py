@@ -151,7 +151,7 @@ class Rules:
 
 
 def _is_learning(state: ScopeState) -> bool:
-    """Tell whether this minute's windows are learned: all at first, then every other, because windows of 3 minutes and more overlap."""
+    """Return whether this minute's windows are learned: all at first, then every other, because windows of 3 minutes and more overlap."""
     return state.age_minutes <= _YOUNG_MINUTES or state.age_minutes % 2 == 0
 
 

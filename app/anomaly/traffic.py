@@ -89,7 +89,7 @@ def _by_chance(baselines: Sequence[Baseline], at: int, change: float) -> float:
 
 
 def _is_more_than_chance(attempts: int, usual: float) -> bool:
-    """Tell whether independent arrivals would explain the number even if the time of day had moved their rate by `_DAILY_FACTOR`."""
+    """Return whether independent arrivals would explain the number even if the time of day had moved their rate by `_DAILY_FACTOR`."""
     expected = usual * _DAILY_FACTOR if attempts > usual else usual / _DAILY_FACTOR
     deviance = expected - attempts + (attempts * math.log(attempts / expected) if attempts else 0.0)
     return math.sqrt(2 * max(deviance, 0.0)) >= _MIN_SURPRISE

@@ -91,7 +91,7 @@ class AnomalyWatch:
         await self._save()
 
     async def _load(self) -> None:
-        """Go on from the stored state. A store that fails is asked again by the next runs, then the watch starts again."""
+        """Continue from the stored state. The next runs try a failing store again; after that the watch starts without it."""
         self._loads += 1
         if self._loads <= _MAX_LOADS:
             state = await self._store.load(STATE_NAME)

@@ -4,7 +4,7 @@ from typing import Final
 
 EXIT_DONE: Final = 0
 EXIT_FAILED: Final = 1
-"""It could not start, or could not do what was asked, or a second signal ended it at once."""
+"""The command could not start or do its work, or a second signal ended it at once."""
 
 EXIT_USAGE: Final = 2
 EXIT_LOST: Final = 3

@@ -40,7 +40,7 @@ class _KeysError(Exception):
 def add_keys_parser(
     subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]", common: argparse.ArgumentParser
 ) -> None:
-    """Add `keys` with its three commands, each with the options of `common`; `args.keys_command` says which was given."""
+    """Add `keys` with its three commands, each with the options of `common`; `args.keys_command` names the one given."""
     parser = subparsers.add_parser("keys", parents=[common], help="make, list and revoke API keys")
     commands = parser.add_subparsers(dest="keys_command", required=True, metavar="create|list|revoke")
     create = commands.add_parser("create", parents=[common], help="make a key and print its secret, once")

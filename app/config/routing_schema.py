@@ -25,7 +25,7 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     proxy_env: str | None = None
     """The variable that holds the proxy's URL, where it has a password."""
     stream_options: bool = True
-    """Whether a stream is asked for its usage (`stream_options`)."""
+    """Whether requests for a stream ask for its usage (`stream_options`)."""
     pool_wait_seconds: float = 5.0
     """The timeout of the wait for a free connection."""
     connect_seconds: float = 2.0

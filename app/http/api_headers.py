@@ -1,7 +1,7 @@
-"""Adds what every answer of the API carries, whatever made it: `x-request-id`, and the CORS headers where they are configured.
+"""Adds the headers of every response of the API: `x-request-id`, and the CORS headers where they are configured.
 
 It stands inside of the telemetry and outside of the framework, so that errors, streams and unknown
-paths have them too. Monitoring and health pass through unchanged. A preflight is answered here: a
+paths have them too. Monitoring and health pass through unchanged. A preflight gets its response here: a
 browser sends it without a key.
 """
 
@@ -31,14 +31,14 @@ _USUAL_FIELD_NAMES: Final = b"authorization, content-type"
 
 
 class CrossOrigin:
-    """Which pages may read answers. The key is a header that a page sets itself, so no credentials of the browser are allowed."""
+    """Which pages may read responses. The key is a header that a page sets itself, so no credentials of the browser are allowed."""
 
     def __init__(self, origins: Sequence[str]) -> None:
         self._is_any = ANY_ORIGIN in origins
         self._origins = frozenset(origin.lower().encode() for origin in origins)
 
     def headers(self, scope: Scope) -> list[tuple[bytes, bytes]]:
-        """Return the headers of an answer to this request."""
+        """Return the headers of a response to this request."""
         origin = self._allowed(scope)
         headers = [] if self._is_any else [(b"vary", b"Origin")]
         if origin is not None:
@@ -46,7 +46,7 @@ class CrossOrigin:
         return headers
 
     def preflight(self, scope: Scope) -> list[tuple[bytes, bytes]] | None:
-        """Return the headers of the answer to a preflight of an allowed origin; None for any other request."""
+        """Return the headers of the response to a preflight of an allowed origin; None for any other request."""
         if scope["method"] != "OPTIONS" or not _values(scope, b"access-control-request-method"):
             return None
         origin = self._allowed(scope)

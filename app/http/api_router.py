@@ -23,7 +23,7 @@ def api_router(gateway: Gateway, server: ServerConfig) -> Router:
 
     @post("/chat/completions", status_code=200)
     async def chat_completions() -> ASGIApp:
-        """Answer a chat, whole or as an event stream."""
+        """Serve a chat, whole or as an event stream."""
         return chat_endpoint
 
     @post("/embeddings", status_code=200)

@@ -65,7 +65,7 @@ class CompletionEndpoint:
             await refuse(scope, send, error, headers)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, place: Place, headers: Headers) -> None:
-        """Serve one request that has a place; `headers` collects what every answer to it carries."""
+        """Serve one request that has a place; `headers` collects the headers of every response to it."""
         gateway, telemetry, interrupt = self._gateway, request_scope(scope), place.interrupt
         declared_bytes = declared_length(scope, self._max_body_bytes)
         with interrupt:
@@ -95,7 +95,7 @@ class CompletionEndpoint:
             await gateway.finalize(call)
 
     async def _whole(self, send: Send, call: Call, model: Model, interrupt: Interrupt, headers: Headers) -> None:
-        """Answer with one body."""
+        """Send the response as one body."""
         with interrupt:
             answer = await self._gateway.answer(call, model)
         if answer.provider is not None:
@@ -106,7 +106,7 @@ class CompletionEndpoint:
         await send_json(send, _OK, answer.body, headers)
 
     async def _stream(self, send: Send, call: Call, model: Model, interrupt: Interrupt, headers: Headers) -> None:
-        """Answer with an event stream; from its head on, whatever goes wrong is an event in it."""
+        """Send the response as an event stream; after its head an error is an event."""
         sender = StreamSender(send, headers)
         stream: AnswerStream | None = None
         try:
@@ -127,14 +127,14 @@ class CompletionEndpoint:
 
 
 async def _watch_client(receive: Receive, interrupt: Interrupt) -> None:
-    """End the call when the client leaves; after the response's end this says nothing to anybody."""
+    """End the call when the client leaves; after the response's end it has no effect."""
     while (await receive())["type"] != "http.disconnect":
         pass
     interrupt.fire("client_left")
 
 
 async def refuse(scope: Scope, send: Send, error: GatewayError, headers: Headers) -> None:
-    """Send an error, and count it where it is ours."""
+    """Send an error, and record it where it is the gateway's."""
     if status_of(error) >= _SERVER_ERROR:
         request_scope(scope).record(ExceptionMapped(exception_type=type(error).__name__))
     await send_error(send, error, headers)

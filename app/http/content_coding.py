@@ -43,7 +43,7 @@ def content_codings(scope: Scope) -> tuple[str, ...]:
 
 
 async def decode_body(body: bytes, codings: tuple[str, ...], *, max_bytes: int, hold: Callable[[int], None]) -> bytes:
-    """Return the decoded body; `hold` is told how much memory it takes and raises where there is no room for it."""
+    """Return the decoded body; `hold` gets the memory that it takes, and raises where there is no room."""
     for coding in reversed(codings):
         body = await _inflate(body, coding, max_bytes=max_bytes, hold=hold)
     return body

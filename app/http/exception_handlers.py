@@ -27,7 +27,7 @@ _OF_THE_API: Final = re.compile(
 
 _NO_V1: Final = "Unknown request URL: a client's base URL must end in /v1, as in http://HOST:PORT/v1."
 _NOT_SERVED: Final = re.compile(r"/v1/(?:responses|completions|messages)(?:/|$)")
-"""Other APIs of a language model, which clients use unless they are told to use chat completions."""
+"""Other APIs of a language model, which clients use unless configured for chat completions."""
 
 _CHAT_ONLY: Final = (
     "Unknown request URL: this API is not served. Set the client to chat completions (POST /v1/chat/completions), as in `.chat()` of"
@@ -47,14 +47,14 @@ def exception_handlers() -> ExceptionHandlersMap:
 
 
 def answer_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-    """Answer an error of routing or of the framework, which brings its own status."""
+    """Return the response to an error of routing or of the framework, which has its own status."""
     if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return answer_exception(request, error)
     return _answer(request, error.status_code, dict(error.headers or {}))
 
 
 def answer_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Answer an exception that no handler expected."""
+    """Return the response to an unexpected exception."""
     request_scope(cast("Scope", request.scope)).record(ExceptionMapped(exception_type=type(error).__name__))
     _LOGGER.error("a request failed unexpectedly", exc_info=error)
     return _answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, {})

@@ -23,7 +23,7 @@ TIMEOUT_SECONDS: Final = 2.0
 """How long readiness waits for a dependency: less than the timeout of any usual health check."""
 
 SHARE_SECONDS: Final = 1.0
-"""How long an answer of a dependency serves every readiness check."""
+"""How long one check of a dependency serves every readiness request."""
 
 _OK: Final = 200
 _UNAVAILABLE: Final = 503
@@ -32,7 +32,7 @@ _GET_AND_HEAD: Final = (HttpMethod.GET, HttpMethod.HEAD)
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
-    """How to ask the dependencies.
+    """How to check the dependencies.
 
     `check_database` raises `StoreUnavailableError`; `providers` describes each one, by name; `telemetry` describes the export.
     """
@@ -61,14 +61,14 @@ def health_router(readiness: Readiness, *, exposure: Exposure, clock: Clock) -> 
 
     @route("/live", http_method=_GET_AND_HEAD, status_code=_OK)
     async def live() -> Response[bytes]:
-        """Say that the process answers."""
+        """Return that the process runs."""
         return _json(_OK, {"status": "live"})
 
     @route("/ready", http_method=_GET_AND_HEAD, status_code=_OK)
     async def ready(request: Request[Any, Any, Any]) -> Response[bytes]:
-        """Say whether requests can be served, and what each dependency says."""
+        """Return whether requests can be served, and the state of each dependency."""
         is_detailed = exposure.allows(cast("Scope", request.scope))
-        # Whatever is asked for, both together: a client must not wait for one after the other.
+        # Both at the same time: a client must not wait for one after the other.
         is_ready, has_cache = await asyncio.gather(database.get(), cache.get())
         body: dict[str, object] = {"status": "ready" if is_ready else "unavailable"}
         if is_detailed:

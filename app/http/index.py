@@ -1,6 +1,6 @@
-"""Answers the paths that users try first: `/`, `/docs`, `/health` and `/prometheus/metrics`, with what there is.
+"""Serves the paths that users try first: `/`, `/docs`, `/health` and `/prometheus/metrics`, with what there is.
 
-The answers are fixed and tell nothing of the configuration. They count as no traffic.
+The responses are fixed and show nothing of the configuration. They do not count as traffic.
 """
 
 from typing import Any, Final
@@ -40,7 +40,7 @@ def index_router() -> Router:
 
     @route("/health", http_method=_GET_AND_HEAD)
     async def health(request: Request[Any, Any, Any]) -> Response[bytes]:
-        """Say that the process answers, and where more is to be had."""
+        """Return that the process runs, and links to more."""
         return _page(request, {"status": "live", "endpoints": _HEALTH})
 
     @route("/prometheus/metrics", http_method=_GET_AND_HEAD)

@@ -38,7 +38,7 @@ class ModelList(msgspec.Struct, frozen=True):
 
 
 class ModelsEndpoint:
-    """An ASGI application for both routes: the path says whether one model is meant."""
+    """An ASGI application for both routes: the path decides whether one model is meant."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway

@@ -74,7 +74,7 @@ def problem(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
 
 
 class _Pages:
-    """Makes the answers, each in a thread."""
+    """Makes the responses, each in a thread."""
 
     def __init__(self, exposition: Exposition, threads: CollectThreads) -> None:
         self._exposition = exposition

@@ -1,4 +1,4 @@
-"""Bounds the paths that the framework routes: it remembers the last 1,024 that it was asked for, each with its parameters.
+"""Bounds the paths that the framework routes: it caches the last 1,024, each with its parameters.
 
 No route, with the longest name of a model, comes near the bound; a longer path is routed as one
 that does not exist.

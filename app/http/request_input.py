@@ -42,7 +42,7 @@ def declared_length(scope: Scope, max_bytes: int) -> int:
 
 
 async def read_body(receive: Receive, *, max_bytes: int, seconds: float, hold: Callable[[int], None]) -> bytes:
-    """Return the whole body; `hold` is told its size as it grows, and raises where there is no room for it.
+    """Return the whole body; `hold` gets its size as it grows, and raises where there is no room.
 
     Raises `BodyTooLargeError`, `RequestTimeoutError` when it is not there after `seconds`, `InterruptedCallError` when the client leaves.
     """

@@ -23,7 +23,7 @@ _JSON: Final = (b"content-type", b"application/json")
 _STREAM: Final[Headers] = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
-    # Tells a reverse proxy (nginx) not to collect the stream into buffers.
+    # A reverse proxy (nginx) must not buffer the stream.
     (b"x-accel-buffering", b"no"),
 ]
 _UNAUTHORIZED: Final = 401
@@ -33,7 +33,7 @@ _MS_PER_SECOND: Final = 1_000
 
 
 async def send_json(send: Send, status: int, body: bytes, headers: Headers) -> None:
-    """Send a whole JSON answer."""
+    """Send a JSON response."""
     head = [_JSON, (b"content-length", b"%d" % len(body)), *headers]
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": body, "more_body": False})
@@ -81,7 +81,7 @@ def error_headers(error: GatewayError) -> Headers:
         return [(b"www-authenticate", b'Bearer realm="api"')]
     if status not in {_TOO_MANY_REQUESTS, _UNAVAILABLE}:
         return []
-    # Whole seconds, rounded up: a client that waits as told must not be refused again.
+    # Whole seconds, rounded up: a client that waits so long must not be refused again.
     return [(b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_seconds or 1.0)))]
 
 

@@ -1,6 +1,6 @@
-"""Asks a slow question for all who want the answer: once at a time, and not again while the answer is fresh.
+"""Shares one slow check between callers: one runs at a time, and none while the last result is fresh.
 
-Readiness is asked by anybody, as often as they like: what they cause at the database must not grow
+Any client may request readiness, at any rate: the load on the database must not grow
 with that, and none of them waits for longer than the time limit.
 """
 
@@ -11,7 +11,7 @@ from app.gateway.ports import Clock
 
 
 class SharedAnswer:
-    """One yes-or-no question. An answer later than `timeout_seconds` counts as no until it arrives. For one event loop."""
+    """One check with a boolean result; later than `timeout_seconds` it counts as false until it arrives. For one event loop."""
 
     def __init__(
         self, ask: Callable[[], Awaitable[bool]], *, timeout_seconds: float, share_seconds: float, clock: Clock
@@ -24,19 +24,19 @@ class SharedAnswer:
         self._asking: asyncio.Task[bool] | None = None
 
     async def get(self) -> bool:
-        """Return the answer; asks where there is none that is younger than `share_seconds`."""
+        """Return the result; checks again when it is older than `share_seconds`."""
         now_seconds = self._clock.monotonic()
         if self._asking is None or (self._asking.done() and now_seconds - self._asked_seconds >= self._share_seconds):
             self._asked_seconds = now_seconds
             self._asking = asyncio.create_task(self._asked())
         asking = self._asking
         left_seconds = self._asked_seconds + self._timeout_seconds - now_seconds
-        # Unlike `wait_for` it leaves the question going: a second one would not be answered sooner.
+        # Unlike `wait_for` it does not cancel the check: a second one would not end sooner.
         await asyncio.wait({asking}, timeout=max(0.0, left_seconds))
         return asking.done() and not asking.cancelled() and asking.result()
 
     async def _asked(self) -> bool:
         try:
             return await self._ask()
-        except Exception:  # noqa: BLE001  whatever the reason, the dependency does not answer
+        except Exception:  # noqa: BLE001  whatever the reason, the dependency does not respond
             return False

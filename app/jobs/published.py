@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Published(Generic[T]):
-    """One state. `may_publish` says whether this instance speaks for all; after `max_age_seconds` a result is not true any more."""
+    """One state. `may_publish` returns whether this instance publishes; a result older than `max_age_seconds` is unknown."""
 
     def __init__(
         self,

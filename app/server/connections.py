@@ -43,7 +43,7 @@ class Connections:
         self._unused: OrderedDict[ClientConnection, None] = OrderedDict()
         self._idle: OrderedDict[ClientConnection, None] = OrderedDict()
         self.unparsed_bytes = 0
-        self._has_said_full = False
+        self._has_logged_full = False
 
     @property
     def is_full(self) -> bool:
@@ -53,31 +53,31 @@ class Connections:
     def admit(self) -> bool:
         """Take a place for a connection that was accepted; false when every other one is being served."""
         if self.is_full:
-            self._say_full(f"the bound of {self.max_open} client connections is reached")
+            self._log_full(f"the bound of {self.max_open} client connections is reached")
             if not self.close_idlest("idlest"):
                 self.closed["refused"] += 1
                 return False
-        elif self._has_said_full and self.open < self.max_open * _OVER_SHARE:
-            self._has_said_full = False
+        elif self._has_logged_full and self.open < self.max_open * _OVER_SHARE:
+            self._has_logged_full = False
         self.open += 1
         return True
 
     def leave(self, connection: ClientConnection | None) -> None:
-        """Give back the place of a connection that has ended, or that was never made."""
+        """Release the place of a connection that ended or was never made."""
         self.open -= 1
         if connection is not None:
             self.is_served(connection)
 
     def is_unused(self, connection: ClientConnection) -> None:
-        """Note a new connection, on which no request has come."""
+        """Record a new connection without a request."""
         self._unused[connection] = None
 
     def is_idle(self, connection: ClientConnection) -> None:
-        """Note that nothing is being served on a connection from now on."""
+        """Record that a connection has no request in flight."""
         self._idle[connection] = None
 
     def is_served(self, connection: ClientConnection) -> None:
-        """Note that a request is being served on a connection, or that it has ended."""
+        """Record that a connection has a request in flight, or has ended."""
         self._idle.pop(connection, None)
         self._unused.pop(connection, None)
 
@@ -101,8 +101,8 @@ class Connections:
         return True
 
     def out_of_descriptors(self) -> None:
-        """Note that a connection could not be accepted, and close the idlest one for it."""
-        self._say_full("the process has no file descriptor left for a client connection")
+        """Record that a connection could not be accepted, and close the idlest one for it."""
+        self._log_full("the process has no file descriptor left for a client connection")
         if not self.close_idlest("no_descriptor"):
             self.closed["no_descriptor"] += 1
 
@@ -114,8 +114,8 @@ class Connections:
             return False
         return True
 
-    def _say_full(self, what: str) -> None:
+    def _log_full(self, what: str) -> None:
         """Log once per episode."""
-        if not self._has_said_full:
-            self._has_said_full = True
+        if not self._has_logged_full:
+            self._has_logged_full = True
             _logger.warning("%s: the connections that have been idle longest are closed for new ones", what)

@@ -27,7 +27,7 @@ _END_SECONDS: Final = 1.0
 
 
 class GatewayServer(uvicorn.Server):
-    """uvicorn's server with our order of stopping. `say` prints one line for the operator.
+    """uvicorn's server with the gateway's order of stopping. `say` prints one line for the operator.
 
     A response ends when its last byte has left the process, so waiting for requests waits for slow readers too.
     """
@@ -60,7 +60,7 @@ class GatewayServer(uvicorn.Server):
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen: unlike uvicorn's own listener, ours knows a bound and what to do when descriptors run out."""
+        """Listen with `Acceptor`: unlike uvicorn's listener it is bounded and survives a lack of descriptors."""
         loop = asyncio.get_running_loop()
 
         def make_protocol() -> asyncio.BaseProtocol:

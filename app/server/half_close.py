@@ -36,14 +36,14 @@ class _Watch:
         self._has_asked = False
 
     def look(self) -> None:
-        """Look whether the client's kernel has answered with a reset; after the first look, ask it."""
+        """Check whether the client's kernel has sent a reset; after the first check, send it an interim response."""
         if self._transport.is_closing():
             return
         connection = self._transport.get_extra_info("socket")
         if connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self._transport.abort()
             return
-        # HTTP/1.0 knows no interim responses: there only what the client's kernel says by itself counts.
+        # HTTP/1.0 knows no interim responses: there only a reset that the client's kernel sends by itself counts.
         seconds = _LOOK_SECONDS
         if not (self._has_asked or self._exchange.is_http_1_0 or self._exchange.response_started):
             self._has_asked = True

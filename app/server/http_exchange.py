@@ -96,7 +96,7 @@ class Exchange:
         """What the response's Content-Length promises and was not sent yet; None: there is none."""
 
     def wake(self) -> None:
-        """Tell the application that there is content, or that the client has left."""
+        """Wake the application: there is content, or the client has left."""
         self._news.set()
 
     def leave(self, *, is_broken: bool = False) -> None:
@@ -262,7 +262,7 @@ class Exchange:
         connection.response_ended()
 
     def _fail(self, connection: ExchangeConnection) -> None:
-        """Answer 500 where no response has begun; else the end of the connection says that it is broken."""
+        """Send 500 where no response has begun; else the end of the connection shows that it is broken."""
         if self.response_complete or self.has_left:
             return
         if self.response_started:

@@ -27,7 +27,7 @@ _DECIDING_FIELDS: Final = (b"host", b"content-length", b"transfer-encoding", b"e
 
 
 class RequestRefusedError(Exception):
-    """The bytes are no request that can be served; the connection ends with this answer."""
+    """The bytes are no request that can be served; the connection ends with this status."""
 
     def __init__(self, status: HTTPStatus, code: str, message: str) -> None:
         super().__init__(message)
@@ -179,14 +179,14 @@ class HeadParser:
         self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        """Note that the parser sees the end of a head."""
+        """Record that the parser sees the end of a head."""
         self._is_broken = self._is_complete
         self._is_complete = True
         # The parser forgets it with the end of the message.
         self._keep_alive = self._parser.should_keep_alive()
 
     def on_body(self, _body: bytes) -> None:
-        """Note that the parser sees the end of the head before its empty line."""
+        """Record that the parser sees the end of the head before its empty line."""
         self._is_broken = True
 
 

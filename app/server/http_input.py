@@ -12,7 +12,7 @@ from app.server.http_head import HeadParser, RequestHead
 class RequestInput:
     """The bytes of one connection; `max_header_bytes` bounds what is not content, in each phase of a message.
 
-    `hold` hears how many bytes more or less wait here, and answers whether all connections together may hold so many.
+    `hold` gets the change of the bytes that wait here, and returns whether all connections together may hold so many.
     """
 
     __slots__ = ("_at", "_body", "_data", "_head", "_hold", "_max_header_bytes", "_reported_bytes")

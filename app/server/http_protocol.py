@@ -76,7 +76,7 @@ class HttpConnection(ReadFlow, WriteFlow, asyncio.BufferedProtocol):
         self._input.drop()
 
     def eof_received(self) -> bool:
-        """The client sends nothing more. What it has sent in full is still answered (RFC 9112, section 9.6)."""
+        """The client sends nothing more. A request that it has sent in full is still served (RFC 9112, section 9.6)."""
         while self._waits_for_turn and self._input.is_in_body:
             # What waits for its turn may be the end of the body.
             self._take_turn()
@@ -207,7 +207,7 @@ class HttpConnection(ReadFlow, WriteFlow, asyncio.BufferedProtocol):
         return is_complete or not self._input.waiting_bytes
 
     def _end_exchange(self, exchange: Exchange) -> None:
-        """Request and response are complete: go on with what the client has sent meanwhile."""
+        """Request and response are complete: continue with what the client has sent meanwhile."""
         self._exchange = self._task = None
         waits = bool(self._input.waiting_bytes)
         if self._is_at_end and not waits:
@@ -232,7 +232,7 @@ class HttpConnection(ReadFlow, WriteFlow, asyncio.BufferedProtocol):
             self._timers.set("idle", self._keep_alive_seconds, self.transport.close)
 
     def _refuse(self, error: RequestRefusedError) -> None:
-        """Answer what is no request, and close; a response that has begun is finished first."""
+        """Refuse what is no request, and close; a response that has begun is finished first."""
         _logger.warning("%s", error.message)
         self._is_refused = True
         self._input.drop()
@@ -248,7 +248,7 @@ class HttpConnection(ReadFlow, WriteFlow, asyncio.BufferedProtocol):
         elif exchange.response_complete:
             self._end_output(b"")
         else:
-            # It answers without the body, with 401 say, and is about to end; if it does not, it waits for bytes that never come.
+            # The application responds without the body and is about to end; if it does not, it waits for bytes that never come.
             self._last_words = refusal(error)
             self._discard_for_a_while()
 

@@ -44,7 +44,7 @@ they are encoded: by the default of 700 they are looked at many times over, and 
 clients send leave no cycles; what other cycles there are wait for a million objects at most, some 100 MB."""
 
 _QUIET_LOGGERS: Final = ("aiosqlite", "alembic", "uvicorn.error")
-"""Below WARNING they repeat at each start what the gateway's own lines tell, and aiosqlite logs each statement with its values."""
+"""Below WARNING they repeat at each start what the gateway's own lines report, and aiosqlite logs each statement with its values."""
 
 _BACKLOG: Final = 2_048
 
@@ -138,7 +138,7 @@ async def _run(config: AppConfig, app: Litestar, listener: socket.socket, say: C
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_COLLECT_AFTER)
-        # Before the line that says so: a reader of it may stop the process.
+        # Before the line below: its reader may stop the process.
         with server.capture_signals():
             host, port = listener.getsockname()[:2]
             parts.exposure.bound_to(host)
@@ -172,7 +172,7 @@ def listen(config: ServerConfig) -> socket.socket:
 
 
 def _why_not_listening(error: OSError) -> str:
-    """Say what is wrong and what to change."""
+    """Return what is wrong and what to change."""
     if isinstance(error, socket.gaierror):
         return f"{error.strerror}; set server.host or --host to an address of this computer"
     reason = os.strerror(error.errno or 0)

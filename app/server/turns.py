@@ -35,7 +35,7 @@ class Turns:
         return False
 
     def take_later(self, act: Callable[[], object]) -> None:
-        """Call `act` in a later pass, one of its kind in each: it goes on with something that is large in small pieces."""
+        """Call `act` in a later pass, one of its kind in each: it continues large work in small pieces."""
         self._tedious.append(act)
         if not self._is_counting:
             self._begin_pass()

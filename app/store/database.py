@@ -158,7 +158,7 @@ async def _try_connecting(engine: AsyncEngine) -> None:
 
 
 async def check_database(engine: AsyncEngine, file: DatabaseFile | None = None) -> None:
-    """Ask the database for one value, and whether its file is still there; raises `StoreUnavailableError`. For readiness."""
+    """Query the database, and check that its file still exists; raises `StoreUnavailableError`. For readiness."""
     with database_errors():
         if file is not None:
             file.check()

@@ -1,6 +1,6 @@
 """The SQLite file that the gateway has open: who may read it, and whether it is still the one at its path.
 
-A file that is deleted or replaced under a process goes on taking rows, which no later process
+A file that is deleted or replaced under a process still accepts rows, which no later process
 finds. So the file's identity is compared before and after each group of ledger rows and for
 readiness.
 """

@@ -34,7 +34,7 @@ _MISSED_RUNS: Final = 3  # a result is kept while so many runs are missed, and t
 
 
 class StoreJobs:
-    """The jobs on one database. `lease` says whether this instance publishes; enter `publishing` around the jobs."""
+    """The jobs on one database. `lease` decides whether this instance publishes; enter `publishing` around the jobs."""
 
     def __init__(self, engine: AsyncEngine, config: AppConfig, clock: Clock, holder: str) -> None:
         self._engine = engine

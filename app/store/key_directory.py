@@ -18,7 +18,7 @@ from otel.events import CacheLookedUp, Recorder
 
 _NO_ANSWER = "The gateway's database does not answer; try again."
 _PATIENCE_SECONDS = 0.25
-"""How long a request waits for the database where an answer of a moment ago will do; the query goes on and is remembered."""
+"""How long a request waits for the database where a recent result exists; the query continues and its result is stored."""
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -94,7 +94,7 @@ class ApiKeys:
     async def revoke(self, key_id: str) -> tuple[ApiKey, bool] | None:
         """End a key; None when there is none with this id.
 
-        The second value says whether this call ended it: a key that was revoked before keeps its first date.
+        The second value is true where this call revoked it: a key that was revoked before keeps its first date.
         """
         change = (
             update(API_KEYS)

@@ -32,7 +32,7 @@ _CANCEL_SECONDS = 0.5
 class LedgerWriter:
     """Satisfies `Ledger`. `start` it on the event loop that appends, `close` it at the end.
 
-    When `max_queued_rows` wait, the newest row is dropped and counted, not the oldest: the oldest may be in a commit whose answer
+    When `max_queued_rows` wait, the newest row is dropped and counted, not the oldest: the oldest may be in a commit whose result
     has not come yet, and a row that was taken in is never given up. So the loss of a long outage is one gap, at its end.
     """
 
@@ -121,7 +121,7 @@ class LedgerWriter:
     async def _commit(self, rows: list[LedgerRow]) -> bool:
         """Write `rows`, the head of the queue, in one transaction and take them off the queue; False if the database fails.
 
-        A row that the database takes for no row at all (too large a number, broken text) must not hold up the others: the group is
+        A row that the database takes for no row at all (too large a number, broken text) must not delay the others: the group is
         halved until that row is alone, and it is dropped.
         """
         try:

@@ -34,7 +34,7 @@ class _StoppableConnection(aiosqlite.Connection):
     _stopped: asyncio.Future[Any] | None = None
 
     def stop(self) -> asyncio.Future[Any] | None:
-        """Tell the thread to stop, once; a second caller waits for the same end."""
+        """Stop the thread, once; a second caller waits for the same end."""
         if not self._is_stopped:
             self._is_stopped = True
             self._stopped = super().stop()
@@ -42,7 +42,7 @@ class _StoppableConnection(aiosqlite.Connection):
 
 
 def sqlite_connect_args() -> dict[str, Any]:
-    """What SQLAlchemy hands to the driver for each connection."""
+    """What SQLAlchemy passes to the driver for each connection."""
 
     def connect(database: str, *arguments: Any, **options: Any) -> _StoppableConnection:
         path = path_of(database)
@@ -60,7 +60,7 @@ def sqlite_connect_args() -> dict[str, Any]:
 def set_up_connections(engine: AsyncEngine) -> None:
     """Set each new connection up, and begin transactions ourselves: the driver's own would leave DDL outside of them.
 
-    The execution option `sqlite_begin` says how: `BEGIN IMMEDIATE` takes the write lock at once.
+    The execution option `sqlite_begin` is the statement: `BEGIN IMMEDIATE` takes the write lock at once.
     """
 
     @event.listens_for(engine.sync_engine, "connect")

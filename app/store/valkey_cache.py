@@ -40,22 +40,22 @@ class ValkeyResponseCache:
         self._is_failing = False
 
     async def get(self, key: bytes) -> bytes | None:
-        """Return the stored answer, or None."""
+        """Return the stored response, or None."""
         value = await self._attempt(lambda: self._client.get(_KEY_PREFIX + key))
         return value if isinstance(value, bytes) else None
 
     async def put(self, key: bytes, value: bytes, ttl_seconds: float) -> None:
-        """Keep an answer for `ttl_seconds`, counted by the server in milliseconds; not at all when that is none."""
+        """Store a response for `ttl_seconds`, in whole milliseconds; below one it is not stored."""
         ttl_ms = round(ttl_seconds * 1_000)
         if ttl_ms > 0:
             await self._attempt(lambda: self._client.set(_KEY_PREFIX + key, value, px=ttl_ms))
 
     async def is_available(self) -> bool:
-        """Ask the server whether it is there, also while it rests. For readiness."""
+        """Ping the server, also while it is skipped. For readiness."""
         try:
             async with asyncio.timeout(self._operation_seconds):
                 await self._client.ping()
-        except Exception:  # noqa: BLE001  whatever the driver raises, the answer is no
+        except Exception:  # noqa: BLE001  whatever the driver raises, the server is unavailable
             return False
         return True
 
