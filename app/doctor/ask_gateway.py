@@ -16,14 +16,14 @@ _USER_AGENT: Final = "gatewayz-doctor"
 
 
 def server_of(url: str, reply: Reply) -> Server:
-    """Say what an answer says about its server."""
+    """Return what a response shows about its server."""
     if isinstance(reply, NoAnswer):
         return Server(url=url, trouble=reply.reason)
     return Server(url=url, status=reply.status, skew_seconds=reply.skew_seconds, body=reply.body)
 
 
 async def ask_server(web: Web, url: str, path: str, token: str | None = None) -> Server:
-    """Ask one URL; an empty one is not asked. The gateway names its dependencies to those who present the monitoring token."""
+    """Query one URL; an empty one is skipped. The gateway names its dependencies to clients with the monitoring token."""
     headers = {"authorization": f"Bearer {token}"} if token else {}
     return server_of(url, await web.get(url + path, headers=headers)) if url else Server(url="", trouble="left out")
 

@@ -21,7 +21,7 @@ T = TypeVar("T")
 _STRATEGY: Final = re.compile(r"^\s*translation_strategy:\s*(\S+)", re.MULTILINE)
 _LARGEST_NAMES: Final = 3
 IDENTITY: Final = process.START_TIME
-"""Two processes of one service hardly start in the same hundredth of a second: this finds the instance label of ours."""
+"""Two processes of one service hardly start in the same hundredth of a second: this finds the instance label of the gateway's."""
 
 
 class _Row(msgspec.Struct):
@@ -81,7 +81,7 @@ class _ServerConfig(msgspec.Struct):
 
 
 class _Data(msgspec.Struct, Generic[T]):
-    """The envelope of every answer."""
+    """The envelope of every response."""
 
     data: T
 
@@ -94,7 +94,7 @@ class PrometheusApi:
         self._url = url
 
     async def get(self, path: str, shape: type[_Data[T]], **params: str) -> T | None:
-        """Return `data` of an answer."""
+        """Return `data` of a response."""
         reply = await self._web.get(f"{self._url}/api/v1/{path}", params=params)
         answer = None if isinstance(reply, NoAnswer) or reply.status != HTTPStatus.OK else reply.read(shape)
         return None if answer is None else answer.data
@@ -108,7 +108,7 @@ class PrometheusApi:
 async def ask_set_up(
     api: PrometheusApi, gateway: Scrape | None, unix_seconds: float, families: Iterable[str]
 ) -> PrometheusFacts:
-    """Ask how it is configured, what it says about itself, and under which jobs it stores this gateway's families."""
+    """Query its configuration, its own metrics, and the jobs under which it stores this gateway's families."""
     flags = await api.get("status/flags", _Data[dict[str, str]])
     config = await api.get("status/config", _Data[_ServerConfig])
     groups = await api.get("rules", _Data[_Groups])
@@ -131,7 +131,7 @@ async def ask_set_up(
 
 
 async def ask_targets(api: PrometheusApi) -> tuple[Target, ...] | None:
-    """Ask for the targets that it scrapes."""
+    """Query the targets that it scrapes."""
     data = await api.get("targets", _Data[_Targets], state="active")
     if data is None:
         return None
@@ -144,7 +144,7 @@ async def ask_targets(api: PrometheusApi) -> tuple[Target, ...] | None:
 async def _ask_jobs(
     api: PrometheusApi, gateway: Scrape | None, unix_seconds: float, families: Iterable[str]
 ) -> Mapping[str, tuple[str, ...]]:
-    """Ask under which jobs each family is stored: this process's, where that can be told, else anybody's."""
+    """Query the jobs under which each family is stored: this process's where it is known, else any."""
     instances = set() if gateway is None else await _instances(api, gateway, unix_seconds)
     ours = ",instance=~" + json.dumps("|".join(map(re.escape, sorted(instances)))) if instances else ""
     names = "|".join(name for family in families for name in (family, f"{family}_count"))
@@ -163,9 +163,9 @@ async def ask_stored(
     unix_seconds: float,
     age_seconds: float,
 ) -> Stored:
-    """Ask what of this gateway process has a sample not older than `age_seconds`.
+    """Query what of this gateway process has a sample not older than `age_seconds`.
 
-    `instance` is its instance label, where its log line told it; otherwise the process is found by the time of its start.
+    `instance` is its instance label, where its log line names it; otherwise the process is found by the time of its start.
     """
     instance = await _instance(api, gateway, unix_seconds, instance)
     if instance is None:
@@ -197,7 +197,7 @@ async def _instance(api: PrometheusApi, gateway: Scrape, unix_seconds: float, pu
 
 
 async def _instances(api: PrometheusApi, gateway: Scrape, unix_seconds: float) -> set[str]:
-    """Return the instance labels under which a process that started when ours did is stored."""
+    """Return the instance labels under which a process that started when the gateway did is stored."""
     started = gateway.total(IDENTITY)
     rows = [] if started is None else await api.query(f"{IDENTITY} == {started!r}", unix_seconds)
     return {labels.get("instance", "") for labels, _ in rows}

@@ -1,4 +1,4 @@
-"""Asks each configured provider for its list of models, with its key; costs nothing anywhere."""
+"""Reads each configured provider's list of models, with its key; no provider charges for it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class _Models(msgspec.Struct):
 
 
 async def ask_providers(web: Web, providers: Sequence[ProviderToAsk]) -> tuple[ProviderAnswer, ...]:
-    """Ask all of them at once."""
+    """Query all of them at once."""
     return tuple(await asyncio.gather(*(_ask(web, provider) for provider in providers)))
 
 

@@ -31,7 +31,7 @@ class _Streams(msgspec.Struct):
 
 
 class _Found(msgspec.Struct):
-    """What is read of a log query's answer."""
+    """What is read of a log query's response."""
 
     data: _Streams
 

@@ -212,4 +212,4 @@ COLLECTOR_CHECKS: Final[tuple[Check[Facts], ...]] = (
         ),
     ),
 )
-"""Receiving needs sending: a full queue is turned away at the receiver."""
+"""Receiving needs sending: a full queue is refused at the receiver."""

@@ -203,7 +203,7 @@ def _request(facts: Facts) -> Verdict:
 
 
 def _refusal(marked: Marked) -> Verdict | None:
-    """What is wrong where the answer is not the one that was to be expected."""
+    """What is wrong where the response is not the expected one."""
     what = f"{marked.method} {marked.path} was answered with {marked.status}"
     if marked.status == HTTPStatus.OK or (marked.status == HTTPStatus.UNAUTHORIZED and not marked.has_key):
         return None

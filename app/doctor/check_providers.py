@@ -1,6 +1,6 @@
-"""Checks each provider of the configuration: it answers, accepts the key, and lists the models that are routed to it.
+"""Checks each provider of the configuration: it responds, accepts the key, and lists the models that are routed to it.
 
-The doctor asks them itself, from where it runs; what the gateway sees of them is in
+The doctor queries them itself, from where it runs; what the gateway sees of them is in
 `provider_availability` and `gatewayz_model_listed`.
 """
 
@@ -19,7 +19,7 @@ _REDIRECTS: Final = range(300, 400)
 
 
 def provider_checks(facts: Facts) -> tuple[Check[Facts], ...]:
-    """Return the checks of the providers that were asked."""
+    """Return the checks of the providers that were queried."""
     return tuple(check for provider in facts.providers for check in _checks(provider))
 
 

@@ -12,7 +12,7 @@ CLOCKS: Final = ("gateway", "collector", "prometheus", "loki", "tempo", "alertma
 
 
 def reachable(name: str, what: str) -> Callable[[Facts], Verdict]:
-    """Return a judge of whether a server answers."""
+    """Return a check of whether a server responds."""
 
     def judge(facts: Facts) -> Verdict:
         server = facts.servers[name]
@@ -102,7 +102,7 @@ def _own_clock(facts: Facts) -> Verdict:
 
 
 def clock_skews(facts: Facts) -> dict[str, float]:
-    """Return each server's clock minus ours in seconds, by name, where it is known."""
+    """Return each server's clock minus the local one in seconds, by name, where it is known."""
     servers = {name: _clock_server(facts, name) for name in CLOCKS}
     return {name: server.skew_seconds for name, server in servers.items() if server.skew_seconds is not None}
 

@@ -99,7 +99,7 @@ def settings_from(
 
 
 def providers_from(config: AppConfig, environ: Mapping[str, str]) -> tuple[ProviderToAsk, ...]:
-    """Return what is to be asked of each configured provider."""
+    """Return what to query of each configured provider."""
     return tuple(
         ProviderToAsk(
             name=provider.name,

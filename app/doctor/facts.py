@@ -13,7 +13,7 @@ from otel.catalogue import self_telemetry
 from otel.config.otlp import Signal
 
 COUNTS_COLLECTIONS: Final = self_telemetry.SCRAPE_DURATION
-"""Its count grows with each collection that was rendered: a later one has a higher count than the one that answered."""
+"""Its count grows with each collection that was rendered: a later one has a higher count than the one that responded."""
 
 COLLECTED_AS: Final[Mapping[Signal, str]] = {"traces": "spans", "metrics": "metric_points", "logs": "log_records"}
 """How the Collector's own metrics call the items of a signal."""
@@ -23,7 +23,7 @@ STORES: Final[Mapping[Signal, str]] = {"traces": "tempo", "metrics": "prometheus
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
-    """One server: whether anything answers at `url`. An empty URL is a server that was left out."""
+    """One server: whether anything responds at `url`. An empty URL is a server that was left out."""
 
     url: str
     status: int | None = None
@@ -33,12 +33,12 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def answers(self) -> bool:
-        """Whether there was any HTTP answer."""
+        """Whether there was any HTTP response."""
         return self.status is not None
 
 
 class Marked(msgspec.Struct, frozen=True, kw_only=True):
-    """The request that was sent to be followed. `status` is None where it got no answer."""
+    """The request that was sent to be followed. `status` is None where it got no response."""
 
     trace_id: str
     method: str
@@ -69,12 +69,12 @@ class OtlpAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def has_no_pipeline(self) -> bool:
-        """404 and its gRPC form: an OTLP receiver answers so for a signal that no pipeline takes."""
+        """404 and its gRPC form: an OTLP receiver returns it for a signal without a pipeline."""
         return any(word in self.reason for word in ("HTTP 404", "UNIMPLEMENTED"))
 
     @property
     def is_silent(self) -> bool:
-        """Nothing that speaks the protocol answered."""
+        """Nothing that speaks the protocol responded."""
         return (not self.accepted and not self.reason.startswith(("HTTP ", "gRPC "))) or "UNAVAILABLE" in self.reason
 
 
@@ -99,7 +99,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PrometheusFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What Prometheus says about itself."""
+    """What Prometheus reports about itself."""
 
     targets: tuple[Target, ...] | None = None
     otlp_receiver: bool | None = None
@@ -144,10 +144,10 @@ class DataSource(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ProviderAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What one configured provider answered to a GET of its list of models.
+    """What one configured provider returned for a GET of its list of models.
 
-    `key_variable` names the variable of its key, None where it has none; `key_is_set` says whether the doctor's environment holds it.
-    `models` are the upstream names that the configuration routes to, `listed` those in the answer, None where it is no list.
+    `key_variable` names the variable of its key, None where it has none; `key_is_set`: whether the doctor's environment holds it.
+    `models` are the upstream names that the configuration routes to, `listed` those in the response, None where it is no list.
     """
 
     name: str

@@ -64,7 +64,7 @@ def unknown(found: str) -> Verdict:
 
 
 def unused(found: str = "not used") -> Verdict:
-    """The pipeline has no such part, by what the doctor was told."""
+    """The pipeline has no such part, by the doctor's settings."""
     return Verdict(State.UNUSED, found)
 
 

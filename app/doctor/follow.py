@@ -119,7 +119,7 @@ class Follower:
         return self._found
 
     def gateway_unix_seconds(self) -> float:
-        """The time on the gateway's clock, as far as a whole-second `Date` tells."""
+        """The time on the gateway's clock, as far as a whole-second `Date` shows."""
         skew = self._servers["gateway"].skew_seconds or 0.0
         return self._unix_seconds() + (skew if abs(skew) > self._settings.max_skew_seconds else 0.0)
 
@@ -152,7 +152,7 @@ class Follower:
         return exported <= 0 and self._can_come(signal, scrape, collector)
 
     async def _ask(self, signal: Signal, marked: Marked, scrape: Scrape | None) -> bool:
-        """Ask a store once; return whether there is nothing more to wait for."""
+        """Query a store once; return whether there is nothing more to wait for."""
         url = self._settings.addresses[STORES[signal]]
         if signal == "traces":
             self._found.trace_spans = await ask_trace(self._web, url, marked.trace_id)

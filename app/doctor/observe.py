@@ -28,11 +28,11 @@ READY_PATHS: Final[Mapping[str, tuple[str, str]]] = {
     "alertmanager_status": ("alertmanager", "/api/v2/status"),
     "grafana": ("grafana", "/api/health"),
 }
-"""Which address is asked for what, by the name under which the answer is kept."""
+"""The address of each query, by the name under which its response is stored."""
 
 _SETTLE_SECONDS: Final = 3.0
 _OWN_FAMILIES: Final = tuple(spec.name for spec in CATALOGUE if not spec.name.startswith("process_"))
-"""Every Prometheus client library has the `process_` families: these are not ours alone."""
+"""Every Prometheus client library has the `process_` families: these are not the gateway's alone."""
 
 
 async def observe(
@@ -96,7 +96,7 @@ async def observe(
 async def _ask_fresh_metrics(web: Web, settings: Settings, clock: Callable[[], float]) -> tuple[Server, Scrape | None]:
     """Read the gateway's metrics from a collection of now.
 
-    One collection answers many scrapes. What happened between an older one and now, such as an export refused while the Collector was
+    One collection serves many scrapes. What happened between an older one and now, such as an export refused while the Collector was
     being mended, would be taken for something that happens meanwhile.
     """
     give_up_at = clock() + _SETTLE_SECONDS

@@ -16,10 +16,10 @@ def add_doctor_parser(
     parser = subparsers.add_parser(
         "doctor",
         parents=[common],
-        help="follow one request through the whole pipeline and say what is broken",
+        help="follow one request through the whole pipeline and name what is broken",
         description="Sends one marked request through the running gateway, follows it hop by hop, and names the broken hop with its fix."
         f" Secrets are read from {VARIABLE_PREFIX}KEY (an API key), {VARIABLE_PREFIX}METRICS_TOKEN and {VARIABLE_PREFIX}GRAFANA_TOKEN."
-        " With --config the providers are asked as well, with their keys.",
+        " With --config the providers are queried as well, with their keys.",
         epilog="Exit code: 0 nothing is broken, 1 something is, 2 the arguments or the configuration make no sense.",
     )
     for name, default in DEFAULTS.items():
@@ -38,7 +38,7 @@ def add_doctor_parser(
     parser.add_argument(
         "--key",
         help=f"the API key of the marked request, `-` to read it from stdin (better than on the command line: {VARIABLE_PREFIX}KEY);"
-        " without one it is answered with 401",
+        " without one it gets 401",
     )
     parser.add_argument(
         "--model",

@@ -14,7 +14,7 @@ _LABEL: Final = re.compile(r'"?([^\s",={}]+)"?\s*=\s*"((?:[^"\\]|\\.)*)"')
 _ESCAPES: Final = {r"\\": "\\", r"\"": '"', r"\n": "\n"}
 
 TEXT_FORMAT: Final = "text/plain;version=0.0.4"
-"""What to ask for in `Accept`."""
+"""The `Accept` header."""
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -25,7 +25,7 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class Scrape(msgspec.Struct, frozen=True):
-    """Everything one `/metrics` said. `types` has the declared type by family; `samples`, the series by sample name."""
+    """Everything in one `/metrics` body. `types` has the declared type by family; `samples`, the series by sample name."""
 
     types: Mapping[str, str]
     samples: Mapping[str, tuple[Sample, ...]]

@@ -44,7 +44,7 @@ class ProviderToAsk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything the doctor is told. Addresses are base URLs without a slash at the end, or empty for a server that is left out.
+    """Every setting of the doctor. Addresses are base URLs without a slash at the end, or empty for a server that is left out.
 
     `otlp` is where OTLP is expected, by signal, with the headers (tokens) that the environment holds; empty where it is not used.
     """
@@ -99,9 +99,9 @@ def _checked(source: str, url: str) -> str:
 def otlp_from(
     flag: str | None, environ: Mapping[str, str], warn: Callable[[str], None] = lambda _: None
 ) -> dict[Signal, OtlpConfig]:
-    """Return where OTLP is expected, by signal: `--otlp` as the base URL, else what OTEL_* says; nothing for `off`.
+    """Return where OTLP is expected, by signal: `--otlp` as the base URL, else the OTEL_* variables; nothing for `off`.
 
-    What the gateway would warn of goes to `warn`. Raises `SettingsError` where there is no address that could be asked.
+    What the gateway would warn of goes to `warn`. Raises `SettingsError` where there is no address to query.
     """
     if flag == OFF:
         return {}

@@ -28,7 +28,7 @@ def read_json(body: bytes, shape: type[T]) -> T | None:
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a server answered. `skew_seconds`: its clock minus ours; None where it sent no date."""
+    """A server's response. `skew_seconds`: its clock minus the local one; None where it sent no date."""
 
     status: int
     body: bytes
@@ -112,7 +112,7 @@ class Web:
 
 
 def _connect_reason(error: OSError) -> str:
-    """Say it in the system's words: asyncio's name the call instead of the cause."""
+    """Return the system's words: asyncio's name the call instead of the cause."""
     return f"no connection: {os.strerror(error.errno) if error.errno and error.errno > 0 else error}"
 
 
