@@ -354,7 +354,6 @@ async def test_a_port_in_use_is_one_line(start, run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["serve"], 1, "gateway: no configuration: give --config FILE or set GATEWAYZ_CONFIG; gatewayz.example.toml "),
         (["--config", "/nowhere.toml", "serve"], 1, "gateway: /nowhere.toml: "),
         (["serve", "--port", "99999"], 2, "usage: "),
         (["serve", "--port", "x"], 2, "usage: "),
