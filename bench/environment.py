@@ -3,16 +3,15 @@
 A gateway is started as a user starts it: `python -m app serve` with a file and `OTEL_*` variables.
 """
 
-import json
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from demo.process import Child, run_to_end, start_child
+from demo.environment import GATEWAY_READY_LINE, create_key
+from demo.process import Child, start_child
 from demo.upstream.scripted_upstream import READY_LINE
 
-GATEWAY_READY_LINE = "gateway: listening on "
 SCRIPTED = (("demo.upstream.scripted_upstream", "--script", "steady"), READY_LINE)
 DIRECT_MODEL = "direct"
 """Served by one provider."""
@@ -102,21 +101,7 @@ async def bench_environment(folder: Path, upstream: tuple[tuple[str, ...], str] 
     try:
         await provider.wait_ready(ready_line)
         bench = Bench(folder, provider.url)
-        made = await run_to_end(
-            (
-                "app",
-                "--config",
-                str(bench.write_config()),
-                "keys",
-                "create",
-                "--name",
-                "bench",
-                "--plan",
-                "free",
-                "--json",
-            )
-        )
-        bench.secret = json.loads(made)["secret"]
+        bench.secret, _ = await create_key(bench.write_config(), "bench", "free")
         yield bench
     finally:
         await provider.stop()

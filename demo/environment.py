@@ -192,8 +192,8 @@ async def create_key(config_path: Path, name: str, plan: str) -> tuple[str, str]
     return made["secret"], made["key_id"]
 
 
-async def revoked_key(config_path: Path) -> tuple[str, str]:
+async def revoked_key(config_path: Path, plan: str = FREE_PLAN) -> tuple[str, str]:
     """Create a key and revoke it."""
-    secret, key_id = await create_key(config_path, "revoked", FREE_PLAN)
+    secret, key_id = await create_key(config_path, "revoked", plan)
     await run_to_end(("app", "--config", str(config_path), "keys", "revoke", key_id))
     return secret, key_id

@@ -1,7 +1,6 @@
 """The environment of the fuzzer: the gateway as a process, an honest and a lying upstream, and a receiver of its telemetry."""
 
 import asyncio
-import json
 import os
 import secrets
 from collections.abc import AsyncIterator
@@ -14,8 +13,8 @@ import msgspec
 
 from app.config.load import load_config
 from app.config.schema import AppConfig
-from demo.environment import GATEWAY_READY_LINE
-from demo.process import Child, run_to_end, start_child
+from demo.environment import GATEWAY_READY_LINE, create_key, revoked_key
+from demo.process import Child, start_child
 from demo.upstream import scripted_upstream
 from tests.fuzz import lying_upstream
 from tests.fuzz.canaries import Keys, Leaks
@@ -143,21 +142,15 @@ async def start_environment(folder: Path) -> AsyncIterator[FuzzEnvironment]:
 async def _keys(config_path: Path) -> Keys:
     """Create the API keys as an operator does."""
 
-    async def run(*arguments: str) -> str:
-        return await run_to_end(("app", "--config", str(config_path), "keys", *arguments))
-
-    async def create(name: str, plan: str) -> dict[str, str]:
-        made: dict[str, str] = json.loads(await run("create", "--name", name, "--plan", plan, "--json"))
-        return made
-
     # The first key creates the database.
-    main = await create("main", _PLAN)
-    limited, revoked = await asyncio.gather(create("limited", "limited"), create("revoked", _PLAN))
-    await run("revoke", revoked["key_id"])
+    main, _ = await create_key(config_path, "main", _PLAN)
+    (limited, _), (revoked, _) = await asyncio.gather(
+        create_key(config_path, "limited", "limited"), revoked_key(config_path, _PLAN)
+    )
     return Keys(
-        main=main["secret"],
-        limited=limited["secret"],
-        revoked=revoked["secret"],
+        main=main,
+        limited=limited,
+        revoked=revoked,
         monitoring=f"fuzz-monitoring-{secrets.token_hex(16)}",
     )
 

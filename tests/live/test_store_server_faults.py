@@ -17,8 +17,8 @@ import aiohttp
 import asyncpg
 import pytest
 
-from demo.environment import GATEWAY_READY_LINE
-from demo.process import Child, run_to_end, start_child
+from demo.environment import GATEWAY_READY_LINE, create_key
+from demo.process import Child, start_child
 from demo.upstream import scripted_upstream
 from tests.harness.exposition import scrape
 from tests.harness.polling import until
@@ -104,9 +104,8 @@ async def _gateway(folder: Path, database_url: str, cache_url: str) -> AsyncIter
         )
         config = folder / "gateway.toml"
         config.write_text(CONFIG.format(database_url=database_url, cache_url=cache_url, upstream_url=upstream.url))
-        app = ("app", "--config", str(config))
-        made = json.loads(await run_to_end((*app, "keys", "create", "--name", "t", "--plan", "free", "--json")))
-        yield await start("gateway", GATEWAY_READY_LINE, *app, "serve"), made["secret"]
+        secret, _ = await create_key(config, "t", "free")
+        yield await start("gateway", GATEWAY_READY_LINE, "app", "--config", str(config), "serve"), secret
 
 
 class Faults:

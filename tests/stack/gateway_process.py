@@ -7,7 +7,8 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.environment import GATEWAY_READY_LINE, Bench
+from bench.environment import Bench
+from demo.environment import GATEWAY_READY_LINE
 from demo.process import Child, start_child
 
 
