@@ -69,6 +69,8 @@ check: $(VENV)/.made-dev ## lint, types, import contracts, generated files and c
 	@echo "check: language"; $(BIN)/python -m tests.checks.language
 	@echo "check: metric names"; $(BIN)/python -m tests.checks.metric_names
 	@echo "check: configuration schema and page"; $(BIN)/python -m tests.checks.configuration --check
+	@echo "check: metrics page"; $(BIN)/python -m tests.checks.metrics_page --check
+	@echo "check: links of Markdown files"; $(BIN)/python -m tests.checks.links
 	@echo "check: dashboards are up to date"; $(BIN)/python -m dashboards.generate --check
 	@echo "check: compose files"; $(BIN)/python -m tests.checks.compose
 	@echo "check: queries of rules, dashboards and documentation"; $(BIN)/python -m tests.checks.queries

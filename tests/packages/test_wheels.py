@@ -98,6 +98,16 @@ def test_the_wheel_of_otel_names_only_what_it_imports(wheels):
     assert service.name == f"gatewayz_observability-{version()}-py3-none-any.whl"
 
 
+def until_listening(process):
+    """Return what the gateway printed up to its address, or up to its end."""
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if "listening on" in line:
+            break
+    return "".join(lines)
+
+
 @pytest.mark.live
 def test_the_wheel_of_the_service_works_in_an_empty_folder(wheels, install, tmp_path):
     service, _ = wheels
@@ -119,3 +129,22 @@ def test_the_wheel_of_the_service_works_in_an_empty_folder(wheels, install, tmp_
     shown = run("--version")
     assert (shown.returncode, shown.stdout) == (0, f"gatewayz {version()}\n")
     assert not list(empty.iterdir())
+
+    created = run("keys", "create", "--name", "me", "--plan", "free")
+    assert (created.returncode, created.stdout[:4]) == (0, "gwz_")
+    assert len([line for line in created.stderr.splitlines() if "no configuration file" in line]) == 1
+
+    process = subprocess.Popen(
+        [gatewayz, "serve", "--port", "0"],
+        cwd=empty, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=variables(empty),
+    )  # fmt: skip
+    try:
+        printed = until_listening(process)
+        address = re.search(r"listening on (\S+)", printed)
+        assert address is not None, printed
+        assert "no configuration file" in printed
+        assert httpx.get(f"{address[1]}/health/live", timeout=60).status_code == 200
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+    assert process.returncode == 0
