@@ -21,6 +21,10 @@ RUN venv/bin/python -m compileall -q venv/lib app otel \
  && venv/bin/python -c "import app.cli.main, app.server.process, http.client"
 
 FROM ${PYTHON_IMAGE} AS runtime
+LABEL org.opencontainers.image.title="Gatewayz Observability" \
+      org.opencontainers.image.description="An LLM gateway that can be observed from its first request." \
+      org.opencontainers.image.version="0.2.0" \
+      org.opencontainers.image.licenses="Apache-2.0"
 RUN groupadd --gid 10001 gatewayz \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/gatewayz --shell /usr/sbin/nologin gatewayz \
  && mkdir -p /etc/gatewayz /var/lib/gatewayz \
