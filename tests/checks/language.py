@@ -48,7 +48,6 @@ PENDING: Final[tuple[str, ...]] = (
     "collector-config/",
     "dashboards/",
     "docs/",
-    "otel/",
     "tests/app/",
     "tests/dashboards/",
     "tests/otel/",
