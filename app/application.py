@@ -170,6 +170,7 @@ def _build_parts(
         cache = MemoryResponseCache(config.cache.max_bytes, clock)
     else:
         cache = open_valkey_cache(secrets.cache_url, clock)
+    max_connections = max_client_connections(config, descriptor_limit())
     # Call ids must be unique, not secret: one system call at the start instead of one per request.
     ids = random.Random(random_bytes(32))  # noqa: S311
     gateway = Gateway(
@@ -179,7 +180,7 @@ def _build_parts(
         limiter=PlanRateLimiter(config.plans, clock),
         cache=cache,
         ledger=ledger,
-        calls_in_hand=calls_in_hand(config.server),
+        calls_in_hand=calls_in_hand(config.server, max_connections),
         clock=clock,
         new_call_id=lambda: f"{ids.getrandbits(128):032x}",
     )
@@ -192,7 +193,6 @@ def _build_parts(
     jobs = Jobs(periodic, clock=clock, rng=ids)
     watch = EventLoopWatch(recorder, clock.monotonic, config.jobs.event_loop_lag_seconds)
     exposure = Exposure(secrets.monitoring_token, is_open=config.monitoring.open)
-    connections = Connections(max_client_connections(config, descriptor_limit()))
     return Parts(
         gateway,
         engine,
@@ -207,7 +207,7 @@ def _build_parts(
         jobs,
         watch,
         exposure,
-        connections,
+        Connections(max_connections),
     )
 
 

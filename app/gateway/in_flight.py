@@ -157,12 +157,13 @@ class Place:
         self._calls.hold_body(self, size)
 
 
-def calls_in_hand(server: ServerConfig) -> CallsInHand:
-    """Return the bounds of `server`; a key's share that is not configured is one half."""
+def calls_in_hand(server: ServerConfig, max_connections: int) -> CallsInHand:
+    """Return the bounds of `server`; a key's share that is not configured is one half, of the connections where those are fewer."""
+    places = min(server.max_concurrent_requests, max_connections)
     in_flight = server.max_body_bytes_in_flight
     return CallsInHand(
         server.max_concurrent_requests,
-        limit_per_key=server.max_concurrent_requests_per_key or max(1, server.max_concurrent_requests // 2),
+        limit_per_key=server.max_concurrent_requests_per_key or max(1, places // 2),
         max_body_bytes=in_flight,
         max_body_bytes_per_key=server.max_body_bytes_in_flight_per_key or max(server.max_body_bytes, in_flight // 2),
     )

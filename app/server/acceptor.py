@@ -19,6 +19,12 @@ _PAUSE_SECONDS: Final = 0.05
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
+class AcceptedProtocol(asyncio.BaseProtocol):
+    """The protocol of a connection that was accepted; `is_extra` is set before it is made."""
+
+    is_extra = False
+
+
 class Acceptor:
     """The listener of one server; `make_protocol` makes the protocol of a connection."""
 
@@ -26,7 +32,7 @@ class Acceptor:
         self,
         loop: asyncio.AbstractEventLoop,
         listener: socket.socket,
-        make_protocol: Callable[[], asyncio.BaseProtocol],
+        make_protocol: Callable[[], AcceptedProtocol],
         connections: Connections,
     ) -> None:
         self._loop = loop
@@ -68,20 +74,27 @@ class Acceptor:
                 self._pause = self._loop.call_later(_PAUSE_SECONDS, self._start)
                 return
             connection.setblocking(False)
-            if self._connections.admit():
-                task = self._loop.create_task(self._connect(connection))
+            admission = self._connections.admit()
+            if admission is not None:
+                task = self._loop.create_task(self._connect(connection, is_extra=admission == "extra"))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
             else:
                 connection.close()
 
-    async def _connect(self, connection: socket.socket) -> None:
+    async def _connect(self, connection: socket.socket, *, is_extra: bool) -> None:
         if self._is_closed:
             self._connections.leave(None)
             connection.close()
             return
+
+        def make_protocol() -> AcceptedProtocol:
+            protocol = self._make_protocol()
+            protocol.is_extra = is_extra
+            return protocol
+
         try:
-            await self._loop.connect_accepted_socket(self._make_protocol, connection)
+            await self._loop.connect_accepted_socket(make_protocol, connection)
         except OSError:
             # It was reset before its turn came.
             self._connections.leave(None)

@@ -2,13 +2,17 @@
 
 A connection is idle while no request on it waits for its response. The one that has been idle
 longest is closed first; while many have never sent a request, one of these is closed first. A
-connection with a request in flight is never closed.
+connection with a request in flight is never closed. While all have one, a few more connections are
+accepted: monitoring stays reachable on them, and every other client learns why it is refused.
 """
 
 import asyncio
 import logging
 from collections import OrderedDict
 from typing import Final, Literal, Protocol, TypeAlias, get_args
+
+Admission: TypeAlias = Literal["usual", "extra"]
+"""An extra connection is beyond the bound: as long as the bound is exceeded, only monitoring and health are served on it."""
 
 CloseReason: TypeAlias = Literal["idlest", "refused", "no_descriptor", "unparsed_bytes"]
 """Why the server ended a connection by itself: for a newer one; at once, for all others were being served; because the process
@@ -21,12 +25,15 @@ _OVER_SHARE: Final = 0.9
 """An episode of closing ends when so small a share of the bound is in use."""
 
 _LOOK_AT_MOST: Final = 16
+_EXTRA: Final = 16
 
 _logger = logging.getLogger("gatewayz.connections")
 
 
 class ClientConnection(Protocol):
     """What the bound needs of a connection."""
+
+    is_extra: bool
 
     @property
     def transport(self) -> asyncio.Transport:
@@ -42,6 +49,7 @@ class Connections:
         self.closed: dict[CloseReason, int] = dict.fromkeys(get_args(CloseReason), 0)
         self._unused: OrderedDict[ClientConnection, None] = OrderedDict()
         self._idle: OrderedDict[ClientConnection, None] = OrderedDict()
+        self._idle_extra: OrderedDict[ClientConnection, None] = OrderedDict()
         self.unparsed_bytes = 0
         self._has_logged_full = False
 
@@ -50,17 +58,25 @@ class Connections:
         """Whether the next connection needs the place of another."""
         return self.open >= self.max_open
 
-    def admit(self) -> bool:
-        """Take a place for a connection that was accepted; false when every other one is being served."""
+    @property
+    def is_exceeded(self) -> bool:
+        """Whether there are more connections than the bound allows."""
+        return self.open > self.max_open
+
+    def admit(self) -> Admission | None:
+        """Take a place for a connection that was accepted; None when every other one is being served, the extra ones as well."""
+        admission: Admission = "usual"
         if self.is_full:
             self._log_full(f"the bound of {self.max_open} client connections is reached")
             if not self.close_idlest("idlest"):
-                self.closed["refused"] += 1
-                return False
+                admission = "extra"
+                if self.open >= self.max_open + _EXTRA and not self._close(self._idle_extra, "refused"):
+                    self.closed["refused"] += 1
+                    return None
         elif self._has_logged_full and self.open < self.max_open * _OVER_SHARE:
             self._has_logged_full = False
         self.open += 1
-        return True
+        return admission
 
     def leave(self, connection: ClientConnection | None) -> None:
         """Release the place of a connection that ended or was never made."""
@@ -70,22 +86,25 @@ class Connections:
 
     def is_unused(self, connection: ClientConnection) -> None:
         """Record a new connection without a request."""
-        self._unused[connection] = None
+        (self._idle_extra if connection.is_extra else self._unused)[connection] = None
 
     def is_idle(self, connection: ClientConnection) -> None:
         """Record that a connection has no request in flight."""
-        self._idle[connection] = None
+        (self._idle_extra if connection.is_extra else self._idle)[connection] = None
 
     def is_served(self, connection: ClientConnection) -> None:
         """Record that a connection has a request in flight, or has ended."""
         self._idle.pop(connection, None)
         self._unused.pop(connection, None)
+        self._idle_extra.pop(connection, None)
 
     def close_idlest(self, reason: CloseReason) -> bool:
         """Close the connection that has been idle longest; rather one whose client has taken its last response."""
-        chosen: ClientConnection | None = None
         are_many_unused = len(self._unused) > self.max_open * _UNUSED_SHARE
-        candidates = self._unused if are_many_unused or not self._idle else self._idle
+        return self._close(self._unused if are_many_unused or not self._idle else self._idle, reason)
+
+    def _close(self, candidates: OrderedDict[ClientConnection, None], reason: CloseReason) -> bool:
+        chosen: ClientConnection | None = None
         for index, connection in enumerate(candidates):
             if connection.transport.get_write_buffer_size() == 0:
                 chosen = connection

@@ -16,7 +16,7 @@ import uvicorn
 from app.cli.exit_codes import EXIT_FAILED
 from app.config.schema import ServerConfig
 from app.gateway.in_flight import CallsInHand
-from app.server.acceptor import Acceptor
+from app.server.acceptor import AcceptedProtocol, Acceptor
 from app.server.connections import Connections
 from app.server.http_protocol import HttpConnection
 from app.server.send_watch import SendWatch
@@ -63,8 +63,9 @@ class GatewayServer(uvicorn.Server):
         """Listen with `Acceptor`: unlike uvicorn's listener it is bounded and survives a lack of descriptors."""
         loop = asyncio.get_running_loop()
 
-        def make_protocol() -> asyncio.BaseProtocol:
-            return self.config.http_protocol_class(config=self.config, server_state=self.server_state, app_state={})  # type: ignore[call-arg]
+        def make_protocol() -> AcceptedProtocol:
+            made = self.config.http_protocol_class(config=self.config, server_state=self.server_state, app_state={})  # type: ignore[call-arg]
+            return cast("AcceptedProtocol", made)
 
         self._acceptors = [Acceptor(loop, each, make_protocol, self._connections) for each in sockets or []]
         self._watch.start()

@@ -8,19 +8,20 @@ import asyncio
 import logging
 import time
 from functools import partial
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import uvicorn
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
 from app.config.schema import ServerConfig
+from app.server.acceptor import AcceptedProtocol
 from app.server.connections import Connections
 from app.server.half_close import HALF_CLOSE, watch_half_close
 from app.server.http_exchange import Exchange, asgi_scope
 from app.server.http_head import RequestHead, RequestRefusedError
 from app.server.http_input import RequestInput
-from app.server.http_refusal import late_head, refusal
+from app.server.http_refusal import late_head, no_connection, refusal
 from app.server.read_flow import READ_BYTES, ReadFlow
 from app.server.timers import Timers
 from app.server.turns import Turns
@@ -28,8 +29,11 @@ from app.server.write_flow import WriteFlow
 
 _logger = logging.getLogger("uvicorn.error")
 
+_WATCHING: Final = ("/health/", "/metrics", "/prometheus/")
+"""Where the paths begin that are served on connections beyond the bound."""
 
-class HttpConnection(ReadFlow, WriteFlow, asyncio.BufferedProtocol):
+
+class HttpConnection(ReadFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProtocol):
     """One connection. Timers are set only where a client makes the server wait: a request that comes in one piece costs none."""
 
     server_config: ServerConfig = ServerConfig()
@@ -178,6 +182,11 @@ class HttpConnection(ReadFlow, WriteFlow, asyncio.BufferedProtocol):
     def _begin(self, head: RequestHead) -> None:
         """Serve a request from its head on."""
         self._timers.stop("head")
+        if self.is_extra and not self._is_for_watching(head):
+            self.connections.closed["refused"] += 1
+            self._input.drop()
+            self._end_output(refusal(no_connection()))
+            return
         self.connections.is_served(self)
         exchange = self._exchange = Exchange(self, head, _logger)
         if not self._input.is_in_body:
@@ -189,6 +198,15 @@ class HttpConnection(ReadFlow, WriteFlow, asyncio.BufferedProtocol):
         task = self._task = self._loop.create_task(exchange.run(self._app, scope))
         self.server_state.tasks.add(task)
         task.add_done_callback(self.server_state.tasks.discard)
+
+    def _is_for_watching(self, head: RequestHead) -> bool:
+        """Whether a request is served on this connection, which was accepted beyond the bound."""
+        if self.connections.is_exceeded:
+            head.keep_alive = False
+            return head.path.startswith(_WATCHING)
+        self.connections.is_served(self)
+        self.is_extra = False
+        return True
 
     def _take_body(self) -> bool:
         """Take bytes of a body; after the response they are only counted. False where there is more than is taken at once."""

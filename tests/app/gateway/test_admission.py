@@ -142,18 +142,20 @@ async def test_a_client_that_never_sends_its_body_is_charged_a_request(make_upst
 
 
 @pytest.mark.parametrize(
-    ("server", "expected"),
+    ("server", "max_connections", "expected"),
     [
-        (ServerConfig(), (500, 128 * 1024 * 1024)),
-        (ServerConfig(max_concurrent_requests=1), (1, 128 * 1024 * 1024)),
-        (ServerConfig(max_body_bytes=200 * 1024 * 1024), (500, 200 * 1024 * 1024)),
+        (ServerConfig(), 4_096, (500, 128 * 1024 * 1024)),
+        (ServerConfig(), 48, (24, 128 * 1024 * 1024)),
+        (ServerConfig(max_concurrent_requests=1), 4_096, (1, 128 * 1024 * 1024)),
+        (ServerConfig(max_body_bytes=200 * 1024 * 1024), 4_096, (500, 200 * 1024 * 1024)),
         (
             ServerConfig(max_concurrent_requests_per_key=900, max_body_bytes_in_flight_per_key=20_000_000),
+            464,
             (900, 20_000_000),
         ),
     ],
 )
-def test_the_share_of_a_key_is_one_half_unless_it_is_set(server, expected) -> None:
-    calls = calls_in_hand(server)
+def test_the_share_of_a_key_is_one_half_unless_it_is_set(server, max_connections, expected) -> None:
+    calls = calls_in_hand(server, max_connections)
     assert isinstance(calls, CallsInHand)
     assert (calls.limit_per_key, calls.max_body_bytes_per_key) == expected

@@ -3,13 +3,14 @@
 import asyncio
 import errno
 import gc
+import json
 import logging
 import socket
 
 import pytest
 
 from app.config.schema import AppConfig, ProviderConfig, ServerConfig
-from app.server.acceptor import Acceptor
+from app.server.acceptor import AcceptedProtocol, Acceptor
 from app.server.connections import Connections
 from app.server.descriptors import MOST_CONNECTIONS, max_client_connections
 from tests.app.gateway.raw_client import answers, exchange, get, post
@@ -90,10 +91,13 @@ async def test_what_is_being_served_is_never_closed_for_a_newer_connection(make_
     clients = [await connect(gateway.port, post()) for _ in range(3)]
     await wire.until(lambda: len(upstream.exchanges) == 3, "three calls")
     for _ in range(5):
-        reader, writer = await connect(gateway.port, get())
+        reader, writer = await connect(gateway.port, post())
+        refused = await answered(reader)
+        assert (refused.status, json.loads(refused.body)["error"]["code"]) == (503, "overloaded")
         assert await ended(reader)
         writer.close()
     assert gateway.connections.closed["refused"] == 5
+    assert len(upstream.exchanges) == 3
     may_go_on.set()
     for reader, writer in clients:
         assert (await answered(reader)).status == 200
@@ -101,10 +105,48 @@ async def test_what_is_being_served_is_never_closed_for_a_newer_connection(make_
     await gateway.finished()
 
 
+async def test_monitoring_is_reachable_while_every_connection_is_being_served(make_upstream, make_gateway, wire):
+    may_go_on = asyncio.Event()
+
+    async def slow(exchange):
+        await may_go_on.wait()
+        await exchange.reply(wire.completion)
+
+    upstream = await make_upstream(slow)
+    gateway = await make_gateway(upstream, max_client_connections=3)
+    clients = [await connect(gateway.port, post()) for _ in range(3)]
+    await wire.until(lambda: len(upstream.exchanges) == 3, "three calls")
+    silent = [await connect(gateway.port) for _ in range(40)]
+    await wire.until(lambda: gateway.connections.closed["refused"] == 24, "the closing of all but sixteen")
+    assert gateway.connections.open == 19
+    for path in (b"/health/live", b"/metrics", b"/prometheus/metrics/summary"):
+        reader, writer = await connect(gateway.port, get(path))
+        # The application of these tests has no such path; that it answers is what counts.
+        assert (await answered(reader)).status == 404
+        assert await ended(reader)
+        writer.close()
+    # A connection beyond the bound is like any other once others have ended.
+    may_go_on.set()
+    for reader, writer in clients:
+        assert (await answered(reader)).status == 200
+        writer.close()
+    for _, writer in silent[:-1]:
+        writer.close()
+    await wire.until(lambda: gateway.connections.open == 1, "the end of the others")
+    reader, writer = silent[-1]
+    for _ in range(2):
+        writer.write(get())
+        assert (await answered(reader)).status == 200
+    writer.close()
+    await gateway.finished()
+
+
 async def test_many_episodes_are_many_warnings_and_one_is_one(caplog):
     connections = Connections(10)
 
     class Client:
+        is_extra = False
+
         def __init__(self):
             self.transport = self
 
@@ -149,7 +191,7 @@ async def test_without_a_descriptor_the_idlest_connection_goes_and_accepting_goe
 
     made = asyncio.Event()
 
-    class Protocol(asyncio.Protocol):
+    class Protocol(AcceptedProtocol, asyncio.Protocol):
         def connection_made(self, transport):
             made.set()
             transport.close()
