@@ -15,6 +15,7 @@ from tests.checks.promql import problems_of
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "dashboards" / "rules"
 GRAFANA = ROOT / "dashboards" / "grafana"
+PAGE = ROOT / "docs" / "queries.md"
 
 MACROS = (("$__rate_interval", "1m"), ("$__range", "1h"), ("$__interval", "1m"), ("$__tags", 'provider=~".*"'))
 _VARIABLE = re.compile(r"\$(\w+|\{\w+\})")
@@ -63,6 +64,14 @@ def catalogue_queries() -> Iterator[Query]:
             yield f"catalogue: {spec.name}", query
 
 
+def page_queries() -> Iterator[Query]:
+    """Yield the queries of the cookbook, one a line."""
+    for block in re.findall(r"^```promql\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            if line and not line.startswith("#"):
+                yield PAGE.name, line
+
+
 def without_macros(query: str) -> str:
     """Return a query of Grafana's as Prometheus gets it: macros and variables replaced."""
     for macro, value in MACROS:
@@ -72,7 +81,9 @@ def without_macros(query: str) -> str:
 
 def problems() -> list[str]:
     """Return one line for each defect of each query."""
-    every = chain(rule_queries(), panel_queries(), variable_queries(), link_queries(), catalogue_queries())
+    every = chain(
+        rule_queries(), panel_queries(), variable_queries(), link_queries(), catalogue_queries(), page_queries()
+    )
     return [f"{place}: {problem}" for place, query in every for problem in problems_of(query)]
 
 

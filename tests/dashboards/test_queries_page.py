@@ -1,4 +1,4 @@
-"""`docs/queries.md` names the guide's queries as they are written, and queries that work in their place."""
+"""`docs/reference-corrections.md` names the documented queries as they are written, and queries that work in their place."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from tests.checks.documented_queries import AS_WRITTEN, REPLACED
 from tests.checks.promql import problems_of
 
-PAGE = (Path(__file__).parents[2] / "docs" / "queries.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "reference-corrections.md").read_text()
 ROWS = re.findall(r"^\| `(.+?)` \| .+? \| `(.+)` \|$", PAGE.partition("## Not PromQL")[0], re.MULTILINE)
 
 
