@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import TextIO
 from urllib.parse import urlsplit
 
+from app.config.checks import check_url_scheme
 from app.config.load import (
     ConfigError,
     find_missing_secrets,
@@ -33,7 +34,9 @@ def run_check_config(
     except ConfigError as error:
         mistakes = [str(error)]
     if config is not None:
-        mistakes.extend(find_missing_secrets(config, environ))
+        # The missing secret of a key that is reported already would be a second line for one mistake.
+        wrong = list(mistakes)
+        mistakes.extend(each for each in find_missing_secrets(config, environ) if not any(each in one for one in wrong))
         mistakes.extend(each for each in _store_mistakes(config, environ) if each not in mistakes)
         for line in (*config_warnings(config), *_telemetry_warnings(config, environ)):
             print(f"gateway: warning: {line}", file=errors)
@@ -46,18 +49,23 @@ def run_check_config(
 
 
 def _store_mistakes(config: AppConfig, environ: Mapping[str, str]) -> Iterator[str]:
-    """Build the engine and the cache client from their URLs, as the start does, without connecting."""
+    """Build the engine and the cache client from their URLs, as the start does, without connecting.
+
+    A URL with an unknown scheme is skipped: the configuration's own checks report it.
+    """
     from app.gateway.clock import SystemClock  # noqa: PLC0415  with the drivers below
     from app.store.database import DatabaseOpenError, create_engine  # noqa: PLC0415  its imports take a second
     from app.store.valkey_cache import open_valkey_cache  # noqa: PLC0415  likewise
 
     try:
-        create_engine(resolve_database_url(config, environ), DisabledRecorder())
+        database_url = resolve_database_url(config, environ)
+        if check_url_scheme("database.url", database_url, "database") is None:
+            create_engine(database_url, DisabledRecorder())
     except (ConfigError, DatabaseOpenError) as error:
         yield str(error)
     try:
         url = resolve_cache_url(config, environ)
-        if url is not None:
+        if url is not None and check_url_scheme("cache.url", url, "cache") is None:
             open_valkey_cache(url, SystemClock())
     except ConfigError as error:
         yield str(error)

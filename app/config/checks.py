@@ -79,8 +79,12 @@ def _findings(config: AppConfig) -> Iterator[Finding]:
 
 def _sections(config: AppConfig) -> Iterator[Finding]:
     server, telemetry, ledger = config.server, config.telemetry, config.ledger
-    if not server.host or not server.host.isprintable() or any(char.isspace() for char in server.host):
-        yield Finding("server.host", repr(server.host), "a host name or address to listen on")
+    host = server.host
+    is_with_port = host.count(":") == 1  # an IPv6 address has two at least
+    if not host or not host.isprintable() or any(char.isspace() or char in "/[]" for char in host) or is_with_port:
+        yield Finding(
+            "server.host", repr(host), "a host name or address to listen on, without scheme, port and brackets"
+        )
     yield from check_origins("server.cors_origins", server.cors_origins)
     if not 0 <= server.port <= _MAX_PORT:
         yield Finding("server.port", repr(server.port), f"0 (any free port) to {_MAX_PORT}")

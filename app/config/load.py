@@ -141,7 +141,8 @@ def find_missing_secrets(config: AppConfig, environ: Mapping[str, str]) -> Itera
         for place, variable in places.items():
             if variable is not None:
                 try:
-                    resolve_secret(variable, f"providers[{index}].{place}", environ)
+                    resolve = _resolve_proxy if place == "proxy_env" else resolve_secret
+                    resolve(variable, f"providers[{index}].{place}", environ)
                 except ConfigError as error:
                     yield str(error)
 
@@ -202,6 +203,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not valid TOML: {one_line(str(error))}") from None
     except RecursionError:
         raise ConfigError(f"{path}: not valid TOML: nested too deeply") from None
+    except ValueError:
+        raise ConfigError(f"{path}: not valid TOML: a number has too many digits") from None
 
 
 def _mistakes_of_shape(raw: dict[str, Any]) -> Iterator[str]:

@@ -14,7 +14,8 @@ import msgspec
 MAX_NAME_CHARS: Final = 128
 _MAX_SHOWN_NAMES: Final = 10
 _VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]{0,31}://[^/?#@\s]{1,255}")
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]{0,31}://[^/?#@*\s]{1,255}")
+MAX_AMOUNT: Final = 1_000_000.0
 _ONE_YEAR_SECONDS: Final = 366 * 86_400
 
 
@@ -55,9 +56,9 @@ def check_seconds(key_path: str, seconds: float, *, zero: bool = False) -> Itera
 
 
 def check_amount(key_path: str, amount: float) -> Iterator[Finding]:
-    """An amount is finite and not negative."""
-    if not (math.isfinite(amount) and amount >= 0):
-        yield Finding(key_path, repr(amount), "a finite number, 0 or more")
+    """An amount is 0 or more, and small enough that the cost of a call fits the database's numbers."""
+    if not 0 <= amount <= MAX_AMOUNT:
+        yield Finding(key_path, repr(amount), f"0 to {MAX_AMOUNT:,.0f}")
 
 
 def check_variable(key_path: str, variable: str | None) -> Iterator[Finding]:

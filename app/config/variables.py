@@ -115,5 +115,5 @@ def _value(kind: Any, text: str) -> Any:
         return text
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, KeyError):
+    except (ValueError, KeyError):  # not TOML, or a number with too many digits
         return text

@@ -242,3 +242,26 @@ def test_telemetry_variables_are_looked_at_as_well(tmp_path, capsys):
     path.write_text(ROUTED)
     assert main(["check-config", "--config", str(path)], {"ALPHA_KEY": "x", "OTEL_TRACES_SAMPLER": "rare"}) == 0
     assert "warning: OTEL_TRACES_SAMPLER is 'rare'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "mistake"),
+    [
+        ('[database]\nurl = "sqlite:///gw.db"\n', {}, "database.url: scheme 'sqlite'"),
+        ("", {"GATEWAYZ_DATABASE__URL": "mysql://u@h/x"}, "database.url: scheme 'mysql'"),
+        ("", {"GATEWAYZ_CACHE__URL": "http://h"}, "cache.url: scheme 'http'"),
+        (
+            'proxy_env = "PROXY"',
+            {"PROXY": "socks5://h:1080"},
+            "PROXY, named by providers[0].proxy_env, is not an http:// URL",
+        ),
+        ('api_key_env = "$KEY"', {}, "providers[0].api_key_env: not the name of an environment variable"),
+    ],
+)
+def test_check_config_prints_each_mistake_once(tmp_path, capsys, text, environ, mistake) -> None:
+    path = tmp_path / "gateway.toml"
+    provider = '[[providers]]\nname = "a"\nbase_url = "http://127.0.0.1:1/v1"\n'
+    path.write_text(text if text.startswith("[") else provider + text)
+    assert main(["check-config", "--config", str(path)], environ) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "warning" not in line]
+    assert mistake in line

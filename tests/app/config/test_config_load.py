@@ -149,6 +149,14 @@ def test_the_example_mentions_every_key() -> None:
         ),
         ("port = 0", "max_body_bytes = 0", "server.max_body_bytes: 0; allowed: 1 or more"),
         ("port = 0", 'host = "a b"', "server.host: 'a b'; allowed: a host name or address to listen on"),
+        (
+            "port = 0",
+            'host = "0.0.0.0:8000"',
+            "server.host: '0.0.0.0:8000'; allowed: a host name or address to listen on",
+        ),
+        ("port = 0", 'host = "http://127.0.0.1"', "server.host: 'http://127.0.0.1'; allowed: a host name or address"),
+        ("port = 0", 'cors_origins = ["https://*.example.com"]', "server.cors_origins[0]: 'https://*.example.com'"),
+        ("port = 0", "port = " + "9" * 5_000, "not valid TOML: a number has too many digits"),
         ("port = 0", "shutdown_grace_seconds = nan", "server.shutdown_grace_seconds: nan; allowed: seconds, 0 or more"),
         ("[server]", "[serve]", "serve: unknown key (did you mean server?); allowed: server, monitoring, "),
         ("[server]\nport = 0", "server = 3", "models[1].x"),
@@ -183,7 +191,7 @@ def test_the_example_mentions_every_key() -> None:
         (
             "input_usd_per_million = 3",
             "input_usd_per_million = -0.1",
-            "models[1].routes[0].input_usd_per_million: -0.1; allowed: a finite number",
+            "models[1].routes[0].input_usd_per_million: -0.1; allowed: 0 to 1,000,000",
         ),
         (
             "input_usd_per_million = 3",
@@ -203,7 +211,7 @@ def test_the_example_mentions_every_key() -> None:
         (
             'name = "large"\n',
             'name = "large"\ncredit_multiplier = nan\n',
-            "models[1].credit_multiplier: nan; allowed: a finite number",
+            "models[1].credit_multiplier: nan; allowed: 0 to 1,000,000",
         ),
         ('name = "large"\n', 'name = "large"\ncache_ttl_seconds = -1\n', "models[1].cache_ttl_seconds: -1"),
         (
