@@ -115,7 +115,8 @@ def most_output_tokens(request: CallRequest, delivered: Delivered) -> int:
     else:
         in_time = int(MOST_TOKENS_PER_SECOND * delivered.seconds)
         per_choice = min(max(UNLIMITED_OUTPUT_TOKENS, in_time), MOST_OUTPUT_TOKENS)
-    choices = max(asked_choices(request), min(delivered.choices, MOST_CHOICES))
+    # Not the choices that the caller asked for: a huge `n` would make every report plausible.
+    choices = max(1, min(delivered.choices, MOST_CHOICES))
     return delivered.text_units // UNITS_PER_BYTE + per_choice * choices
 
 

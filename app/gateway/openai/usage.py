@@ -5,6 +5,8 @@ integers, merged field by field; what cannot be a count is ignored and named. It
 well-formed: app/gateway/openai/plausible_usage.py judges that.
 """
 
+import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
@@ -14,6 +16,7 @@ from app.gateway.openai.text_units import ABSENT
 from otel.events import DisbelievedCount
 
 _MAX_USAGE_BYTES: Final = 64 * 1024
+_MAX_DIGITS: Final = 20
 _MAX_COUNT: Final = 10**15
 """Above this a sum would leave the range of the ledger's integers."""
 
@@ -156,8 +159,9 @@ class UsageReader:
     def _readable(self, raw: msgspec.Raw) -> _Usage:
         """Return what can be read of usage whose fields are not all numbers; each of the others is nonsense."""
         try:
-            usage = msgspec.json.decode(raw)
-        except (msgspec.DecodeError, RecursionError):
+            # Unlike msgspec, json reads numbers of any size: 1e400 is infinite, not an error.
+            usage = json.loads(bytes(raw), parse_int=_integer)
+        except (ValueError, RecursionError):
             usage = None
         if not isinstance(usage, dict):
             return _Usage()
@@ -197,6 +201,11 @@ class UsageReader:
             else:
                 self._counts.setdefault(name, 0)
         return False
+
+
+def _integer(digits: str) -> float:
+    """Return an integer, or infinity for one that is too long for any count."""
+    return int(digits) if len(digits) <= _MAX_DIGITS else math.inf
 
 
 def _count(value: float) -> int | None:

@@ -104,6 +104,12 @@ def test_nonsense_is_ignored_and_named(field, count, value):
     assert found.output_tokens == (None if field == "completion_tokens" else 4)
 
 
+@pytest.mark.parametrize("number", [b"9" * 5_000, b"-" + b"9" * 5_000, b"1e400", b"1.5e400"])
+def test_a_number_that_no_type_holds_is_nonsense(number):
+    found = read(b'{"prompt_tokens": 10, "completion_tokens": ' + number + b"}")
+    assert (found.input_tokens, found.output_tokens, found.nonsense) == (10, None, {"output"})
+
+
 def test_more_cached_than_sent_is_nonsense():
     found = read({"prompt_tokens": 10, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 11}})
     assert (found.input_tokens, found.cached_tokens, found.nonsense) == (10, 0, {"cached"})
