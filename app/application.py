@@ -20,7 +20,7 @@ from app.config.load import Secrets
 from app.config.schema import AppConfig
 from app.gateway.clock import SystemClock
 from app.gateway.gateway import Gateway
-from app.gateway.in_flight import calls_in_hand
+from app.gateway.in_flight import calls_in_flight
 from app.gateway.models import ModelTable
 from app.gateway.ports import Clock, ResponseCache
 from app.gateway.provider_client import Provider
@@ -180,7 +180,7 @@ def _build_parts(
         limiter=PlanRateLimiter(config.plans, clock),
         cache=cache,
         ledger=ledger,
-        calls_in_hand=calls_in_hand(config.server, max_connections),
+        calls_in_flight=calls_in_flight(config.server, max_connections),
         clock=clock,
         new_call_id=lambda: f"{ids.getrandbits(128):032x}",
     )

@@ -1,6 +1,6 @@
-"""GENERATE: writes the dashboards' JSON, which is what Grafana reads; `--check` only says whether it is up to date.
+"""Writes the dashboards' JSON, which is what Grafana reads; `--check` only says whether it is up to date.
 
-Comes in: `grafana/definitions/`. Goes out: `grafana/json/FOLDER/UID.json`; what no definition makes
+Input: `grafana/definitions/`. Output: `grafana/json/FOLDER/UID.json`; what no definition makes
 any more is removed.
 """
 

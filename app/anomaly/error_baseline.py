@@ -38,7 +38,7 @@ class ErrorBaseline(msgspec.Struct):
 
     @property
     def rate(self) -> float:
-        """The usual failure rate; never 0, because a handful of failures after none is no surprise by itself."""
+        """The usual failure rate; never 0, because a handful of failures after none is no deviation by itself."""
         return (self.failures + _PRIOR_FAILURES) / (self.attempts + _PRIOR_ATTEMPTS)
 
     def learn(self, failures: int, judged: int) -> None:
@@ -57,7 +57,7 @@ class ErrorBaseline(msgspec.Struct):
         self.minutes = 0
         self.waiting.clear()
 
-    def surprise(self, failures: int, judged: int) -> float:
+    def deviation(self, failures: int, judged: int) -> float:
         """Return by how many standard deviations this is more than usual; 0 where it is not more.
 
         The usual rate is an estimate too: it is taken one standard deviation higher, which matters where few failures were seen.

@@ -45,8 +45,8 @@ def judge_errors(
         failures = newest.failures - oldest.failures
         share = failures / judged
         if share >= bound and failures >= _MIN_FAILURES:
-            surprise = baseline.surprise(failures, judged)
-            if surprise >= significance:
+            deviation = baseline.deviation(failures, judged)
+            if deviation >= significance:
                 spread = math.sqrt(usual * (1 - usual) * max(baseline.dispersion, 1.0) / judged)
                 return "beyond", Reading(
                     scope=scope,
@@ -57,7 +57,7 @@ def judge_errors(
                     threshold=bound,
                     samples=judged,
                     minutes=minutes,
-                    surprise=surprise,
+                    deviation=deviation,
                 )
         if verdict == "unknown":
             verdict = "calm" if share < (usual + bound) / 2 else "between"

@@ -77,7 +77,7 @@ def join_signals(
     fresh = [change.reading for change in changes if change.edge == "began" and change.reading is not None]
     began: list[Began] = []
     # The most surprising first: it gives the name, and what is connected to it joins.
-    for reading in sorted(fresh, key=lambda each: (-each.surprise, _KINDS.index(each.scope.kind))):
+    for reading in sorted(fresh, key=lambda each: (-each.deviation, _KINDS.index(each.scope.kind))):
         running = _running(incidents, reading, connections, minute)
         if running is not None:
             running.members.append((reading.scope, reading.signal))

@@ -104,7 +104,7 @@ class Level:
                         threshold=self._shown(baseline.centre + bound),
                         samples=count,
                         minutes=minutes,
-                        surprise=size / spread,
+                        deviation=size / spread,
                     )
             if verdict == "unknown":
                 verdict = "calm" if size < self._shift / 2 else "between"

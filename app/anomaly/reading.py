@@ -29,7 +29,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     `slowdown`: times the expected duration. `errors`: failed share, 0 to 1. `*_tokens`: tokens per attempt (geometric mean).
     `traffic`: attempts per minute. `value` and `threshold` are in that unit, as is `baseline`; `spread` is one standard deviation: a factor,
-    but for errors a share. `samples` attempts in the last `minutes`. `surprise` is the distance in spreads.
+    but for errors a share. `samples` attempts in the last `minutes`. `deviation` is the distance in spreads.
     """
 
     scope: Scope
@@ -40,4 +40,4 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     threshold: float
     samples: int
     minutes: int
-    surprise: float
+    deviation: float

@@ -28,7 +28,7 @@ _MAX_BY_CHANCE: Final = 0.25
 _DAILY_FACTOR: Final = 2.0
 """What the time of day may have changed since the last hour's median."""
 
-_MIN_SURPRISE: Final = 4.3
+_MIN_DEVIATION: Final = 4.3
 
 
 def judge_traffic(
@@ -65,7 +65,7 @@ def judge_traffic(
                     threshold=max(math.expm1(baseline.centre + math.copysign(bound, change)), 0.0) / minutes,
                     samples=attempts,
                     minutes=minutes,
-                    surprise=size / spread,
+                    deviation=size / spread,
                 )
         if verdict == "unknown":
             verdict = "calm" if size < least / 2 else "between"
@@ -92,7 +92,7 @@ def _is_more_than_chance(attempts: int, usual: float) -> bool:
     """Return whether independent arrivals would explain the number even if the time of day had moved their rate by `_DAILY_FACTOR`."""
     expected = usual * _DAILY_FACTOR if attempts > usual else usual / _DAILY_FACTOR
     deviance = expected - attempts + (attempts * math.log(attempts / expected) if attempts else 0.0)
-    return math.sqrt(2 * max(deviance, 0.0)) >= _MIN_SURPRISE
+    return math.sqrt(2 * max(deviance, 0.0)) >= _MIN_DEVIATION
 
 
 def learn_traffic(totals: Sequence[Minute], baselines: Sequence[Baseline], reach_minutes: int) -> None:

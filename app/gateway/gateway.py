@@ -18,7 +18,7 @@ from app.gateway.capacity.pass_budget import PassBudget
 from app.gateway.capacity.response_budget import ResponseBudget, room_for
 from app.gateway.exchange import UpstreamAnswer
 from app.gateway.failover import first_answer
-from app.gateway.in_flight import CallsInHand
+from app.gateway.in_flight import CallsInFlight
 from app.gateway.models import Model, ModelTable
 from app.gateway.openai.completion import WholeAnswer, read_answer
 from app.gateway.openai.failures import UpstreamFailure
@@ -63,14 +63,14 @@ class Gateway:
         limiter: RateLimiter,
         cache: ResponseCache,
         ledger: Ledger,
-        calls_in_hand: CallsInHand,
+        calls_in_flight: CallsInFlight,
         clock: Clock,
         new_call_id: Callable[[], str],
         offload: Offload | None = None,
         response_budget: ResponseBudget | None = None,
     ) -> None:
         self.models = models
-        self.calls_in_hand = calls_in_hand
+        self.calls_in_flight = calls_in_flight
         self.started_unix_ms = clock.unix_ms()
         self._gate = gate
         self._keys = keys

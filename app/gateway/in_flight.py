@@ -35,7 +35,7 @@ class _InUse:
         self.body_bytes = 0
 
 
-class CallsInHand:
+class CallsInFlight:
     """The requests in flight. A bound that is None does not apply."""
 
     def __init__(
@@ -68,7 +68,7 @@ class CallsInHand:
         """Hold a place for one request; raises `OverloadedError` when there is none."""
         if self._stopped or len(self._interrupts) >= self._limit:
             raise OverloadedError(
-                "The gateway has as many requests in hand as it admits.", retry_after_seconds=RETRY_AFTER_SECONDS
+                "The gateway has as many requests in flight as it admits.", retry_after_seconds=RETRY_AFTER_SECONDS
             )
         place = Place(self)
         self._interrupts.add(place.interrupt)
@@ -141,7 +141,7 @@ class Place:
 
     __slots__ = ("_calls", "body_bytes", "interrupt", "key_id")
 
-    def __init__(self, calls: CallsInHand) -> None:
+    def __init__(self, calls: CallsInFlight) -> None:
         self.interrupt = Interrupt()
         self.key_id: str | None = None
         self.body_bytes = 0
@@ -157,11 +157,11 @@ class Place:
         self._calls.hold_body(self, size)
 
 
-def calls_in_hand(server: ServerConfig, max_connections: int) -> CallsInHand:
+def calls_in_flight(server: ServerConfig, max_connections: int) -> CallsInFlight:
     """Return the bounds of `server`; a key's share that is not configured is one half, of the connections where those are fewer."""
     places = min(server.max_concurrent_requests, max_connections)
     in_flight = server.max_body_bytes_in_flight
-    return CallsInHand(
+    return CallsInFlight(
         server.max_concurrent_requests,
         limit_per_key=server.max_concurrent_requests_per_key or max(1, places // 2),
         max_body_bytes=in_flight,

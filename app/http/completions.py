@@ -51,7 +51,7 @@ class CompletionEndpoint:
         """Serve one request. A client that left gets nothing, and nothing is raised for it."""
         headers: Headers = []
         try:
-            with self._gateway.calls_in_hand.one() as place:
+            with self._gateway.calls_in_flight.one() as place:
                 await self._serve(scope, receive, send, place, headers)
         except InterruptedCallError as interrupted:
             if interrupted.reason == "shutdown":

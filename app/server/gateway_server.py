@@ -15,7 +15,7 @@ import uvicorn
 
 from app.cli.exit_codes import EXIT_FAILED
 from app.config.schema import ServerConfig
-from app.gateway.in_flight import CallsInHand
+from app.gateway.in_flight import CallsInFlight
 from app.server.acceptor import AcceptedProtocol, Acceptor
 from app.server.connections import Connections
 from app.server.http_protocol import HttpConnection
@@ -36,7 +36,7 @@ class GatewayServer(uvicorn.Server):
         self,
         config: uvicorn.Config,
         *,
-        calls: CallsInHand,
+        calls: CallsInFlight,
         connections: Connections,
         grace_seconds: float,
         say: Callable[[str], None],

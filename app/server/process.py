@@ -127,7 +127,7 @@ async def _run(config: AppConfig, app: Litestar, listener: socket.socket, say: C
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             backlog=_BACKLOG,
         ),
-        calls=parts.gateway.calls_in_hand,
+        calls=parts.gateway.calls_in_flight,
         connections=parts.connections,
         grace_seconds=config.server.shutdown_grace_seconds,
         say=say,

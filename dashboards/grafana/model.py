@@ -1,6 +1,6 @@
-"""MODEL: what a dashboard is made of, in the words of whoever writes one.
+"""What a dashboard is made of, in the words of any caller that writes one.
 
-Comes in: nothing. Goes out: immutable descriptions that `render.py` turns into Grafana's JSON. Only
+Provides immutable descriptions that `render.py` turns into Grafana's JSON. Only
 what our dashboards use is here.
 """
 

@@ -1,6 +1,6 @@
-"""RENDER: a dashboard becomes Grafana's Classic JSON, the form that file provisioning reads in every version since 11.
+"""A dashboard becomes Grafana's Classic JSON, the form that file provisioning reads in every version since 11.
 
-Comes in: a `Dashboard`. Goes out: text, the same for the same dashboard. Data sources are named by
+Input: a `Dashboard`. Output: text, the same for the same dashboard. Data sources are named by
 their fixed uid.
 """
 

@@ -137,7 +137,7 @@ async def test_the_page_lists_every_job_with_the_key_of_its_interval(gateway_job
 
 def has_shown(jobs: Jobs, broken: str, others: set[str], reason: str) -> bool:
     """Whether the broken job failed more than once, so that it was tried again, and each other one has succeeded."""
-    books = jobs.stats()
-    return books[broken].failures[reason] >= 2 and all(
-        books[name].last_success_unix_seconds is not None for name in others
+    stats = jobs.stats()
+    return stats[broken].failures[reason] >= 2 and all(
+        stats[name].last_success_unix_seconds is not None for name in others
     )

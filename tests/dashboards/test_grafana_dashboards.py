@@ -104,7 +104,7 @@ def test_a_dashboard_is_not_refreshed_more_often_than_data_comes(document):
     assert int(document["refresh"][:-1]) >= 15
 
 
-def test_the_guides_dashboard_has_its_panels_variables_and_corrected_thresholds():
+def test_the_documented_dashboard_has_its_panels_variables_and_corrected_thresholds():
     panels = {panel.title: panel for panel in GATEWAY_OVERVIEW.panels}
     assert {title: panel.kind for title, panel in panels.items()} == {
         "Provider health": PanelKind.STAT,

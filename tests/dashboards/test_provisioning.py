@@ -1,4 +1,4 @@
-"""What Grafana reads at its start: data sources with the guide's names, links that lead somewhere, and escapes that survive."""
+"""What Grafana reads at its start: data sources with the documented names, links that lead somewhere, and escapes that survive."""
 
 import re
 from pathlib import Path
@@ -39,7 +39,7 @@ def sources():
     return {source["name"]: source for source in document["datasources"]}
 
 
-def test_the_guides_data_sources_are_there_by_name(sources):
+def test_the_documented_data_sources_are_there_by_name(sources):
     assert {name: source["type"] for name, source in sources.items()} == {
         "Prometheus": "prometheus",
         "Loki": "loki",
@@ -49,7 +49,7 @@ def test_the_guides_data_sources_are_there_by_name(sources):
     assert [source["name"] for source in sources.values() if source.get("isDefault")] == ["Prometheus"]
 
 
-def test_addresses_come_from_the_environment_and_have_the_guides_defaults(sources):
+def test_addresses_come_from_the_environment_and_have_the_documented_defaults(sources):
     assert sources["Prometheus"]["url"] == "http://prometheus:9090"
     assert sources["Loki"]["url"] == "http://loki:3100"
     assert sources["Tempo"]["url"] == "http://tempo:3200"

@@ -31,7 +31,7 @@ def test_no_source_of_queries_is_overlooked(source, at_least):
 @pytest.mark.parametrize(
     ("query", "problem"),
     [
-        # As the guide writes them.
+        # As the reference document writes them.
         (
             f"{P95.format('rate(model_inference_duration_seconds_bucket[5m])')} by (model) * 1000",
             "does not parse",
@@ -70,7 +70,7 @@ def test_a_wrong_query_is_found(query, problem):
         "sum without (le) (provider_response_time_seconds_bucket)",
     ],
 )
-def test_a_sound_query_is_left_alone(query):
+def test_a_sound_query_is_untouched(query):
     assert problems_of(query) == []
 
 
@@ -80,19 +80,19 @@ def test_families_of_a_query_are_named_without_their_parts():
 
 
 @pytest.mark.parametrize("query", AS_WRITTEN)
-def test_a_query_of_the_guide_names_families_that_we_have(query):
-    # What else is wrong with it (a quantile of each series, the rate of a state) is the guide's; it is answered as written.
+def test_a_query_of_the_reference_names_families_that_we_have(query):
+    # What else is wrong with it (a quantile of each series, the rate of a state) is the reference document's; it is answered as written.
     assert {spec.name for spec in DOCUMENTED_FAMILIES} >= families_in(query) != set()
 
 
 @pytest.mark.parametrize(("query", "replacement"), REPLACED.items())
-def test_a_query_of_the_guide_that_does_not_parse_has_a_sound_one_in_its_place(query, replacement):
+def test_a_query_of_the_reference_that_does_not_parse_has_a_sound_one_in_its_place(query, replacement):
     assert problems_of(query)[0].startswith("does not parse")
     assert problems_of(replacement) == []
     assert replacement in {query for _, query in queries.catalogue_queries()}
 
 
-def test_every_family_of_the_guide_is_in_a_query_of_it_or_in_an_example():
+def test_every_family_of_the_reference_is_in_a_query_of_it_or_in_an_example():
     asked = set().union(*(families_in(query) for query in AS_WRITTEN))
     examples = set().union(*(families_in(query) for _, query in queries.catalogue_queries()))
     assert {spec.name for spec in DOCUMENTED_FAMILIES} - asked - examples == set()

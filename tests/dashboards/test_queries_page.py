@@ -18,7 +18,7 @@ def test_the_page_has_every_query_that_does_not_parse_with_its_replacement():
 
 
 @pytest.mark.parametrize(("query", "ours"), ROWS)
-def test_a_row_names_a_query_of_the_guide_and_one_that_works(query, ours):
+def test_a_row_names_a_query_of_the_reference_and_one_that_works(query, ours):
     assert query in REPLACED or query in {each.replace("\n", "") for each in AS_WRITTEN}
     assert problems_of(ours) == []
     assert query != ours

@@ -16,7 +16,7 @@ GUIDE_ALERTS = {
     "HighCostRate": "10m",
     "AnomalyDetected": None,
 }
-"""The guide's six, and for how long their condition must hold."""
+"""The six documented alerts, and for how long their condition must hold."""
 
 
 def rules():
@@ -39,7 +39,7 @@ def cases():
 ALERTS = sorted({rule["alert"] for rule in rules()})
 
 
-def test_the_guides_alerts_are_there_with_their_patience():
+def test_the_documented_alerts_are_there_with_their_patience():
     assert GUIDE_ALERTS.items() <= {rule["alert"]: rule.get("for") for rule in rules()}.items()
 
 
@@ -76,7 +76,7 @@ def test_an_alert_has_cases_in_which_it_fires_and_ends_and_does_not_fire(alert):
 
 
 @pytest.mark.parametrize("alert", sorted(GUIDE_ALERTS))
-def test_an_alert_of_the_guide_has_a_near_miss_and_a_case_without_traffic(alert):
+def test_an_alert_of_the_reference_has_a_near_miss_and_a_case_without_traffic(alert):
     names = {group["name"] for name, group, _ in cases() if name == alert}
     assert any("near miss" in name for name in names)
     assert any("traffic" in name for name in names)

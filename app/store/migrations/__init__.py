@@ -1,1 +1,1 @@
-"""MIGRATIONS: the steps that bring a database to `app/store/schema.py`, in order; `versions/` holds one file per step."""
+"""The steps that bring a database to `app/store/schema.py`, in order; `versions/` holds one file per step."""

@@ -1,8 +1,8 @@
-"""The guide's dashboard: five panels that say in one look which provider is ill, how much fails, and what it costs.
+"""The documented dashboard: five panels that say in one look which provider is unhealthy, how much fails, and what it costs.
 
-Its queries are the guide's, made true: series of several instances are aggregated, a share without
-failures is 0 and without traffic absent, and cost is what the chosen time range cost instead of a
-counter's life.
+Its queries are the documented ones, corrected: series of several instances are aggregated, a share
+without failures is 0 and without traffic absent, and cost is what the chosen time range cost
+instead of a counter's life.
 """
 
 from typing import Final

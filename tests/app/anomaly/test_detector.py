@@ -274,7 +274,7 @@ def test_a_state_that_is_none_is_refused_and_nothing_changes(state) -> None:
     assert day.detector.dump() == before
 
 
-def test_removed_routes_are_dropped_from_a_state_and_new_ones_begin_anew() -> None:
+def test_removed_routes_are_dropped_from_a_state_and_new_ones_begin_again() -> None:
     day = Day(per_route=5)
     day.run(30)
     routes = (("beta", "chat-b"), ("delta", "chat-d"))

@@ -33,7 +33,7 @@ class Store:
         self.states[name] = state
 
 
-class Rig:
+class Harness:
     """A watch on a clock that the test moves."""
 
     def __init__(self, store: Store | None = None, clock: ManualClock | None = None) -> None:
@@ -59,10 +59,10 @@ def failed(kind) -> AttemptFinished:
 
 
 async def test_a_surge_of_errors_is_one_event_with_the_numbers_that_made_it() -> None:
-    rig = Rig()
-    await rig.minutes(30, *[ANSWER] * 20)
-    await rig.minutes(10, *[ANSWER] * 10, *[failed("upstream_5xx")] * 10)
-    (event,) = rig.anomalies
+    harness = Harness()
+    await harness.minutes(30, *[ANSWER] * 20)
+    await harness.minutes(10, *[ANSWER] * 10, *[failed("upstream_5xx")] * 10)
+    (event,) = harness.anomalies
     assert (event.type, event.scope, event.name, event.signal) == ("error_surge", "provider", "alpha", "errors")
     assert event.value == pytest.approx(1 / 6)  # ten of the window's sixty
     assert event.window_minutes == 3
@@ -79,18 +79,18 @@ async def test_a_surge_of_errors_is_one_event_with_the_numbers_that_made_it() ->
     ],
 )
 async def test_what_the_caller_did_is_no_failure_of_the_provider(attempt) -> None:
-    rig = Rig()
-    await rig.minutes(30, *[ANSWER] * 20)
-    await rig.minutes(10, *[ANSWER] * 10, *[attempt] * 10)
-    assert rig.anomalies == []
+    harness = Harness()
+    await harness.minutes(30, *[ANSWER] * 20)
+    await harness.minutes(10, *[ANSWER] * 10, *[attempt] * 10)
+    assert harness.anomalies == []
 
 
 async def test_a_restart_goes_on_with_what_was_normal_and_with_what_was_running() -> None:
-    before = Rig()
+    before = Harness()
     await before.minutes(30, *[ANSWER] * 20)
     await before.minutes(3, *[failed("upstream_5xx")] * 20)
     assert len(before.anomalies) == 1
-    after = Rig(before.store, before.clock)
+    after = Harness(before.store, before.clock)
     await after.minutes(5, *[failed("upstream_5xx")] * 20)
     assert after.anomalies == []
     await after.minutes(15, *[ANSWER] * 20)
@@ -99,33 +99,33 @@ async def test_a_restart_goes_on_with_what_was_normal_and_with_what_was_running(
 
 
 async def test_a_store_that_fails_to_save_costs_no_judgement() -> None:
-    rig = Rig()
-    await rig.minutes(30, *[ANSWER] * 20)
-    rig.store.fails = True
+    harness = Harness()
+    await harness.minutes(30, *[ANSWER] * 20)
+    harness.store.fails = True
     for _ in range(3):
         with pytest.raises(ConnectionError):
-            await rig.minutes(1, *[failed("upstream_5xx")] * 20)
-    assert len(rig.anomalies) == 1
+            await harness.minutes(1, *[failed("upstream_5xx")] * 20)
+    assert len(harness.anomalies) == 1
 
 
 async def test_a_store_that_fails_to_load_is_asked_again_and_then_done_without(caplog) -> None:
-    rig = Rig()
-    rig.store.fails = True
+    harness = Harness()
+    harness.store.fails = True
     for _ in range(5):
         with pytest.raises(ConnectionError):
-            await rig.minutes(1, ANSWER)
-    rig.store.fails = False
-    await rig.minutes(1, ANSWER)
+            await harness.minutes(1, ANSWER)
+    harness.store.fails = False
+    await harness.minutes(1, ANSWER)
     assert "starts again" in caplog.text
-    assert STATE_NAME in rig.store.states
+    assert STATE_NAME in harness.store.states
 
 
 async def test_a_state_of_another_kind_is_said_and_replaced(caplog) -> None:
-    rig = Rig()
-    rig.store.states[STATE_NAME] = '{"version": 99}'
-    await rig.minutes(1, ANSWER)
+    harness = Harness()
+    harness.store.states[STATE_NAME] = '{"version": 99}'
+    await harness.minutes(1, ANSWER)
     assert "state of version 99" in caplog.text
-    assert '"version":1' in rig.store.states[STATE_NAME]
+    assert '"version":1' in harness.store.states[STATE_NAME]
 
 
 def test_switched_off_it_learns_and_runs_nothing() -> None:
@@ -135,5 +135,5 @@ def test_switched_off_it_learns_and_runs_nothing() -> None:
 
 
 def test_it_is_a_job_of_every_minute() -> None:
-    (job,) = Rig().watch.jobs()
+    (job,) = Harness().watch.jobs()
     assert (job.name, job.interval_seconds) == ("anomalies", 60.0)

@@ -24,7 +24,7 @@ from app.config.schema import (
 from app.errors import InvalidApiKeyError, KeyExpiredError, StoreUnavailableError
 from app.gateway.clock import SystemClock
 from app.gateway.gateway import Gateway
-from app.gateway.in_flight import CallsInHand
+from app.gateway.in_flight import CallsInFlight
 from app.gateway.models import ModelTable
 from app.gateway.ports import Caller
 from app.gateway.provider_client import Provider
@@ -292,7 +292,7 @@ class RunningGateway:
             assert of_attempts == sum(getattr(call.usage, name) for call in calls), name
         for request in requests:
             assert sum(isinstance(event, CallFinished) for event in request.events) <= 1
-        assert len(self.gateway.calls_in_hand) == 0
+        assert len(self.gateway.calls_in_flight) == 0
         return SimpleNamespace(
             calls=calls,
             rows=self.ledger.rows,
@@ -384,7 +384,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
             limiter=PlanRateLimiter([plan or PlanConfig(name="free")], clock),
             cache=MemoryResponseCache(1_000_000, clock) if cache is None else cache,
             ledger=ledger,
-            calls_in_hand=CallsInHand(max_concurrent_requests, **(shares or {})),
+            calls_in_flight=CallsInFlight(max_concurrent_requests, **(shares or {})),
             clock=clock,
             new_call_id=lambda: f"call-{next(call_ids)}",
             offload=offload,
@@ -414,7 +414,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
         config.access_log = False
         server = InProcessServer(
             config,
-            calls=gateway.calls_in_hand,
+            calls=gateway.calls_in_flight,
             connections=connections,
             grace_seconds=grace_seconds,
             say=said.append,

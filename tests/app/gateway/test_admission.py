@@ -6,7 +6,7 @@ import json
 import pytest
 
 from app.config.schema import ServerConfig
-from app.gateway.in_flight import CallsInHand, calls_in_hand
+from app.gateway.in_flight import CallsInFlight, calls_in_flight
 from otel.events import ExceptionMapped, RateLimited
 
 pytestmark = pytest.mark.live
@@ -45,14 +45,14 @@ async def many(stack, count, *arguments, **options):
 async def test_slow_bodies_of_one_key_leave_places_for_the_others(make_upstream, make_gateway, stack, wire):
     gateway = await make_gateway(await make_upstream(), max_concurrent_requests=6, shares={"limit_per_key": 3})
     await many(stack, 3, gateway, wire.key, length=100)
-    await wire.until(lambda: len(gateway.gateway.calls_in_hand) == 3, "three slow bodies")
+    await wire.until(lambda: len(gateway.gateway.calls_in_flight) == 3, "three slow bodies")
     async with SlowClient(gateway, wire.key, length=100) as refused:
         status, head, error = await refused.answer()
     assert (status, error["code"], error["type"]) == (429, "rate_limit_exceeded", "requests")
     assert b"retry-after: 1\r\n" in head
     other = await gateway.post(CHAT, GOOD, {"authorization": f"Bearer {wire.other_key}"})
     assert other.status == 200
-    await wire.until(lambda: len(gateway.gateway.calls_in_hand) == 3)
+    await wire.until(lambda: len(gateway.gateway.calls_in_flight) == 3)
     assert gateway.recorder.of(RateLimited) == [RateLimited(limit_type="key_concurrency")]
     assert gateway.recorder.of(ExceptionMapped) == []
 
@@ -61,10 +61,10 @@ async def test_a_place_comes_back_with_its_share(make_upstream, make_gateway, st
     gateway = await make_gateway(await make_upstream(), shares={"limit_per_key": 1, "max_body_bytes_per_key": 1_000})
     for _ in range(3):
         async with SlowClient(gateway, wire.key, length=900):
-            await wire.until(lambda: gateway.gateway.calls_in_hand.body_bytes == 900, "the slow body")
+            await wire.until(lambda: gateway.gateway.calls_in_flight.body_bytes == 900, "the slow body")
             assert (await gateway.chat()).status == 429
-        await wire.until(lambda: len(gateway.gateway.calls_in_hand) == 0, "the client's departure")
-        assert gateway.gateway.calls_in_hand.body_bytes == 0
+        await wire.until(lambda: len(gateway.gateway.calls_in_flight) == 0, "the client's departure")
+        assert gateway.gateway.calls_in_flight.body_bytes == 0
         assert (await gateway.chat()).status == 200
     assert (await gateway.finished()).of(RateLimited) == [RateLimited(limit_type="key_concurrency")] * 3
 
@@ -75,7 +75,7 @@ async def test_declared_bodies_of_one_key_are_bounded_before_a_byte_of_them_is_r
     gateway = await make_gateway(
         await make_upstream(), shares={"max_body_bytes": 3_000_000, "max_body_bytes_per_key": 2_000_000}
     )
-    calls = gateway.gateway.calls_in_hand
+    calls = gateway.gateway.calls_in_flight
     await many(stack, 2, gateway, wire.key, length=900_000, sent=b" " * 1_000)
     await wire.until(lambda: calls.body_bytes == 1_800_000, "two bodies")
     async with SlowClient(gateway, wire.key, length=900_000) as refused:
@@ -98,13 +98,13 @@ async def test_bodies_of_unknown_length_are_bounded_as_they_grow(make_upstream, 
     gateway = await make_gateway(await make_upstream(), shares={"max_body_bytes_per_key": 10_000})
     piece = b"2000\r\n" + b" " * 0x2000 + b"\r\n"
     async with SlowClient(gateway, wire.key, framing="transfer-encoding: chunked", sent=piece) as client:
-        await wire.until(lambda: gateway.gateway.calls_in_hand.body_bytes == 0x2000, "the first piece")
+        await wire.until(lambda: gateway.gateway.calls_in_flight.body_bytes == 0x2000, "the first piece")
         client.writer.write(piece)
         status, _, error = await client.answer()
     assert (status, error["code"]) == (429, "rate_limit_exceeded")
     recorded = await gateway.finished()
     assert recorded.of(RateLimited) == [RateLimited(limit_type="key_body_bytes")]
-    assert gateway.gateway.calls_in_hand.body_bytes == 0
+    assert gateway.gateway.calls_in_flight.body_bytes == 0
 
 
 async def test_a_refused_request_is_answered_without_its_body(make_upstream, make_gateway, wire):
@@ -123,10 +123,10 @@ async def test_a_refused_request_is_answered_without_its_body(make_upstream, mak
 async def test_a_request_over_its_share_is_charged_nowhere(make_upstream, make_gateway, wire):
     gateway = await make_gateway(await make_upstream(), limits=(3, None), shares={"limit_per_key": 1})
     async with SlowClient(gateway, wire.key, length=100):
-        await wire.until(lambda: len(gateway.gateway.calls_in_hand) == 1, "the slow body")
+        await wire.until(lambda: len(gateway.gateway.calls_in_flight) == 1, "the slow body")
         for _ in range(5):
             assert (await gateway.chat()).status == 429
-    await wire.until(lambda: len(gateway.gateway.calls_in_hand) == 0)
+    await wire.until(lambda: len(gateway.gateway.calls_in_flight) == 0)
     answer = await gateway.chat()
     assert (answer.status, answer.headers["x-ratelimit-remaining-requests"]) == (200, "1")
 
@@ -156,6 +156,6 @@ async def test_a_client_that_never_sends_its_body_is_charged_a_request(make_upst
     ],
 )
 def test_the_share_of_a_key_is_one_half_unless_it_is_set(server, max_connections, expected) -> None:
-    calls = calls_in_hand(server, max_connections)
-    assert isinstance(calls, CallsInHand)
+    calls = calls_in_flight(server, max_connections)
+    assert isinstance(calls, CallsInFlight)
     assert (calls.limit_per_key, calls.max_body_bytes_per_key) == expected

@@ -1,4 +1,4 @@
-"""Fail-over with circuit breakers: who is asked, who is passed over, and what the caller gets when nobody is left."""
+"""Failover with circuit breakers: who is asked, who is skipped, and what the caller gets when nobody is left."""
 
 import asyncio
 
@@ -39,7 +39,7 @@ def transitions(recorded):
     return [(event.provider, event.state) for event in recorded.of(BreakerChanged)]
 
 
-async def test_an_open_provider_is_passed_over_until_its_time_is_over(make_upstream, make, clock, wire):
+async def test_an_open_provider_is_skipped_until_its_time_is_over(make_upstream, make, clock, wire):
     first, second = await make_upstream(says(500)), await make_upstream(name="beta")
     gateway = await make(first, second)
     for _ in range(5):

@@ -178,7 +178,7 @@ async def test_more_requests_than_admitted_are_a_503(make_upstream, make_gateway
     upstream = await make_upstream(lambda exchange: exchange.gone())
     gateway = await make_gateway(upstream, max_concurrent_requests=2)
     held = [asyncio.create_task(gateway.chat()) for _ in range(2)]
-    await wire.until(lambda: len(upstream.exchanges) == 2, "two calls in hand")
+    await wire.until(lambda: len(upstream.exchanges) == 2, "two calls in flight")
     answer = await gateway.chat()
     assert (answer.status, answer.json["error"]["code"], answer.headers["retry-after"]) == (503, "overloaded", "1")
     for task in held:

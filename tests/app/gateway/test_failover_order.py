@@ -1,4 +1,4 @@
-"""Fail-over: which failures lead to the next provider, and what the caller gets when none is left."""
+"""Failover: which failures lead to the next provider, and what the caller gets when none is left."""
 
 import asyncio
 import json
@@ -128,7 +128,7 @@ WORKED_IN_VAIN = {
 
 
 def limits(kind):
-    """Short time-outs only where one must run out: a busy machine takes its time too."""
+    """Short timeouts only where one must run out: a busy machine takes its time too."""
     seconds = 0.2 if kind in {"first_byte_timeout", "whole_answer_timeout"} else 5.0
     return {
         "first_byte_seconds": seconds,

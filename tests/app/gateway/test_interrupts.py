@@ -1,4 +1,4 @@
-"""Interrupts: a block ended from outside, beside time-outs and cancellations that mean something else."""
+"""Interrupts: a block ended from outside, beside timeouts and cancellations that mean something else."""
 
 import asyncio
 
@@ -126,7 +126,7 @@ async def advance(monkeypatch):
     ("first_byte", "idle", "total", "progress", "reason", "seconds"),
     [
         (1, 50, 50, False, "first_byte_timeout", 1),
-        # The idle time-out is the shorter one: the timer that was set for the first byte must not hide it.
+        # The idle timeout is the shorter one: the timer that was set for the first byte must not hide it.
         (50, 1, 50, True, "idle_timeout", 1),
         (1, 3, 50, True, "idle_timeout", 3),
         (50, 50, 1, True, "total_timeout", 1),

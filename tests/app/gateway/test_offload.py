@@ -89,7 +89,7 @@ async def test_others_are_served_while_a_large_request_is_read(make_upstream, ma
     os.kill(pid, signal.SIGSTOP)
     try:
         heavy = asyncio.create_task(gateway.post(CHAT, HEAVY))
-        await wire.until(lambda: len(gateway.gateway.calls_in_hand) == 1)
+        await wire.until(lambda: len(gateway.gateway.calls_in_flight) == 1)
         for _ in range(5):
             assert (await gateway.chat()).status == 200
         assert not heavy.done()
@@ -107,7 +107,7 @@ async def test_a_process_that_dies_is_replaced(make_upstream, make_gateway, wire
     pid = gateway.gateway.offload.pids()["requests"]
     os.kill(pid, signal.SIGSTOP)
     heavy = asyncio.create_task(gateway.post(CHAT, HEAVY))
-    await wire.until(lambda: len(gateway.gateway.calls_in_hand) == 1)
+    await wire.until(lambda: len(gateway.gateway.calls_in_flight) == 1)
     os.kill(pid, signal.SIGKILL)
     assert (await heavy).status == 200
     assert len((await gateway.finished()).calls) == 3

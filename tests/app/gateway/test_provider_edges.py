@@ -239,7 +239,7 @@ async def test_two_targets_of_one_model_at_one_provider_have_their_own_breakers(
 
 
 @pytest.mark.parametrize(("count", "status"), [(20, 200), (1_000, 502)])
-async def test_interim_responses_are_passed_over_but_not_without_end(make_upstream, make_gateway, wire, count, status):
+async def test_interim_responses_are_skipped_but_not_without_end(make_upstream, make_gateway, wire, count, status):
     async def script(exchange):
         await exchange.raw(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" * count)
         await exchange.reply(wire.completion)

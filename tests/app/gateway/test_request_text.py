@@ -92,7 +92,7 @@ async def test_the_bound_of_bodies_holds_for_what_they_become(make_upstream, mak
     for body, coding in ((bomb, "gzip"), (packed(bomb), "gzip, gzip")):
         answer = await gateway.post(CHAT, body, {"content-encoding": coding})
         assert (answer.status, answer.json["error"]["code"]) == (413, "request_too_large")
-    assert gateway.gateway.calls_in_hand.body_bytes == 0
+    assert gateway.gateway.calls_in_flight.body_bytes == 0
 
 
 @pytest.mark.parametrize(
@@ -220,5 +220,5 @@ async def test_a_client_that_leaves_while_its_body_is_decoded_leaves_nothing_beh
     _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
     writer.transport.abort()
-    await wire.until(lambda: len(gateway.gateway.calls_in_hand) == 0)
-    assert gateway.gateway.calls_in_hand.body_bytes == 0
+    await wire.until(lambda: len(gateway.gateway.calls_in_flight) == 0)
+    assert gateway.gateway.calls_in_flight.body_bytes == 0

@@ -54,7 +54,7 @@ async def test_who_waits_goes_on_when_another_has_ended():
     assert room.held_bytes == 0
 
 
-async def test_nobody_waits_for_ever():
+async def test_nobody_waits_indefinitely():
     room = ResponseBudget(max_bytes=100 * MIB, wait_seconds=0.0)
     share_of(room, "key", 50 * MIB)
     assert not await room.share("key").hold(50 * MIB)

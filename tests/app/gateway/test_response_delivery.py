@@ -69,7 +69,7 @@ async def test_a_whole_response_is_in_progress_until_its_client_has_taken_it(big
     taken = await read(client, 100_000)
     await wire.until(lambda: attempts(gateway), "the provider's answer")
     assert ended(gateway) == []
-    assert len(gateway.gateway.calls_in_hand) == 1
+    assert len(gateway.gateway.calls_in_flight) == 1
     taken += await read(client, BIG_BYTES - taken)
     await wire.until(lambda: ended(gateway), "the request")
     client.close()

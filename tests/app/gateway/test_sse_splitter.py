@@ -142,7 +142,7 @@ def test_line_ends_of_every_kind_in_one_chunk_of_many_lines():
 
 @pytest.mark.parametrize("blank", [b"\r", b"\n", b"\r\n", b"\n\r"])
 def test_blank_lines_between_events_cost_nothing(blank):
-    """Megabytes of them are passed over at once, and end no event twice."""
+    """Megabytes of them are skipped at once, and end no event twice."""
     splitter = SseSplitter(MAX)
     assert splitter.feed(b"data: a\n\n" + blank * 2_000_000 + b"data: b\n\n") == [SseEvent(b"a"), SseEvent(b"b")]
     assert splitter.feed(blank * 2_000_000) == []

@@ -165,7 +165,7 @@ async def test_a_stream_that_breaks_ends_in_an_error_event(make_upstream, make_g
     first, last = await gateway.stream()
     assert first == wire.chunk("Hello ")
     assert last["error"]["code"] == "upstream_failed"
-    assert not spare.exchanges, "bytes had reached the client: no fail-over"
+    assert not spare.exchanges, "bytes had reached the client: no failover"
     recorded = await gateway.finished()
     (attempt,) = recorded.attempts
     assert (attempt.status, attempt.error_kind) == ("error", "stream_broken")
@@ -283,7 +283,7 @@ async def test_a_slow_client_slows_the_provider_down(make_upstream, make_gateway
     while before != sent:
         before = sent
         await asyncio.sleep(0.1)
-    # Longer than the idle time-out: a slow client is not the provider's fault.
+    # Longer than the idle timeout: a slow client is not the provider's fault.
     await asyncio.sleep(1.2)
     assert sent < 500, "the provider was read as fast as it sends"
     received = 0

@@ -58,7 +58,7 @@ async def test_each_kind_of_failure_is_booked_and_all_go_on() -> None:
     assert sum(stats["well"].failures.values()) == 0
     for name, reason in (("raising", "error"), ("hanging", "timeout"), ("killed", "cancelled")):
         failures = dict(stats[name].failures)
-        assert runs[name] - 1 <= failures.pop(reason) <= runs[name]  # the last run may be in hand
+        assert runs[name] - 1 <= failures.pop(reason) <= runs[name]  # the last run may be in flight
         assert sum(failures.values()) == 0
     assert stats["well"].last_success_unix_seconds == 1_700_000_000.5
     assert [stats[name].last_success_unix_seconds for name in ("raising", "hanging", "killed")] == [None] * 3

@@ -39,7 +39,7 @@ def close(value):
 
 
 class NaiveWindow:
-    """Keeps every attempt for ever, and counts when asked."""
+    """Keeps every attempt indefinitely, and counts when asked."""
 
     def __init__(self, started):
         self.started = started

@@ -235,7 +235,7 @@ def test_a_trial_stream_that_begins_closes_it_and_still_counts_when_it_breaks():
     assert drill.states[3:] == ["open"]
 
 
-def test_the_time_grows_on_repeated_opening_and_begins_anew_after_a_good_while():
+def test_the_time_grows_on_repeated_opening_and_begins_again_after_a_good_while():
     drill = Drill(consecutive_failures=1, open_seconds=10.0, max_open_seconds=60.0)
     for _ in range(5):
         drill.calls("failure")

@@ -1,4 +1,4 @@
-"""The hourly roll-up is the naive sum over every call there ever was: late rows, repeated and simultaneous runs, purges included."""
+"""The hourly rollup is the naive sum over every call there ever was: late rows, repeated and simultaneous runs, purges included."""
 
 import asyncio
 from collections import defaultdict
@@ -113,7 +113,7 @@ async def test_whatever_comes_in_whatever_order_the_sums_are_those_of_all_calls(
     assert await rolled_up(engine) == naive(rows, end)
 
 
-async def test_the_hour_that_goes_on_is_left_alone_and_a_second_run_does_nothing(engine, make_row) -> None:
+async def test_the_hour_that_goes_on_is_untouched_and_a_second_run_does_nothing(engine, make_row) -> None:
     rows = [make_row(number, started_unix_ms=START + number * HOUR_MS // 4) for number in range(12)]
     await append(engine, rows)
     now = START + 2 * HOUR_MS + HOUR_MS // 2

@@ -23,7 +23,7 @@ COMMIT_SECONDS = 0.1
 COMMIT_MARGIN_SECONDS = 1.5
 LIFETIME_SECONDS = 0.8
 
-# Appends a row every 2 ms for ever and says so, with the time on the clock that all processes share.
+# Appends a row every 2 ms indefinitely and says so, with the time on the clock that all processes share.
 VICTIM = """
 import asyncio, sys, time
 from app.config.schema import LedgerConfig

@@ -117,11 +117,11 @@ async def test_a_refused_port_is_a_miss_with_one_line_of_log(clock, caplog) -> N
             clock.advance(2)
         assert not await cache.is_available()
     assert len(caplog.records) == 1
-    assert "every look-up is a miss" in caplog.text
+    assert "every lookup is a miss" in caplog.text
 
 
 @pytest.mark.live
-async def test_a_failing_server_is_left_alone_for_a_while_and_its_return_is_noticed(clock, caplog) -> None:
+async def test_a_failing_server_is_untouched_for_a_while_and_its_return_is_noticed(clock, caplog) -> None:
     asked = 0
     works = False
 

@@ -38,7 +38,7 @@ def otlp_threads():
     ]
 
 
-def assert_books_and_report_agree(harness, report):
+def assert_stats_and_report_agree(harness, report):
     stats = harness.delivery.stats.snapshot()
     assert {signal: page.dropped["shutdown"] for signal, page in stats.items()} == report.lost_items
     for signal in ("traces", "logs"):
@@ -57,7 +57,7 @@ def test_an_endpoint_that_works_gets_everything_and_the_final_metrics(receiver):
     assert sorted(span["attributes"]["n"] for span in receiver.spans) == list(range(500))
     assert len(receiver.log_records) == 500
     assert receiver.metric_value("recorded", kind="harness") == 500
-    assert_books_and_report_agree(harness, report)
+    assert_stats_and_report_agree(harness, report)
     assert otlp_threads() == []
 
 
@@ -72,7 +72,7 @@ def test_a_black_hole_costs_the_deadline_and_no_more(receiver, state):
     report = harness.close(1.0)
     assert time.monotonic() - began < 1.5
     assert report.lost_items == {"traces": 300, "metrics": 1, "logs": 300}
-    assert_books_and_report_agree(harness, report)
+    assert_stats_and_report_agree(harness, report)
     receiver.accept()
     assert receiver.spans == []
 

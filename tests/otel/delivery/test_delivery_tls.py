@@ -1,4 +1,4 @@
-"""TLS: the endpoint is verified, a client certificate is presented, and a missing file stops the start."""
+"""The TLS endpoint is verified, a client certificate is presented, and a missing file stops the start."""
 
 import shutil
 import ssl

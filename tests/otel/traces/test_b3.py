@@ -1,4 +1,4 @@
-"""B3: the examples of its specification, in one header and in several, and malformed headers."""
+"""The examples of the B3 specification, in one header and in several, and malformed headers."""
 
 import pytest
 from opentelemetry.context import Context
