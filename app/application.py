@@ -25,7 +25,7 @@ from app.gateway.models import ModelTable
 from app.gateway.ports import Clock, ResponseCache
 from app.gateway.provider_client import Provider
 from app.gateway.provider_endpoint import ProviderSecrets
-from app.gateway.rate_limit import PlanRateLimiter
+from app.gateway.rate_limit import RateLimiter
 from app.gateway.response_cache import MemoryResponseCache
 from app.http.api_headers import ApiHeaders, CrossOrigin
 from app.http.api_router import api_router
@@ -177,7 +177,7 @@ def _build_parts(
         models=ModelTable(config.models, {provider.name: provider for provider in providers}),
         gate=states,
         keys=StoredKeyDirectory(keys, config.plans, clock, recorder),
-        limiter=PlanRateLimiter(config.plans, clock),
+        limiter=RateLimiter(config.plans, clock),
         cache=cache,
         ledger=ledger,
         calls_in_flight=calls_in_flight(config.server, max_connections),

@@ -111,7 +111,7 @@ class Attempt:
         """Content arrived; the first time counts."""
         if self.first_token_seconds is None:
             self.first_token_seconds = self._clock.monotonic() - self.started_seconds
-            self._permit.attempt_answers()
+            self._permit.content_arrived()
 
     def count_usage(
         self, reported: ReportedUsage | None, output_units: int, choices: int = 1, uncounted_units: int = 0

@@ -7,6 +7,7 @@ out, `provider.py` fetches what goes in.
 
 import contextlib
 from collections.abc import Callable
+from http import HTTPStatus
 
 import msgspec
 
@@ -31,14 +32,13 @@ from app.gateway.ports import (
     Ledger,
     LimitDecision,
     ProviderGate,
-    RateLimiter,
     ResponseCache,
 )
+from app.gateway.rate_limit import RateLimiter
 from app.gateway.response_cache import MAX_CANONICAL_BYTES, cache_key, is_deterministic, literal_cache_key
 from app.gateway.stream_relay import AnswerStream, StreamPacing
 from otel.events import CacheLookedUp, CallerIdentified, RateLimited, RequestScope
 
-_OK = 200
 _STARTS_PER_PASS = 16
 """Calls that ask their first provider in one pass of the event loop: a quarter of a millisecond each."""
 
@@ -195,7 +195,7 @@ class Gateway:
         except OffloadError as error:
             if error.reason == "memory":
                 # No response of a model has so many values.
-                raise UpstreamFailure("bad_response", http_status=_OK) from None
+                raise UpstreamFailure("bad_response", http_status=HTTPStatus.OK) from None
             raise OverloadedError("The provider's answer could not be read in time.", retry_after_seconds=1.0) from None
 
     @staticmethod

@@ -37,7 +37,7 @@ class KeyDirectory(Protocol):
 
 
 class LimitDecision(msgspec.Struct, frozen=True, kw_only=True):
-    """What the limiter says of one request. `retry_after_seconds` is set where it is refused.
+    """The limiter's decision on one request. `retry_after_seconds` is set where it is refused.
 
     `reset_*_seconds`: until the budget is full again, if nothing else is taken from it.
     """
@@ -53,20 +53,10 @@ class LimitDecision(msgspec.Struct, frozen=True, kw_only=True):
     reset_tokens_seconds: float | None = None
 
 
-class RateLimiter(Protocol):
-    """Requests and tokens per minute, per key and per plan."""
-
-    async def admit(self, caller: Caller) -> LimitDecision:
-        """Count one request of `caller`, or refuse it; a refused request is charged nowhere."""
-
-    async def charge_tokens(self, caller: Caller, tokens: int) -> None:
-        """Charge tokens after the fact; may push the budget below zero, which refuses until it has refilled."""
-
-
 class ResponseCache(Protocol):
     """Exact-match responses of deterministic requests, as bytes.
 
-    `is_own`: values come back as this process stored them; otherwise anybody may have written them.
+    `is_own`: values come back as this process stored them; otherwise any writer of the cache server may have stored them.
     """
 
     @property
@@ -77,27 +67,27 @@ class ResponseCache(Protocol):
         """Return the stored response, or None; a broken cache is a miss."""
 
     async def put(self, key: bytes, value: bytes, ttl_seconds: float) -> None:
-        """Keep a response; a broken cache keeps nothing and fails nothing."""
+        """Store a response; a broken cache stores nothing and fails nothing."""
 
 
 class AttemptObserver(Protocol):
-    """Learns of every attempt as it ends."""
+    """Observes the completion of every attempt."""
 
     def attempt_finished(self, provider: str, model: str, event: AttemptFinished, now_seconds: float) -> None:
-        """Take in an attempt that ended at `now_seconds` of the monotonic clock; never raises."""
+        """Count an attempt that ended at `now_seconds` of the monotonic clock; never raises."""
 
 
 class AttemptPermit(Protocol):
-    """The right to make one attempt; its end must be said, or the provider counts it as in flight indefinitely."""
+    """The right to make one attempt; without its completion the provider counts it as in flight indefinitely."""
 
-    def attempt_answers(self) -> None:
-        """Learn that content of a streamed response arrived, long before the attempt may end; never raises."""
+    def content_arrived(self) -> None:
+        """Count that content of a streamed response arrived, long before the attempt may end; never raises."""
 
     def pause(self, seconds: float) -> None:
         """Skip the target for so long, because its rate limit says so; never raises."""
 
     def attempt_finished(self, model: str, event: AttemptFinished) -> None:
-        """Take in the attempt's one end; never raises."""
+        """Count the attempt's completion; never raises."""
 
 
 Target: TypeAlias = tuple[str, str]
@@ -105,20 +95,20 @@ Target: TypeAlias = tuple[str, str]
 
 
 class Blocked(msgspec.Struct, frozen=True, kw_only=True):
-    """Why no target of a model may be asked: for how long the first of them, and whether every one only waits for its rate limit."""
+    """Why no target of a model may be called: for how long the first is skipped, and whether all wait for a rate limit only."""
 
     retry_after_seconds: float
     is_rate_limited: bool
 
 
 class ProviderGate(Protocol):
-    """Says which targets may be asked now."""
+    """Decides which targets may be called now."""
 
     def admit(self, provider: str, upstream_model: str) -> AttemptPermit | None:
         """Return the permit for one attempt, or None while the provider or its model is skipped."""
 
     def blocked(self, targets: Iterable[Target]) -> Blocked:
-        """Return why none of these may be asked."""
+        """Return why none of these may be called."""
 
 
 class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):

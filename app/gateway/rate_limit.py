@@ -56,8 +56,8 @@ class _Bucket:
         return max(0, self.level // _UNITS_PER_TOKEN)
 
 
-class PlanRateLimiter:
-    """Satisfies `RateLimiter`. For one event loop; a limit must be at least 1, None is unlimited.
+class RateLimiter:
+    """Requests and tokens per minute, per key and per plan. For one event loop; a limit must be at least 1, None is unlimited.
 
     A caller's own limits travel with it; the limits of all keys of a plan together come from
     `plans`. A full bucket says no more than an absent one: each admission looks at a few of the

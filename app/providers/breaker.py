@@ -1,6 +1,6 @@
 """Keeps calls away from one provider that fails, and lets a few through to see whether it is healthy again.
 
-Input: how each admitted call ended, and the time. Output: a permit for a call or none, and
+Input: how each admitted call ended, and the time. Output: whether a call is admitted, and
 each transition, once. Closed, it opens by failures in a row or by the failed share of its recent
 calls. Open, it becomes half-open by time alone. Half-open, it admits a bounded number of calls at
 once; the first that succeeds, or whose stream begins, closes it, one that fails opens it again, for
@@ -29,33 +29,15 @@ class Transition(msgspec.Struct, frozen=True):
     open_seconds: float = 0.0
 
 
-class _Phase(msgspec.Struct, frozen=True):
-    """What the breaker is in since when. Read as a whole, so that any thread may ask."""
+class Phase(msgspec.Struct, frozen=True):
+    """The breaker's state and since when it holds. Calls are admitted in a phase and count only in it.
+
+    It is replaced as a whole, so that any thread may read it.
+    """
 
     state: BreakerState
     since_seconds: float
     until_seconds: float = float("inf")
-
-
-class CallPermit:
-    """The right to make one call; `end` gives it back, whatever came of the call."""
-
-    __slots__ = ("_breaker", "_phase")
-
-    def __init__(self, breaker: "CircuitBreaker", phase: _Phase) -> None:
-        self._breaker: CircuitBreaker | None = breaker
-        self._phase = phase
-
-    def answers(self, now_seconds: float) -> None:
-        """Say that the provider responds, though the call goes on: a stream may last for minutes, and others wait for the trial's result."""
-        if self._breaker is not None:
-            self._phase = self._breaker.call_answers(self._phase, now_seconds)
-
-    def end(self, now_seconds: float, result: CallResult) -> None:
-        """Say how the call ended; a second time changes nothing."""
-        breaker, self._breaker = self._breaker, None
-        if breaker is not None:
-            breaker.call_ended(self._phase, now_seconds, result)
 
 
 class CircuitBreaker:
@@ -69,7 +51,7 @@ class CircuitBreaker:
     ) -> None:
         self._config = config
         self._on_transition = on_transition
-        self._phase = _Phase("closed", started_seconds)
+        self._phase = Phase("closed", started_seconds)
         self._failures_in_a_row = 0
         # Calls that ended in the present phase, by second: [second, calls, failures].
         self._recent: deque[list[int]] = deque()
@@ -86,8 +68,8 @@ class CircuitBreaker:
         phase = self._phase
         return max(0.0, phase.until_seconds - now_seconds) if phase.state == "open" else 0.0
 
-    def admit(self, now_seconds: float) -> CallPermit | None:
-        """Return a permit, or None where the provider is to be skipped."""
+    def admit(self, now_seconds: float) -> Phase | None:
+        """Return the phase in which a call is admitted, or None where the provider is to be skipped."""
         self.advance(now_seconds)
         phase = self._phase
         if phase.state == "open":
@@ -96,24 +78,30 @@ class CircuitBreaker:
             if self._trials >= self._config.half_open_calls:
                 return None
             self._trials += 1
-        return CallPermit(self, phase)
+        return phase
 
     def advance(self, now_seconds: float) -> None:
         """Make the transition that is due by time."""
         phase = self._phase
         if phase.state == "open" and now_seconds >= phase.until_seconds:
             self._trials = 0
-            self._enter(_Phase("half_open", phase.until_seconds), "its time is over")
+            self._enter(Phase("half_open", phase.until_seconds), "its time is over")
 
-    def call_answers(self, phase: _Phase, now_seconds: float) -> _Phase:
-        """Close where a trial call gets a response; return the phase for which the end of that call will count."""
+    def call_responded(self, phase: Phase, now_seconds: float) -> Phase:
+        """Close where a trial call gets a response, though the call goes on; return the phase in which its end counts.
+
+        A stream may last for minutes, and others wait for the trial's result.
+        """
         if phase is not self._phase or phase.state != "half_open":
             return phase
         self._close(now_seconds)
         return self._phase
 
-    def call_ended(self, phase: _Phase, now_seconds: float, result: CallResult) -> None:
-        """Take in the result of a call that was admitted in `phase`; one from an earlier phase says nothing of this one."""
+    def call_ended(self, phase: Phase, now_seconds: float, result: CallResult) -> None:
+        """Count the result of a call that was admitted in `phase`; one of an earlier phase is ignored.
+
+        To be called once per admitted call, whatever came of it.
+        """
         self.advance(now_seconds)
         if phase is not self._phase:
             return
@@ -131,7 +119,7 @@ class CircuitBreaker:
 
     def _close(self, now_seconds: float) -> None:
         self._forget_calls()
-        self._enter(_Phase("closed", now_seconds), "a trial call succeeded")
+        self._enter(Phase("closed", now_seconds), "a trial call succeeded")
 
     def _count(self, now_seconds: float, *, failed: bool) -> None:
         """Count a call of the closed breaker, and open it where that was one failure too many."""
@@ -161,12 +149,12 @@ class CircuitBreaker:
         open_seconds = min(config.open_seconds * 2.0 ** min(self._openings, 30), config.max_open_seconds)
         self._openings += 1
         self._forget_calls()
-        self._enter(_Phase("open", now_seconds, now_seconds + open_seconds), reason, open_seconds)
+        self._enter(Phase("open", now_seconds, now_seconds + open_seconds), reason, open_seconds)
 
     def _forget_calls(self) -> None:
         self._failures_in_a_row = 0
         self._recent.clear()
 
-    def _enter(self, phase: _Phase, reason: str, open_seconds: float = 0.0) -> None:
+    def _enter(self, phase: Phase, reason: str, open_seconds: float = 0.0) -> None:
         self._phase = phase
         self._on_transition(Transition(phase.since_seconds, phase.state, reason, open_seconds))

@@ -7,6 +7,7 @@ through nothing that counts or limits traffic. It costs no tokens.
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from typing import Final, Literal, TypeAlias
 
 import aiohttp
@@ -21,9 +22,7 @@ from otel.events import ProbeFinished, Recorder
 Finding: TypeAlias = Literal["up", "down", "unclear"]
 
 MAX_LIST_BYTES: Final = 16 * 1024 * 1024
-_OK: Final = 200
 _SERVER_ERRORS: Final = range(500, 600)
-_TOO_MANY_REQUESTS: Final = 429
 # Our key or our account is refused, or the server is not ready: a call would fare no better.
 _DOWN: Final = frozenset({401, 402, 403, 407, 408, 425})
 _FRESH_INTERVALS: Final = 3.0
@@ -125,7 +124,7 @@ class Probes:
         models: ModelList | None = None
         try:
             async with self._get(session, provider, "models") as response:
-                if response.status == _OK:
+                if response.status == HTTPStatus.OK:
                     models = list_of(await _read(response))
         except (aiohttp.ClientError, OSError, ValueError, TimeoutError):
             # That it does not respond is the other probe's to say.
@@ -147,7 +146,7 @@ class Probes:
 
 def finding_of(status: int) -> Finding:
     """Return what a probe's HTTP status says. A provider without the probed path is there; one that is full may or may not be."""
-    if status == _TOO_MANY_REQUESTS:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         return "unclear"
     return "down" if status in _SERVER_ERRORS or status in _DOWN else "up"
 

@@ -17,7 +17,7 @@ from app.gateway.ports import AttemptObserver, Clock
 from app.providers.attempt_window import AttemptWindow
 from app.providers.attempt_windows import AttemptWindows
 from app.providers.availability import Availability
-from app.providers.breaker import BreakerState, CallPermit, CallResult, CircuitBreaker, Transition
+from app.providers.breaker import BreakerState, CallResult, CircuitBreaker, Phase, Transition
 from app.providers.health_score import health_score
 from app.providers.target_state import TargetState
 from otel.events import AttemptFinished, BreakerChanged, Recorder
@@ -64,31 +64,22 @@ class ProviderState:
         }
 
     def admit(self, upstream_model: str) -> "AttemptPermit | None":
-        """Return the permit for one attempt, or None while the provider or this model of its is skipped."""
+        """Return the permit for one attempt, or None while the provider or this model is skipped."""
         target = self.targets[upstream_model]
         now_seconds = self._clock.monotonic()
         if target.paused_seconds() > 0:
             return None
-        permit = self.breaker.admit(now_seconds)
-        if permit is None:
+        provider_phase = self.breaker.admit(now_seconds)
+        if provider_phase is None:
             return None
-        of_target = target.breaker.admit(now_seconds)
-        if of_target is None:
-            permit.end(now_seconds, "neutral")
+        target_phase = target.breaker.admit(now_seconds)
+        if target_phase is None:
+            self.breaker.call_ended(provider_phase, now_seconds, "neutral")
             return None
-        return AttemptPermit(self, permit, target, of_target)
+        return AttemptPermit(self, provider_phase, target, target_phase, self._clock)
 
-    def attempt_answers(self, permit: CallPermit, of_target: CallPermit) -> None:
-        """Take in that an attempt gets content."""
-        now_seconds = self._clock.monotonic()
-        permit.answers(now_seconds)
-        of_target.answers(now_seconds)
-
-    def attempt_finished(self, permit: CallPermit, of_target: CallPermit, model: str, event: AttemptFinished) -> None:
-        """Take in the completion of an attempt. An observer that raises costs neither the request nor the other observers anything."""
-        now_seconds = self._clock.monotonic()
-        permit.end(now_seconds, _result_of(event, "provider"))
-        of_target.end(now_seconds, _result_of(event, "model"))
+    def notify_observers(self, model: str, event: AttemptFinished, now_seconds: float) -> None:
+        """Pass the completion of an attempt on. An observer that raises affects neither the request nor the others."""
         for observer in self._observers:
             try:
                 observer.attempt_finished(self.name, model, event, now_seconds)
@@ -186,34 +177,45 @@ class ProviderState:
 
 
 class AttemptPermit:
-    """Satisfies the gateway's port of this name: the right to one attempt, given back by its end."""
+    """The right to one attempt at a provider's model; its completion reaches both breakers exactly once."""
 
-    __slots__ = ("_of_target", "_permit", "_state", "_target")
+    __slots__ = ("_clock", "_finished", "_provider", "_provider_phase", "_target", "_target_phase")
 
-    def __init__(self, state: ProviderState, permit: CallPermit, target: TargetState, of_target: CallPermit) -> None:
-        self._state = state
-        self._permit: CallPermit | None = permit
+    def __init__(
+        self, provider: ProviderState, provider_phase: Phase, target: TargetState, target_phase: Phase, clock: Clock
+    ) -> None:
+        self._provider = provider
+        self._provider_phase = provider_phase
         self._target = target
-        self._of_target = of_target
+        self._target_phase = target_phase
+        self._clock = clock
+        self._finished = False
 
     def pause(self, seconds: float) -> None:
         """Skip the target for so long."""
         self._target.pause(seconds)
 
-    def attempt_answers(self) -> None:
-        """Take in that content arrived."""
-        if self._permit is not None:
-            self._state.attempt_answers(self._permit, self._of_target)
+    def content_arrived(self) -> None:
+        """Let both breakers close, where this is a trial."""
+        if self._finished:
+            return
+        now_seconds = self._clock.monotonic()
+        self._provider_phase = self._provider.breaker.call_responded(self._provider_phase, now_seconds)
+        self._target_phase = self._target.breaker.call_responded(self._target_phase, now_seconds)
 
     def attempt_finished(self, model: str, event: AttemptFinished) -> None:
-        """Take in the attempt's one end; a second time changes nothing."""
-        permit, self._permit = self._permit, None
-        if permit is not None:
-            self._state.attempt_finished(permit, self._of_target, model, event)
+        """Count the attempt's completion; a second call changes nothing."""
+        if self._finished:
+            return
+        self._finished = True
+        now_seconds = self._clock.monotonic()
+        self._provider.breaker.call_ended(self._provider_phase, now_seconds, _result_of(event, "provider"))
+        self._target.breaker.call_ended(self._target_phase, now_seconds, _result_of(event, "model"))
+        self._provider.notify_observers(model, event, now_seconds)
 
 
 def _result_of(event: AttemptFinished, scope: Scope) -> CallResult:
-    """Return what an attempt says to the breaker of a scope: a failure counts where it is, and says nothing elsewhere."""
+    """Return how an attempt counts in the breaker of a scope: a failure of another scope is neutral."""
     if event.status == "success":
         return "success"
     if event.error_kind is None or event.connection_was_stale or fault_of(event.error_kind).scope != scope:

@@ -4,6 +4,7 @@ Input: the failures. Output: a `GatewayError` that names what kinds of failures 
 nothing of a provider's own words.
 """
 
+from http import HTTPStatus
 from typing import Final
 
 from app.errors import (
@@ -18,7 +19,6 @@ from app.gateway.openai.failures import DEFAULT_RETRY_AFTER_SECONDS, CallerFault
 from app.gateway.openai.provider_reason import ProviderReason
 
 _RETRY_SECONDS: Final = 1.0
-_TOO_LARGE: Final = 413
 _OWN_LACK: Final = frozenset({"pool_timeout", "gateway_resources"})
 
 
@@ -31,7 +31,9 @@ def error_of_failures(failures: list[UpstreamFailure]) -> GatewayError:
     last = failures[-1].kind
     if all(failure.kind == "size_refused" for failure in failures):
         message = failures[-1].reason or "The request is too large for every provider of the model."
-        return CallerFaultError(_TOO_LARGE, ProviderReason(message=message), kind="size_refused")
+        return CallerFaultError(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE.value, ProviderReason(message=message), kind="size_refused"
+        )
     if all(failure.kind == "rate_limited" for failure in failures):
         waits = [failure.retry_after_seconds or DEFAULT_RETRY_AFTER_SECONDS for failure in failures]
         return UpstreamRateLimitedError(

@@ -5,6 +5,7 @@ did not ask for; and on the side, what accounting needs. Pure: no I/O, no clock.
 change are passed on byte for byte.
 """
 
+from http import HTTPStatus
 from typing import Final
 
 from app.gateway.json_bounds import INLINE_BYTES
@@ -30,7 +31,6 @@ from otel.events import ErrorKind
 
 DONE: Final = b"data: [DONE]\n\n"
 
-_OK: Final = 200
 _NO_CONTENT: Final = frozenset({b"", b"null", b"{}", b"[]", b'""', b"[DONE]"})
 _LONGEST_BYTES: Final = 16
 """Longer data are not looked up among those without content, white space around them included."""
@@ -191,7 +191,7 @@ class StreamChunks:
         if has_usage:
             self._count(head, choices)
         if error:
-            self.failure = failure_of_error_object(error, http_status=_OK)
+            self.failure = failure_of_error_object(error, http_status=HTTPStatus.OK)
             return self._deliver(without(event, _ERROR_FIELDS), has_content=True) if units else b""
         if not has_usage or self._include_usage:
             piece = event.encode()
@@ -213,7 +213,7 @@ class StreamChunks:
         """Whether an event is an error by its name alone, without data that say more."""
         if not event.others or event.name not in _ERROR_NAMES or (event.data or b"").strip() not in _NO_CONTENT:
             return False
-        self.failure = failure_of_error_object(_NAMED_ERROR, http_status=_OK)
+        self.failure = failure_of_error_object(_NAMED_ERROR, http_status=HTTPStatus.OK)
         return True
 
     def _is_failure(self, stray: bytes) -> bool:
@@ -232,7 +232,7 @@ class StreamChunks:
         for choice in choices or ():
             error = error or error_within(choice, message_of(choice.message), text_of(choice.finish_reason))
         if error:
-            self.failure = failure_of_error_object(error, http_status=_OK)
+            self.failure = failure_of_error_object(error, http_status=HTTPStatus.OK)
         elif not self._has_begun and choices:
             self._fail("bad_response", _NO_STREAM)
         if self.failure is not None:
@@ -247,13 +247,13 @@ class StreamChunks:
 
     def _fail(self, kind: ErrorKind, reason: str) -> None:
         """End the stream with a failure that the provider did not name."""
-        self.failure = UpstreamFailure(kind, http_status=_OK, reason=reason)
+        self.failure = UpstreamFailure(kind, http_status=HTTPStatus.OK, reason=reason)
 
     def _take_other(self, event: SseEvent) -> bytes:
         """Handle an event that is no chunk."""
         if event.name in _ERROR_NAMES:
             reason = read_reason((event.data or b"")[:_MOST_REASON_BYTES])
-            self.failure = failure_of_reason(reason, http_status=_OK)
+            self.failure = failure_of_reason(reason, http_status=HTTPStatus.OK)
         elif event.name in _CHUNK_NAMES:
             self._fail("bad_response", _NO_CHUNK)
         return b""

@@ -6,6 +6,7 @@ only what is read becomes an object.
 """
 
 import re
+from http import HTTPStatus
 from typing import Final
 
 import msgspec
@@ -29,7 +30,6 @@ from app.gateway.openai.request import Operation
 from app.gateway.openai.text_units import ABSENT, message_units
 from app.gateway.openai.usage import ReportedUsage, UsageReader
 
-_OK: Final = 200
 _LIST: Final = re.compile(rb"\[\s*[^\s\]]")
 _STREAM: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
 _MOST_STREAM_BYTES: Final = 256 * 1024
@@ -61,7 +61,7 @@ def read_answer(body: bytes, operation: Operation) -> WholeAnswer:
             if body
             else "the body is empty"
         )
-        raise UpstreamFailure("bad_response", http_status=_OK, reason=said) from None
+        raise UpstreamFailure("bad_response", http_status=HTTPStatus.OK, reason=said) from None
 
 
 class _NoAnswerError(ValueError):
@@ -74,7 +74,9 @@ def _read_stream(body: bytes) -> WholeAnswer:
     chunks.feed(body[:_MOST_STREAM_BYTES])
     failure = chunks.failure
     if failure is None or failure.error is None:
-        failure = UpstreamFailure("bad_response", http_status=_OK, reason="an event stream instead of a JSON document")
+        failure = UpstreamFailure(
+            "bad_response", http_status=HTTPStatus.OK, reason="an event stream instead of a JSON document"
+        )
     return WholeAnswer(usage=chunks.usage.read(), failure=failure)
 
 
@@ -118,5 +120,5 @@ def _answer(
         response_id=text_of(head.id),
         response_model=text_of(head.model),
         finish_reason=finish_reason,
-        failure=failure_of_error_object(error, http_status=_OK) if error else None,
+        failure=failure_of_error_object(error, http_status=HTTPStatus.OK) if error else None,
     )

@@ -6,6 +6,7 @@ prompt: of a refusal that blames the caller it goes to the caller alone, never t
 """
 
 import email.utils
+from http import HTTPStatus
 from typing import Final
 
 from app.errors import GatewayError
@@ -21,7 +22,6 @@ _PASSED_ON: Final = frozenset({400, 403, 404, 409, 413, 422})
 CALLERS: Final = frozenset({"upstream_4xx", "content_policy"})
 """Refusals of a request or its prompt: they may quote it."""
 
-_BAD_REQUEST: Final = 400
 _NOTHING_TO_SCRUB: Final = Scrub()
 
 
@@ -70,7 +70,7 @@ class CallerFaultError(GatewayError):
         super().__init__("The provider refused the request.")
         self.kind: ErrorKind = kind
         self.upstream_status = http_status
-        self.answer_status = http_status if http_status in _PASSED_ON else _BAD_REQUEST
+        self.answer_status = http_status if http_status in _PASSED_ON else HTTPStatus.BAD_REQUEST.value
         self.body = error_json(
             read_reason(body) if isinstance(body, bytes) else body,
             default_message=self.message,
@@ -125,7 +125,9 @@ def caller_fault_of(failure: UpstreamFailure, scrub: Scrub) -> CallerFaultError 
     """Return what the caller gets at once for an error inside a 200 that blames its request; None for every other failure."""
     if failure.kind not in CALLERS:
         return None
-    return CallerFaultError(_BAD_REQUEST, failure.error or ProviderReason(), kind=failure.kind, scrub=scrub)
+    return CallerFaultError(
+        HTTPStatus.BAD_REQUEST.value, failure.error or ProviderReason(), kind=failure.kind, scrub=scrub
+    )
 
 
 def parse_retry_after(value: str | None, unix_seconds: float) -> float:

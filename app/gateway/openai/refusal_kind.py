@@ -6,13 +6,13 @@ it refuses, and no caller may turn its own words into a fault of the provider.
 """
 
 import re
+from http import HTTPStatus
 from typing import Final
 
 from app.gateway.openai.provider_reason import ProviderReason
 from app.gateway.openai.refused_request import is_about_request, says
 from otel.events import ErrorKind
 
-_RATE_LIMITED: Final = 429
 _CLIENT_ERRORS: Final = range(400, 500)
 _SERVER_ERRORS: Final = range(500, 600)
 # Numbered as the client's fault, but said by a server that was too slow or not ready.
@@ -21,8 +21,6 @@ _TRY_LATER: Final = frozenset({408, 425})
 _WITHDRAWN: Final = frozenset({404, 405, 410})
 # The gateway's key or account: nothing that the caller could change.
 _ACCOUNT: Final = frozenset({401, 402, 403, 407})
-_FORBIDDEN: Final = 403
-_PAYMENT: Final = 402
 
 _QUOTA_CODES: Final = frozenset(
     {"insufficient_quota", "insufficient_balance", "insufficient_credits", "insufficient_funds", "billing_error",
@@ -113,18 +111,18 @@ def kind_of_refusal(status: int, reason: ProviderReason, sent: bytes | None, mod
     codes = set(reason.codes)
     message = reason.message or ""
     kind: ErrorKind = "upstream_auth"
-    if status in {_RATE_LIMITED, _PAYMENT} and _SIZE_WORDS.search(message):
+    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.PAYMENT_REQUIRED} and _SIZE_WORDS.search(message):
         kind = "size_refused"
-    elif status == _RATE_LIMITED:
+    elif status == HTTPStatus.TOO_MANY_REQUESTS:
         kind = "upstream_quota" if codes & _QUOTA_CODES else "rate_limited"
     elif status in _WITHDRAWN:
         kind = "upstream_4xx" if is_about_request(reason, sent, model) else "model_unavailable"
     elif codes & _QUOTA_CODES or says(_QUOTA_WORDS, message, sent):
         kind = "upstream_quota"
-    elif status == _FORBIDDEN or status not in _ACCOUNT:
+    elif status == HTTPStatus.FORBIDDEN or status not in _ACCOUNT:
         if codes & _POLICY_CODES or _POLICY_WORDS.search(message):
             kind = "content_policy"
-        elif status == _FORBIDDEN:
+        elif status == HTTPStatus.FORBIDDEN:
             kind = _of_access(codes, reason, sent, model)
         else:
             kind = _of_request(codes, reason, sent, model)

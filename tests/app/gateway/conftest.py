@@ -28,7 +28,7 @@ from app.gateway.in_flight import CallsInFlight
 from app.gateway.models import ModelTable
 from app.gateway.ports import Caller
 from app.gateway.provider_client import Provider
-from app.gateway.rate_limit import PlanRateLimiter
+from app.gateway.rate_limit import RateLimiter
 from app.gateway.response_cache import MemoryResponseCache
 from app.http.api_router import api_router
 from app.providers.registry import ProviderStates
@@ -381,7 +381,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
             models=ModelTable(models, providers),
             gate=states,
             keys=FakeKeys(*limits),
-            limiter=PlanRateLimiter([plan or PlanConfig(name="free")], clock),
+            limiter=RateLimiter([plan or PlanConfig(name="free")], clock),
             cache=MemoryResponseCache(1_000_000, clock) if cache is None else cache,
             ledger=ledger,
             calls_in_flight=CallsInFlight(max_concurrent_requests, **(shares or {})),

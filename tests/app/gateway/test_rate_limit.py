@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.config.schema import PlanConfig
 from app.gateway.clock import ManualClock
 from app.gateway.ports import Caller, LimitDecision
-from app.gateway.rate_limit import PlanRateLimiter
+from app.gateway.rate_limit import RateLimiter
 from app.http.responses import duration_text
 
 ORDER = ("key_requests", "key_tokens", "plan_requests", "plan_tokens")
@@ -21,12 +21,12 @@ def caller(key_id: str = "key_1", plan: str = "free", requests: int | None = Non
     return Caller(key_id=key_id, plan=plan, requests_per_minute=requests, tokens_per_minute=tokens)
 
 
-async def admitted(limiter: PlanRateLimiter, who: Caller, times: int) -> int:
+async def admitted(limiter: RateLimiter, who: Caller, times: int) -> int:
     return sum([(await limiter.admit(who)).allowed for _ in range(times)])
 
 
 async def test_without_limits_everything_is_admitted_and_nothing_is_kept() -> None:
-    limiter = PlanRateLimiter([FREE], ManualClock())
+    limiter = RateLimiter([FREE], ManualClock())
     assert await limiter.admit(caller()) == LimitDecision(allowed=True)
     assert await limiter.admit(caller(plan="not configured")) == LimitDecision(allowed=True)
     await limiter.charge_tokens(caller(), 10**9)
@@ -35,7 +35,7 @@ async def test_without_limits_everything_is_admitted_and_nothing_is_kept() -> No
 
 async def test_a_key_has_its_limit_at_once_and_then_what_flows_in() -> None:
     clock = ManualClock()
-    limiter = PlanRateLimiter([FREE], clock)
+    limiter = RateLimiter([FREE], clock)
     who = caller(requests=60)
     assert await admitted(limiter, who, 100) == 60
     clock.advance(10)
@@ -48,7 +48,7 @@ async def test_a_key_has_its_limit_at_once_and_then_what_flows_in() -> None:
 @pytest.mark.parametrize("limit", [1, 7, 60, 999, 100_000])
 async def test_who_waits_as_told_is_admitted_and_a_nanosecond_less_is_not(limit) -> None:
     clock = ManualClock(monotonic=0.0)
-    limiter = PlanRateLimiter([FREE], clock)
+    limiter = RateLimiter([FREE], clock)
     who = caller(requests=limit)
     assert await admitted(limiter, who, limit) == limit
     refused = await limiter.admit(who)
@@ -63,7 +63,7 @@ async def test_who_waits_as_told_is_admitted_and_a_nanosecond_less_is_not(limit)
 
 async def test_a_refused_request_is_charged_nowhere() -> None:
     clock = ManualClock()
-    limiter = PlanRateLimiter([PlanConfig(name="free", plan_requests_per_minute=5)], clock)
+    limiter = RateLimiter([PlanConfig(name="free", plan_requests_per_minute=5)], clock)
     assert await admitted(limiter, caller("key_1", requests=1), 50) == 1
     # 49 refusals of key_1 took nothing from the plan: four are left for the others, and their keys pay only for what went through.
     assert await admitted(limiter, caller("key_2", requests=100), 50) == 4
@@ -75,7 +75,7 @@ async def test_a_refused_request_is_charged_nowhere() -> None:
 
 async def test_tokens_are_charged_afterwards_and_a_debt_is_worked_off() -> None:
     clock = ManualClock()
-    limiter = PlanRateLimiter([FREE], clock)
+    limiter = RateLimiter([FREE], clock)
     who = caller(tokens=600)
     first = await limiter.admit(who)
     assert (first.limit_tokens, first.remaining_tokens, first.limit_requests) == (600, 600, None)
@@ -93,7 +93,7 @@ async def test_tokens_are_charged_afterwards_and_a_debt_is_worked_off() -> None:
 
 
 async def test_the_answer_names_the_budget_that_needs_longest() -> None:
-    limiter = PlanRateLimiter([PlanConfig(name="free", plan_tokens_per_minute=60)], ManualClock())
+    limiter = RateLimiter([PlanConfig(name="free", plan_tokens_per_minute=60)], ManualClock())
     who = caller(requests=1)
     assert (await limiter.admit(who)).allowed
     assert (await limiter.admit(who)).limit_type == "key_requests"
@@ -104,7 +104,7 @@ async def test_the_answer_names_the_budget_that_needs_longest() -> None:
 
 async def test_a_plan_that_changed_takes_effect_without_a_gift() -> None:
     clock = ManualClock()
-    limiter = PlanRateLimiter([FREE], clock)
+    limiter = RateLimiter([FREE], clock)
     assert await admitted(limiter, caller(requests=10), 20) == 10
     assert await admitted(limiter, caller(requests=100), 20) == 0
     clock.advance(6)
@@ -115,7 +115,7 @@ async def test_a_plan_that_changed_takes_effect_without_a_gift() -> None:
 
 async def test_memory_follows_the_keys_that_are_active() -> None:
     clock = ManualClock()
-    limiter = PlanRateLimiter([FREE], clock)
+    limiter = RateLimiter([FREE], clock)
     for number in range(2_000):
         await limiter.admit(caller(f"key_{number}", requests=60, tokens=60))
     # Most of the untouched token buckets are gone already; a request bucket of 60 a minute is full again after a second.
@@ -128,7 +128,7 @@ async def test_memory_follows_the_keys_that_are_active() -> None:
 
 async def test_a_debt_is_not_forgotten() -> None:
     clock = ManualClock()
-    limiter = PlanRateLimiter([FREE], clock)
+    limiter = RateLimiter([FREE], clock)
     debtor = caller("debtor", tokens=60)
     await limiter.charge_tokens(debtor, 60 + 600)
     for _ in range(500):
@@ -140,7 +140,7 @@ async def test_a_debt_is_not_forgotten() -> None:
 
 async def test_an_idle_budget_saves_up_no_more_than_its_limit() -> None:
     clock = ManualClock()
-    limiter = PlanRateLimiter([FREE], clock)
+    limiter = RateLimiter([FREE], clock)
     who = caller(tokens=60)
     await limiter.charge_tokens(who, 1)
     clock.advance(3_600)
@@ -192,7 +192,7 @@ async def test_decisions_equal_those_of_a_naive_model(limits, steps) -> None:
         plan_requests_per_minute=limits.get("plan_requests"),
         plan_tokens_per_minute=limits.get("plan_tokens"),
     )
-    limiter, naive = PlanRateLimiter([plan], clock), NaiveLimiter(limits)
+    limiter, naive = RateLimiter([plan], clock), NaiveLimiter(limits)
     who = caller(requests=limits.get("key_requests"), tokens=limits.get("key_tokens"))
     now_ms = 0
     for wait_ms, requests, tokens in steps:
@@ -216,7 +216,7 @@ def windows(times: list[float]) -> Iterator[tuple[int, float]]:
 @given(st.integers(1, 30), st.lists(st.integers(0, 5_000), max_size=80))
 async def test_no_window_admits_more_than_the_limit_and_its_refill(limit, waits_ms) -> None:
     clock = ManualClock(monotonic=0.0)
-    limiter = PlanRateLimiter([FREE], clock)
+    limiter = RateLimiter([FREE], clock)
     times = []
     for wait_ms in waits_ms:
         clock.advance(wait_ms / 1_000)
@@ -227,7 +227,7 @@ async def test_no_window_admits_more_than_the_limit_and_its_refill(limit, waits_
 
 async def test_resets_tell_when_a_budget_is_full_again() -> None:
     clock = ManualClock()
-    limiter = PlanRateLimiter([PlanConfig(name="free", plan_tokens_per_minute=600)], clock)
+    limiter = RateLimiter([PlanConfig(name="free", plan_tokens_per_minute=600)], clock)
     who = caller(requests=6)
     first = await limiter.admit(who)
     assert (first.reset_requests_seconds, first.reset_tokens_seconds) == (10.0, 0.0)

@@ -22,7 +22,7 @@ CONFIG = BreakerConfig(
 
 
 class BreakerMachine(RuleBasedStateMachine):
-    """Keeps its own recorded of everything since the last transition."""
+    """Keeps its own record of everything since the last transition."""
 
     def __init__(self):
         super().__init__()
@@ -30,7 +30,7 @@ class BreakerMachine(RuleBasedStateMachine):
         self.transitions = []
         self.breaker = CircuitBreaker(CONFIG, self.now, self.transitions.append)
         self.seen = "closed"
-        self.permits = []
+        self.admitted = []
         self.closed_calls = []
         self.last_open_seconds = 0.0
         self.closed_since = self.now
@@ -48,8 +48,8 @@ class BreakerMachine(RuleBasedStateMachine):
                 self.closed_since = transition.at_seconds
             self.closed_calls = []
             self.seen = transition.state
-            # Permits of an earlier phase still have to end, but say nothing any more.
-            self.permits = [(permit, False) for permit, _ in self.permits]
+            # Calls of an earlier phase still have to end, but say nothing any more.
+            self.admitted = [(phase, False) for phase, _ in self.admitted]
         self.transitions.clear()
 
     def check_opening(self, transition):
@@ -79,27 +79,27 @@ class BreakerMachine(RuleBasedStateMachine):
     @rule()
     def ask(self):
         before = self.breaker.state(self.now)
-        permit = self.breaker.admit(self.now)
+        phase = self.breaker.admit(self.now)
         self.learn()
         assert self.seen == before, "admitting changes only what was due by time"
         if before == "closed":
-            assert permit is not None
+            assert phase is not None
         elif before == "open":
-            assert permit is None
+            assert phase is None
             assert self.breaker.retry_after_seconds(self.now) == pytest.approx(self.open_until - self.now)
         else:
-            under_way = sum(counts for _, counts in self.permits)
-            assert (permit is not None) == (under_way < CONFIG.half_open_calls)
-        if permit is not None:
-            self.permits.append((permit, True))
+            in_flight = sum(counts for _, counts in self.admitted)
+            assert (phase is not None) == (in_flight < CONFIG.half_open_calls)
+        if phase is not None:
+            self.admitted.append((phase, True))
 
-    @precondition(lambda self: self.permits)
+    @precondition(lambda self: self.admitted)
     @rule(data=st.data(), result=st.sampled_from(["success", "failure", "failure", "neutral"]))
     def end(self, data, result):
-        index = data.draw(st.integers(0, len(self.permits) - 1))
+        index = data.draw(st.integers(0, len(self.admitted) - 1))
         self.breaker.advance(self.now)
         self.learn()
-        permit, counts = self.permits.pop(index)
+        phase, counts = self.admitted.pop(index)
         before = self.seen
         if counts and before == "closed" and result != "neutral":
             self.closed_calls.append((self.now, result == "failure"))
@@ -108,24 +108,23 @@ class BreakerMachine(RuleBasedStateMachine):
             expected = "closed" if result == "success" else "open"
         elif counts and before == "closed" and result == "failure" and self.has_reason_to_open():
             expected = "open"
-        permit.end(self.now, result)
-        permit.end(self.now, "failure")  # a second end changes nothing
+        self.breaker.call_ended(phase, self.now, result)
         self.learn()
         assert self.seen == expected
 
-    @precondition(lambda self: self.permits)
+    @precondition(lambda self: self.admitted)
     @rule(data=st.data())
     def answer(self, data):
         """A call that gets content: a trial's closes the breaker, and its end counts there; any other changes nothing."""
-        index = data.draw(st.integers(0, len(self.permits) - 1))
+        index = data.draw(st.integers(0, len(self.admitted) - 1))
         self.breaker.advance(self.now)
         self.learn()
-        permit, counts = self.permits[index]
+        phase, counts = self.admitted[index]
         before = self.seen
-        permit.answers(self.now)
+        phase = self.breaker.call_responded(phase, self.now)
         self.learn()
         assert self.seen == ("closed" if counts and before == "half_open" else before)
-        self.permits[index] = (permit, counts)
+        self.admitted[index] = (phase, counts)
 
     @rule(offset=st.floats(0.0, 100.0))
     def look(self, offset):
@@ -164,9 +163,9 @@ class Drill:
 
     def calls(self, *results, seconds=0.0):
         for result in results:
-            permit = self.breaker.admit(self.now)
-            assert permit is not None
-            permit.end(self.now, result)
+            phase = self.breaker.admit(self.now)
+            assert phase is not None
+            self.breaker.call_ended(phase, self.now, result)
             self.now += seconds
 
     @property
@@ -216,7 +215,7 @@ def test_a_trial_that_is_cancelled_gives_its_slot_back():
         trial = drill.breaker.admit(drill.now)
         assert trial is not None
         assert drill.breaker.admit(drill.now) is None
-        trial.end(drill.now, "neutral")
+        drill.breaker.call_ended(trial, drill.now, "neutral")
     drill.calls("success")
     assert drill.states == ["open", "half_open", "closed"]
 
@@ -226,12 +225,12 @@ def test_a_trial_stream_that_begins_closes_it_and_still_counts_when_it_breaks():
     drill.calls("failure", "failure")
     drill.now += 15.0
     stream = drill.breaker.admit(drill.now)
-    stream.answers(drill.now)
-    stream.answers(drill.now)
+    stream = drill.breaker.call_responded(stream, drill.now)
+    stream = drill.breaker.call_responded(stream, drill.now)
     assert drill.states == ["open", "half_open", "closed"]
     drill.calls("failure")
-    stream.end(drill.now, "failure")
-    stream.answers(drill.now)
+    drill.breaker.call_ended(stream, drill.now, "failure")
+    drill.breaker.call_responded(stream, drill.now)
     assert drill.states[3:] == ["open"]
 
 
@@ -256,10 +255,10 @@ def test_a_result_from_before_the_opening_says_nothing_of_the_trial():
     drill = Drill(consecutive_failures=1, open_seconds=10.0)
     late = [drill.breaker.admit(drill.now) for _ in range(3)]
     drill.calls("failure")
-    late[0].end(drill.now, "failure")
+    drill.breaker.call_ended(late[0], drill.now, "failure")
     drill.now += 10.0
-    late[1].end(drill.now, "success")
-    late[2].end(drill.now, "failure")
+    drill.breaker.call_ended(late[1], drill.now, "success")
+    drill.breaker.call_ended(late[2], drill.now, "failure")
     assert drill.states == ["open", "half_open"]
 
 

@@ -69,7 +69,7 @@ def test_an_end_is_taken_in_once():
     permit = harness.states.admit("p", "x")
     permit.attempt_finished("m", FAILED)
     permit.attempt_finished("m", FAILED)
-    permit.attempt_answers()
+    permit.content_arrived()
     assert harness.state.breaker_state == "closed"
     assert kept.attempts == [("p", "m", "error", 100.0)]
 
