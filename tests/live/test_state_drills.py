@@ -349,7 +349,7 @@ class Drill:
     async def _move_to(self, second: float) -> None:
         assert second >= self.second, "calls do not overlap"
         self.clock.advance(second - self.second)
-        await self.parts.states.settle()
+        await self.parts.states.advance()
 
     async def scrape(self) -> dict:
         async with self.session.get("/metrics", headers={"accept": "text/plain;version=0.0.4"}) as answer:
