@@ -84,7 +84,9 @@ def litestar_app(_telemetry):
         await PlainTextResponse("raw")(scope, receive, send)
 
     return Litestar(
-        [Router("/api/{tenant:str}", route_handlers=[Users]), item, change, new, files, raw], openapi_config=None
+        [Router("/api/{tenant:str}", route_handlers=[Users]), item, change, new, files, raw],
+        openapi_config=None,
+        logging_config=None,
     )
 
 
