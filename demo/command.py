@@ -50,7 +50,7 @@ async def _main(settings: Settings, screen: Screen, folder: Path) -> int:
     def on_signal() -> None:
         if watched.is_set() and not stop.is_set():
             stop.set()
-            screen.say("demo: stopping (once more: at once)")
+            screen.say("demo: stopping; a second signal ends it at once")
         elif not ending.is_set():
             # Once only: a second cancellation would cut short how the processes are ended.
             ending.set()

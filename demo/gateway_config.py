@@ -89,7 +89,7 @@ class GatewayFile(msgspec.Struct, frozen=True, kw_only=True):
     """What differs between two runs. `real_url` is None without the real model; times in seconds.
 
     `is_monitoring_open`: for a gateway that listens beyond loopback, in a network of its own.
-    `with_breakers`: off, because the traffic program counts for each request which providers it must reach, however often they failed before.
+    `with_breakers`: off, because the traffic program predicts which providers each request reaches, however often they failed before.
     `cadence`: shortens what the gateway does by the clock, and what counts as slow, so that a person sees a scenario in a minute or two;
     None leaves all of it at the gateway's defaults.
     """

@@ -34,7 +34,7 @@ CLIENT_CLOSED_REQUEST: Final = 499
 _TRACE_CONTEXT_HEADERS: Final = frozenset(
     {b"traceparent", b"tracestate", b"baggage", *(name.encode() for name in B3_HEADERS)}
 )
-"""Those of all propagators that can be configured; the configured one reads its own."""
+"""The headers of every propagator that can be configured; each propagator reads only its own."""
 
 # As int: comparing with the enum member costs 0.5 µs each time.
 _SERVER_ERROR: Final = int(HTTPStatus.INTERNAL_SERVER_ERROR)

@@ -49,7 +49,7 @@ class MetricsApp:
         return _page(scope) in PAGES
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; of the other scopes only the lifespan, which has nothing to do."""
+        """Serve one HTTP request; accept the lifespan, which does nothing, and close any WebSocket."""
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
         elif scope["type"] == "http":

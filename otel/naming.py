@@ -14,7 +14,7 @@ class Naming(msgspec.Struct, frozen=True, kw_only=True):
     """The prefixes of one application.
 
     `http` replaces `fastapi` in the HTTP families. `own` replaces `gatewayz` in all others that have
-    it, and goes with its underscore where it is empty: `telemetry_exported_total`.
+    it, and where it is empty the underscore is dropped too: `telemetry_exported_total`.
     """
 
     http: str = "fastapi"

@@ -26,7 +26,7 @@ _BEYOND_EXTREME: Final = 1.25
 _DROP_SHIFT: Final = math.log(10)
 _MAX_BY_CHANCE: Final = 0.25
 _DAILY_FACTOR: Final = 2.0
-"""What the time of day may have changed since the last hour's median."""
+"""The factor by which the time of day may have moved the rate from the last hour's median."""
 
 _MIN_DEVIATION: Final = 4.3
 
@@ -51,7 +51,7 @@ def judge_traffic(
         if size >= least and _is_more_than_chance(attempts, usual):
             by_chance = _by_chance(baselines, at, change)
             if at == 1 and (by_chance > _MAX_BY_CHANCE or _extreme(baselines[0], change) >= least):
-                # Single minutes were as far off lately: a few of them together are no news yet.
+                # Recent single minutes deviated as much, so a window of a few minutes proves nothing yet.
                 continue
             spread = math.sqrt(max(_side(baseline, change), by_chance, _LEAST_SPREAD) ** 2 + 1 / usual)
             bound = max(least, _SIGNIFICANCE * spread, _BEYOND_EXTREME * _extreme(baseline, change))
@@ -81,7 +81,7 @@ def _extreme(baseline: Baseline, change: float) -> float:
 
 
 def _by_chance(baselines: Sequence[Baseline], at: int, change: float) -> float:
-    """Return how far a window would wander if its shorter windows followed each other by chance; its own history may be too short."""
+    """Return the spread of a window made of independent shorter windows; the window's own history may be too short."""
     return max(
         _side(baselines[shorter], change) * math.sqrt(WINDOWS_MINUTES[shorter] / WINDOWS_MINUTES[at])
         for shorter in range(at)
@@ -89,7 +89,7 @@ def _by_chance(baselines: Sequence[Baseline], at: int, change: float) -> float:
 
 
 def _is_more_than_chance(attempts: int, usual: float) -> bool:
-    """Return whether independent arrivals would explain the number even if the time of day had moved their rate by `_DAILY_FACTOR`."""
+    """Return whether independent arrivals cannot explain the number, even if the time of day moved their rate by `_DAILY_FACTOR`."""
     expected = usual * _DAILY_FACTOR if attempts > usual else usual / _DAILY_FACTOR
     deviance = expected - attempts + (attempts * math.log(attempts / expected) if attempts else 0.0)
     return math.sqrt(2 * max(deviance, 0.0)) >= _MIN_DEVIATION

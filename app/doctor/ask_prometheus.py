@@ -163,7 +163,7 @@ async def ask_stored(
     unix_seconds: float,
     age_seconds: float,
 ) -> Stored:
-    """Query what of this gateway process has a sample not older than `age_seconds`.
+    """Query which families of this gateway process have a sample no older than `age_seconds`.
 
     `instance` is its instance label, where its log line names it; otherwise the process is found by the time of its start.
     """
@@ -192,7 +192,7 @@ async def _instance(api: PrometheusApi, gateway: Scrape, unix_seconds: float, pu
         # Where something drops or renames that family, there is an instance without it.
         rows = await api.query(f"{http.APP_INFO} unless on (instance) {IDENTITY}", unix_seconds)
         instances = {labels.get("instance", "") for labels, _ in rows}
-    # Behind a scrape that is stored as well there are two of them: the pushed one has an instance id, not an address.
+    # If scraped samples are stored as well, there are two instances: the pushed one has an id, not an address.
     return min(instances, key=lambda each: (":" in each, each), default=None)
 
 

@@ -1,4 +1,4 @@
-"""The account of one call to one provider, from its start to its completion.
+"""Accounting of one attempt: its events, its outcome and its usage. `failover.py` makes attempts, `exchange.py` performs them.
 
 Input: what happens to the attempt, as it happens. Output: `AttemptStarted` and exactly one
 `AttemptFinished`, to telemetry and to the permit it was made under, and the attempt's usage to the

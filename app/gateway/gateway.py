@@ -2,7 +2,7 @@
 
 Input: a caller's secret, a valid request, the request's telemetry scope. Output: a response, or
 a `GatewayError`. It knows HTTP neither as a server nor as a client: `app/http` sends what comes
-out, `provider.py` fetches what goes in.
+out, `provider_client.py` fetches what goes in.
 """
 
 import contextlib

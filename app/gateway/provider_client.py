@@ -24,7 +24,7 @@ PATHS: Final[dict[Operation, str]] = {"chat": "chat/completions", "embeddings": 
 # As int: comparing with the enum member costs 0.5 µs for each attempt.
 _PROXY_AUTHENTICATION: Final = int(HTTPStatus.PROXY_AUTHENTICATION_REQUIRED)
 _READ_BUFFER_BYTES: Final = 64 * 1024
-# The end of a body follows its last event within a moment; a connection that does not come to it is not worth keeping.
+# A body normally ends right after its last event; a connection on which it does not is closed.
 _DRAIN_SECONDS: Final = 1.0
 _DRAIN_BYTES: Final = 64 * 1024
 
@@ -114,11 +114,11 @@ class Provider:
             WATCH.reset(token)
         if response.status == _PROXY_AUTHENTICATION and self._endpoint.proxy is not None:
             response.close()
-            raise UpstreamFailure("connect_error", reason="the proxy asks for credentials")
+            raise UpstreamFailure("connect_error", reason="the proxy requires credentials (407)")
         return response
 
     def recycle(self, response: aiohttp.ClientResponse) -> None:
-        """Give back the connection of a response that was read to its last event, once the end of the body came by."""
+        """Return the connection to the pool after the last event of a response, once the body has ended."""
         if response.content.at_eof():
             response.release()
             return

@@ -60,7 +60,7 @@ class Exposure:
         if self._expected is not None:
             if _presents(scope, self._expected):
                 return None
-            return NotAuthorizedException("The monitoring endpoints ask for a bearer token.", headers=_CHALLENGE)
+            return NotAuthorizedException("The monitoring endpoints require a bearer token.", headers=_CHALLENGE)
         if self._is_open or self._arrived_on_loopback(scope):
             return None
         return PermissionDeniedException(CLOSED)

@@ -26,7 +26,7 @@ _CLOSE_SECONDS: Final = 0.5
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of periodic work. It runs at the start, then every `interval_seconds`, give or take `jitter_ratio` of them.
 
-    A run that takes longer than `timeout_seconds` is cancelled. Runs of one job never overlap; those that were missed are left out.
+    A run that takes longer than `timeout_seconds` is cancelled. Runs of one job never overlap; missed runs are skipped.
     """
 
     name: str
@@ -131,7 +131,7 @@ class _Schedule:
         self._timer = loop.call_at(self._due, self._begin, loop)
 
     def _time_is_up(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Cancel the run that takes too long, again and again where it ignores that; the next one begins when this one has ended."""
+        """Cancel a run that exceeds its timeout, repeatedly if it ignores that; the next run begins when this one has ended."""
         if self._task is None or self._task.done():
             return
         self._is_over_time = True

@@ -100,11 +100,11 @@ class PushQueue:
             return True
 
     def mark(self) -> int:
-        """Return a mark for `is_past`: it is behind the next request."""
+        """Return a mark for `is_past`: the number of the next requested flush."""
         return self._requested + 1
 
     def is_past(self, mark: int) -> bool:
-        """Whether a push is over that was collected after the mark was made."""
+        """Whether a push that was collected after the mark has completed."""
         return self._completed >= mark
 
     def close_intake(self) -> None:

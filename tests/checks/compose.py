@@ -30,7 +30,7 @@ PROFILES = ("grafana", "demo")
 SETTINGS = FOLDER / ".env.example"
 NO_HEALTH_CHECK = {
     "gateway": "it is in the image",
-    "otelcol": "its image holds nothing that could ask",
+    "otelcol": "its image contains no program that could run a check",
     "demo-setup": "ends by itself",
     "traffic": "serves nothing",
 }

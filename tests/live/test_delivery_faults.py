@@ -13,6 +13,8 @@ from tests.harness.polling import wait_for
 pytestmark = pytest.mark.live
 
 FAULT_SECONDS = 1.0
+TIMEOUT_MS = "1500"
+"""A response that comes later makes the sender repeat what was received: long enough for a busy machine."""
 PER_SECOND = 500
 
 
@@ -75,7 +77,7 @@ def test_no_fault_of_the_endpoint_loses_or_doubles_anything(protocol):
     with (
         double as receiver,
         DeliveryHarness(
-            receiver.endpoint, OTEL_EXPORTER_OTLP_PROTOCOL=protocol, OTEL_EXPORTER_OTLP_TIMEOUT="400"
+            receiver.endpoint, OTEL_EXPORTER_OTLP_PROTOCOL=protocol, OTEL_EXPORTER_OTLP_TIMEOUT=TIMEOUT_MS
         ) as harness,
     ):
         with Stream(harness) as stream:

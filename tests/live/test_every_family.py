@@ -500,7 +500,12 @@ def assert_the_same_everywhere(gateway: Gateway, family: str) -> None:
         elif family in RESTLESS:
             assert shown.keys() == here(gateway, family).keys()
         else:
-            assert shown == here(gateway, family)
+            # Something may happen in the gateway between the two scrapes: a job queries the database, say.
+            wait_for(
+                lambda category=category: of_family(family, gateway.scrape(category)) == here(gateway, family),
+                f"{family}: the same samples in {category}",
+                timeout_seconds=DEADLINE_SECONDS,
+            )
     metric = gateway.receiver.metrics[family]
     assert (metric.unit, metric.description) == (SPECS[family].unit, SPECS[family].help)
     assert metric.kind == {"histogram": "histogram", "counter": "sum"}.get(

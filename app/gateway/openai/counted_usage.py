@@ -1,4 +1,4 @@
-"""The tokens and the money of one attempt: what the provider reports where that can be, and an estimate where it cannot or is missing."""
+"""The tokens and the cost of one attempt: the provider's usage where it is plausible, else an estimate."""
 
 import logging
 from typing import Final
@@ -28,7 +28,7 @@ def counted_usage(reported: ReportedUsage | None, request: CallRequest, price: P
     if output_tokens is None:
         output_tokens = tokens_of(delivered.text_units)
     elif delivered.uncounted_units:
-        # The provider counted along and was cut off before its last count.
+        # The provider reported running usage, and its stream was cut off before the final usage.
         output_tokens += tokens_of(delivered.uncounted_units)
         is_estimated = True
     cost = price.cost_nanousd(input_tokens, output_tokens, believed.cached_tokens)
@@ -45,7 +45,7 @@ def counted_usage(reported: ReportedUsage | None, request: CallRequest, price: P
 def log_disbelieved(provider: str, model: str, reported: ReportedUsage | None, counted: Usage) -> None:
     """Write one warning for an attempt whose usage is not believed: numbers alone, nothing that the provider wrote."""
     _LOGGER.warning(
-        "%s reports usage that cannot be: %s",
+        "%s reports implausible usage: %s",
         provider,
         ", ".join(counted.disbelieved),
         extra={

@@ -1,4 +1,4 @@
-"""How an attempt failed, in the words of `ErrorKind`, and what the caller gets for it.
+"""The outcomes of a failed attempt, `UpstreamFailure` and `CallerFaultError`; `refusal_kind.py` classifies a provider's error.
 
 Input: status codes, headers and error bodies of providers. Output: `UpstreamFailure` (try the next
 provider) or `CallerFaultError` (the response is the caller's). What a provider wrote may quote a

@@ -92,7 +92,7 @@ async def test_head(path):
 
 
 @pytest.mark.parametrize("database", [True, False])
-async def test_readiness_tells_a_stranger_nothing_but_the_status(database):
+async def test_readiness_shows_only_the_status_without_the_token(database):
     health = Health(Exposure(TOKEN))
     health.database = database
     bare = {"status": "ready" if database else "unavailable"}
@@ -130,7 +130,7 @@ async def test_a_database_that_hangs_is_unavailable_and_is_asked_no_second_time(
     first = asyncio.create_task(health.get())
     await health.is_asked.wait()
     health.clock.advance(TIMEOUT_SECONDS)
-    # The question is older than its time limit: whoever comes now does not wait at all.
+    # The query in flight has exceeded its timeout: further requests do not wait.
     assert (await health.get()).status_code == 503
     assert (await health.get()).status_code == 503
     assert health.asked == 1

@@ -109,7 +109,7 @@ async def test_absurd_usage_costs_what_was_delivered(make_upstream, make_gateway
     ]
     assert [attempt.usage.disbelieved for attempt in recorded.attempts] == [("output",)] * 2
     lines = [record for record in caplog.records if record.name == "gatewayz.usage"]
-    assert [line.getMessage() for line in lines] == ["alpha reports usage that cannot be: output"] * 2
+    assert [line.getMessage() for line in lines] == ["alpha reports implausible usage: output"] * 2
     assert lines[0].reported_output_tokens == 999_999_999
     # 18 of 1,000 tokens a minute are gone, not a week of them.
     assert (await gateway.chat()).status == 200

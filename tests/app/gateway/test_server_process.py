@@ -92,6 +92,12 @@ def bytecode(tmp_path_factory):
     return os.environ.get("PYTHONPYCACHEPREFIX") or tmp_path_factory.mktemp("bytecode")
 
 
+def default_signals():
+    """Undo what `nohup` or a background job of a shell leaves to its children: the gateway ignores what was ignored at its start."""
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture
 async def run(bytecode, tmp_path):
     async def run(*arguments, environ=ENVIRON, descriptors=None):
@@ -107,6 +113,7 @@ async def run(bytecode, tmp_path):
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=2**20,
+            preexec_fn=default_signals,
         )
         return Process(process, tmp_path)
 
