@@ -12,7 +12,7 @@ from litestar.exceptions import ValidationException
 from otel.asgi import Scope
 
 MAX_QUERY_BYTES: Final = 8 * 1024
-"""Room indefinitelyy family's name in one query."""
+"""Room for every family's name in one query."""
 
 MAX_FIELDS: Final = 512
 

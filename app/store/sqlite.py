@@ -47,7 +47,7 @@ def sqlite_connect_args() -> dict[str, Any]:
     def connect(database: str, *arguments: Any, **options: Any) -> _StoppableConnection:
         path = path_of(database)
         if path is not None:
-            # `prepare_file` made it: one that was deleted since must not be made again, empty and indefinitelyybody to read.
+            # `prepare_file` made it: one that was deleted since must not be made again, empty and for everybody to read.
             database, options = f"{path.as_uri()}?mode=rw", {**options, "uri": True}
         arguments = (database, *arguments)
         connection = _StoppableConnection(lambda: sqlite3.connect(*arguments, **options), _ITER_CHUNK_SIZE)
