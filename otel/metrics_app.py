@@ -6,11 +6,9 @@ Below a mount at `/metrics` the mount's own path is `/metrics` too. Collecting a
 threads, so that no scrape stalls the event loop.
 """
 
-import hmac
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -19,16 +17,13 @@ from otel.catalogue.spec import Category
 from otel.exposition import Exposition, ExpositionResponse
 from otel.exposition.collect_threads import CollectThreads, TooManyCollectionsError
 from otel.exposition.reference import reference
+from otel.exposition.scrape_request import list_header, presents_token, problem_json, query_fields
 from otel.exposition.summary import summarise
 from otel.naming import DOCUMENTED, Naming
 
 METRICS_PATH: Final = "/metrics"
 PREFIX: Final = "/prometheus/metrics"
 PAGES: Final = frozenset({METRICS_PATH, *(f"{PREFIX}/{page}" for page in ("all", *Category, "summary", "docs"))})
-MAX_QUERY_BYTES: Final = 8 * 1024
-"""Room for every family's name in one query."""
-
-_MAX_FIELDS: Final = 512
 _READS: Final = ("GET", "HEAD")
 
 
@@ -40,7 +35,7 @@ class MetricsApp:
             raise ValueError("the monitoring token is empty: pass None to serve every client")
         self._exposition = exposition
         self._naming = naming
-        self._expected = None if token is None else token.strip().encode()
+        self._token = None if token is None else token.strip().encode()
         self._threads: CollectThreads | None = None
         self._docs = reference(exposition.specs).encode()
 
@@ -63,13 +58,13 @@ class MetricsApp:
             return _problem(HTTPStatus.NOT_FOUND, f"The endpoints are {', '.join(sorted(PAGES))}.")
         if scope["method"] not in _READS:
             return _problem(HTTPStatus.METHOD_NOT_ALLOWED, "Use GET or HEAD.", {"Allow": ", ".join(_READS)})
-        if not self._is_allowed(scope):
+        if self._token is not None and not presents_token(scope, self._token):
             challenge = {"WWW-Authenticate": 'Bearer realm="monitoring"'}
             return _problem(HTTPStatus.UNAUTHORIZED, "The monitoring endpoints need a bearer token.", challenge)
         if page.endswith("/docs"):
             return _whole(self._docs, "text/markdown; charset=utf-8")
         try:
-            fields = _query(scope)
+            fields = query_fields(scope)
         except ValueError as error:
             return _problem(HTTPStatus.BAD_REQUEST, str(error))
         return await self._collect(scope, page, fields)
@@ -82,7 +77,7 @@ class MetricsApp:
     async def _expose(self, scope: Scope, page: str, names: tuple[str, ...]) -> ExpositionResponse:
         last = page.rpartition("/")[2]
         category = Category(last) if last in set(Category) else None
-        accept, accept_encoding = _joined(scope, b"accept"), _joined(scope, b"accept-encoding")
+        accept, accept_encoding = list_header(scope, b"accept"), list_header(scope, b"accept-encoding")
         return await self._in_thread(
             lambda: self._exposition.respond(
                 method="GET", accept=accept, accept_encoding=accept_encoding, category=category, names=names
@@ -109,15 +104,6 @@ class MetricsApp:
         except TooManyCollectionsError:
             return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "Too many scrapes wait already.", {"Retry-After": "1"})
 
-    def _is_allowed(self, scope: Scope) -> bool:
-        """Whether exactly one Authorization header presents the token; compares in constant time."""
-        if self._expected is None:
-            return True
-        values = [value for name, value in scope["headers"] if name == b"authorization"]
-        scheme, _, credentials = (values[0] if values else b"").partition(b" ")
-        is_same = hmac.compare_digest(credentials.strip(), self._expected)
-        return is_same and scheme.lower() == b"bearer" and len(values) == 1
-
 
 def _page(scope: Scope) -> str:
     """Return the endpoint's path, as if the application were served at the root."""
@@ -128,27 +114,13 @@ def _page(scope: Scope) -> str:
     return METRICS_PATH if not path and root_path.endswith(METRICS_PATH) else path
 
 
-def _query(scope: Scope) -> list[tuple[str, str]]:
-    """Return the query's fields; raises ValueError for more than any scraper sends."""
-    query: bytes = scope.get("query_string", b"")
-    if len(query) > MAX_QUERY_BYTES:
-        raise ValueError(f"The query string is longer than {MAX_QUERY_BYTES} bytes.")
-    return parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
-
-
-def _joined(scope: Scope, header: bytes) -> str | None:
-    """Return a list header; sent in several lines it means the same as in one (RFC 9110, section 5.3)."""
-    return b", ".join([value for name, value in scope["headers"] if name == header]).decode("latin-1") or None
-
-
 def _whole(body: bytes, content_type: str) -> ExpositionResponse:
     return ExpositionResponse(HTTPStatus.OK, {"Content-Type": content_type, "Content-Length": str(len(body))}, body)
 
 
 def _problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None) -> ExpositionResponse:
     """Return an error as problem+json (RFC 9457)."""
-    content = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
-    body = msgspec.json.encode(content)
+    body = problem_json(status, detail)
     length = {"Content-Type": "application/problem+json", "Content-Length": str(len(body))}
     return ExpositionResponse(status, {**length, **(headers or {})}, body)
 

@@ -5,13 +5,13 @@ the gateway listens on loopback; no client, where it listens beyond. The address
 bound socket, not the one in the configuration.
 """
 
-import hmac
 import ipaddress
 from typing import Final
 
 from litestar.exceptions import HTTPException, NotAuthorizedException, PermissionDeniedException
 
 from otel.asgi import Scope
+from otel.exposition.scrape_request import presents_token
 
 CLOSED: Final = (
     "The monitoring endpoints are closed: the gateway listens beyond loopback and has no monitoring token. "
@@ -26,7 +26,7 @@ class Exposure:
     def __init__(self, token: str | None = None, *, is_open: bool = False) -> None:
         if token is not None and not token.strip():
             raise ValueError("the monitoring token is empty")
-        self._expected = None if token is None else f"Bearer {token}".encode()
+        self._token = None if token is None else token.encode()
         self._is_open = is_open
         self._listens_on_loopback: bool | None = None
 
@@ -37,7 +37,7 @@ class Exposure:
     @property
     def notice(self) -> str | None:
         """What an operator should know at the start; None where nothing is unusual."""
-        if self._expected is not None or self._listens_on_loopback is not False:
+        if self._token is not None or self._listens_on_loopback is not False:
             return None
         if self._is_open:
             return "the monitoring endpoints are open to every client (monitoring.open = true)"
@@ -57,8 +57,8 @@ class Exposure:
             raise refusal
 
     def _refusal(self, scope: Scope) -> HTTPException | None:
-        if self._expected is not None:
-            if _presents(scope, self._expected):
+        if self._token is not None:
+            if presents_token(scope, self._token):
                 return None
             return NotAuthorizedException("The monitoring endpoints require a bearer token.", headers=_CHALLENGE)
         if self._is_open or self._arrived_on_loopback(scope):
@@ -90,11 +90,3 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _presents(scope: Scope, expected: bytes) -> bool:
-    """Whether exactly one Authorization header presents the token; compares in constant time."""
-    values: list[bytes] = [value for name, value in scope["headers"] if name == b"authorization"]
-    scheme, _space, credentials = (values[0] if values else b"").partition(b" ")
-    presented = scheme.title() + b" " + credentials.strip()  # the scheme's case does not matter
-    return hmac.compare_digest(presented, expected) and len(values) == 1

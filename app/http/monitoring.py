@@ -24,6 +24,7 @@ from otel.catalogue.spec import Category
 from otel.exposition import Exposition
 from otel.exposition.collect_threads import CollectThreads, TooManyCollectionsError
 from otel.exposition.reference import reference
+from otel.exposition.scrape_request import list_header, problem_json
 from otel.exposition.summary import summarise
 
 GET_AND_HEAD: Final = (HttpMethod.GET, HttpMethod.HEAD)
@@ -64,9 +65,8 @@ def _guard(exposure: Exposure) -> Guard:
 def problem(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """Turn an HTTP error into problem+json (RFC 9457)."""
     status = HTTPStatus(error.status_code)
-    body = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": error.detail}
     return Response(
-        msgspec.json.encode(body),
+        problem_json(status, error.detail),
         status_code=status.value,
         media_type="application/problem+json",
         headers=error.headers or {},
@@ -83,7 +83,7 @@ class _Pages:
     async def expose(self, request: Request[Any, Any, Any], category: Category | None) -> Response[bytes]:
         """Return an exposition; what of the request decides about it is read here, in bounded time."""
         scope = cast("Scope", request.scope)
-        accept, accept_encoding = _joined(scope, b"accept"), _joined(scope, b"accept-encoding")
+        accept, accept_encoding = list_header(scope, b"accept"), list_header(scope, b"accept-encoding")
         names = query_values(scope, "name[]")
         answer = await self._in_thread(
             lambda: self._exposition.respond(
@@ -147,11 +147,6 @@ def _docs(page: bytes) -> HTTPRouteHandler:
 def _shown(text: str) -> str:
     """Quote the beginning of what a client sent."""
     return repr(text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}...")
-
-
-def _joined(scope: Scope, header: bytes) -> str | None:
-    """Return a list header; sent in several lines it means the same as in one (RFC 9110, section 5.3)."""
-    return b", ".join([value for name, value in scope["headers"] if name == header]).decode("latin-1") or None
 
 
 def _whole(request: Request[Any, Any, Any], body: bytes, content_type: str) -> Response[bytes]:

@@ -11,10 +11,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from app.http.exposure import Exposure
 from app.http.monitoring import monitoring_router
-from app.http.query import MAX_FIELDS, MAX_QUERY_BYTES
 from otel.catalogue import families_of
 from otel.catalogue.spec import Category
 from otel.exposition.collect_threads import CollectThreads
+from otel.exposition.scrape_request import MAX_QUERY_BYTES, MAX_QUERY_FIELDS
 from tests.harness.metered import OPENMETRICS, Metered
 
 TOKEN = "s3cret-token"
@@ -222,7 +222,7 @@ async def test_a_query_is_bounded_and_not_kept(metered, client):
         assert (await client.get(f"/metrics?name[]=cache_hits_total&n={number}")).status_code == 200
         assert (await client.get(f"/prometheus/metrics/summary?category=business&n={number}")).status_code == 200
     assert parse_query_string.cache_info().currsize == kept
-    for query in ("&".join(["a"] * (MAX_FIELDS + 1)), "name[]=" + "x" * MAX_QUERY_BYTES):
+    for query in ("&".join(["a"] * (MAX_QUERY_FIELDS + 1)), "name[]=" + "x" * MAX_QUERY_BYTES):
         for path in ("/metrics", "/prometheus/metrics/system", "/prometheus/metrics/summary"):
             answer = await client.get(f"{path}?{query}")
             assert answer.status_code == 400
