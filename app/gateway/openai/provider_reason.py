@@ -9,11 +9,13 @@ import html
 import ipaddress
 import json
 import re
+import sys
 from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 
+from app.gateway.openai.sse import SseSplitter
 from otel.redaction import REDACTED, redact
 
 MAX_REASON_CHARACTERS: Final = 1_000
@@ -96,7 +98,9 @@ def read_reason(body: bytes) -> ProviderReason:
     text = body.decode("utf-8", "replace").lstrip("\ufeff")
     if _EVENT_LINE.match(text) is not None:
         # An error in the form of the stream that was asked for.
-        text = "\n".join(line[5:].strip() for line in text.splitlines() if line.startswith("data:"))
+        splitter = SseSplitter(sys.maxsize)
+        events = [*splitter.feed(body), *splitter.close()]
+        text = b"\n".join(event.data for event in events if event.data is not None).decode("utf-8", "replace")
     try:
         decoded = json.loads(text)
     except (ValueError, RecursionError):
