@@ -130,6 +130,27 @@ async def test_a_waiting_request_with_a_broken_body_does_not_cut_the_answer_befo
     assert [request.status_code for request in recorded.requests] == [200]
 
 
+async def post_during_lookup(gateway, wire, monkeypatch, body, find):
+    """Send a request whose whole body arrives before the lookup of its key ends with `find`; return the connection."""
+    release, lookups = asyncio.Event(), []
+
+    async def held(secret):
+        lookups.append(secret)
+        await release.wait()
+        return await find(secret)
+
+    monkeypatch.setattr(gateway.gateway._keys, "find", held)
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(post(body=body))
+    await writer.drain()
+    await wire.until(lambda: lookups)
+    for _ in range(200):
+        # The rest of the body arrives in later passes of the event loop.
+        await asyncio.sleep(0)
+    release.set()
+    return reader, writer
+
+
 @pytest.mark.parametrize(
     "case",
     [({"model": "no/such"}, 404), ({"model": "acme/tiny", "stream": "yes"}, 400), ({"model": "acme/tiny"}, 200)],
@@ -141,23 +162,8 @@ async def test_after_a_large_body_the_next_request_of_the_connection_is_read(
     """The body was there before the application took any of it, so that the gateway had stopped to read."""
     fields, status = case
     gateway = await make_gateway(await make_upstream())
-    find, release, lookups = gateway.gateway._keys.find, asyncio.Event(), []
-
-    async def found(secret):
-        lookups.append(secret)
-        await release.wait()
-        return await find(secret)
-
-    monkeypatch.setattr(gateway.gateway._keys, "find", found)
-    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     body = json.dumps({**fields, "messages": [{"role": "user", "content": "x" * 100_000}]}).encode()
-    writer.write(post(body=body))
-    await writer.drain()
-    await wire.until(lambda: lookups)
-    for _ in range(200):
-        # The rest of the body arrives in later passes of the event loop.
-        await asyncio.sleep(0)
-    release.set()
+    reader, writer = await post_during_lookup(gateway, wire, monkeypatch, body, gateway.gateway._keys.find)
     async with asyncio.timeout(5.0):
         assert (await read_one(reader)).status == status
         writer.write(get())
@@ -169,22 +175,11 @@ async def test_after_a_large_body_that_was_not_wanted_the_next_request_is_read(
     make_upstream, make_gateway, monkeypatch, wire
 ) -> None:
     gateway = await make_gateway(await make_upstream())
-    release, lookups = asyncio.Event(), []
 
-    async def unknown(secret):
-        lookups.append(secret)
-        await release.wait()
+    async def unknown(_secret):
         raise InvalidApiKeyError("Incorrect API key provided.")
 
-    monkeypatch.setattr(gateway.gateway._keys, "find", unknown)
-    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-    writer.write(post(body=b"x" * 100_000))
-    await writer.drain()
-    await wire.until(lambda: lookups)
-    for _ in range(200):
-        # The rest of the body arrives in later passes of the event loop.
-        await asyncio.sleep(0)
-    release.set()
+    reader, writer = await post_during_lookup(gateway, wire, monkeypatch, b"x" * 100_000, unknown)
     async with asyncio.timeout(5.0):
         for request in (b"", get(), get()):
             writer.write(request)
