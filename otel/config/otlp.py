@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 
-from otel.config.values import MAX_MILLISECONDS, EnvironReader
+from otel.config.values import MAX_MILLISECONDS, EnvironReader, shown
 
 Signal: TypeAlias = Literal["traces", "metrics", "logs"]
 Protocol: TypeAlias = Literal["http/protobuf", "grpc"]
@@ -241,7 +241,7 @@ def _can_secure(environ: EnvironReader, config: OtlpConfig) -> bool:
         for path in (config.certificate, config.client_certificate, config.client_key):
             # Reading a pipe would block.
             if path is not None and not Path(path).is_file():
-                raise FileNotFoundError(f"{path} is no file")
+                raise FileNotFoundError(f"{shown(path)} is no file")
         context = ssl.create_default_context(cafile=config.certificate)
         if config.client_certificate is not None:
             option = "CLIENT_CERTIFICATE"

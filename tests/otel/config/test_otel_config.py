@@ -385,3 +385,11 @@ def test_a_value_is_shown_without_what_looks_like_a_secret_and_never_whole():
     assert "abcdefghijkl" not in line
     assert len(line) < 350
     assert line.isprintable()
+
+
+@pytest.mark.parametrize("path", ["/no\nwhere", "\x1b[31m", "\U000107bb"])
+def test_a_path_that_is_no_file_is_warned_of_in_one_printable_line(path: str) -> None:
+    config = telemetry_config_from_environ({ENDPOINT: "https://c", "OTEL_EXPORTER_OTLP_CERTIFICATE": path})
+    (warning,) = config.warnings
+    assert warning.isprintable()
+    assert f"({path!r} is no file)" in warning
