@@ -61,7 +61,7 @@ class Attempt:
         self._http_status: int | None = None
         self._response_seconds: float | None = None
         self._request_sent = False
-        self._answer_began = False
+        self._response_began = False
         self._usage_counted = False
         self._finished = False
         self._request_scope = scope
@@ -98,9 +98,9 @@ class Attempt:
         """The body of the request is on its way: from now on the provider may bill it."""
         self._request_sent = True
 
-    def answer_began(self) -> None:
+    def response_began(self) -> None:
         """A part of a response arrived, so the provider has worked, whatever comes of it."""
-        self._answer_began = True
+        self._response_began = True
 
     def responded(self, http_status: int) -> None:
         """The head of the response arrived."""
@@ -187,4 +187,4 @@ class Attempt:
         """
         if not self._request_sent or (self._http_status is not None and self._http_status not in _SUCCESSES):
             return False
-        return status == "cancelled" or error_kind in _WORKED_IN_VAIN or self._answer_began
+        return status == "cancelled" or error_kind in _WORKED_IN_VAIN or self._response_began

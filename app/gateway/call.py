@@ -11,7 +11,7 @@ from typing import Self
 
 from app.gateway.attempt import Attempt
 from app.gateway.cancellation import InterruptedCallError
-from app.gateway.capacity.response_budget import AnswerShare, ResponseBudget
+from app.gateway.capacity.response_budget import ResponseBudget, ResponseShare
 from app.gateway.models import Route
 from app.gateway.openai.request import CallRequest
 from app.gateway.ports import AttemptPermit, Caller, Clock, Ledger, LedgerRow
@@ -33,7 +33,7 @@ class Call:
         request: CallRequest,
         ledger: Ledger,
         clock: Clock,
-        room: AnswerShare | None = None,
+        room: ResponseShare | None = None,
     ) -> None:
         self.call_id = call_id
         self.scope = scope
@@ -42,7 +42,7 @@ class Call:
         self.room = room or ResponseBudget().share(caller.key_id)
         self.delivering = False
         self.was_cut = False
-        self._is_answered = False
+        self._has_response = False
         self._is_cached = False
         self.provider: str | None = None
         self.attempts: list[Attempt] = []
@@ -60,7 +60,7 @@ class Call:
     ) -> None:
         if self._finished:
             return
-        if self._is_answered and exc is None:
+        if self._has_response and exc is None:
             if self.was_cut:
                 self.cancel()
             else:
@@ -84,11 +84,11 @@ class Call:
 
     def succeed(self) -> None:
         """The last attempt answered: the call ends well once the response is delivered."""
-        self._is_answered = True
+        self._has_response = True
 
     def hit_cache(self) -> None:
         """A kept response was found, which costs nothing and is charged nothing."""
-        self._is_answered = self._is_cached = True
+        self._has_response = self._is_cached = True
 
     def fail(self, error_kind: str) -> None:
         """End it badly; its attempts have ended."""

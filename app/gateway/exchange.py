@@ -14,7 +14,7 @@ import aiohttp
 from app.gateway.attempt import Attempt
 from app.gateway.cancellation import Deadlines, Interrupt, InterruptedCallError, Reason
 from app.gateway.capacity.offload import join
-from app.gateway.capacity.response_budget import AnswerShare
+from app.gateway.capacity.response_budget import ResponseShare
 from app.gateway.openai.failures import MAX_ERROR_BYTES, UpstreamFailure, failure_of_status
 from app.gateway.openai.request import CallRequest
 from app.gateway.openai.stream_options import blames_stream_options
@@ -31,10 +31,10 @@ _KINDS: Final[dict[Reason, ErrorKind]] = {
 }
 
 
-class UpstreamAnswer:
+class UpstreamResponse:
     """One exchange; used by the request's task."""
 
-    def __init__(self, attempt: Attempt, clock: Clock, *, room: AnswerShare, must_be_fresh: bool = False) -> None:
+    def __init__(self, attempt: Attempt, clock: Clock, *, room: ResponseShare, must_be_fresh: bool = False) -> None:
         self.attempt = attempt
         self._provider = attempt.route.provider
         self._clock = clock
@@ -102,7 +102,7 @@ class UpstreamAnswer:
             data = await response.content.readany()
         except (aiohttp.ClientError, OSError, ValueError):
             # Cut off, or its framing or compression is broken; all of it is a body that is not whole.
-            self.attempt.answer_began()
+            self.attempt.response_began()
             reason = "the connection, the framing or the compression broke off the body"
             raise UpstreamFailure("stream_broken", http_status=response.status, reason=reason) from None
         self._deadlines.progress()
@@ -112,7 +112,7 @@ class UpstreamAnswer:
         """Return the whole body; one over the provider's `max_response_bytes` is a `bad_response`."""
         response = self._opened()
         if (response.content_length or 0) > self._max_bytes:
-            self.attempt.answer_began()
+            self.attempt.response_began()
             raise UpstreamFailure("bad_response", http_status=response.status, reason="over max_response_bytes")
         if response.content_length is not None and "content-encoding" not in response.headers:
             await self._make_room(response.content_length)
@@ -132,7 +132,7 @@ class UpstreamAnswer:
                 "bad_response", http_status=response.status, reason="the body ended before it was whole"
             ) from None
         if left < 0:
-            self.attempt.answer_began()
+            self.attempt.response_began()
             raise UpstreamFailure("bad_response", http_status=response.status, reason="over max_response_bytes")
         return await join(parts)
 

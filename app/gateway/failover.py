@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from app.errors import ProvidersUnavailableError, UpstreamRateLimitedError
 from app.gateway.call import Call
-from app.gateway.exchange import UpstreamAnswer
+from app.gateway.exchange import UpstreamResponse
 from app.gateway.models import Model, Route
 from app.gateway.openai.caller_error import error_of_failures
 from app.gateway.openai.failures import CallerFaultError, UpstreamFailure, caller_fault_of
@@ -22,8 +22,8 @@ T = TypeVar("T")
 _MAX_ATTEMPTS_PER_ROUTE: Final = 3
 
 
-async def first_answer(
-    call: Call, model: Model, gate: ProviderGate, clock: Clock, take: Callable[[UpstreamAnswer], Awaitable[T]]
+async def try_providers(
+    call: Call, model: Model, gate: ProviderGate, clock: Clock, take: Callable[[UpstreamResponse], Awaitable[T]]
 ) -> T:
     """Return what `take` makes of the first response that it accepts.
 
@@ -32,13 +32,13 @@ async def first_answer(
     has ended on the errors only.
     """
     failures: list[UpstreamFailure] = []
-    asking = _Asking(call, gate, clock, failures)
+    failover = _Failover(call, gate, clock, failures)
     for route in model.routes:
-        answer = await _ask(asking, route, take)
-        if answer is not None:
-            return answer
+        response = await _try_target(failover, route, take)
+        if response is not None:
+            return response
     if not failures:
-        raise _nobody_asked(call, model, gate)
+        raise _none_admitted(call, model, gate)
     error = error_of_failures(failures)
     if isinstance(error, UpstreamRateLimitedError):
         call.scope.record(RateLimited(limit_type="upstream"))
@@ -46,7 +46,7 @@ async def first_answer(
     raise error
 
 
-class _Asking(NamedTuple):
+class _Failover(NamedTuple):
     """What all attempts of one call share."""
 
     call: Call
@@ -55,22 +55,22 @@ class _Asking(NamedTuple):
     failures: list[UpstreamFailure]
 
 
-async def _ask(asking: _Asking, route: Route, take: Callable[[UpstreamAnswer], Awaitable[T]]) -> T | None:
-    """Ask one target; once more over a fresh connection where a pooled one was dead, and once more without what the gateway had added."""
+async def _try_target(failover: _Failover, route: Route, take: Callable[[UpstreamResponse], Awaitable[T]]) -> T | None:
+    """Try one target; once more over a fresh connection where a pooled one was dead, and once more without what the gateway had added."""
     must_be_fresh = refused_field = False
     for _ in range(_MAX_ATTEMPTS_PER_ROUTE):
-        permit = asking.gate.admit(route.provider.name, route.upstream_model)
+        permit = failover.gate.admit(route.provider.name, route.upstream_model)
         if permit is None:
             return None
-        attempt = asking.call.start_attempt(route, permit)
-        upstream = UpstreamAnswer(attempt, asking.clock, room=asking.call.room, must_be_fresh=must_be_fresh)
+        attempt = failover.call.start_attempt(route, permit)
+        upstream = UpstreamResponse(attempt, failover.clock, room=failover.call.room, must_be_fresh=must_be_fresh)
         upstream.leaves_out_added_fields = refused_field
-        answer = await _attempt(asking.call, upstream, take, asking.failures)
-        if answer is not None:
+        response = await _attempt(failover.call, upstream, take, failover.failures)
+        if response is not None:
             if refused_field:
                 route.provider.remember_refusal(route.upstream_model)
-            return answer
-        failure = asking.failures[-1]
+            return response
+        failure = failover.failures[-1]
         if failure.retry_after_seconds is not None:
             permit.pause(failure.retry_after_seconds)
         if failure.connection_was_reused and not must_be_fresh:
@@ -82,8 +82,10 @@ async def _ask(asking: _Asking, route: Route, take: Callable[[UpstreamAnswer], A
     return None
 
 
-def _nobody_asked(call: Call, model: Model, gate: ProviderGate) -> ProvidersUnavailableError | UpstreamRateLimitedError:
-    """End a call none of whose targets may be asked now; return the caller's error."""
+def _none_admitted(
+    call: Call, model: Model, gate: ProviderGate
+) -> ProvidersUnavailableError | UpstreamRateLimitedError:
+    """End a call none of whose targets admits an attempt now; return the caller's error."""
     blocked = gate.blocked((route.provider.name, route.upstream_model) for route in model.routes)
     if blocked.is_rate_limited:
         call.scope.record(RateLimited(limit_type="upstream"))
@@ -101,31 +103,34 @@ def _nobody_asked(call: Call, model: Model, gate: ProviderGate) -> ProvidersUnav
 
 
 async def _attempt(
-    call: Call, answer: UpstreamAnswer, take: Callable[[UpstreamAnswer], Awaitable[T]], failures: list[UpstreamFailure]
+    call: Call,
+    response: UpstreamResponse,
+    take: Callable[[UpstreamResponse], Awaitable[T]],
+    failures: list[UpstreamFailure],
 ) -> T | None:
     """Make one attempt; None, and one more failure, where the next one should be made."""
     try:
-        with answer.guarded():
-            await answer.open(call.request)
-            return await take(answer)
+        with response.guarded():
+            await response.open(call.request)
+            return await take(response)
     except UpstreamFailure as failure:
         if failure.kind == "total_timeout":
             # All that came until the very end were signs of life.
             failure.kind = "first_byte_timeout"
-        fault = caller_fault_of(failure, answer.attempt.route.provider.scrub)
-        answer.close()
-        answer.attempt.fail(fault or failure)
+        fault = caller_fault_of(failure, response.attempt.route.provider.scrub)
+        response.close()
+        response.attempt.fail(fault or failure)
         if fault is not None:
             call.fail(fault.kind)
             raise fault from None
         failures.append(failure)
         return None
     except CallerFaultError as fault:
-        answer.close()
-        answer.attempt.fail(fault)
+        response.close()
+        response.attempt.fail(fault)
         call.fail(fault.kind)
         raise
     except BaseException:
-        # The call ends the attempt; the provider must learn at once that nobody listens any more.
-        answer.close()
+        # The call ends the attempt; closing tells the provider at once that no component reads any more.
+        response.close()
         raise

@@ -17,11 +17,11 @@ from app.gateway.call import Call
 from app.gateway.capacity.offload import Offload, OffloadError
 from app.gateway.capacity.pass_budget import PassBudget
 from app.gateway.capacity.response_budget import ResponseBudget, room_for
-from app.gateway.exchange import UpstreamAnswer
-from app.gateway.failover import first_answer
+from app.gateway.exchange import UpstreamResponse
+from app.gateway.failover import try_providers
 from app.gateway.in_flight import CallsInFlight
 from app.gateway.models import Model, ModelTable
-from app.gateway.openai.completion import WholeAnswer, read_answer
+from app.gateway.openai.completion import ParsedResponse, read_response
 from app.gateway.openai.failures import UpstreamFailure
 from app.gateway.openai.request import CallRequest, Operation
 from app.gateway.openai.request_reading import read_request
@@ -36,14 +36,14 @@ from app.gateway.ports import (
 )
 from app.gateway.rate_limit import RateLimiter
 from app.gateway.response_cache import MAX_CANONICAL_BYTES, cache_key, is_deterministic, literal_cache_key
-from app.gateway.stream_relay import AnswerStream, StreamPacing
+from app.gateway.stream_relay import ResponseStream, StreamPacing
 from otel.events import CacheLookedUp, CallerIdentified, RateLimited, RequestScope
 
 _STARTS_PER_PASS = 16
 """Calls that ask their first provider in one pass of the event loop: a quarter of a millisecond each."""
 
 
-class Answer(msgspec.Struct, frozen=True):
+class WholeResponse(msgspec.Struct, frozen=True):
     """A whole response. `provider` is None where it came from the cache; `cache` says hit or miss where the cache was asked."""
 
     body: bytes
@@ -79,7 +79,7 @@ class Gateway:
         self._ledger = ledger
         self._clock = clock
         self._new_call_id = new_call_id
-        self._response_budget = response_budget or ResponseBudget(max_bytes=room_for(models.largest_answer_bytes))
+        self._response_budget = response_budget or ResponseBudget(max_bytes=room_for(models.largest_response_bytes))
         self._stream_pacing = StreamPacing()
         self._starts = PassBudget(_STARTS_PER_PASS)
         self.offload = offload or Offload()
@@ -115,32 +115,32 @@ class Gateway:
             room=self._response_budget.share(caller.key_id),
         )
 
-    async def answer(self, call: Call, model: Model) -> Answer:
+    async def respond(self, call: Call, model: Model) -> WholeResponse:
         """Serve a request that is not streamed, from the cache or a provider; the call has ended then."""
         key = self._cache_key(call, model)
         if key is not None:
-            kept = await self._kept_answer(key, call.request.operation)
+            kept = await self._cached_response(key, call.request.operation)
             call.scope.record(CacheLookedUp(cache="response", hit=kept is not None))
             if kept is not None:
                 call.hit_cache()
-                return Answer(kept, None, "hit")
+                return WholeResponse(kept, None, "hit")
         await self._start()
-        body = await first_answer(call, model, self._gate, self._clock, self._take_whole)
+        body = await try_providers(call, model, self._gate, self._clock, self._take_whole)
         call.succeed()
         if key is not None:
             await self._cache.put(key, body, model.cache_ttl_seconds)
-        return Answer(body, call.provider, None if key is None else "miss")
+        return WholeResponse(body, call.provider, None if key is None else "miss")
 
-    async def open_stream(self, call: Call, model: Model) -> AnswerStream:
+    async def open_stream(self, call: Call, model: Model) -> ResponseStream:
         """Find a provider that starts to stream; the call goes on until the stream's end."""
 
-        async def take(answer: UpstreamAnswer) -> AnswerStream:
-            stream = AnswerStream(call, answer, self._stream_pacing)
+        async def take(response: UpstreamResponse) -> ResponseStream:
+            stream = ResponseStream(call, response, self._stream_pacing)
             await stream.prime()
             return stream
 
         await self._start()
-        return await first_answer(call, model, self._gate, self._clock, take)
+        return await try_providers(call, model, self._gate, self._clock, take)
 
     async def finalize(self, call: Call) -> None:
         """Give back what a call that has ended held, and charge its tokens to its caller's limits."""
@@ -159,24 +159,24 @@ class Gateway:
         if not self._starts.take():
             await self._starts.wait()
 
-    async def _kept_answer(self, key: bytes, operation: Operation) -> bytes | None:
+    async def _cached_response(self, key: bytes, operation: Operation) -> bytes | None:
         """Return what the cache holds, unless it is no response: others can write to a cache server."""
         kept = await self._cache.get(key)
         if kept is None or self._cache.is_own:
             return kept
         try:
-            found = await self.offload.run("answers", "cache", read_answer, kept, operation)
+            found = await self.offload.run("responses", "cache", read_response, kept, operation)
         except (UpstreamFailure, OffloadError):
             return None
         return kept if found.failure is None else None
 
-    async def _take_whole(self, answer: UpstreamAnswer) -> bytes:
+    async def _take_whole(self, response: UpstreamResponse) -> bytes:
         """Read a whole response and end its attempt."""
-        body = await answer.read_all()
-        attempt = answer.attempt
+        body = await response.read_all()
+        attempt = response.attempt
         # Whatever is found in it, the exchange is over: from here on no timeout of the provider runs.
-        answer.close(whole=True)
-        found = await self._read_answer(body, attempt)
+        response.close(whole=True)
+        found = await self._read_response(body, attempt)
         attempt.response_id = found.response_id
         attempt.response_model = found.response_model
         attempt.finish_reason = found.finish_reason
@@ -188,10 +188,12 @@ class Gateway:
         attempt.succeed()
         return body
 
-    async def _read_answer(self, body: bytes, attempt: Attempt) -> WholeAnswer:
+    async def _read_response(self, body: bytes, attempt: Attempt) -> ParsedResponse:
         """Read a response, in another process where it is large."""
         try:
-            return await self.offload.run("answers", attempt.route.provider.name, read_answer, body, attempt.operation)
+            return await self.offload.run(
+                "responses", attempt.route.provider.name, read_response, body, attempt.operation
+            )
         except OffloadError as error:
             if error.reason == "memory":
                 # No response of a model has so many values.

@@ -1,6 +1,6 @@
 """The requests in flight, how many there may be, each key's share of them, and how all of them end at shutdown.
 
-Input: each request's arrival, its caller, the size of its body. Output: a `Place` per request, or
+Input: each request's arrival, its caller, the size of its body. Output: a `Slot` per request, or
 an error. For one event loop.
 """
 
@@ -18,7 +18,7 @@ Share: TypeAlias = Literal["key_concurrency", "key_body_bytes"]
 
 
 class KeyShareError(RateLimitedError):
-    """One key holds its whole share of the places or of the bytes of request bodies; `share` is the metric's `limit_type`."""
+    """One key holds its whole share of the slots or of the bytes of request bodies; `share` is the metric's `limit_type`."""
 
     def __init__(self, message: str, share: Share) -> None:
         super().__init__(message, limit_type=share, retry_after_seconds=RETRY_AFTER_SECONDS)
@@ -28,10 +28,10 @@ class KeyShareError(RateLimitedError):
 class _InUse:
     """What one key's requests hold now."""
 
-    __slots__ = ("body_bytes", "places")
+    __slots__ = ("body_bytes", "slots")
 
     def __init__(self) -> None:
-        self.places = 0
+        self.slots = 0
         self.body_bytes = 0
 
 
@@ -64,19 +64,19 @@ class CallsInFlight:
         return self._body_bytes
 
     @contextmanager
-    def one(self) -> Iterator["Place"]:
-        """Hold a place for one request; raises `OverloadedError` when there is none."""
+    def one(self) -> Iterator["Slot"]:
+        """Hold a slot for one request; raises `OverloadedError` when there is none."""
         if self._stopped or len(self._interrupts) >= self._limit:
             raise OverloadedError(
                 "The gateway has as many requests in flight as it admits.", retry_after_seconds=RETRY_AFTER_SECONDS
             )
-        place = Place(self)
-        self._interrupts.add(place.interrupt)
+        slot = Slot(self)
+        self._interrupts.add(slot.interrupt)
         try:
-            yield place
+            yield slot
         finally:
-            self._interrupts.discard(place.interrupt)
-            self._release(place)
+            self._interrupts.discard(slot.interrupt)
+            self._release(slot)
 
     def stop(self) -> int:
         """End every request, admit no more, and return how many there were."""
@@ -86,25 +86,25 @@ class CallsInFlight:
             interrupt.fire("shutdown")
         return len(interrupts)
 
-    def claim(self, place: "Place", key_id: str) -> None:
-        """Count a place to a key; raises `KeyShareError`."""
+    def claim(self, slot: "Slot", key_id: str) -> None:
+        """Count a slot to a key; raises `KeyShareError`."""
         in_use = self._keys.get(key_id)
         if in_use is None:
             in_use = self._keys[key_id] = _InUse()
-        if self.limit_per_key is not None and in_use.places >= self.limit_per_key:
+        if self.limit_per_key is not None and in_use.slots >= self.limit_per_key:
             raise KeyShareError(
-                f"This key has {in_use.places} requests in flight, as many as one key may have at the same time.",
+                f"This key has {in_use.slots} requests in flight, as many as one key may have at the same time.",
                 "key_concurrency",
             )
-        in_use.places += 1
-        place.key_id = key_id
+        in_use.slots += 1
+        slot.key_id = key_id
 
-    def hold_body(self, place: "Place", size: int) -> None:
+    def hold_body(self, slot: "Slot", size: int) -> None:
         """Hold `size` bytes for a request's body, those that it holds already included; raises when there is no room."""
-        more = size - place.body_bytes
+        more = size - slot.body_bytes
         if more <= 0:
             return
-        in_use = self._keys.get(place.key_id) if place.key_id is not None else None
+        in_use = self._keys.get(slot.key_id) if slot.key_id is not None else None
         if (
             in_use is not None
             and self.max_body_bytes_per_key is not None
@@ -119,25 +119,25 @@ class CallsInFlight:
                 "The gateway holds as many bytes of request bodies as it admits.",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             )
-        place.body_bytes = size
+        slot.body_bytes = size
         self._body_bytes += more
         if in_use is not None:
             in_use.body_bytes += more
 
-    def _release(self, place: "Place") -> None:
+    def _release(self, slot: "Slot") -> None:
         """Give back what a request held."""
-        self._body_bytes -= place.body_bytes
-        if place.key_id is None:
+        self._body_bytes -= slot.body_bytes
+        if slot.key_id is None:
             return
-        in_use = self._keys[place.key_id]
-        in_use.places -= 1
-        in_use.body_bytes -= place.body_bytes
-        if in_use.places == 0:
-            del self._keys[place.key_id]
+        in_use = self._keys[slot.key_id]
+        in_use.slots -= 1
+        in_use.body_bytes -= slot.body_bytes
+        if in_use.slots == 0:
+            del self._keys[slot.key_id]
 
 
-class Place:
-    """One request's place. Used by the request's task."""
+class Slot:
+    """One request's slot. Used by the request's task."""
 
     __slots__ = ("_calls", "body_bytes", "interrupt", "key_id")
 
@@ -148,7 +148,7 @@ class Place:
         self._calls = calls
 
     def claim(self, key_id: str, declared_body_bytes: int) -> None:
-        """Count the place, and the body that the request declares, to a key; raises `KeyShareError` or `OverloadedError`."""
+        """Count the slot, and the body that the request declares, to a key; raises `KeyShareError` or `OverloadedError`."""
         self._calls.claim(self, key_id)
         self._calls.hold_body(self, declared_body_bytes)
 
@@ -159,11 +159,11 @@ class Place:
 
 def calls_in_flight(server: ServerConfig, max_connections: int) -> CallsInFlight:
     """Return the bounds of `server`; a key's share that is not configured is one half, of the connections where those are fewer."""
-    places = min(server.max_concurrent_requests, max_connections)
+    slots = min(server.max_concurrent_requests, max_connections)
     in_flight = server.max_body_bytes_in_flight
     return CallsInFlight(
         server.max_concurrent_requests,
-        limit_per_key=server.max_concurrent_requests_per_key or max(1, places // 2),
+        limit_per_key=server.max_concurrent_requests_per_key or max(1, slots // 2),
         max_body_bytes=in_flight,
         max_body_bytes_per_key=server.max_body_bytes_in_flight_per_key or max(server.max_body_bytes, in_flight // 2),
     )

@@ -49,7 +49,7 @@ class ModelTable:
         return {name: model.operation for name, model in self._models.items()}
 
     @property
-    def largest_answer_bytes(self) -> int:
+    def largest_response_bytes(self) -> int:
         """The largest response that any provider of a model may send."""
         routes = [route for model in self._models.values() for route in model.routes]
         return max((route.provider.config.max_response_bytes for route in routes), default=0)

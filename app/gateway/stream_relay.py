@@ -14,11 +14,11 @@ from app.gateway.call import Call
 from app.gateway.capacity.loop_yield import LoopYield
 from app.gateway.capacity.pass_budget import PassBudget
 from app.gateway.capacity.response_budget import LARGE_BYTES
-from app.gateway.exchange import UpstreamAnswer
+from app.gateway.exchange import UpstreamResponse
 from app.gateway.openai.chunks import DONE, StreamChunks
 from app.gateway.openai.error_body import broken_stream_event, error_event
 from app.gateway.openai.failures import UpstreamFailure
-from app.gateway.openai.plausible_usage import asked_choices
+from app.gateway.openai.plausible_usage import requested_choices
 from app.gateway.openai.sse import slices
 
 _LARGE_PIECE_BYTES: Final = 16 * 1024
@@ -36,23 +36,23 @@ class StreamPacing:
         self.tedious = LoopYield()
 
 
-class AnswerStream:
+class ResponseStream:
     """One stream; used by the request's task."""
 
-    def __init__(self, call: Call, answer: UpstreamAnswer, pacing: StreamPacing) -> None:
+    def __init__(self, call: Call, response: UpstreamResponse, pacing: StreamPacing) -> None:
         self._call = call
-        self._answer = answer
-        self._attempt = answer.attempt
+        self._response = response
+        self._attempt = response.attempt
         self._max_event_bytes = self._attempt.route.provider.config.max_response_bytes
         self._chunks = StreamChunks(
             include_usage=call.request.include_usage,
-            choices=asked_choices(call.request),
+            choices=requested_choices(call.request),
             max_event_bytes=self._max_event_bytes,
         )
         self._pacing = pacing
         self._piece = b""
         self._ended = False
-        self.provider = answer.attempt.route.provider.name
+        self.provider = response.attempt.route.provider.name
 
     async def prime(self) -> None:
         """Read until there is content for the client; raises `UpstreamFailure` while failover is still possible."""
@@ -62,7 +62,7 @@ class AnswerStream:
             if self._chunks.failure is not None:
                 raise self._chunks.failure  # noqa: TRY301  ends here like every other failure
         except BaseException:
-            self._note_unanswered()
+            self._note_without_content()
             raise
 
     async def relay(self, write: Callable[[bytes], Awaitable[None]]) -> bytes:
@@ -72,13 +72,13 @@ class AnswerStream:
         then attempt and call have ended.
         """
         try:
-            with self._answer.guarded():
+            with self._response.guarded():
                 while not self._ended:
                     if self._piece:
                         self._call.delivering = True
-                        self._answer.pause()
+                        self._response.pause()
                         await write(self._piece)
-                        self._answer.resume()
+                        self._response.resume()
                     await self._advance()
             if self._chunks.failure is not None:
                 raise self._chunks.failure  # noqa: TRY301  ends here like every other failure
@@ -103,7 +103,7 @@ class AnswerStream:
         # What was read before has gone to the client.
         self._piece = b""
         try:
-            data = await self._answer.read()
+            data = await self._response.read()
         except UpstreamFailure:
             if not chunks.complete:
                 raise
@@ -123,12 +123,12 @@ class AnswerStream:
         budget = self._pacing.large if len(data) > _LARGE_PIECE_BYTES else self._pacing.small
         if not budget.take():
             # Much has arrived of other streams in the same moment.
-            self._answer.pause()
+            self._response.pause()
             await budget.wait()
-            self._answer.resume()
+            self._response.resume()
         for part in slices(data):
             held_bytes = chunks.held_bytes + len(part)
-            if not self._answer.room.has(held_bytes) and not self._answer.room.try_hold(
+            if not self._response.room.has(held_bytes) and not self._response.room.try_hold(
                 min(2 * held_bytes, self._max_event_bytes)
             ):
                 chunks.failure = UpstreamFailure("gateway_resources", reason="too many bytes of large answers are held")
@@ -140,9 +140,9 @@ class AnswerStream:
             if chunks.done or chunks.failure is not None:
                 break
             if len(part) < len(data):
-                self._answer.pause()
+                self._response.pause()
                 await self._pacing.tedious.wait()
-                self._answer.resume()
+                self._response.resume()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _broken(self, failure: UpstreamFailure) -> bytes:
@@ -154,21 +154,21 @@ class AnswerStream:
 
     def _close(self, *, whole: bool) -> None:
         """Close the exchange and count what was used."""
-        self._answer.close(whole=whole)
-        self._note_answer()
+        self._response.close(whole=whole)
+        self._note_response()
         chunks = self._chunks
         self._attempt.count_usage(chunks.usage.read(), chunks.output_units, chunks.choices, chunks.uncounted_units)
 
-    def _note_unanswered(self) -> None:
+    def _note_without_content(self) -> None:
         """Leave with the attempt what is known of a stream that ended before its first content: its provider has worked, or says so."""
         chunks, usage = self._chunks, self._chunks.usage.read()
-        self._note_answer()
+        self._note_response()
         if usage is not None and (usage.input_tokens or usage.output_tokens):
             self._attempt.count_usage(usage, 0, chunks.choices)
         elif chunks.chunks and chunks.failure is None:
-            self._attempt.answer_began()
+            self._attempt.response_began()
 
-    def _note_answer(self) -> None:
+    def _note_response(self) -> None:
         """Leave with the attempt how the provider names the response."""
         self._attempt.response_id = self._chunks.response_id
         self._attempt.response_model = self._chunks.response_model

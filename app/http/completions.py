@@ -1,6 +1,6 @@
 """Serves `POST /v1/chat/completions` and `POST /v1/embeddings`.
 
-The checks run in this order: a place, declared size, caller, the caller's share of the places,
+The checks run in this order: a slot, declared size, caller, the caller's share of the slots,
 limits, body, model; then cache and providers. While a provider works the client's connection is
 watched, and a client that leaves cancels the call.
 """
@@ -12,11 +12,11 @@ from app.errors import GatewayError, OverloadedError
 from app.gateway.call import Call
 from app.gateway.cancellation import Interrupt, InterruptedCallError
 from app.gateway.gateway import Gateway, LimitReachedError
-from app.gateway.in_flight import KeyShareError, Place
+from app.gateway.in_flight import KeyShareError, Slot
 from app.gateway.models import Model
 from app.gateway.openai.error_body import error_event
 from app.gateway.openai.request import Operation
-from app.gateway.stream_relay import AnswerStream, call_stopped
+from app.gateway.stream_relay import ResponseStream, call_stopped
 from app.http.content_coding import content_codings, decode_body
 from app.http.keepalive_comments import KeepaliveComments
 from app.http.request_input import bearer_secret, declared_length, read_body
@@ -51,8 +51,8 @@ class CompletionEndpoint:
         """Serve one request. A client that left gets nothing, and nothing is raised for it."""
         headers: Headers = []
         try:
-            with self._gateway.calls_in_flight.one() as place:
-                await self._serve(scope, receive, send, place, headers)
+            with self._gateway.calls_in_flight.one() as slot:
+                await self._serve(scope, receive, send, slot, headers)
         except InterruptedCallError as interrupted:
             if interrupted.reason == "shutdown":
                 await refuse(scope, send, OverloadedError("The gateway is stopping; try again."), headers)
@@ -64,21 +64,21 @@ class CompletionEndpoint:
         except GatewayError as error:
             await refuse(scope, send, error, headers)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, place: Place, headers: Headers) -> None:
-        """Serve one request that has a place; `headers` collects the headers of every response to it."""
-        gateway, telemetry, interrupt = self._gateway, request_scope(scope), place.interrupt
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, slot: Slot, headers: Headers) -> None:
+        """Serve one request that has a slot; `headers` collects the headers of every response to it."""
+        gateway, telemetry, interrupt = self._gateway, request_scope(scope), slot.interrupt
         declared_bytes = declared_length(scope, self._max_body_bytes)
         with interrupt:
             caller = await gateway.identify(telemetry, bearer_secret(scope))
-            place.claim(caller.key_id, declared_bytes)
+            slot.claim(caller.key_id, declared_bytes)
             # Charged before the body is read: a body that turns out invalid has cost as much work as any other.
             headers += limit_headers(await gateway.admit(telemetry, caller))
             codings = content_codings(scope)
             body = await read_body(
-                receive, max_bytes=self._max_body_bytes, seconds=self._receive_body_seconds, hold=place.hold_body
+                receive, max_bytes=self._max_body_bytes, seconds=self._receive_body_seconds, hold=slot.hold_body
             )
             if codings:
-                body = await decode_body(body, codings, max_bytes=self._max_body_bytes, hold=place.hold_body)
+                body = await decode_body(body, codings, max_bytes=self._max_body_bytes, hold=slot.hold_body)
             request = await gateway.read_request(caller, body, self._operation)
             model = gateway.models.find(request.model, request.operation)
         call = gateway.open_call(telemetry, caller, request)
@@ -97,18 +97,18 @@ class CompletionEndpoint:
     async def _whole(self, send: Send, call: Call, model: Model, interrupt: Interrupt, headers: Headers) -> None:
         """Send the response as one body."""
         with interrupt:
-            answer = await self._gateway.answer(call, model)
-        if answer.provider is not None:
-            headers.append((PROVIDER_HEADER, answer.provider.encode("ascii", "replace")))
-        if answer.cache is not None:
-            headers.append((CACHE_HEADER, answer.cache.encode("ascii")))
+            response = await self._gateway.respond(call, model)
+        if response.provider is not None:
+            headers.append((PROVIDER_HEADER, response.provider.encode("ascii", "replace")))
+        if response.cache is not None:
+            headers.append((CACHE_HEADER, response.cache.encode("ascii")))
         call.delivering = True
-        await send_json(send, _OK, answer.body, headers)
+        await send_json(send, _OK, response.body, headers)
 
     async def _stream(self, send: Send, call: Call, model: Model, interrupt: Interrupt, headers: Headers) -> None:
         """Send the response as an event stream; after its head an error is an event."""
         sender = StreamSender(send, headers)
-        stream: AnswerStream | None = None
+        stream: ResponseStream | None = None
         try:
             with interrupt:
                 async with KeepaliveComments(sender, self._keepalive_comment_seconds):

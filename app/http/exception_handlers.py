@@ -43,24 +43,24 @@ _CODES: Final = {404: "unknown_url", 405: "method_not_allowed", 500: "internal_e
 
 def exception_handlers() -> ExceptionHandlersMap:
     """Return the application's handlers."""
-    return {HTTPException: answer_http_exception, Exception: answer_exception}
+    return {HTTPException: http_exception_response, Exception: exception_response}
 
 
-def answer_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+def http_exception_response(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """Return the response to an error of routing or of the framework, which has its own status."""
     if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return answer_exception(request, error)
-    return _answer(request, error.status_code, dict(error.headers or {}))
+        return exception_response(request, error)
+    return _response(request, error.status_code, dict(error.headers or {}))
 
 
-def answer_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def exception_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Return the response to an unexpected exception."""
     request_scope(cast("Scope", request.scope)).record(ExceptionMapped(exception_type=type(error).__name__))
     _LOGGER.error("a request failed unexpectedly", exc_info=error)
-    return _answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, {})
+    return _response(request, HTTPStatus.INTERNAL_SERVER_ERROR, {})
 
 
-def _answer(request: Request[Any, Any, Any], status_code: int, headers: dict[str, str]) -> Response[bytes]:
+def _response(request: Request[Any, Any, Any], status_code: int, headers: dict[str, str]) -> Response[bytes]:
     """Write the error in the shape that its path promises."""
     status = HTTPStatus(status_code)
     message = _MESSAGES.get(status_code, status.phrase)

@@ -16,7 +16,7 @@ from litestar.enums import HttpMethod
 from app.errors import StoreUnavailableError
 from app.gateway.ports import Clock
 from app.http.exposure import Exposure
-from app.http.shared_answer import SharedAnswer
+from app.http.shared_check import SharedCheck
 from otel.asgi import Scope
 
 TIMEOUT_SECONDS: Final = 2.0
@@ -47,17 +47,17 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
 def health_router(readiness: Readiness, *, exposure: Exposure, clock: Clock) -> Router:
     """Return both routes."""
 
-    async def ask_database() -> bool:
+    async def check_database() -> bool:
         try:
             await readiness.check_database()
         except StoreUnavailableError:
             return False
         return True
 
-    def shared(ask: Callable[[], Awaitable[bool]]) -> SharedAnswer:
-        return SharedAnswer(ask, timeout_seconds=TIMEOUT_SECONDS, share_seconds=SHARE_SECONDS, clock=clock)
+    def shared(check: Callable[[], Awaitable[bool]]) -> SharedCheck:
+        return SharedCheck(check, timeout_seconds=TIMEOUT_SECONDS, share_seconds=SHARE_SECONDS, clock=clock)
 
-    database, cache = shared(ask_database), shared(readiness.is_cache_available)
+    database, cache = shared(check_database), shared(readiness.is_cache_available)
 
     @route("/live", http_method=_GET_AND_HEAD, status_code=_OK)
     async def live() -> Response[bytes]:

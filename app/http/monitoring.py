@@ -85,12 +85,12 @@ class _Pages:
         scope = cast("Scope", request.scope)
         accept, accept_encoding = list_header(scope, b"accept"), list_header(scope, b"accept-encoding")
         names = query_values(scope, "name[]")
-        answer = await self._in_thread(
+        response = await self._in_thread(
             lambda: self._exposition.respond(
                 method=request.method, accept=accept, accept_encoding=accept_encoding, category=category, names=names
             )
         )
-        return _response(answer.body, answer.headers, answer.status)
+        return _response(response.body, response.headers, response.status)
 
     async def summarise(self, request: Request[Any, Any, Any]) -> Response[bytes]:
         """Return the summary of all categories or of one."""

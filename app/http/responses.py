@@ -67,7 +67,7 @@ class StreamSender:
 
 def status_of(error: GatewayError) -> int:
     """Return the HTTP status of an error."""
-    return error.answer_status if isinstance(error, CallerFaultError) else error.status
+    return error.response_status if isinstance(error, CallerFaultError) else error.status
 
 
 def error_headers(error: GatewayError) -> Headers:

@@ -55,7 +55,7 @@ class Connections:
 
     @property
     def is_full(self) -> bool:
-        """Whether the next connection needs the place of another."""
+        """Whether the next connection needs the slot of another."""
         return self.open >= self.max_open
 
     @property
@@ -64,7 +64,7 @@ class Connections:
         return self.open > self.max_open
 
     def admit(self) -> Admission | None:
-        """Take a place for a connection that was accepted; None when every other one is being served, the extra ones as well."""
+        """Take a slot for a connection that was accepted; None when every other one is being served, the extra ones as well."""
         admission: Admission = "usual"
         if self.is_full:
             self._log_full(f"the bound of {self.max_open} client connections is reached")
@@ -79,7 +79,7 @@ class Connections:
         return admission
 
     def leave(self, connection: ClientConnection | None) -> None:
-        """Release the place of a connection that ended or was never made."""
+        """Release the slot of a connection that ended or was never made."""
         self.open -= 1
         if connection is not None:
             self.is_served(connection)

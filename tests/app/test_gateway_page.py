@@ -60,7 +60,7 @@ def test_the_fail_over_table_says_what_the_code_does() -> None:
     kept = re.search(r"with its status if that is ([\d, or]+), else with 400", PAGE)
     assert kept is not None
     passed_on = {int(code) for code in re.findall(r"\d{3}", kept[1])}
-    assert {code for code in range(400, 500) if CallerFaultError(code, b"").answer_status == code} == passed_on
+    assert {code for code in range(400, 500) if CallerFaultError(code, b"").response_status == code} == passed_on
 
 
 def test_every_route_and_the_keys_that_it_names_exist() -> None:

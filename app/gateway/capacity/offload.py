@@ -23,7 +23,7 @@ from app.gateway.json_bounds import is_light
 Arguments = TypeVarTuple("Arguments")
 T = TypeVar("T")
 
-Lane: TypeAlias = Literal["requests", "answers"]
+Lane: TypeAlias = Literal["requests", "responses"]
 Reason: TypeAlias = Literal["memory", "timeout", "died"]
 
 _LOGGER = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from collections import deque
 from typing import Final
 
 LARGE_BYTES: Final = 1024 * 1024
-"""Responses up to here need no room: a place in flight bounds them."""
+"""Responses up to here need no room: a slot in flight bounds them."""
 
 _MAX_BYTES: Final = 192 * 1024 * 1024
 _WAIT_SECONDS: Final = 30.0
@@ -30,9 +30,9 @@ class ResponseBudget:
         """How much is held."""
         return self._total_bytes
 
-    def share(self, owner: str) -> "AnswerShare":
+    def share(self, owner: str) -> "ResponseShare":
         """Return what one call of `owner` holds: nothing yet."""
-        return AnswerShare(self, owner)
+        return ResponseShare(self, owner)
 
     def try_hold(self, owner: str, more_bytes: int) -> bool:
         """Hold so many bytes more, if there is room."""
@@ -71,12 +71,12 @@ class ResponseBudget:
                 turn.set_result(None)
 
 
-def room_for(largest_answer_bytes: int) -> int:
+def room_for(largest_response_bytes: int) -> int:
     """Return how many bytes to hold: the usual, or as many that one owner may hold the largest response that is configured."""
-    return max(_MAX_BYTES, 2 * largest_answer_bytes)
+    return max(_MAX_BYTES, 2 * largest_response_bytes)
 
 
-class AnswerShare:
+class ResponseShare:
     """What one call holds; it only grows until `release`."""
 
     def __init__(self, room: ResponseBudget, owner: str) -> None:

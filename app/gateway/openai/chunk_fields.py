@@ -5,7 +5,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from app.gateway.openai.answer_shape import Choice
+from app.gateway.openai.response_shape import Choice
 from app.gateway.openai.sse import SseEvent
 
 T = TypeVar("T")

@@ -9,7 +9,10 @@ from http import HTTPStatus
 from typing import Final
 
 from app.gateway.json_bounds import INLINE_BYTES
-from app.gateway.openai.answer_shape import (
+from app.gateway.openai.chunk_fields import begins, without
+from app.gateway.openai.failures import UpstreamFailure, failure_of_error_object, failure_of_reason
+from app.gateway.openai.provider_reason import read_reason
+from app.gateway.openai.response_shape import (
     NULL,
     Choice,
     Head,
@@ -21,9 +24,6 @@ from app.gateway.openai.answer_shape import (
     text_of,
     usages_of,
 )
-from app.gateway.openai.chunk_fields import begins, without
-from app.gateway.openai.failures import UpstreamFailure, failure_of_error_object, failure_of_reason
-from app.gateway.openai.provider_reason import read_reason
 from app.gateway.openai.sse import EventTooLargeError, SseEvent, SseSplitter
 from app.gateway.openai.text_units import ABSENT, message_units
 from app.gateway.openai.usage import UsageReader
@@ -57,7 +57,7 @@ class StreamChunks:
 
     def __init__(self, *, include_usage: bool, choices: int, max_event_bytes: int) -> None:
         self._include_usage = include_usage
-        self._asked_choices = choices
+        self._requested_choices = choices
         self._splitter = SseSplitter(max_event_bytes)
         self._held: list[bytes] = []
         self._held_bytes = 0
@@ -105,7 +105,7 @@ class StreamChunks:
         """Whether the response is whole: its end marker came, or every choice has a reason why it finished."""
         if self.failure is not None:
             return False
-        return self.done or (len(self._finished) >= self._asked_choices and self._begun <= self._finished)
+        return self.done or (len(self._finished) >= self._requested_choices and self._begun <= self._finished)
 
     @property
     def uncounted_units(self) -> int:

@@ -11,7 +11,11 @@ from typing import Final
 
 import msgspec
 
-from app.gateway.openai.answer_shape import (
+from app.gateway.openai.chunks import StreamChunks
+from app.gateway.openai.failures import UpstreamFailure, failure_of_error_object
+from app.gateway.openai.lenient_json import decode_document
+from app.gateway.openai.request import Operation
+from app.gateway.openai.response_shape import (
     EMBEDDINGS,
     Choice,
     Head,
@@ -23,10 +27,6 @@ from app.gateway.openai.answer_shape import (
     text_of,
     usages_of,
 )
-from app.gateway.openai.chunks import StreamChunks
-from app.gateway.openai.failures import UpstreamFailure, failure_of_error_object
-from app.gateway.openai.lenient_json import decode_document
-from app.gateway.openai.request import Operation
 from app.gateway.openai.text_units import ABSENT, message_units
 from app.gateway.openai.usage import ReportedUsage, UsageReader
 
@@ -35,7 +35,7 @@ _STREAM: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
 _MOST_STREAM_BYTES: Final = 256 * 1024
 
 
-class WholeAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class ParsedResponse(msgspec.Struct, frozen=True, kw_only=True):
     """What a response says beside its content. `failure` is set where it is an error; its `usage` counts all the same."""
 
     usage: ReportedUsage | None
@@ -47,7 +47,7 @@ class WholeAnswer(msgspec.Struct, frozen=True, kw_only=True):
     failure: UpstreamFailure | None = None
 
 
-def read_answer(body: bytes, operation: Operation) -> WholeAnswer:
+def read_response(body: bytes, operation: Operation) -> ParsedResponse:
     """Check a response and read it; raises `UpstreamFailure` where it is not the wire format."""
     try:
         return _read_embeddings(body) if operation == "embeddings" else _read_chat(body)
@@ -56,7 +56,7 @@ def read_answer(body: bytes, operation: Operation) -> WholeAnswer:
             return _read_stream(body)
         said = (
             str(error)
-            if isinstance(error, _NoAnswerError)
+            if isinstance(error, _NotAResponseError)
             else "the body is no JSON of an answer"
             if body
             else "the body is empty"
@@ -64,11 +64,11 @@ def read_answer(body: bytes, operation: Operation) -> WholeAnswer:
         raise UpstreamFailure("bad_response", http_status=HTTPStatus.OK, reason=said) from None
 
 
-class _NoAnswerError(ValueError):
+class _NotAResponseError(ValueError):
     """A document that is no response; its text says why."""
 
 
-def _read_stream(body: bytes) -> WholeAnswer:
+def _read_stream(body: bytes) -> ParsedResponse:
     """Read a stream that nobody asked for: it is no response, but the provider has worked, and may say why it failed."""
     chunks = StreamChunks(include_usage=True, choices=1, max_event_bytes=_MOST_STREAM_BYTES)
     chunks.feed(body[:_MOST_STREAM_BYTES])
@@ -77,10 +77,10 @@ def _read_stream(body: bytes) -> WholeAnswer:
         failure = UpstreamFailure(
             "bad_response", http_status=HTTPStatus.OK, reason="an event stream instead of a JSON document"
         )
-    return WholeAnswer(usage=chunks.usage.read(), failure=failure)
+    return ParsedResponse(usage=chunks.usage.read(), failure=failure)
 
 
-def _read_chat(body: bytes) -> WholeAnswer:
+def _read_chat(body: bytes) -> ParsedResponse:
     """Read a chat completion; raises ValueError for what is none."""
     head, choices = decode_chat(body)
     error = error_beside(head) or (None if choices else error_itself(body))
@@ -93,27 +93,27 @@ def _read_chat(body: bytes) -> WholeAnswer:
         error = error or error_within(choice, message, reason)
         finish_reason = finish_reason or reason
     if not error and not choices:
-        raise _NoAnswerError("no choices")
-    return _answer(head, choices, error, units, finish_reason)
+        raise _NotAResponseError("no choices")
+    return _response(head, choices, error, units, finish_reason)
 
 
-def _read_embeddings(body: bytes) -> WholeAnswer:
+def _read_embeddings(body: bytes) -> ParsedResponse:
     """Read a list of embeddings; raises ValueError for what is none."""
     head = decode_document(body, EMBEDDINGS)
     error = error_beside(head) or error_itself(body)
     if not error and (head.data is ABSENT or _LIST.match(memoryview(head.data)) is None):
-        raise _NoAnswerError("no data")
-    return _answer(head, None, error)
+        raise _NotAResponseError("no data")
+    return _response(head, None, error)
 
 
-def _answer(
+def _response(
     head: Head, choices: list[Choice] | None, error: object, units: int = 0, finish_reason: str | None = None
-) -> WholeAnswer:
+) -> ParsedResponse:
     """Collect what was read."""
     usage = UsageReader()
     for raw in usages_of(head, choices):
         usage.add(raw)
-    return WholeAnswer(
+    return ParsedResponse(
         usage=usage.read(),
         output_units=units,
         choices=len(choices or ()) or 1,

@@ -70,7 +70,7 @@ class CallerFaultError(GatewayError):
         super().__init__("The provider refused the request.")
         self.kind: ErrorKind = kind
         self.upstream_status = http_status
-        self.answer_status = http_status if http_status in _PASSED_ON else HTTPStatus.BAD_REQUEST.value
+        self.response_status = http_status if http_status in _PASSED_ON else HTTPStatus.BAD_REQUEST.value
         self.body = error_json(
             read_reason(body) if isinstance(body, bytes) else body,
             default_message=self.message,

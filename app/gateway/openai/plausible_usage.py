@@ -9,8 +9,8 @@ from typing import Final
 
 import msgspec
 
-from app.gateway.openai.answer_shape import MOST_CHOICES
 from app.gateway.openai.request import CallRequest
+from app.gateway.openai.response_shape import MOST_CHOICES
 from app.gateway.openai.text_units import UNITS_PER_BYTE
 from app.gateway.openai.usage import ReportedUsage
 from otel.events import DisbelievedCount
@@ -120,7 +120,7 @@ def most_output_tokens(request: CallRequest, delivered: Delivered) -> int:
     return delivered.text_units // UNITS_PER_BYTE + per_choice * choices
 
 
-def asked_choices(request: CallRequest) -> int:
+def requested_choices(request: CallRequest) -> int:
     """Return how many choices the caller asked for."""
     return min(_whole(request.number("n")) or 1, MOST_CHOICES)
 

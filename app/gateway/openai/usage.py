@@ -99,7 +99,7 @@ class UsageReader:
         except (msgspec.DecodeError, RecursionError):
             usage = self._readable(raw)
         asked = usage.prompt_tokens_details or usage.input_tokens_details or _NO_DETAILS
-        answered = usage.completion_tokens_details or usage.output_tokens_details or _NO_DETAILS
+        output_details = usage.completion_tokens_details or usage.output_tokens_details or _NO_DETAILS
         cached = (
             asked.cached_tokens, usage.prompt_cache_hit_tokens, usage.cache_read_input_tokens, usage.cached_tokens,
         )  # fmt: skip
@@ -108,7 +108,7 @@ class UsageReader:
         counts_total = self._take("total", "total", usage.total_tokens)
         self._take("cached", "cached", *cached)
         self._take("written", "cached", usage.cache_creation_input_tokens)
-        self._take("reasoning", "output", answered.reasoning_tokens)
+        self._take("reasoning", "output", output_details.reasoning_tokens)
         if usage.prompt_tokens is None and usage.input_tokens is not None and usage.cache_read_input_tokens is not None:
             # Anthropic's: its input counts neither what came from the cache nor what went into it.
             self._excludes_cached = True

@@ -10,7 +10,7 @@ from app.errors import StoreUnavailableError
 from app.gateway.clock import ManualClock
 from app.http.exposure import Exposure
 from app.http.health import SHARE_SECONDS, TIMEOUT_SECONDS, Readiness, health_router
-from app.http.shared_answer import SharedAnswer
+from app.http.shared_check import SharedCheck
 
 TOKEN = "s3cret-token"
 PROVIDERS = {"alpha": {"status": "up", "circuit_breaker": "closed", "probe": None}}
@@ -149,7 +149,7 @@ async def test_a_hanging_question_is_answered_with_no_at_its_time_limit():
         await never.wait()
         return True
 
-    shared = SharedAnswer(hang, timeout_seconds=0.01, share_seconds=1.0, clock=ManualClock())
+    shared = SharedCheck(hang, timeout_seconds=0.01, share_seconds=1.0, clock=ManualClock())
     assert await shared.get() is False
 
 
@@ -157,4 +157,4 @@ async def test_a_question_that_fails_in_any_way_is_answered_with_no():
     async def fail():
         raise OSError("no route")
 
-    assert await SharedAnswer(fail, timeout_seconds=5.0, share_seconds=1.0, clock=ManualClock()).get() is False
+    assert await SharedCheck(fail, timeout_seconds=5.0, share_seconds=1.0, clock=ManualClock()).get() is False

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from app.errors import InvalidRequestError
 from app.gateway.capacity.offload import Offload, OffloadError
 from app.gateway.json_bounds import INLINE_BYTES, is_light
-from app.gateway.openai.completion import read_answer
+from app.gateway.openai.completion import read_response
 from app.gateway.openai.failures import UpstreamFailure
 from app.gateway.openai.request import parse_chat
 from app.gateway.openai.request_reading import read_request, summarize
@@ -135,7 +135,7 @@ async def test_a_large_answer_is_read_elsewhere_and_counted_the_same(make_upstre
     assert received.json == answer
     usage = (await gateway.finished()).of(CallFinished)[0].usage
     assert (usage.input_tokens, usage.output_tokens) == (10, 4)
-    assert set(gateway.gateway.offload.pids()) == {"answers"}
+    assert set(gateway.gateway.offload.pids()) == {"responses"}
 
 
 async def test_a_large_answer_that_is_none_leads_to_the_next_provider(make_upstream, make_gateway, wire):
@@ -160,19 +160,19 @@ async def test_an_answer_that_cannot_be_read_in_time_ends_in_a_503_and_one_attem
 
 async def test_exceptions_come_back_whole(work):
     text = b'{"error":{"code":429,"x":[' + b"0," * 200_000 + b"0]}}"
-    found = await work.run("answers", "key", read_answer, text, "chat")
+    found = await work.run("responses", "key", read_response, text, "chat")
     assert found.failure.kind == "rate_limited"
-    assert found.failure.__dict__ == read_answer(text, "chat").failure.__dict__
+    assert found.failure.__dict__ == read_response(text, "chat").failure.__dict__
     with pytest.raises(UpstreamFailure) as caught:
-        await work.run("answers", "key", read_answer, text[:-1], "chat")
+        await work.run("responses", "key", read_response, text[:-1], "chat")
     with pytest.raises(UpstreamFailure) as inline:
-        read_answer(text[:-1], "chat")
+        read_response(text[:-1], "chat")
     assert caught.value.__dict__ == inline.value.__dict__
     with pytest.raises(InvalidRequestError) as refused:
         await work.run("requests", "key", summarize, HEAVY[:-1], "chat")
     assert "ends too early" in refused.value.message
     with pytest.raises(ZeroDivisionError):
-        await work.run("answers", "key", eval, evaluated(b"1 / 0"))
+        await work.run("responses", "key", eval, evaluated(b"1 / 0"))
 
 
 async def test_a_refused_body_is_let_go_of_at_once(work):

@@ -114,7 +114,7 @@ async def test_calls_that_waited_for_the_same_key_begin_a_few_at_a_time(
 ):
     calls, release, waiting = 60, asyncio.Event(), []
     gateway = await make_gateway(await make_upstream())
-    find, first_answer = gateway.gateway._keys.find, gateway_module.first_answer
+    find, try_providers = gateway.gateway._keys.find, gateway_module.try_providers
 
     async def found(secret):
         waiting.append(secret)
@@ -123,10 +123,10 @@ async def test_calls_that_waited_for_the_same_key_begin_a_few_at_a_time(
 
     def begun(*args):
         passes.note()
-        return first_answer(*args)
+        return try_providers(*args)
 
     monkeypatch.setattr(gateway.gateway._keys, "find", found)
-    monkeypatch.setattr(gateway_module, "first_answer", begun)
+    monkeypatch.setattr(gateway_module, "try_providers", begun)
     answers = [asyncio.create_task(gateway.chat(stream=stream)) for _ in range(calls)]
     await wire.until(lambda: len(waiting) == calls)
     passes = Passes()

@@ -179,12 +179,12 @@ def error_within(choice: Choice, message: Message | None, finish_reason: str | N
 def error_itself(document: bytes) -> object:
     """Return a document without choices that is an error by its own words: `{"type": "error", ...}`, `{"code": 1301, "msg": ...}`."""
     labels = decode_document(document, _LABELS)
-    if "error" in {text_of(labels.type), text_of(labels.object)} or _tells_of_failure(labels):
+    if "error" in {text_of(labels.type), text_of(labels.object)} or _reports_failure(labels):
         return _value(msgspec.Raw(document))
     return None
 
 
-def _tells_of_failure(labels: _Labels) -> bool:
+def _reports_failure(labels: _Labels) -> bool:
     """Whether a document is one of the envelopes that have no member `error`; a message alone may as well be a notice."""
     if _says(labels.errors) or labels.success == _FALSE:
         return True
