@@ -55,8 +55,8 @@ from app.store.key_directory import StoredKeyDirectory
 from app.store.keys import ApiKeys
 from app.store.ledger import LedgerWriter
 from app.store.valkey_cache import ValkeyResponseCache, open_valkey_cache
-from otel.asgi import AsgiApp, RequestTelemetry
 from otel.events import Recorder
+from otel.instrument.asgi import AsgiApp, RequestTelemetry
 from otel.pipeline import Pipeline
 
 LEDGER_CLOSE_SECONDS: Final = 3.0

@@ -23,7 +23,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from otel.config.environ import TelemetryConfig, telemetry_config_from_environ
 from otel.delivery import build_delivery
-from otel.resource import build_resource
+from otel.pipeline.resource import build_resource
 from tests.harness.otlp_grpc_receiver import OtlpGrpcReceiver
 from tests.harness.otlp_receiver import OtlpReceiver
 

@@ -17,7 +17,7 @@ from app.store.database import open_database
 from app.store.retention import purge_ledger
 from app.store.schema import LEDGER
 from app.store.uptime import ModelUsageReader
-from otel.noop import DisabledRecorder
+from otel.recording.noop import DisabledRecorder
 
 MODELS = 20
 PROVIDERS = 4

@@ -8,7 +8,6 @@ import asyncio
 import random
 import time
 
-from otel.build import PipelineSettings, build_pipeline
 from otel.config.environ import telemetry_config_from_environ
 from otel.delivery import DeliveryReport
 from otel.events import (
@@ -23,6 +22,7 @@ from otel.events import (
     Usage,
 )
 from otel.labels import LabelBounds
+from otel.pipeline import PipelineSettings, build_pipeline
 
 PROVIDERS = ("openrouter", "openai", "anthropic", "vllm")
 MODELS = tuple(f"vendor/model-{number}" for number in range(5))

@@ -1,7 +1,10 @@
 """Instrumentation of any Python service on OpenTelemetry: metrics, spans and log lines, exported and exposed.
 
-    Telemetry -> Pipeline: events -> recorder -> metrics | traces | logs -> delivery (OTLP)
-                                                 metrics -> exposition -> MetricsApp (/metrics)
+    instrument -> events -> recording -> metrics | traces | logs -> delivery (OTLP)
+                                         metrics -> exposition -> instrument.metrics_app (/metrics)
+
+`telemetry` is the door; `pipeline` builds the parts from `config` and runs them. Names are from
+`catalogue`, label values from `labels`, and secrets end at `redaction`.
 
 Public is what `__all__` names; every other module may change. No web framework is imported.
 """
@@ -11,17 +14,17 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from otel.delivery import DeliveryReport
-    from otel.own_metrics import Counter, Gauge, Histogram, MetricError
+    from otel.instrument.own_metrics import Counter, Gauge, Histogram, MetricError
     from otel.telemetry import Telemetry
 
 __all__ = ["Counter", "DeliveryReport", "Gauge", "Histogram", "MetricError", "Telemetry"]
 
 _HOMES: Final = {
-    "Counter": "otel.own_metrics",
+    "Counter": "otel.instrument.own_metrics",
     "DeliveryReport": "otel.delivery",
-    "Gauge": "otel.own_metrics",
-    "Histogram": "otel.own_metrics",
-    "MetricError": "otel.own_metrics",
+    "Gauge": "otel.instrument.own_metrics",
+    "Histogram": "otel.instrument.own_metrics",
+    "MetricError": "otel.instrument.own_metrics",
     "Telemetry": "otel.telemetry",
 }
 

@@ -23,20 +23,19 @@ from opentelemetry.metrics import Meter, NoOpMeterProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.trace import Tracer
 
-from otel.application_families import application_families
-from otel.asgi import AsgiApp, RequestTelemetry, Scope
-from otel.build import PipelineSettings, build_pipeline
+from otel.catalogue.naming import Naming
 from otel.config.environ import telemetry_config_from_environ
 from otel.delivery import DeliveryReport
+from otel.instrument.application_families import application_families
+from otel.instrument.asgi import AsgiApp, RequestTelemetry, Scope
+from otel.instrument.llm import LlmRecorder
+from otel.instrument.metrics_app import MetricsApp
+from otel.instrument.own_metrics import MetricError, OwnMetric, OwnMetrics
+from otel.instrument.routing import BoundedNames, Routes, find_routes
 from otel.labels import LabelBounds
-from otel.llm import LlmRecorder
 from otel.logs.stream_writer import LineStream
 from otel.metrics.instruments import SampleSource
-from otel.metrics_app import MetricsApp
-from otel.naming import Naming
-from otel.own_metrics import MetricError, OwnMetric, OwnMetrics
-from otel.pipeline import Pipeline
-from otel.routing import BoundedNames, Routes, find_routes
+from otel.pipeline import Pipeline, PipelineSettings, build_pipeline
 
 SCOPE_NAME: Final = "otel"
 DEADLINE_SECONDS: Final = 5.0

@@ -20,7 +20,7 @@ from app.config.load import (
 )
 from app.config.schema import AppConfig
 from app.config.warnings import config_warnings
-from otel.noop import DisabledRecorder
+from otel.recording.noop import DisabledRecorder
 
 
 def run_check_config(

@@ -23,7 +23,7 @@ from app.gateway.clock import SystemClock
 from app.gateway.ports import Clock
 from app.store.database import DatabaseOpenError, close_database, open_database
 from app.store.keys import ApiKey, ApiKeys
-from otel.noop import DisabledRecorder
+from otel.recording.noop import DisabledRecorder
 
 _MAX_TRIAL_DAYS = 3_650
 _COLUMNS = ("key_id", "secret", "status", "plan", "created", "trial ends", "name")

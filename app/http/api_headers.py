@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from otel.asgi import SCOPE_KEY, AsgiApp, Message, Receive, Scope, Send, request_scope
+from otel.instrument.asgi import SCOPE_KEY, AsgiApp, Message, Receive, Scope, Send, request_scope
 
 REQUEST_ID_HEADER: Final = b"x-request-id"
 ANY_ORIGIN: Final = "*"

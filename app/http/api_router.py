@@ -16,7 +16,7 @@ from app.http.models import ModelsEndpoint
 
 def api_router(gateway: Gateway, server: ServerConfig) -> Router:
     """Return the routes of the OpenAI-compatible API; `server` bounds the bodies."""
-    # Litestar types the messages of ASGI one by one, `otel.asgi` as mappings; at run time they are the same dictionaries.
+    # Litestar types the messages of ASGI one by one, `otel.instrument.asgi` as mappings; at run time they are the same dictionaries.
     chat_endpoint = cast("ASGIApp", CompletionEndpoint(gateway, "chat", server))
     embeddings_endpoint = cast("ASGIApp", CompletionEndpoint(gateway, "embeddings", server))
     models_endpoint = cast("ASGIApp", ModelsEndpoint(gateway))

@@ -30,8 +30,8 @@ from app.http.responses import (
     send_json,
     status_of,
 )
-from otel.asgi import Receive, Scope, Send, is_cut, request_scope
 from otel.events import ExceptionMapped, RateLimited
+from otel.instrument.asgi import Receive, Scope, Send, is_cut, request_scope
 
 _SERVER_ERROR = 500
 _OK = 200

@@ -11,7 +11,7 @@ from typing import Final
 
 from app.errors import BodyTooLargeError, InvalidRequestError, UnsupportedCodingError
 from app.gateway.capacity.offload import join
-from otel.asgi import Scope
+from otel.instrument.asgi import Scope
 
 ACCEPTED: Final = b"gzip, deflate"
 """For the header `Accept-Encoding` of a 415."""

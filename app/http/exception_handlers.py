@@ -15,8 +15,8 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
 from app.gateway.openai.error_body import WireError, WireErrorBody
-from otel.asgi import Scope, request_scope
 from otel.events import ExceptionMapped
+from otel.instrument.asgi import Scope, request_scope
 
 _LOGGER: Final = logging.getLogger("gatewayz.app")
 _API: Final = "/v1"

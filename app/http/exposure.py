@@ -10,8 +10,8 @@ from typing import Final
 
 from litestar.exceptions import HTTPException, NotAuthorizedException, PermissionDeniedException
 
-from otel.asgi import Scope
 from otel.exposition.scrape_request import presents_token
+from otel.instrument.asgi import Scope
 
 CLOSED: Final = (
     "The monitoring endpoints are closed: the gateway listens beyond loopback and has no monitoring token. "
@@ -58,7 +58,7 @@ class Exposure:
 
     def _refusal(self, scope: Scope) -> HTTPException | None:
         if self._token is not None:
-            if presents_token(scope, self._token):
+            if presents_token(scope["headers"], self._token):
                 return None
             return NotAuthorizedException("The monitoring endpoints require a bearer token.", headers=_CHALLENGE)
         if self._is_open or self._arrived_on_loopback(scope):

@@ -17,7 +17,7 @@ from app.errors import StoreUnavailableError
 from app.gateway.ports import Clock
 from app.http.exposure import Exposure
 from app.http.shared_check import SharedCheck
-from otel.asgi import Scope
+from otel.instrument.asgi import Scope
 
 TIMEOUT_SECONDS: Final = 2.0
 """How long readiness waits for a dependency: less than the timeout of any usual health check."""

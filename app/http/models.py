@@ -12,7 +12,7 @@ from app.gateway.gateway import Gateway
 from app.http.completions import refuse
 from app.http.request_input import bearer_secret
 from app.http.responses import send_json
-from otel.asgi import Receive, Scope, Send, request_scope
+from otel.instrument.asgi import Receive, Scope, Send, request_scope
 
 OWNER: Final = "gatewayz"
 PREFIX: Final = "/v1/models/"

@@ -19,13 +19,13 @@ from litestar.types import Guard
 
 from app.http.exposure import Exposure
 from app.http.query import query_values
-from otel.asgi import Scope
 from otel.catalogue.spec import Category
 from otel.exposition import Exposition
 from otel.exposition.collect_threads import CollectThreads, TooManyCollectionsError
 from otel.exposition.reference import reference
 from otel.exposition.scrape_request import list_header, problem_json
 from otel.exposition.summary import summarise
+from otel.instrument.asgi import Scope
 
 GET_AND_HEAD: Final = (HttpMethod.GET, HttpMethod.HEAD)
 _CATEGORIES: Final = ", ".join(Category)
@@ -83,7 +83,8 @@ class _Pages:
     async def expose(self, request: Request[Any, Any, Any], category: Category | None) -> Response[bytes]:
         """Return an exposition; what of the request decides about it is read here, in bounded time."""
         scope = cast("Scope", request.scope)
-        accept, accept_encoding = list_header(scope, b"accept"), list_header(scope, b"accept-encoding")
+        headers = scope["headers"]
+        accept, accept_encoding = list_header(headers, b"accept"), list_header(headers, b"accept-encoding")
         names = query_values(scope, "name[]")
         response = await self._in_thread(
             lambda: self._exposition.respond(

@@ -6,7 +6,7 @@ that does not exist.
 
 from typing import Final
 
-from otel.asgi import AsgiApp, Receive, Scope, Send
+from otel.instrument.asgi import AsgiApp, Receive, Scope, Send
 
 MAX_PATH_CHARACTERS: Final = 512
 _API: Final = "/v1/"

@@ -6,14 +6,14 @@ makes up; this keeps nothing, and bounds what it parses.
 
 from litestar.exceptions import ValidationException
 
-from otel.asgi import Scope
 from otel.exposition.scrape_request import MAX_QUERY_FIELDS, QueryTooLongError, query_fields
+from otel.instrument.asgi import Scope
 
 
 def query_values(scope: Scope, name: str) -> list[str]:
     """Return the values of a repeatable query parameter; raises `ValidationException` (400) for a query beyond the bounds."""
     try:
-        fields = query_fields(scope)
+        fields = query_fields(scope.get("query_string", b""))
     except QueryTooLongError as error:
         raise ValidationException(str(error)) from None
     except ValueError:

@@ -10,7 +10,7 @@ from typing import Final
 from app.errors import BodyTooLargeError, InvalidApiKeyError, InvalidRequestError, RequestTimeoutError
 from app.gateway.cancellation import InterruptedCallError
 from app.gateway.capacity.offload import join
-from otel.asgi import Receive, Scope
+from otel.instrument.asgi import Receive, Scope
 
 _SCHEME: Final = "bearer"
 _MAX_LENGTH_DIGITS: Final = 18

@@ -12,7 +12,7 @@ from app.gateway.openai.error_body import error_body
 from app.gateway.openai.failures import CallerFaultError
 from app.gateway.ports import LimitDecision
 from app.http.content_coding import ACCEPTED
-from otel.asgi import Send
+from otel.instrument.asgi import Send
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 

@@ -6,9 +6,9 @@ request that it refuses (404, 405). A path that no route serves is `unmatched`.
 
 from typing import Final
 
-from otel.asgi import Scope
 from otel.catalogue.semconv import UNMATCHED
-from otel.routing.litestar import RouteTable as Templates
+from otel.instrument.asgi import Scope
+from otel.instrument.routing.litestar import RouteTable as Templates
 
 TRAFFIC_PATHS: Final = frozenset({"/v1/chat/completions", "/v1/embeddings", "/v1/models", "/v1/models/{model}"})
 """The templates that count as traffic; all others serve monitoring."""

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from uvicorn.server import ServerState
 
 from app.server.http_head import RequestHead
-from otel.asgi import DELIVERY_KEY, AsgiApp, Message, Scope
+from otel.instrument.asgi import DELIVERY_KEY, AsgiApp, Message, Scope
 
 _FORBIDDEN_IN_NAME: Final = re.compile(b'[\x00-\x1f\x7f()<>@,;:\\[\\]={} \t\\\\"]')
 _FORBIDDEN_IN_VALUE: Final = re.compile(b"[\x00-\x08\x0a-\x1f\x7f]")

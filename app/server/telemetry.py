@@ -13,11 +13,10 @@ from app.config.schema import AppConfig
 from app.errors import GatewayError
 from app.http.route_table import TRAFFIC_PATHS
 from app.version import VERSION
-from otel.build import PipelineSettings, build_pipeline
 from otel.config.environ import telemetry_config_from_environ
 from otel.delivery.spool import Spool
 from otel.labels import LabelBounds
-from otel.pipeline import Pipeline
+from otel.pipeline import Pipeline, PipelineSettings, build_pipeline
 
 _FRAMEWORK_EXCEPTIONS: Final = ("HTTPException", "InternalServerException", "LitestarException")
 

@@ -1,13 +1,17 @@
-"""What the monitoring endpoints read of an ASGI request, in bounded time and without keeping it, and the body of their errors."""
+"""What the monitoring endpoints read of a request, in bounded time and without keeping it, and the body of their errors.
+
+Headers are those of an ASGI scope: pairs of lower-case names and values.
+"""
 
 import hmac
+from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from otel.asgi import Scope
+Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
 
 MAX_QUERY_BYTES: Final = 8 * 1024
 """Room for every family's name in one query."""
@@ -19,22 +23,21 @@ class QueryTooLongError(ValueError):
     """The query string is longer than any scraper's."""
 
 
-def query_fields(scope: Scope) -> list[tuple[str, str]]:
+def query_fields(query: bytes) -> list[tuple[str, str]]:
     """Return the query's fields; raises `QueryTooLongError`, and ValueError for too many fields."""
-    query: bytes = scope.get("query_string", b"")
     if len(query) > MAX_QUERY_BYTES:
         raise QueryTooLongError(f"The query string is longer than {MAX_QUERY_BYTES} bytes.")
     return parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
 
 
-def list_header(scope: Scope, name: bytes) -> str | None:
+def list_header(headers: Headers, name: bytes) -> str | None:
     """Return a list header; sent in several lines it means the same as in one (RFC 9110, section 5.3)."""
-    return b", ".join([value for key, value in scope["headers"] if key == name]).decode("latin-1") or None
+    return b", ".join([value for key, value in headers if key == name]).decode("latin-1") or None
 
 
-def presents_token(scope: Scope, token: bytes) -> bool:
+def presents_token(headers: Headers, token: bytes) -> bool:
     """Whether exactly one Authorization header presents the bearer token; compares in constant time."""
-    values: list[bytes] = [value for name, value in scope["headers"] if name == b"authorization"]
+    values = [value for name, value in headers if name == b"authorization"]
     scheme, _, credentials = (values[0] if values else b"").partition(b" ")
     is_same = hmac.compare_digest(credentials.strip(), token)
     return is_same and scheme.lower() == b"bearer" and len(values) == 1

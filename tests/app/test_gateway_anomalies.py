@@ -16,10 +16,10 @@ from app.config.load import resolve_secrets
 from app.config.schema import AppConfig, DatabaseConfig, ModelConfig, ProbesConfig, ProviderConfig, RouteConfig
 from app.gateway.clock import ManualClock
 from app.server.telemetry import label_bounds
-from otel.build import PipelineSettings, build_pipeline
 from otel.catalogue.semconv import ANOMALY_TYPES
 from otel.config.environ import telemetry_config_from_environ
 from otel.events import AttemptFinished, Usage
+from otel.pipeline import PipelineSettings, build_pipeline
 from tests.harness.exposition import read_exposition
 
 CONFIG = AppConfig(

@@ -30,9 +30,9 @@ from app.gateway.clock import SystemClock
 from app.jobs.gauges import observe_jobs
 from app.jobs.scheduler import FAILURE_REASONS, Job, Jobs
 from app.server.telemetry import label_bounds
-from otel.build import PipelineSettings, build_pipeline
 from otel.catalogue import CATALOGUE
 from otel.config.environ import telemetry_config_from_environ
+from otel.pipeline import PipelineSettings, build_pipeline
 from tests.harness.exposition import read_exposition
 from tests.harness.metered import Metered
 

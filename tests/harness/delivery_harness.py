@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from otel.config.environ import telemetry_config_from_environ
 from otel.delivery import Delivery, DeliveryReport, build_delivery
-from otel.resource import build_resource
+from otel.pipeline.resource import build_resource
 
 
 class DeliveryHarness:

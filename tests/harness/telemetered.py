@@ -8,7 +8,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from otel import Telemetry
-from otel.asgi import AsgiApp
+from otel.instrument.asgi import AsgiApp
 
 
 def make_telemetry(**options: Any) -> Telemetry:

@@ -34,9 +34,9 @@ from app.config.schema import (
 )
 from app.gateway.clock import ManualClock
 from app.server.telemetry import label_bounds
-from otel.build import PipelineSettings, build_pipeline
 from otel.catalogue.semconv import BREAKER_STATES
 from otel.config.environ import telemetry_config_from_environ
+from otel.pipeline import PipelineSettings, build_pipeline
 from tests.harness.exposition import read_exposition
 
 pytestmark = pytest.mark.live

@@ -14,11 +14,11 @@ from bench.environment import DIRECT_MODEL, bench_environment
 from compose.native.ports import LOOPBACK, free_ports
 from compose.native.servers import PROMETHEUS_FILE, ROOT, Choices
 from compose.native.stack import Stack, make_stack
-from otel.build import PipelineSettings, build_pipeline
 from otel.catalogue import CATALOGUE
 from otel.catalogue.spec import Kind
 from otel.config.environ import telemetry_config_from_environ
 from otel.labels import LabelBounds
+from otel.pipeline import PipelineSettings, build_pipeline
 from tests.harness.polling import holds_within
 from tests.stack.gateway_process import GatewayProcess
 from tests.stack.stores import Stores

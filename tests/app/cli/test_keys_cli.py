@@ -14,7 +14,7 @@ from app.gateway.clock import ManualClock
 from app.store.database import open_database
 from app.store.key_directory import StoredKeyDirectory
 from app.store.keys import ApiKeys
-from otel.noop import DisabledRecorder
+from otel.recording.noop import DisabledRecorder
 
 PLANS = (PlanConfig(name="free"), PlanConfig(name="pro"))
 

@@ -8,7 +8,7 @@ import pytest
 from app.cli.check_config import run_check_config
 from app.config.load import ConfigError, resolve_secret
 from app.store.database import DatabaseOpenError, open_database
-from otel.noop import DisabledRecorder
+from otel.recording.noop import DisabledRecorder
 
 POSTGRESQL = "postgresql+asyncpg://gateway:hunter22@127.0.0.1:1/ledger"
 PLANS = '[[plans]]\nname = "free"\n'

@@ -21,7 +21,7 @@ from app.server.process import listen
 from app.store.database import open_database
 from app.store.keys import ApiKeys
 from app.version import VERSION
-from otel.noop import DisabledRecorder
+from otel.recording.noop import DisabledRecorder
 
 pytestmark = pytest.mark.live
 ROOT = Path(__file__).resolve().parents[3]

@@ -8,7 +8,7 @@ import pytest
 from app.application import create_app
 from app.config.load import resolve_secrets
 from app.config.schema import AppConfig, DatabaseConfig, PlanConfig
-from otel.noop import DisabledRecorder
+from otel.recording.noop import DisabledRecorder
 from tests.harness.metered import Metered
 
 

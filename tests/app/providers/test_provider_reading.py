@@ -9,7 +9,7 @@ from app.gateway.clock import ManualClock
 from app.providers.provider_reading import provider_reading
 from app.providers.registry import ProviderStates
 from otel.events import AttemptFinished
-from otel.noop import DisabledRecorder
+from otel.recording.noop import DisabledRecorder
 
 GOOD = AttemptFinished(status="success", duration_seconds=1.0)
 FAILED = AttemptFinished(status="error", duration_seconds=0.01, error_kind="upstream_5xx")

@@ -6,7 +6,7 @@ from app.errors import StoreUnavailableError
 from app.store.business import BusinessCounts, business_counts
 from app.store.database import create_engine
 from app.store.keys import ApiKeys
-from otel.noop import DisabledRecorder
+from otel.recording.noop import DisabledRecorder
 
 DAY_SECONDS = 86_400
 

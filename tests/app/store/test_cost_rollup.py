@@ -18,7 +18,7 @@ from app.store.database import create_engine
 from app.store.retention import purge_ledger
 from app.store.schema import HOURLY_COSTS, LEDGER
 from app.store.transactions import writing_alone
-from otel.noop import DisabledRecorder
+from otel.recording.noop import DisabledRecorder
 
 START = hour_of(1_700_000_000_000)
 HOURS = 6

@@ -8,7 +8,7 @@ from app.errors import StoreUnavailableError
 from app.gateway.clock import ManualClock
 from app.store.database import create_engine, open_database
 from app.store.detector_state import StoredDetectorState
-from otel.noop import DisabledRecorder
+from otel.recording.noop import DisabledRecorder
 
 
 async def test_the_newest_save_comes_back_also_after_a_restart(engine, database_url, clock) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from app.errors import StoreUnavailableError
 from app.store.database import create_engine, open_database
 from app.store.keys import SECRET_PATTERN, ApiKeys
-from otel.noop import DisabledRecorder
+from otel.recording.noop import DisabledRecorder
 
 DAY_MS = 86_400_000
 

@@ -10,7 +10,7 @@ from app.errors import StoreUnavailableError
 from app.gateway.clock import ManualClock
 from app.store.database import create_engine
 from app.store.leases import Lease, StoredLeases
-from otel.noop import DisabledRecorder
+from otel.recording.noop import DisabledRecorder
 
 LEASE_SECONDS = 15.0
 SKEW_SECONDS = 2.0

@@ -15,7 +15,7 @@ from app.config.schema import LedgerConfig
 from app.store.database import open_database
 from app.store.ledger import LedgerWriter
 from otel.events import LedgerRowsDropped
-from otel.noop import DisabledRecorder
+from otel.recording.noop import DisabledRecorder
 
 ROOT = Path(__file__).parents[3]
 COMMIT_SECONDS = 0.1
@@ -30,7 +30,7 @@ from app.config.schema import LedgerConfig
 from app.gateway.ports import LedgerRow
 from app.store.database import open_database
 from app.store.ledger import LedgerWriter
-from otel.noop import DisabledRecorder
+from otel.recording.noop import DisabledRecorder
 
 async def main(url, commit_seconds):
     engine = await open_database(url, DisabledRecorder())

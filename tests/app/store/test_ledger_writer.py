@@ -12,7 +12,7 @@ from app.config.schema import LedgerConfig
 from app.store.database import create_engine, open_database
 from app.store.ledger import LedgerWriter
 from otel.events import LedgerRowsDropped, QueryFinished
-from otel.noop import DisabledRecorder
+from otel.recording.noop import DisabledRecorder
 from tests.harness.ledger_totals import ledger_totals
 
 FAST = LedgerConfig(commit_seconds=0.02, commit_rows=500)

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from app.errors import StoreUnavailableError
 from app.store.database import DatabaseOpenError, check_database, close_database, create_engine, open_database
-from otel.noop import DisabledRecorder
+from otel.recording.noop import DisabledRecorder
 
 
 async def test_sqlite_is_set_up_to_keep_what_it_committed(sqlite_url) -> None:

@@ -22,7 +22,7 @@ from app.store.database import open_database
 from app.store.jobs import StoreJobs
 from app.store.keys import ApiKeys
 from app.store.schema import HOURLY_COSTS, LEDGER
-from otel.noop import DisabledRecorder
+from otel.recording.noop import DisabledRecorder
 from tests.harness.exposition import read_exposition
 from tests.harness.metered import Metered
 from tests.harness.polling import until

@@ -21,7 +21,7 @@ from app.store.database import (
 )
 from app.store.schema import LEDGER, METADATA
 from app.store.sqlite import prepare_file
-from otel.noop import DisabledRecorder
+from otel.recording.noop import DisabledRecorder
 
 
 def _differences(connection: Connection) -> list[Any]:

@@ -12,7 +12,7 @@ from app.store.database import create_engine
 from app.store.retention import purge_ledger
 from app.store.schema import HOURLY_COSTS, LEDGER
 from app.store.uptime import WINDOW_MS, ModelUsage, ModelUsageReader
-from otel.noop import DisabledRecorder
+from otel.recording.noop import DisabledRecorder
 
 NOW = hour_of(1_700_000_000_000) + HOUR_MS // 3
 OLDEST = NOW - 2 * WINDOW_MS

@@ -11,13 +11,14 @@ from app.jobs import gauges as job_gauges
 from app.providers import gauges as provider_gauges
 from app.server import connection_metrics
 from app.store import gauges as store_gauges
-from otel import catalogue, self_telemetry
+from otel import catalogue
 from otel.catalogue import CATALOGUE, DOCUMENTED_FAMILIES, families_of
 from otel.catalogue.spec import Category, Kind, MetricSpec
 from otel.labels import LabelBounds, known_label_sets
 from otel.metrics import measurements, process
 from otel.metrics.instruments import Instruments
 from otel.metrics.views import build_views
+from otel.pipeline import self_telemetry
 
 # The documented metrics with their type, labels and categories. They are repeated here on purpose, so that the catalogue is
 # compared with something that is not derived from it.

@@ -6,9 +6,9 @@ import time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel.build import PipelineSettings, build_pipeline
 from otel.config.environ import telemetry_config_from_environ
 from otel.labels import LabelBounds
+from otel.pipeline import PipelineSettings, build_pipeline
 
 SIGNALS = ("", "TRACES_", "METRICS_", "LOGS_")
 OPTIONS = (

@@ -6,7 +6,7 @@ from opentelemetry.trace import get_current_span
 
 from otel.config.environ import telemetry_config_from_environ
 from otel.events import AttemptStarted, RequestReceived
-from otel.noop import DisabledRecorder
+from otel.recording.noop import DisabledRecorder
 from otel.traces.b3 import B3Propagator, decided_by_caller
 from otel.traces.propagation import build_propagator
 

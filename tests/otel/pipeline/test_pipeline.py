@@ -10,13 +10,12 @@ import pytest
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from otel.build import PipelineSettings, build_pipeline
 from otel.catalogue import CATALOGUE, families_of
 from otel.catalogue.spec import Category, Kind, Label, MetricSpec
 from otel.config.environ import telemetry_config_from_environ
 from otel.events import RequestFinished, RequestReceived
 from otel.labels import LabelBounds
-from otel.pipeline import Pipeline
+from otel.pipeline import Pipeline, PipelineSettings, build_pipeline
 
 BOUNDS = LabelBounds.from_routes("gw", (("p1", "m1"), ("p2", "m1")), paths=frozenset({"/v1/models"}))
 

@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from otel.build import PipelineSettings, build_pipeline
 from otel.config.environ import telemetry_config_from_environ
 from otel.events import RequestFinished, RequestReceived
 from otel.labels import LabelBounds
+from otel.pipeline import PipelineSettings, build_pipeline
 
 BOUNDS = LabelBounds.from_routes("gw", (("p1", "m1"),), paths=frozenset({"/v1/models"}))
 

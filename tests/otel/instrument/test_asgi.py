@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from otel.asgi import RequestTelemetry, request_scope
 from otel.events import ExceptionMapped
+from otel.instrument.asgi import RequestTelemetry, request_scope
 from tests.harness.clock import ManualClock
 from tests.harness.recording import RecordingRecorder
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable
 
 from otel.catalogue import http, self_telemetry, semconv
 from otel.delivery import Delivery, SignalStats
-from otel.guard import Guard
 from otel.logs.stream_writer import LineWriter
 from otel.metrics.instruments import Instruments, Sample, SampleSource
 from otel.metrics.process import observe_process
 from otel.metrics.reader import SharedReader
+from otel.recording.guard import Guard
 
 
 def observe_own(

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from otel.asgi import Scope
 from otel.catalogue.semconv import UNMATCHED
+from otel.instrument.asgi import Scope
 
 _REST: Final = "/{path}"
 

@@ -12,14 +12,14 @@ from typing import Final
 
 import msgspec
 
-from otel.asgi import Receive, Scope, Send
+from otel.catalogue.naming import DOCUMENTED, Naming
 from otel.catalogue.spec import Category
 from otel.exposition import Exposition, ExpositionResponse
 from otel.exposition.collect_threads import CollectThreads, TooManyCollectionsError
 from otel.exposition.reference import reference
 from otel.exposition.scrape_request import list_header, presents_token, problem_json, query_fields
 from otel.exposition.summary import summarise
-from otel.naming import DOCUMENTED, Naming
+from otel.instrument.asgi import Receive, Scope, Send
 
 METRICS_PATH: Final = "/metrics"
 PREFIX: Final = "/prometheus/metrics"
@@ -58,13 +58,13 @@ class MetricsApp:
             return _problem(HTTPStatus.NOT_FOUND, f"The endpoints are {', '.join(sorted(PAGES))}.")
         if scope["method"] not in _READS:
             return _problem(HTTPStatus.METHOD_NOT_ALLOWED, "Use GET or HEAD.", {"Allow": ", ".join(_READS)})
-        if self._token is not None and not presents_token(scope, self._token):
+        if self._token is not None and not presents_token(scope["headers"], self._token):
             challenge = {"WWW-Authenticate": 'Bearer realm="monitoring"'}
             return _problem(HTTPStatus.UNAUTHORIZED, "The monitoring endpoints need a bearer token.", challenge)
         if page.endswith("/docs"):
             return _whole(self._docs, "text/markdown; charset=utf-8")
         try:
-            fields = query_fields(scope)
+            fields = query_fields(scope.get("query_string", b""))
         except ValueError as error:
             return _problem(HTTPStatus.BAD_REQUEST, str(error))
         return await self._collect(scope, page, fields)
@@ -77,7 +77,8 @@ class MetricsApp:
     async def _expose(self, scope: Scope, page: str, names: tuple[str, ...]) -> ExpositionResponse:
         last = page.rpartition("/")[2]
         category = Category(last) if last in set(Category) else None
-        accept, accept_encoding = list_header(scope, b"accept"), list_header(scope, b"accept-encoding")
+        headers = scope["headers"]
+        accept, accept_encoding = list_header(headers, b"accept"), list_header(headers, b"accept-encoding")
         return await self._in_thread(
             lambda: self._exposition.respond(
                 method="GET", accept=accept, accept_encoding=accept_encoding, category=category, names=names

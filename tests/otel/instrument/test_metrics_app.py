@@ -4,7 +4,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from otel.metrics_app import PAGES, MetricsApp
+from otel.instrument.metrics_app import PAGES, MetricsApp
 from tests.harness.telemetered import get, make_telemetry
 
 

@@ -23,13 +23,12 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import NoOpTracerProvider, TracerProvider
 
 from otel.catalogue import CATALOGUE
+from otel.catalogue.naming import DOCUMENTED, Naming
 from otel.catalogue.spec import MetricSpec
 from otel.config.environ import TelemetryConfig
-from otel.console_exporters import MetricsConsole, span_to_console
 from otel.delivery import Delivery, build_delivery
 from otel.events import Recorder
 from otel.exposition import Exposition
-from otel.guard import Guard
 from otel.labels import LabelBounds
 from otel.logs.fast_logger import FastLogger
 from otel.logs.stream_writer import LineStream, LineWriter
@@ -38,13 +37,14 @@ from otel.metrics.instruments import Instruments
 from otel.metrics.measurements import Measurements
 from otel.metrics.reader import SharedReader
 from otel.metrics.views import build_views
-from otel.naming import DOCUMENTED, Naming
-from otel.noop import DisabledRecorder
-from otel.pipeline import Pipeline, Providers
-from otel.recorder import TelemetryRecorder
+from otel.pipeline.console_exporters import MetricsConsole, span_to_console
+from otel.pipeline.pipeline import Pipeline, Providers
+from otel.pipeline.resource import DEFAULT_SERVICE_NAME, build_resource
+from otel.pipeline.self_telemetry import observe_own
+from otel.recording.guard import Guard
+from otel.recording.noop import DisabledRecorder
+from otel.recording.recorder import TelemetryRecorder
 from otel.redaction import KnownSecrets
-from otel.resource import DEFAULT_SERVICE_NAME, build_resource
-from otel.self_telemetry import observe_own
 from otel.traces.fast_span import SpanOrigin
 from otel.traces.propagation import build_propagator
 from otel.traces.provider import FastTracerProvider

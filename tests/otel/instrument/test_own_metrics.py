@@ -116,7 +116,7 @@ def test_a_declaration_that_cannot_work_says_what_to_change(metric, message) -> 
 
 
 async def test_a_value_that_cannot_be_recorded_is_skipped_and_logged_once(telemetry, caplog) -> None:
-    with caplog.at_level(logging.WARNING, "otel.own_metrics"):
+    with caplog.at_level(logging.WARNING, "otel.instrument.own_metrics"):
         for value in (-1, float("nan"), float("inf")):
             telemetry.add("shop_orders_total", value, method="card")
     assert [record.getMessage() for record in caplog.records] == [

@@ -32,14 +32,14 @@ from otel.events import (
     RequestReceived,
     Usage,
 )
-from otel.guard import Guard
 from otel.labels import LabelBounds
 from otel.logs.fast_logger import FastLogger
 from otel.logs.writer import LogWriter
 from otel.metrics.instruments import Instruments
 from otel.metrics.measurements import Measurements
 from otel.metrics.views import build_views
-from otel.recorder import TelemetryRecorder
+from otel.recording.guard import Guard
+from otel.recording.recorder import TelemetryRecorder
 from otel.traces.fast_span import SpanOrigin
 from otel.traces.fast_tracer import FastTracer
 from otel.traces.spans import SpanWriter

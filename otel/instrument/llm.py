@@ -32,7 +32,7 @@ from otel.events import (
 )
 from otel.labels import LabelBounds
 from otel.logs.writer import FieldValue, LogWriter
-from otel.recorder import TelemetryAttempt
+from otel.recording.recorder import TelemetryAttempt
 
 Money: TypeAlias = Decimal | float | int | str
 Operation: TypeAlias = Literal["chat", "embeddings"]

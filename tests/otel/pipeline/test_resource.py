@@ -6,7 +6,7 @@ import socket
 from opentelemetry.sdk.resources import Resource
 
 from otel.config.environ import TelemetryConfig, telemetry_config_from_environ
-from otel.resource import build_resource
+from otel.pipeline.resource import build_resource
 
 
 def build(config=None):

@@ -28,7 +28,7 @@ _LABEL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*|_[a-zA-Z0-9][a-zA-Z0-9_]*")
 _RESERVED_NAMES: Final = frozenset({"up", "target_info", "otel_scope_info"})
 _RESERVED_NAME_PREFIXES: Final = ("scrape_", "alerts")
 _RESERVED_LABELS: Final = frozenset({"le", "quantile", "job", "instance", "otel_metric_overflow"})
-_logger: Final = logging.getLogger("otel.own_metrics")
+_logger: Final = logging.getLogger("otel.instrument.own_metrics")
 
 
 class MetricError(ValueError):

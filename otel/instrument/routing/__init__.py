@@ -5,6 +5,6 @@
 No framework is imported: its objects are recognised by what they offer.
 """
 
-from otel.routing.routes import MONITORING, BoundedNames, Routes, find_routes
+from otel.instrument.routing.routes import MONITORING, BoundedNames, Routes, find_routes
 
 __all__ = ["MONITORING", "BoundedNames", "Routes", "find_routes"]

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from otel.asgi import Scope
 from otel.catalogue.semconv import UNMATCHED
+from otel.instrument.asgi import Scope
 
 _FULL: Final = "FULL"
 _NONE: Final = "NONE"

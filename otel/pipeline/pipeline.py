@@ -1,6 +1,6 @@
 """The metrics, spans and log lines of one process, from their first event to one shutdown for all of them.
 
-`otel/build.py` makes it from the configuration. Building does no network I/O and sets no global.
+`build` makes it from the configuration. Building does no network I/O and sets no global.
 """
 
 import logging
@@ -13,15 +13,15 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
+from otel.catalogue.naming import Naming
 from otel.config.otlp import Signal
-from otel.console_exporters import MetricsConsole
 from otel.delivery import Delivery, DeliveryReport, SignalStats
 from otel.events import Recorder
 from otel.exposition import Exposition
 from otel.logs.stream_writer import LineWriter
 from otel.logs.writer import LogWriter, StdlibHandler
 from otel.metrics.instruments import Instruments, SampleSource
-from otel.naming import Naming
+from otel.pipeline.console_exporters import MetricsConsole
 
 _CLOSE_LINES_SECONDS: Final = 0.5
 """What closing the log lines may take: a pipe that no process reads must not delay a shutdown."""

@@ -32,13 +32,13 @@ from otel.events import (
     RequestFinished,
     RequestReceived,
 )
-from otel.guard import Guard
 from otel.labels import LabelBounds
 from otel.logs.anomaly_line import LOGGER as ANOMALY_LOGGER
 from otel.logs.anomaly_line import anomaly_fields, anomaly_message
 from otel.logs.request_line import LOGGER, RequestSummary
 from otel.logs.writer import LogWriter
 from otel.metrics.measurements import Measurements
+from otel.recording.guard import Guard
 from otel.traces.spans import SpanWriter
 
 E = TypeVar("E")

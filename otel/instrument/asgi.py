@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any, Final, Protocol, TypeAlias
 
 from otel.events import ExceptionMapped, Recorder, RequestFinished, RequestReceived, RequestScope
-from otel.noop import DisabledScope
+from otel.recording.noop import DisabledScope
 from otel.traces.b3 import B3_HEADERS
 
 Scope: TypeAlias = MutableMapping[str, Any]

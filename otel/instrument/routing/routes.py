@@ -4,11 +4,11 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from otel.asgi import Scope
 from otel.catalogue.semconv import UNMATCHED
-from otel.metrics_app import MetricsApp
-from otel.routing.litestar import LitestarRoutes, is_litestar
-from otel.routing.starlette import StarletteRoutes
+from otel.instrument.asgi import Scope
+from otel.instrument.metrics_app import MetricsApp
+from otel.instrument.routing.litestar import LitestarRoutes, is_litestar
+from otel.instrument.routing.starlette import StarletteRoutes
 
 MONITORING: Final = "monitoring"
 """What a finder returns in place of a template for a request that the application's `MetricsApp` serves."""
