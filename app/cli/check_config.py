@@ -38,7 +38,9 @@ def run_check_config(
         wrong = list(mistakes)
         mistakes.extend(each for each in find_missing_secrets(config, environ) if not any(each in one for one in wrong))
         mistakes.extend(each for each in _store_mistakes(config, environ) if each not in mistakes)
-        for line in (*config_warnings(config), *_telemetry_warnings(config, environ)):
+        telemetry_warnings, telemetry_mistakes = _telemetry_settings(config, environ)
+        mistakes.extend(telemetry_mistakes)
+        for line in (*config_warnings(config), *telemetry_warnings):
             print(f"gateway: warning: {line}", file=errors)
     for line in mistakes:
         print(f"gateway: {line}", file=errors)
@@ -71,12 +73,18 @@ def _store_mistakes(config: AppConfig, environ: Mapping[str, str]) -> Iterator[s
         yield str(error)
 
 
-def _telemetry_warnings(config: AppConfig, environ: Mapping[str, str]) -> tuple[str, ...]:
-    if not config.telemetry.enabled:
-        return ()
-    from otel.config.environ import telemetry_config_from_environ  # noqa: PLC0415  the SDK's imports take a second
+def _telemetry_settings(config: AppConfig, environ: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Read the `OTEL_*` variables as the start does; return the warnings and what stops it."""
+    from otel.config.environ import (  # noqa: PLC0415  the SDK's imports take a second
+        TelemetryConfigError,
+        telemetry_config_from_environ,
+    )
 
-    return telemetry_config_from_environ(environ).warnings
+    off = {} if config.telemetry.enabled else {"OTEL_SDK_DISABLED": "true"}
+    try:
+        return telemetry_config_from_environ({**environ, **off}).warnings, ()
+    except TelemetryConfigError as error:
+        return (), (str(error),)
 
 
 def _summary(config: AppConfig) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The `OTEL_*` variables as one frozen struct, with the meaning that the specification gives them.
 
-A value that cannot be used becomes a warning; nothing is raised, because telemetry settings never
-stop the program. Certificate files are the only files that are read.
+A value that cannot be used becomes a warning, because telemetry settings do not stop the program;
+only a propagator that is not supported does. Certificate files are the only files that are read.
 
 Differences from the specification, and their reasons:
 
@@ -33,6 +33,7 @@ from opentelemetry.sdk.trace.sampling import (
 
 from otel.config.limits import AttributeLimits, read_limits
 from otel.config.otlp import OtlpConfig, Signal, TelemetryConfigError, endpoint_is_set, read_otlp
+from otel.config.propagators import DEFAULT_PROPAGATORS, read_propagators
 from otel.config.unused import warn_of_unused
 from otel.config.values import EnvironReader, shown
 
@@ -47,7 +48,6 @@ __all__ = [
 ]
 
 DEFAULT_BUFFER_BYTES: Final = 64 * 1024 * 1024
-DEFAULT_PROPAGATORS: Final = ("tracecontext",)
 
 _EXPORTERS: Final[Mapping[Signal, tuple[str, ...]]] = {
     "traces": ("otlp", "console", "none"),
@@ -64,7 +64,6 @@ _SAMPLERS: Final = (
     "parentbased_always_off",
     "parentbased_traceidratio",
 )
-_PROPAGATORS: Final = ("tracecontext", "baggage", "b3", "b3multi", "none")
 _LOG_LEVELS: Final[Mapping[str, str]] = {
     "trace": "debug",
     "debug": "debug",
@@ -144,12 +143,13 @@ def telemetry_config_from_environ(
 
     `buffer_bytes` bounds the encoded spans and log records in memory. `spool_folder` is where
     shutdown stores what it could not deliver; None drops it. Neither is an `OTEL_*` variable.
+    Raises `TelemetryConfigError` for a propagator that is not supported.
     """
     reader = EnvironReader(environ)
     if reader.flag("OTEL_SDK_DISABLED"):
         return TelemetryConfig(
             disabled=True,
-            propagators=_propagators(reader),
+            propagators=read_propagators(reader),
             buffer_bytes=buffer_bytes,
             spool_folder=spool_folder,
             warnings=reader.warnings,
@@ -169,7 +169,7 @@ def telemetry_config_from_environ(
         metric_export_interval_seconds=reader.milliseconds("OTEL_METRIC_EXPORT_INTERVAL", 15_000) / 1000,
         sampler=sampler,
         sampler_ratio=ratio,
-        propagators=_propagators(reader),
+        propagators=read_propagators(reader),
         exemplar_filter=_exemplar_filter(reader),
         limits=read_limits(reader),
         log_level=_log_level(reader),
@@ -266,11 +266,6 @@ def _sampler(reader: EnvironReader) -> tuple[str, float]:
         reader.warn("OTEL_TRACES_SAMPLER_ARG", f"is {shown(argument)}, not a number from 0 to 1", "using 1.0")
         return name, 1.0
     return name, ratio
-
-
-def _propagators(reader: EnvironReader) -> tuple[str, ...]:
-    chosen = reader.choices("OTEL_PROPAGATORS", _PROPAGATORS, used=f"using {', '.join(DEFAULT_PROPAGATORS)}")
-    return tuple(each for each in chosen or DEFAULT_PROPAGATORS if each != "none")
 
 
 def _exemplar_filter(reader: EnvironReader) -> str:

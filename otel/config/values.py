@@ -1,7 +1,7 @@
 """Reads environment variables by the OpenTelemetry "Environment Variable Specification".
 
 An empty variable is unset, enum values are case-insensitive, and only `true` is true. A value that
-cannot be used becomes a warning and counts as unset: telemetry settings never stop the program.
+cannot be used becomes a warning and counts as unset.
 """
 
 from collections.abc import Mapping, Sequence

@@ -244,6 +244,18 @@ def test_telemetry_variables_are_looked_at_as_well(tmp_path, capsys):
     assert "warning: OTEL_TRACES_SAMPLER is 'rare'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("telemetry", ["", "[telemetry]\nenabled = false\n"])
+@pytest.mark.parametrize("command", ["check-config", "serve"])
+def test_a_propagator_that_is_not_supported_is_one_line_and_no_start(tmp_path, capsys, command, telemetry):
+    path = tmp_path / "g.toml"
+    path.write_text(f'{telemetry}[database]\nurl = "sqlite+aiosqlite:///{tmp_path}/gateway.db"\n' + ROUTED)
+    assert main([command, "--config", str(path)], {"ALPHA_KEY": "x", "OTEL_PROPAGATORS": "tracecontext,jaeger"}) == 1
+    assert capsys.readouterr().err == (
+        "gateway: OTEL_PROPAGATORS names 'jaeger', which is not supported: "
+        "use some of tracecontext, baggage, b3, b3multi, none\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "environ", "mistake"),
     [

@@ -30,7 +30,7 @@ NONSENSE = {
     "OTEL_ATTRIBUTE_COUNT_LIMIT": "-1",
     "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT": "x",
     "OTEL_METRICS_EXEMPLAR_FILTER": "x",
-    "OTEL_PROPAGATORS": "nonsense,b3multi",
+    "OTEL_PROPAGATORS": "none,b3multi",
 }
 
 

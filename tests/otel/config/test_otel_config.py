@@ -1,4 +1,4 @@
-"""The `OTEL_*` variables follow the specification; a value that cannot be used is a warning and never stops the start."""
+"""The `OTEL_*` variables follow the specification; a value that cannot be used is a warning."""
 
 import os
 
@@ -6,7 +6,13 @@ import msgspec
 import pytest
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, DEFAULT_OFF, DEFAULT_ON
 
-from otel.config.environ import AttributeLimits, BatchConfig, TelemetryConfig, telemetry_config_from_environ
+from otel.config.environ import (
+    AttributeLimits,
+    BatchConfig,
+    TelemetryConfig,
+    TelemetryConfigError,
+    telemetry_config_from_environ,
+)
 
 read = telemetry_config_from_environ
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -194,7 +200,6 @@ PUSH = {ENDPOINT: "http://c:4318"}
         ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "9000", "to 8192", "using 64"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "1m", "milliseconds from 1", "using 15000"),
         ("OTEL_TRACES_SAMPLER", "xray", "parentbased_traceidratio", "using parentbased_always_on"),
-        ("OTEL_PROPAGATORS", "jaeger", "tracecontext or baggage or b3 or b3multi or none", "using tracecontext"),
         ("OTEL_LOG_LEVEL", "loud", "warning", "using info"),
         ("OTEL_METRICS_EXEMPLAR_FILTER", "some", "trace_based", "using trace_based"),
         ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "-1", "from 0", "using 128"),
@@ -333,16 +338,31 @@ def test_a_bad_sampling_ratio_counts_as_unset(value):
 def test_known_names_of_a_list_stay_where_others_are_unknown():
     config = read(
         {
-            "OTEL_PROPAGATORS": "tracecontext,xray,b3",
             "OTEL_TRACES_EXPORTER": "otlp,zipkin",
             "OTEL_METRICS_EXPORTER": "otlp,none",
         }
     )
-    assert config.propagators == ("tracecontext", "b3")
     assert config.traces is not None
     assert config.metrics is not None
     used = [line.split("; ")[1] for line in config.warnings]
-    assert used == ["using otlp", "using otlp", "using tracecontext, b3"]
+    assert used == ["using otlp", "using otlp"]
+
+
+@pytest.mark.parametrize("value", ["jaeger", "tracecontext,xray,b3", "ottrace, none", "B3-multi"])
+@pytest.mark.parametrize("off", [{}, {"OTEL_SDK_DISABLED": "true"}])
+def test_a_propagator_that_is_not_supported_stops_the_start_with_one_line(value, off):
+    with pytest.raises(TelemetryConfigError) as raised:
+        read({"OTEL_PROPAGATORS": value, **off})
+    line = str(raised.value)
+    assert line.startswith("OTEL_PROPAGATORS names '")
+    assert line.endswith("which is not supported: use some of tracecontext, baggage, b3, b3multi, none")
+    assert line.isprintable()
+
+
+def test_none_beside_other_propagators_is_a_warning():
+    config = read({"OTEL_PROPAGATORS": "none,b3"})
+    assert config.propagators == ("b3",)
+    assert config.warnings == ("OTEL_PROPAGATORS names none beside others; using b3",)
 
 
 def test_no_propagator_and_the_console_exporters():
