@@ -27,16 +27,16 @@ def log_failed_attempt(
     """Write the line."""
     fault = fault_of(failure.kind)
     reason = _reason(route, failure)
-    said: list[str] = [failure.kind]
+    words: list[str] = [failure.kind]
     if http_status is not None:
-        said.append(f"status {http_status}")
+        words.append(f"status {http_status}")
     if reason:
-        said.append(reason)
+        words.append(reason)
     hint = _hint(route, failure, http_status)
     _LOGGER.warning(
         "attempt at %s failed: %s%s",
         route.provider.name,
-        ", ".join(said),
+        ", ".join(words),
         f" ({hint})" if hint else "",
         extra={
             "provider": route.provider.name,
@@ -85,6 +85,6 @@ _HINTS: Final = {
     "model_unavailable": "check base_url and upstream_model",
     "upstream_quota": "check the account at the provider",
     "pool_timeout": "raise max_connections",
-    "gateway_resources": "open files, ports, or room for large answers",
+    "gateway_resources": "open files, ports, or room for large responses",
     "field_refused": "stream_options = false saves the first attempt",
 }

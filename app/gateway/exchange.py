@@ -45,7 +45,7 @@ class UpstreamResponse:
         self._must_be_fresh = must_be_fresh
         self.leaves_out_added_fields = False
         self._interrupt = Interrupt()
-        # A response that is not streamed comes at its end: its first byte says nothing before.
+        # A response that is not streamed comes at its end: there is no earlier sign of life.
         is_whole = not attempt.is_stream
         self._deadlines = Deadlines(
             self._interrupt,
@@ -141,7 +141,7 @@ class UpstreamResponse:
         if not self.room.has(size_bytes):
             self.pause()
             if not await self.room.hold(size_bytes):
-                raise UpstreamFailure("gateway_resources", reason="too many bytes of large answers are held")
+                raise UpstreamFailure("gateway_resources", reason="too many bytes of large responses are held")
             self.resume()
 
     def pause(self) -> None:
@@ -183,5 +183,5 @@ class UpstreamResponse:
 
     def _opened(self) -> aiohttp.ClientResponse:
         if self._response is None:
-            raise RuntimeError("the answer is not open")
+            raise RuntimeError("the response is not open")
         return self._response

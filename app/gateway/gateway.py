@@ -198,7 +198,9 @@ class Gateway:
             if error.reason == "memory":
                 # No response of a model has so many values.
                 raise UpstreamFailure("bad_response", http_status=HTTPStatus.OK) from None
-            raise OverloadedError("The provider's answer could not be read in time.", retry_after_seconds=1.0) from None
+            raise OverloadedError(
+                "The provider's response could not be read in time.", retry_after_seconds=1.0
+            ) from None
 
     @staticmethod
     def _cache_key(call: Call, model: Model) -> bytes | None:

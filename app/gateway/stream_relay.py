@@ -131,7 +131,9 @@ class ResponseStream:
             if not self._response.room.has(held_bytes) and not self._response.room.try_hold(
                 min(2 * held_bytes, self._max_event_bytes)
             ):
-                chunks.failure = UpstreamFailure("gateway_resources", reason="too many bytes of large answers are held")
+                chunks.failure = UpstreamFailure(
+                    "gateway_resources", reason="too many bytes of large responses are held"
+                )
             elif held_bytes > LARGE_BYTES:
                 # Copying and reading one event of many megabytes takes a while.
                 pieces.append(await asyncio.to_thread(chunks.feed, part))

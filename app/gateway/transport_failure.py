@@ -35,7 +35,7 @@ def failure_of_exception(  # noqa: PLR0911  one line per kind
     if own is not None:
         return UpstreamFailure("gateway_resources", reason=own)
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        return UpstreamFailure("connect_error", reason=f"the proxy answered {error.status}")
+        return UpstreamFailure("connect_error", reason=f"the proxy responded with status {error.status}")
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return UpstreamFailure("connect_error", reason=f"the proxy: {reason_of(error)}")
     if isinstance(error, aiohttp.ClientConnectorError):
@@ -49,14 +49,14 @@ def failure_of_exception(  # noqa: PLR0911  one line per kind
         return UpstreamFailure("connect_error", connection_was_reused=was_reused, reason=reason_of(error))
     if isinstance(error, aiohttp.ClientResponseError):
         # The head of the response is no HTTP.
-        return UpstreamFailure("bad_response", reason="the head of the answer is not valid HTTP")
+        return UpstreamFailure("bad_response", reason="the head of the response is not valid HTTP")
     return UpstreamFailure("connect_error", reason=reason_of(error))
 
 
 def reason_of(error: BaseException) -> str:
     """Return why a connection failed: the TLS library's or the operating system's words, else the name of the exception."""
     if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "the provider closed the connection without an answer"
+        return "the provider closed the connection without a response"
     cause = _innermost(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"certificate verify failed: {cause.verify_message}"

@@ -133,7 +133,7 @@ class Probes:
             self._listings.pop(provider.name, None)
             return
         found = {model: models.names_one_of(ids) for model, ids in self._upstream_models[provider.name].items()}
-        is_listed = {model: answer for model, answer in found.items() if answer is not None}
+        is_listed = {model: listed for model, listed in found.items() if listed is not None}
         self._listings[provider.name] = _Listing(self._clock.monotonic(), is_listed)
 
     def _get(

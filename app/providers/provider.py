@@ -149,7 +149,7 @@ class ProviderState:
         )
 
     def _log_probe(self, *, available: bool, reason: str | None) -> None:
-        found = "is available again" if available else f"is unavailable: {reason or 'it does not answer'}"
+        found = "is available again" if available else f"is unavailable: {reason or 'it does not respond'}"
         _PROBE_LOGGER.log(
             logging.INFO if available else logging.WARNING,
             "provider %s %s (probe)",

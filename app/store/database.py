@@ -139,7 +139,7 @@ async def migrate(engine: AsyncEngine) -> None:
     except DATABASE_FAILURES as error:
         reason = " ".join(str(getattr(error, "orig", None) or error).split())
         if not reason:
-            reason = "the server does not answer in time" if isinstance(error, TimeoutError) else type(error).__name__
+            reason = "the server does not respond in time" if isinstance(error, TimeoutError) else type(error).__name__
         raise DatabaseOpenError(f"database {name}: cannot be opened: {reason}") from error
 
 
@@ -172,7 +172,7 @@ def database_errors() -> Iterator[None]:
     try:
         yield
     except DATABASE_FAILURES as error:
-        raise StoreUnavailableError("The gateway's database does not answer; try again.") from error
+        raise StoreUnavailableError("The gateway's database does not respond; try again.") from error
 
 
 def migration_config() -> Config:

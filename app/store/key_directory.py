@@ -16,7 +16,7 @@ from app.store.fresh_entries import FreshEntries
 from app.store.keys import SECRET_PATTERN, ApiKey, ApiKeys, hash_secret
 from otel.events import CacheLookedUp, Recorder
 
-_NO_ANSWER = "The gateway's database does not answer; try again."
+_NO_RESPONSE = "The gateway's database does not respond; try again."
 _PATIENCE_SECONDS = 0.25
 """How long a request waits for the database where a recent result exists; the query continues and its result is stored."""
 
@@ -101,7 +101,7 @@ class StoredKeyDirectory:
                 self._unresponsive_until = self._clock.monotonic() + self._query_seconds
             return known.value
         if not task.done():
-            raise StoreUnavailableError(_NO_ANSWER)
+            raise StoreUnavailableError(_NO_RESPONSE)
         return task.result()
 
     async def _load(self, secret_sha256: str) -> ApiKey | None:
@@ -109,7 +109,7 @@ class StoredKeyDirectory:
             async with asyncio.timeout(self._query_seconds):
                 key = await self._keys.find_by_hash(secret_sha256)
         except TimeoutError as error:
-            raise StoreUnavailableError(_NO_ANSWER) from error
+            raise StoreUnavailableError(_NO_RESPONSE) from error
         if key is None:
             self._unknown.put(secret_sha256, None)
         else:

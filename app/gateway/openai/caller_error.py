@@ -46,8 +46,8 @@ def error_of_failures(failures: list[UpstreamFailure]) -> GatewayError:
             retry_after_seconds=_RETRY_SECONDS,
         )
     if last in TIMEOUTS:
-        return UpstreamTimeoutError(f"No provider of the model answered in time ({kinds}).")
-    return UpstreamFailedError(f"No provider of the model could answer ({kinds}).")
+        return UpstreamTimeoutError(f"No provider of the model responded in time ({kinds}).")
+    return UpstreamFailedError(f"Every provider of the model failed ({kinds}).")
 
 
 def error_of_broken_stream(failure: UpstreamFailure) -> GatewayError:
@@ -55,5 +55,5 @@ def error_of_broken_stream(failure: UpstreamFailure) -> GatewayError:
     if failure.kind == "slow_client":
         return UpstreamTimeoutError("The client read the stream too slowly for it to end in time.")
     if failure.kind in TIMEOUTS:
-        return UpstreamTimeoutError("The provider stopped in the middle of its answer.")
-    return UpstreamFailedError("The provider broke off its answer.")
+        return UpstreamTimeoutError("The provider stopped in the middle of its response.")
+    return UpstreamFailedError("The provider broke off its response.")

@@ -43,9 +43,9 @@ def without(event: SseEvent, names: frozenset[str]) -> bytes:
     except (msgspec.DecodeError, RecursionError):
         # What only the tolerant decoder takes.
         chunk = json.loads(data)
-        for place in (chunk, chunk.get("x_groq"), *(chunk.get("choices") or ())):
-            if isinstance(place, dict):
-                _cut(place, names)
+        for holder in (chunk, chunk.get("x_groq"), *(chunk.get("choices") or ())):
+            if isinstance(holder, dict):
+                _cut(holder, names)
         rest = json.dumps(chunk, separators=(",", ":")).encode()
     return SseEvent(rest, event.others).encode()
 

@@ -37,10 +37,10 @@ _LONGEST_BYTES: Final = 16
 
 _ERROR_NAMES: Final = frozenset({b"error", b"exception"})
 _CHUNK_NAMES: Final = frozenset({b"", b"message"}) | _ERROR_NAMES
-_NAMED_ERROR: Final = {"message": "The provider ended its answer with an error event."}
+_NAMED_ERROR: Final = {"message": "The provider ended its response with an error event."}
 _NO_STREAM: Final = "a JSON document instead of an event stream"
 _NO_CHUNK: Final = "an event whose data is no JSON object"
-_CUT: Final = "the body ended before the answer was whole"
+_CUT: Final = "the body ended before the response was complete"
 _USAGE_FIELDS: Final = frozenset({"usage"})
 _ERROR_FIELDS: Final = frozenset({"usage", "error"})
 _MOST_VALUES: Final = 100_000

@@ -54,14 +54,14 @@ def read_response(body: bytes, operation: Operation) -> ParsedResponse:
     except (ValueError, RecursionError) as error:
         if _STREAM.match(body) is not None:
             return _read_stream(body)
-        said = (
+        reason = (
             str(error)
             if isinstance(error, _NotAResponseError)
-            else "the body is no JSON of an answer"
+            else "the body is not the JSON of a response"
             if body
             else "the body is empty"
         )
-        raise UpstreamFailure("bad_response", http_status=HTTPStatus.OK, reason=said) from None
+        raise UpstreamFailure("bad_response", http_status=HTTPStatus.OK, reason=reason) from None
 
 
 class _NotAResponseError(ValueError):

@@ -109,9 +109,9 @@ def believe(reported: ReportedUsage, request: CallRequest, delivered: Delivered)
 
 def most_output_tokens(request: CallRequest, delivered: Delivered) -> int:
     """Return the most tokens that a response can have."""
-    asked = [limit for name in _LIMITS if (limit := _whole(request.number(name))) is not None]
-    if asked:
-        per_choice = min(max(asked) + HIDDEN_OUTPUT_TOKENS, MOST_OUTPUT_TOKENS)
+    limits = [limit for name in _LIMITS if (limit := _whole(request.number(name))) is not None]
+    if limits:
+        per_choice = min(max(limits) + HIDDEN_OUTPUT_TOKENS, MOST_OUTPUT_TOKENS)
     else:
         in_time = int(MOST_TOKENS_PER_SECOND * delivered.seconds)
         per_choice = min(max(UNLIMITED_OUTPUT_TOKENS, in_time), MOST_OUTPUT_TOKENS)

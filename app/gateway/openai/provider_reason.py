@@ -144,9 +144,9 @@ def words_of(message: str) -> str | None:
         inner, _ = json.JSONDecoder().raw_decode(message, begin.start())
     except (ValueError, RecursionError):
         inner = None
-    said = reason_of(inner).message if isinstance(inner, dict) else None
-    if said is not None and _JSON.search(said) is None:
-        words = f"{words} {said}".strip()
+    inner_words = reason_of(inner).message if isinstance(inner, dict) else None
+    if inner_words is not None and _JSON.search(inner_words) is None:
+        words = f"{words} {inner_words}".strip()
     return words or None
 
 
@@ -197,15 +197,15 @@ def _message(fields: dict[str, Any]) -> str | None:
 
 
 def _of_item(item: object) -> str | None:
-    """Return one entry of a list of details as text: FastAPI's with the place that it names."""
+    """Return one entry of a list of details as text: FastAPI's with the location that it names."""
     if isinstance(item, str):
         return item
     if not isinstance(item, dict):
         return None
     text = next((item[name] for name in _TEXT_FIELDS if isinstance(item.get(name), str)), None)
-    place = item.get("loc")
-    if text is not None and isinstance(place, list):
-        return f"{'.'.join(str(part) for part in place[:8])}: {text}"
+    location = item.get("loc")
+    if text is not None and isinstance(location, list):
+        return f"{'.'.join(str(part) for part in location[:8])}: {text}"
     return text
 
 

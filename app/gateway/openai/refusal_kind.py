@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Final
 
 from app.gateway.openai.provider_reason import ProviderReason
-from app.gateway.openai.refused_request import is_about_request, says
+from app.gateway.openai.refused_request import is_about_request, is_in_message
 from otel.events import ErrorKind
 
 _CLIENT_ERRORS: Final = range(400, 500)
@@ -85,14 +85,14 @@ _MODEL_WORDS: Final = re.compile(
     r"|model\b[^.]{0,80}?(?P<key>does not exist|not found|is not available|no longer (?:available|supported))",
     re.IGNORECASE,
 )
-# Said of the size of a request: a smaller one is served.
+# About the size of a request: a smaller one is served.
 _SIZE_WORDS: Final = re.compile(
     r"request too large|must be reduced|reduce (?:your|the) (?:message|prompt|input|context)|fewer max_tokens|can only afford",
     re.IGNORECASE,
 )
 _ACCESS_WORDS: Final = re.compile(r"access to (?:the )?model", re.IGNORECASE)
-# The account or the place that the gateway asks from.
-_PLACE_WORDS: Final = re.compile(
+# About the account, or the location of the gateway.
+_LOCATION_WORDS: Final = re.compile(
     r"(?P<key>(?:location|country|region|territory)) is not supported|not supported in your (?:country|region)",
     re.IGNORECASE,
 )
@@ -117,7 +117,7 @@ def kind_of_refusal(status: int, reason: ProviderReason, sent: bytes | None, mod
         kind = "upstream_quota" if codes & _QUOTA_CODES else "rate_limited"
     elif status in _WITHDRAWN:
         kind = "upstream_4xx" if is_about_request(reason, sent, model) else "model_unavailable"
-    elif codes & _QUOTA_CODES or says(_QUOTA_WORDS, message, sent):
+    elif codes & _QUOTA_CODES or is_in_message(_QUOTA_WORDS, message, sent):
         kind = "upstream_quota"
     elif status == HTTPStatus.FORBIDDEN or status not in _ACCOUNT:
         if codes & _POLICY_CODES or _POLICY_WORDS.search(message):
@@ -144,7 +144,7 @@ def _of_access(codes: set[str], reason: ProviderReason, sent: bytes | None, mode
     """Tell, for a 403, a model that the account may not use and a thing that the request names from a key that is refused."""
     if is_about_request(reason, sent, model):
         return "upstream_4xx"
-    if codes & _MODEL_CODES or says(_ACCESS_WORDS, reason.message or "", sent):
+    if codes & _MODEL_CODES or is_in_message(_ACCESS_WORDS, reason.message or "", sent):
         return "model_unavailable"
     return "upstream_auth"
 
@@ -152,9 +152,11 @@ def _of_access(codes: set[str], reason: ProviderReason, sent: bytes | None, mode
 def _of_request(codes: set[str], reason: ProviderReason, sent: bytes | None, model: str) -> ErrorKind:
     """Tell the caller's mistake from the gateway's key and from a model that is gone, where the status says neither."""
     message = reason.message or ""
-    if codes & _AUTH_CODES or says(_KEY_WORDS, message, sent) or says(_PLACE_WORDS, message, sent):
+    if codes & _AUTH_CODES or is_in_message(_KEY_WORDS, message, sent) or is_in_message(_LOCATION_WORDS, message, sent):
         return "upstream_auth"
-    is_of_model = codes & (_MODEL_CODES - {"not_found", "not_found_error"}) or says(_MODEL_WORDS, message, sent)
+    is_of_model = codes & (_MODEL_CODES - {"not_found", "not_found_error"}) or is_in_message(
+        _MODEL_WORDS, message, sent
+    )
     if is_of_model and not is_about_request(reason, sent, model):
         return "model_unavailable"
     return "upstream_4xx"

@@ -50,8 +50,8 @@ def is_about_request(reason: ProviderReason, sent: bytes | None, model: str) -> 
     return any(name.encode() in text for name in names)
 
 
-def says(words: re.Pattern[str], message: str, sent: bytes | None) -> bool:
-    """Whether a message holds the words by itself, and does not quote them from what the caller sent."""
+def is_in_message(words: re.Pattern[str], message: str, sent: bytes | None) -> bool:
+    """Whether a message holds the words, and does not quote them from what the caller sent."""
     match = words.search(message)
     if match is None or sent is None:
         return False

@@ -24,7 +24,7 @@ _RETRY_AFTER_SECONDS: Final = 1.0
 
 
 class RequestSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What reading a body found; long fields are given by their place in it."""
+    """What reading a body found; long fields are given by their position in it."""
 
     model: str
     stream: bool
@@ -53,8 +53,8 @@ async def read_request(body: bytes, operation: Operation, work: Offload, *, owne
         include_usage=summary.include_usage,
         body=body,
         fields={
-            name: msgspec.Raw(place if isinstance(place, bytes) else view[place[0] : place[1]])
-            for name, place in summary.fields.items()
+            name: msgspec.Raw(found if isinstance(found, bytes) else view[found[0] : found[1]])
+            for name, found in summary.fields.items()
         },
         stream_options=None
         if summary.stream_options is None
@@ -71,12 +71,12 @@ def summarize(body: bytes, operation: Operation) -> RequestSummary:
         stream=request.stream,
         include_usage=request.include_usage,
         stream_options=None if options is None else {name: bytes(raw) for name, raw in options.items()},
-        fields={name: _place(body, bytes(raw)) for name, raw in request.fields.items()},
+        fields={name: _position(body, bytes(raw)) for name, raw in request.fields.items()},
     )
 
 
-def _place(body: bytes, value: bytes) -> bytes | tuple[int, int]:
-    """Return a short value itself, and of a long one a place where its bytes are; if they are there twice, either will do."""
+def _position(body: bytes, value: bytes) -> bytes | tuple[int, int]:
+    """Return a short value itself, and of a long one where its bytes begin and end; if they occur twice, either position will do."""
     if len(value) <= _SHORT_BYTES:
         return value
     start = body.find(value)

@@ -172,7 +172,7 @@ def error_within(choice: Choice, message: Message | None, finish_reason: str | N
     if message is not None and message.error is not ABSENT and (error := _value(message.error)):
         return error
     if finish_reason is not None and finish_reason.lower() in FAILED:
-        return {"message": f"The provider ended its answer with the reason {finish_reason}.", "type": finish_reason}
+        return {"message": f"The provider ended its response with the reason {finish_reason}.", "type": finish_reason}
     return None
 
 
@@ -186,22 +186,24 @@ def error_itself(document: bytes) -> object:
 
 def _reports_failure(labels: _Labels) -> bool:
     """Whether a document is one of the envelopes that have no member `error`; a message alone may as well be a notice."""
-    if _says(labels.errors) or labels.success == _FALSE:
+    if _is_filled(labels.errors) or labels.success == _FALSE:
         return True
     if labels.base_resp is not ABSENT:
         with contextlib.suppress(msgspec.DecodeError):
             return _OUTCOME.decode(labels.base_resp).status_code != 0
-    if _says(labels.id):
+    if _is_filled(labels.id):
         # A chunk, or a response, of whichever kind.
         return False
     has_code = (
-        bytes(labels.code) not in _WELL or _says(labels.amazon_type) or _FAILED_STATUS.match(labels.status) is not None
+        bytes(labels.code) not in _WELL
+        or _is_filled(labels.amazon_type)
+        or _FAILED_STATUS.match(labels.status) is not None
     )
-    return _says(labels.detail) or (has_code and (_says(labels.message) or _says(labels.msg)))
+    return _is_filled(labels.detail) or (has_code and (_is_filled(labels.message) or _is_filled(labels.msg)))
 
 
-def _says(raw: msgspec.Raw) -> bool:
-    """Whether a field is there and not empty."""
+def _is_filled(raw: msgspec.Raw) -> bool:
+    """Whether a field is present and not empty."""
     return bytes(raw) not in _NOTHING
 
 

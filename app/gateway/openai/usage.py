@@ -98,10 +98,10 @@ class UsageReader:
             usage = _USAGE.decode(raw)
         except (msgspec.DecodeError, RecursionError):
             usage = self._readable(raw)
-        asked = usage.prompt_tokens_details or usage.input_tokens_details or _NO_DETAILS
+        input_details = usage.prompt_tokens_details or usage.input_tokens_details or _NO_DETAILS
         output_details = usage.completion_tokens_details or usage.output_tokens_details or _NO_DETAILS
         cached = (
-            asked.cached_tokens, usage.prompt_cache_hit_tokens, usage.cache_read_input_tokens, usage.cached_tokens,
+            input_details.cached_tokens, usage.prompt_cache_hit_tokens, usage.cache_read_input_tokens, usage.cached_tokens,
         )  # fmt: skip
         self._take("input", "input", usage.prompt_tokens, usage.input_tokens)
         counts_output = self._take("output", "output", usage.completion_tokens, usage.output_tokens)

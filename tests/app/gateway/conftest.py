@@ -214,7 +214,7 @@ class FakeKeys:
         if secret == "expired-key":
             raise KeyExpiredError("The trial of this key is over.")
         if secret == "no-database":
-            raise StoreUnavailableError("The gateway's database does not answer; try again.")
+            raise StoreUnavailableError("The gateway's database does not respond; try again.")
         raise InvalidApiKeyError("Incorrect API key provided.")
 
 

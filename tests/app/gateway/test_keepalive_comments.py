@@ -54,7 +54,7 @@ async def test_an_error_behind_the_head_is_an_event(make_upstream, make_gateway)
     )
     async with await streaming(gateway) as answer:
         last = (await answer.content.read()).replace(COMMENT, b"")
-    assert last.startswith(b'data: {"error":{"message":"No provider of the model answered in time')
+    assert last.startswith(b'data: {"error":{"message":"No provider of the model responded in time')
     assert b'"code":"upstream_timeout"' in last
     recorded = await gateway.finished()
     assert (recorded.calls[0].status, recorded.calls[0].error_kind) == ("error", "first_byte_timeout")

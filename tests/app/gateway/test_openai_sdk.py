@@ -196,6 +196,6 @@ async def test_a_stream_that_breaks_raises(make_upstream, make_gateway, make_cli
 
     client = await make_client(await make_gateway(await make_upstream(break_off)))
     stream = await client.chat.completions.create(model="acme/tiny", messages=MESSAGES, stream=True)
-    with pytest.raises(openai.APIError, match="broke off its answer"):
+    with pytest.raises(openai.APIError, match="broke off its response"):
         async for _ in stream:
             pass

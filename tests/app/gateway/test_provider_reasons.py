@@ -158,7 +158,7 @@ async def test_no_part_of_a_document_that_is_no_error_is_logged(
     assert (await gateway.chat(stream=inside_200)).status == 502
     (record,) = warnings(caplog)
     assert record.reason == reason or (
-        inside_200 and record.reason == "The provider ended its answer with an error event."
+        inside_200 and record.reason == "The provider ended its response with an error event."
     )
     assert "CANARY" not in repr(vars(record))
 
@@ -181,7 +181,7 @@ async def test_a_refused_connection_says_so(make_gateway, caplog):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     gateway = await make_gateway(ProviderConfig(name="alpha", base_url=f"http://127.0.0.1:{port}/v1"))
-    assert (await gateway.chat()).json["error"]["message"] == "No provider of the model could answer (connect_error)."
+    assert (await gateway.chat()).json["error"]["message"] == "Every provider of the model failed (connect_error)."
     assert (warnings(caplog)[0].reason, warnings(caplog)[0].fault) == ("connection refused", "network")
 
 

@@ -112,7 +112,7 @@ async def test_a_server_that_does_not_answer_is_named_as_the_reason(postgresql) 
     url = postgresql.new_database()
     postgresql.freeze()
     try:
-        with pytest.raises(DatabaseOpenError, match="cannot be opened: the server does not answer in time"):
+        with pytest.raises(DatabaseOpenError, match="cannot be opened: the server does not respond in time"):
             await open_database(url, DisabledRecorder())
     finally:
         postgresql.thaw()
