@@ -125,12 +125,13 @@ class AttemptFinished(msgspec.Struct, frozen=True, kw_only=True):
       firewall had closed.
 
     `cancel_phase` is set exactly when `status` is `cancelled`, `error_kind` exactly when it is
-    `error`.
+    `error`; `fault` is the domain of the kind, None where an application has no domains.
     """
 
     status: AttemptStatus
     duration_seconds: float
     error_kind: ErrorKind | None = None
+    fault: FaultDomain | None = None
     connection_was_stale: bool = False
     cancel_phase: CancelPhase | None = None
     http_status: int | None = None

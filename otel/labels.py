@@ -15,6 +15,7 @@ from otel.catalogue.spec import MetricSpec
 _BUILTIN_EXCEPTIONS = frozenset(
     name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, BaseException)
 )
+_ERROR_KINDS = frozenset(semconv.ERROR_KINDS)
 
 
 class LabelBounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +75,10 @@ class LabelBounds(msgspec.Struct, frozen=True, kw_only=True):
     def exception_type(self, name: str) -> str:
         """Return the exception class's label value."""
         return name if name in self.exception_types or name in _BUILTIN_EXCEPTIONS else semconv.OTHER
+
+    def error_kind(self, kind: str | None) -> str:
+        """Return the label value of a failure's kind; applications may report kinds of their own."""
+        return kind if kind in _ERROR_KINDS else semconv.OTHER
 
 
 def known_label_sets(spec: MetricSpec, bounds: LabelBounds) -> list[dict[str, str]]:

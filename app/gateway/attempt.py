@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from app.gateway.attempt_log import log_failed_attempt
+from app.gateway.fault import fault_of
 from app.gateway.models import Route
 from app.gateway.openai.counted_usage import counted_usage, log_disbelieved
 from app.gateway.openai.failures import CallerFaultError, UpstreamFailure
@@ -142,7 +143,10 @@ class Attempt:
         is_stale = isinstance(failure, UpstreamFailure) and failure.connection_was_reused
         self._finish("error", error_kind=failure.kind, connection_was_stale=is_stale)
         if is_first_end:
-            log_failed_attempt(self._request.model, self.route, failure, self._http_status, self.content_type)
+            seconds = self._clock.monotonic() - self.started_seconds
+            log_failed_attempt(
+                self._request.model, self.route, failure, self._http_status, self.content_type, duration_seconds=seconds
+            )
 
     def cancel(self, phase: CancelPhase) -> None:
         """End it because nobody waits for it any more."""
@@ -166,6 +170,7 @@ class Attempt:
             status=status,
             duration_seconds=self._clock.monotonic() - self.started_seconds,
             error_kind=error_kind,
+            fault=None if error_kind is None else fault_of(error_kind).domain,
             connection_was_stale=connection_was_stale,
             cancel_phase=cancel_phase,
             http_status=self._http_status,

@@ -23,6 +23,8 @@ def log_failed_attempt(
     failure: UpstreamFailure | CallerFaultError,
     http_status: int | None,
     content_type: str | None,
+    *,
+    duration_seconds: float,
 ) -> None:
     """Write the line."""
     fault = fault_of(failure.kind)
@@ -45,6 +47,7 @@ def log_failed_attempt(
             "error_kind": failure.kind,
             "fault": fault.domain,
             "status": http_status,
+            "duration_ms": round(duration_seconds * 1_000, 3),
             "content_type": None if content_type is None else _printable(content_type),
             "reason": reason,
             "hint": hint,

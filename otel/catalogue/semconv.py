@@ -34,6 +34,8 @@ REASON: Final = "reason"
 PHASE: Final = "phase"
 METRIC: Final = "metric"
 OUTCOME: Final = "outcome"
+ERROR_KIND: Final = "error_kind"
+FAULT: Final = "fault"
 JOB_NAME: Final = "job_name"
 """A periodic job. The key is not `job`, because Prometheus puts that one on every series."""
 
@@ -49,6 +51,12 @@ LIMIT_TYPES: Final = (
     "key_requests", "key_tokens", "plan_requests", "plan_tokens", "key_concurrency", "key_body_bytes", "upstream",
 )  # fmt: skip
 CANCEL_PHASES: Final = ("before_first_byte", "after_first_byte")
+ERROR_KINDS: Final = (
+    "connect_error", "connect_timeout", "first_byte_timeout", "whole_answer_timeout", "idle_timeout", "total_timeout",
+    "rate_limited", "upstream_4xx", "content_policy", "size_refused", "upstream_5xx", "upstream_auth", "upstream_quota",
+    "model_unavailable", "bad_response", "stream_broken", "slow_client", "pool_timeout", "gateway_resources", "field_refused",
+)  # fmt: skip
+FAULT_DOMAINS: Final = ("caller", "policy", "provider", "network", "gateway")
 SIGNALS: Final = ("traces", "metrics", "logs")
 DROP_REASONS: Final = ("buffer_full", "rejected", "shutdown", "encoding")
 CONNECTION_CLOSE_REASONS: Final = ("idlest", "refused", "no_descriptor", "unparsed_bytes")

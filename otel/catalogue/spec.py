@@ -65,7 +65,8 @@ class MetricSpec(msgspec.Struct, frozen=True, kw_only=True):
     - `instrument` is the OpenTelemetry name, which a view renames to `name`.
     - `unit` is in UCUM.
     - `series_limit` bounds the label sets; measurements beyond it go to the overflow series.
-    - `starts_at_zero`: every combination of known label values has a series before the first event.
+    - `starts_at_zero`: every combination of known label values has a series before the first event,
+      unless these are more than `most_at_zero`: then a series begins with its first event.
     - `updated_by` describes what changes the value.
     - `queries` are examples, in PromQL.
     - `documented` is False for families beyond the documented metrics.
@@ -81,6 +82,7 @@ class MetricSpec(msgspec.Struct, frozen=True, kw_only=True):
     buckets: tuple[float, ...] = ()
     series_limit: int = 2_000
     starts_at_zero: bool = False
+    most_at_zero: int = 2_000
     updated_by: str = ""
     queries: tuple[str, ...] = ()
     documented: bool = True

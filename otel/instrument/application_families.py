@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from otel.catalogue import CATALOGUE, business, http, inference, process, providers, self_telemetry
+from otel.catalogue import CATALOGUE, business, causes, http, inference, process, providers, self_telemetry
 from otel.catalogue.spec import MetricSpec
 
 _ALWAYS: Final = frozenset(spec.name for table in (http, process, self_telemetry) for spec in table.FAMILIES)
@@ -15,6 +15,8 @@ _LLM: Final = frozenset(
         inference.TIME_TO_FIRST_TOKEN,
         inference.OUTPUT_RATE,
         inference.ESTIMATED_USAGE,
+        causes.ATTEMPT_FAILURES,
+        causes.FAILED_DURATION,
         providers.RESPONSE_TIME,
         business.PROVIDER_COST,
     }

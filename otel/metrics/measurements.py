@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from opentelemetry.context import Context
 
-from otel.catalogue import business, gateway, http, inference, providers, self_telemetry, semconv
+from otel.catalogue import business, causes, gateway, http, inference, providers, self_telemetry, semconv
 from otel.catalogue.spec import MetricSpec
 from otel.events import (
     NANO,
@@ -44,7 +44,8 @@ class Measurements:
         """Create the series with known labels, so that the first event is an increase from 0."""
         for spec in catalogue:
             if spec.starts_at_zero:
-                for labels in known_label_sets(spec, self._bounds):
+                known = known_label_sets(spec, self._bounds)
+                for labels in known if len(known) <= spec.most_at_zero else ():
                     self._record(spec.name, 0, labels, None)
 
     def route_labels(self, method: str, path: str) -> LabelSet:
@@ -79,12 +80,21 @@ class Measurements:
             self._record(inference.REQUESTS, 1, route.plus(semconv.STATUS, event.status), context)
         if event.status == "success":
             self._record(inference.DURATION, event.duration_seconds, route, context)
+        elif event.status == "error":
+            self._failure(event, route, context)
         if event.first_token_seconds is not None:
             self._record(inference.TIME_TO_FIRST_TOKEN, event.first_token_seconds, route, context)
         self._usage(event, provider, route, context)
         rate = _output_tokens_per_second(event)
         if rate is not None:
             self._record(inference.OUTPUT_RATE, rate, route, context)
+
+    def _failure(self, event: AttemptFinished, route: LabelSet, context: Context) -> None:
+        """Count a failed attempt and its duration, by what went wrong."""
+        kind = route.plus(semconv.ERROR_KIND, self._bounds.error_kind(event.error_kind))
+        self._record(causes.ATTEMPT_FAILURES, 1, kind, context)
+        fault = route.plus(semconv.FAULT, event.fault or semconv.OTHER)
+        self._record(causes.FAILED_DURATION, event.duration_seconds, fault, context)
 
     def _usage(self, event: AttemptFinished, provider: LabelSet, route: LabelSet, context: Context) -> None:
         """Count the tokens and the money of an attempt, whatever its outcome."""

@@ -40,6 +40,7 @@ class OwnKeys(NamedTuple):
     cancelled: str
     cancel_phase: str
     cost_usd: str
+    fault: str
     upstream_model: str
     usage_estimated: str
 
@@ -52,6 +53,7 @@ class OwnKeys(NamedTuple):
             cancelled=f"{namespace}.cancelled",
             cancel_phase=f"{namespace}.cancel_phase",
             cost_usd=f"{namespace}.cost_usd",
+            fault=f"{namespace}.fault",
             upstream_model=f"{namespace}.upstream_model",
             usage_estimated=f"{namespace}.usage.estimated",
         )
@@ -180,6 +182,7 @@ class SpanWriter:
         attributes: dict[str, str | int | float | bool | tuple[str, ...]] = {self._keys.attempt_status: event.status}
         optional = {
             "error.type": event.error_kind,
+            self._keys.fault: event.fault,
             self._keys.cancel_phase: event.cancel_phase,
             "http.response.status_code": event.http_status,
             "gen_ai.response.id": self._identifier(event.response_id),

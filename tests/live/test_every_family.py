@@ -301,6 +301,8 @@ CASES: dict[str, Case] = {
     ),
     "model_inference_requests_total": case(failed_over, 1, FIRST | {"status": "error"}, SECOND | {"status": "success"}),
     "model_inference_duration_seconds": case(answered, 1, FIRST, part="_count"),
+    "gatewayz_attempt_failures_total": case(failed_over, 1, FIRST | {"error_kind": "upstream_5xx"}),
+    "gatewayz_failed_attempt_duration_seconds": case(failed_over, 1, FIRST | {"fault": "provider"}, part="_count"),
     "tokens_used_total": Case(
         streamed, {"": {moved(**FIRST, token_type="input"): 10, moved(**FIRST, token_type="output"): 5}}
     ),

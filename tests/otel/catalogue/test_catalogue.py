@@ -3,6 +3,7 @@
 import ast
 import re
 from pathlib import Path
+from typing import get_args
 
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -12,8 +13,9 @@ from app.providers import gauges as provider_gauges
 from app.server import connection_metrics
 from app.store import gauges as store_gauges
 from otel import catalogue
-from otel.catalogue import CATALOGUE, DOCUMENTED_FAMILIES, families_of
+from otel.catalogue import CATALOGUE, DOCUMENTED_FAMILIES, families_of, semconv
 from otel.catalogue.spec import Category, Kind, MetricSpec
+from otel.events import ErrorKind, FaultDomain
 from otel.labels import LabelBounds, known_label_sets
 from otel.metrics import measurements, process
 from otel.metrics.instruments import Instruments
@@ -72,6 +74,11 @@ def test_names_and_instruments_are_unique_and_well_formed() -> None:
         assert all(label.values or label.bound_by for label in spec.labels), spec.name
         assert bool(spec.buckets) == (spec.kind is Kind.HISTOGRAM), spec.name
         assert list(spec.buckets) == sorted(set(spec.buckets)), spec.name
+
+
+def test_label_values_of_failures_are_those_of_the_events() -> None:
+    assert get_args(ErrorKind) == semconv.ERROR_KINDS
+    assert get_args(FaultDomain) == semconv.FAULT_DOMAINS
 
 
 def test_duration_buckets_reach_two_minutes() -> None:
@@ -140,7 +147,7 @@ def test_a_stream_over_its_series_limit_overflows_instead_of_growing() -> None:
 
 
 def test_every_family_has_a_writer() -> None:
-    subjects = {"business", "gateway", "http", "inference", "process", "providers", "self_telemetry"}
+    subjects = {"business", "causes", "gateway", "http", "inference", "process", "providers", "self_telemetry"}
     written = {
         getattr(getattr(catalogue, node.value.id), node.attr)
         for module in (

@@ -293,7 +293,13 @@ def test_the_lines_level_follows_the_outcome(signals: Signals, status_code: int,
 def test_a_failed_attempt_counts_as_error_with_its_span_in_error(signals: Signals) -> None:
     request = signals.request()
     request.start_attempt(STARTED).finish(
-        AttemptFinished(status="error", duration_seconds=2.0, error_kind="first_byte_timeout", response_seconds=2.0)
+        AttemptFinished(
+            status="error",
+            duration_seconds=2.0,
+            error_kind="first_byte_timeout",
+            fault="provider",
+            response_seconds=2.0,
+        )
     )
     request.record(ExceptionMapped(exception_type="UnlistedError"))
     finish(request, 504)
@@ -302,12 +308,37 @@ def test_a_failed_attempt_counts_as_error_with_its_span_in_error(signals: Signal
     assert points["provider_response_time_seconds", "provider=openrouter"] == (1, 2.0)
     assert not [name for name, _ in points if name == "model_inference_duration_seconds"]
     assert points["fastapi_exceptions_total", "exception_type=other,method=POST,path=/v1/chat/completions"] == 1
+    route = "model=a/b,provider=openrouter"
+    assert points["gatewayz_attempt_failures_total", f"error_kind=first_byte_timeout,{route}"] == 1
+    assert points["gatewayz_failed_attempt_duration_seconds", f"fault=provider,{route}"] == (1, 2.0)
     client, server = signals.spans.get_finished_spans()
-    assert (client.status.status_code, client.attributes["error.type"]) == (
+    assert (client.status.status_code, client.attributes["error.type"], client.attributes["gatewayz.fault"]) == (
         trace.StatusCode.ERROR,
         "first_byte_timeout",
+        "provider",
     )
     assert (server.status.status_code, server.attributes["error.type"]) == (trace.StatusCode.ERROR, "other")
+
+
+def test_an_unlisted_kind_of_failure_is_other(signals: Signals) -> None:
+    signals.request().start_attempt(STARTED).finish(
+        AttemptFinished(status="error", duration_seconds=2.0, error_kind="prompt: ignore all")  # type: ignore[arg-type]
+    )
+    points, route = signals.points(), "model=a/b,provider=openrouter"
+    assert points["gatewayz_attempt_failures_total", f"error_kind=other,{route}"] == 1
+    assert points["gatewayz_failed_attempt_duration_seconds", f"fault=other,{route}"] == (1, 2.0)
+
+
+@pytest.mark.parametrize(("models", "series"), [(50, 1_000), (51, 0)])
+def test_kinds_of_failures_start_at_zero_up_to_a_bound(models: int, series: int) -> None:
+    reader = InMemoryMetricReader()
+    meters = MeterProvider([reader], views=build_views(CATALOGUE), shutdown_on_exit=False)
+    bounds = LabelBounds.from_routes("gw", tuple(("p", f"m{number}") for number in range(models)))
+    families = tuple(spec for spec in CATALOGUE if spec.name == "gatewayz_attempt_failures_total")
+    Measurements(Instruments(meters.get_meter("test"), CATALOGUE), bounds).start_at_zero(families)
+    data = reader.get_metrics_data()
+    metrics = data.resource_metrics[0].scope_metrics[0].metrics if data else ()
+    assert [point.value for metric in metrics for point in metric.data.data_points] == [0] * series
 
 
 def test_a_cancelled_call_is_neither_success_nor_error(signals: Signals) -> None:
