@@ -29,7 +29,7 @@ from otel.events import (
 )
 
 _TIMED_OUT: Final = frozenset({"connect_timeout", "first_byte_timeout", "whole_answer_timeout"})
-# The provider had the request and was still at work when its time was over.
+# The provider had the request and was still working when its time was over.
 _WORKED_IN_VAIN: Final = frozenset(
     {"first_byte_timeout", "whole_answer_timeout", "idle_timeout", "total_timeout", "slow_client", "stream_broken"}
 )
@@ -82,7 +82,7 @@ class Attempt:
 
     @property
     def operation(self) -> Operation:
-        """What is asked of the provider."""
+        """The operation that the provider performs."""
         return self._request.operation
 
     @property
@@ -100,7 +100,7 @@ class Attempt:
         self._request_sent = True
 
     def response_began(self) -> None:
-        """A part of a response arrived, so the provider has worked, whatever comes of it."""
+        """A part of a response arrived: the provider has worked, even if the attempt fails."""
         self._response_began = True
 
     def responded(self, http_status: int) -> None:
@@ -132,11 +132,11 @@ class Attempt:
                 log_disbelieved(route.provider.name, request.model, reported, self.usage)
 
     def succeed(self) -> None:
-        """End it well."""
+        """End it with success."""
         self._finish("success")
 
     def fail(self, failure: UpstreamFailure | CallerFaultError) -> None:
-        """End it badly."""
+        """End it with an error."""
         is_first_end = not self._finished
         if failure.kind in _TIMED_OUT:
             self._response_seconds = self._clock.monotonic() - self.started_seconds
@@ -149,7 +149,7 @@ class Attempt:
             )
 
     def cancel(self, phase: CancelPhase) -> None:
-        """End it because nobody waits for it any more."""
+        """End it because its caller no longer waits."""
         self._finish("cancelled", cancel_phase=phase)
 
     def _finish(
@@ -185,7 +185,7 @@ class Attempt:
         self._permit.attempt_finished(self._request.model, event)
 
     def _is_billed(self, status: AttemptStatus, error_kind: ErrorKind | None) -> bool:
-        """Whether the provider is taken to bill the prompt of an attempt that brought no usage.
+        """Whether the provider is assumed to bill the prompt of an attempt that reported no usage.
 
         A refusal costs nothing, nor does a request that never went out; the table is in
         docs/gateway.md.

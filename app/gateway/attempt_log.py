@@ -1,8 +1,8 @@
 """One warning per failed attempt: which provider, why, whose fault, and what to do about it.
 
 Input: a failed attempt. Output: a log line of `gatewayz.attempt`, written in the context of the
-request. Only what the provider said about itself is in it: of a refusal that blames the caller or
-its prompt no word is logged, because it may quote the prompt.
+request. It holds only what a provider writes about itself: a refusal that blames the caller or its
+prompt may quote the prompt, and none of its words is logged.
 """
 
 import logging

@@ -70,7 +70,7 @@ class Call:
         elif isinstance(exc, InterruptedCallError | asyncio.CancelledError):
             self.stop()
         else:
-            # A defect of ours: the provider did nothing wrong.
+            # A defect of the gateway: the provider did nothing wrong.
             self._end_attempt()
             self._finish("error", error_kind="internal")
 
@@ -83,15 +83,15 @@ class Call:
         return attempt
 
     def succeed(self) -> None:
-        """The last attempt answered: the call ends well once the response is delivered."""
+        """The last attempt succeeded: the call is a success once the response is delivered."""
         self._has_response = True
 
     def hit_cache(self) -> None:
-        """A kept response was found, which costs nothing and is charged nothing."""
+        """A cached response was found, which costs nothing and is charged nothing."""
         self._has_response = self._is_cached = True
 
     def fail(self, error_kind: str) -> None:
-        """End it badly; its attempts have ended."""
+        """End it with an error; its attempts have ended."""
         self._finish("error", error_kind=error_kind)
 
     def stop(self) -> None:

@@ -1,7 +1,7 @@
-"""Ends what a task is doing from outside, for a named reason, without losing a cancellation that was meant otherwise.
+"""Interrupts a task from outside, for a named reason, without losing a cancellation from another source.
 
 Input: a reason, from a timer or from another task. Output: `InterruptedCallError` in the
-interrupted task, in place of `CancelledError`. The bookkeeping is that of `asyncio.timeout`
+interrupted task, instead of `CancelledError`. The bookkeeping is that of `asyncio.timeout`
 (cancelling/uncancel), so that the two nest.
 """
 
@@ -24,11 +24,11 @@ Reason: TypeAlias = Literal[
 
 
 LAG_SECONDS: Final = 0.25
-"""A timer that fires later than this says that the event loop stood still."""
+"""A timer that fires later than this shows that the event loop was blocked."""
 
 
 class InterruptedCallError(Exception):
-    """The guarded block was ended on purpose; `reason` says by whom."""
+    """The guarded block was interrupted on purpose; `reason` names the cause."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
@@ -66,7 +66,7 @@ class Interrupt:
         task, self._task = self._task, None
         if task is None or self.reason is None:
             return
-        # Someone else's cancellation, pending beside ours, stays a cancellation.
+        # Another cancellation, pending beside the interrupt's, stays a cancellation.
         if task.uncancel() <= self._cancelling and exc_type is asyncio.CancelledError:
             raise InterruptedCallError(self.reason) from None
 
@@ -74,7 +74,7 @@ class Interrupt:
 class Deadlines:
     """The timeouts of one attempt on one timer: until the first byte, between bytes, and over all.
 
-    The clock starts with `sent`: what a request waits for before, the connector bounds. `progress`
+    The clock starts with `sent`; waiting before that is bounded by the connector. `progress`
     costs one assignment: the timer looks at the time of the last byte when it fires, and sets
     itself again. A pause, in which nothing is read because the client is slow, counts for the
     client, not for the provider: each of the two has `total_seconds`. `first` names what runs out
@@ -105,7 +105,7 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
 
     def sent(self) -> None:
-        """The request is on its way: from now on the provider is waited for."""
+        """The request was sent: from now on the provider's time runs."""
         now = self._loop.time()
         self._end = now + self._total_seconds
         self._due = min(now + self._first_byte_seconds, self._end)
@@ -144,7 +144,7 @@ class Deadlines:
         now = self._loop.time()
         late_seconds = now - self._set_for
         if late_seconds > LAG_SECONDS and self._due <= now and not self._had_grace:
-            # The loop stood still: what arrived meanwhile has not been read yet. That time is not the provider's.
+            # The loop was blocked: what arrived meanwhile has not been read yet. That time is not the provider's.
             self._had_grace = True
             self._due = now + min(late_seconds, self._idle_seconds)
             self._end = max(self._end, self._due)
@@ -181,7 +181,7 @@ class RunningTime:
 
     def _tick(self) -> None:
         late_seconds = self._loop.time() - self._timer.when()
-        # A tick that is late says that the loop stood still before it: it does not count.
+        # A tick that is late shows that the loop was blocked before it: it does not count.
         if late_seconds >= max(LAG_SECONDS, self._tick_seconds) and self._grace_left > 0:
             self._grace_left -= 1
         else:

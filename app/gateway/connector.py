@@ -1,4 +1,4 @@
-"""The connection pool of one provider: it hands out no connection that the provider has closed, and tells waiting from connecting.
+"""The connection pool of one provider: it hands out no connection that the provider has closed, and separates waiting from connecting.
 
 Input: requests of the HTTP client, each with the `ConnectionWatch` of the task that sends it.
 Output: connections, and on the watch how far the request got. A POST on a connection that turns out
@@ -51,7 +51,7 @@ class PoolTimeoutError(aiohttp.ClientError):
 class _ResponseHandler(ResponseHandler):
     """A connection that never leaves the reader of a body waiting after its end.
 
-    aiohttp 3.14's C parser says nothing to the reader when the framing of a chunked body breaks
+    aiohttp 3.14's C parser reports nothing to the reader when the framing of a chunked body breaks
     after the head; the pure Python parser does. A provider that sends interim responses (1xx)
     without end is cut off: each of them is parsed, and none is a response.
     """

@@ -2,7 +2,7 @@
 
 Input: a provider, an open attempt. Output: the bytes of a 2xx response; everything else that can
 happen leaves as `UpstreamFailure` or `CallerFaultError`. `close` ends the exchange, whatever state
-it is in: a provider whose response nobody reads must stop working.
+it is in: a provider whose response is no longer read must stop working.
 """
 
 from collections.abc import Iterator
@@ -121,7 +121,7 @@ class UpstreamResponse:
         try:
             while left >= 0 and (part := await self.read()):
                 if not self.room.has(self._max_bytes - left + len(part)):
-                    # How long it will be nobody knows. Two that each hold a half would wait for each other.
+                    # The length is unknown: room for the largest response is held. Two calls that each held a half would wait for each other.
                     await self._make_room(self._max_bytes)
                 parts.append(part)
                 left -= len(part)

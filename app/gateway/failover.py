@@ -1,8 +1,7 @@
 """Failover: tries the targets of a model in order until one responds, and skips those whose circuit is open.
 
 Input: a call, a model, and what to make of a 2xx response. Output: what was made of the first good
-one, or the error that the caller gets. It ends before the first byte reaches the client: what goes
-wrong later is not its business.
+one, or the error that the caller gets. It ends before the first byte reaches the client; later failures are handled by `stream_relay.py`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -131,6 +130,6 @@ async def _attempt(
         call.fail(fault.kind)
         raise
     except BaseException:
-        # The call ends the attempt; closing tells the provider at once that no component reads any more.
+        # The call ends the attempt; closing stops the provider's work at once.
         response.close()
         raise

@@ -1,4 +1,4 @@
-"""The one place that decides whose fault a failed attempt is, and what it may change.
+"""The one table that decides whose fault a failed attempt is, and what it may change.
 
 Input: an `ErrorKind`. Output: the fault domain, the scope that fails (the provider, or one of its
 models), and whether the provider's state moves: only faults of the provider and of the network move
@@ -36,7 +36,7 @@ FAULTS: Final[Mapping[ErrorKind, Fault]] = {
     "idle_timeout": Fault("provider", "model"),
     # The provider was sending until the gateway's own limit; how long a response is, the caller decides.
     "total_timeout": Fault("policy", "none"),
-    # The provider works; its limits on the gateway's account decide, and `Retry-After` says for how long.
+    # The provider works; its limits on the gateway's account decide, and `Retry-After` gives for how long.
     "rate_limited": Fault("policy", "model"),
     "upstream_4xx": Fault("caller", "none"),
     "content_policy": Fault("policy", "none"),
@@ -56,7 +56,7 @@ FAULTS: Final[Mapping[ErrorKind, Fault]] = {
 """Every kind, in exactly one domain."""
 
 CALLER_KINDS: Final = frozenset({"upstream_4xx", "content_policy", "size_refused", "slow_client", "total_timeout"})
-"""The kinds that a caller alone brings about: they take no model down, however often they happen."""
+"""The kinds that a caller alone can cause: they make no model unavailable, however often they happen."""
 
 TIMEOUTS: Final = frozenset(
     {"connect_timeout", "first_byte_timeout", "whole_answer_timeout", "idle_timeout", "total_timeout"}

@@ -1,8 +1,8 @@
-"""What happens to a request after it was read: caller, model, limits, cache, providers, account.
+"""The steps of a request between HTTP and the providers: caller, limits, model, cache, attempts, accounting.
 
 Input: a caller's secret, a valid request, the request's telemetry scope. Output: a response, or
-a `GatewayError`. It knows HTTP neither as a server nor as a client: `app/http` sends what comes
-out, `provider_client.py` fetches what goes in.
+a `GatewayError`. It speaks HTTP neither as a server nor as a client: that is done by `app/http` and
+`provider_client.py`.
 """
 
 import contextlib
@@ -40,11 +40,11 @@ from app.gateway.stream_relay import ResponseStream, StreamPacing
 from otel.events import CacheLookedUp, CallerIdentified, RateLimited, RequestScope
 
 _STARTS_PER_PASS = 16
-"""Calls that ask their first provider in one pass of the event loop: a quarter of a millisecond each."""
+"""Calls that make their first attempt in one pass of the event loop: a quarter of a millisecond each."""
 
 
 class WholeResponse(msgspec.Struct, frozen=True):
-    """A whole response. `provider` is None where it came from the cache; `cache` says hit or miss where the cache was asked."""
+    """A response that is not streamed. `provider` is None where it came from the cache; `cache` is None where it was not used."""
 
     body: bytes
     provider: str | None
@@ -52,7 +52,7 @@ class WholeResponse(msgspec.Struct, frozen=True):
 
 
 class Gateway:
-    """The domain's one door; shared by all requests of an event loop."""
+    """The public interface of the domain; shared by all requests of an event loop."""
 
     def __init__(
         self,
@@ -155,12 +155,12 @@ class Gateway:
         await self.offload.close()
 
     async def _start(self) -> None:
-        """Let calls ask their providers a few at a time: hundreds may have waited for the same row of the database."""
+        """Let calls make their first attempts a few at a time: hundreds may have waited for the same row of the database."""
         if not self._starts.take():
             await self._starts.wait()
 
     async def _cached_response(self, key: bytes, operation: Operation) -> bytes | None:
-        """Return what the cache holds, unless it is no response: others can write to a cache server."""
+        """Return the cached response; None where the value is not a response: others can write to a cache server."""
         kept = await self._cache.get(key)
         if kept is None or self._cache.is_own:
             return kept
@@ -174,7 +174,7 @@ class Gateway:
         """Read a whole response and end its attempt."""
         body = await response.read_all()
         attempt = response.attempt
-        # Whatever is found in it, the exchange is over: from here on no timeout of the provider runs.
+        # The exchange is over before the body is read: from here on no timeout of the provider runs.
         response.close(whole=True)
         found = await self._read_response(body, attempt)
         attempt.response_id = found.response_id
@@ -206,7 +206,7 @@ class Gateway:
     def _cache_key(call: Call, model: Model) -> bytes | None:
         """Return the key of a request that the cache may serve; None for every other."""
         request = call.request
-        # A text has one embedding, whatever else the request says.
+        # A text has one embedding, whatever the other fields are.
         if model.cache_ttl_seconds <= 0 or not (
             request.operation == "embeddings"
             or is_deterministic(temperature=request.number("temperature"), n=request.number("n"), stream=request.stream)
@@ -221,7 +221,7 @@ class Gateway:
 
 
 class LimitReachedError(RateLimitedError):
-    """A refusal of the limiter; `decision` is what the rate-limit headers say."""
+    """A refusal of the limiter; `decision` fills the rate-limit headers."""
 
     def __init__(self, decision: LimitDecision) -> None:
         kind = decision.limit_type or "key_requests"

@@ -40,7 +40,7 @@ def check_depth(text: bytes) -> None:
 
 
 def is_light(text: bytes) -> bool:
-    """Whether decoding `text` is certain not to hold the event loop up: it is short, or it is a few long strings."""
+    """Whether decoding `text` is certain not to block the event loop: it is short, or it is a few long strings."""
     if len(text) <= INLINE_BYTES:
         return True
     if len(text) > _LONG_TEXT_BYTES or not text.isascii():

@@ -84,7 +84,7 @@ class AttemptPermit(Protocol):
         """Count that content of a streamed response arrived, long before the attempt may end; never raises."""
 
     def pause(self, seconds: float) -> None:
-        """Skip the target for so long, because its rate limit says so; never raises."""
+        """Skip the target for so long, as its rate limit requires; never raises."""
 
     def attempt_finished(self, model: str, event: AttemptFinished) -> None:
         """Count the attempt's completion; never raises."""
@@ -137,7 +137,7 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ledger(Protocol):
-    """Takes rows off the request path."""
+    """Stores rows off the request path."""
 
     def append(self, row: LedgerRow) -> None:
         """Queue one row for the next group commit; never blocks, never raises."""

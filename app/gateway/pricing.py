@@ -1,7 +1,7 @@
 """Tokens to money, in whole nano-US-dollars.
 
-Input: token counts and the prices of a configured route. Output: what the provider charges us
-and what the caller is charged, each rounded half up once per attempt. No floats take part, so that
+Input: token counts and the prices of a configured route. Output: what the provider charges
+the gateway and what the caller is charged, each rounded half up once per attempt. No floats take part, so that
 sums over any number of calls are exact.
 """
 
@@ -19,7 +19,7 @@ class Price(msgspec.Struct, frozen=True):
     """The price of a route as integers: a call costs the sum of its tokens times their rates, divided by `divisor`, in nano-US-dollars.
 
     `cached_rate` is for the part of the input that the provider had in its cache.
-    `multiplier_top / multiplier_bottom` turns our cost into the caller's charge.
+    `multiplier_top / multiplier_bottom` turns the gateway's cost into the caller's charge.
     """
 
     input_rate: int = 0
@@ -35,7 +35,7 @@ class Price(msgspec.Struct, frozen=True):
         return _divide_half_up(cost + output_tokens * self.output_rate, self.divisor)
 
     def credits_nanousd(self, cost_nanousd: int) -> int:
-        """Return what the caller is charged for a cost of ours."""
+        """Return what the caller is charged for a cost of the gateway."""
         return _divide_half_up(cost_nanousd * self.multiplier_top, self.multiplier_bottom)
 
 

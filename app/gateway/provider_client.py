@@ -1,8 +1,8 @@
 """One provider over HTTP, with a connection pool of its own.
 
 Input: a ready body and the attempt's trace context. Output: the provider's response from its head
-on, or `UpstreamFailure` with what went wrong until there. The caller's own headers never pass
-through here; the key is the gateway's, from the environment.
+on, or `UpstreamFailure` for what fails before that. The caller's headers are never sent;
+the key is the gateway's, from the environment.
 """
 
 import asyncio
@@ -74,7 +74,7 @@ class Provider:
             await session.close()
 
     def takes_stream_options(self, upstream_model: str) -> bool:
-        """Whether `stream_options` may be sent: not where the configuration says no, or the model's target has refused it."""
+        """Whether `stream_options` may be sent: not where the configuration turns it off, or the model's target has refused it."""
         return self.config.stream_options and upstream_model not in self._refuses_stream_options
 
     def remember_refusal(self, upstream_model: str) -> None:
@@ -90,7 +90,7 @@ class Provider:
         on_connected: Callable[[], None],
         must_be_fresh: bool = False,
     ) -> aiohttp.ClientResponse:
-        """Send one request, once, and return when the head of the response is there; raises `UpstreamFailure`.
+        """Send one request, once, and return when the head of the response has arrived; raises `UpstreamFailure`.
 
         `on_connected` is called when the request has its connection; `must_be_fresh`: not a pooled
         one.

@@ -1,4 +1,4 @@
-"""Where a provider is and how it is asked: URLs, headers, proxy. Calls and probes use the same.
+"""How requests reach a provider: URLs, headers, proxy. Calls and probes use the same.
 
 Input: a provider's configuration, its secrets, the proxies of the environment. Output: what the
 HTTP client needs, and a `Scrub` that knows all of it.

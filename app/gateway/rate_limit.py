@@ -38,7 +38,7 @@ class _Bucket:
             self.level = min(self.level, limit * _UNITS_PER_TOKEN)
 
     def wait_ns(self) -> int:
-        """Nanoseconds until one whole token is there; 0 when it is."""
+        """Nanoseconds until one whole token is available; 0 when it is."""
         missing = _UNITS_PER_TOKEN - self.level
         return max(0, -(-missing // self.limit))
 
@@ -60,7 +60,7 @@ class RateLimiter:
     """Requests and tokens per minute, per key and per plan. For one event loop; a limit must be at least 1, None is unlimited.
 
     A caller's own limits travel with it; the limits of all keys of a plan together come from
-    `plans`. A full bucket says no more than an absent one: each admission looks at a few of the
+    `plans`. A full bucket is equal to an absent one: each admission looks at a few of the
     longest untouched and forgets the full, so memory follows the keys that were active within about
     a minute.
     """

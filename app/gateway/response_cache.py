@@ -58,9 +58,9 @@ def _digest(parts: Iterable[bytes | memoryview]) -> bytes:
 
 
 def is_deterministic(*, temperature: object, n: object, stream: object) -> bool:
-    """Whether a request with these fields (None: absent) asks for the one response that the model gives each time.
+    """Whether a request with these fields (None: absent) has one response, which the model gives each time.
 
-    The temperature has to be 0 in so many words: providers have other defaults. JSON `false` is no
+    The temperature has to be set to 0: providers have other defaults. JSON `false` is no
     number.
     """
     cold = isinstance(temperature, int | float | Decimal) and not isinstance(temperature, bool) and temperature == 0
@@ -83,7 +83,7 @@ class MemoryResponseCache:
         self._used_bytes = 0
 
     def __len__(self) -> int:
-        """How many entries are kept, expired ones that nobody asked for included."""
+        """How many entries are kept, expired ones that were not requested again included."""
         return len(self._entries)
 
     @property

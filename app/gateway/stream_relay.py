@@ -1,6 +1,6 @@
 """A streamed response from its first chunk to its end, on its way from the provider to the client.
 
-Input: an open exchange whose head said 2xx. Output: bytes for the client, in pieces as they
+Input: an open exchange with a 2xx status. Output: bytes for the client, in pieces as they
 arrive; and, however the stream ends, exactly one end of the attempt and of the call, with the usage
 of what was delivered. Holds one piece at a time.
 """
@@ -85,7 +85,7 @@ class ResponseStream:
         except UpstreamFailure as failure:
             return self._broken(failure)
         except BaseException:
-            # The client left, or we stop: what was delivered is counted before the call ends the attempt.
+            # The client left, or the gateway stops: what was delivered is counted before the call ends the attempt.
             self._close(whole=False)
             raise
         self._close(whole=True)
@@ -114,11 +114,11 @@ class ResponseStream:
             self._attempt.produced_token()
         self._ended = chunks.done or chunks.failure is not None or not data
         if not self._piece and not self._ended:
-            # Reading what has arrived already does not wait: a flood of nothing must not keep the event loop to itself.
+            # Reading what has arrived already does not wait: a flood of empty events must not block the event loop.
             await self._pacing.tedious.wait()
 
     async def _feed(self, data: bytes) -> bytes:
-        """Take what arrived, so little at a time that others are not held up; return what the client gets."""
+        """Take what arrived, in pieces so small that other streams are not delayed; return what the client gets."""
         chunks, pieces = self._chunks, []
         budget = self._pacing.large if len(data) > _LARGE_PIECE_BYTES else self._pacing.small
         if not budget.take():
@@ -162,7 +162,7 @@ class ResponseStream:
         self._attempt.count_usage(chunks.usage.read(), chunks.output_units, chunks.choices, chunks.uncounted_units)
 
     def _note_without_content(self) -> None:
-        """Leave with the attempt what is known of a stream that ended before its first content: its provider has worked, or says so."""
+        """Record with the attempt what is known of a stream that ended before its first content: its usage, or that the provider has worked."""
         chunks, usage = self._chunks, self._chunks.usage.read()
         self._note_response()
         if usage is not None and (usage.input_tokens or usage.output_tokens):
@@ -171,7 +171,7 @@ class ResponseStream:
             self._attempt.response_began()
 
     def _note_response(self) -> None:
-        """Leave with the attempt how the provider names the response."""
+        """Record with the attempt how the provider names the response."""
         self._attempt.response_id = self._chunks.response_id
         self._attempt.response_model = self._chunks.response_model
         self._attempt.finish_reason = self._chunks.finish_reason

@@ -17,7 +17,7 @@ from app.gateway.openai.failures import UpstreamFailure
 _EXHAUSTED: Final = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN}
 )
-"""What the operating system says when this process or this machine has no descriptors, buffers or local ports left."""
+"""The operating system's codes for a process or machine without free descriptors, buffers or local ports."""
 
 
 _LARGE_BYTES: Final = 512 * 1024
@@ -42,13 +42,13 @@ def failure_of_exception(  # noqa: PLR0911  one line per kind
         return UpstreamFailure("connect_error", reason=reason_of(error))
     if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError):
         if sent_bytes > _LARGE_BYTES:
-            # Who hangs up on a large body may well serve small ones: no caller may open a breaker with its size.
+            # A provider that closes on a large body may well serve small ones: no caller may open a breaker by size.
             return UpstreamFailure(
                 "size_refused", connection_was_reused=was_reused, reason=f"large body: {reason_of(error)}"
             )
         return UpstreamFailure("connect_error", connection_was_reused=was_reused, reason=reason_of(error))
     if isinstance(error, aiohttp.ClientResponseError):
-        # The head of the response is no HTTP.
+        # The head of the response is not HTTP.
         return UpstreamFailure("bad_response", reason="the head of the response is not valid HTTP")
     return UpstreamFailure("connect_error", reason=reason_of(error))
 
@@ -82,7 +82,7 @@ def _innermost(error: BaseException) -> BaseException:
 def _own_exhaustion(error: BaseException) -> str | None:
     """Return what this process has run out of; None where the failure is not its own.
 
-    Resolving a name fails without a word about descriptors: one more socket tells whether any are
+    An error of name resolution does not mention descriptors: one more socket shows whether any are
     left.
     """
     if not isinstance(error, OSError):

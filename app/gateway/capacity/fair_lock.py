@@ -1,4 +1,4 @@
-"""A lock whose owners take turns, so that one that asks often waits behind its own requests, not in front of everybody's.
+"""A lock whose owners take turns, so that an owner of many requests waits behind its own, not in front of all others'.
 
 For one event loop.
 """
@@ -18,7 +18,7 @@ class FairLock:
 
     @property
     def is_held(self) -> bool:
-        """Whether somebody has the turn."""
+        """Whether an owner has the turn."""
         return self._is_held
 
     @asynccontextmanager
@@ -41,7 +41,7 @@ class FairLock:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                # It had just come: somebody else takes it.
+                # The turn had just come: the next owner gets it.
                 self._pass_on()
             # One that was cancelled while it waited is skipped.
             raise
@@ -54,7 +54,7 @@ class FairLock:
             if queue:
                 self._waiting[owner] = queue
             if not turn.done():
-                # The turn stays held: nobody can come in between.
+                # The turn stays held: no other owner can come in between.
                 turn.set_result(None)
                 return
         self._is_held = False

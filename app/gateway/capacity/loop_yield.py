@@ -1,4 +1,4 @@
-"""One piece of tedious work in each pass of the event loop, so that all that is quick goes on in between."""
+"""Lets one piece of slow work run in each pass of the event loop, so that quick work goes on in between."""
 
 import asyncio
 from collections import deque

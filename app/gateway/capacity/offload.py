@@ -123,11 +123,11 @@ class _Worker:
                         await self._fail("died")
                     await self._kill()
                 except BaseException:
-                    # The one that waited has left in the middle of the exchange.
+                    # The waiting task was cancelled in the middle of the exchange.
                     await asyncio.shield(self._kill())
                     raise
             if kind == "memory":
-                # What is left of its memory is in pieces.
+                # What is left of its memory is fragmented.
                 await self._fail("memory")
             self._idle_timer = asyncio.get_running_loop().call_later(self._idle_seconds, self._end_idle)
         if kind == "error":
@@ -192,7 +192,7 @@ class _Worker:
             process.stdin.close()
 
     def _end_idle(self) -> None:
-        """Give back the memory of a process that nobody needs now: it ends at the end of its stdin."""
+        """End a process that is idle, for its memory: it ends at the end of its stdin."""
         if not self._turn.is_held and self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
 

@@ -24,7 +24,7 @@ _NICENESS: Final = 5
 def main() -> None:
     """Serve until stdin ends."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-        # The parent decides: it may still have requests to finish when the whole group is told to stop.
+        # The parent decides: it may still have requests to finish when the whole group gets a stop signal.
         signal.signal(number, signal.SIG_IGN)
     os.nice(_NICENESS)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))

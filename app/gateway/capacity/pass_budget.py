@@ -1,6 +1,7 @@
-"""So many pieces of quick work in each pass of the event loop; what arrives beyond them in the same moment waits its turn.
+"""Bounds the pieces of quick work in one pass of the event loop; the others wait for a later pass, in order.
 
-A few hundred streams, or calls that all waited for the same row of the database, would each be quick, and together hold up all others.
+A few hundred streams, or calls that all waited for the same row of the database, are quick one by
+one, and together would delay all others.
 """
 
 import asyncio

@@ -58,7 +58,7 @@ class ResponseBudget:
         return True
 
     def release(self, owner: str, held_bytes: int) -> None:
-        """Give back, and let those that wait look again, in order."""
+        """Release bytes, and let the waiting calls check again, in order."""
         self._total_bytes -= held_bytes
         left = self._owners[owner] - held_bytes
         if left:

@@ -1,1 +1,11 @@
-"""The OpenAI wire format: requests, completions, chunks, usage and errors, of callers and of providers."""
+"""The wire format of the OpenAI API: requests, responses, streams, errors and usage.
+
+    body of a request -> request_reading -> request (`CallRequest`)
+    whole response    -> completion -> response_shape, usage
+    streamed response -> sse -> chunks -> response_shape, usage, chunk_fields
+    refusal           -> provider_reason -> refusal_kind -> failures
+    usage             -> plausible_usage, else input_estimate, text_units -> counted_usage
+    failures          -> caller_error -> error_body -> client
+
+All of it works on bytes, without I/O and without a clock; a large request is read in a child process.
+"""

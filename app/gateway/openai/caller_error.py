@@ -23,10 +23,10 @@ _OWN_LACK: Final = frozenset({"pool_timeout", "gateway_resources"})
 
 
 def error_of_failures(failures: list[UpstreamFailure]) -> GatewayError:
-    """Return the caller's error for the failures of all that were asked.
+    """Return the caller's error for the failures of all attempts.
 
-    413 if the request was too large for each; 429 if each was rate limited; 503 if the last could
-    not be asked for a reason of the gateway's own; 504 if it timed out; else 502.
+    413 if the request was too large for each; 429 if each was rate limited; 503 if the last
+    could not be made because the gateway lacked a resource; 504 if it timed out; else 502.
     """
     last = failures[-1].kind
     if all(failure.kind == "size_refused" for failure in failures):

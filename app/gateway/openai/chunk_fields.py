@@ -41,7 +41,7 @@ def without(event: SseEvent, names: frozenset[str]) -> bytes:
             fields["x_groq"] = msgspec.Raw(msgspec.json.encode(_cut(_FIELDS.decode(fields["x_groq"]), names)))
         rest = msgspec.json.encode(fields)
     except (msgspec.DecodeError, RecursionError):
-        # What only the tolerant decoder takes.
+        # Only the tolerant decoder accepts it.
         chunk = json.loads(data)
         for holder in (chunk, chunk.get("x_groq"), *(chunk.get("choices") or ())):
             if isinstance(holder, dict):

@@ -1,7 +1,7 @@
-"""What a provider's event stream says, and the same stream as the caller may see it.
+"""Reads a provider's event stream, and rewrites it for the caller.
 
-Input: bytes of the provider's body. Output: bytes for the caller, without the usage that it
-did not ask for; and on the side, what accounting needs. Pure: no I/O, no clock. Chunks that need no
+Input: bytes of the provider's body. Output: bytes for the caller, without usage that it did
+not request; and, in the attributes, what accounting needs. Pure: no I/O, no clock. Chunks that need no
 change are passed on byte for byte.
 """
 
@@ -75,10 +75,10 @@ class StreamChunks:
         self.failure: UpstreamFailure | None = None
 
     def feed(self, data: bytes) -> bytes:
-        """Take what arrived and return what the caller gets of it: all that was good.
+        """Take what arrived and return what the caller gets of it: everything before a failure.
 
-        `failure` then says what came after it: an error of the provider's, or `bad_response` for
-        anything that is not the wire format.
+        `failure` is then set: to the provider's error, or to `bad_response` for anything that is not
+        the wire format.
         """
         try:
             events = self._splitter.feed(data)
@@ -146,7 +146,7 @@ class StreamChunks:
         if len(data) <= _LONGEST_BYTES and (stripped := data.strip()) in _NO_CONTENT:
             return self._end_marker() if stripped == b"[DONE]" else b""
         if len(data) > INLINE_BYTES and data.count(b",") + data.count(b"[") + data.count(b"{") > _MOST_VALUES:
-            # Large chunks are few long strings (an image, say); to read anything else would stall all other requests.
+            # Large chunks are few long strings (such as an image); reading anything else would stall all other requests.
             self._fail("bad_response", "a chunk of too many values")
             return b""
         try:
@@ -161,7 +161,7 @@ class StreamChunks:
         if event.others:
             name = event.name
             if not choices and not error and name not in _CHUNK_NAMES and head.usage is ABSENT:
-                # A ping, say.
+                # Such as a ping.
                 return b""
             if name in _ERROR_NAMES:
                 error = error or _NAMED_ERROR
@@ -210,7 +210,7 @@ class StreamChunks:
         return self._release() if has_content or self._held_bytes > _MOST_HELD_BYTES else b""
 
     def _is_bare_error(self, event: SseEvent) -> bool:
-        """Whether an event is an error by its name alone, without data that say more."""
+        """Whether an event is an error by its name alone, without data that explain it."""
         if not event.others or event.name not in _ERROR_NAMES or (event.data or b"").strip() not in _NO_CONTENT:
             return False
         self.failure = failure_of_error_object(_NAMED_ERROR, http_status=HTTPStatus.OK)
@@ -250,7 +250,7 @@ class StreamChunks:
         self.failure = UpstreamFailure(kind, http_status=HTTPStatus.OK, reason=reason)
 
     def _take_other(self, event: SseEvent) -> bytes:
-        """Handle an event that is no chunk."""
+        """Handle an event that is not a chunk."""
         if event.name in _ERROR_NAMES:
             reason = read_reason((event.data or b"")[:_MOST_REASON_BYTES])
             self.failure = failure_of_reason(reason, http_status=HTTPStatus.OK)
@@ -259,7 +259,7 @@ class StreamChunks:
         return b""
 
     def _end_marker(self) -> bytes:
-        """Handle the end marker; a response without a chunk is none."""
+        """Handle the end marker; without a chunk before it the stream is not a response."""
         if not self.chunks:
             self._fail("bad_response", "an end without a chunk before it")
             return b""

@@ -36,7 +36,7 @@ _MOST_STREAM_BYTES: Final = 256 * 1024
 
 
 class ParsedResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """What a response says beside its content. `failure` is set where it is an error; its `usage` counts all the same."""
+    """What accounting reads of a response. `failure` is set where it is an error; its `usage` counts all the same."""
 
     usage: ReportedUsage | None
     output_units: int = 0
@@ -65,11 +65,11 @@ def read_response(body: bytes, operation: Operation) -> ParsedResponse:
 
 
 class _NotAResponseError(ValueError):
-    """A document that is no response; its text says why."""
+    """A document that is not a response; its text is the reason."""
 
 
 def _read_stream(body: bytes) -> ParsedResponse:
-    """Read a stream that nobody asked for: it is no response, but the provider has worked, and may say why it failed."""
+    """Read a stream that was not requested: it is not a response, but may report usage and the provider's error."""
     chunks = StreamChunks(include_usage=True, choices=1, max_event_bytes=_MOST_STREAM_BYTES)
     chunks.feed(body[:_MOST_STREAM_BYTES])
     failure = chunks.failure

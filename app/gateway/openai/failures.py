@@ -1,8 +1,8 @@
 """The outcomes of a failed attempt, `UpstreamFailure` and `CallerFaultError`; `refusal_kind.py` classifies a provider's error.
 
 Input: status codes, headers and error bodies of providers. Output: `UpstreamFailure` (try the next
-provider) or `CallerFaultError` (the response is the caller's). What a provider wrote may quote a
-prompt: of a refusal that blames the caller it goes to the caller alone, never to logs.
+provider) or `CallerFaultError` (the response is the caller's). A refusal that blames the
+caller may quote a prompt: its text goes to the caller alone, never to logs.
 """
 
 import email.utils
@@ -28,9 +28,9 @@ _NOTHING_TO_SCRUB: Final = Scrub()
 class UpstreamFailure(Exception):  # noqa: N818  an outcome that the failover handles, not an error of the program
     """An attempt failed, and the next provider may do better.
 
-    `retry_after_seconds` accompanies `rate_limited`, None where the provider did not say;
+    `retry_after_seconds` accompanies `rate_limited`, None where the provider gave no time;
     `connection_was_reused`, a `connect_error` on a connection that had been idle. `reason` is what
-    is logged: scrubbed, bounded, and no words of the caller's.
+    is logged: scrubbed, bounded, and without words of the caller.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class UpstreamFailure(Exception):  # noqa: N818  an outcome that the failover ha
 
 
 class CallerFaultError(GatewayError):
-    """A provider refused the request as the caller's mistake, or as against its policy; `body` says why in OpenAI's shape."""
+    """A provider refused the request as the caller's mistake, or as against its policy; `body` is the reason in OpenAI's shape."""
 
     status = 400
     type = "invalid_request_error"
@@ -117,7 +117,7 @@ def failure_of_error_object(error: object, *, http_status: int) -> UpstreamFailu
 
 
 def failure_of_reason(reason: ProviderReason, *, http_status: int) -> UpstreamFailure:
-    """Classify what a provider said inside a 200 response."""
+    """Classify a provider's error inside a 200 response."""
     return UpstreamFailure(kind_of_error(reason), http_status=http_status, error=reason)
 
 

@@ -1,9 +1,8 @@
 """Decodes what providers send, more tolerantly than what callers may send.
 
-The decoders are strict and fast, and skip what nobody reads. Two things that providers send are not
+The decoders are strict and fast, and skip fields that are not read. Two things that providers send are not
 strict JSON: NaN and infinities (log probabilities), and text that was cut between two UTF-16 code
-units. Stand-ins of the same length take their place for the reading; the caller gets the bytes of
-the provider.
+units. They are read as stand-ins of the same length; the caller gets the provider's bytes.
 """
 
 import re

@@ -1,6 +1,6 @@
-"""Whether the tokens that a provider reports can be: bounds from what was sent, asked for and delivered, and from the time it took.
+"""Whether reported token counts are plausible: bounds from what was sent, requested and delivered, and from the time it took.
 
-The bounds are far above what any model does, and far below a defect's: no report in earnest is
+The bounds are far above what any model does, and far below a defect's: no honest report is
 disbelieved, and no defect costs a caller its budget. They are documented in docs/gateway.md. What
 is not believed is estimated instead.
 """
@@ -45,7 +45,7 @@ _REFERRING: Final = (
 
 
 class Delivered(msgspec.Struct, frozen=True):
-    """What an attempt brought: how much text (app/gateway/openai/text_units.py), in how many choices, within which time.
+    """What an attempt delivered: how much text (app/gateway/openai/text_units.py), in how many choices, within which time.
 
     `uncounted_units` of the text came after the last chunk that counted the output.
     """
@@ -70,7 +70,7 @@ class BelievedUsage(msgspec.Struct, frozen=True):
 
 
 def believe(reported: ReportedUsage, request: CallRequest, delivered: Delivered) -> BelievedUsage:
-    """Sort what can be from what cannot."""
+    """Separate plausible counts from implausible ones."""
     doubts = set(reported.nonsense)
     input_tokens, output_tokens, total_tokens = reported.input_tokens, reported.output_tokens, reported.total_tokens
     if request.operation == "embeddings":
@@ -115,13 +115,13 @@ def most_output_tokens(request: CallRequest, delivered: Delivered) -> int:
     else:
         in_time = int(MOST_TOKENS_PER_SECOND * delivered.seconds)
         per_choice = min(max(UNLIMITED_OUTPUT_TOKENS, in_time), MOST_OUTPUT_TOKENS)
-    # Not the choices that the caller asked for: a huge `n` would make every report plausible.
+    # Not the choices that the caller requested: a huge `n` would make every report plausible.
     choices = max(1, min(delivered.choices, MOST_CHOICES))
     return delivered.text_units // UNITS_PER_BYTE + per_choice * choices
 
 
 def requested_choices(request: CallRequest) -> int:
-    """Return how many choices the caller asked for."""
+    """Return how many choices the caller requested."""
     return min(_whole(request.number("n")) or 1, MOST_CHOICES)
 
 

@@ -1,4 +1,4 @@
-"""What a provider says about a refusal, out of whichever envelope it wrote it in.
+"""Reads a provider's reason for a refusal from any of the usual envelopes.
 
 Input: the body of an error response. Output: the reason as text, the codes beside it, and the body
 in OpenAI's shape for the caller. Text is bounded, and `Scrub` takes the gateway's own secrets and
@@ -97,7 +97,7 @@ def read_reason(body: bytes) -> ProviderReason:
     """Read an error body: an object or list in one of the usual envelopes, a page, or plain text."""
     text = body.decode("utf-8", "replace").lstrip("\ufeff")
     if _EVENT_LINE.match(text) is not None:
-        # An error in the form of the stream that was asked for.
+        # An error in the form of the requested stream.
         splitter = SseSplitter(sys.maxsize)
         events = [*splitter.feed(body), *splitter.close()]
         text = b"\n".join(event.data for event in events if event.data is not None).decode("utf-8", "replace")
@@ -134,7 +134,7 @@ def reason_of(envelope: object) -> ProviderReason:
 def words_of(message: str) -> str | None:
     """Return what of a provider's text may be logged: its words, but of a document inside it only the error that it names.
 
-    A document that is no error may be a part of a response, or quote a prompt.
+    A document that is not an error may be a part of a response, or quote a prompt.
     """
     begin = _JSON.search(message)
     if begin is None:
@@ -168,7 +168,7 @@ def error_json(
 
 
 def _of_text(text: str) -> ProviderReason:
-    """Read what is no JSON: of a page its title, else the text itself."""
+    """Read what is not JSON: of a page its title, else the text itself."""
     if not _HTML.match(text):
         return ProviderReason(message=_bounded(text))
     title = _TITLE.search(text)
@@ -183,7 +183,7 @@ def _codes(fields: dict[str, Any]) -> list[str]:
 
 
 def _message(fields: dict[str, Any]) -> str | None:
-    """Return the first text of an object that says something."""
+    """Return the first text of an object that is not blank."""
     for name in _TEXT_FIELDS:
         value = fields.get(name)
         if isinstance(value, list):
@@ -223,7 +223,7 @@ def _bounded(text: str) -> str | None:
 
 
 def _hide_internal(match: re.Match[str]) -> str:
-    """Hide an address that is no public one."""
+    """Hide an address that is not public."""
     host = match["host"].strip("[]")
     try:
         is_public = ipaddress.ip_address(host).is_global

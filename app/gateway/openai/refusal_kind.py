@@ -1,4 +1,4 @@
-"""What a provider's refusal is, by its status and its words.
+"""Classifies a provider's refusal by its status and its words.
 
 Input: a status of 400 or more, the reason, and what was sent. Output: an `ErrorKind`. Words of a
 message count against the provider only where the caller did not send them: a provider quotes what
@@ -15,7 +15,7 @@ from otel.events import ErrorKind
 
 _CLIENT_ERRORS: Final = range(400, 500)
 _SERVER_ERRORS: Final = range(500, 600)
-# Numbered as the client's fault, but said by a server that was too slow or not ready.
+# Numbered as the client's fault, but sent by a server that was too slow or not ready.
 _TRY_LATER: Final = frozenset({408, 425})
 # The model was checked before: what is missing there is the provider's or the configuration's.
 _WITHDRAWN: Final = frozenset({404, 405, 410})
@@ -141,7 +141,7 @@ def kind_of_error(reason: ProviderReason) -> ErrorKind:
 
 
 def _of_access(codes: set[str], reason: ProviderReason, sent: bytes | None, model: str) -> ErrorKind:
-    """Tell, for a 403, a model that the account may not use and a thing that the request names from a key that is refused."""
+    """Classify a 403: the request names something it may not use, the account may not use the model, or the key is refused."""
     if is_about_request(reason, sent, model):
         return "upstream_4xx"
     if codes & _MODEL_CODES or is_in_message(_ACCESS_WORDS, reason.message or "", sent):
@@ -150,7 +150,7 @@ def _of_access(codes: set[str], reason: ProviderReason, sent: bytes | None, mode
 
 
 def _of_request(codes: set[str], reason: ProviderReason, sent: bytes | None, model: str) -> ErrorKind:
-    """Tell the caller's mistake from the gateway's key and from a model that is gone, where the status says neither."""
+    """Classify a status that may be the gateway's key, a model that is gone, or the caller's mistake."""
     message = reason.message or ""
     if codes & _AUTH_CODES or is_in_message(_KEY_WORDS, message, sent) or is_in_message(_LOCATION_WORDS, message, sent):
         return "upstream_auth"

@@ -1,8 +1,8 @@
 """Whether a refusal is about what one request holds, so that another request would be served.
 
 Input: a provider's message, and what was sent. Output: true, where the message quotes something of
-the caller's, or speaks of a thing that only a request can name. Nobody may take a model from all
-others by asking for a file, an image, a tool or a provider that does not exist.
+the caller's, or speaks of a thing that only a request can name. No caller may make a model
+unavailable to others by naming a file, an image, a tool or a provider that does not exist.
 """
 
 import json
@@ -19,7 +19,7 @@ _QUOTED: Final = re.compile(r"[`'\"“]([^`'\"“”]{2,120})[`'\"”]")
 _NAME: Final = re.compile(r"[A-Za-z0-9][\w.:/@-]*\w")
 _NAMES_NOTHING_COMMON: Final = re.compile(r"[\d_/@-]")
 _OWN_MODEL: Final = re.compile(rb'"model"\s*:\s*"(?:[^"\\]|\\.){0,500}"')
-# Said of a request with a feature that no provider of the model serves, or with a thing that is gone: another request is served.
+# About a request with a feature that no provider of the model serves, or with a thing that is gone: another request is served.
 _OF_REQUESTS: Final = re.compile(
     r"endpoints? found (?:that|which|matching)|support (?:image|tool|audio|file|the requested)|no allowed providers"
     r"|providers have been ignored|\b(?:download|fetch)\w* |\bfile (?:with|id)\b|\b(?:image|tool|tool call)s? (?:with|id|url|not|does)"
@@ -32,7 +32,7 @@ _OWN_ROUTING: Final = b'"provider"'
 
 
 def is_about_request(reason: ProviderReason, sent: bytes | None, model: str) -> bool:
-    """Whether the refusal is about something in this request; `model` is the provider's name for what was asked."""
+    """Whether the refusal is about something in this request; `model` is the provider's name for the model."""
     message = reason.message or ""
     if not message or reason.is_html or sent is None:
         return False

@@ -39,7 +39,7 @@ _REASON: Final = re.compile(r"(?:JSON is malformed: )?([A-Za-z ,'-]{1,80} \(byte
 
 
 class CallRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One valid request. `body` and `fields` are what the caller sent; `include_usage`: it asked for usage in the stream."""
+    """One valid request. `body` and `fields` are what the caller sent; `include_usage`: it requested usage in the stream."""
 
     operation: Operation
     model: str
@@ -50,7 +50,7 @@ class CallRequest(msgspec.Struct, frozen=True, kw_only=True):
     stream_options: dict[str, msgspec.Raw] | None = None
 
     def upstream_body(self, upstream_model: str, *, takes_stream_options: bool = True) -> bytes:
-        """Return the body for a provider: its own model name, and usage asked for in streams where the provider takes that."""
+        """Return the body for a provider: its own model name, and in streams a request for usage where the provider accepts that."""
         fields = dict(self.fields)
         fields["model"] = msgspec.Raw(msgspec.json.encode(upstream_model))
         if not takes_stream_options:
@@ -61,7 +61,7 @@ class CallRequest(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.encode(fields)
 
     def number(self, name: str) -> object:
-        """Return a scalar field as a Python value; None where it is absent, and the caller's bytes where it is no JSON scalar."""
+        """Return a scalar field as a Python value; None where it is absent, and the caller's bytes where it is not a JSON scalar."""
         raw = self.fields.get(name)
         if raw is None:
             return None

@@ -1,7 +1,7 @@
 """From the bytes of a body to a `CallRequest`, without holding up the event loop.
 
 Input: a body of any shape within its bound. Output: the request, or `InvalidRequestError`. A small
-or simple body is read in place. Any other is read in a child process, which reports where the
+or simple body is read at once. Any other is read in a child process, which reports where the
 fields are, so that nothing is scanned again here.
 """
 

@@ -15,7 +15,7 @@ from app.gateway.openai.lenient_json import decode_document
 from app.gateway.openai.text_units import ABSENT, MESSAGE, Message
 
 MOST_CHOICES: Final = 128
-"""The most choices that the API offers; what a provider sends beyond is not looked at."""
+"""The most choices that the API offers; what a provider sends beyond is ignored."""
 
 NULL: Final = msgspec.Raw(b"null")
 _FALSE: Final = msgspec.Raw(b"false")
@@ -59,7 +59,7 @@ class LargeChat(Head, gc=False):
 
 
 class Embeddings(Head, gc=False):
-    """A list of embeddings, undecoded: long lists of numbers that nobody here reads."""
+    """A list of embeddings, undecoded: long lists of numbers that are not read."""
 
     data: msgspec.Raw = ABSENT
 
@@ -151,7 +151,7 @@ def text_of(raw: msgspec.Raw) -> str | None:
 
 
 def usages_of(head: Head, choices: list[Choice] | None) -> Iterator[msgspec.Raw]:
-    """Return every place of a document that may hold usage; the one beside the choices last, so that it stands."""
+    """Return every field of a document that may hold usage; the one beside the choices last, so that it wins."""
     if head.x_groq is not ABSENT:
         with contextlib.suppress(msgspec.DecodeError):
             yield _GROQ.decode(head.x_groq).usage
@@ -161,7 +161,7 @@ def usages_of(head: Head, choices: list[Choice] | None) -> Iterator[msgspec.Raw]
 
 
 def error_beside(head: Head) -> object:
-    """Return the error that stands beside the choices, or in their place; empty ones (`null`, `{}`, `""`) are none."""
+    """Return the error beside or instead of the choices; empty ones (`null`, `{}`, `""`) are none."""
     return None if head.error is ABSENT else _value(head.error)
 
 
@@ -177,7 +177,7 @@ def error_within(choice: Choice, message: Message | None, finish_reason: str | N
 
 
 def error_itself(document: bytes) -> object:
-    """Return a document without choices that is an error by its own words: `{"type": "error", ...}`, `{"code": 1301, "msg": ...}`."""
+    """Return a document without choices that is itself an error: `{"type": "error", ...}`, `{"code": 1301, "msg": ...}`."""
     labels = decode_document(document, _LABELS)
     if "error" in {text_of(labels.type), text_of(labels.object)} or _reports_failure(labels):
         return _value(msgspec.Raw(document))

@@ -44,7 +44,7 @@ class SseEvent(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> bytes:
-        """What its `event:` line says, in lower case; empty without one."""
+        """The value of its `event:` line, in lower case; empty without one."""
         for line in self.others:
             field, _, value = line.partition(b":")
             if field == b"event":
@@ -53,7 +53,7 @@ class SseEvent(msgspec.Struct, frozen=True):
 
     @property
     def stray(self) -> bytes:
-        """What stands where a data line should: a JSON document, or the value of llama.cpp's field `error`; empty where nothing does."""
+        """What the event holds instead of a data line: a JSON document, or the value of llama.cpp's field `error`; empty where nothing does."""
         first = self.others[0].lstrip() if self.data is None and self.others else b""
         if first[:1] in {b"{", b"["}:
             return b"\n".join(self.others)

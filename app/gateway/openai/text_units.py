@@ -105,7 +105,7 @@ def content_units(content: msgspec.Raw, *, nested: bool = True) -> int:
     try:
         parts = _PARTS.decode(raw)
     except (msgspec.DecodeError, RecursionError):
-        # Neither text nor parts; a lone surrogate in a request, say. The provider read it, so it has a length.
+        # Neither text nor parts, such as a lone surrogate in a request. The provider read it, so it has a length.
         return byte_units(raw)
     units = 0
     for part in parts:

@@ -1,8 +1,8 @@
-"""How many tokens a response took, as the provider reports it in any of the shapes in the field.
+"""Reads the token counts that a provider reports, in any of the shapes that providers use.
 
-Input: undecoded `usage` objects, one or several of a response. Output: counts that are
-integers, merged field by field; what cannot be a count is ignored and named. It believes what is
-well-formed: app/gateway/openai/plausible_usage.py judges that.
+Input: undecoded `usage` objects, one or several of a response. Output: integers,
+merged field by field; what cannot be a count is ignored and named. Well-formed counts are accepted
+here and judged in `plausible_usage.py`.
 """
 
 import json
@@ -80,7 +80,7 @@ class ReportedUsage(msgspec.Struct, frozen=True):
 
 
 class UsageReader:
-    """Collects the `usage` objects of one response: of two counts the later one stands, but a null or a zero replaces nothing."""
+    """Collects the `usage` objects of one response: the later of two counts wins, but a null or a zero replaces nothing."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
@@ -88,7 +88,7 @@ class UsageReader:
         self._nonsense: set[DisbelievedCount] = set()
 
     def add(self, raw: msgspec.Raw) -> bool:
-        """Take in one `usage` object, or anything else that stands in its place; return whether it counts the output."""
+        """Take in one `usage` object, or any other value of that field; return whether it counts the output."""
         if raw is ABSENT:
             return False
         if memoryview(raw).nbytes > _MAX_USAGE_BYTES:
@@ -115,7 +115,7 @@ class UsageReader:
         return counts_output or (counts_total and self._counts["total"] > self._counts.get("input", 0))
 
     def read(self) -> ReportedUsage | None:
-        """Return what all objects say together; None where they hold neither a count nor nonsense."""
+        """Return the merged counts; None where there is neither a count nor a value that cannot be one."""
         counts = self._counts
         if not counts and not self._nonsense:
             return None
