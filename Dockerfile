@@ -18,7 +18,7 @@ COPY app app
 # modules must be there too, and importing the server compiles those that it uses.
 ENV PYTHONPYCACHEPREFIX=/opt/gatewayz/pycache
 RUN venv/bin/python -m compileall -q venv/lib app otel \
- && venv/bin/python -c "import app.cli.main, app.server.process, http.client"
+ && venv/bin/python -c "import app.cli.main, app.process.serve, http.client"
 
 FROM ${PYTHON_IMAGE} AS runtime
 LABEL org.opencontainers.image.title="Gatewayz Observability" \

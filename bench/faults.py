@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.cli.exit_codes import EXIT_LOST
+from app.process.exit_codes import EXIT_LOST
 from bench import fault_checks as checks
 from bench.environment import bench_environment
 from bench.fault_latency import print_latency

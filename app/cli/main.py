@@ -13,6 +13,7 @@ import msgspec
 from app.cli.check_config import run_check_config
 from app.cli.completion import add_completion_parser, completion_script
 from app.cli.keys import add_keys_parser, run_keys
+from app.cli.standard_streams import StandardStream
 from app.config.load import CONFIG_VARIABLE, ConfigError, load_config
 from app.doctor.parser import add_doctor_parser
 from app.version import VERSION
@@ -62,7 +63,10 @@ def _run(args: argparse.Namespace, path: str | None, environ: Mapping[str, str])
         return run_doctor(args, config, environ)
     if args.command == "keys":
         return run_keys(args, config, environ)
-    from app.server.process import serve  # noqa: PLC0415  `keys` and --help need not wait for the server's imports
+    if isinstance(sys.stdout, StandardStream):
+        # Log lines have a thread of their own, and a bounded queue that counts what it drops.
+        sys.stdout.wait_for_reader()
+    from app.process.serve import serve  # noqa: PLC0415  `keys` and --help need not wait for the server's imports
 
     overrides = {name: value for name in ("host", "port") if (value := getattr(args, name)) is not None}
     return serve(msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, **overrides)), environ)

@@ -13,7 +13,6 @@ from typing import Final, NamedTuple, cast
 
 import uvicorn
 
-from app.cli.exit_codes import EXIT_FAILED
 from app.config.schema import ServerConfig
 from app.gateway.in_flight import CallsInFlight
 from app.server.acceptor import AcceptedProtocol, Acceptor
@@ -29,6 +28,8 @@ _END_SECONDS: Final = 1.0
 class GatewayServer(uvicorn.Server):
     """uvicorn's server with the gateway's order of stopping. `say` prints one line for the operator.
 
+    `forced_exit_code` ends the process at a second signal.
+
     A response ends when its last byte has left the process, so waiting for requests waits for slow readers too.
     """
 
@@ -40,6 +41,7 @@ class GatewayServer(uvicorn.Server):
         connections: Connections,
         grace_seconds: float,
         say: Callable[[str], None],
+        forced_exit_code: int,
         send_stall_seconds: float = ServerConfig().send_stall_seconds,
     ) -> None:
         super().__init__(config)
@@ -48,7 +50,7 @@ class GatewayServer(uvicorn.Server):
         self._calls = calls
         self._grace_seconds = grace_seconds
         self._say = say
-        self._signals = StopSignals(self._stop, say, EXIT_FAILED)
+        self._signals = StopSignals(self._stop, say, forced_exit_code)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

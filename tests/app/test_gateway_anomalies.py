@@ -15,7 +15,7 @@ from app.application import create_app
 from app.config.load import resolve_secrets
 from app.config.schema import AppConfig, DatabaseConfig, ModelConfig, ProbesConfig, ProviderConfig, RouteConfig
 from app.gateway.clock import ManualClock
-from app.server.telemetry import label_bounds
+from app.process.telemetry import label_bounds
 from otel.catalogue.semconv import ANOMALY_TYPES
 from otel.config.environ import telemetry_config_from_environ
 from otel.events import AttemptFinished, Usage

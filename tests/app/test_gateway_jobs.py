@@ -29,7 +29,7 @@ from app.config.schema import (
 from app.gateway.clock import SystemClock
 from app.jobs.gauges import observe_jobs
 from app.jobs.scheduler import FAILURE_REASONS, Job, Jobs
-from app.server.telemetry import label_bounds
+from app.process.telemetry import label_bounds
 from otel.catalogue import CATALOGUE
 from otel.config.environ import telemetry_config_from_environ
 from otel.pipeline import PipelineSettings, build_pipeline

@@ -33,7 +33,7 @@ from app.config.schema import (
     RouteConfig,
 )
 from app.gateway.clock import ManualClock
-from app.server.telemetry import label_bounds
+from app.process.telemetry import label_bounds
 from otel.catalogue.semconv import BREAKER_STATES
 from otel.config.environ import telemetry_config_from_environ
 from otel.pipeline import PipelineSettings, build_pipeline

@@ -33,8 +33,9 @@ from app.gateway.response_cache import MemoryResponseCache
 from app.http.api_router import api_router
 from app.providers.registry import ProviderStates
 from app.server.connections import Connections
+from app.server.gateway_server import GatewayServer
 from app.server.http_protocol import bounded_protocol
-from app.server.process import GatewayServer, listen
+from app.server.listener import listen
 from otel.events import AttemptFinished, CallFinished, RequestFinished
 from tests.harness.polling import until
 from tests.harness.recording import RecordingRecorder
@@ -418,6 +419,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
             connections=connections,
             grace_seconds=grace_seconds,
             say=said.append,
+            forced_exit_code=1,
             send_stall_seconds=server_config.send_stall_seconds,
         )
         await stack.enter_async_context(app.lifespan())

@@ -17,7 +17,7 @@ import pytest
 
 from app.config.schema import ServerConfig
 from app.gateway.clock import SystemClock
-from app.server.process import listen
+from app.server.listener import listen
 from app.store.database import open_database
 from app.store.keys import ApiKeys
 from app.version import VERSION

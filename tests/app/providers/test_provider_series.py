@@ -9,7 +9,7 @@ import pytest
 from app.application import create_app
 from app.config.load import resolve_secrets
 from app.config.schema import AppConfig, DatabaseConfig, ModelConfig, ProbesConfig, ProviderConfig, RouteConfig
-from app.server.telemetry import label_bounds
+from app.process.telemetry import label_bounds
 from otel.config.environ import telemetry_config_from_environ
 from otel.pipeline import PipelineSettings, build_pipeline
 from tests.harness.exposition import read_exposition

@@ -5,9 +5,7 @@ ended, the ledger is written, telemetry is pushed, and losses are reported.
 """
 
 import asyncio
-import errno
 import gc
-import os
 import secrets as random_source
 import socket
 import sys
@@ -19,16 +17,16 @@ import uvloop
 from litestar import Litestar
 
 from app.application import create_app
-from app.cli.exit_codes import EXIT_DONE, EXIT_FAILED, EXIT_LOST
-from app.cli.standard_streams import StandardStream
 from app.config.load import ConfigError, resolve_secrets
-from app.config.schema import AppConfig, ServerConfig
+from app.config.schema import AppConfig
 from app.config.warnings import config_warnings
+from app.process.exit_codes import EXIT_DONE, EXIT_FAILED, EXIT_LOST
+from app.process.telemetry import build_server_telemetry
 from app.server.descriptors import raise_descriptor_limit
 from app.server.gateway_server import GatewayServer
 from app.server.http_protocol import bounded_protocol
+from app.server.listener import BACKLOG, listen, why_not_listening
 from app.server.stop_signals import end_by_signal
-from app.server.telemetry import build_server_telemetry
 from app.store.database import DatabaseOpenError
 from otel.config.environ import TelemetryConfigError
 
@@ -46,8 +44,6 @@ clients send leave no cycles; what other cycles there are wait for a million obj
 _QUIET_LOGGERS: Final = ("aiosqlite", "alembic", "uvicorn.error")
 """Below WARNING they repeat at each start what the gateway's own lines report, and aiosqlite logs each statement with its values."""
 
-_BACKLOG: Final = 2_048
-
 
 def serve(
     config: AppConfig,
@@ -64,14 +60,14 @@ def serve(
     try:
         raise_descriptor_limit()
         app_secrets = resolve_secrets(config, environ)
-        telemetry = build_server_telemetry(config, app_secrets, environ, _lines_output(stdout or sys.stdout), say)
+        telemetry = build_server_telemetry(config, app_secrets, environ, stdout or sys.stdout, say)
         app = create_app(config, app_secrets, telemetry, random_bytes=random_source.token_bytes)
         listener = listen(config.server)
     except (ConfigError, TelemetryConfigError, DatabaseOpenError) as error:
         say(str(error))
         return EXIT_FAILED
     except OSError as error:
-        say(f"cannot listen on {config.server.host}:{config.server.port}: {_why_not_listening(error)}")
+        say(f"cannot listen on {config.server.host}:{config.server.port}: {why_not_listening(error)}")
         return EXIT_FAILED
     for line in config_warnings(config):
         say(f"warning: {line}")
@@ -104,13 +100,6 @@ def serve(
     return exit_code
 
 
-def _lines_output(stdout: TextIO) -> TextIO:
-    """Let log lines wait for their reader: they have a thread of their own, and a bounded queue that counts what it drops."""
-    if isinstance(stdout, StandardStream):
-        stdout.wait_for_reader()
-    return stdout
-
-
 async def _run(config: AppConfig, app: Litestar, listener: socket.socket, say: Callable[[str], None]) -> None:
     """Run the application's lifespan around the server."""
     parts = app.state.parts
@@ -125,12 +114,13 @@ async def _run(config: AppConfig, app: Litestar, listener: socket.socket, say: C
             server_header=False,
             proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            backlog=_BACKLOG,
+            backlog=BACKLOG,
         ),
         calls=parts.gateway.calls_in_flight,
         connections=parts.connections,
         grace_seconds=config.server.shutdown_grace_seconds,
         say=say,
+        forced_exit_code=EXIT_FAILED,
         send_stall_seconds=config.server.send_stall_seconds,
     )
     async with app.lifespan():
@@ -154,28 +144,3 @@ def _first(group: BaseExceptionGroup[DatabaseOpenError]) -> DatabaseOpenError:
     """Return the first exception of nested groups."""
     first = group.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
-
-
-def listen(config: ServerConfig) -> socket.socket:
-    """Open the listening socket; raises OSError, `socket.gaierror` for a host that has no address."""
-    address = (config.host, config.port)
-    try:
-        family = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-    except UnicodeError:
-        raise socket.gaierror(socket.EAI_NONAME, "Not a host name") from None
-    takes_ipv4_too = config.host == "::" and socket.has_dualstack_ipv6()
-    listener = socket.create_server(address, family=family, backlog=_BACKLOG, dualstack_ipv6=takes_ipv4_too)
-    listener.setblocking(False)
-    # Connections inherit the listener's options. Small pieces of a stream must not wait for each other.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
-
-
-def _why_not_listening(error: OSError) -> str:
-    """Return what is wrong and what to change."""
-    if isinstance(error, socket.gaierror):
-        return f"{error.strerror}; set server.host or --host to an address of this computer"
-    reason = os.strerror(error.errno or 0)
-    if error.errno == errno.EADDRNOTAVAIL:
-        return f"{reason}; set server.host or --host to an address of this computer"
-    return f"{reason}; choose another port with --port"
