@@ -36,6 +36,7 @@ from otel.labels import LabelBounds
 from otel.logs.stream_writer import LineStream
 from otel.metrics.instruments import SampleSource
 from otel.pipeline import Pipeline, PipelineSettings, build_pipeline
+from otel.traces.held_trace import HoldRules
 
 SCOPE_NAME: Final = "otel"
 DEADLINE_SECONDS: Final = 5.0
@@ -92,6 +93,8 @@ class Telemetry:
         install_global: bool = False,
         deadline_seconds: float = DEADLINE_SECONDS,
         secrets: Sequence[str] = (),
+        export_failed_traces: bool = True,
+        export_slower_than_seconds: float = 0.0,
         spool_folder: str | None = None,
         share_seconds: float = 1.0,
         instance_id: str | None = None,
@@ -106,6 +109,7 @@ class Telemetry:
         `http_prefix` begins the names of the HTTP metrics, `prefix` those of the others that the documentation
         calls `gatewayz_*`. `stdout` takes log lines as JSON. `install_global` makes these OpenTelemetry's global
         providers, so that instrumented libraries are heard. `secrets` are redacted in log lines and spans.
+        Requests that fail, or that take longer than a threshold above 0, leave their trace although it is not sampled.
 
         Raises `MetricError` for a metric that cannot be declared, RuntimeError where a global provider is installed
         already, `TelemetryConfigError` for certificate files that cannot be read.
@@ -138,6 +142,7 @@ class Telemetry:
                 service_name=service,
                 scope_name=SCOPE_NAME,
                 secrets=secrets,
+                hold=HoldRules(failed=export_failed_traces, slower_than_seconds=export_slower_than_seconds),
             ),
         )
         for warning in config.warnings:

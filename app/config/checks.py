@@ -108,6 +108,7 @@ def _sections(config: AppConfig) -> Iterator[Finding]:
     yield from check_seconds("server.shutdown_grace_seconds", server.shutdown_grace_seconds, zero=True)
     yield from check_seconds("monitoring.share_seconds", config.monitoring.share_seconds, zero=True)
     yield from check_seconds("telemetry.shutdown_seconds", telemetry.shutdown_seconds, zero=True)
+    yield from check_seconds("telemetry.export_slower_than_seconds", telemetry.export_slower_than_seconds, zero=True)
     yield from check_seconds("ledger.commit_seconds", ledger.commit_seconds)
     for field in msgspec.structs.fields(config.jobs):
         yield from check_seconds(f"jobs.{field.name}", getattr(config.jobs, field.name))

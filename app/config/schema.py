@@ -89,6 +89,10 @@ class TelemetrySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Telemetry that waits for the OTLP endpoint; above it the oldest is dropped and counted."""
     spool_folder: str | None = None
     """The folder where telemetry that shutdown cannot deliver waits for the next start; without it that telemetry is lost."""
+    export_failed_traces: bool = True
+    """Whether a request that fails leaves its trace although it is not sampled (flag 00 of its caller, or a ratio)."""
+    export_slower_than_seconds: float = 0.0
+    """A request that takes longer leaves its trace although it is not sampled; 0 leaves that to the sampler."""
     shutdown_seconds: float = 4.0
     """The deadline of the last push at shutdown."""
 

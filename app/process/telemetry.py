@@ -17,6 +17,7 @@ from otel.config.environ import telemetry_config_from_environ
 from otel.delivery.spool import Spool
 from otel.labels import LabelBounds
 from otel.pipeline import Pipeline, PipelineSettings, build_pipeline
+from otel.traces.held_trace import HoldRules
 
 _FRAMEWORK_EXCEPTIONS: Final = ("HTTPException", "InternalServerException", "LitestarException")
 
@@ -52,6 +53,7 @@ def build_server_telemetry(
             stdout=stdout,
             share_seconds=config.monitoring.share_seconds,
             secrets=tuple(secret_values(secrets)),
+            hold=HoldRules(failed=section.export_failed_traces, slower_than_seconds=section.export_slower_than_seconds),
         ),
     )
 

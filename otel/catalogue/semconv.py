@@ -58,6 +58,10 @@ ERROR_KINDS: Final = (
 )  # fmt: skip
 FAULT_DOMAINS: Final = ("caller", "policy", "provider", "network", "gateway")
 SIGNALS: Final = ("traces", "metrics", "logs")
-DROP_REASONS: Final = ("buffer_full", "rejected", "shutdown", "encoding")
+HELD_LIMIT: Final = "held_limit"
+"""Spans of a failed or slow request that is not sampled, beyond the limits of held spans."""
+
+DELIVERY_DROP_REASONS: Final = ("buffer_full", "rejected", "shutdown", "encoding")
+DROP_REASONS: Final = (*DELIVERY_DROP_REASONS, HELD_LIMIT)
 CONNECTION_CLOSE_REASONS: Final = ("idlest", "refused", "no_descriptor", "unparsed_bytes")
 JOB_FAILURES: Final = ("error", "timeout", "cancelled")

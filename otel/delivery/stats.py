@@ -13,7 +13,7 @@ from otel.catalogue import semconv
 class SignalStats(msgspec.Struct, frozen=True, kw_only=True):
     """One signal at one moment. Items are spans, log records or metric pushes; bytes are those of encoded requests.
 
-    `dropped` has every reason of `semconv.DROP_REASONS`, zeros included. All but the two queue sizes only grow.
+    `dropped` has every reason of `semconv.DELIVERY_DROP_REASONS`, zeros included. All but the two queue sizes only grow.
     """
 
     queued_items: int
@@ -32,7 +32,7 @@ class SignalCounters:
         self.exported = 0
         self.retries = 0
         self.stored = 0
-        self.dropped = dict.fromkeys(semconv.DROP_REASONS, 0)
+        self.dropped = dict.fromkeys(semconv.DELIVERY_DROP_REASONS, 0)
 
     def acknowledged(self, items: int, rejected_items: int) -> None:
         """Count one acknowledged request, of which the endpoint may have rejected a part."""

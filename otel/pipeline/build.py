@@ -46,6 +46,7 @@ from otel.recording.noop import DisabledRecorder
 from otel.recording.recorder import TelemetryRecorder
 from otel.redaction import KnownSecrets
 from otel.traces.fast_span import SpanOrigin
+from otel.traces.held_trace import HoldRules, build_hold
 from otel.traces.propagation import build_propagator
 from otel.traces.provider import FastTracerProvider
 from otel.traces.spans import SpanWriter
@@ -64,7 +65,8 @@ class PipelineSettings(msgspec.Struct, frozen=True, kw_only=True):
     `unix_ns` the wall clock, `ids` makes trace and span ids. `stdout` takes the log lines, None writes
     none. `families` are added to the `catalogue`, whose documented names `naming` may change.
     `scope_name` is the instrumentation scope of the built-in signals. `secrets` are redacted wherever
-    they are in log lines and spans, as are the values of the export's headers.
+    they are in log lines and spans, as are the values of the export's headers. `hold` says which
+    requests leave their trace although they are not sampled.
     """
 
     bounds: LabelBounds
@@ -82,6 +84,7 @@ class PipelineSettings(msgspec.Struct, frozen=True, kw_only=True):
     service_name: str = DEFAULT_SERVICE_NAME
     scope_name: str = "gatewayz"
     secrets: Sequence[str] = ()
+    hold: HoldRules = HoldRules()
 
 
 def build_pipeline(config: TelemetryConfig, settings: PipelineSettings) -> Pipeline:
@@ -123,7 +126,7 @@ def build_pipeline(config: TelemetryConfig, settings: PipelineSettings) -> Pipel
     tracers: TracerProvider = NoOpTracerProvider()
     if not config.disabled:
         guard = Guard()
-        tracers = _tracers(config, settings, resource, delivery, lines, secrets=secrets)
+        tracers = fast_tracers = _tracers(config, settings, resource, delivery, lines, secrets=secrets)
         spans = SpanWriter(
             tracers.get_tracer(settings.scope_name),
             settings.bounds,
@@ -149,6 +152,7 @@ def build_pipeline(config: TelemetryConfig, settings: PipelineSettings) -> Pipel
             delivery=delivery,
             guard=guard,
             lines=lines,
+            hold=fast_tracers.hold,
         )
     return Pipeline(
         recorder=recorder,
@@ -228,7 +232,9 @@ def _tracers(
         sinks[0] if len(sinks) == 1 else on_end,
         secrets.redact,
     )
-    return FastTracerProvider(origin, config.build_sampler(), settings.ids)
+    return FastTracerProvider(
+        origin, config.build_sampler(), settings.ids, build_hold(settings.hold, config.sampler, len(sinks))
+    )
 
 
 def _logger(scope_name: str, resource: Resource, loggers: LoggerProvider, delivery: Delivery) -> FastLogger | None:

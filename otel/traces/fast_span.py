@@ -17,9 +17,10 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from otel.redaction import redact
+from otel.traces.held_trace import HeldTrace
 
 _SCALARS: Final = frozenset({str, bool, int, float})
 _UNSET: Final = Status()
@@ -56,7 +57,8 @@ def are_supported(attributes: Mapping[str, Any]) -> bool:
 class FastSpan(Span):
     """One recording span.
 
-    For one thread at a time, like the request or attempt that it belongs to.
+    For one thread at a time, like the request or attempt that it belongs to. `held` is the trace of
+    a span that is not sampled.
     """
 
     __slots__ = (
@@ -71,6 +73,7 @@ class FastSpan(Span):
         "_parent",
         "_start_ns",
         "_status",
+        "held",
     )
 
     def __init__(
@@ -83,8 +86,10 @@ class FastSpan(Span):
         kind: SpanKind,
         attributes: Mapping[str, Any],
         start_ns: int | None = None,
+        held: HeldTrace | None = None,
     ) -> None:
         self._origin = origin
+        self.held = held
         self._name = name
         self._context = context
         self._parent = parent
@@ -102,8 +107,15 @@ class FastSpan(Span):
         """End the span and pass it to `on_end`; a second call changes nothing."""
         if self._has_ended("end"):
             return
+        self._end_ns = self._origin.unix_ns() if end_time is None else end_time
+        if self.held is None:
+            self._finish()
+        else:
+            self.held.ended(self)
+
+    def _finish(self) -> None:
+        """Pass the ended span to `on_end`."""
         origin = self._origin
-        self._end_ns = origin.unix_ns() if end_time is None else end_time
         origin.on_end(
             ReadableSpan(
                 self._name,
@@ -120,6 +132,28 @@ class FastSpan(Span):
                 instrumentation_scope=origin.scope,
             )
         )
+
+    def export(self) -> None:
+        """Pass on a held span that ended, as a sampled one."""
+        old = self._context
+        flags = TraceFlags(old.trace_flags | TraceFlags.SAMPLED)
+        self._context = SpanContext(old.trace_id, old.span_id, old.is_remote, flags, old.trace_state)
+        self._finish()
+
+    @property
+    def is_local_root(self) -> bool:
+        """Whether its parent is not of this process."""
+        return self._parent is None or self._parent.is_remote
+
+    @property
+    def status_code(self) -> StatusCode:
+        """The status so far."""
+        return self._status.status_code
+
+    @property
+    def duration_ns(self) -> int:
+        """From its start to its end, 0 before."""
+        return 0 if self._end_ns is None else self._end_ns - self._start_ns
 
     def get_span_context(self) -> SpanContext:
         """Return the span's context."""

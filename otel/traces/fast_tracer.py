@@ -27,15 +27,21 @@ from opentelemetry.trace import (
 
 from otel.traces.b3 import decided_by_caller
 from otel.traces.fast_span import FastSpan, SpanOrigin
+from otel.traces.held_trace import HeldTrace, TraceHold
 
 
 class FastTracer(Tracer):
-    """Makes spans. Safe from any thread."""
+    """Makes spans. Safe from any thread.
 
-    def __init__(self, origin: SpanOrigin, sampler: Sampler, ids: IdGenerator) -> None:
+    With a `hold`, server spans that are not sampled and the spans below them are recorded too, until
+    the server span ends.
+    """
+
+    def __init__(self, origin: SpanOrigin, sampler: Sampler, ids: IdGenerator, hold: TraceHold | None = None) -> None:
         self._origin = origin
         self._sampler = sampler
         self._ids = ids
+        self._hold = hold
 
     def start_span(  # noqa: PLR0917  the API's signature
         self,
@@ -49,10 +55,14 @@ class FastTracer(Tracer):
         set_status_on_exception: bool = True,  # noqa: ARG002
     ) -> Span:
         """Start a child of the current span of `context`."""
-        parent: SpanContext | None = get_current_span(context).get_span_context()
+        parent_span = get_current_span(context)
+        parent: SpanContext | None = parent_span.get_span_context()
+        held: HeldTrace | None = None
         if parent is not None and parent.is_valid and not parent.is_remote:
             trace_id, flags = parent.trace_id, parent.trace_flags
             state: TraceState | None = parent.trace_state
+            if not flags.sampled and type(parent_span) is FastSpan and parent_span.held is not None:
+                held = parent_span.held if parent_span.held.admits() else None
         else:
             if parent is not None and parent.is_valid:
                 trace_id, random_id = parent.trace_id, parent.trace_flags.random_trace_id
@@ -61,14 +71,25 @@ class FastTracer(Tracer):
                 trace_id, random_id = self._ids.generate_trace_id(), self._ids.is_trace_id_random()
                 context = decided_by_caller(context, trace_id)
             decided = self._sampler.should_sample(context, trace_id, name, kind, attributes, links)
-            attributes, state = decided.attributes, decided.trace_state
+            state = decided.trace_state
             bits = TraceFlags.SAMPLED if decided.decision is Decision.RECORD_AND_SAMPLE else TraceFlags.DEFAULT
             flags = TraceFlags(bits | TraceFlags.RANDOM_TRACE_ID if random_id else bits)
+            if flags.sampled:
+                attributes = decided.attributes
+            elif self._hold is not None and kind is SpanKind.SERVER:
+                held = self._hold.open()
         own = SpanContext(trace_id, self._ids.generate_span_id(), is_remote=False, trace_flags=flags, trace_state=state)
-        if not flags.sampled:
+        if not flags.sampled and held is None:
             return NonRecordingSpan(own)
         span = FastSpan(
-            self._origin, name, own, parent=parent, kind=kind, attributes=attributes or {}, start_ns=start_time
+            self._origin,
+            name,
+            own,
+            parent=parent,
+            kind=kind,
+            attributes=attributes or {},
+            start_ns=start_time,
+            held=held,
         )
         for link in links or ():
             span.add_link(link.context, link.attributes)

@@ -8,6 +8,7 @@ from opentelemetry.util.types import Attributes
 
 from otel.traces.fast_span import SpanOrigin
 from otel.traces.fast_tracer import FastTracer
+from otel.traces.held_trace import TraceHold
 
 
 class FastTracerProvider(TracerProvider):
@@ -16,10 +17,11 @@ class FastTracerProvider(TracerProvider):
     All spans share `origin`, except its scope, which is the tracer's.
     """
 
-    def __init__(self, origin: SpanOrigin, sampler: Sampler, ids: IdGenerator) -> None:
+    def __init__(self, origin: SpanOrigin, sampler: Sampler, ids: IdGenerator, hold: TraceHold | None = None) -> None:
         self._origin = origin
         self._sampler = sampler
         self._ids = ids
+        self.hold = hold
         self._tracers: dict[InstrumentationScope, Tracer] = {}
 
     def get_tracer(
@@ -36,6 +38,6 @@ class FastTracerProvider(TracerProvider):
         scope = InstrumentationScope(instrumenting_module_name, instrumenting_library_version, schema_url, attributes)
         found = self._tracers.get(scope)
         if found is None:
-            found = FastTracer(self._origin._replace(scope=scope), self._sampler, self._ids)
+            found = FastTracer(self._origin._replace(scope=scope), self._sampler, self._ids, self.hold)
             found = self._tracers.setdefault(scope, found)
         return found

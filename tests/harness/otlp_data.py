@@ -83,7 +83,7 @@ class ReceivedTelemetry:
     def spans(self) -> list[dict[str, Any]]:
         """Accepted spans in order of arrival.
 
-        Keys: name, kind (`SERVER` …), trace_id, span_id, parent_span_id (hex; empty without a parent), attributes, events, links, status
+        Keys: name, kind (`SERVER` …), trace_id, span_id, parent_span_id (hex; empty without a parent), flags, attributes, events, links, status
         (`UNSET`, `OK`, `ERROR`), start_unix_ns, end_unix_ns, resource, scope.
         """
         with self._changed:
@@ -199,6 +199,7 @@ def _span(span: Span) -> dict[str, Any]:
         "trace_id": span.trace_id.hex(),
         "span_id": span.span_id.hex(),
         "parent_span_id": span.parent_span_id.hex(),
+        "flags": span.flags,
         "attributes": attributes(span.attributes),
         "events": [
             {"name": event.name, "unix_ns": event.time_unix_nano, "attributes": attributes(event.attributes)}

@@ -155,3 +155,26 @@ def test_grpc_without_its_packages_says_what_to_install(monkeypatch) -> None:
 def test_a_setting_that_cannot_be_used_is_logged(caplog) -> None:
     Telemetry.from_environ(service="shop", environ={"OTEL_TRACES_SAMPLER": "sometimes"}).shutdown(1)
     assert "OTEL_TRACES_SAMPLER" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "exported"),
+    [
+        ({}, ["GET /broken"]),
+        ({"export_failed_traces": False}, []),
+        ({"export_slower_than_seconds": 1e-9}, ["GET /broken", "GET /"]),
+    ],
+)
+async def test_a_failed_or_slow_request_of_an_unsampled_caller_leaves_its_trace(options, exported):
+    async def app(scope, receive, send):
+        status = 500 if scope["path"] == "/broken" else 200
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body"})
+
+    console = Console()
+    telemetry = make_telemetry(**console.options, **options)
+    measured = telemetry.instrument_asgi(app, route_of=lambda scope: scope["path"])
+    with telemetry:
+        for path in ("/broken", "/"):
+            await get(measured, path, headers={"traceparent": f"00-{1:032x}-{2:016x}-00"})
+    assert [span["name"] for span in console.spans] == exported

@@ -35,10 +35,9 @@ async def pushed_telemetry(
             version="0",
             instance_id="i",
             clock=time.monotonic,
-            unix_ns=time.time_ns,
             rng=random.Random(1),
             share_seconds=0.0,
-            **settings,
+            **{"unix_ns": time.time_ns, **settings},
         ),
     )
     pipeline.start()
