@@ -7,7 +7,7 @@ own reservoir keeps a random exemplar of a sum.
 import threading
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.metrics import Exemplar, ExemplarReservoir
@@ -15,13 +15,16 @@ from opentelemetry.trace import SpanContext, get_current_span
 
 from otel.traces.context import TracedContext
 
+Offered: TypeAlias = tuple[float, int, Mapping[str, Any] | None, SpanContext]
+"""Value, Unix nanoseconds, attributes, span."""
+
 
 class LatestExemplarReservoir(ExemplarReservoir):
     """The exemplars of one series. Without `boundaries` there is one slot. Safe from any thread."""
 
     def __init__(self, boundaries: Sequence[float] = (), **_: object) -> None:
         self._boundaries = boundaries
-        self._slots: dict[int, tuple[float, int, Mapping[str, Any] | None, SpanContext]] = {}
+        self._slots: dict[int, Offered] = {}
         self._lock = threading.Lock()
 
     def offer(self, value: float, time_unix_nano: int, attributes: Any, context: Context) -> None:
@@ -33,6 +36,11 @@ class LatestExemplarReservoir(ExemplarReservoir):
         slot = bisect_left(self._boundaries, value)
         with self._lock:
             self._slots[slot] = (value, time_unix_nano, attributes, span_context)
+
+    def put(self, offered: Mapping[int, Offered]) -> None:
+        """Replace the exemplars of several buckets, by the bucket's index."""
+        with self._lock:
+            self._slots.update(offered)
 
     def collect(self, point_attributes: Any) -> list[Exemplar]:
         """Return and remove the exemplars, in the order of the buckets."""

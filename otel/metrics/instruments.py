@@ -11,8 +11,9 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from otel.catalogue.spec import Kind, MetricSpec
-from otel.metrics.bound_series import Series, Write
+from otel.metrics.bound_series import HistogramSeries, Series, SumSeries, Write
 from otel.metrics.label_set import LabelSet
+from otel.metrics.pending import Pending
 
 Sample: TypeAlias = tuple[float, Mapping[str, str]]
 """A value and its label set."""
@@ -34,6 +35,16 @@ class Instruments:
         self._meter = meter
         self._specs = {spec.name: spec for spec in catalogue}
         self._recording: dict[str, tuple[object, Write]] = {}
+        self._pending = Pending()
+        # The SDK calls callbacks before it reads any aggregation. This one observes nothing, so the
+        # instrument never becomes a metric.
+        meter.create_observable_gauge("otel.pending_measurements", [self._flush])
+        self.lock = self._pending.lock
+        """Held while an event is measured, so that a collection sees all of its measurements or none."""
+
+    def _flush(self, _: CallbackOptions) -> Iterable[Observation]:
+        self._pending.flush()
+        return ()
 
     def record(self, name: str, value: float, labels: Mapping[str, str], context: Context | None = None) -> None:
         """Add to a counter or record in a histogram.
@@ -42,17 +53,24 @@ class Instruments:
         catalogue lacks and TypeError for an observable family.
         """
         if type(labels) is LabelSet:
-            series = labels.series.get(name)
-            if series is None:
-                series = labels.series[name] = self._series(name, labels)
-            series.record(value, context)
+            with self.lock:
+                self.add(name, value, labels, context)
             return
         self._instrument(name)[1](value, labels, context)
+
+    def add(self, name: str, value: float, labels: LabelSet, context: Context | None) -> None:
+        """Record a value under `lock`, which the caller holds."""
+        series = labels.series.get(name)
+        if series is None:
+            series = labels.series[name] = self._series(name, labels)
+        series.record(value, context)
 
     def _series(self, name: str, labels: LabelSet) -> Series:
         """Return a family's series with these labels."""
         instrument, write = self._instrument(name)
-        return Series(instrument, write, labels, may_fall=self._specs[name].kind is Kind.UP_DOWN_COUNTER)
+        kind = self._specs[name].kind
+        series = HistogramSeries if kind is Kind.HISTOGRAM else SumSeries
+        return series(self._pending, instrument, write, labels, may_fall=kind is Kind.UP_DOWN_COUNTER)
 
     def _instrument(self, name: str) -> tuple[object, Write]:
         """Return a family's instrument and its record function, creating it on first use."""

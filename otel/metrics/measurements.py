@@ -5,6 +5,7 @@ bounded label sets. Safe from any thread.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Concatenate, ParamSpec
 
 from opentelemetry.context import Context
 
@@ -30,12 +31,25 @@ from otel.labels import LabelBounds, known_label_sets
 from otel.metrics.instruments import Instruments
 from otel.metrics.label_set import LabelSet
 
+P = ParamSpec("P")
+
+
+def _at_once(measure: Callable[Concatenate["Measurements", P], None]) -> Callable[Concatenate["Measurements", P], None]:
+    """Let a collection see all measurements of the event or none of them."""
+
+    def locked(self: "Measurements", /, *args: P.args, **kwargs: P.kwargs) -> None:
+        with self.lock:
+            measure(self, *args, **kwargs)
+
+    return locked
+
 
 class Measurements:
     """Turns events into measurements."""
 
     def __init__(self, instruments: Instruments, bounds: LabelBounds) -> None:
         self._record: Callable[[str, float, Mapping[str, str], Context | None], None] = instruments.record
+        self.lock = instruments.lock
         self._bounds = bounds
         self._no_labels = LabelSet()
         self._app = self._no_labels.plus(semconv.APP_NAME, bounds.app_name)
@@ -57,6 +71,7 @@ class Measurements:
         """A request arrived."""
         self._record(http.REQUESTS_IN_PROGRESS, 1, route, None)
 
+    @_at_once
     def request_finished(self, event: RequestFinished, route: LabelSet, context: Context) -> None:
         """A request ended, however it ended."""
         with_status = route.plus(semconv.STATUS_CODE, self._bounds.status_code(event.status_code))
@@ -70,6 +85,7 @@ class Measurements:
         labels = route.plus(semconv.EXCEPTION_TYPE, self._bounds.exception_type(event.exception_type))
         self._record(http.EXCEPTIONS, 1, labels, context)
 
+    @_at_once
     def attempt_finished(self, event: AttemptFinished, started: AttemptStarted, context: Context) -> None:
         """An upstream attempt ended."""
         provider = self._no_labels.plus(semconv.PROVIDER, self._bounds.provider(started.provider))
@@ -113,6 +129,7 @@ class Measurements:
             labels = route.plus(semconv.TOKEN_TYPE, count)
             self._record(inference.IMPLAUSIBLE_USAGE, 1, labels, context)
 
+    @_at_once
     def call_finished(self, event: CallFinished, context: Context) -> None:
         """A call ended, after all its attempts."""
         model = self._no_labels.plus(semconv.MODEL, self._bounds.model(event.model))
