@@ -1,4 +1,4 @@
-"""`python -m demo.output.picture < RUN > docs/images/demo.svg` draws the printed lines of a demo run as SVG.
+"""`... | python -m demo.output.picture > docs/images/demo.svg` draws the printed lines of a demo run as SVG.
 
 Keys in the lines are hidden. Long lines are cut. The same text gives the same picture.
 """
