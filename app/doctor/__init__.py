@@ -1,4 +1,7 @@
 """Diagnoses the pipeline: follows one marked request hop by hop and names the broken hop with its fix.
 
-settings -> observe (queries the servers) -> facts -> checks (pure functions) -> findings -> report
+    settings -> observe -> query_* (one module per server), follow (the marked request) -> facts
+    facts -> checks -> check_* (pure functions) -> findings -> report
+
+`command.py` runs it.
 """

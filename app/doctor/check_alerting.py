@@ -34,7 +34,7 @@ def _rules(facts: Facts) -> Verdict:
     if not facts.servers["prometheus"].url:
         return unused()
     if count is None:
-        return unknown("Prometheus did not say")
+        return unknown("Prometheus did not report it")
     if errors:
         return broken(
             f"{len(errors)} rules fail: {shown(list(errors))}",
@@ -50,7 +50,7 @@ def _connected(facts: Facts) -> Verdict:
     if not facts.servers["prometheus"].url or not facts.servers["alertmanager"].url:
         return unused()
     if count is None:
-        return unknown("Prometheus did not say")
+        return unknown("Prometheus did not report it")
     if not count:
         return broken(
             "Prometheus knows no Alertmanager", "name it in targets/alertmanager.yml (alerting in prometheus.yml)"
@@ -59,10 +59,10 @@ def _connected(facts: Facts) -> Verdict:
 
 
 def _receivers(facts: Facts) -> Verdict:
-    said = read_json(facts.servers["alertmanager_status"].body, _Status)
-    if said is None:
-        return unknown("Alertmanager did not say")
-    kinds = sorted(set(_RECEIVER.findall(said.config.original)))
+    document = read_json(facts.servers["alertmanager_status"].body, _Status)
+    if document is None:
+        return unknown("Alertmanager did not report it")
+    kinds = sorted(set(_RECEIVER.findall(document.config.original)))
     if not kinds:
         return broken(
             "alerts are sent to no receiver",
@@ -75,17 +75,18 @@ def _grafana(facts: Facts) -> Verdict:
     server = facts.servers["grafana"]
     if not server.url:
         return unused()
-    if not server.answers:
+    if not server.responds:
         return unknown(f"not running ({server.trouble}); it is optional")
     if server.status != HTTPStatus.OK:
         return broken(
-            f"{server.url}/api/health says {server.status}", "Grafana's log says what it lacks, most often its database"
+            f"{server.url}/api/health returned {server.status}",
+            "Grafana's log names what it lacks, most often its database",
         )
     return ok(f"{server.url} is healthy")
 
 
 def _sources(facts: Facts) -> Verdict:
-    if not facts.servers["grafana"].answers:
+    if not facts.servers["grafana"].responds:
         return unknown("Grafana is not running")
     if facts.data_sources is None:
         return unknown(_NO_SOURCES)
@@ -101,7 +102,7 @@ def _sources(facts: Facts) -> Verdict:
 def _links(facts: Facts) -> Verdict:
     by_type = {source.type: source for source in facts.data_sources or ()}
     if not all(kind in by_type for kind in _TYPES):
-        return unknown("not all data sources are there")
+        return unknown("not all data sources exist")
     prometheus, loki, tempo = (by_type[kind] for kind in _TYPES)
     links = (
         (
@@ -117,7 +118,7 @@ def _links(facts: Facts) -> Verdict:
     if lost:
         return broken(
             f"links that lead nowhere: {shown(lost)}",
-            "each datasourceUid in jsonData must be the uid of the data source it is to open",
+            "each datasourceUid in jsonData must be the uid of the data source that the link opens",
         )
     return ok("exemplar to trace, line to trace, trace to logs, trace to metrics")
 

@@ -18,16 +18,16 @@ _NO_METRICS: Final = "the Collector's own metrics are not served (--collector-me
 
 def _reachable(facts: Facts) -> Verdict:
     server = facts.servers["collector_health"]
-    speaks = [answer for answer in facts.otlp.values() if not answer.is_silent]
+    responses = [response for response in facts.otlp.values() if not response.is_silent]
     if not facts.otlp and not server.url and facts.collector_after is None:
         return unused()
-    if server.answers or facts.collector_after is not None or speaks:
-        return ok("it answers")
-    asked = [f"health {server.url}: {server.trouble}"] if server.url else []
+    if server.responds or facts.collector_after is not None or responses:
+        return ok("it responds")
+    tried = [f"health {server.url}: {server.trouble}"] if server.url else []
     if facts.otlp:
-        asked.append(f"OTLP {facts.otlp['traces'].address}: {facts.otlp['traces'].reason}")
+        tried.append(f"OTLP {facts.otlp['traces'].address}: {facts.otlp['traces'].reason}")
     return broken(
-        "; ".join(asked),
+        "; ".join(tried),
         "start the Collector (`make stack` or `make stack-native`), or give its addresses with --otlp and --collector-health"
         " (`--otlp off` where there is no pipeline)",
     )
@@ -38,34 +38,34 @@ def _otlp(facts: Facts) -> Verdict:
         return unused()
     silent = [signal for signal in SIGNALS if facts.otlp[signal].is_silent]
     if silent:
-        answer = facts.otlp[silent[0]]
+        response = facts.otlp[silent[0]]
         return broken(
-            f"no OTLP at {answer.address}: {answer.reason}",
+            f"no OTLP at {response.address}: {response.reason}",
             "the address or protocol is wrong: the Collector takes OTLP over HTTP on 4318 and over gRPC on 4317;"
             " correct --otlp or OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL",
         )
     if all(facts.otlp[signal].has_no_pipeline for signal in SIGNALS):
         return broken(
-            f"{facts.otlp['traces'].address} is no OTLP endpoint: {facts.otlp['traces'].reason}",
+            f"{facts.otlp['traces'].address} is not an OTLP endpoint: {facts.otlp['traces'].reason}",
             "something else listens there: give the Collector's address with --otlp or OTEL_EXPORTER_OTLP_ENDPOINT",
         )
-    token = ", which asks for a token" if facts.otlp_needs_token else ""
+    token = ", which requires a token" if facts.otlp_needs_token else ""
     return ok(f"OTLP at {facts.otlp['traces'].address}{token}")
 
 
 def _pipeline(signal: Signal) -> Callable[[Facts], Verdict]:
     def judge(facts: Facts) -> Verdict:
-        answer = facts.otlp.get(signal)
-        if answer is None:
+        response = facts.otlp.get(signal)
+        if response is None:
             return unused()
-        if answer.accepted:
+        if response.accepted:
             return ok("an export is accepted")
-        if answer.has_no_pipeline:
+        if response.has_no_pipeline:
             return broken(
-                f"the Collector takes no {signal}: {answer.reason}",
+                f"the Collector accepts no {signal}: {response.reason}",
                 f"its configuration has no pipeline for {signal}: start it with --config=collector-config/{signal}.yaml as well",
             )
-        return unknown(f"an export was answered with: {answer.reason}")
+        return unknown(f"an export failed: {response.reason}")
 
     return judge
 
@@ -80,11 +80,11 @@ def _receives(signal: Signal) -> Callable[[Facts], Verdict]:
         if refuses_for_now(facts, signal):
             return broken(
                 f"the Collector refuses {signal} for now",
-                "it is short of memory: raise COLLECTOR_MEMORY_MIB, or see in its log what it says",
+                "it is short of memory: raise COLLECTOR_MEMORY_MIB, or see its log",
             )
         if facts.gateway_growth(self_telemetry.EXPORTED, signal=signal) > 0:
             return broken(
-                f"the gateway's {signal} are taken, but not by this Collector",
+                f"the gateway's {signal} are accepted, but not by this Collector",
                 "the gateway sends to another one: compare its OTEL_EXPORTER_OTLP_ENDPOINT with --otlp and --collector-metrics",
             )
         return unknown("nothing came meanwhile")
@@ -105,8 +105,8 @@ def _sends(signal: Signal) -> Callable[[Facts], Verdict]:
             return _full(signal, waiting, capacity, queue_failed)
         if failed > 0:
             return broken(
-                f"{STORES[signal]} refused {failed:.0f} {items} for good: the Collector dropped them",
-                f"the Collector's log quotes the answer of {STORES[signal]}; check the exporter's endpoint in"
+                f"{STORES[signal]} refused {failed:.0f} {items} permanently: the Collector dropped them",
+                f"the Collector's log quotes the response of {STORES[signal]}; check the exporter's endpoint in"
                 f" collector-config/{signal}.yaml and the limits of {STORES[signal]}",
             )
         sent = facts.collector_growth("exporter_sent", signal)
@@ -115,7 +115,7 @@ def _sends(signal: Signal) -> Callable[[Facts], Verdict]:
         if facts.collector_growth("receiver_accepted", signal) > 0:
             return broken(
                 f"{signal} come into the Collector and do not leave it; {waiting:.0f} of {capacity:.0f} of the queue is used",
-                f"{STORES[signal]} does not take them, or the pipeline drops them: see the Collector's log, the exporter's endpoint and"
+                f"{STORES[signal]} does not accept them, or the pipeline drops them: see the Collector's log, the exporter's endpoint and"
                 f" the processors in collector-config/{signal}.yaml",
             )
         return unknown("nothing came in meanwhile")
@@ -123,16 +123,16 @@ def _sends(signal: Signal) -> Callable[[Facts], Verdict]:
     return judge
 
 
-def _full(signal: Signal, waiting: float, capacity: float, turned_away: float) -> Verdict:
+def _full(signal: Signal, waiting: float, capacity: float, refused: float) -> Verdict:
     if waiting < capacity * _HALF:
         return broken(
-            f"the queue to {STORES[signal]} turned {turned_away:.0f} {COLLECTED_AS[signal]} away with {waiting:.0f} of {capacity:.0f} used",
+            f"the queue to {STORES[signal]} refused {refused:.0f} {COLLECTED_AS[signal]} with {waiting:.0f} of {capacity:.0f} used",
             f"a request larger than what is left of it, or a full disk: raise sending_queue.queue_size in collector-config/{signal}.yaml,"
-            " and see what the Collector's log says",
+            " and see the Collector's log",
         )
     return broken(
-        f"the queue to {STORES[signal]} is full: {waiting:.0f} of {capacity:.0f} used, {turned_away:.0f} {COLLECTED_AS[signal]} turned away",
-        f"{STORES[signal]} takes too little: the Collector's log says what it answers; a longer outage needs a larger"
+        f"the queue to {STORES[signal]} is full: {waiting:.0f} of {capacity:.0f} used, {refused:.0f} {COLLECTED_AS[signal]} refused",
+        f"{STORES[signal]} accepts too little: the Collector's log quotes its responses; a longer outage needs a larger"
         f" sending_queue.queue_size in collector-config/{signal}.yaml",
     )
 
@@ -163,11 +163,11 @@ def _healthy(facts: Facts) -> Verdict:
     if not server.url:
         return unused()
     if server.status == HTTPStatus.OK:
-        return ok(f"{server.url} says so")
-    said = f"HTTP {server.status}" if server.answers else server.trouble
+        return ok(f"{server.url} reports it")
+    found = f"HTTP {server.status}" if server.responds else server.trouble
     return broken(
-        f"{server.url}: {said}",
-        "the Collector's log says which part is unhealthy; --collector-health gives the address of its health check",
+        f"{server.url}: {found}",
+        "the Collector's log names the unhealthy part; --collector-health gives the address of its health check",
     )
 
 

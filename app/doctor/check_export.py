@@ -1,8 +1,8 @@
 """Checks that the gateway pushes each signal and that the endpoint accepts it.
 
 The gateway's own counters show what was exported, retried and dropped. The doctor's empty exports
-show how the endpoint treats the signal. Together they tell a wrong address, a missing token and a
-Collector that refuses from each other.
+show how the endpoint treats the signal. Together they distinguish a wrong address, a missing token and
+a Collector that refuses.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def _on(signal: Signal) -> Callable[[Facts], Verdict]:
     def judge(facts: Facts) -> Verdict:
         pushed = is_pushed(facts, signal)
         if pushed is None:
-            return unknown("the gateway's metrics are not there")
+            return unknown("the gateway's metrics are missing")
         if pushed:
             return ok("the gateway pushes them")
         if signal == "metrics" and is_scraped_instead(facts):
@@ -67,34 +67,34 @@ def _delivers(signal: Signal) -> Callable[[Facts], Verdict]:
         rejected = facts.gateway_growth(self_telemetry.DROPPED, signal=signal, reason="rejected")
         if rejected > 0 and exported <= 0:
             return _rejected(facts, signal, rejected)
-        if rejected > 0 and signal != "metrics":  # a push that was refused is made good by the next
+        if rejected > 0 and signal != "metrics":  # the next push replaces one that was refused
             return broken(
                 f"the endpoint refuses a part of the gateway's {signal}: {rejected:.0f} of {rejected + exported:.0f} meanwhile",
                 "the gateway's log names the reason: a proxy or a limit on the way that refuses by size, content or rate",
             )
         if exported > 0:
-            return ok(f"the endpoint took {exported:.0f} since the doctor began")
+            return ok(f"the endpoint accepted {exported:.0f} since the doctor began")
         return _stuck(facts, signal)
 
     return judge
 
 
 def _rejected(facts: Facts, signal: Signal, count: float) -> Verdict:
-    found = f"the endpoint refuses the gateway's {signal} for good ({count:.0f} dropped meanwhile)"
+    found = f"the endpoint refuses the gateway's {signal} permanently ({count:.0f} dropped meanwhile)"
     if signal not in facts.otlp:
         return broken(
             found,
-            "the endpoint is no OTLP endpoint, or wants a token: the gateway's log quotes its answer; correct its"
+            "the endpoint is not an OTLP endpoint, or requires a token: the gateway's log quotes its response; correct its"
             " OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_HEADERS",
         )
     if facts.otlp_needs_token:
         return broken(
-            f"{found}; {facts.otlp[signal].address} asks for a token",
+            f"{found}; {facts.otlp[signal].address} requires a token",
             'give the gateway OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20TOKEN", with the token of the Collector\'s receiver',
         )
     return broken(
         f"{found}, while {facts.otlp[signal].address} accepts an export",
-        "the gateway sends elsewhere: its OTEL_EXPORTER_OTLP_ENDPOINT names a server or path that takes no OTLP;"
+        "the gateway sends elsewhere: its OTEL_EXPORTER_OTLP_ENDPOINT names a server or path that accepts no OTLP;"
         " the Collector's is http://COLLECTOR:4318 (HTTP) or http://COLLECTOR:4317 (gRPC)",
     )
 
@@ -108,12 +108,12 @@ def _stuck(facts: Facts, signal: Signal) -> Verdict:
     if retries > 0 or (queued > 0 and facts.waited_seconds >= _PATIENCE_SECONDS):
         accepts = f"; {facts.otlp[signal].address} accepts an export" if signal in facts.otlp else ""
         return broken(
-            f"the gateway's {signal} are not taken: {queued:.0f} wait, {retries:.0f} more tries failed{accepts}",
+            f"the gateway's {signal} are not accepted: {queued:.0f} wait, {retries:.0f} retries failed{accepts}",
             "the gateway sends to a host or port where no Collector listens, or by the wrong protocol: correct its"
             " OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL; its log names the address and the reason",
         )
     if facts.marked is None:
-        return unknown("nothing was to be sent meanwhile")
+        return unknown("no request was sent meanwhile")
     if queued > 0 or facts.waited_seconds < _PATIENCE_SECONDS:
         return unknown(f"not yet: {queued:.0f} wait for their batch")
     if signal == "traces":
@@ -125,7 +125,7 @@ def _stuck(facts: Facts, signal: Signal) -> Verdict:
 
 
 def refuses_for_now(facts: Facts, signal: Signal) -> bool:
-    """Whether the Collector got the signal meanwhile and did not take it."""
+    """Whether the Collector received the signal meanwhile and did not accept it."""
     return any(
         facts.collector_growth(kind, signal) > 0
         for kind in ("receiver_refused", "receiver_failed", "exporter_enqueue_failed")
@@ -134,7 +134,7 @@ def refuses_for_now(facts: Facts, signal: Signal) -> bool:
 
 def _nothing_lost(facts: Facts) -> Verdict:
     if facts.gateway_after is None:
-        return unknown("the gateway's metrics are not there")
+        return unknown("the gateway's metrics are missing")
     lost = []
     for signal in SIGNALS:
         for reason in _LOSSES:

@@ -15,7 +15,7 @@ from otel.catalogue.spec import Kind, MetricSpec
 
 MAX_SERIES: Final = 100_000
 MAX_LABEL_VALUES: Final = 500
-"""Of one label of one family: more than that is no bounded set."""
+"""Of one label of one family: more than that is not a bounded set."""
 
 _SERVER_ERROR: Final = 500
 _UNAUTHORIZED: Final = frozenset({401, 403})
@@ -24,7 +24,7 @@ _AFTER_A_REQUEST: Final = (http.REQUESTS, http.RESPONSES, http.REQUEST_DURATION)
 
 
 def shown(names: list[str]) -> str:
-    """Name a few of them."""
+    """Join the first few names."""
     more = f" and {len(names) - _MAX_SHOWN} more" if len(names) > _MAX_SHOWN else ""
     return ", ".join(names[:_MAX_SHOWN]) + more
 
@@ -44,8 +44,8 @@ class _Ready(msgspec.Struct):
 
 def _reachable(facts: Facts) -> Verdict:
     server = facts.servers["gateway"]
-    if server.answers:
-        return ok(f"{server.url} answers")
+    if server.responds:
+        return ok(f"{server.url} responds")
     return broken(
         f"{server.url}: {server.trouble}",
         "start the gateway (`python -m app serve`), or give its address with --gateway",
@@ -56,12 +56,14 @@ def _ready(facts: Facts) -> Verdict:
     server = facts.servers["gateway_ready"]
     if server.status is None:
         return unknown(server.trouble)
-    said = read_json(server.body, _Ready) or _Ready()
-    down = [name for name, each in said.dependencies.items() if isinstance(each, dict) and each.get("status") == "down"]
+    document = read_json(server.body, _Ready) or _Ready()
+    down = [
+        name for name, each in document.dependencies.items() if isinstance(each, dict) and each.get("status") == "down"
+    ]
     if server.status == HTTPStatus.OK and not down:
-        return ok("database and cache answer")
+        return ok("database and cache respond")
     return broken(
-        f"/health/ready says {server.status}; down: {shown(down) or 'not said'}",
+        f"/health/ready returned {server.status}; down: {shown(down) or 'not reported'}",
         "check the URL under [database] or [cache] of the configuration, and that the server behind it runs",
     )
 
@@ -72,13 +74,13 @@ def _metrics(facts: Facts) -> Verdict:
     status = facts.metrics.status
     if status == HTTPStatus.FORBIDDEN:
         return broken(
-            f"/metrics answers {status}",
+            f"/metrics returned {status}",
             "the gateway listens beyond loopback and has no monitoring token: set monitoring.token_env, or monitoring.open = true",
         )
     if status in _UNAUTHORIZED:
         return broken(
-            f"/metrics answers {status}",
-            "it asks for the monitoring token: put it into GATEWAYZ_DOCTOR_METRICS_TOKEN, and into Prometheus' scrape job",
+            f"/metrics returned {status}",
+            "it requires the monitoring token: put it into GATEWAYZ_DOCTOR_METRICS_TOKEN, and into Prometheus' scrape job",
         )
     return broken(
         f"/metrics: {facts.metrics.trouble or f'HTTP {status}'}",
@@ -86,7 +88,7 @@ def _metrics(facts: Facts) -> Verdict:
     )
 
 
-def always_there(*, after_a_request: bool) -> list[str]:
+def always_exposed(*, after_a_request: bool) -> list[str]:
     """Return the families that every gateway exposes, whatever its configuration and traffic."""
     return [
         spec.name
@@ -108,13 +110,13 @@ def _families(facts: Facts) -> Verdict:
         )
     served = facts.marked is not None and facts.marked.status is not None
     wanted = {spec.name: spec for spec in CATALOGUE}
-    missing = [name for name in always_there(after_a_request=served) if name not in scrape.types]
+    missing = [name for name in always_exposed(after_a_request=served) if name not in scrape.types]
     if missing and set(missing) <= set(_AFTER_A_REQUEST) and not facts.is_newer_than_the_request:
         return unknown("/metrics still shows a collection from before the request: monitoring.share_seconds is long")
     if missing:
-        strangers = sorted(set(scrape.types) - set(wanted))
+        unexpected = sorted(set(scrape.types) - set(wanted))
         return broken(
-            f"not on /metrics: {shown(missing)}" + (f"; instead: {shown(strangers)}" if strangers else ""),
+            f"not on /metrics: {shown(missing)}" + (f"; instead: {shown(unexpected)}" if unexpected else ""),
             "a view renames or drops them: otel/catalogue/ and otel/metrics/views.py must agree with the documented names",
         )
     wrong = [
@@ -184,27 +186,27 @@ def _request(facts: Facts) -> Verdict:
         return unknown("no request was sent")
     what = f"{marked.method} {marked.path}"
     if marked.status is None:
-        return broken(f"{what}: {marked.trouble}", "the gateway takes connections but does not serve: see its log")
+        return broken(f"{what}: {marked.trouble}", "the gateway accepts connections but does not serve: see its log")
     if marked.status >= _SERVER_ERROR:
         return broken(
-            f"{what} was answered with {marked.status}, trace {marked.trace_id}",
+            f"{what} returned {marked.status}, trace {marked.trace_id}",
             "see the gateway's log line of this trace; docs/gateway.md explains each status",
         )
     refusal = _refusal(marked)
     if refusal is not None:
         return refusal
-    if marked.answered_trace_id != marked.trace_id:
+    if marked.response_trace_id != marked.trace_id:
         return broken(
-            f"{what} was answered under the trace id {marked.answered_trace_id or '(none)'}, not under the one that was sent",
-            "telemetry is off, its OTEL_PROPAGATORS has no tracecontext, or a proxy in front of it replaces traceparent: ask the gateway itself",
+            f"{what} returned the trace id {marked.response_trace_id or '(none)'}, not the one that was sent",
+            "telemetry is off, its OTEL_PROPAGATORS has no tracecontext, or a proxy replaces traceparent: give the gateway's own address",
         )
     without = " without a key, as it must be" if marked.status == HTTPStatus.UNAUTHORIZED else ""
-    return ok(f"{what} was answered with {marked.status}{without}, trace {marked.trace_id}")
+    return ok(f"{what} returned {marked.status}{without}, trace {marked.trace_id}")
 
 
 def _refusal(marked: Marked) -> Verdict | None:
     """What is wrong where the response is not the expected one."""
-    what = f"{marked.method} {marked.path} was answered with {marked.status}"
+    what = f"{marked.method} {marked.path} returned {marked.status}"
     if marked.status == HTTPStatus.OK or (marked.status == HTTPStatus.UNAUTHORIZED and not marked.has_key):
         return None
     if marked.status == HTTPStatus.UNAUTHORIZED:

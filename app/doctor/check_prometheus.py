@@ -14,13 +14,13 @@ STRATEGY: Final = "UnderscoreEscapingWithoutSuffixes"
 MAX_HEAD_SERIES: Final = 2_000_000
 MAX_SERIES_OF_A_NAME: Final = 100_000
 _KNOWN: Final = frozenset({"target_info", *(name for spec in CATALOGUE for name in sample_names(spec))})
-_NOT_SAID: Final = "Prometheus did not say"
+_NOT_REPORTED: Final = "Prometheus did not report it"
 
 
 def _otlp_receiver(facts: Facts) -> Verdict:
     on = facts.prometheus.otlp_receiver
     if on is None:
-        return unknown(_NOT_SAID)
+        return unknown(_NOT_REPORTED)
     if on or facts.arrived("metrics"):
         return ok("on" if on else "off, and not needed: samples arrive another way")
     return broken("the OTLP receiver is off", "start Prometheus with --web.enable-otlp-receiver")
@@ -28,22 +28,22 @@ def _otlp_receiver(facts: Facts) -> Verdict:
 
 def _target(facts: Facts) -> Verdict:
     if facts.prometheus.targets is None:
-        return unknown(_NOT_SAID)
-    ours = [target for target in facts.prometheus.targets if target.job == SCRAPE_JOB]
-    if not ours:
+        return unknown(_NOT_REPORTED)
+    targets = [target for target in facts.prometheus.targets if target.job == SCRAPE_JOB]
+    if not targets:
         return broken(
             f"no target of the job {SCRAPE_JOB}",
             "add the scrape job (compose/prometheus/prometheus.yml) and its targets file",
         )
-    down = [target for target in ours if target.health == "down"]
+    down = [target for target in targets if target.health == "down"]
     if down:
         return broken(
             f"{down[0].url} is DOWN: {down[0].error}",
             f"Prometheus must reach the gateway from where it runs: correct targets/{SCRAPE_JOB}.yml; a monitoring token goes into the job",
         )
-    if any(target.health != "up" for target in ours):
-        return unknown(f"{ours[0].url} was not scraped yet")
-    return ok(f"{ours[0].url} is UP")
+    if any(target.health != "up" for target in targets):
+        return unknown(f"{targets[0].url} was not scraped yet")
+    return ok(f"{targets[0].url} is UP")
 
 
 def documented_on(scrape: Scrape) -> frozenset[str]:
@@ -61,8 +61,8 @@ def _names(facts: Facts) -> Verdict:
     return _renamed(facts, missing, sorted(stored.fresh_names - set(scrape.samples) - _KNOWN))
 
 
-def _renamed(facts: Facts, missing: list[str], strangers: list[str]) -> Verdict:
-    suffixed = [f"{name} -> {other}" for name in missing for other in strangers if other.startswith(f"{name}_")]
+def _renamed(facts: Facts, missing: list[str], unexpected: list[str]) -> Verdict:
+    suffixed = [f"{name} -> {other}" for name in missing for other in unexpected if other.startswith(f"{name}_")]
     strategy = facts.prometheus.translation_strategy
     if suffixed and strategy != STRATEGY:
         return broken(
@@ -70,8 +70,8 @@ def _renamed(facts: Facts, missing: list[str], strangers: list[str]) -> Verdict:
             f"set otlp.translation_strategy: {STRATEGY} in prometheus.yml; a remote-write exporter has the same setting",
         )
     found = f"on /metrics, but not in Prometheus: {shown(missing)}"
-    if strangers:
-        found += f"; instead: {shown(strangers)}"
+    if unexpected:
+        found += f"; instead: {shown(unexpected)}"
     return broken(
         found,
         "a processor of the Collector renames or drops them (collector-config/metrics.yaml), or a relabelling rule of Prometheus does",
@@ -87,10 +87,10 @@ def _sample(facts: Facts) -> Verdict:
     if stored is None or not stored.fresh_names:
         return broken(
             "no sample of this gateway since the request",
-            "see the Collector's log for what Prometheus answered to metrics; Prometheus refuses samples that are too old or too far ahead",
+            "see the Collector's log for Prometheus' responses to metrics; Prometheus refuses samples that are too old or too far ahead",
         )
     if stored.marked_value is None:
-        return broken(f"{http.REQUESTS} of the request is not there", "see prometheus.names")
+        return broken(f"{http.REQUESTS} of the request is missing", "see prometheus.names")
     if facts.expected_value is not None and stored.marked_value < facts.expected_value:
         return broken(
             f"{http.REQUESTS} is {stored.marked_value:.0f} in Prometheus, {facts.expected_value:.0f} on /metrics",
@@ -102,7 +102,7 @@ def _sample(facts: Facts) -> Verdict:
 def _counted_once(facts: Facts) -> Verdict:
     jobs = facts.prometheus.jobs_by_name
     if jobs is None or facts.prometheus.targets is None:
-        return unknown(_NOT_SAID)
+        return unknown(_NOT_REPORTED)
     scraped = {target.job for target in facts.prometheus.targets}
     twice = sorted(name for name, found in jobs.items() if scraped & set(found) and set(found) - scraped)
     if twice:
@@ -117,7 +117,7 @@ def _counted_once(facts: Facts) -> Verdict:
 def _cardinality(facts: Facts) -> Verdict:
     series = facts.prometheus.head_series
     if series is None:
-        return unknown(_NOT_SAID)
+        return unknown(_NOT_REPORTED)
     large = [f"{name} ({count})" for name, count in facts.prometheus.largest_names if count > MAX_SERIES_OF_A_NAME]
     if large or series > MAX_HEAD_SERIES:
         return broken(

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Final
 
 from app.doctor.check_gateway import shown
-from app.doctor.facts import Facts, ProviderAnswer
+from app.doctor.facts import Facts, ProviderResponse
 from app.doctor.findings import Check, Verdict, broken, ok, unknown
 
 _SERVER_ERROR: Final = 500
@@ -23,8 +23,8 @@ def provider_checks(facts: Facts) -> tuple[Check[Facts], ...]:
     return tuple(check for provider in facts.providers for check in _checks(provider))
 
 
-def _checks(provider: ProviderAnswer) -> tuple[Check[Facts], ...]:
-    def judge(check: Callable[[ProviderAnswer], Verdict]) -> Callable[[Facts], Verdict]:
+def _checks(provider: ProviderResponse) -> tuple[Check[Facts], ...]:
+    def judge(check: Callable[[ProviderResponse], Verdict]) -> Callable[[Facts], Verdict]:
         return lambda _: check(provider)
 
     prefix = f"provider.{provider.name}"
@@ -35,18 +35,18 @@ def _checks(provider: ProviderAnswer) -> tuple[Check[Facts], ...]:
     )
 
 
-def _reachable(provider: ProviderAnswer) -> Verdict:
+def _reachable(provider: ProviderResponse) -> Verdict:
     if provider.status is None:
         return broken(
             f"{provider.url}: {provider.trouble}",
-            "correct its base_url, start it, or see what stands between (a proxy, a firewall, a certificate)",
+            "correct its base_url, start it, or see what is between (a proxy, a firewall, a certificate)",
         )
     if provider.status >= _SERVER_ERROR:
-        return broken(f"{provider.url} answers {provider.status}", "the provider is down, or a proxy in front of it")
-    return ok(f"{provider.url} answers {provider.status}")
+        return broken(f"{provider.url} returned {provider.status}", "the provider is down, or a proxy in front of it")
+    return ok(f"{provider.url} returned {provider.status}")
 
 
-def _key(provider: ProviderAnswer) -> Verdict:
+def _key(provider: ProviderResponse) -> Verdict:
     variable = provider.key_variable
     if variable is not None and not provider.key_is_set:
         return unknown(
@@ -56,20 +56,20 @@ def _key(provider: ProviderAnswer) -> Verdict:
         return ok("accepted" if variable is not None else "none is needed")
     if variable is None:
         return broken(
-            f"{provider.status}: it wants a key",
+            f"{provider.status}: it requires a key",
             "api_key_env is missing: let it name the environment variable that holds the key",
         )
     return broken(f"{provider.status}: the key of {variable} is refused", f"put a valid key into {variable}")
 
 
-def _models(provider: ProviderAnswer) -> Verdict:
+def _models(provider: ProviderResponse) -> Verdict:
     if provider.status in _NOT_THERE or provider.status in _REDIRECTS:
         return broken(
-            f"{provider.url} answers {provider.status}: no list of models is there",
+            f"{provider.url} returned {provider.status}: no list of models",
             "base_url ends before /chat/completions, most often in /v1: correct it; or name another path by probe_path",
         )
     if provider.listed is None:
-        return unknown(f"{provider.url} answers {provider.status}, with no list of models")
+        return unknown(f"{provider.url} returned {provider.status}, with no list of models")
     missing = sorted(set(provider.models) - provider.listed)
     if missing:
         return broken(

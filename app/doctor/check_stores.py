@@ -4,9 +4,9 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
-from app.doctor.ask_stores import GUIDE_SELECTOR
 from app.doctor.facts import Facts, Server
 from app.doctor.findings import Check, Verdict, broken, ok, unknown, unused
+from app.doctor.query_stores import DOCUMENTED_SELECTOR
 
 CLOCKS: Final = ("gateway", "collector", "prometheus", "loki", "tempo", "alertmanager")
 
@@ -18,7 +18,7 @@ def reachable(name: str, what: str) -> Callable[[Facts], Verdict]:
         server = facts.servers[name]
         if not server.url:
             return unused()
-        if not server.answers:
+        if not server.responds:
             return broken(
                 f"{server.url}: {server.trouble}",
                 f"start {what} (`make stack` or `make stack-native`), or give its address with --{name}"
@@ -40,7 +40,7 @@ def _line(facts: Facts) -> Verdict:
         return ok(f"found by {facts.line.selector} | json | trace_id")
     return broken(
         f"no log line of trace {facts.marked.trace_id}",
-        "see the Collector's log for what Loki answered to logs; Loki refuses lines that are too old or over its limits",
+        "see the Collector's log for Loki's responses to logs; Loki refuses lines that are too old or over its limits",
     )
 
 
@@ -48,7 +48,7 @@ def _job_label(facts: Facts) -> Verdict:
     if facts.line is None:
         return unknown("no line to look at")
     if facts.line.has_job:
-        return ok(f"{GUIDE_SELECTOR} finds it")
+        return ok(f"{DOCUMENTED_SELECTOR} finds it")
     return broken(
         f'the line is in Loki, but not under job="gatewayz": found by {facts.line.selector}',
         "the resource attribute `job` of collector-config/logs.yaml (processor resource/job) or its index label in"
@@ -65,7 +65,7 @@ def _trace(facts: Facts) -> Verdict:
         return ok(f"{facts.trace_spans} spans of trace {facts.marked.trace_id}")
     return broken(
         f"no trace {facts.marked.trace_id}",
-        "see the Collector's log for what Tempo answered to traces, and whether a sampling processor drops them",
+        "see the Collector's log for Tempo's responses to traces, and whether a sampling processor drops them",
     )
 
 
@@ -76,12 +76,12 @@ def _clock(name: str) -> Callable[[Facts], Verdict]:
         if skew is None:
             return unknown("it sent no date") if _clock_server(facts, name).url else unused()
         if abs(skew) <= facts.max_skew_seconds:
-            return ok(f"within {facts.max_skew_seconds:g} s of ours")
+            return ok(f"within {facts.max_skew_seconds:g} s of the local clock")
         others = [other for clock, other in skews.items() if clock != name]
         if len(others) > 1 and all(abs(other - skew) <= facts.max_skew_seconds for other in others):
-            return unknown(f"{skew:+.0f} s from ours, like all other clocks: it is ours that is wrong")
+            return unknown(f"{skew:+.0f} s from the local clock, like all other clocks: the local clock is wrong")
         return broken(
-            f"its clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} ours",
+            f"its clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the local clock",
             f"synchronise the clock of the {name}'s host (NTP): samples, lines and spans are stored under its time, and queries miss them",
         )
 
@@ -97,7 +97,9 @@ def _own_clock(facts: Facts) -> Verdict:
         and abs(middle) > facts.max_skew_seconds
         and all(abs(each - middle) <= facts.max_skew_seconds for each in values)
     ):
-        return broken(f"every other clock is {middle:+.0f} s from ours", "synchronise the clock of this machine (NTP)")
+        return broken(
+            f"every other clock is {middle:+.0f} s from the local clock", "synchronise the clock of this machine (NTP)"
+        )
     return ok("agrees with the others") if values else unknown("no clock to compare with")
 
 

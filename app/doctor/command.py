@@ -1,6 +1,6 @@
 """Runs `gatewayz doctor`: a table or JSON on stdout, progress on stderr.
 
-The exit code is 0 when nothing is broken, 1 when something is, 2 when the arguments make no sense.
+The exit code is 0 when nothing is broken, 1 when something is, 2 when the arguments are invalid.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from app.doctor.settings import (
     DEFAULTS,
     OFF,
     VARIABLE_PREFIX,
-    ProviderToAsk,
+    ProviderToQuery,
     Settings,
     SettingsError,
     addresses_from,
@@ -47,15 +47,15 @@ def run_doctor(
     """Run the command and return the exit code. Starts an event loop of its own."""
     errors = stderr or sys.stderr
 
-    def say(text: str) -> None:
+    def log(text: str) -> None:
         print(f"doctor: {text}", file=errors, flush=True)
 
     try:
-        settings = settings_from(args, config, environ, warn=say, stdin=stdin)
+        settings = settings_from(args, config, environ, warn=log, stdin=stdin)
     except SettingsError as error:
-        say(str(error))
+        log(str(error))
         return 2
-    facts = asyncio.run(_observe(settings, say))
+    facts = asyncio.run(_observe(settings, log))
     findings = judge_all((*CHECKS, *provider_checks(facts)), facts)
     print(as_json(findings, facts) if args.json else as_table(findings), file=stdout or sys.stdout)
     return 0 if is_healthy(findings) else 1
@@ -98,10 +98,10 @@ def settings_from(
     return settings
 
 
-def providers_from(config: AppConfig, environ: Mapping[str, str]) -> tuple[ProviderToAsk, ...]:
+def providers_from(config: AppConfig, environ: Mapping[str, str]) -> tuple[ProviderToQuery, ...]:
     """Return what to query of each configured provider."""
     return tuple(
-        ProviderToAsk(
+        ProviderToQuery(
             name=provider.name,
             url=f"{provider.base_url.rstrip('/')}/{provider.probe_path}",
             key_variable=provider.api_key_env,
@@ -142,6 +142,6 @@ def _reachable_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-async def _observe(settings: Settings, say: Callable[[str], None]) -> Facts:
+async def _observe(settings: Settings, log: Callable[[str], None]) -> Facts:
     async with Web(settings.request_seconds) as web:
-        return await observe(settings, web, make_sender=build_sender, random_bytes=secrets.token_bytes, say=say)
+        return await observe(settings, web, make_sender=build_sender, random_bytes=secrets.token_bytes, log=log)

@@ -1,6 +1,6 @@
 """Everything that the doctor observed of one pipeline, before any check.
 
-`observe.py` and the `ask_*` modules fill it; the `check_*` modules read it. None means: not observed.
+`observe.py` and the `query_*` modules fill it; the `check_*` modules read it. None means: not observed.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ COUNTS_COLLECTIONS: Final = self_telemetry.SCRAPE_DURATION
 """Its count grows with each collection that was rendered: a later one has a higher count than the one that responded."""
 
 COLLECTED_AS: Final[Mapping[Signal, str]] = {"traces": "spans", "metrics": "metric_points", "logs": "log_records"}
-"""How the Collector's own metrics call the items of a signal."""
+"""What the Collector's own metrics call the items of a signal."""
 
 STORES: Final[Mapping[Signal, str]] = {"traces": "tempo", "metrics": "prometheus", "logs": "loki"}
 """Where each signal ends."""
@@ -32,7 +32,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes = b""
 
     @property
-    def answers(self) -> bool:
+    def responds(self) -> bool:
         """Whether there was any HTTP response."""
         return self.status is not None
 
@@ -44,7 +44,7 @@ class Marked(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     path: str
     status: int | None
-    answered_trace_id: str = ""
+    response_trace_id: str = ""
     trouble: str = ""
     has_key: bool = False
     model: str | None = None
@@ -55,7 +55,7 @@ class Marked(msgspec.Struct, frozen=True, kw_only=True):
         return {"method": self.method, "path": self.path, "status_code": str(self.status)}
 
 
-class OtlpAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class OtlpResponse(msgspec.Struct, frozen=True, kw_only=True):
     """What an empty export of one signal got from the Collector."""
 
     address: str
@@ -63,7 +63,7 @@ class OtlpAnswer(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
     @property
-    def wants_token(self) -> bool:
+    def needs_token(self) -> bool:
         """401, 403 and their gRPC forms."""
         return any(word in self.reason for word in ("HTTP 401", "HTTP 403", "UNAUTHENTICATED", "PERMISSION_DENIED"))
 
@@ -74,7 +74,7 @@ class OtlpAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_silent(self) -> bool:
-        """Nothing that speaks the protocol responded."""
+        """No server of the protocol responded."""
         return (not self.accepted and not self.reason.startswith(("HTTP ", "gRPC "))) or "UNAVAILABLE" in self.reason
 
 
@@ -127,7 +127,7 @@ class LinkEnd(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class LinkSettings(msgspec.Struct, frozen=True, rename="camel"):
-    """What of a data source's `jsonData` links to others."""
+    """The links to other data sources in a data source's `jsonData`."""
 
     exemplar_trace_id_destinations: tuple[LinkEnd, ...] = ()
     derived_fields: tuple[LinkEnd, ...] = ()
@@ -143,11 +143,11 @@ class DataSource(msgspec.Struct, frozen=True, rename="camel"):
     json_data: LinkSettings = LinkSettings()
 
 
-class ProviderAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class ProviderResponse(msgspec.Struct, frozen=True, kw_only=True):
     """What one configured provider returned for a GET of its list of models.
 
     `key_variable` names the variable of its key, None where it has none; `key_is_set`: whether the doctor's environment holds it.
-    `models` are the upstream names that the configuration routes to, `listed` those in the response, None where it is no list.
+    `models` are the upstream names that the configuration routes to, `listed` those in the response, None where it is not a list.
     """
 
     name: str
@@ -161,7 +161,7 @@ class ProviderAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it. `gateway_before` and `gateway_after` are `/metrics` before the request and at the end; the Collector's likewise.
+    """Everything observed. `gateway_before` and `gateway_after` are `/metrics` before the request and at the end; the Collector's likewise.
 
     `otlp` is empty where OTLP is not used. `waited_seconds`: how long the marked request was followed.
     """
@@ -172,7 +172,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     gateway_after: Scrape | None
     collector_before: Scrape | None
     collector_after: Scrape | None
-    otlp: Mapping[Signal, OtlpAnswer]
+    otlp: Mapping[Signal, OtlpResponse]
     otlp_needs_token: bool
     marked: Marked | None
     expected_value: float | None
@@ -183,7 +183,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     data_sources: tuple[DataSource, ...] | None
     max_skew_seconds: float
     waited_seconds: float = 0.0
-    providers: tuple[ProviderAnswer, ...] = ()
+    providers: tuple[ProviderResponse, ...] = ()
 
     @property
     def is_newer_than_the_request(self) -> bool:

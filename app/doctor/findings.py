@@ -14,7 +14,7 @@ F = TypeVar("F")
 
 
 class State(StrEnum):
-    """What a check came to."""
+    """The outcome of a check."""
 
     OK = "ok"
     BROKEN = "broken"
@@ -23,7 +23,7 @@ class State(StrEnum):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What a check saw by itself, and what to do about it where that is something."""
+    """What a check found by itself, and the fix where there is one."""
 
     state: State
     found: str
@@ -31,7 +31,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class Check(msgspec.Struct, Generic[F], frozen=True, kw_only=True):
-    """One question about one hop. `name` is `hop.question`; `needs` names the checks whose failure would explain this one's."""
+    """One check of one hop. `name` is `hop.question`; `needs` names the checks whose failure would explain this one's."""
 
     name: str
     judge: Callable[[F], Verdict]
@@ -69,7 +69,7 @@ def unused(found: str = "not used") -> Verdict:
 
 
 def judge_all(checks: Sequence[Check[F]], facts: F) -> list[Finding]:
-    """Judge every check, in the given order; raises KeyError for a need that is no check, RecursionError for needs in a circle."""
+    """Judge every check, in the given order; raises KeyError for a need that is not a check, RecursionError for needs in a circle."""
     by_name = {check.name: check for check in checks}
     known: dict[str, Finding] = {}
 

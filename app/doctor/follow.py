@@ -10,12 +10,12 @@ from typing import Final
 
 import msgspec
 
-from app.doctor.ask_collector import ask_collector_metrics
-from app.doctor.ask_gateway import ask_metrics
-from app.doctor.ask_prometheus import IDENTITY, PrometheusApi, ask_stored, ask_targets
-from app.doctor.ask_stores import ask_line, ask_trace
 from app.doctor.check_prometheus import SCRAPE_JOB, documented_on
 from app.doctor.facts import COLLECTED_AS, STORES, LogLine, Marked, Server, Stored
+from app.doctor.query_collector import query_collector_metrics
+from app.doctor.query_gateway import query_metrics
+from app.doctor.query_prometheus import IDENTITY, PrometheusApi, query_stored, query_targets
+from app.doctor.query_stores import query_line, query_trace
 from app.doctor.scrape import Scrape, growth
 from app.doctor.settings import SIGNALS, Settings
 from app.doctor.web import Web
@@ -29,9 +29,9 @@ _FAMILIES: Final = (
     self_telemetry.RETRIES,
     self_telemetry.DROPPED,
 )
-"""What is looked at again and again."""
+"""The families that are read in every round."""
 
-_SAY_EVERY_SECONDS: Final = 5.0
+_LOG_EVERY_SECONDS: Final = 5.0
 _NAMES_GRACE_SECONDS: Final = 3.0
 """A push is stored in batches: how much later than its first samples its last may come."""
 
@@ -73,7 +73,7 @@ class Follower:
         before: Scrape | None,
         collector: Scrape | None,
         *,
-        say: Callable[[str], None],
+        log: Callable[[str], None],
         clock: Callable[[], float],
         unix_seconds: Callable[[], float],
     ) -> None:
@@ -82,39 +82,39 @@ class Follower:
         self._servers = servers
         self._before = before
         self._collector = collector
-        self._say = say
+        self._log = log
         self._clock = clock
         self._unix_seconds = unix_seconds
         self._found = Followed()
-        self._answered_at = clock()
+        self._responded_at = clock()
         self._names_since: float | None = None
 
-    async def follow(self, marked: Marked, deadline: float, *, collector_answers: bool) -> Followed:
+    async def follow(self, marked: Marked, deadline: float, *, collector_responds: bool) -> Followed:
         """Return what was found by the deadline."""
-        self._answered_at = self._clock()
-        if not collector_answers:
-            deadline = min(deadline, self._answered_at + _NO_COLLECTOR_SECONDS)
-        pending = {signal for signal in SIGNALS if self._servers[STORES[signal]].answers}
+        self._responded_at = self._clock()
+        if not collector_responds:
+            deadline = min(deadline, self._responded_at + _NO_COLLECTOR_SECONDS)
+        pending = {signal for signal in SIGNALS if self._servers[STORES[signal]].responds}
         unstored = set(SIGNALS) - pending
-        say_at = self._clock()
-        target_pending = self._servers["prometheus"].answers
+        log_at = self._clock()
+        target_pending = self._servers["prometheus"].responds
         while pending or unstored or target_pending:
-            _, scrape = await ask_metrics(self._web, self._settings, _FAMILIES)
-            collector = await ask_collector_metrics(self._web, self._settings.addresses["collector_metrics"])
+            _, scrape = await query_metrics(self._web, self._settings, _FAMILIES)
+            collector = await query_collector_metrics(self._web, self._settings.addresses["collector_metrics"])
             pending = {signal for signal in pending if self._can_come(signal, scrape, collector)}
-            rounds = await asyncio.gather(*(self._ask(signal, marked, scrape) for signal in sorted(pending)))
+            rounds = await asyncio.gather(*(self._query(signal, marked, scrape) for signal in sorted(pending)))
             pending -= {signal for signal, found in zip(sorted(pending), rounds, strict=True) if found}
-            unstored = {signal for signal in unstored if self._may_be_taken(signal, scrape, collector)}
+            unstored = {signal for signal in unstored if self._may_be_accepted(signal, scrape, collector)}
             target_pending = target_pending and not await self._target_is_up()
             now = self._clock()
-            self._found.waited_seconds = now - self._answered_at
+            self._found.waited_seconds = now - self._responded_at
             if now >= deadline:
                 break
-            if (pending or unstored) and now >= say_at:
-                say_at = now + _SAY_EVERY_SECONDS
+            if (pending or unstored) and now >= log_at:
+                log_at = now + _LOG_EVERY_SECONDS
                 waited_for = ", ".join(_WHAT[signal] for signal in SIGNALS if signal in pending)
                 waited_for = waited_for or f"the export of {', '.join(sorted(unstored))}"
-                self._say(f"waiting for {waited_for}; at most {deadline - now:.0f} s more")
+                self._log(f"waiting for {waited_for}; at most {deadline - now:.0f} s more")
             await asyncio.sleep(self._settings.poll_seconds)
         return self._found
 
@@ -144,34 +144,34 @@ class Follower:
         )
         return exported > 0 or (not rejected and retries < _HOPELESS_RETRIES)
 
-    def _may_be_taken(self, signal: Signal, scrape: Scrape | None, collector: Scrape | None) -> bool:
+    def _may_be_accepted(self, signal: Signal, scrape: Scrape | None, collector: Scrape | None) -> bool:
         """Whether the export of a signal that cannot be looked up in its store is still to be waited for."""
         if scrape is None or not scrape.matching(self_telemetry.EXPORTED, signal=signal):
             return False
         exported = growth(self._before, scrape, self_telemetry.EXPORTED, signal=signal)
         return exported <= 0 and self._can_come(signal, scrape, collector)
 
-    async def _ask(self, signal: Signal, marked: Marked, scrape: Scrape | None) -> bool:
+    async def _query(self, signal: Signal, marked: Marked, scrape: Scrape | None) -> bool:
         """Query a store once; return whether there is nothing more to wait for."""
         url = self._settings.addresses[STORES[signal]]
         if signal == "traces":
-            self._found.trace_spans = await ask_trace(self._web, url, marked.trace_id)
+            self._found.trace_spans = await query_trace(self._web, url, marked.trace_id)
             return self._found.trace_spans is not None
         if signal == "logs":
-            self._found.line = await ask_line(self._web, url, marked.trace_id, self._unix_seconds())
+            self._found.line = await query_line(self._web, url, marked.trace_id, self._unix_seconds())
             return self._found.line is not None
-        return scrape is not None and await self._ask_prometheus(url, marked, scrape)
+        return scrape is not None and await self._query_prometheus(url, marked, scrape)
 
-    async def _ask_prometheus(self, url: str, marked: Marked, scrape: Scrape) -> bool:
+    async def _query_prometheus(self, url: str, marked: Marked, scrape: Scrape) -> bool:
         then = None if self._before is None else self._before.total(http.REQUESTS, **marked.labels)
         value = scrape.total(http.REQUESTS, **marked.labels)
         if value is not None and value > (then or 0.0):
             self._found.expected_value = value if self._found.expected_value is None else self._found.expected_value
-        age_seconds = int(self._clock() - self._answered_at)
+        age_seconds = int(self._clock() - self._responded_at)
         if age_seconds < 1:
             return False  # a sample of the second before the request would count as fresh
         api = PrometheusApi(self._web, url)
-        stored = await ask_stored(
+        stored = await query_stored(
             api,
             scrape,
             marked,
@@ -189,8 +189,8 @@ class Follower:
         return self._clock() - self._names_since >= _NAMES_GRACE_SECONDS
 
     async def _target_is_up(self) -> bool:
-        targets = await ask_targets(PrometheusApi(self._web, self._settings.addresses["prometheus"]))
-        ours = [target for target in targets or () if target.job == SCRAPE_JOB]
-        if not ours:
-            return self._clock() - self._answered_at >= _DISCOVERY_SECONDS
-        return all(target.health == "up" for target in ours)
+        targets = await query_targets(PrometheusApi(self._web, self._settings.addresses["prometheus"]))
+        of_gateway = [target for target in targets or () if target.job == SCRAPE_JOB]
+        if not of_gateway:
+            return self._clock() - self._responded_at >= _DISCOVERY_SECONDS
+        return all(target.health == "up" for target in of_gateway)

@@ -1,17 +1,17 @@
-"""Queries every server, sends and follows the marked request, and queries again what may have changed meanwhile."""
+"""Queries every server, sends and follows the marked request, and repeats the queries whose results it may have changed."""
 
 import asyncio
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from app.doctor.ask_collector import MakeSender, ask_collector_metrics, ask_otlp
-from app.doctor.ask_gateway import ask_metrics, ask_server, send_marked
-from app.doctor.ask_prometheus import PrometheusApi, ask_set_up
-from app.doctor.ask_providers import ask_providers
-from app.doctor.ask_stores import ask_data_sources
 from app.doctor.facts import COLLECTED_AS, COUNTS_COLLECTIONS, DataSource, Facts, Marked, PrometheusFacts, Server
 from app.doctor.follow import Followed, Follower
+from app.doctor.query_collector import MakeSender, query_collector_metrics, query_otlp
+from app.doctor.query_gateway import query_metrics, query_server, send_marked
+from app.doctor.query_prometheus import PrometheusApi, query_setup
+from app.doctor.query_providers import query_providers
+from app.doctor.query_stores import query_data_sources
 from app.doctor.scrape import Scrape, growth
 from app.doctor.settings import Settings
 from app.doctor.web import Web
@@ -41,35 +41,35 @@ async def observe(
     *,
     make_sender: MakeSender,
     random_bytes: Callable[[int], bytes],
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     clock: Callable[[], float] = time.monotonic,
     unix_seconds: Callable[[], float] = time.time,
 ) -> Facts:
-    """Look at the whole pipeline within `settings.timeout_seconds` and a few seconds for the questions before and after it."""
+    """Look at the whole pipeline within `settings.timeout_seconds`, and a few seconds for the queries before and after it."""
     deadline = clock() + settings.timeout_seconds
     collector_url = settings.addresses["collector_metrics"]
-    say("asking the servers")
+    log("querying the servers")
     servers, (_, before), collector_before, (otlp, needs_token), providers = await asyncio.gather(
-        _ask_servers(web, settings),
-        _ask_fresh_metrics(web, settings, clock),
-        ask_collector_metrics(web, collector_url),
-        ask_otlp(settings.otlp, make_sender, settings.request_seconds),
-        ask_providers(web, settings.providers),
+        _query_servers(web, settings),
+        _query_fresh_metrics(web, settings, clock),
+        query_collector_metrics(web, collector_url),
+        query_otlp(settings.otlp, make_sender, settings.request_seconds),
+        query_providers(web, settings.providers),
     )
     follower = Follower(
-        settings, web, servers, before, collector_before, say=say, clock=clock, unix_seconds=unix_seconds
+        settings, web, servers, before, collector_before, log=log, clock=clock, unix_seconds=unix_seconds
     )
     marked, found = None, Followed()
-    if settings.send_request and servers["gateway"].answers:
+    if settings.send_request and servers["gateway"].responds:
         marked = await send_marked(web, settings, random_bytes)
-        say(f"sent {marked.method} {marked.path}, trace {marked.trace_id}")
-        collector_answers = collector_before is not None or any(not answer.is_silent for answer in otlp.values())
-        found = await follower.follow(marked, deadline, collector_answers=collector_answers)
+        log(f"sent {marked.method} {marked.path}, trace {marked.trace_id}")
+        collector_responds = collector_before is not None or any(not response.is_silent for response in otlp.values())
+        found = await follower.follow(marked, deadline, collector_responds=collector_responds)
     (metrics, after), collector_after, prometheus, data_sources = await asyncio.gather(
-        _ask_metrics_since(web, settings, marked, before, clock),
-        _ask_settled_collector(web, settings, collector_before, clock),
-        _ask_prometheus(web, settings, servers, before, follower.gateway_unix_seconds()),
-        _ask_data_sources(web, settings, servers),
+        _query_metrics_since(web, settings, marked, before, clock),
+        _query_settled_collector(web, settings, collector_before, clock),
+        _query_prometheus(web, settings, servers, before, follower.gateway_unix_seconds()),
+        _query_data_sources(web, settings, servers),
     )
     return Facts(
         servers=servers,
@@ -93,77 +93,79 @@ async def observe(
     )
 
 
-async def _ask_fresh_metrics(web: Web, settings: Settings, clock: Callable[[], float]) -> tuple[Server, Scrape | None]:
-    """Read the gateway's metrics from a collection of now.
+async def _query_fresh_metrics(
+    web: Web, settings: Settings, clock: Callable[[], float]
+) -> tuple[Server, Scrape | None]:
+    """Read the gateway's metrics from a new collection.
 
-    One collection serves many scrapes. What happened between an older one and now, such as an export refused while the Collector was
-    being mended, would be taken for something that happens meanwhile.
+    One collection serves many scrapes. With an older one, an export that was refused before the doctor began would count as refused
+    meanwhile.
     """
-    give_up_at = clock() + _SETTLE_SECONDS
-    _, first = await ask_metrics(web, settings, (COUNTS_COLLECTIONS,))
+    end_at = clock() + _SETTLE_SECONDS
+    _, first = await query_metrics(web, settings, (COUNTS_COLLECTIONS,))
     counted = f"{COUNTS_COLLECTIONS}_count"
     if first is not None and first.matching(counted):
-        while clock() < give_up_at:
+        while clock() < end_at:
             await asyncio.sleep(settings.poll_seconds)
-            _, now = await ask_metrics(web, settings, (COUNTS_COLLECTIONS,))
+            _, now = await query_metrics(web, settings, (COUNTS_COLLECTIONS,))
             if growth(first, now, counted) > 0:
                 break
-    return await ask_metrics(web, settings)
+    return await query_metrics(web, settings)
 
 
-async def _ask_metrics_since(
+async def _query_metrics_since(
     web: Web, settings: Settings, marked: Marked | None, before: Scrape | None, clock: Callable[[], float]
 ) -> tuple[Server, Scrape | None]:
     """Read the gateway's metrics from a collection that has the marked request, where one comes within a bound."""
-    give_up_at = clock() + max(_SETTLE_SECONDS, settings.request_seconds)
-    while marked is not None and marked.status is not None and clock() < give_up_at:
-        _, now = await ask_metrics(web, settings, (http.REQUESTS, COUNTS_COLLECTIONS))
+    end_at = clock() + max(_SETTLE_SECONDS, settings.request_seconds)
+    while marked is not None and marked.status is not None and clock() < end_at:
+        _, now = await query_metrics(web, settings, (http.REQUESTS, COUNTS_COLLECTIONS))
         if now is None:
             break
         if growth(before, now, http.REQUESTS, **marked.labels) > 0:
             break
         await asyncio.sleep(settings.poll_seconds)
-    return await ask_metrics(web, settings)
+    return await query_metrics(web, settings)
 
 
-async def _ask_settled_collector(
+async def _query_settled_collector(
     web: Web, settings: Settings, before: Scrape | None, clock: Callable[[], float]
 ) -> Scrape | None:
-    """Read the Collector's metrics once what came in had the time to leave: other traffic may have come a moment ago."""
-    give_up_at = clock() + _SETTLE_SECONDS
+    """Read the Collector's metrics once what it received had time to leave: other traffic may have arrived a moment ago."""
+    end_at = clock() + _SETTLE_SECONDS
     while True:
-        after = await ask_collector_metrics(web, settings.addresses["collector_metrics"])
+        after = await query_collector_metrics(web, settings.addresses["collector_metrics"])
         is_settled = all(
             growth(before, after, f"otelcol_exporter_sent_{items}") > 0
             or growth(before, after, f"otelcol_receiver_accepted_{items}") <= 0
             for items in COLLECTED_AS.values()
         )
-        if is_settled or clock() >= give_up_at:
+        if is_settled or clock() >= end_at:
             return after
         await asyncio.sleep(settings.poll_seconds)
 
 
-async def _ask_servers(web: Web, settings: Settings) -> dict[str, Server]:
+async def _query_servers(web: Web, settings: Settings) -> dict[str, Server]:
     replies = await asyncio.gather(
         *(
-            ask_server(web, settings.addresses[name], path, settings.metrics_token if name == "gateway" else None)
+            query_server(web, settings.addresses[name], path, settings.metrics_token if name == "gateway" else None)
             for name, path in READY_PATHS.values()
         )
     )
     return dict(zip(READY_PATHS, replies, strict=True))
 
 
-async def _ask_prometheus(
+async def _query_prometheus(
     web: Web, settings: Settings, servers: Mapping[str, Server], gateway: Scrape | None, unix_seconds: float
 ) -> PrometheusFacts:
-    if not servers["prometheus"].answers:
+    if not servers["prometheus"].responds:
         return PrometheusFacts()
-    return await ask_set_up(PrometheusApi(web, settings.addresses["prometheus"]), gateway, unix_seconds, _OWN_FAMILIES)
+    return await query_setup(PrometheusApi(web, settings.addresses["prometheus"]), gateway, unix_seconds, _OWN_FAMILIES)
 
 
-async def _ask_data_sources(
+async def _query_data_sources(
     web: Web, settings: Settings, servers: Mapping[str, Server]
 ) -> tuple[DataSource, ...] | None:
-    if not servers["grafana"].answers:
+    if not servers["grafana"].responds:
         return None
-    return await ask_data_sources(web, settings.addresses["grafana"], settings.grafana_token)
+    return await query_data_sources(web, settings.addresses["grafana"], settings.grafana_token)

@@ -20,7 +20,7 @@ def add_doctor_parser(
         description="Sends one marked request through the running gateway, follows it hop by hop, and names the broken hop with its fix."
         f" Secrets are read from {VARIABLE_PREFIX}KEY (an API key), {VARIABLE_PREFIX}METRICS_TOKEN and {VARIABLE_PREFIX}GRAFANA_TOKEN."
         " With --config the providers are queried as well, with their keys.",
-        epilog="Exit code: 0 nothing is broken, 1 something is, 2 the arguments or the configuration make no sense.",
+        epilog="Exit code: 0 nothing is broken, 1 something is, 2 the arguments or the configuration are invalid.",
     )
     for name, default in DEFAULTS.items():
         table = "server" if name == "gateway" else "doctor"
@@ -45,7 +45,7 @@ def add_doctor_parser(
         metavar="NAME",
         help="send a chat completion of one token to this model instead of listing the models",
     )
-    parser.add_argument("--no-request", action="store_true", help="send no request, only look")
+    parser.add_argument("--no-request", action="store_true", help="send no request, only query the servers")
     parser.add_argument(
         "--timeout", type=_seconds, default=30.0, metavar="SECONDS", help="how long to wait in all (default 30)"
     )

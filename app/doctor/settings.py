@@ -29,8 +29,8 @@ class SettingsError(Exception):
     """A setting that cannot be used; the message is one line."""
 
 
-class ProviderToAsk(msgspec.Struct, frozen=True, kw_only=True):
-    """One provider of the configuration: where its list of models is, its key where the environment holds it, what is to be listed."""
+class ProviderToQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """One provider of the configuration: the address of its list of models, its key where the environment holds it, the models to be listed."""
 
     name: str
     url: str
@@ -40,7 +40,7 @@ class ProviderToAsk(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         """Show no secret."""
-        return f"ProviderToAsk({self.name})"
+        return f"ProviderToQuery({self.name})"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     otlp: Mapping[Signal, OtlpConfig]
     api_key: str | None = None
     metrics_token: str | None = None
-    providers: tuple[ProviderToAsk, ...] = ()
+    providers: tuple[ProviderToQuery, ...] = ()
     grafana_token: str | None = None
     model: str | None = None
     send_request: bool = True
@@ -72,7 +72,7 @@ def addresses_from(
 ) -> dict[str, str]:
     """Return the base URL of each server; `known` is what the configuration sets. Raises `SettingsError`.
 
-    Without a pipeline only those servers are used whose address was given: the documented ports stand for nothing then.
+    Without a pipeline only those servers are used whose address was given: the documented ports mean nothing then.
     """
     found = {}
     for name, default in DEFAULTS.items():
@@ -101,7 +101,7 @@ def otlp_from(
 ) -> dict[Signal, OtlpConfig]:
     """Return where OTLP is expected, by signal: `--otlp` as the base URL, else the OTEL_* variables; nothing for `off`.
 
-    What the gateway would warn of goes to `warn`. Raises `SettingsError` where there is no address to query.
+    Warnings that the gateway would log go to `warn`. Raises `SettingsError` where there is no address to query.
     """
     if flag == OFF:
         return {}

@@ -1,6 +1,6 @@
 """Sends one request to one server within a bounded time, and never raises.
 
-Each `Answer` also holds how far the server's clock (its `Date` header) is from the local one.
+Each `Response` also holds how far the server's clock (its `Date` header) is from the local one.
 """
 
 import os
@@ -20,14 +20,14 @@ _DATE_TRUNCATION_SECONDS: Final = 0.5
 
 
 def read_json(body: bytes, shape: type[T]) -> T | None:
-    """Return a decoded body; None where it is no JSON of this shape."""
+    """Return a decoded body; None where it is not JSON of this shape."""
     try:
         return msgspec.json.decode(body, type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class Response(msgspec.Struct, frozen=True, kw_only=True):
     """A server's response. `skew_seconds`: its clock minus the local one; None where it sent no date."""
 
     status: int
@@ -41,17 +41,17 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         return self.body.decode(errors="replace")
 
     def read(self, shape: type[T]) -> T | None:
-        """Return the decoded body; None where it is no JSON of this shape."""
+        """Return the decoded body; None where it is not JSON of this shape."""
         return read_json(self.body, shape)
 
 
-class NoAnswer(msgspec.Struct, frozen=True):
-    """There was none, and why."""
+class NoResponse(msgspec.Struct, frozen=True):
+    """There was no response, and why."""
 
     reason: str
 
 
-Reply: TypeAlias = Answer | NoAnswer
+Reply: TypeAlias = Response | NoResponse
 
 
 class Web:
@@ -81,13 +81,13 @@ class Web:
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
         """Send a GET."""
-        return await self._ask("GET", url, params=params, headers=headers)
+        return await self._send("GET", url, params=params, headers=headers)
 
     async def post(self, url: str, *, json: Any, headers: Mapping[str, str] | None = None) -> Reply:
         """Send JSON."""
-        return await self._ask("POST", url, json=json, headers=headers)
+        return await self._send("POST", url, json=json, headers=headers)
 
-    async def _ask(self, method: str, url: str, **arguments: Any) -> Reply:
+    async def _send(self, method: str, url: str, **arguments: Any) -> Reply:
         if self._session is None:
             raise RuntimeError("Web is used as a context manager")
         began = self._unix_seconds()
@@ -97,18 +97,18 @@ class Web:
                 body = await response.content.read(MAX_BODY_BYTES)
                 while not response.content.at_eof() and len(body) < MAX_BODY_BYTES:
                     body += await response.content.read(MAX_BODY_BYTES - len(body))
-                return Answer(
+                return Response(
                     status=response.status,
                     body=body,
                     headers={key.lower(): value for key, value in response.headers.items()},
                     skew_seconds=_skew_seconds(response.headers.get("date"), (began + head) / 2),
                 )
         except TimeoutError:
-            return NoAnswer(f"no answer within {self._timeout_seconds:g} s")
+            return NoResponse(f"no response within {self._timeout_seconds:g} s")
         except aiohttp.ClientConnectorError as error:
-            return NoAnswer(_connect_reason(error.os_error))
+            return NoResponse(_connect_reason(error.os_error))
         except (aiohttp.ClientError, ValueError, OSError) as error:
-            return NoAnswer(f"{type(error).__name__}: {error}".rstrip(": "))
+            return NoResponse(f"{type(error).__name__}: {error}".rstrip(": "))
 
 
 def _connect_reason(error: OSError) -> str:

@@ -147,7 +147,7 @@ KNOWN_SERIES = [
 
 def test_the_bounded_set_holds_what_exists_at_the_start() -> None:
     assert len(KNOWN_SERIES) > 15
-    assert SeriesBounds(CONFIG).strangers(KNOWN_SERIES) == []
+    assert SeriesBounds(CONFIG).unexpected(KNOWN_SERIES) == []
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_the_bounded_set_holds_what_exists_at_the_start() -> None:
 )  # fmt: skip
 def test_a_series_outside_the_bounded_set_is_found(name: str, labels: dict[str, str]) -> None:
     series = (name, tuple(sorted(labels.items())))
-    assert SeriesBounds(CONFIG).strangers([*KNOWN_SERIES, series]) == [series]
+    assert SeriesBounds(CONFIG).unexpected([*KNOWN_SERIES, series]) == [series]
 
 
 def test_expositions_that_do_not_parse_are_found() -> None:

@@ -84,7 +84,7 @@ class Drill:
             timeout_seconds=PATIENCE_SECONDS,
         )
         async with Web(settings.request_seconds) as web:
-            facts = await observe(settings, web, make_sender=build_sender, random_bytes=secrets.token_bytes, say=print)
+            facts = await observe(settings, web, make_sender=build_sender, random_bytes=secrets.token_bytes, log=print)
         return {finding.check: finding for finding in judge_all(CHECKS, facts)}
 
     async def broken(self, **where: Any) -> dict[str, str]:

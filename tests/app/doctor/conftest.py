@@ -1,4 +1,4 @@
-"""A scripted pipeline: one server on loopback that answers for every server of it, below a path each, and can be told what to get wrong."""
+"""A scripted pipeline: one server on loopback that responds for every server of it, below a path each, with scripted faults."""
 
 import itertools
 import json
@@ -39,14 +39,14 @@ GRAFANA = [
 
 
 class ScriptedPipeline:
-    """Healthy, until its attributes say otherwise. `down`, `skew_seconds`: by server. `answers`: (status, body) by path."""
+    """Healthy, until its attributes say otherwise. `down`, `skew_seconds`: by server. `responses`: (status, body) by path."""
 
     def __init__(self) -> None:
         self.url = ""
         self.requests = 0
         self.down: set[str] = set()
         self.skew_seconds: dict[str, float] = {}
-        self.answers: dict[str, tuple[int, Any]] = {}
+        self.responses: dict[str, tuple[int, Any]] = {}
         self.pushed = set(SIGNALS)
         self.is_refused = False
         self.scrapes = 0
@@ -68,8 +68,8 @@ class ScriptedPipeline:
         if server in self.down:
             request.transport.abort()
             return web.Response()
-        if request.path in self.answers:
-            status, body = self.answers[request.path]
+        if request.path in self.responses:
+            status, body = self.responses[request.path]
             return _response(status, body, headers)
         if server == "gateway" and path == "v1/models":
             self.requests += 1
@@ -198,14 +198,14 @@ class ScriptedPipeline:
         """Look at it by a clock that moves when it is read: rounds are counted, not timed."""
         settings = self.settings(**changes)
         ticks = itertools.count()
-        said: list[str] = []
+        logged: list[str] = []
         async with Web(10.0) as client:
             return await observe(
                 settings,
                 client,
                 make_sender=build_sender,
                 random_bytes=lambda count: b"\xab" * count,
-                say=said.append,
+                log=logged.append,
                 clock=lambda: next(ticks) * 0.25,
             )
 

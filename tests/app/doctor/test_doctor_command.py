@@ -42,7 +42,7 @@ async def test_a_fault_is_exit_code_1_and_stands_in_the_json(pipeline, capsys):
     [loki] = [each for each in document["checks"] if each["check"] == "loki.reachable"]
     assert loki["state"] == "broken"
     assert "--loki" in loki["fix"]
-    assert printed.err == "doctor: asking the servers\n"
+    assert printed.err == "doctor: querying the servers\n"
 
 
 async def test_health_is_exit_code_0_and_a_table(pipeline, capsys):

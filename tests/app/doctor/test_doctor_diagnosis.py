@@ -98,7 +98,7 @@ async def test_a_server_left_out_is_no_finding(pipeline):
 
 
 async def test_a_missing_pipeline(pipeline):
-    pipeline.answers["/otlp/v1/traces"] = (404, "404 page not found")
+    pipeline.responses["/otlp/v1/traces"] = (404, "404 page not found")
     pipeline.lost_on_the_way = {"traces"}
     pipeline.extra_gateway_lines = 'gatewayz_telemetry_dropped_total{signal="traces",reason="rejected"} N\n'
     findings = await pipeline.findings()
@@ -116,7 +116,7 @@ async def test_a_missing_token_is_told_from_a_wrong_address(pipeline):
     findings = await pipeline.findings()
     assert "sends elsewhere" in findings["export.traces_taken"].fix
     for signal in ("traces", "metrics", "logs"):
-        pipeline.answers[f"/otlp/v1/{signal}"] = (401, "")
+        pipeline.responses[f"/otlp/v1/{signal}"] = (401, "")
     findings = await pipeline.findings()
     assert {name for name, each in findings.items() if each.state is State.BROKEN} == {
         "export.traces_taken",
@@ -128,13 +128,13 @@ async def test_a_missing_token_is_told_from_a_wrong_address(pipeline):
 
 async def test_a_token_that_only_the_doctor_lacks_is_no_finding(pipeline):
     for signal in ("traces", "metrics", "logs"):
-        pipeline.answers[f"/otlp/v1/{signal}"] = (401, "")
+        pipeline.responses[f"/otlp/v1/{signal}"] = (401, "")
     assert await pipeline.broken() == set()
 
 
 async def test_something_else_behind_the_otlp_address(pipeline):
     for signal in ("traces", "metrics", "logs"):
-        pipeline.answers[f"/otlp/v1/{signal}"] = (404, "")
+        pipeline.responses[f"/otlp/v1/{signal}"] = (404, "")
     assert await pipeline.broken() == {"collector.otlp"}
 
 
@@ -171,9 +171,9 @@ otelcol_exporter_queue_capacity{exporter="logs/2",data_type="logs"} 100
         (FULL, "is full: 95 of 100 used"),
         (
             'otelcol_exporter_enqueue_failed_log_records{exporter="logs"} N\n',
-            "turned 1 log_records away with 0 of 100 used",
+            "refused 1 log_records with 0 of 100 used",
         ),
-        ('otelcol_exporter_send_failed_log_records_total{exporter="logs"} N\n', "refused 1 log_records for good"),
+        ('otelcol_exporter_send_failed_log_records_total{exporter="logs"} N\n', "refused 1 log_records permanently"),
     ],
 )
 async def test_a_full_queue_and_a_refusing_store(pipeline, lines, said):
@@ -238,7 +238,7 @@ async def test_clocks(pipeline):
 
 
 async def test_the_monitoring_token(pipeline):
-    pipeline.answers["/gateway/metrics"] = (401, "")
+    pipeline.responses["/gateway/metrics"] = (401, "")
     findings = await pipeline.findings()
     assert {name for name, each in findings.items() if each.state is State.BROKEN} == {"gateway.metrics"}
     assert "GATEWAYZ_DOCTOR_METRICS_TOKEN" in findings["gateway.metrics"].fix
@@ -254,17 +254,17 @@ async def test_an_unbounded_label_and_an_overflow(pipeline):
 
 
 async def test_rules_and_alertmanager(pipeline):
-    pipeline.answers["/prometheus/api/v1/rules"] = (200, {"data": {"groups": []}})
-    pipeline.answers["/prometheus/api/v1/alertmanagers"] = (200, {"data": {"activeAlertmanagers": []}})
-    pipeline.answers["/alertmanager/api/v2/status"] = (200, {"config": {"original": "receivers:\n- name: nobody\n"}})
+    pipeline.responses["/prometheus/api/v1/rules"] = (200, {"data": {"groups": []}})
+    pipeline.responses["/prometheus/api/v1/alertmanagers"] = (200, {"data": {"activeAlertmanagers": []}})
+    pipeline.responses["/alertmanager/api/v2/status"] = (200, {"config": {"original": "receivers:\n- name: nobody\n"}})
     assert await pipeline.broken() == {"alerting.rules", "alertmanager.connected", "alertmanager.receivers"}
 
 
 async def test_grafana_links(pipeline):
     sources = [{"type": "prometheus", "uid": "p"}, {"type": "loki", "uid": "l"}, {"type": "tempo", "uid": "t"}]
-    pipeline.answers["/grafana/api/datasources"] = (200, sources)
+    pipeline.responses["/grafana/api/datasources"] = (200, sources)
     assert await pipeline.broken() == {"grafana.links"}
-    pipeline.answers["/grafana/api/datasources"] = (401, {})
+    pipeline.responses["/grafana/api/datasources"] = (401, {})
     assert await pipeline.broken() == set()
 
 

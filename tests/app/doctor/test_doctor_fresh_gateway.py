@@ -63,7 +63,7 @@ async def findings(url: str, otlp: str, **changes: Any) -> dict[str, Finding]:
         **changes,
     )
     async with Web(settings.request_seconds) as web:
-        facts = await observe(settings, web, make_sender=build_sender, random_bytes=secrets.token_bytes, say=print)
+        facts = await observe(settings, web, make_sender=build_sender, random_bytes=secrets.token_bytes, log=print)
     return {finding.check: finding for finding in judge_all(CHECKS, facts)}
 
 

@@ -29,7 +29,7 @@ def run(pipeline, tmp_path, capsys):
 
     async def run(answer, text=CONFIG, environ=None):
         if answer is not None:
-            pipeline.answers[MODELS] = answer
+            pipeline.responses[MODELS] = answer
         path = tmp_path / "g.toml"
         path.write_text(text.format(url=pipeline.url))
         pipeline.pushed = set()
@@ -62,7 +62,7 @@ async def test_a_provider_that_is_well(run, pipeline):
         ((403, {}), "key", "ALPHA_KEY"),
         ((404, "nope"), "models", "base_url"),
         ((301, "moved"), "models", "base_url"),
-        ((503, {}), "reachable", "answers 503"),
+        ((503, {}), "reachable", "returned 503"),
         ((200, {"data": [{"id": "s-1"}]}), "models", "not listed: l-1"),
     ],
 )

@@ -113,7 +113,7 @@ async def test_without_otlp_a_gateway_that_pushes_is_judged_by_what_it_counts(pi
 )
 async def test_an_answer_that_was_not_to_be_expected_is_a_finding(pipeline, status, changes, fix):
     path = "/gateway/v1/chat/completions" if "model" in changes else "/gateway/v1/models"
-    pipeline.answers[path] = (status, {"error": {}})
+    pipeline.responses[path] = (status, {"error": {}})
     finding = (await pipeline.findings(timeout_seconds=0.5, **changes))["gateway.request"]
     assert finding.state is State.BROKEN
     assert str(status) in finding.found

@@ -13,7 +13,7 @@ import msgspec
 
 from app.doctor.facts import Marked, PrometheusFacts, Stored, Target
 from app.doctor.scrape import Scrape
-from app.doctor.web import NoAnswer, Web
+from app.doctor.web import NoResponse, Web
 from otel.catalogue import http, process
 
 T = TypeVar("T")
@@ -87,7 +87,7 @@ class _Data(msgspec.Struct, Generic[T]):
 
 
 class PrometheusApi:
-    """Prometheus' HTTP API; what cannot be had, or has another shape, is None."""
+    """Prometheus' HTTP API; what cannot be read, or has another shape, is None."""
 
     def __init__(self, web: Web, url: str) -> None:
         self._web = web
@@ -96,8 +96,8 @@ class PrometheusApi:
     async def get(self, path: str, shape: type[_Data[T]], **params: str) -> T | None:
         """Return `data` of a response."""
         reply = await self._web.get(f"{self._url}/api/v1/{path}", params=params)
-        answer = None if isinstance(reply, NoAnswer) or reply.status != HTTPStatus.OK else reply.read(shape)
-        return None if answer is None else answer.data
+        response = None if isinstance(reply, NoResponse) or reply.status != HTTPStatus.OK else reply.read(shape)
+        return None if response is None else response.data
 
     async def query(self, expression: str, unix_seconds: float) -> list[tuple[dict[str, str], float]]:
         """Return an instant vector; empty where there is none."""
@@ -105,7 +105,7 @@ class PrometheusApi:
         return [] if data is None else [(row.metric, float(row.value[1])) for row in data.result]
 
 
-async def ask_set_up(
+async def query_setup(
     api: PrometheusApi, gateway: Scrape | None, unix_seconds: float, families: Iterable[str]
 ) -> PrometheusFacts:
     """Query its configuration, its own metrics, and the jobs under which it stores this gateway's families."""
@@ -118,7 +118,7 @@ async def ask_set_up(
     strategy = None if config is None else _STRATEGY.search(config.yaml)
     largest = () if tsdb is None else tsdb.series_count_by_metric_name[:_LARGEST_NAMES]
     return PrometheusFacts(
-        targets=await ask_targets(api),
+        targets=await query_targets(api),
         otlp_receiver=None if flags is None else flags.get("web.enable-otlp-receiver") == "true",
         translation_strategy=None if strategy is None else strategy[1].strip("\"'"),
         rules=None if rules is None else len(rules),
@@ -126,11 +126,11 @@ async def ask_set_up(
         alertmanagers=None if alertmanagers is None else len(alertmanagers.active_alertmanagers),
         head_series=None if tsdb is None else tsdb.head_stats.series,
         largest_names=tuple((each.name, each.value) for each in largest),
-        jobs_by_name=await _ask_jobs(api, gateway, unix_seconds, families),
+        jobs_by_name=await _query_jobs(api, gateway, unix_seconds, families),
     )
 
 
-async def ask_targets(api: PrometheusApi) -> tuple[Target, ...] | None:
+async def query_targets(api: PrometheusApi) -> tuple[Target, ...] | None:
     """Query the targets that it scrapes."""
     data = await api.get("targets", _Data[_Targets], state="active")
     if data is None:
@@ -141,20 +141,20 @@ async def ask_targets(api: PrometheusApi) -> tuple[Target, ...] | None:
     )
 
 
-async def _ask_jobs(
+async def _query_jobs(
     api: PrometheusApi, gateway: Scrape | None, unix_seconds: float, families: Iterable[str]
 ) -> Mapping[str, tuple[str, ...]]:
     """Query the jobs under which each family is stored: this process's where it is known, else any."""
     instances = set() if gateway is None else await _instances(api, gateway, unix_seconds)
-    ours = ",instance=~" + json.dumps("|".join(map(re.escape, sorted(instances)))) if instances else ""
+    of_gateway = ",instance=~" + json.dumps("|".join(map(re.escape, sorted(instances)))) if instances else ""
     names = "|".join(name for family in families for name in (family, f"{family}_count"))
     jobs: dict[str, list[str]] = {}
-    for labels, _ in await api.query(f'count by (__name__, job) ({{__name__=~"{names}"{ours}}})', unix_seconds):
+    for labels, _ in await api.query(f'count by (__name__, job) ({{__name__=~"{names}"{of_gateway}}})', unix_seconds):
         jobs.setdefault(labels.get("__name__", ""), []).append(labels.get("job", ""))
     return {name: tuple(sorted(found)) for name, found in jobs.items()}
 
 
-async def ask_stored(
+async def query_stored(
     api: PrometheusApi,
     gateway: Scrape,
     marked: Marked,

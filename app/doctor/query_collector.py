@@ -9,49 +9,49 @@ from http import HTTPStatus
 
 import msgspec
 
-from app.doctor.facts import OtlpAnswer
+from app.doctor.facts import OtlpResponse
 from app.doctor.scrape import TEXT_FORMAT, Scrape, parse_scrape
 from app.doctor.settings import SIGNALS
-from app.doctor.web import NoAnswer, Web
+from app.doctor.web import NoResponse, Web
 from otel.config.otlp import OtlpConfig, Signal
 from otel.delivery.transport.sender import Accepted, Sender
 
 MakeSender = Callable[[OtlpConfig], Sender]
 
 
-async def ask_collector_metrics(web: Web, url: str) -> Scrape | None:
+async def query_collector_metrics(web: Web, url: str) -> Scrape | None:
     """Read the Collector's own metrics; None where they are not served."""
     if not url:
         return None
     reply = await web.get(f"{url}/metrics", headers={"accept": TEXT_FORMAT})
-    return None if isinstance(reply, NoAnswer) or reply.status != HTTPStatus.OK else parse_scrape(reply.text)
+    return None if isinstance(reply, NoResponse) or reply.status != HTTPStatus.OK else parse_scrape(reply.text)
 
 
-async def ask_otlp(
+async def query_otlp(
     otlp: Mapping[Signal, OtlpConfig], make_sender: MakeSender, timeout_seconds: float
-) -> tuple[dict[Signal, OtlpAnswer], bool]:
+) -> tuple[dict[Signal, OtlpResponse], bool]:
     """Export nothing of each signal; also return whether the endpoint refuses exports without a token."""
     if not otlp:
         return {}, False
-    answers = await asyncio.gather(*(_export(otlp[signal], make_sender, timeout_seconds) for signal in SIGNALS))
-    by_signal = dict(zip(SIGNALS, answers, strict=True))
-    if any(answer.wants_token for answer in answers):
+    responses = await asyncio.gather(*(_export(otlp[signal], make_sender, timeout_seconds) for signal in SIGNALS))
+    by_signal = dict(zip(SIGNALS, responses, strict=True))
+    if any(response.needs_token for response in responses):
         return by_signal, True
     if not otlp["metrics"].headers or not by_signal["metrics"].accepted:
         return by_signal, False
     bare = await _export(msgspec.structs.replace(otlp["metrics"], headers=()), make_sender, timeout_seconds)
-    return by_signal, bare.wants_token
+    return by_signal, bare.needs_token
 
 
-async def _export(config: OtlpConfig, make_sender: MakeSender, timeout_seconds: float) -> OtlpAnswer:
-    def send() -> OtlpAnswer:
+async def _export(config: OtlpConfig, make_sender: MakeSender, timeout_seconds: float) -> OtlpResponse:
+    def send() -> OtlpResponse:
         sender = make_sender(config)
         try:
             outcome = sender.send(sender.pack(b""), timeout_seconds)
         finally:
             sender.close()
         if isinstance(outcome, Accepted):
-            return OtlpAnswer(address=config.address, accepted=True)
-        return OtlpAnswer(address=config.address, accepted=False, reason=outcome.reason)
+            return OtlpResponse(address=config.address, accepted=True)
+        return OtlpResponse(address=config.address, accepted=False, reason=outcome.reason)
 
     return await asyncio.to_thread(send)

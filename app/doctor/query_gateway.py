@@ -10,32 +10,32 @@ from typing import Final
 from app.doctor.facts import Marked, Server
 from app.doctor.scrape import TEXT_FORMAT, Scrape, parse_scrape
 from app.doctor.settings import Settings
-from app.doctor.web import NoAnswer, Reply, Web
+from app.doctor.web import NoResponse, Reply, Web
 
 _USER_AGENT: Final = "gatewayz-doctor"
 
 
 def server_of(url: str, reply: Reply) -> Server:
     """Return what a response shows about its server."""
-    if isinstance(reply, NoAnswer):
+    if isinstance(reply, NoResponse):
         return Server(url=url, trouble=reply.reason)
     return Server(url=url, status=reply.status, skew_seconds=reply.skew_seconds, body=reply.body)
 
 
-async def ask_server(web: Web, url: str, path: str, token: str | None = None) -> Server:
+async def query_server(web: Web, url: str, path: str, token: str | None = None) -> Server:
     """Query one URL; an empty one is skipped. The gateway names its dependencies to clients with the monitoring token."""
     headers = {"authorization": f"Bearer {token}"} if token else {}
     return server_of(url, await web.get(url + path, headers=headers)) if url else Server(url="", trouble="left out")
 
 
-async def ask_metrics(web: Web, settings: Settings, families: Sequence[str] = ()) -> tuple[Server, Scrape | None]:
+async def query_metrics(web: Web, settings: Settings, families: Sequence[str] = ()) -> tuple[Server, Scrape | None]:
     """Read the gateway's `/metrics`, or only some families of it: a large one is not to be rendered many times."""
     url = f"{settings.addresses['gateway']}/metrics"
     headers = {"accept": TEXT_FORMAT, "user-agent": _USER_AGENT}
     if settings.metrics_token:
         headers["authorization"] = f"Bearer {settings.metrics_token}"
     reply = await web.get(url, params=[("name[]", name) for name in families], headers=headers)
-    if isinstance(reply, NoAnswer) or reply.status != HTTPStatus.OK:
+    if isinstance(reply, NoResponse) or reply.status != HTTPStatus.OK:
         return server_of(url, reply), None
     return server_of(url, reply), parse_scrape(reply.text)
 
@@ -58,14 +58,14 @@ async def send_marked(web: Web, settings: Settings, random_bytes: Callable[[int]
             "user": _USER_AGENT,
         }
         reply = await web.post(settings.addresses["gateway"] + path, json=body, headers=headers)
-    if isinstance(reply, NoAnswer):
+    if isinstance(reply, NoResponse):
         return Marked(trace_id=trace_id, method=method, path=path, status=None, trouble=reply.reason)
     return Marked(
         trace_id=trace_id,
         method=method,
         path=path,
         status=reply.status,
-        answered_trace_id=reply.headers.get("x-trace-id", ""),
+        response_trace_id=reply.headers.get("x-trace-id", ""),
         has_key=bool(settings.api_key),
         model=settings.model,
     )

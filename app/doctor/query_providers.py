@@ -6,9 +6,9 @@ from http import HTTPStatus
 
 import msgspec
 
-from app.doctor.facts import ProviderAnswer
-from app.doctor.settings import ProviderToAsk
-from app.doctor.web import NoAnswer, Web
+from app.doctor.facts import ProviderResponse
+from app.doctor.settings import ProviderToQuery
+from app.doctor.web import NoResponse, Web
 
 
 class _Entry(msgspec.Struct):
@@ -21,15 +21,15 @@ class _Models(msgspec.Struct):
     data: list[_Entry]
 
 
-async def ask_providers(web: Web, providers: Sequence[ProviderToAsk]) -> tuple[ProviderAnswer, ...]:
+async def query_providers(web: Web, providers: Sequence[ProviderToQuery]) -> tuple[ProviderResponse, ...]:
     """Query all of them at once."""
-    return tuple(await asyncio.gather(*(_ask(web, provider) for provider in providers)))
+    return tuple(await asyncio.gather(*(_query(web, provider) for provider in providers)))
 
 
-async def _ask(web: Web, provider: ProviderToAsk) -> ProviderAnswer:
+async def _query(web: Web, provider: ProviderToQuery) -> ProviderResponse:
     headers = {"authorization": f"Bearer {provider.key}"} if provider.key else {}
     reply = await web.get(provider.url, headers=headers)
-    answer = ProviderAnswer(
+    response = ProviderResponse(
         name=provider.name,
         url=provider.url,
         status=None,
@@ -37,8 +37,8 @@ async def _ask(web: Web, provider: ProviderToAsk) -> ProviderAnswer:
         key_is_set=provider.key is not None,
         models=provider.models,
     )
-    if isinstance(reply, NoAnswer):
-        return msgspec.structs.replace(answer, trouble=reply.reason)
+    if isinstance(reply, NoResponse):
+        return msgspec.structs.replace(response, trouble=reply.reason)
     models = reply.read(_Models) if reply.status == HTTPStatus.OK else None
     listed = None if models is None else frozenset(entry.id for entry in models.data)
-    return msgspec.structs.replace(answer, status=reply.status, listed=listed)
+    return msgspec.structs.replace(response, status=reply.status, listed=listed)
