@@ -31,7 +31,7 @@ class InvalidRequestError(GatewayError):
 
 
 class UnreadableBodyError(InvalidRequestError):
-    """The body is not the text that the API asks for. Client and gateway may disagree where it ends: it ends the connection."""
+    """The body is not text in JSON. Client and gateway may disagree where it ends, so the connection is closed."""
 
 
 class InvalidApiKeyError(GatewayError):
@@ -83,7 +83,7 @@ class UnsupportedCodingError(GatewayError):
 
 
 class RateLimitedError(GatewayError):
-    """One of the caller's own limits was hit; `limit_type` says which."""
+    """One of the caller's own limits was hit; `limit_type` names it."""
 
     status = 429
     type = "requests"

@@ -1,12 +1,13 @@
 """Adds the headers of every response of the API: `x-request-id`, and the CORS headers where they are configured.
 
-It stands inside of the telemetry and outside of the framework, so that errors, streams and unknown
-paths have them too. Monitoring and health pass through unchanged. A preflight gets its response here: a
-browser sends it without a key.
+It wraps the framework and is wrapped by the telemetry, so that errors, streams and unknown paths
+have the headers too. Monitoring and health pass through unchanged. A preflight gets its response
+here: a browser sends it without a key.
 """
 
 import re
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from typing import Final
 
 from otel.instrument.asgi import SCOPE_KEY, AsgiApp, Message, Receive, Scope, Send, request_scope
@@ -52,13 +53,13 @@ class CrossOrigin:
         origin = self._allowed(scope)
         if origin is None:
             return None
-        asked = b", ".join(_values(scope, b"access-control-request-headers"))
+        requested = b", ".join(_values(scope, b"access-control-request-headers"))
         return [
             (b"vary", b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers"),
             (b"access-control-allow-origin", origin),
             (b"access-control-allow-methods", _METHODS),
-            # Clients send many fields of their own (x-stainless-*), and none of them opens anything.
-            (b"access-control-allow-headers", asked if _FIELD_NAMES.fullmatch(asked) else _USUAL_FIELD_NAMES),
+            # Clients send many fields of their own (x-stainless-*), and none of them grants access.
+            (b"access-control-allow-headers", requested if _FIELD_NAMES.fullmatch(requested) else _USUAL_FIELD_NAMES),
             (b"access-control-max-age", b"%d" % _PREFLIGHT_SECONDS),
         ]
 
@@ -93,7 +94,7 @@ class ApiHeaders:
         if self._cross_origin is not None:
             preflight = self._cross_origin.preflight(scope)
             if preflight is not None:
-                head = {"type": "http.response.start", "status": 204, "headers": [*added, *preflight]}
+                head = {"type": "http.response.start", "status": HTTPStatus.NO_CONTENT, "headers": [*added, *preflight]}
                 await send(head)
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
                 return

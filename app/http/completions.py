@@ -6,6 +6,7 @@ watched, and a client that leaves cancels the call.
 """
 
 import asyncio
+from http import HTTPStatus
 
 from app.config.schema import ServerConfig
 from app.errors import GatewayError, OverloadedError
@@ -32,9 +33,6 @@ from app.http.responses import (
 )
 from otel.events import ExceptionMapped, RateLimited
 from otel.instrument.asgi import Receive, Scope, Send, is_cut, request_scope
-
-_SERVER_ERROR = 500
-_OK = 200
 
 
 class CompletionEndpoint:
@@ -103,7 +101,7 @@ class CompletionEndpoint:
         if response.cache is not None:
             headers.append((CACHE_HEADER, response.cache.encode("ascii")))
         call.delivering = True
-        await send_json(send, _OK, response.body, headers)
+        await send_json(send, HTTPStatus.OK, response.body, headers)
 
     async def _stream(self, send: Send, call: Call, model: Model, interrupt: Interrupt, headers: Headers) -> None:
         """Send the response as an event stream; after its head an error is an event."""
@@ -135,6 +133,6 @@ async def _watch_client(receive: Receive, interrupt: Interrupt) -> None:
 
 async def refuse(scope: Scope, send: Send, error: GatewayError, headers: Headers) -> None:
     """Send an error, and record it where it is the gateway's."""
-    if status_of(error) >= _SERVER_ERROR:
+    if status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR:
         request_scope(scope).record(ExceptionMapped(exception_type=type(error).__name__))
     await send_error(send, error, headers)

@@ -23,7 +23,7 @@ _API: Final = "/v1"
 _OF_THE_API: Final = re.compile(
     r"/+(?:v1/+)*(?:(?:chat|audio|images|beta)/|(?:completions|embeddings|models|responses|moderations|files|batches)(?:/|$))"
 )
-"""Paths that a client of the OpenAI API comes to with a base URL that does not end in `/v1`."""
+"""Paths that a client of the OpenAI API requests with a base URL that does not end in `/v1`."""
 
 _NO_V1: Final = "Unknown request URL: a client's base URL must end in /v1, as in http://HOST:PORT/v1."
 _NOT_SERVED: Final = re.compile(r"/v1/(?:responses|completions|messages)(?:/|$)")

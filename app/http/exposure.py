@@ -21,7 +21,7 @@ _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="monitoring"'}
 
 
 class Exposure:
-    """The rule for one gateway. Raises ValueError for an empty token: a secret that failed to arrive, not a wish for open endpoints."""
+    """The rule for one gateway. Raises ValueError for an empty token, which is a secret that is missing, not a choice of open endpoints."""
 
     def __init__(self, token: str | None = None, *, is_open: bool = False) -> None:
         if token is not None and not token.strip():

@@ -7,6 +7,7 @@ gateway from its load balancer.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from typing import Any, Final, cast
 
 import msgspec
@@ -25,8 +26,6 @@ TIMEOUT_SECONDS: Final = 2.0
 SHARE_SECONDS: Final = 1.0
 """How long one check of a dependency serves every readiness request."""
 
-_OK: Final = 200
-_UNAVAILABLE: Final = 503
 _NO_STORE: Final = {"cache-control": "no-store"}
 _GET_AND_HEAD: Final = (HttpMethod.GET, HttpMethod.HEAD)
 
@@ -59,12 +58,12 @@ def health_router(readiness: Readiness, *, exposure: Exposure, clock: Clock) -> 
 
     database, cache = shared(check_database), shared(readiness.is_cache_available)
 
-    @route("/live", http_method=_GET_AND_HEAD, status_code=_OK)
+    @route("/live", http_method=_GET_AND_HEAD, status_code=HTTPStatus.OK)
     async def live() -> Response[bytes]:
         """Return that the process runs."""
-        return _json(_OK, {"status": "live"})
+        return _json(HTTPStatus.OK, {"status": "live"})
 
-    @route("/ready", http_method=_GET_AND_HEAD, status_code=_OK)
+    @route("/ready", http_method=_GET_AND_HEAD, status_code=HTTPStatus.OK)
     async def ready(request: Request[Any, Any, Any]) -> Response[bytes]:
         """Return whether requests can be served, and the state of each dependency."""
         is_detailed = exposure.allows(cast("Scope", request.scope))
@@ -79,7 +78,7 @@ def health_router(readiness: Readiness, *, exposure: Exposure, clock: Clock) -> 
                 "providers": readiness.providers(),
                 "telemetry": readiness.telemetry(),
             }
-        return _json(_OK if is_ready else _UNAVAILABLE, body)
+        return _json(HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE, body)
 
     return Router("/health", route_handlers=[live, ready], tags=["health"])
 

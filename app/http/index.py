@@ -1,8 +1,9 @@
-"""Serves the paths that users try first: `/`, `/docs`, `/health` and `/prometheus/metrics`, with what there is.
+"""Serves the paths that users try first: `/`, `/docs`, `/health` and `/prometheus/metrics` list the endpoints.
 
 The responses are fixed and show nothing of the configuration. They do not count as traffic.
 """
 
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +17,7 @@ _API: Final = {
     "GET /v1/models": "the models; needs an API key",
 }
 _HEALTH: Final = {
-    "GET /health/live": "200 as long as the process answers",
+    "GET /health/live": "200 as long as the process responds",
     "GET /health/ready": "200, or 503 while the database is unavailable",
 }
 _MONITORING: Final = {
@@ -56,7 +57,7 @@ def _page(request: Request[Any, Any, Any], content: object) -> Response[bytes]:
     headers = {"Content-Length": str(len(body))}
     return Response(
         b"" if request.method == HttpMethod.HEAD else body,
-        status_code=200,
+        status_code=HTTPStatus.OK,
         media_type="application/json",
         headers=headers,
     )

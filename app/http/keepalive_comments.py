@@ -1,6 +1,6 @@
 """Sends comments on an event stream while no provider has begun to respond.
 
-Proxies then do not take the silence for a dead connection. The task exists only once the first
+Without them a proxy may close the silent connection. The task exists only once the first
 comment is due. After the head, an error of the call is sent as an event.
 """
 
@@ -14,7 +14,7 @@ COMMENT: Final = b": keep-alive\n\n"
 
 
 class KeepaliveComments:
-    """A context manager around the wait for the first chunk; `seconds` 0 sends none. Nothing is being sent any more when it ends."""
+    """A context manager around the wait for the first chunk; `seconds` 0 sends none. At its end no comment is being sent."""
 
     def __init__(self, sender: StreamSender, seconds: float) -> None:
         self._sender = sender
@@ -36,7 +36,7 @@ class KeepaliveComments:
             self._timer.cancel()
         if self._task is not None:
             try:
-                # A comment that is half sent must not be cut: what follows on the connection would be broken.
+                # A comment that is half sent must not be cut: that would corrupt the rest of the stream.
                 await asyncio.shield(self._task)
             except asyncio.CancelledError:
                 self._task.cancel()

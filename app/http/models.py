@@ -3,6 +3,7 @@
 Names of models may contain slashes.
 """
 
+from http import HTTPStatus
 from typing import Final
 
 import msgspec
@@ -16,8 +17,6 @@ from otel.instrument.asgi import Receive, Scope, Send, request_scope
 
 OWNER: Final = "gatewayz"
 PREFIX: Final = "/v1/models/"
-
-_OK: Final = 200
 
 
 class ModelObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +60,7 @@ class ModelsEndpoint:
         except GatewayError as error:
             await refuse(scope, send, error, [])
         else:
-            await send_json(send, _OK, body, [])
+            await send_json(send, HTTPStatus.OK, body, [])
 
     def _one(self, name: str) -> bytes:
         """Return one model; raises `UnknownModelError`."""

@@ -54,7 +54,7 @@ def monitoring_router(exposition: Exposition, *, exposure: Exposure, threads: Co
 
 
 def _guard(exposure: Exposure) -> Guard:
-    """Return a function: Litestar copies its guards, and with a bound method it would copy the object, which learns its address later."""
+    """Return a function: Litestar copies its guards, and would copy a bound method's object, whose address is set later."""
 
     def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         exposure.check(cast("Scope", connection.scope))
@@ -81,7 +81,7 @@ class _Pages:
         self._threads = threads
 
     async def expose(self, request: Request[Any, Any, Any], category: Category | None) -> Response[bytes]:
-        """Return an exposition; what of the request decides about it is read here, in bounded time."""
+        """Return an exposition; the parts of the request that matter are read here, in bounded time."""
         scope = cast("Scope", request.scope)
         headers = scope["headers"]
         accept, accept_encoding = list_header(headers, b"accept"), list_header(headers, b"accept-encoding")

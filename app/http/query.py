@@ -1,7 +1,7 @@
 """Reads the query string of the monitoring routes.
 
-The framework keeps every query string that it has parsed, so that it would keep what any client
-makes up; this keeps nothing, and bounds what it parses.
+The framework keeps every query string that it has parsed, also those that a client invents; this
+module keeps nothing, and bounds what it parses.
 """
 
 from litestar.exceptions import ValidationException

@@ -44,7 +44,7 @@ def declared_length(scope: Scope, max_bytes: int) -> int:
 async def read_body(receive: Receive, *, max_bytes: int, seconds: float, hold: Callable[[int], None]) -> bytes:
     """Return the whole body; `hold` gets its size as it grows, and raises where there is no room.
 
-    Raises `BodyTooLargeError`, `RequestTimeoutError` when it is not there after `seconds`, `InterruptedCallError` when the client leaves.
+    Raises `BodyTooLargeError`, `RequestTimeoutError` when it has not arrived within `seconds`, `InterruptedCallError` when the client leaves.
     """
     try:
         async with asyncio.timeout(seconds):

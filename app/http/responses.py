@@ -5,6 +5,7 @@ not end deterministically when a client leaves.
 """
 
 import math
+from http import HTTPStatus
 from typing import Final, TypeAlias
 
 from app.errors import GatewayError, UnreadableBodyError, UnsupportedCodingError
@@ -26,9 +27,6 @@ _STREAM: Final[Headers] = [
     # A reverse proxy (nginx) must not buffer the stream.
     (b"x-accel-buffering", b"no"),
 ]
-_UNAUTHORIZED: Final = 401
-_TOO_MANY_REQUESTS: Final = 429
-_UNAVAILABLE: Final = 503
 _MS_PER_SECOND: Final = 1_000
 
 
@@ -61,7 +59,9 @@ class StreamSender:
         """Send a piece; waits while the client is slow."""
         if not self.started:
             self.started = True
-            await self._send({"type": "http.response.start", "status": 200, "headers": [*_STREAM, *self._headers]})
+            await self._send(
+                {"type": "http.response.start", "status": HTTPStatus.OK, "headers": [*_STREAM, *self._headers]}
+            )
         await self._send({"type": "http.response.body", "body": piece, "more_body": not last})
 
 
@@ -71,15 +71,15 @@ def status_of(error: GatewayError) -> int:
 
 
 def error_headers(error: GatewayError) -> Headers:
-    """Return the headers that an error brings along."""
+    """Return the headers of an error."""
     if isinstance(error, UnsupportedCodingError):
         return [(b"accept-encoding", ACCEPTED)]
     if isinstance(error, UnreadableBodyError):
         return [(b"connection", b"close")]
     status = status_of(error)
-    if status == _UNAUTHORIZED:
+    if status == HTTPStatus.UNAUTHORIZED:
         return [(b"www-authenticate", b'Bearer realm="api"')]
-    if status not in {_TOO_MANY_REQUESTS, _UNAVAILABLE}:
+    if status not in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
         return []
     # Whole seconds, rounded up: a client that waits so long must not be refused again.
     return [(b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_seconds or 1.0)))]

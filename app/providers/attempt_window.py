@@ -1,9 +1,9 @@
-"""What one provider, or one model at one provider, did lately: by second for 5 minutes, by minute for 24 hours.
+"""Counts the attempts at one provider, or one model of it: by second for 5 minutes, by minute for 24 hours.
 
-Input: each attempt that says something about the provider, as it ends. Output: exact counts of
+Input: each attempt that is evidence about the provider, as it ends. Output: exact counts of
 the last 5 minutes, and one row per whole minute of the last day. Memory is constant: at most one
-slot per second and one row per minute, however much traffic there is. What a window says depends on
-what was added and on the time it is asked about, never on how often it was asked.
+slot per second and one row per minute, however much traffic there is. The counts of a window
+depend on what was added and on the given time, never on how often they are read.
 """
 
 import math
@@ -76,7 +76,7 @@ class _Minutes:
     """A ring of rows, one per minute of a day, and the minute that is not over yet."""
 
     def __init__(self, started_seconds: float) -> None:
-        # A minute of which only a part was seen is no row: its counts would be too low.
+        # A minute that was observed in part gets no row: its counts would be too low.
         self.first = math.ceil(started_seconds / _MINUTE_SECONDS)
         self.open = math.floor(started_seconds / _MINUTE_SECONDS)
         self._counts = {
@@ -97,7 +97,7 @@ class _Minutes:
         """Close the minutes that are over."""
         minute = second // _MINUTE_SECONDS
         if minute - self.open > DAY_MINUTES:
-            # Everything before is over. What is counted here and now belongs to no row that can still be asked for.
+            # Every row is older than a day: begin with empty ones.
             self.open = minute - DAY_MINUTES
             self._begin()
         while self.open < minute:
@@ -181,7 +181,7 @@ class AttemptWindow:
             return self._minutes.rows(count)
 
     def _advance(self, now_seconds: float) -> None:
-        """Forget what is over."""
+        """Drop the seconds that have left the window."""
         self._now = max(self._now, math.floor(now_seconds))
         while self._seconds and self._seconds[0].second <= self._now - WINDOW_SECONDS:
             gone = self._seconds.popleft()

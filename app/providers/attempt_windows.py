@@ -1,6 +1,6 @@
 """One window for each configured provider, and one for each model at each of its providers.
 
-Input: every attempt as it ends. Output: the windows, by key. An attempt that says nothing of
+Input: every attempt as it ends. Output: the windows, by key. An attempt that is no evidence about
 the provider (its client left, its request was wrong, its connection was stale) is in none of them;
 what is not configured has none, so memory is constant.
 """
@@ -55,10 +55,10 @@ class AttemptWindows:
 
 
 def outcome_of(event: AttemptFinished) -> Outcome | None:
-    """Return what an attempt says of its provider; None where it was cancelled, or the fault is neither the provider's nor the network's.
+    """Return an attempt as evidence about its provider; None where it was cancelled, or the fault is neither the provider's nor the network's.
 
-    Nor does a pooled connection that turned out closed say anything: after a quiet time all of them
-    may be, and the attempt that follows over a fresh one tells how the provider is.
+    A pooled connection that turned out closed is no evidence either: after a quiet time all of them
+    may be closed, and the next attempt, over a fresh connection, is counted.
     """
     if event.status == "cancelled" or event.connection_was_stale:
         return None

@@ -1,4 +1,4 @@
-"""The share of the last 5 minutes in which a provider could take traffic, of the time about which something is known.
+"""The share of the last 5 minutes in which a provider was available, of the time for which its state is known.
 
 Input: what probes found and what the circuit breaker did, with the time of each. Output: a
 number between 0 and 1, or None. The past is kept as a short list of spans; a change replaces it as
@@ -30,7 +30,7 @@ class _Past(msgspec.Struct, frozen=True):
 class Availability:
     """One provider's past. Written by one thread in the order of time, read by any.
 
-    `evidence_seconds`: for how long one finding says something; after that the state is unknown
+    `evidence_seconds`: for how long one finding is valid; after that the state is unknown
     until the next one.
     """
 
@@ -42,13 +42,13 @@ class Availability:
         self._blocked = False
 
     def found(self, now_seconds: float, *, available: bool) -> None:
-        """Take in what a probe, or a call that went well, says of the provider now."""
+        """Record the finding of a probe, or of a call that succeeded."""
         self._expire(now_seconds)
         self._found, self._stale_seconds = available, now_seconds + self._evidence_seconds
         self._change(now_seconds)
 
     def block(self, now_seconds: float) -> None:
-        """The breaker opened: whatever probes say, no traffic goes there."""
+        """The breaker opened: whatever probes find, the provider gets no traffic."""
         self._expire(now_seconds)
         self._blocked = True
         self._change(now_seconds)
@@ -78,7 +78,7 @@ class Availability:
         return None if newest is None or now_seconds >= past.ends_seconds else float(newest)
 
     def _expire(self, now_seconds: float) -> None:
-        """Write down that the last finding grew stale before now."""
+        """Record that the last finding became stale before now."""
         if not self._blocked and self._past.spans and self._stale_seconds <= now_seconds:
             self._change(max(self._stale_seconds, self._past.spans[-1].since_seconds))
 

@@ -17,7 +17,7 @@ from app.config.schema import BreakerConfig
 
 BreakerState: TypeAlias = Literal["closed", "open", "half_open"]
 CallResult: TypeAlias = Literal["success", "failure", "neutral"]
-"""`neutral` says nothing of the provider: a client that left, a request that was wrong, a stale connection."""
+"""`neutral` is no evidence about the provider: a client that left, a request that was wrong, a stale connection."""
 
 
 class Transition(msgspec.Struct, frozen=True):
@@ -64,7 +64,7 @@ class CircuitBreaker:
         return "half_open" if phase.state == "open" and now_seconds >= phase.until_seconds else phase.state
 
     def retry_after_seconds(self, now_seconds: float) -> float:
-        """Return how long the breaker will admit no call for certain; 0 where it may admit one."""
+        """Return how long the breaker will certainly admit no call; 0 where it may admit one."""
         phase = self._phase
         return max(0.0, phase.until_seconds - now_seconds) if phase.state == "open" else 0.0
 
@@ -100,7 +100,7 @@ class CircuitBreaker:
     def call_ended(self, phase: Phase, now_seconds: float, result: CallResult) -> None:
         """Count the result of a call that was admitted in `phase`; one of an earlier phase is ignored.
 
-        To be called once per admitted call, whatever came of it.
+        To be called once per admitted call, whatever its result.
         """
         self.advance(now_seconds)
         if phase is not self._phase:
@@ -142,7 +142,7 @@ class CircuitBreaker:
             self._open(now_seconds, f"{failures} of {calls} calls failed")
 
     def _open(self, now_seconds: float, reason: str) -> None:
-        """Open, for twice as long as the last time, unless the provider was well for a good while since."""
+        """Open, for twice as long as the last time, unless the breaker has been closed for `max_open_seconds` since."""
         config, phase = self._config, self._phase
         if phase.state == "closed" and now_seconds - phase.since_seconds >= config.max_open_seconds:
             self._openings = 0

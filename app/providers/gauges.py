@@ -1,8 +1,8 @@
 """What is known of the providers as metric families; what is unknown is absent.
 
 Input: the states and the probes. Output: sample sources, read by the thread that collects.
-They ask at each collection, so that a gauge is as old as the scrape, and a provider that is not
-configured any more has none.
+They read at each collection, so that a gauge is as old as the scrape, and a provider that is no
+longer configured has none.
 """
 
 from collections.abc import Callable, Iterable

@@ -1,7 +1,7 @@
 """One number between 0 and 1 from what is known of a provider.
 
 Input: availability, counts of attempts, the provider's latency target and limit. Output: the
-score. Pure functions: the same counts give the same score, however often it is asked for.
+score. Pure functions: the same counts give the same score.
 """
 
 from typing import Final
@@ -16,8 +16,7 @@ _LATENCY_WEIGHT: Final = 0.3
 def latency_score(counts: WindowCounts, *, target_seconds: float, limit_seconds: float) -> float | None:
     """Return 1 for a p95 up to the target, falling in a straight line to 0 at the limit; None without attempts.
 
-    A provider of which attempts were made and none succeeded scores 0: failing fast is not being
-    fast.
+    A provider whose attempts all failed scores 0: failing fast is not being fast.
     """
     if not counts.attempts:
         return None

@@ -1,4 +1,4 @@
-"""What is done about the providers by the clock.
+"""The periodic jobs of the providers.
 
 Input: the configuration, the states, the probes. Output: `Job`s.
 """

@@ -1,7 +1,7 @@
-"""Counts of latencies in bins that grow by a fixed ratio, so that any quantile is right to 2 %.
+"""Counts of latencies in bins that grow by a fixed ratio, so that any quantile is within 2 % of the true one.
 
-Input: seconds. Output: quantiles. What was counted can be taken away again, and the size does
-not grow with traffic, as a list of values would: there are at most `MAX_BINS` bins, from 0.1 ms to
+Input: seconds. Output: quantiles. What was counted can be removed again. The size does not
+grow with traffic, as a list of values would: there are at most `MAX_BINS` bins, from 0.1 ms to
 3 hours.
 """
 
@@ -36,7 +36,7 @@ class LatencySketch:
         self.count += 1
 
     def remove(self, other: "LatencySketch") -> None:
-        """Take away what `other` counted, which must have been added before; raises ValueError where it was not."""
+        """Remove what `other` counted, which must have been added before; raises ValueError where it was not."""
         for index, count in other.bins.items():
             left = self.bins.get(index, 0) - count
             if left < 0:

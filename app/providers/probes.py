@@ -1,8 +1,8 @@
-"""The gateway's own small calls to its providers: is it there, and does it list the models that we route to it.
+"""Probes the providers: whether each is reachable, and whether it lists the models that are routed to it.
 
 Input: the providers' addresses and keys. Output: findings for `ProviderStates`, one event per
-probe, and which models are listed. A probe has a connection and a timeout of its own and passes
-through nothing that counts or limits traffic. It costs no tokens.
+probe, and which models are listed. A probe has a connection and a timeout of its own, is
+neither counted nor limited as traffic, and costs no tokens.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ Finding: TypeAlias = Literal["up", "down", "unclear"]
 
 MAX_LIST_BYTES: Final = 16 * 1024 * 1024
 _SERVER_ERRORS: Final = range(500, 600)
-# Our key or our account is refused, or the server is not ready: a call would fare no better.
+# The gateway's key or account is refused, or the server is not ready: a call would fare no better.
 _DOWN: Final = frozenset({401, 402, 403, 407, 408, 425})
 _FRESH_INTERVALS: Final = 3.0
 
@@ -45,7 +45,7 @@ class ModelList(msgspec.Struct, frozen=True):
 
 
 class _Listing(msgspec.Struct, frozen=True):
-    """What a provider's list said of our models, and when."""
+    """Which routed models a provider's list contains, and when it was read."""
 
     at_seconds: float
     is_listed: Mapping[str, bool]
@@ -80,17 +80,17 @@ class Probes:
         self._listings: dict[str, _Listing] = {}
 
     async def probe_providers(self) -> None:
-        """Ask each provider, all at once, whether it is there."""
+        """Probe each provider, all at once."""
         async with self._session() as session:
             await asyncio.gather(*(self._probe(session, provider) for provider in self._providers))
 
     async def probe_models(self) -> None:
-        """Ask each provider, all at once, which models it has."""
+        """Read each provider's list of models, all at once."""
         async with self._session() as session:
             await asyncio.gather(*(self._list(session, provider) for provider in self._providers))
 
     def listed_models(self) -> Mapping[tuple[str, str], bool]:
-        """Return by provider and model whether the provider lists it; what no fresh list speaks of is not in it."""
+        """Return by provider and model whether the provider lists it; models without a fresh list are absent."""
         oldest_seconds = self._clock.monotonic() - self._fresh_seconds
         return {
             (provider, model): is_listed
@@ -127,7 +127,7 @@ class Probes:
                 if response.status == HTTPStatus.OK:
                     models = list_of(await _read(response))
         except (aiohttp.ClientError, OSError, ValueError, TimeoutError):
-            # That it does not respond is the other probe's to say.
+            # A provider that does not respond is reported by the other probe.
             return
         if models is None:
             self._listings.pop(provider.name, None)
@@ -145,14 +145,14 @@ class Probes:
 
 
 def finding_of(status: int) -> Finding:
-    """Return what a probe's HTTP status says. A provider without the probed path is there; one that is full may or may not be."""
+    """Return the finding of a probe's HTTP status. A provider without the probed path is up; one that is rate limited may or may not be."""
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return "unclear"
     return "down" if status in _SERVER_ERRORS or status in _DOWN else "up"
 
 
 def list_of(body: bytes) -> ModelList | None:
-    """Read a list of models; None where the body is no such list."""
+    """Read a list of models; None where the body is not one."""
     try:
         return msgspec.json.decode(body, type=ModelList)
     except (ValueError, RecursionError):
@@ -160,7 +160,7 @@ def list_of(body: bytes) -> ModelList | None:
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """Return the body; empty, which is no list, where it is larger than any list should be."""
+    """Return the body; empty, which is not a list, where it is larger than any list should be."""
     parts: list[bytes] = []
     left = MAX_LIST_BYTES
     while left >= 0 and (part := await response.content.readany()):

@@ -27,7 +27,7 @@ _PROBE_LOGGER: Final = logging.getLogger("gatewayz.providers")
 
 
 class ProbeReading(msgspec.Struct, frozen=True):
-    """What the last probe that found something found, and when, on the clock's monotonic time."""
+    """The finding of the last conclusive probe, and when, on the clock's monotonic time."""
 
     available: bool
     at_seconds: float
@@ -89,7 +89,7 @@ class ProviderState:
                     _LOGGER.exception("an attempt could not be observed; later failures are not logged")
 
     def probed(self, *, available: bool, reason: str | None = None) -> None:
-        """Record what a probe found; a change is logged, once. `reason` tells why it found the provider unavailable."""
+        """Record what a probe found; a change is logged, once. `reason` is why it found the provider unavailable."""
         now_seconds = self._clock.monotonic()
         was_available = True if self._probe is None else self._probe.available
         self._probe = ProbeReading(available, now_seconds)
@@ -111,14 +111,14 @@ class ProviderState:
 
     @property
     def fresh_probe(self) -> ProbeReading | None:
-        """The last probe that found something, as long as its finding stands; None where nothing is known."""
+        """The last conclusive probe, as long as its finding is valid; None where nothing is known."""
         probe = self._probe
         if probe is None or self._clock.monotonic() - probe.at_seconds >= self._evidence_seconds:
             return None
         return probe
 
     def seconds_since(self, probe: ProbeReading) -> float:
-        """How long ago a probe found what it found."""
+        """How long ago a probe was made."""
         return self._clock.monotonic() - probe.at_seconds
 
     @property
@@ -129,7 +129,7 @@ class ProviderState:
 
     @property
     def availability(self) -> float | None:
-        """Share of the last 5 minutes in which it could take traffic; None where nothing is known."""
+        """Share of the last 5 minutes in which it was available; None where nothing is known."""
         return self._availability.share(self._clock.monotonic())
 
     @property

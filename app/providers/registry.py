@@ -1,8 +1,7 @@
 """The state of every configured provider, by name; the gateway's port to them.
 
-Input: what `app/gateway` asks before and says after each attempt, and probe results. Output:
-permits, and the states for any caller that shows them. What is not configured any more has no
-state.
+Input: the start and the end of each attempt, and probe results. Output: permits for attempts, and
+the states for gauges and `/health/ready`. A provider that is no longer configured has no state.
 """
 
 from collections.abc import ItemsView, Iterable, Sequence
@@ -17,7 +16,7 @@ from otel.events import Recorder
 
 _BEST_FIRST: Final[tuple[BreakerState, ...]] = ("closed", "half_open", "open")
 _EVIDENCE_INTERVALS: Final = 3.0
-"""A probe's result stands in for so many intervals, should the next ones fail to come."""
+"""A probe's result is valid for so many intervals, should the next ones fail to come."""
 
 
 class ProviderStates:
@@ -60,7 +59,7 @@ class ProviderStates:
         return self._states.items()
 
     def admit(self, provider: str, upstream_model: str) -> AttemptPermit | None:
-        """Return the permit for one attempt, or None while the provider or this model of its is skipped."""
+        """Return the permit for one attempt, or None while the provider or its model is skipped."""
         return self._states[provider].admit(upstream_model)
 
     def blocked(self, targets: Iterable[Target]) -> Blocked:
@@ -86,6 +85,6 @@ class ProviderStates:
         return found
 
     async def advance(self) -> None:
-        """Make the transitions that are due by time; run once a second, it keeps their counter true without traffic."""
+        """Make the transitions that are due by time; run once a second, it keeps their counter correct without traffic."""
         for state in self._states.values():
             state.advance()

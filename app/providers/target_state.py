@@ -1,7 +1,7 @@
-"""The state of one target (a provider's model): its circuit breaker, and the pause that a rate limit asks for.
+"""The state of one target (a provider's model): its circuit breaker, and the pause that a rate limit requires.
 
-Input: attempts at this model, the passage of time. Output: whether it may be asked. What fails at
-one model says nothing of the provider's others.
+Input: attempts at this model, the passage of time. Output: whether it may be called. Failures of
+one model are no evidence about the provider's other models.
 """
 
 import logging
@@ -37,7 +37,7 @@ class TargetState:
             self._paused_until_seconds = max(self._paused_until_seconds, until_seconds)
 
     def paused_seconds(self) -> float:
-        """Return for how long a rate limit still asks to wait; 0 where none does."""
+        """Return for how long a rate limit still requires a pause; 0 where none does."""
         return max(0.0, self._paused_until_seconds - self._clock.monotonic())
 
     def _breaker_changed(self, transition: Transition) -> None:

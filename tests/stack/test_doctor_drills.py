@@ -362,7 +362,7 @@ async def test_a_store_that_refuses_for_good(drill: Drill) -> None:
     async with store_that_answers(400) as url, drill.changed("otelcol", {"LOKI_URL": url}):
         broken = await drill.broken()
     assert set(broken) == {"collector.logs_sent"}, broken
-    assert "for good" in broken["collector.logs_sent"]
+    assert "permanently" in broken["collector.logs_sent"]
 
 
 async def test_a_store_that_takes_nothing_for_now(drill: Drill) -> None:
