@@ -3,7 +3,7 @@
     request -> telemetry (otel) -> api_headers -> path_bound -> Litestar -> one of
         api_router -> completions -> request_input, content_coding -> gateway -> responses -> client
                    -> models
-        monitoring -> exposure, query -> otel/exposition
+        monitoring -> exposure -> otel/exposition
         health -> shared_check;  index
     exception -> exception_handlers -> client
 

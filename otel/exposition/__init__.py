@@ -1,10 +1,10 @@
 """Exposition: what the reader collected, as Prometheus text 0.0.4 and OpenMetrics 1.0.0.
 
-    endpoint <- negotiation (format, gzip)
+    request -> scrape_request -> pages (collect_threads) -> endpoint <- negotiation (format, gzip)
     snapshot -> family (names, merge) -> series (buckets, syntax) -> text, openmetrics -> shared_bytes
     snapshot -> readings (quantile) -> summary;  catalogue -> reference
 
-`collect_threads` bounds the threads that collect.
+`pages` are what the library's and the gateway's routes both serve.
 """
 
 from otel.exposition.endpoint import Exposition, ExpositionResponse

@@ -2,23 +2,18 @@
 
     GET /metrics, /prometheus/metrics/{all,system,providers,models,business,performance,summary,docs}
 
-Below a mount at `/metrics` the mount's own path is `/metrics` too. Collecting and rendering run in
-threads, so that no scrape stalls the event loop.
+Below a mount at `/metrics` the mount's own path is `/metrics` too.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
-
-import msgspec
 
 from otel.catalogue.naming import DOCUMENTED, Naming
 from otel.catalogue.spec import Category
 from otel.exposition import Exposition, ExpositionResponse
-from otel.exposition.collect_threads import CollectThreads, TooManyCollectionsError
-from otel.exposition.reference import reference
-from otel.exposition.scrape_request import list_header, presents_token, problem_json, query_fields
-from otel.exposition.summary import summarise
+from otel.exposition.pages import MonitoringPages, PageError
+from otel.exposition.scrape_request import presents_token, problem_json
 from otel.instrument.asgi import Receive, Scope, Send
 
 METRICS_PATH: Final = "/metrics"
@@ -33,11 +28,8 @@ class MetricsApp:
     def __init__(self, exposition: Exposition, *, token: str | None = None, naming: Naming = DOCUMENTED) -> None:
         if token is not None and not token.strip():
             raise ValueError("the monitoring token is empty: pass None to serve every client")
-        self._exposition = exposition
-        self._naming = naming
+        self._pages = MonitoringPages(exposition, naming=naming)
         self._token = None if token is None else token.strip().encode()
-        self._threads: CollectThreads | None = None
-        self._docs = reference(exposition.specs).encode()
 
     def serves(self, scope: Scope) -> bool:
         """Whether a request's path is one of the endpoints."""
@@ -61,49 +53,18 @@ class MetricsApp:
         if self._token is not None and not presents_token(scope["headers"], self._token):
             challenge = {"WWW-Authenticate": 'Bearer realm="monitoring"'}
             return _problem(HTTPStatus.UNAUTHORIZED, "The monitoring endpoints need a bearer token.", challenge)
-        if page.endswith("/docs"):
-            return _whole(self._docs, "text/markdown; charset=utf-8")
         try:
-            fields = query_fields(scope.get("query_string", b""))
-        except ValueError as error:
-            return _problem(HTTPStatus.BAD_REQUEST, str(error))
-        return await self._collect(scope, page, fields)
+            return await self._served(scope, page.rpartition("/")[2])
+        except PageError as error:
+            return _problem(error.status, error.detail, error.headers)
 
-    async def _collect(self, scope: Scope, page: str, fields: list[tuple[str, str]]) -> ExpositionResponse:
-        if page.endswith("/summary"):
-            return await self._summary(next((value for key, value in fields if key == "category"), None))
-        return await self._expose(scope, page, tuple(value for key, value in fields if key == "name[]"))
-
-    async def _expose(self, scope: Scope, page: str, names: tuple[str, ...]) -> ExpositionResponse:
-        last = page.rpartition("/")[2]
-        category = Category(last) if last in set(Category) else None
-        headers = scope["headers"]
-        accept, accept_encoding = list_header(headers, b"accept"), list_header(headers, b"accept-encoding")
-        return await self._in_thread(
-            lambda: self._exposition.respond(
-                method="GET", accept=accept, accept_encoding=accept_encoding, category=category, names=names
-            )
-        )
-
-    async def _summary(self, wanted: str | None) -> ExpositionResponse:
-        if wanted is not None and wanted not in set(Category):
-            return _problem(HTTPStatus.BAD_REQUEST, f"The categories are {', '.join(Category)}.")
-        category = None if wanted is None else Category(wanted)
-        return await self._in_thread(
-            lambda: _whole(
-                msgspec.json.encode(summarise(self._exposition.reader.snapshot(), category, self._naming.family)),
-                "application/json",
-            )
-        )
-
-    async def _in_thread(self, work: Callable[[], ExpositionResponse]) -> ExpositionResponse:
-        if self._threads is None:
-            # It belongs to the event loop that serves.
-            self._threads = CollectThreads()
-        try:
-            return await self._threads.run(work)
-        except TooManyCollectionsError:
-            return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "Too many scrapes wait already.", {"Retry-After": "1"})
+    async def _served(self, scope: Scope, page: str) -> ExpositionResponse:
+        query: bytes = scope.get("query_string", b"")
+        if page == "docs":
+            return self._pages.docs
+        if page == "summary":
+            return await self._pages.summary(query)
+        return await self._pages.families(scope["headers"], query, Category(page) if page in set(Category) else None)
 
 
 def _page(scope: Scope) -> str:
@@ -113,10 +74,6 @@ def _page(scope: Scope) -> str:
         path = path[len(root_path) :]
     path = path.rstrip("/")
     return METRICS_PATH if not path and root_path.endswith(METRICS_PATH) else path
-
-
-def _whole(body: bytes, content_type: str) -> ExpositionResponse:
-    return ExpositionResponse(HTTPStatus.OK, {"Content-Type": content_type, "Content-Length": str(len(body))}, body)
 
 
 def _problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None) -> ExpositionResponse:
