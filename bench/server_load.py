@@ -19,10 +19,10 @@ from otel.events import (
     QueryFinished,
     RequestFinished,
     RequestReceived,
-    Usage,
 )
 from otel.labels import LabelBounds
 from otel.pipeline import PipelineSettings, build_pipeline
+from otel.usage import Usage
 
 PROVIDERS = ("openrouter", "openai", "anthropic", "vllm")
 MODELS = tuple(f"vendor/model-{number}" for number in range(5))

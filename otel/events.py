@@ -1,23 +1,20 @@
 """The immutable events that an application passes to telemetry, and the ports that take them.
 
 This file imports neither OpenTelemetry nor a framework, so that an application's domain can depend
-on it. Durations are in seconds on a monotonic clock. Money is in nano-US-dollars (int): sums are
-exact, and the metric equals the ledger.
+on it. Durations are in seconds on a monotonic clock. Tokens and money are in otel/usage.py.
 """
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
-NANO: Final = 1_000_000_000
-"""Nano-US-dollars in a US dollar."""
+from otel.usage import NO_USAGE, Usage
 
 AttemptStatus: TypeAlias = Literal["success", "error", "cancelled"]
 CallStatus: TypeAlias = Literal["success", "error", "cancelled"]
 CancelPhase: TypeAlias = Literal["before_first_byte", "after_first_byte"]
-DisbelievedCount: TypeAlias = Literal["input", "output", "total", "cached"]
 ErrorKind: TypeAlias = Literal[
     "connect_error",  # no connection, or it broke before the first byte
     "connect_timeout",
@@ -95,24 +92,6 @@ class AttemptStarted(msgspec.Struct, frozen=True, kw_only=True):
     server_address: str
     server_port: int
     started_unix_ns: int | None = None
-
-
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens and money of one attempt.
-
-    `estimated`: the provider reported no plausible usage, so the gateway estimated it.
-    `disbelieved` names the reported counts that are impossible; for a whole call it is empty.
-    """
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    estimated: bool = False
-    disbelieved: tuple[DisbelievedCount, ...] = ()
-    cost_nanousd: int = 0
-    credits_nanousd: int = 0
-
-
-NO_USAGE = Usage()
 
 
 class AttemptFinished(msgspec.Struct, frozen=True, kw_only=True):

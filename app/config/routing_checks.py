@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
+from app.config.pricing_checks import check_prices
 from app.config.rules import (
     Finding,
     check_amount,
@@ -164,10 +165,7 @@ def _route(key_path: str, route: RouteConfig, providers: Sequence[str]) -> Itera
     if route.provider not in providers:
         yield Finding(f"{key_path}.provider", f"{route.provider!r} is not a configured provider", one_of(providers))
     yield from check_name(f"{key_path}.upstream_model", route.upstream_model)
-    yield from check_amount(f"{key_path}.input_usd_per_million", route.input_usd_per_million)
-    if route.cached_input_usd_per_million is not None:
-        yield from check_amount(f"{key_path}.cached_input_usd_per_million", route.cached_input_usd_per_million)
-    yield from check_amount(f"{key_path}.output_usd_per_million", route.output_usd_per_million)
+    yield from check_prices(key_path, route)
 
 
 def check_plan(key_path: str, plan: PlanConfig) -> Iterator[Finding]:

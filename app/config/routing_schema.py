@@ -2,6 +2,8 @@
 
 import msgspec
 
+from app.config.pricing_schema import PriceConfig, PriceTierConfig
+
 
 class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One provider that speaks the OpenAI wire format."""
@@ -24,6 +26,8 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The proxy's URL, or `off`; by default `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` decide."""
     proxy_env: str | None = None
     """The variable that holds the proxy's URL, where it has a password."""
+    trust_reported_cost: bool = False
+    """Whether the cost that the provider reports beside its usage (`usage.cost` and the like) is the cost."""
     stream_options: bool = True
     """Whether requests for a stream ask for its usage (`stream_options`)."""
     pool_wait_seconds: float = 5.0
@@ -50,19 +54,17 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """A larger response, or a larger event of a stream, is abandoned."""
 
 
-class RouteConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One provider that serves a model, and its prices per million tokens."""
+class RouteConfig(PriceConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One provider that serves a model (a target), and its prices; without any the target is unpriced."""
 
     provider: str
     """The name of a provider."""
     upstream_model: str
     """The provider's own name for the model."""
-    input_usd_per_million: float = 0.0
-    """The provider's price of input tokens."""
-    cached_input_usd_per_million: float | None = None
-    """The provider's price of input tokens that it had in its cache; by default that of all input."""
-    output_usd_per_million: float = 0.0
-    """The provider's price of output tokens."""
+    price_tiers: tuple[PriceTierConfig, ...] = ()
+    """Further prices by the length of the input."""
+    trust_reported_cost: bool | None = None
+    """Whether the cost that the provider reports is the cost; by default as for the provider."""
 
 
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

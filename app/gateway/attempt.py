@@ -8,7 +8,10 @@ call. It does no I/O.
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
 from app.gateway.attempt_log import log_failed_attempt
+from app.gateway.exposure import exposure_nanousd
 from app.gateway.fault import fault_of
 from app.gateway.models import Route
 from app.gateway.openai.counted_usage import counted_usage, log_disbelieved
@@ -17,22 +20,16 @@ from app.gateway.openai.plausible_usage import Delivered
 from app.gateway.openai.request import CallRequest, Operation
 from app.gateway.openai.usage import ReportedUsage
 from app.gateway.ports import AttemptPermit, Clock
-from otel.events import (
-    NO_USAGE,
-    AttemptFinished,
-    AttemptStarted,
-    AttemptStatus,
-    CancelPhase,
-    ErrorKind,
-    RequestScope,
-    Usage,
-)
+from otel.events import AttemptFinished, AttemptStarted, AttemptStatus, CancelPhase, ErrorKind, RequestScope
+from otel.usage import NO_USAGE, Usage
 
 _TIMED_OUT: Final = frozenset({"connect_timeout", "first_byte_timeout", "whole_answer_timeout"})
 # The provider had the request and was still working when its time was over.
 _WORKED_IN_VAIN: Final = frozenset(
     {"first_byte_timeout", "whole_answer_timeout", "idle_timeout", "total_timeout", "slow_client", "stream_broken"}
 )
+# It may be at work still. One that broke off by itself is not.
+_ABANDONED: Final = _WORKED_IN_VAIN - {"stream_broken"}
 _SUCCESSES: Final = range(200, 300)
 
 
@@ -64,6 +61,7 @@ class Attempt:
         self._request_sent = False
         self._response_began = False
         self._usage_counted = False
+        self._is_whole = False
         self._finished = False
         self._request_scope = scope
         self._scope = scope.start_attempt(
@@ -115,21 +113,31 @@ class Attempt:
             self._permit.content_arrived()
 
     def count_usage(
-        self, reported: ReportedUsage | None, output_units: int, choices: int = 1, uncounted_units: int = 0
+        self,
+        reported: ReportedUsage | None,
+        output_units: int,
+        choices: int = 1,
+        uncounted_units: int = 0,
+        *,
+        is_whole: bool = False,
     ) -> None:
         """Price what the attempt used; a count that the provider does not report, or that cannot be, is estimated.
 
         `output_units`: the length of the text that was delivered, in so many `choices`;
-        `uncounted_units` of it came after the last count.
+        `uncounted_units` of it came after the last count. `is_whole`: nothing more can come.
         """
+        self._is_whole = is_whole
         self._usage_counted = True
         request, route = self._request, self.route
         seconds = self._clock.monotonic() - self.started_seconds
         delivered = Delivered(output_units, choices, seconds, uncounted_units)
-        self.usage = counted_usage(reported, request, route.price, delivered)
+        self.usage = counted_usage(reported, request, route.price, delivered, trusts_cost=route.trusts_cost)
         if self.usage.disbelieved:
             with self._request_scope.current():
                 log_disbelieved(route.provider.name, request.model, reported, self.usage)
+        if self.usage.unpriced_tokens:
+            with self._request_scope.current():
+                route.unpriced.write(route.provider.name, request.model, route.upstream_model)
 
     def succeed(self) -> None:
         """End it with success."""
@@ -164,8 +172,12 @@ class Attempt:
         if self._finished:
             return
         self._finished = True
-        if not self._usage_counted and self._is_billed(status, error_kind):
+        is_billed = self._is_billed(status, error_kind)
+        if not self._usage_counted and is_billed:
             self.count_usage(None, 0)
+        if is_billed and not self._is_whole and (status == "cancelled" or error_kind in _ABANDONED):
+            exposure = exposure_nanousd(self.usage, self._request, self.route.price)
+            self.usage = msgspec.structs.replace(self.usage, exposure_nanousd=exposure)
         event = AttemptFinished(
             status=status,
             duration_seconds=self._clock.monotonic() - self.started_seconds,

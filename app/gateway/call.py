@@ -10,12 +10,14 @@ from types import TracebackType
 from typing import Self
 
 from app.gateway.attempt import Attempt
+from app.gateway.call_usage import total_usage
 from app.gateway.cancellation import InterruptedCallError
 from app.gateway.capacity.response_budget import ResponseBudget, ResponseShare
 from app.gateway.models import Route
 from app.gateway.openai.request import CallRequest
 from app.gateway.ports import AttemptPermit, Caller, Clock, Ledger, LedgerRow
-from otel.events import CallFinished, CallStatus, CancelPhase, RequestScope, Usage
+from otel.events import CallFinished, CallStatus, CancelPhase, RequestScope
+from otel.usage import Usage
 
 
 class Call:
@@ -107,13 +109,7 @@ class Call:
     @property
     def usage(self) -> Usage:
         """The sum over the attempts."""
-        return Usage(
-            input_tokens=sum(attempt.usage.input_tokens for attempt in self.attempts),
-            output_tokens=sum(attempt.usage.output_tokens for attempt in self.attempts),
-            estimated=any(attempt.usage.estimated for attempt in self.attempts),
-            cost_nanousd=sum(attempt.usage.cost_nanousd for attempt in self.attempts),
-            credits_nanousd=sum(attempt.usage.credits_nanousd for attempt in self.attempts),
-        )
+        return total_usage([attempt.usage for attempt in self.attempts])
 
     @property
     def _phase(self) -> CancelPhase:
@@ -184,5 +180,14 @@ class Call:
                 credits_nanousd=usage.credits_nanousd,
                 duration_ms=round(duration_seconds * 1_000),
                 first_token_ms=self._first_token_ms(),
+                cached_tokens=usage.cached_tokens,
+                cache_write_tokens=usage.cache_write_tokens,
+                reasoning_tokens=usage.reasoning_tokens,
+                input_audio_tokens=usage.input_audio_tokens,
+                output_audio_tokens=usage.output_audio_tokens,
+                cost_source=usage.cost_source,
+                reported_nanousd=usage.reported_nanousd,
+                unpriced_tokens=usage.unpriced_tokens,
+                exposure_nanousd=usage.exposure_nanousd,
             )
         )

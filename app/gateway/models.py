@@ -8,19 +8,26 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from app.config.schema import ModelConfig
+from app.config.schema import ModelConfig, RouteConfig
 from app.errors import InvalidRequestError, UnknownModelError
+from app.gateway.configured_price import configured_price
 from app.gateway.openai.request import Operation
-from app.gateway.pricing import Price, price_of
+from app.gateway.pricing import Price
 from app.gateway.provider_client import Provider
+from app.gateway.unpriced_notice import UnpricedNotice
 
 
 class Route(msgspec.Struct, frozen=True):
-    """One provider that serves a model, under its own name for it, at its price."""
+    """One provider that serves a model, under its own name for it, at its price.
+
+    `unpriced` logs that there is none; `trusts_cost`: what the provider reports as the cost is it.
+    """
 
     provider: Provider
     upstream_model: str
     price: Price
+    unpriced: UnpricedNotice
+    trusts_cost: bool = False
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -72,13 +79,15 @@ def _model(config: ModelConfig, providers: Mapping[str, Provider]) -> Model:
         Route(
             providers[route.provider],
             route.upstream_model,
-            price_of(
-                route.input_usd_per_million,
-                route.output_usd_per_million,
-                config.credit_multiplier,
-                cached_input_usd_per_million=route.cached_input_usd_per_million,
-            ),
+            configured_price(route, config.credit_multiplier),
+            UnpricedNotice(),
+            trusts_cost=_trusts_cost(route, providers[route.provider]),
         )
         for route in config.routes
     )
     return Model(config.name, config.operation, routes, config.cache_ttl_seconds)
+
+
+def _trusts_cost(route: RouteConfig, provider: Provider) -> bool:
+    own = route.trust_reported_cost
+    return provider.config.trust_reported_cost if own is None else own

@@ -6,6 +6,7 @@ from typing import Literal, Protocol, TypeAlias
 import msgspec
 
 from otel.events import AttemptFinished
+from otel.usage import CostSource
 
 LimitType: TypeAlias = Literal["key_requests", "key_tokens", "plan_requests", "plan_tokens"]
 
@@ -112,7 +113,7 @@ class ProviderGate(Protocol):
 
 
 class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One call as the ledger keeps it. Money in nano-US-dollars, times in milliseconds (Unix epoch, UTC)."""
+    """One call as the ledger keeps it. Money in nano-US-dollars, times in milliseconds (Unix epoch, UTC); usage as in `otel.usage.Usage`."""
 
     call_id: str
     started_unix_ms: int
@@ -134,6 +135,15 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
     credits_nanousd: int
     duration_ms: int
     first_token_ms: int | None
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    input_audio_tokens: int = 0
+    output_audio_tokens: int = 0
+    cost_source: CostSource | None = None
+    reported_nanousd: int | None = None
+    unpriced_tokens: int = 0
+    exposure_nanousd: int = 0
 
 
 class Ledger(Protocol):

@@ -159,7 +159,13 @@ class ResponseStream:
         self._response.close(whole=whole)
         self._note_response()
         chunks = self._chunks
-        self._attempt.count_usage(chunks.usage.read(), chunks.output_units, chunks.choices, chunks.uncounted_units)
+        self._attempt.count_usage(
+            chunks.usage.read(),
+            chunks.output_units,
+            chunks.choices,
+            chunks.uncounted_units,
+            is_whole=chunks.complete,
+        )
 
     def _note_without_content(self) -> None:
         """Record with the attempt what is known of a stream that ended before its first content: its usage, or that the provider has worked."""

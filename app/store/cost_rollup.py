@@ -38,11 +38,24 @@ FAILED: Final[ColumnElement[bool]] = and_(
 )
 """An error that is not of the caller's own making. A call whose client left is neither this nor a success."""
 
+_SUMMED: Final = (
+    "input_tokens",
+    "output_tokens",
+    "cost_nanousd",
+    "credits_nanousd",
+    "cached_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    "input_audio_tokens",
+    "output_audio_tokens",
+    "unpriced_tokens",
+    "exposure_nanousd",
+)
 _SUMS: Final[dict[str, ColumnElement[Any]]] = {
     "calls": func.count(),
     "successes": func.sum(case((SUCCEEDED, 1), else_=0)),
     "failures": func.sum(case((FAILED, 1), else_=0)),
-    **{name: func.sum(LEDGER.c[name]) for name in ("input_tokens", "output_tokens", "cost_nanousd", "credits_nanousd")},
+    **{name: func.sum(LEDGER.c[name]) for name in _SUMMED},
 }
 # Constants are written out: PostgreSQL does not recognise two parameters of one value as the same expression in GROUP BY.
 _HOUR: Final = LEDGER.c.started_unix_ms - LEDGER.c.started_unix_ms % literal_column(str(HOUR_MS), BigInteger)

@@ -5,7 +5,7 @@ exact in every database and in every sum. The ledger's primary key makes a repea
 its rows are never changed, only deleted, whole hours at a time.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text, text
 
 METADATA = MetaData(
     naming_convention={
@@ -14,6 +14,12 @@ METADATA = MetaData(
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
     },
 )
+
+
+def _counter(name: str, comment: str | None = None) -> Column[int]:
+    """Return a column that was added to a table with rows in it: they have 0."""
+    return Column(name, BigInteger, nullable=False, server_default=text("0"), comment=comment)
+
 
 API_KEYS = Table(
     "api_keys",
@@ -52,6 +58,15 @@ LEDGER = Table(
     Column("credits_nanousd", BigInteger, nullable=False),
     Column("duration_ms", BigInteger, nullable=False),
     Column("first_token_ms", BigInteger),
+    _counter("cached_tokens", "part of input_tokens: read from the provider's cache"),
+    _counter("cache_write_tokens", "part of input_tokens: written into the provider's cache"),
+    _counter("reasoning_tokens", "part of output_tokens"),
+    _counter("input_audio_tokens", "part of input_tokens"),
+    _counter("output_audio_tokens", "part of output_tokens"),
+    Column("cost_source", String(16), comment="reported, priced, estimated or unpriced; null: nothing was used"),
+    Column("reported_nanousd", BigInteger, comment="the provider's own figure"),
+    _counter("unpriced_tokens", "input and output that no price is known for"),
+    _counter("exposure_nanousd", "what the provider may charge beyond the cost for abandoned work"),
     Index(None, "started_unix_ms"),
 )
 
@@ -71,6 +86,13 @@ HOURLY_COSTS = Table(
     Column("cost_nanousd", BigInteger, nullable=False),
     Column("credits_nanousd", BigInteger, nullable=False),
     Column("ledger_purged", Boolean, nullable=False, comment="the hour's ledger rows are gone: late ones are added"),
+    _counter("cached_tokens"),
+    _counter("cache_write_tokens"),
+    _counter("reasoning_tokens"),
+    _counter("input_audio_tokens"),
+    _counter("output_audio_tokens"),
+    _counter("unpriced_tokens"),
+    _counter("exposure_nanousd"),
 )
 
 DETECTOR_STATE = Table(

@@ -1,6 +1,6 @@
 """The metric catalogue: one table of families per subject, the only place where a metric is named.
 
-    http, inference, causes, providers, business, gateway, self_telemetry, process -> CATALOGUE
+    http, inference, money, causes, providers, business, gateway, self_telemetry, process -> CATALOGUE
     CATALOGUE -> instruments, views, endpoints, reference page, summary
 
 Dashboards and alert rules are checked against it. A new metric is one entry in a table, and one
@@ -9,7 +9,7 @@ line in `otel/metrics/measurements.py` where an event updates it.
 
 from typing import Final
 
-from otel.catalogue import business, causes, gateway, http, inference, process, providers, self_telemetry
+from otel.catalogue import business, causes, gateway, http, inference, money, process, providers, self_telemetry
 from otel.catalogue.spec import Category, MetricSpec
 
 DOCUMENTED_FAMILIES: Final[tuple[MetricSpec, ...]] = (
@@ -25,6 +25,7 @@ DOCUMENTED_FAMILIES: Final[tuple[MetricSpec, ...]] = (
 CATALOGUE: Final[tuple[MetricSpec, ...]] = (
     *DOCUMENTED_FAMILIES,
     *inference.FURTHER,
+    *money.FURTHER,
     *causes.FAMILIES,
     *providers.FURTHER,
     *gateway.FURTHER,

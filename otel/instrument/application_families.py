@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from otel.catalogue import CATALOGUE, business, causes, http, inference, process, providers, self_telemetry
+from otel.catalogue import CATALOGUE, business, causes, http, inference, money, process, providers, self_telemetry
 from otel.catalogue.spec import MetricSpec
 
 _ALWAYS: Final = frozenset(spec.name for table in (http, process, self_telemetry) for spec in table.FAMILIES)
@@ -19,6 +19,7 @@ _LLM: Final = frozenset(
         causes.FAILED_DURATION,
         providers.RESPONSE_TIME,
         business.PROVIDER_COST,
+        money.COST,
     }
 )
 """What a recorded LLM call updates."""

@@ -19,20 +19,11 @@ from typing import Final, Literal, Self, TypeAlias, cast
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
-from otel.events import (
-    NANO,
-    NO_USAGE,
-    AttemptFinished,
-    AttemptScope,
-    AttemptStarted,
-    AttemptStatus,
-    ErrorKind,
-    Recorder,
-    Usage,
-)
+from otel.events import AttemptFinished, AttemptScope, AttemptStarted, AttemptStatus, ErrorKind, Recorder
 from otel.labels import LabelBounds
 from otel.logs.writer import FieldValue, LogWriter
 from otel.recording.recorder import TelemetryAttempt
+from otel.usage import NANO, NO_USAGE, Usage
 
 Money: TypeAlias = Decimal | float | int | str
 Operation: TypeAlias = Literal["chat", "embeddings"]

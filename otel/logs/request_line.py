@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final, Literal, TypeAlias
 
-from otel.events import NANO, CallerIdentified, CallFinished, RateLimited, RequestFinished
+from otel.events import CallerIdentified, CallFinished, RateLimited, RequestFinished
 from otel.labels import LabelBounds
 from otel.logs.writer import FieldValue
+from otel.usage import NANO, Usage
 
 LOGGER: Final = "gatewayz.request"
 
@@ -106,4 +107,20 @@ class RequestSummary:
             "output_tokens": call.usage.output_tokens,
             "usage_estimated": call.usage.estimated or None,
             "cost_usd": call.usage.cost_nanousd / NANO,
+            "cost_source": call.usage.cost_source,
+            **_details(call.usage),
         }
+
+
+def _details(usage: Usage) -> dict[str, FieldValue]:
+    """Return the fields of what most calls do not have."""
+    return {
+        "cached_tokens": usage.cached_tokens or None,
+        "cache_write_tokens": usage.cache_write_tokens or None,
+        "reasoning_tokens": usage.reasoning_tokens or None,
+        "input_audio_tokens": usage.input_audio_tokens or None,
+        "output_audio_tokens": usage.output_audio_tokens or None,
+        "unpriced_tokens": usage.unpriced_tokens or None,
+        "exposure_usd": usage.exposure_nanousd / NANO if usage.exposure_nanousd else None,
+        "reported_cost_usd": None if usage.reported_nanousd is None else usage.reported_nanousd / NANO,
+    }

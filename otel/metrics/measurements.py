@@ -12,7 +12,6 @@ from opentelemetry.context import Context
 from otel.catalogue import business, causes, gateway, http, inference, providers, self_telemetry, semconv
 from otel.catalogue.spec import MetricSpec
 from otel.events import (
-    NANO,
     AnomalyBegan,
     AttemptFinished,
     AttemptStarted,
@@ -30,6 +29,7 @@ from otel.events import (
 from otel.labels import LabelBounds, known_label_sets
 from otel.metrics.instruments import Instruments
 from otel.metrics.label_set import LabelSet
+from otel.metrics.usage_measurements import record_usage
 
 P = ParamSpec("P")
 
@@ -100,7 +100,7 @@ class Measurements:
             self._failure(event, route, context)
         if event.first_token_seconds is not None:
             self._record(inference.TIME_TO_FIRST_TOKEN, event.first_token_seconds, route, context)
-        self._usage(event, provider, route, context)
+        record_usage(self._record, event.usage, provider, route, context)
         rate = _output_tokens_per_second(event)
         if rate is not None:
             self._record(inference.OUTPUT_RATE, rate, route, context)
@@ -111,23 +111,6 @@ class Measurements:
         self._record(causes.ATTEMPT_FAILURES, 1, kind, context)
         fault = route.plus(semconv.FAULT, event.fault or semconv.OTHER)
         self._record(causes.FAILED_DURATION, event.duration_seconds, fault, context)
-
-    def _usage(self, event: AttemptFinished, provider: LabelSet, route: LabelSet, context: Context) -> None:
-        """Count the tokens and the money of an attempt, whatever its outcome."""
-        usage = event.usage
-        if usage.input_tokens:
-            self._record(inference.TOKENS, usage.input_tokens, route.plus(semconv.TOKEN_TYPE, "input"), context)
-        if usage.output_tokens:
-            self._record(inference.TOKENS, usage.output_tokens, route.plus(semconv.TOKEN_TYPE, "output"), context)
-        if usage.credits_nanousd:
-            self._record(inference.CREDITS, usage.credits_nanousd / NANO, route, context)
-        if usage.cost_nanousd:
-            self._record(business.PROVIDER_COST, usage.cost_nanousd / NANO, provider, context)
-        if usage.estimated:
-            self._record(inference.ESTIMATED_USAGE, 1, route, context)
-        for count in usage.disbelieved:
-            labels = route.plus(semconv.TOKEN_TYPE, count)
-            self._record(inference.IMPLAUSIBLE_USAGE, 1, labels, context)
 
     @_at_once
     def call_finished(self, event: CallFinished, context: Context) -> None:

@@ -14,7 +14,6 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from otel.events import (
-    NANO,
     AttemptFinished,
     AttemptStarted,
     CallerIdentified,
@@ -26,6 +25,7 @@ from otel.labels import LabelBounds
 from otel.redaction import KnownSecrets
 from otel.traces.context import TracedContext, traced_context
 from otel.traces.trace_state import without_free_text
+from otel.usage import NANO, Usage
 
 _ERROR: Final = Status(StatusCode.ERROR)
 _NO_SECRETS: Final = KnownSecrets()
@@ -40,6 +40,11 @@ class OwnKeys(NamedTuple):
     cancelled: str
     cancel_phase: str
     cost_usd: str
+    cost_source: str
+    reported_cost_usd: str
+    exposure_usd: str
+    audio_input: str
+    audio_output: str
     fault: str
     upstream_model: str
     usage_estimated: str
@@ -53,6 +58,11 @@ class OwnKeys(NamedTuple):
             cancelled=f"{namespace}.cancelled",
             cancel_phase=f"{namespace}.cancel_phase",
             cost_usd=f"{namespace}.cost_usd",
+            cost_source=f"{namespace}.cost_source",
+            reported_cost_usd=f"{namespace}.reported_cost_usd",
+            exposure_usd=f"{namespace}.exposure_usd",
+            audio_input=f"{namespace}.usage.audio.input_tokens",
+            audio_output=f"{namespace}.usage.audio.output_tokens",
             fault=f"{namespace}.fault",
             upstream_model=f"{namespace}.upstream_model",
             usage_estimated=f"{namespace}.usage.estimated",
@@ -199,7 +209,25 @@ class SpanWriter:
             attributes["gen_ai.usage.output_tokens"] = usage.output_tokens
             attributes[self._keys.usage_estimated] = usage.estimated
             attributes[self._keys.cost_usd] = usage.cost_nanousd / NANO
+            self._add_details(attributes, usage)
         return attributes
+
+    def _add_details(self, attributes: dict[str, str | int | float | bool | tuple[str, ...]], usage: Usage) -> None:
+        """Add what most attempts do not have."""
+        details = (
+            ("gen_ai.usage.cache_read.input_tokens", usage.cached_tokens),
+            ("gen_ai.usage.cache_creation.input_tokens", usage.cache_write_tokens),
+            ("gen_ai.usage.reasoning.output_tokens", usage.reasoning_tokens),
+            (self._keys.audio_input, usage.input_audio_tokens),
+            (self._keys.audio_output, usage.output_audio_tokens),
+        )
+        attributes |= {key: tokens for key, tokens in details if tokens}
+        if usage.cost_source is not None:
+            attributes[self._keys.cost_source] = usage.cost_source
+        if usage.reported_nanousd is not None:
+            attributes[self._keys.reported_cost_usd] = usage.reported_nanousd / NANO
+        if usage.exposure_nanousd:
+            attributes[self._keys.exposure_usd] = usage.exposure_nanousd / NANO
 
     def _identifier(self, text: str | None) -> str | None:
         """Return a provider's text if it has the shape of an identifier, without secrets.

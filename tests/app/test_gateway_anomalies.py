@@ -18,8 +18,9 @@ from app.gateway.clock import ManualClock
 from app.process.telemetry import label_bounds
 from otel.catalogue.semconv import ANOMALY_TYPES
 from otel.config.environ import telemetry_config_from_environ
-from otel.events import AttemptFinished, Usage
+from otel.events import AttemptFinished
 from otel.pipeline import PipelineSettings, build_pipeline
+from otel.usage import Usage
 from tests.harness.exposition import read_exposition
 
 CONFIG = AppConfig(

@@ -12,13 +12,13 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
-from app.config import routing_schema, schema
+from app.config import pricing_schema, routing_schema, schema
 
 ROOT = Path(__file__).parents[2]
 UNITS = {"seconds": "s", "bytes": "bytes", "minutes": "min", "days": "days", "rows": "rows"}
 INTRODUCTION = """# Configuration
 
-Generated from `app/config/schema.py` and `app/config/routing_schema.py` by
+Generated from `app/config/schema.py`, `routing_schema.py` and `pricing_schema.py` by
 `python -m tests.checks.configuration`.
 
 The gateway reads one TOML file: `--config FILE`, or the variable `GATEWAYZ_CONFIG`. Without a file
@@ -37,7 +37,7 @@ every key with its default. OpenTelemetry's own settings are the standard `OTEL_
 def descriptions() -> dict[tuple[str, str], str]:
     """Return the docstring of each key, by class and key."""
     found = {}
-    for module in (schema, routing_schema):
+    for module in (schema, routing_schema, pricing_schema):
         for table in ast.parse(inspect.getsource(module)).body:
             if not isinstance(table, ast.ClassDef):
                 continue
@@ -47,6 +47,14 @@ def descriptions() -> dict[tuple[str, str], str]:
                         case ast.Expr(value=ast.Constant(value=str(line))):
                             found[table.name, field.target.id] = line
     return found
+
+
+def described(table: type) -> dict[str, str]:
+    """Return the docstring of each key of a table, those of its bases included."""
+    texts = descriptions()
+    return {
+        key: text for base in reversed(table.__mro__) for (name, key), text in texts.items() if name == base.__name__
+    }
 
 
 def tables(table: Any = schema.AppConfig, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -63,11 +71,11 @@ def tables(table: Any = schema.AppConfig, path: str = "") -> Iterator[tuple[str,
 def json_schema() -> str:
     """Return the JSON schema of the file."""
     document = msgspec.json.schema(schema.AppConfig)
-    texts = descriptions()
+    kinds = {table.__name__: described(table) for table in (schema.AppConfig, *dict(tables()).values())}
     for name, definition in document["$defs"].items():
         for key, value in definition.get("properties", {}).items():
-            if (name, key) in texts:
-                value["description"] = texts[name, key]
+            if key in kinds.get(name, {}):
+                value["description"] = kinds[name][key]
     document = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Configuration of the gateway",
@@ -78,9 +86,9 @@ def json_schema() -> str:
 
 def page() -> str:
     """Return the reference page."""
-    texts = descriptions()
     parts = [INTRODUCTION]
     for path, table in tables():
+        texts = described(table)
         heading = f"[[{path.removesuffix('[]').replace('[]', '')}]]" if path.endswith("[]") else f"[{path}]"
         lines = [f"## `{heading}`", "", inspect.getdoc(table) or "", ""]
         lines += ["| key | type | default | unit | environment variable | meaning |", "|---|---|---|---|---|---|"]
@@ -88,7 +96,7 @@ def page() -> str:
             if f"{path}.{field.name}[]" in dict(tables()):
                 continue
             name = f"{path}.{field.name}".replace("[]", "__0").replace(".", "__").upper()
-            text = texts[table.__name__, field.name].replace("|", "\\|")
+            text = texts[field.name].replace("|", "\\|")
             cells = (
                 f"`{field.name}`",
                 _type(field.type),
@@ -125,6 +133,8 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
 def _unit(key: str) -> str:
     if key.endswith("usd_per_million"):
         return "USD per million tokens"
+    if key == "usd_per_request":
+        return "USD"
     if key.endswith("per_minute"):
         return "per minute"
     return next((unit for word, unit in UNITS.items() if word in key.split("_")), "")

@@ -13,7 +13,7 @@ from app.gateway.openai.request import CallRequest
 from app.gateway.openai.response_shape import MOST_CHOICES
 from app.gateway.openai.text_units import UNITS_PER_BYTE
 from app.gateway.openai.usage import ReportedUsage
-from otel.events import DisbelievedCount
+from otel.usage import DisbelievedCount
 
 INPUT_ALLOWANCE_TOKENS: Final = 200_000
 """Beyond a token per byte sent: templates, and searches that the provider makes by itself."""
@@ -59,13 +59,19 @@ class Delivered(msgspec.Struct, frozen=True):
 class BelievedUsage(msgspec.Struct, frozen=True):
     """The counts that are believed, None for one to be estimated; `disbelieved` names what was reported and is not.
 
-    `total_tokens` is set where it is all that was reported.
+    `total_tokens` is set where it is all that was reported. The details of a count that is not
+    believed are 0.
     """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     total_tokens: int | None = None
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    long_cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    input_audio_tokens: int = 0
+    output_audio_tokens: int = 0
     disbelieved: tuple[DisbelievedCount, ...] = ()
 
 
@@ -88,36 +94,49 @@ def believe(reported: ReportedUsage, request: CallRequest, delivered: Delivered)
     # Below what is believed of every request, the request is not looked at.
     is_small = not is_total_only and (output_tokens or 0) <= HIDDEN_OUTPUT_TOKENS
     most = HIDDEN_OUTPUT_TOKENS if is_small else most_output_tokens(request, delivered)
+    reasoning_tokens = reported.reasoning_tokens
     if output_tokens and output_tokens > most and reported.hidden_tokens:
         # The total is at fault, not the output beside it.
         doubts.add("total")
         output_tokens -= reported.hidden_tokens
+        reasoning_tokens = max(reasoning_tokens - reported.hidden_tokens, 0)
     if output_tokens and output_tokens > most:
         doubts.add("output")
         output_tokens = None
     if is_total_only and not _can_be_input((total_tokens or 0) - most, request):
         doubts.add("total")
         is_total_only = False
+    has_input, whole = input_tokens is not None and reported.input_tokens is not None, output_tokens or 0
     return BelievedUsage(
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         total_tokens=total_tokens if is_total_only else None,
-        cached_tokens=reported.cached_tokens if input_tokens is not None else 0,
+        cached_tokens=reported.cached_tokens if has_input else 0,
+        cache_write_tokens=reported.cache_write_tokens if has_input else 0,
+        long_cache_write_tokens=reported.long_cache_write_tokens if has_input else 0,
+        input_audio_tokens=reported.input_audio_tokens if has_input else 0,
+        reasoning_tokens=min(reasoning_tokens, whole),
+        output_audio_tokens=min(reported.output_audio_tokens, whole),
         disbelieved=tuple(sorted(doubts)),
     )
 
 
 def most_output_tokens(request: CallRequest, delivered: Delivered) -> int:
     """Return the most tokens that a response can have."""
-    limits = [limit for name in _LIMITS if (limit := _whole(request.number(name))) is not None]
-    if limits:
-        per_choice = min(max(limits) + HIDDEN_OUTPUT_TOKENS, MOST_OUTPUT_TOKENS)
+    limit = output_limit(request)
+    if limit is not None:
+        per_choice = min(limit + HIDDEN_OUTPUT_TOKENS, MOST_OUTPUT_TOKENS)
     else:
         in_time = int(MOST_TOKENS_PER_SECOND * delivered.seconds)
         per_choice = min(max(UNLIMITED_OUTPUT_TOKENS, in_time), MOST_OUTPUT_TOKENS)
     # Not the choices that the caller requested: a huge `n` would make every report plausible.
     choices = max(1, min(delivered.choices, MOST_CHOICES))
     return delivered.text_units // UNITS_PER_BYTE + per_choice * choices
+
+
+def output_limit(request: CallRequest) -> int | None:
+    """Return how many output tokens the caller allows for each choice; None where it sets no limit."""
+    return max((limit for name in _LIMITS if (limit := _whole(request.number(name))) is not None), default=None)
 
 
 def requested_choices(request: CallRequest) -> int:

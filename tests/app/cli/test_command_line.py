@@ -157,7 +157,7 @@ base_url = "https://alpha.example/v1"
 api_key_env = "ALPHA_KEY"
 [[models]]
 name = "small"
-routes = [{ provider = "alpha", upstream_model = "s-1" }]
+routes = [{ provider = "alpha", upstream_model = "s-1", input_usd_per_million = 1, output_usd_per_million = 2 }]
 """
 
 

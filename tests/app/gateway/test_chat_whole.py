@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from otel.events import CacheLookedUp, CallerIdentified, Usage
+from otel.events import CacheLookedUp, CallerIdentified
+from otel.usage import Usage
 
 pytestmark = pytest.mark.live
 
@@ -22,7 +23,14 @@ async def test_chat_is_answered_byte_for_byte_and_accounted_for(make_upstream, m
     assert "x-gatewayz-cache" not in answer.headers
     recorded = await gateway.finished()
     # 10 input tokens at 150 nano-USD and 4 output tokens at 600.
-    usage = Usage(input_tokens=10, output_tokens=4, cost_nanousd=3_900, credits_nanousd=3_900)
+    usage = Usage(
+        input_tokens=10,
+        output_tokens=4,
+        cost_nanousd=3_900,
+        credits_nanousd=3_900,
+        cost_source="priced",
+        priced_nanousd=3_900,
+    )
     (attempt,) = recorded.attempts
     assert (attempt.status, attempt.http_status, attempt.usage) == ("success", 200, usage)
     assert (attempt.response_id, attempt.response_model, attempt.finish_reason) == ("chatcmpl-1", "tiny-2026", "stop")
@@ -172,7 +180,15 @@ async def test_a_client_that_leaves_before_the_first_byte_cancels_the_upstream_c
     (call_end,) = recorded.calls
     assert (call_end.status, call_end.cancel_phase, call_end.provider) == ("cancelled", "before_first_byte", "alpha")
     # The provider had the prompt: "Say hello", estimated.
-    assert call_end.usage == Usage(input_tokens=3, estimated=True, cost_nanousd=450, credits_nanousd=450)
+    assert call_end.usage == Usage(
+        input_tokens=3,
+        estimated=True,
+        cost_nanousd=450,
+        credits_nanousd=450,
+        cost_source="estimated",
+        priced_nanousd=450,
+        exposure_nanousd=4_096 * 600,
+    )
     assert [(each.status_code, each.outcome) for each in recorded.requests] == [(499, "cancelled")]
 
 

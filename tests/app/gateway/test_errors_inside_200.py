@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from otel.events import NO_USAGE
+from otel.usage import NO_USAGE
 
 pytestmark = pytest.mark.live
 

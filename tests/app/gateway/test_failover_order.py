@@ -7,10 +7,12 @@ import time
 from email.utils import formatdate
 from typing import get_args
 
+import msgspec
 import pytest
 
 from app.config.schema import ProviderConfig
-from otel.events import NO_USAGE, ErrorKind, ExceptionMapped, RateLimited, Usage
+from otel.events import ErrorKind, ExceptionMapped, RateLimited
+from otel.usage import NO_USAGE, Usage
 
 pytestmark = pytest.mark.live
 
@@ -119,8 +121,17 @@ FAILURES = [
 ]
 
 
-PROMPT = Usage(input_tokens=3, estimated=True, cost_nanousd=450, credits_nanousd=450)
+PROMPT = Usage(
+    input_tokens=3,
+    estimated=True,
+    cost_nanousd=450,
+    credits_nanousd=450,
+    cost_source="estimated",
+    priced_nanousd=450,
+)
 """What "Say hello" costs where the provider had it and may bill it."""
+AT_WORK = msgspec.structs.replace(PROMPT, exposure_nanousd=4_096 * 600)
+"""The same where it may be at work still, and make output that costs 600 nano-US-dollars per token."""
 
 WORKED_IN_VAIN = {
     hang, dripping_head, truncated, broken_chunks, broken_gzip, endless, announced_endless,
@@ -148,7 +159,8 @@ async def test_the_next_provider_answers(make_upstream, make_gateway, wire, *, s
     recorded = await gateway.finished()
     failed, good = recorded.attempts
     assert (failed.status, failed.error_kind) == ("error", kind)
-    assert failed.usage == (PROMPT if script in WORKED_IN_VAIN else NO_USAGE)
+    billed = AT_WORK if kind.endswith("timeout") else PROMPT
+    assert failed.usage == (billed if script in WORKED_IN_VAIN else NO_USAGE)
     if http_status is not None:
         assert failed.http_status == http_status
     assert good.status == "success"

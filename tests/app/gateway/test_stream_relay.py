@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from otel.events import Usage
+from otel.usage import Usage
 
 pytestmark = pytest.mark.live
 OPTIONS = {"include_usage": True}
@@ -19,7 +19,14 @@ async def test_usage_is_asked_for_and_hidden_from_a_client_that_did_not(make_ups
     assert events == [wire.chunk("Hel"), wire.chunk("lo"), wire.chunk(finish="stop"), b"[DONE]"]
     assert upstream.exchanges[0].json["stream_options"] == {"include_usage": True}
     recorded = await gateway.finished()
-    usage = Usage(input_tokens=10, output_tokens=4, cost_nanousd=3_900, credits_nanousd=3_900)
+    usage = Usage(
+        input_tokens=10,
+        output_tokens=4,
+        cost_nanousd=3_900,
+        credits_nanousd=3_900,
+        cost_source="priced",
+        priced_nanousd=3_900,
+    )
     (attempt,) = recorded.attempts
     assert (attempt.status, attempt.usage, attempt.finish_reason) == ("success", usage, "stop")
     assert 0 < attempt.response_seconds <= attempt.first_token_seconds <= attempt.duration_seconds

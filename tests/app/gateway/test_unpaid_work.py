@@ -7,12 +7,20 @@ import pytest
 
 from app.config.schema import ProviderConfig
 from app.gateway.ports import Caller
-from otel.events import NO_USAGE, Usage
+from otel.usage import NO_USAGE, Usage
 
 pytestmark = pytest.mark.live
 
-PROMPT = Usage(input_tokens=3, estimated=True, cost_nanousd=450, credits_nanousd=450)
-"""What "Say hello" costs, estimated at 150 nano-US-dollars per token."""
+PROMPT = Usage(
+    input_tokens=3,
+    estimated=True,
+    cost_nanousd=450,
+    credits_nanousd=450,
+    cost_source="estimated",
+    priced_nanousd=450,
+    exposure_nanousd=4_096 * 600,
+)
+"""What "Say hello" costs, estimated at 150 nano-US-dollars per token, and what 4 096 tokens of output may cost, at 600."""
 
 
 async def hang(exchange):

@@ -17,7 +17,7 @@ from otel.catalogue import CATALOGUE, DOCUMENTED_FAMILIES, families_of, semconv
 from otel.catalogue.spec import Category, Kind, MetricSpec
 from otel.events import ErrorKind, FaultDomain
 from otel.labels import LabelBounds, known_label_sets
-from otel.metrics import measurements, process
+from otel.metrics import measurements, process, usage_measurements
 from otel.metrics.instruments import Instruments
 from otel.metrics.views import build_views
 from otel.pipeline import self_telemetry
@@ -147,11 +147,12 @@ def test_a_stream_over_its_series_limit_overflows_instead_of_growing() -> None:
 
 
 def test_every_family_has_a_writer() -> None:
-    subjects = {"business", "causes", "gateway", "http", "inference", "process", "providers", "self_telemetry"}
+    subjects = {"business", "causes", "gateway", "http", "inference", "money", "process", "providers", "self_telemetry"}
     written = {
         getattr(getattr(catalogue, node.value.id), node.attr)
         for module in (
             measurements,
+            usage_measurements,
             self_telemetry,
             process,
             job_gauges,

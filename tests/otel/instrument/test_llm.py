@@ -46,6 +46,7 @@ async def test_a_streamed_call_is_counted_timed_and_charged(telemetry, console, 
     assert tokens[(*ROUTE, ("token_type", "input"))] == 100
     assert tokens[(*ROUTE, ("token_type", "output"))] == 31
     assert (await samples(telemetry, "cost_by_provider"))[("provider", "openai"),] == 1e-9
+    assert (await samples(telemetry, "cost_usd_total"))[("cost_source", "priced"), *ROUTE] == 1e-9
     assert (await samples(telemetry, "credits_used_total"))[ROUTE] == 0.5
     telemetry.shutdown(1)
     (span,) = console.spans

@@ -30,7 +30,6 @@ from otel.events import (
     RateLimited,
     RequestFinished,
     RequestReceived,
-    Usage,
 )
 from otel.labels import LabelBounds
 from otel.logs.fast_logger import FastLogger
@@ -43,6 +42,7 @@ from otel.recording.recorder import TelemetryRecorder
 from otel.traces.fast_span import SpanOrigin
 from otel.traces.fast_tracer import FastTracer
 from otel.traces.spans import SpanWriter
+from otel.usage import Usage
 
 BOUNDS = LabelBounds.from_routes(
     "gw",
@@ -172,6 +172,7 @@ def test_a_successful_stream_updates_exactly_its_series(signals: Signals) -> Non
         ("tokens_used_total", f"{route},token_type=output"): 11,
         ("credits_used_total", route): 3.0,
         ("gatewayz_cost_by_provider", "provider=openrouter"): 1.5,
+        ("gatewayz_cost_usd_total", f"cost_source=priced,{route}"): 1.5,
         ("gatewayz_attempts_per_request", "model=a/b"): (1, 1),
     }
 

@@ -1,0 +1,205 @@
+"""The fields of a response's `usage` objects, merged by name before anything is made of them.
+
+Input: undecoded `usage` objects. Output: counts by the field's name, those of nested objects as
+`prompt.cached_tokens`. Because fields are merged before they are read, a usage means the same
+however it is spread over the chunks of a stream.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from app.gateway.openai.text_units import ABSENT
+from otel.usage import DisbelievedCount
+
+_MAX_USAGE_BYTES: Final = 64 * 1024
+_MAX_DIGITS: Final = 20
+_MAX_COUNT: Final = 10**15
+"""Above this a sum would leave the range of the ledger's integers."""
+
+_Number: TypeAlias = int | float | None
+
+
+class _Details(msgspec.Struct, gc=False):
+    cached_tokens: _Number = None
+    cache_write_tokens: _Number = None
+    cache_creation_tokens: _Number = None
+    audio_tokens: _Number = None
+    reasoning_tokens: _Number = None
+    thinking_tokens: _Number = None
+
+
+class _Created(msgspec.Struct, gc=False):
+    ephemeral_5m_input_tokens: _Number = None
+    ephemeral_1h_input_tokens: _Number = None
+
+
+class _Usage(msgspec.Struct, gc=False):
+    prompt_tokens: _Number = None
+    input_tokens: _Number = None
+    completion_tokens: _Number = None
+    output_tokens: _Number = None
+    total_tokens: _Number = None
+    cached_tokens: _Number = None
+    prompt_cache_hit_tokens: _Number = None
+    prompt_cache_miss_tokens: _Number = None
+    cache_read_input_tokens: _Number = None
+    cache_creation_input_tokens: _Number = None
+    reasoning_tokens: _Number = None
+    prompt_tokens_details: _Details | None = None
+    input_tokens_details: _Details | None = None
+    input_token_details: _Details | None = None
+    completion_tokens_details: _Details | None = None
+    output_tokens_details: _Details | None = None
+    output_token_details: _Details | None = None
+    cache_creation: _Created | None = None
+    cost: msgspec.Raw = ABSENT
+    cost_details: msgspec.Raw = ABSENT
+    cost_in_usd_ticks: msgspec.Raw = ABSENT
+    estimated_cost: msgspec.Raw = ABSENT
+    is_byok: msgspec.Raw = ABSENT
+
+
+_USAGE: Final = msgspec.json.Decoder(_Usage)
+_COSTS: Final = ("cost", "cost_details", "cost_in_usd_ticks", "estimated_cost", "is_byok")
+_FLAT: Final = _Usage.__struct_fields__[:11]
+_NESTED: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    name: (prefix, _Created.__struct_fields__ if prefix == "created" else _Details.__struct_fields__)
+    for name, prefix in (
+        ("prompt_tokens_details", "prompt"),
+        ("input_tokens_details", "prompt"),
+        ("input_token_details", "prompt"),
+        ("completion_tokens_details", "completion"),
+        ("output_tokens_details", "completion"),
+        ("output_token_details", "completion"),
+        ("cache_creation", "created"),
+    )
+}
+_PATHS: Final[Mapping[str, tuple[str, ...]]] = {
+    prefix: tuple(f"{prefix}.{field}" for field in fields) for prefix, fields in set(_NESTED.values())
+}
+_PART_OF: Final[Mapping[str, DisbelievedCount]] = {
+    "prompt_tokens": "input",
+    "input_tokens": "input",
+    "prompt_cache_miss_tokens": "input",
+    "completion_tokens": "output",
+    "output_tokens": "output",
+    "total_tokens": "total",
+    "reasoning_tokens": "reasoning",
+    "completion.reasoning_tokens": "reasoning",
+    "completion.thinking_tokens": "reasoning",
+    "prompt.audio_tokens": "audio_input",
+    "completion.audio_tokens": "audio_output",
+    "cache_creation_input_tokens": "cache_write",
+    "prompt.cache_write_tokens": "cache_write",
+    "prompt.cache_creation_tokens": "cache_write",
+    "created.ephemeral_5m_input_tokens": "cache_write",
+    "created.ephemeral_1h_input_tokens": "cache_write",
+}
+"""What a field counts; all others count the cached input."""
+
+
+class UsageFields:
+    """The fields of one response. `costs` are undecoded; `has_details`: one of the nested fields, or reasoning, is over 0."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.costs: dict[str, bytes] = {}
+        self.nonsense: set[DisbelievedCount] = set()
+        self.has_details = False
+
+    def merge(self, raw: msgspec.Raw) -> bool:
+        """Take in one object, or anything that stands in its place; return whether it counts the output."""
+        if memoryview(raw).nbytes > _MAX_USAGE_BYTES:
+            self.nonsense.add("total")
+            return False
+        try:
+            usage = _USAGE.decode(raw)
+        except (msgspec.DecodeError, RecursionError):
+            return self._merge_readable(raw)
+        flat = msgspec.structs.astuple(usage)
+        self._take(zip(_FLAT, flat[:11], strict=True))
+        for name, (prefix, _) in _NESTED.items():
+            details = getattr(usage, name)
+            if details is not None:
+                self._take(zip(_PATHS[prefix], msgspec.structs.astuple(details), strict=True), nested=True)
+        if not all(part is ABSENT for part in flat[-len(_COSTS) :]):
+            self._take_costs({name: bytes(getattr(usage, name)) for name in _COSTS})
+        return self._counts_output(usage.completion_tokens, usage.output_tokens, usage.total_tokens)
+
+    def first(self, names: Iterable[str]) -> int | None:
+        """Return the first of the fields that is over 0; else 0 where one is there, None where none is."""
+        found = None
+        for name in names:
+            count = self.counts.get(name)
+            if count:
+                return count
+            if count is not None:
+                found = 0
+        return found
+
+    def _take(self, values: Iterable[tuple[str, Any]], *, nested: bool = False) -> None:
+        """Take in the values that are counts; a null, nonsense and 0 replace nothing."""
+        counts = self.counts
+        for name, value in values:
+            if value is None:
+                continue
+            count = _count(value)
+            if count is None:
+                self.nonsense.add(_PART_OF.get(name, "cached"))
+            elif count:
+                counts[name] = count
+                self.has_details = self.has_details or nested or name == "reasoning_tokens"
+            else:
+                counts.setdefault(name, 0)
+
+    def _take_costs(self, costs: Mapping[str, bytes]) -> None:
+        """Take in the fields about money; a null or a 0 replaces nothing."""
+        for name, value in costs.items():
+            if value and value != b"null" and (name not in self.costs or value.strip(b"0.")):
+                self.costs[name] = value
+
+    def _counts_output(self, completion: object, output: object, total: object) -> bool:
+        """Whether one object counts the output, by itself or in a total that is larger than the input."""
+        if _count(completion) or _count(output):
+            return True
+        total_tokens = _count(total) or 0
+        return total_tokens > (self.first(("prompt_tokens", "input_tokens")) or 0)
+
+    def _merge_readable(self, raw: msgspec.Raw) -> bool:
+        """Take in what can be read of usage whose fields are not all numbers; each of the others is nonsense."""
+        try:
+            # Unlike msgspec, json reads numbers of any size: 1e400 is infinite, not an error.
+            usage = json.loads(bytes(raw), parse_int=_integer)
+        except (ValueError, RecursionError):
+            return False
+        if not isinstance(usage, dict):
+            return False
+        self._take((name, usage.get(name)) for name in _FLAT)
+        for name, (prefix, fields) in _NESTED.items():
+            details = usage.get(name)
+            if isinstance(details, dict):
+                self._take(((f"{prefix}.{field}", details.get(field)) for field in fields), nested=True)
+        self._take_costs({name: json.dumps(usage[name]).encode() for name in _COSTS if name in usage})
+        return self._counts_output(
+            *(usage.get(name) for name in ("completion_tokens", "output_tokens", "total_tokens"))
+        )
+
+
+def _integer(digits: str) -> float:
+    """Return an integer, or infinity for one that is too long for any count."""
+    return int(digits) if len(digits) <= _MAX_DIGITS else math.inf
+
+
+def _count(value: object) -> int | None:
+    """Return a token count, or None for what cannot be one. Some servers write whole numbers as 12.0."""
+    if isinstance(value, float):
+        if not value.is_integer():
+            return None
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 <= value <= _MAX_COUNT else None

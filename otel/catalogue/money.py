@@ -1,0 +1,89 @@
+"""What attempts cost and where the number comes from: by provider and model, priced, reported, unpriced, abandoned."""
+
+from typing import Final
+
+from otel.catalogue import labels, semconv
+from otel.catalogue.spec import Category, Kind, Label, MetricSpec
+
+TOKEN_DETAILS: Final = "gatewayz_tokens_detail_total"  # noqa: S105  a metric name
+COST: Final = "gatewayz_cost_usd_total"
+UNPRICED_TOKENS: Final = "gatewayz_unpriced_tokens_total"
+REPORTED_COST_DIFFERENCE: Final = "gatewayz_reported_cost_difference_usd_total"
+EXPOSURE: Final = "gatewayz_exposure_usd_total"
+
+FURTHER: Final[tuple[MetricSpec, ...]] = (
+    MetricSpec(
+        name=TOKEN_DETAILS,
+        instrument="gatewayz.gen_ai.token.details",
+        kind=Kind.COUNTER,
+        unit="{token}",
+        help="Parts of tokens_used_total: cached, cache_write and audio_input of the input, reasoning and audio_output of the output.",
+        labels=(labels.PROVIDER, labels.MODEL, Label(semconv.TOKEN_DETAIL, values=semconv.TOKEN_DETAILS)),
+        categories=(Category.MODELS, Category.BUSINESS),
+        starts_at_zero=True,
+        updated_by="the end of each upstream attempt whose provider reported such tokens",
+        queries=(
+            (
+                'sum by (model) (rate(gatewayz_tokens_detail_total{token_detail="cached"}[1h]))'
+                ' / sum by (model) (rate(tokens_used_total{token_type="input"}[1h]))'
+            ),
+        ),
+        documented=False,
+    ),
+    MetricSpec(
+        name=COST,
+        instrument="gatewayz.cost",
+        kind=Kind.COUNTER,
+        unit="USD",
+        help="What providers charge, in US dollars, by where the number comes from; its sum is gatewayz_cost_by_provider.",
+        labels=(labels.PROVIDER, labels.MODEL, Label(semconv.COST_SOURCE, values=semconv.COST_SOURCES)),
+        categories=(Category.MODELS, Category.BUSINESS),
+        starts_at_zero=True,
+        updated_by="the end of each upstream attempt that cost something",
+        queries=(
+            "topk(10, sum by (provider, model) (increase(gatewayz_cost_usd_total[24h])))",
+            "sum by (cost_source) (increase(gatewayz_cost_usd_total[24h]))",
+        ),
+        documented=False,
+    ),
+    MetricSpec(
+        name=UNPRICED_TOKENS,
+        instrument="gatewayz.gen_ai.unpriced",
+        kind=Kind.COUNTER,
+        unit="{token}",
+        help="Tokens that no price is known for, so that their cost counts as 0.",
+        labels=(labels.PROVIDER, labels.MODEL),
+        categories=(Category.MODELS, Category.BUSINESS),
+        starts_at_zero=True,
+        updated_by="the end of each upstream attempt at a target without a price",
+        queries=("sum by (provider, model) (increase(gatewayz_unpriced_tokens_total[1h])) > 0",),
+        documented=False,
+    ),
+    MetricSpec(
+        name=REPORTED_COST_DIFFERENCE,
+        instrument="gatewayz.cost.reported_difference",
+        kind=Kind.COUNTER,
+        unit="USD",
+        help="By how much the provider's own figures are over or under the target's price, in US dollars.",
+        labels=(labels.PROVIDER, labels.MODEL, Label(semconv.DIRECTION, values=semconv.DIRECTIONS)),
+        categories=(Category.BUSINESS,),
+        updated_by="the end of each upstream attempt whose provider reported a cost, at a target with a price",
+        queries=(
+            "sum by (provider, model, direction) (increase(gatewayz_reported_cost_difference_usd_total[24h])) > 0",
+        ),
+        documented=False,
+    ),
+    MetricSpec(
+        name=EXPOSURE,
+        instrument="gatewayz.cost.exposure",
+        kind=Kind.COUNTER,
+        unit="USD",
+        help="What providers may charge beyond the cost for work that was abandoned, estimated, in US dollars.",
+        labels=(labels.PROVIDER, labels.MODEL),
+        categories=(Category.BUSINESS,),
+        starts_at_zero=True,
+        updated_by="each upstream attempt whose client left or whose time was over after its request was sent",
+        queries=("sum by (provider, model) (increase(gatewayz_exposure_usd_total[24h]))",),
+        documented=False,
+    ),
+)

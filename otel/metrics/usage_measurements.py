@@ -1,0 +1,62 @@
+"""Which metric changes with the tokens and the money of an attempt: one line per metric."""
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
+
+from opentelemetry.context import Context
+
+from otel.catalogue import business, inference, money, semconv
+from otel.metrics.label_set import LabelSet
+from otel.usage import NANO, Usage
+
+Record: TypeAlias = Callable[[str, float, Mapping[str, str], Context | None], None]
+
+_DETAILS: Final = (
+    ("cached", "cached_tokens"),
+    ("cache_write", "cache_write_tokens"),
+    ("reasoning", "reasoning_tokens"),
+    ("audio_input", "input_audio_tokens"),
+    ("audio_output", "output_audio_tokens"),
+)
+
+
+def record_usage(record: Record, usage: Usage, provider: LabelSet, route: LabelSet, context: Context) -> None:
+    """Count the tokens and the money of an attempt, whatever its outcome."""
+    if usage.input_tokens:
+        record(inference.TOKENS, usage.input_tokens, route.plus(semconv.TOKEN_TYPE, "input"), context)
+    if usage.output_tokens:
+        record(inference.TOKENS, usage.output_tokens, route.plus(semconv.TOKEN_TYPE, "output"), context)
+    for detail, field in _DETAILS:
+        if tokens := getattr(usage, field):
+            record(money.TOKEN_DETAILS, tokens, route.plus(semconv.TOKEN_DETAIL, detail), context)
+    if usage.estimated:
+        record(inference.ESTIMATED_USAGE, 1, route, context)
+    for count in usage.disbelieved:
+        record(inference.IMPLAUSIBLE_USAGE, 1, route.plus(semconv.TOKEN_TYPE, count), context)
+    _record_money(record, usage, provider, route, context)
+
+
+def _record_money(record: Record, usage: Usage, provider: LabelSet, route: LabelSet, context: Context) -> None:
+    """Count what the attempt cost, may cost, and is not known to cost."""
+    if usage.credits_nanousd:
+        record(inference.CREDITS, usage.credits_nanousd / NANO, route, context)
+    if usage.cost_nanousd:
+        record(business.PROVIDER_COST, usage.cost_nanousd / NANO, provider, context)
+        # An application that does not say where its cost comes from has priced it by itself.
+        by_source = route.plus(semconv.COST_SOURCE, usage.cost_source or "priced")
+        record(money.COST, usage.cost_nanousd / NANO, by_source, context)
+    if usage.unpriced_tokens:
+        record(money.UNPRICED_TOKENS, usage.unpriced_tokens, route, context)
+    if usage.exposure_nanousd:
+        record(money.EXPOSURE, usage.exposure_nanousd / NANO, route, context)
+    if usage.reported_nanousd is not None:
+        _compare(record, usage.reported_nanousd, usage.priced_nanousd, route, context)
+
+
+def _compare(record: Record, reported: int, priced: int | None, route: LabelSet, context: Context) -> None:
+    """Count by how much the provider's figure differs from the price, where both are known."""
+    if priced is None or reported == priced:
+        return
+    direction = "over" if reported > priced else "under"
+    difference = abs(reported - priced) / NANO
+    record(money.REPORTED_COST_DIFFERENCE, difference, route.plus(semconv.DIRECTION, direction), context)
