@@ -59,6 +59,11 @@ class Connections:
         return self.open >= self.max_open
 
     @property
+    def has_idle(self) -> bool:
+        """Whether there is a connection that may be closed for the next one."""
+        return bool(self._idle or self._unused)
+
+    @property
     def is_exceeded(self) -> bool:
         """Whether there are more connections than the bound allows."""
         return self.open > self.max_open

@@ -41,6 +41,10 @@ class RequestInput:
         """Bytes that wait for their turn."""
         return len(self._data) - self._at
 
+    def starts_with(self, starts: tuple[bytes, ...]) -> bool:
+        """Return whether the next message begins with one of these; false while another is incomplete."""
+        return self._head is None and self._body is None and self._data.startswith(starts, self._at)
+
     def add(self, data: bytes) -> None:
         """Take what came."""
         self._data = self._data[self._at :] + data if self._at < len(self._data) else data

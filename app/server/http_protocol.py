@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr
@@ -22,15 +22,13 @@ from app.server.http_exchange import Exchange, asgi_scope
 from app.server.http_head import RequestHead, RequestRefusedError
 from app.server.http_input import RequestInput
 from app.server.http_refusal import late_head, no_connection, refusal
+from app.server.lanes import is_watching
 from app.server.read_flow import READ_BYTES, ReadFlow
 from app.server.timers import Timers
 from app.server.turns import Turns
 from app.server.write_flow import WriteFlow
 
 _logger = logging.getLogger("uvicorn.error")
-
-_WATCHING: Final = ("/health/", "/metrics", "/prometheus/")
-"""Where the paths begin that are served on connections beyond the bound."""
 
 
 class HttpConnection(ReadFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProtocol):
@@ -123,6 +121,7 @@ class HttpConnection(ReadFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProt
         Closing at once would reset the connection, and a client that is still sending would never read its response.
         """
         self.server_state.total_requests += 1
+        self._was_served = True
         self._timers.stop(HALF_CLOSE)
         exchange = self._exchange
         if exchange is None or self.transport.is_closing():
@@ -203,7 +202,7 @@ class HttpConnection(ReadFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProt
         """Whether a request is served on this connection, which was accepted beyond the bound."""
         if self.connections.is_exceeded:
             head.keep_alive = False
-            return head.path.startswith(_WATCHING)
+            return is_watching(head.path)
         self.connections.is_served(self)
         self.is_extra = False
         return True
@@ -241,7 +240,7 @@ class HttpConnection(ReadFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProt
             self.read_as_needed()
             if waits:
                 # Not from within the response: many waiting requests must not become a deep stack.
-                self._loop.call_soon(self.turns.take, partial(self._go_on, was_waiting=True))
+                self._loop.call_soon(self.turns.take, partial(self._go_on, was_waiting=True), self._lane)
 
     def _become_idle(self) -> None:
         """Wait for a request."""
@@ -293,7 +292,7 @@ def bounded_protocol(server: ServerConfig, connections: Connections) -> type[Htt
     own = {
         "server_config": server,
         "connections": connections,
-        "turns": Turns(time.perf_counter),
+        "turns": Turns(time.thread_time),
         "read_buffer": buffer,
     }
     return type("HttpConnection", (HttpConnection,), own)

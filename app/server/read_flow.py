@@ -10,6 +10,7 @@ from typing import Final
 
 from app.server.http_exchange import Exchange
 from app.server.http_input import RequestInput
+from app.server.lanes import WATCHING_STARTS, Lane
 from app.server.timers import Timers
 from app.server.turns import Turns
 
@@ -39,6 +40,8 @@ class ReadFlow:
     _is_at_end: bool
     _reads: bool = True
     _waits_for_turn: bool = False
+    _was_served: bool = False
+    """Whether a request on this connection has got its response."""
     _discard_left_bytes: int = 0
 
     @property
@@ -49,6 +52,16 @@ class ReadFlow:
     def _go_on(self) -> None:
         """Take what is in `_input`."""
         raise NotImplementedError
+
+    def _lane(self) -> Lane:
+        """Return where this connection waits for its turn."""
+        exchange = self._exchange
+        if exchange is not None:
+            # After the response the rest of a body is only thrown away.
+            return "new" if exchange.response_complete else "kept"
+        if self._input.starts_with(WATCHING_STARTS):
+            return "watching"
+        return "kept" if self._was_served else "new"
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio's signature
         """Return where the next bytes go."""
@@ -66,7 +79,7 @@ class ReadFlow:
         self._input.add(bytes(self.read_buffer[:nbytes]))
         if not self._waits_for_turn:
             self._waits_for_turn = True
-            if self.turns.take(self._take_turn):
+            if self.turns.take(self._take_turn, self._lane):
                 return
         self._read(False)
         if not self._input.release_taken():

@@ -1,7 +1,7 @@
 """Bounds how many received requests start in one pass of the event loop.
 
-Thousands of requests that arrive at the same moment start a few at a time, in order, so that
-streams, timers and health checks run in between.
+Thousands of requests that arrive at the same moment start a few at a time, so that streams, timers
+and health checks run in between. `Lanes` decides which is next.
 """
 
 import asyncio
@@ -9,29 +9,35 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from app.server.lanes import Lane, Lanes
+
 _AT_ONCE: Final = 32
+_AT_LEAST: Final = 8
 _PASS_SECONDS: Final = 0.002
+_LONG_PASS_SECONDS: Final = 0.008
+"""What is started goes on in the next passes. Where these become longer, fewer start in each: a health check waits for three or four."""
 
 
 class Turns:
-    """For one event loop; `clock` returns seconds."""
+    """For one event loop; `clock` returns seconds, best of the loop's own processor time: work counts, not waiting for a core."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._waiting: deque[Callable[[], None]] = deque()
+        self._waiting: Lanes[Callable[[], None]] = Lanes()
         self._tedious: deque[Callable[[], object]] = deque()
+        self._at_once = _AT_ONCE
         self._left = 0
-        self._ends = 0.0
+        self._began = 0.0
         self._is_counting = False
 
-    def take(self, act: Callable[[], None]) -> bool:
-        """Call `act` now, or queue it where this pass has done enough; return whether it was called."""
+    def take(self, act: Callable[[], None], lane: Callable[[], Lane]) -> bool:
+        """Call `act` now, or let it wait in its lane where this pass has done enough; return whether it was called."""
         if not self._is_counting:
             self._begin_pass()
         if self._left > 0 and not self._waiting:
             self._act(act)
             return True
-        self._waiting.append(act)
+        self._waiting.put(act, lane())
         return False
 
     def take_later(self, act: Callable[[], object]) -> None:
@@ -47,21 +53,25 @@ class Turns:
 
     def _begin_pass(self) -> None:
         self._is_counting = True
-        self._left = _AT_ONCE
-        self._ends = self._clock() + _PASS_SECONDS
+        self._left = self._at_once
+        self._began = self._clock()
         asyncio.get_running_loop().call_soon(self._next_pass)
 
     def _next_pass(self) -> None:
         self._is_counting = False
+        if self._clock() - self._began > _LONG_PASS_SECONDS:
+            self._at_once = max(_AT_LEAST, self._at_once // 2)
+        else:
+            self._at_once = min(_AT_ONCE, self._at_once * 2)
         if self._waiting or self._tedious:
             self._begin_pass()
             if self._tedious:
                 self._tedious.popleft()()
             while self._waiting and self._left > 0:
-                self._act(self._waiting.popleft())
+                self._act(self._waiting.take())
 
     def _act(self, act: Callable[[], None]) -> None:
         self._left -= 1
         act()
-        if self._clock() >= self._ends:
+        if self._clock() - self._began >= _PASS_SECONDS:
             self._left = 0

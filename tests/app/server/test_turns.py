@@ -6,11 +6,15 @@ import itertools
 from app.server.turns import Turns
 
 
+def kept():
+    return "kept"
+
+
 async def passes(turns, acts):
     """Return which acts were called in which pass of the loop."""
     seen, counted = [[]], len(acts)
     for act in acts:
-        turns.take(lambda act=act: seen[-1].append(act()))
+        turns.take(lambda act=act: seen[-1].append(act()), kept)
     while sum(map(len, seen)) < counted:
         seen.append([])
         await asyncio.sleep(0)
@@ -37,7 +41,7 @@ async def test_work_that_takes_long_ends_the_pass():
 async def test_what_comes_alone_is_taken_at_once():
     turns = Turns(lambda: 0.0)
     for _ in range(100):
-        assert turns.take(lambda: None)
+        assert turns.take(lambda: None, kept)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 
@@ -45,9 +49,9 @@ async def test_what_comes_alone_is_taken_at_once():
 async def test_nobody_overtakes_those_who_wait():
     turns, seen = Turns(lambda: 0.0), []
     for n in range(40):
-        turns.take(lambda n=n: seen.append(n))
+        turns.take(lambda n=n: seen.append(n), kept)
     await asyncio.sleep(0)
-    turns.take(lambda: seen.append(40))
+    turns.take(lambda: seen.append(40), kept)
     for _ in range(5):
         await asyncio.sleep(0)
     assert seen == list(range(41))
@@ -59,8 +63,38 @@ async def test_what_is_tedious_goes_on_once_in_a_pass_and_holds_nobody_up():
         turns.take_later(lambda: seen.append("tedious"))
     for _ in range(3):
         await asyncio.sleep(0)
-        turns.take(lambda: seen.append("new"))
+        turns.take(lambda: seen.append("new"), kept)
     assert sorted(seen[:4]) == ["new", "new", "tedious", "tedious"]
     for _ in range(5):
         await asyncio.sleep(0)
     assert (seen.count("new"), seen.count("tedious")) == (3, 3)
+
+
+async def test_a_health_check_behind_thousands_of_refusals_has_the_first_turn_of_the_next_pass():
+    turns, seen = Turns(lambda: 0.0), []
+    for n in range(3_000):
+        turns.take(lambda n=n: seen.append(n), lambda: "new")
+    turns.take(lambda: seen.append("probe"), lambda: "watching")
+    begun = len(seen)
+    await asyncio.sleep(0)
+    assert seen[begun] == "probe"
+
+
+async def test_fewer_start_at_once_while_the_passes_are_long_and_more_again_afterwards():
+    now, seen = 0.0, []
+    turns = Turns(lambda: now)
+    for n in range(500):
+        turns.take(lambda n=n: seen.append(n), kept)
+    counts = []
+    for seconds in (0.05,) * 4 + (0.001,) * 3:
+        now += seconds
+        before = len(seen)
+        await asyncio.sleep(0)
+        counts.append(len(seen) - before)
+    assert counts == [16, 8, 8, 8, 16, 32, 32]
+
+
+async def test_the_lane_is_asked_for_only_where_something_waits():
+    turns = Turns(lambda: 0.0)
+    for _ in range(32):
+        assert turns.take(lambda: None, None)

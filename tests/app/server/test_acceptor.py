@@ -1,0 +1,93 @@
+"""The acceptor: the kernel's queue is emptied quickly, and what watches the gateway is connected first."""
+
+import asyncio
+import contextlib
+import socket
+
+import pytest
+
+from app.server.acceptor import AcceptedProtocol, Acceptor
+from app.server.connections import Connections
+from tests.harness.polling import until
+
+CLIENTS = 60
+PROBE = b"GET /health/live HTTP/1.1\r\n"
+
+
+class Accepted:
+    """An acceptor that starts while many clients wait; `made` has their ports in the order of their connections."""
+
+    def __init__(self, max_open=1_000):
+        accepted = self
+
+        class Protocol(AcceptedProtocol, asyncio.Protocol):
+            def connection_made(self, transport):
+                accepted.transports.append(transport)
+                accepted.made.append(transport.get_extra_info("peername")[1])
+                accepted.connections.is_unused(self)
+
+            def connection_lost(self, _exc):
+                accepted.connections.leave(self)
+
+        self.made, self.transports = [], []
+        self.connections = Connections(max_open)
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=CLIENTS)
+        self._listener.setblocking(False)
+        self.clients = [socket.create_connection(self._listener.getsockname()) for _ in range(CLIENTS)]
+        self._protocol = Protocol
+
+    def start(self):
+        self.acceptor = Acceptor(asyncio.get_running_loop(), self._listener, self._protocol, self.connections)
+
+    async def close(self):
+        self.acceptor.close()
+        for transport in self.transports:
+            transport.abort()
+        for client in self.clients:
+            client.close()
+        await until(lambda: self.connections.open == 0)
+        self._listener.close()
+
+
+@pytest.fixture
+async def accepted():
+    made = Accepted()
+    yield made
+    await made.close()
+
+
+async def test_a_health_check_at_the_end_of_the_queue_is_connected_first(accepted):
+    probe = accepted.clients[-1]
+    probe.sendall(PROBE)
+    accepted.start()
+    await until(lambda: len(accepted.made) == CLIENTS)
+    ports = [client.getsockname()[1] for client in accepted.clients]
+    assert accepted.made == [ports[-1], *ports[:-1]]
+
+
+async def test_connections_are_made_a_few_in_each_pass(accepted):
+    accepted.start()
+    tasks = []
+    while len(accepted.made) < CLIENTS:
+        await asyncio.sleep(0)
+        tasks.append(sum(1 for task in asyncio.all_tasks() if "_connect" in task.get_coro().__qualname__))
+    assert accepted.connections.open == CLIENTS
+    assert max(tasks) < CLIENTS
+
+
+async def test_what_still_waits_when_the_listener_closes_is_closed(accepted):
+    accepted.start()
+    for _ in range(10):
+        if accepted.connections.open == CLIENTS:
+            break
+        await asyncio.sleep(0)
+    accepted.acceptor.close()
+    assert accepted.connections.open < CLIENTS
+    await until(lambda: accepted.connections.open == len(accepted.made))
+    for transport in accepted.transports:
+        transport.abort()
+    await until(lambda: accepted.connections.open == 0)
+    for client in accepted.clients:
+        client.settimeout(20)
+        with contextlib.suppress(ConnectionResetError):
+            assert client.recv(1) == b""

@@ -1,0 +1,60 @@
+"""Lanes: few of one kind do not stand behind thousands of another, and none waits indefinitely."""
+
+import pytest
+
+from app.server.lanes import WATCHING_STARTS, Lanes, is_watching
+
+
+def filled(**counts):
+    lanes = Lanes()
+    for lane, count in counts.items():
+        for number in range(count):
+            lanes.put((lane, number), lane)
+    return lanes
+
+
+def test_a_health_check_behind_thousands_is_next():
+    lanes = filled(new=3_000, kept=3_000)
+    lanes.put("probe", "watching")
+    assert "probe" in [lanes.take() for _ in range(3)]
+
+
+def test_a_connection_that_was_served_before_is_next_but_one_to_thousands_of_new_ones():
+    lanes = filled(new=3_000)
+    lanes.put("kept", "kept")
+    assert "kept" in [lanes.take() for _ in range(2)]
+
+
+def test_a_flood_of_one_lane_leaves_the_others_their_turns():
+    lanes = filled(watching=300, kept=300, new=3)
+    first = [lanes.take() for _ in range(9)]
+    assert [each for each in first if each[0] == "new"] == [("new", 0), ("new", 1), ("new", 2)]
+    assert [each for each in first if each[0] == "kept"] == [("kept", 0), ("kept", 1), ("kept", 2)]
+
+
+def test_of_what_watches_the_newest_and_the_oldest_take_turns():
+    lanes = filled(watching=6)
+    assert [lanes.take()[1] for _ in range(6)] == [5, 0, 4, 1, 3, 2]
+
+
+@pytest.mark.parametrize("lane", ["kept", "new"])
+def test_all_else_keeps_its_order(lane):
+    lanes = filled(**{lane: 100})
+    assert [lanes.take()[1] for _ in range(100)] == list(range(100))
+
+
+def test_each_entry_is_taken_once():
+    lanes = filled(watching=5, kept=7, new=9)
+    assert len(lanes) == 21
+    assert len({lanes.take() for _ in range(21)}) == 21
+    assert not lanes
+    with pytest.raises(IndexError):
+        lanes.take()
+
+
+def test_what_watches_is_known_by_its_first_bytes_as_by_its_path():
+    for path in ("/health/live", "/health/ready", "/metrics", "/prometheus/metrics/summary"):
+        assert is_watching(path)
+        assert f"GET {path} HTTP/1.1\r\n".encode().startswith(WATCHING_STARTS)
+    assert not is_watching("/v1/models")
+    assert not b"GET /v1/models HTTP/1.1\r\n".startswith(WATCHING_STARTS)
