@@ -49,13 +49,12 @@ class RequestReceived(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     path: str
     headers: Mapping[str, str] = {}
+    scheme: str = "http"
+    protocol_version: str = ""
 
 
 class RequestFinished(msgspec.Struct, frozen=True, kw_only=True):
-    """The response body ended, or the client left.
-
-    `status_code` 499: it left before the response began.
-    """
+    """The response body ended, or the client left; `status_code` 499: before the response began."""
 
     status_code: int
     duration_seconds: float
@@ -157,10 +156,12 @@ class RateLimited(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueryFinished(msgspec.Struct, frozen=True, kw_only=True):
-    """A database statement ended."""
+    """A database statement ended; `error_type` is the class of the exception of one that failed."""
 
     operation: Literal["select", "insert", "update", "delete"]
     duration_seconds: float
+    database: str = "other_sql"
+    error_type: str | None = None
 
 
 class LedgerRowsDropped(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ from opentelemetry.metrics import Meter, NoOpMeterProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.trace import Tracer
 
+from otel.catalogue.conventions import of_application
 from otel.catalogue.naming import Naming
 from otel.config.environ import telemetry_config_from_environ
 from otel.delivery import DeliveryReport
@@ -93,6 +94,7 @@ class Telemetry:
         install_global: bool = False,
         deadline_seconds: float = DEADLINE_SECONDS,
         secrets: Sequence[str] = (),
+        conventions: Sequence[str] = (),
         export_failed_traces: bool = True,
         export_slower_than_seconds: float = 0.0,
         spool_folder: str | None = None,
@@ -109,15 +111,19 @@ class Telemetry:
         `http_prefix` begins the names of the HTTP metrics, `prefix` those of the others that the documentation
         calls `gatewayz_*`. `stdout` takes log lines as JSON. `install_global` makes these OpenTelemetry's global
         providers, so that instrumented libraries are heard. `secrets` are redacted in log lines and spans.
+        `conventions` adds to `OTEL_SEMCONV_STABILITY_OPT_IN`: `http`, `gen_ai_latest_experimental`.
         Requests that fail, or that take longer than a threshold above 0, leave their trace although it is not sampled.
 
         Raises `MetricError` for a metric that cannot be declared, RuntimeError where a global provider is installed
-        already, `TelemetryConfigError` for certificate files that cannot be read.
+        already, `TelemetryConfigError` for certificate files that cannot be read and for names that are not supported.
         """
-        config = telemetry_config_from_environ(os.environ if environ is None else environ, spool_folder=spool_folder)
+        config = telemetry_config_from_environ(
+            os.environ if environ is None else environ, spool_folder=spool_folder, conventions=conventions
+        )
         naming = Naming(http=http_prefix, own=prefix)
         catalogue = application_families(with_llm=llm is not None)
-        own_metrics = OwnMetrics(metrics, (*catalogue, *map(naming.spec, catalogue)))
+        standard = of_application(with_llm=llm is not None)
+        own_metrics = OwnMetrics(metrics, (*catalogue, *map(naming.spec, catalogue), *standard))
         bounds = LabelBounds.from_routes(
             service,
             tuple((provider, model) for provider, models in (llm or {}).items() for model in models),
@@ -138,6 +144,7 @@ class Telemetry:
                 share_seconds=share_seconds,
                 catalogue=catalogue,
                 families=own_metrics.specs,
+                conventions=standard,
                 naming=naming,
                 service_name=service,
                 scope_name=SCOPE_NAME,

@@ -89,6 +89,8 @@ class TelemetrySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Telemetry that waits for the OTLP endpoint; above it the oldest is dropped and counted."""
     spool_folder: str | None = None
     """The folder where telemetry that shutdown cannot deliver waits for the next start; without it that telemetry is lost."""
+    semconv_opt_in: tuple[Literal["http", "database", "gen_ai_latest_experimental"], ...] = ()
+    """Metrics under the names of OpenTelemetry's semantic conventions, beside the documented ones; as with `OTEL_SEMCONV_STABILITY_OPT_IN`."""
     export_failed_traces: bool = True
     """Whether a request that fails leaves its trace although it is not sampled (flag 00 of its caller, or a ratio)."""
     export_slower_than_seconds: float = 0.0

@@ -31,6 +31,7 @@ def build_server_telemetry(
         environ if section.enabled else {**environ, "OTEL_SDK_DISABLED": "true"},
         buffer_bytes=section.buffer_bytes,
         spool_folder=section.spool_folder,
+        conventions=section.semconv_opt_in,
     )
     instance_id = str(uuid.uuid4())
     if settings.spool_folder is not None:

@@ -68,17 +68,26 @@ def time_queries(engine: Engine, recorder: Recorder, monotonic: Callable[[], flo
         setattr(context, attribute, monotonic())
 
     def finished(_conn: Any, _cursor: Any, statement: str, _parameters: Any, context: Any, _executemany: bool) -> None:
-        record(statement, context)
+        record(statement, context, None)
 
     def failed(exception: ExceptionContext) -> None:
         if exception.execution_context is not None and exception.statement is not None:
-            record(exception.statement, exception.execution_context)
+            error_type = type(exception.original_exception).__name__
+            record(exception.statement, exception.execution_context, error_type)
 
-    def record(statement: str, context: Any) -> None:
+    def record(statement: str, context: Any, error_type: str | None) -> None:
         start = context.__dict__.pop(attribute, None)
         operation = classify(statement)
         if start is not None and operation is not None:
-            recorder.record(QueryFinished(operation=operation, duration_seconds=monotonic() - start))
+            duration_seconds = monotonic() - start
+            recorder.record(
+                QueryFinished(
+                    operation=operation,
+                    duration_seconds=duration_seconds,
+                    database=engine.dialect.name,
+                    error_type=error_type,
+                )
+            )
 
     event.listen(engine, "before_cursor_execute", started)
     event.listen(engine, "after_cursor_execute", finished)

@@ -70,6 +70,8 @@ class MetricSpec(msgspec.Struct, frozen=True, kw_only=True):
     - `updated_by` describes what changes the value.
     - `queries` are examples, in PromQL.
     - `documented` is False for families beyond the documented metrics.
+    - `convention` is the opt-in of a family that keeps its instrument's name and attribute keys over
+      OTLP; in Prometheus' formats it is called `name`.
     """
 
     name: str
@@ -86,6 +88,12 @@ class MetricSpec(msgspec.Struct, frozen=True, kw_only=True):
     updated_by: str = ""
     queries: tuple[str, ...] = ()
     documented: bool = True
+    convention: str = ""
+
+    @property
+    def stream_name(self) -> str:
+        """The name of the metric that a view makes: over OTLP, and before an exposition writes it."""
+        return self.instrument if self.convention else self.name
 
     @property
     def label_keys(self) -> tuple[str, ...]:

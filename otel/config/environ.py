@@ -16,7 +16,7 @@ Differences from the specification, and their reasons:
   the providers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -31,6 +31,7 @@ from opentelemetry.sdk.trace.sampling import (
     TraceIdRatioBased,
 )
 
+from otel.config.conventions import read_opt_ins
 from otel.config.limits import AttributeLimits, read_limits
 from otel.config.otlp import OtlpConfig, Signal, TelemetryConfigError, endpoint_is_set, read_otlp
 from otel.config.propagators import DEFAULT_PROPAGATORS, read_propagators
@@ -97,7 +98,8 @@ class TelemetryConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     `resource_attributes` are those from the environment, `service.name` included. `console` names
     the signals that are written to stdout beside the log lines. `log_level` is the lowest level of
-    lines on stdout. `warnings` are logged once, for the operator.
+    lines on stdout. `conventions` are the opt-ins to the semantic conventions' metrics. `warnings` are
+    logged once, for the operator.
     """
 
     disabled: bool = False
@@ -115,6 +117,7 @@ class TelemetryConfig(msgspec.Struct, frozen=True, kw_only=True):
     exemplar_filter: str = "trace_based"
     limits: AttributeLimits = AttributeLimits()
     log_level: str = "info"
+    conventions: frozenset[str] = frozenset()
     buffer_bytes: int = DEFAULT_BUFFER_BYTES
     spool_folder: str | None = None
     warnings: tuple[str, ...] = ()
@@ -137,12 +140,17 @@ class TelemetryConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def telemetry_config_from_environ(
-    environ: Mapping[str, str], *, buffer_bytes: int = DEFAULT_BUFFER_BYTES, spool_folder: str | None = None
+    environ: Mapping[str, str],
+    *,
+    buffer_bytes: int = DEFAULT_BUFFER_BYTES,
+    spool_folder: str | None = None,
+    conventions: Iterable[str] = (),
 ) -> TelemetryConfig:
     """Read the `OTEL_*` variables; with `OTEL_SDK_DISABLED=true` only `OTEL_PROPAGATORS`.
 
     `buffer_bytes` bounds the encoded spans and log records in memory. `spool_folder` is where
-    shutdown stores what it could not deliver; None drops it. Neither is an `OTEL_*` variable.
+    shutdown stores what it could not deliver; None drops it. `conventions` are added to those of
+    `OTEL_SEMCONV_STABILITY_OPT_IN`.
     Raises `TelemetryConfigError` for a propagator that is not supported.
     """
     reader = EnvironReader(environ)
@@ -173,6 +181,7 @@ def telemetry_config_from_environ(
         exemplar_filter=_exemplar_filter(reader),
         limits=read_limits(reader),
         log_level=_log_level(reader),
+        conventions=read_opt_ins(reader, conventions),
         buffer_bytes=buffer_bytes,
         spool_folder=spool_folder,
     )

@@ -61,7 +61,7 @@ class FamilyIndex:
     """Turns collections into families, with order, help, labels and categories of the catalogue."""
 
     def __init__(self, specs: Iterable[MetricSpec]) -> None:
-        self._specs = {spec.name: spec for spec in specs}
+        self._specs = {spec.stream_name: spec for spec in specs}
         self._order = {name: position for position, name in enumerate(self._specs)}
 
     def families(self, data: MetricsData) -> list[Family]:
@@ -89,11 +89,11 @@ class FamilyIndex:
             else [point for stream in streams if _type_of(stream) is type_ for point in stream.data.data_points]
         )
         return Family(
-            name=name,
+            name=spec.name if spec else name,
             type=type_,
             help=spec.help if spec else (first.description or "").strip() or _no_help(first),
             unit=unit_word(spec.unit if spec else first.unit or ""),
-            labels=spec.label_keys if spec else (),
+            labels=spec.label_keys if spec and not spec.convention else (),
             categories=spec.categories if spec else (),
             points=points,
         )

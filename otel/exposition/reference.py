@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from otel.catalogue.spec import Category, Kind, Label, MetricSpec
+from otel.exposition.syntax import label_key
 
 _ENDPOINTS: Final = """\
 ## Endpoints
@@ -43,8 +44,24 @@ Differences from OpenMetrics' typing and from the stock OpenTelemetry exporter f
 """
 
 
+_CONVENTIONS: Final = """\
+## Names of OpenTelemetry's conventions
+
+Off unless `OTEL_SEMCONV_STABILITY_OPT_IN` or `telemetry.semconv_opt_in` names the opt-in. Their values are those of the
+documented families, counted once under each name. Over OTLP they have the dotted names, and attributes with the conventions'
+keys. Names, units and buckets are those of the semantic conventions 1.44.0 (HTTP, databases) and 1.41.1 (GenAI). None is in
+a category.
+
+| name | over OTLP | opt-in | type | labels | meaning |
+|---|---|---|---|---|---|
+{rows}
+"""
+
+
 def reference(specs: Sequence[MetricSpec]) -> str:
-    """Return the page."""
+    """Return the page; families of conventions have a section of their own."""
+    conventions = [spec for spec in specs if spec.convention]
+    specs = [spec for spec in specs if not spec.convention]
     names = ", ".join(f"`{category}`" for category in Category)
     categories = "\n".join(
         f"| `GET /prometheus/metrics/{category}` | the families of the category {category} |" for category in Category
@@ -61,6 +78,7 @@ def reference(specs: Sequence[MetricSpec]) -> str:
             _FORMATS.format(bare=bare),
             *sections,
             *([_section("in /metrics only", uncategorised)] if uncategorised else []),
+            *([_convention_section(conventions)] if conventions else []),
         ]
     )
 
@@ -75,6 +93,15 @@ def _section(title: str, specs: Sequence[MetricSpec]) -> str:
     return f"## {title.capitalize()}\n\n{table}\n```promql\n{queries}```\n"
 
 
+def _convention_section(specs: Sequence[MetricSpec]) -> str:
+    return _CONVENTIONS.format(
+        rows="\n".join(
+            f"| `{spec.name}` | `{spec.stream_name}` | `{spec.convention}` | {_type(spec)} | {_labels(spec.labels)} | {_cell(spec.help)} |"
+            for spec in specs
+        )
+    )
+
+
 def _type(spec: MetricSpec) -> str:
     unit = f", {spec.unit}" if spec.unit not in {"", "1"} else ""
     return f"{spec.kind.prometheus_type}{unit}"
@@ -86,7 +113,7 @@ def _labels(labels: Sequence[Label]) -> str:
 
 def _label(label: Label) -> str:
     values = ", ".join(f"`{value}`" for value in label.values)
-    return f"`{label.key}`: {values or _cell(label.bound_by)}"
+    return f"`{label_key(label.key)}`: {values or _cell(label.bound_by)}"
 
 
 def _cell(text: str) -> str:

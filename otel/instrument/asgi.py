@@ -95,7 +95,13 @@ class RequestTelemetry:
             return
         started_seconds = self._clock()
         request = self._recorder.start_request(
-            RequestReceived(method=scope["method"], path=self._route_of(scope), headers=_trace_context(scope))
+            RequestReceived(
+                method=scope["method"],
+                path=self._route_of(scope),
+                headers=_trace_context(scope),
+                scheme=scope.get("scheme", "http"),
+                protocol_version=scope.get("http_version", ""),
+            )
         )
         scope[SCOPE_KEY] = request
         watch = _ResponseWatch(scope, receive, send, self._clock, request.trace_id)

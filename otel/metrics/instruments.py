@@ -31,11 +31,12 @@ class Instruments:
     Recording is safe from any thread.
     """
 
-    def __init__(self, meter: Meter, catalogue: Iterable[MetricSpec]) -> None:
+    def __init__(self, meter: Meter, catalogue: Iterable[MetricSpec], pending: Pending | None = None) -> None:
         self._meter = meter
         self._specs = {spec.name: spec for spec in catalogue}
         self._recording: dict[str, tuple[object, Write]] = {}
-        self._pending = Pending()
+        self.pending = self._pending = pending or Pending()
+        """Shared by instruments whose measurements a collection must see together."""
         # The SDK calls callbacks before it reads any aggregation. This one observes nothing, so the
         # instrument never becomes a metric.
         meter.create_observable_gauge("otel.pending_measurements", [self._flush])

@@ -25,8 +25,10 @@ from otel.events import (
     QueryFinished,
     RateLimited,
     RequestFinished,
+    RequestReceived,
 )
 from otel.labels import LabelBounds, known_label_sets
+from otel.metrics.convention_measurements import ConventionMeasurements
 from otel.metrics.instruments import Instruments
 from otel.metrics.label_set import LabelSet
 from otel.metrics.usage_measurements import record_usage
@@ -45,9 +47,12 @@ def _at_once(measure: Callable[Concatenate["Measurements", P], None]) -> Callabl
 
 
 class Measurements:
-    """Turns events into measurements."""
+    """Turns events into measurements, also under the names of `conventions` where they are opted in to."""
 
-    def __init__(self, instruments: Instruments, bounds: LabelBounds) -> None:
+    def __init__(
+        self, instruments: Instruments, bounds: LabelBounds, conventions: ConventionMeasurements | None = None
+    ) -> None:
+        self._conventions = conventions
         self._record: Callable[[str, float, Mapping[str, str], Context | None], None] = instruments.record
         self.lock = instruments.lock
         self._bounds = bounds
@@ -67,18 +72,30 @@ class Measurements:
         by_method = self._app.plus(semconv.METHOD, self._bounds.method(method))
         return by_method.plus(semconv.PATH, self._bounds.path(path))
 
-    def request_received(self, route: LabelSet) -> None:
+    def request_received(self, event: RequestReceived, route: LabelSet) -> None:
         """A request arrived."""
-        self._record(http.REQUESTS_IN_PROGRESS, 1, route, None)
+        with self.lock:
+            self._record(http.REQUESTS_IN_PROGRESS, 1, route, None)
+            if self._conventions is not None:
+                self._conventions.request_received(event)
 
     @_at_once
-    def request_finished(self, event: RequestFinished, route: LabelSet, context: Context) -> None:
-        """A request ended, however it ended."""
+    def request_finished(
+        self,
+        event: RequestFinished,
+        route: LabelSet,
+        context: Context,
+        received: RequestReceived,
+        error_type: str | None,
+    ) -> None:
+        """A request ended, however it ended; `error_type` is that of its span."""
         with_status = route.plus(semconv.STATUS_CODE, self._bounds.status_code(event.status_code))
         self._record(http.REQUESTS, 1, with_status, context)
         self._record(http.RESPONSES, 1, with_status, context)
         self._record(http.REQUEST_DURATION, event.duration_seconds, route, context)
         self._record(http.REQUESTS_IN_PROGRESS, -1, route, None)
+        if self._conventions is not None:
+            self._conventions.request_finished(event, received, error_type, context)
 
     def exception_mapped(self, event: ExceptionMapped, route: LabelSet, context: Context) -> None:
         """An exception was unhandled or became a 5xx response."""
@@ -104,6 +121,8 @@ class Measurements:
         rate = _output_tokens_per_second(event)
         if rate is not None:
             self._record(inference.OUTPUT_RATE, rate, route, context)
+        if self._conventions is not None:
+            self._conventions.attempt_finished(event, started, context)
 
     def _failure(self, event: AttemptFinished, route: LabelSet, context: Context) -> None:
         """Count a failed attempt and its duration, by what went wrong."""
@@ -133,10 +152,13 @@ class Measurements:
             gateway.RATE_LIMITED_REQUESTS, 1, self._no_labels.plus(semconv.LIMIT_TYPE, event.limit_type), context
         )
 
+    @_at_once
     def query_finished(self, event: QueryFinished, context: Context | None) -> None:
         """A database statement ended."""
         labels = self._no_labels.plus(semconv.OPERATION, event.operation)
         self._record(gateway.QUERY_DURATION, event.duration_seconds, labels, context)
+        if self._conventions is not None:
+            self._conventions.query_finished(event, context)
 
     def anomaly_began(self, event: AnomalyBegan, context: Context) -> None:
         """An anomaly began."""

@@ -18,7 +18,7 @@ def build_views(catalogue: Iterable[MetricSpec], meter_name: str | None = None) 
         View(
             instrument_name=spec.instrument,
             meter_name=meter_name,
-            name=spec.name,
+            name=spec.stream_name,
             description=spec.help,
             attribute_keys=set(spec.label_keys),
             aggregation=(

@@ -23,6 +23,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import NoOpTracerProvider, TracerProvider
 
 from otel.catalogue import CATALOGUE
+from otel.catalogue.conventions import CONVENTIONS, SCHEMA_URL
 from otel.catalogue.naming import DOCUMENTED, Naming
 from otel.catalogue.spec import MetricSpec
 from otel.config.environ import TelemetryConfig
@@ -33,6 +34,7 @@ from otel.labels import LabelBounds
 from otel.logs.fast_logger import FastLogger
 from otel.logs.stream_writer import LineStream, LineWriter
 from otel.logs.writer import LogWriter, stdlib_level
+from otel.metrics.convention_measurements import ConventionMeasurements
 from otel.metrics.instruments import Instruments
 from otel.metrics.measurements import Measurements
 from otel.metrics.reader import SharedReader
@@ -64,6 +66,7 @@ class PipelineSettings(msgspec.Struct, frozen=True, kw_only=True):
     `share_seconds`: how long one collection serves scrapes. `clock` is monotonic in seconds,
     `unix_ns` the wall clock, `ids` makes trace and span ids. `stdout` takes the log lines, None writes
     none. `families` are added to the `catalogue`, whose documented names `naming` may change.
+    `conventions` are those that can be opted in to.
     `scope_name` is the instrumentation scope of the built-in signals. `secrets` are redacted wherever
     they are in log lines and spans, as are the values of the export's headers. `hold` says which
     requests leave their trace although they are not sampled.
@@ -80,6 +83,7 @@ class PipelineSettings(msgspec.Struct, frozen=True, kw_only=True):
     share_seconds: float = 1.0
     catalogue: Sequence[MetricSpec] = CATALOGUE
     families: Sequence[MetricSpec] = ()
+    conventions: Sequence[MetricSpec] = CONVENTIONS
     naming: Naming = DOCUMENTED
     service_name: str = DEFAULT_SERVICE_NAME
     scope_name: str = "gatewayz"
@@ -94,6 +98,8 @@ def build_pipeline(config: TelemetryConfig, settings: PipelineSettings) -> Pipel
     """
     catalogue = (*settings.catalogue, *settings.families)
     exposed = (*map(settings.naming.spec, settings.catalogue), *settings.families)
+    conventions = tuple(spec for spec in settings.conventions if spec.convention in config.conventions)
+    convention_scope = f"{settings.scope_name}.conventions"
     resource = build_resource(
         config,
         service_name=settings.service_name,
@@ -104,7 +110,7 @@ def build_pipeline(config: TelemetryConfig, settings: PipelineSettings) -> Pipel
     meters = MeterProvider(
         [reader],
         resource=resource,
-        views=build_views(exposed, settings.scope_name),
+        views=[*build_views(exposed, settings.scope_name), *build_views(conventions, convention_scope)],
         exemplar_filter=_EXEMPLAR_FILTERS[config.exemplar_filter](),
         shutdown_on_exit=False,
     )
@@ -120,7 +126,12 @@ def build_pipeline(config: TelemetryConfig, settings: PipelineSettings) -> Pipel
         stdout_level=config.log_level,
         secrets=secrets,
     )
-    measurements = Measurements(instruments, settings.bounds)
+    further: ConventionMeasurements | None = None
+    if conventions:
+        meter = meters.get_meter(convention_scope, schema_url=SCHEMA_URL)
+        of_conventions = Instruments(meter, conventions, instruments.pending)
+        further = ConventionMeasurements(of_conventions, settings.bounds, conventions)
+    measurements = Measurements(instruments, settings.bounds, further)
     propagator = build_propagator(config.propagators, config.build_sampler())
     recorder: Recorder = DisabledRecorder(propagator)
     tracers: TracerProvider = NoOpTracerProvider()
@@ -158,7 +169,7 @@ def build_pipeline(config: TelemetryConfig, settings: PipelineSettings) -> Pipel
         recorder=recorder,
         exposition=Exposition(
             reader,
-            exposed,
+            (*exposed, *conventions),
             on_collected=None if config.disabled else measurements.scrape_collected,
             clock=settings.clock,
         ),

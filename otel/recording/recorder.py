@@ -109,6 +109,7 @@ class TelemetryRequest:
     def __init__(self, recorder: TelemetryRecorder, event: RequestReceived) -> None:
         self._recorder = recorder
         self._guard = recorder.guard
+        self._received = event
         self.route = recorder.measurements.route_labels(event.method, event.path)
         self.summary = RequestSummary(self.route[semconv.METHOD], self.route[semconv.PATH], recorder.bounds)
         self._context = Context()
@@ -119,7 +120,7 @@ class TelemetryRequest:
 
     def _start(self, event: RequestReceived) -> None:
         """Count first, so that a span that fails to open does not unbalance the gauge."""
-        self._recorder.measurements.request_received(self.route)
+        self._recorder.measurements.request_received(event, self.route)
         self._context = self._recorder.spans.start_request(event)
 
     @property
@@ -144,10 +145,12 @@ class TelemetryRequest:
         if self._finished:
             return
         self._finished = True
+        error_type = self.summary.error_type(event)
+        measure = self._recorder.measurements.request_finished
         # Each step has its own guard, so that a failing span costs neither the count nor the line.
-        self._guard.run(self._recorder.measurements.request_finished, event, self.route, self._context)
+        self._guard.run(measure, event, self.route, self._context, self._received, error_type)
         self._guard.run(self._log, event)
-        self._guard.run(self._recorder.spans.end_request, self.span, event, self.summary.error_type(event))
+        self._guard.run(self._recorder.spans.end_request, self.span, event, error_type)
 
     def _log(self, event: RequestFinished) -> None:
         """Write the request's line; its values are bounded, so it needs no redaction."""

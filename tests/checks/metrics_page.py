@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from otel.catalogue import CATALOGUE
+from otel.catalogue.conventions import CONVENTIONS
 from otel.catalogue.spec import Kind, MetricSpec
 from otel.exposition.reference import reference
 
@@ -27,7 +28,7 @@ have no prefix ([instrument-your-app.md](instrument-your-app.md#names)).
 
 def page() -> str:
     """Return the text of the page."""
-    title, _, body = reference(CATALOGUE).partition("\n")
+    title, _, body = reference((*CATALOGUE, *CONVENTIONS)).partition("\n")
     if title != "# Metrics reference":
         raise ValueError(f"the reference begins with {title!r}, so its title cannot be replaced")
     introduction = INTRODUCTION.format(

@@ -178,3 +178,46 @@ async def test_a_failed_or_slow_request_of_an_unsampled_caller_leaves_its_trace(
         for path in ("/broken", "/"):
             await get(measured, path, headers={"traceparent": f"00-{1:032x}-{2:016x}-00"})
     assert [span["name"] for span in console.spans] == exported
+
+
+async def test_conventions_are_exposed_beside_the_families_of_an_application() -> None:
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 404 if scope["path"] == "/x" else 500, "headers": []})
+        await send({"type": "http.response.body"})
+
+    telemetry = make_telemetry(
+        llm={"openai": ["gpt"]},
+        conventions=["http"],
+        environ={"OTEL_SEMCONV_STABILITY_OPT_IN": "gen_ai_latest_experimental"},
+    )
+    measured = telemetry.instrument_asgi(
+        app, route_of=lambda scope: "unmatched" if scope["path"] == "/x" else "/orders/{id}"
+    )
+    await get(measured, "/x")
+    await get(measured, "/orders/7")
+    with telemetry.llm.call("openai", "gpt", server_address="api.openai.com") as call:
+        call.usage(7, 5)
+    request = {"http_request_method": "GET", "url_scheme": "http", "network_protocol_version": "1.1"}
+    failed = {**request, "http_route": "/orders/{id}", "http_response_status_code": "500", "error_type": "500"}
+    assert await samples(telemetry, "http_server_request_duration_seconds_count") == {
+        tuple(sorted({**request, "http_response_status_code": "404"}.items())): 1,
+        tuple(sorted(failed.items())): 1,
+    }
+    operation = {
+        "gen_ai_operation_name": "chat",
+        "gen_ai_provider_name": "openai",
+        "gen_ai_request_model": "gpt",
+        "server_address": "api.openai.com",
+        "server_port": "443",
+    }
+    assert await samples(telemetry, "gen_ai_client_token_usage_sum") == {
+        tuple(sorted({**operation, "gen_ai_token_type": token_type}.items())): tokens
+        for token_type, tokens in (("input", 7), ("output", 5))
+    }
+    assert "http_client_request" not in await exposition(telemetry)
+    telemetry.shutdown(1)
+
+
+def test_a_convention_that_is_not_known_is_named() -> None:
+    with pytest.raises(TelemetryConfigError, match="'grpc' is none of http, database, gen_ai_latest_experimental"):
+        make_telemetry(conventions=["grpc"])

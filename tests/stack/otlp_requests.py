@@ -99,12 +99,21 @@ def log_request(
     return request
 
 
-def metric_request(values: Sequence[int], *, resource: Mapping[str, Any] | None = None) -> ExportMetricsServiceRequest:
-    """Return one cumulative counter `count_total` with a point per value; label `n` numbers them from 0."""
+def metric_request(
+    values: Sequence[int],
+    *,
+    resource: Mapping[str, Any] | None = None,
+    name: str = "count_total",
+    unit: str = "",
+    scope: str = "",
+) -> ExportMetricsServiceRequest:
+    """Return one cumulative counter with a point per value; label `n` numbers them from 0."""
     request = ExportMetricsServiceRequest()
     group = request.resource_metrics.add()
     group.resource.attributes.extend(key_values(RESOURCE if resource is None else resource))
-    metric = group.scope_metrics.add().metrics.add(name="count_total")
+    scoped = group.scope_metrics.add()
+    scoped.scope.name = scope
+    metric = scoped.metrics.add(name=name, unit=unit)
     metric.sum.aggregation_temporality = 2  # CUMULATIVE
     metric.sum.is_monotonic = True
     for number, value in enumerate(values):

@@ -189,3 +189,25 @@ async def test_the_whole_pipeline_delivers_once(
         written = await harness.wait_written(spans=50)
     assert [record["body"] for record in records] == [str(number) for number in range(50)]
     assert [span["attributes"]["n"] for span in written.spans] == list(range(1, 51))
+
+
+async def test_metrics_of_conventions_get_their_unit_and_all_others_keep_their_names(
+    binaries: dict[str, Path], tmp_path: Path
+) -> None:
+    sent = [
+        ("http.server.request.duration", "s", "gatewayz.conventions"),
+        ("gen_ai.client.token.usage", "{token}", "gatewayz.conventions"),
+        ("fastapi_requests_duration_seconds", "s", "gatewayz"),
+        ("http.client.request.duration", "s", "opentelemetry.instrumentation.httpx"),
+    ]
+    overlay = only(tmp_path, "transform/convention_names")
+    async with running_collector(binaries["otelcol"], tmp_path, FILES, overlay) as harness:
+        for name, unit, scope in sent:
+            assert await harness.export(metric_request([1], name=name, unit=unit, scope=scope)) == 200
+        written = await harness.wait_written(metrics=len(sent))
+    assert set(written.metrics) == {
+        "http.server.request.duration.seconds",
+        "gen_ai.client.token.usage",
+        "fastapi_requests_duration_seconds",
+        "http.client.request.duration",
+    }

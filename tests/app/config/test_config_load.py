@@ -412,6 +412,7 @@ CHANGED = {
     "models.0.operation": "embeddings",
     "models.0.name": "large",
     "plans.0.name": "pro",
+    "telemetry.semconv_opt_in": '["http", "database"]',
     "models.0.routes.0.upstream_model": "s-2",
 }
 KINDS = {int: "300_000_000", float: "4.5", bool: None, str: "SOME_NAME"}

@@ -79,6 +79,7 @@ async def test_each_statement_is_counted_once_under_its_operation(engine, record
         *("insert", "insert", "update", "select", "select", "delete", "select"),
     ]
     assert all(0 < finished.duration_seconds < 5 for finished in recorder.of(QueryFinished))
+    assert {(finished.database, finished.error_type) for finished in recorder.events} == {(engine.dialect.name, None)}
 
 
 async def test_a_statement_that_fails_is_counted_once(engine, recorder) -> None:
@@ -89,6 +90,10 @@ async def test_a_statement_that_fails_is_counted_once(engine, recorder) -> None:
         async with engine.begin() as connection:
             await connection.execute(insert(API_KEYS), [KEY, KEY])
     assert [finished.operation for finished in recorder.events] == ["delete", "insert"]
+    error_types = [finished.error_type for finished in recorder.events]
+    if engine.dialect.name == "sqlite":
+        assert error_types == ["OperationalError", "IntegrityError"]
+    assert all(error_types)
 
 
 async def test_a_statement_that_is_cancelled_is_counted_once_with_its_time(engine, recorder) -> None:

@@ -413,3 +413,30 @@ def test_a_path_that_is_no_file_is_warned_of_in_one_printable_line(path: str) ->
     (warning,) = config.warnings
     assert warning.isprintable()
     assert f"({path!r} is no file)" in warning
+
+
+@pytest.mark.parametrize(
+    ("value", "opt_ins", "unknown"),
+    [
+        ("", set(), []),
+        ("http", {"http"}, []),
+        ("HTTP/dup, Database", {"http", "database"}, []),
+        ("gen_ai_latest_experimental,database/dup", {"gen_ai_latest_experimental", "database"}, []),
+        ("messaging,rpc/dup,k8s", set(), []),
+        ("http,gen_ai", {"http"}, ["gen_ai"]),
+        ("none,everything", set(), ["none", "everything"]),
+    ],
+)
+def test_the_opt_ins_to_conventions(value, opt_ins, unknown):
+    config = read({"OTEL_SEMCONV_STABILITY_OPT_IN": value})
+    assert config.conventions == opt_ins
+    assert len(config.warnings) == len(unknown)
+    for name, line in zip(unknown, config.warnings, strict=True):
+        assert line.startswith(f"OTEL_SEMCONV_STABILITY_OPT_IN names '{name}', which is not http or ")
+
+
+def test_opt_ins_of_the_application_are_added_and_must_be_known():
+    config = read({"OTEL_SEMCONV_STABILITY_OPT_IN": "http"}, conventions=["database"])
+    assert config.conventions == {"http", "database"}
+    with pytest.raises(TelemetryConfigError, match=r"^conventions: 'gen_ai' is none of http, database, gen_ai_lat"):
+        read({}, conventions=["gen_ai"])
