@@ -122,10 +122,11 @@ def unreported(template: RequestTemplate) -> Planned:
 
 
 def renamed_usage(template: RequestTemplate) -> Planned:
-    """The provider reports usage under other names."""
-    stream = coin(template)
+    """The provider reports usage under other names, or with details and a cost."""
+    stream, is_detailed = coin(template), coin(template)
     script, attempt = _answer(template, "healthy", stream=stream)
-    script = msgspec.structs.replace(script, usage="other_names")
+    script = msgspec.structs.replace(script, usage="detailed" if is_detailed else "other_names")
+    attempt = msgspec.structs.replace(attempt, is_detailed=is_detailed)
     return chat(template, "other usage", "aurora-large", [(script, attempt)], stream=stream)
 
 
@@ -192,10 +193,11 @@ def real(template: RequestTemplate, after: int | None) -> Planned:
     stream = coin(template)
     question = template.rng.choice(_QUESTIONS)
     # The trace's responses are too long for a model on one core.
+    max_tokens = max(4, min(template.arrival.output_tokens, 24))
     body = {
         "model": REAL_MODEL,
         "messages": [{"role": "user", "content": question}],
-        "max_tokens": max(4, min(template.arrival.output_tokens, 24)),
+        "max_tokens": max_tokens,
         "stream": stream,
     }
     if stream:
@@ -213,5 +215,6 @@ def real(template: RequestTemplate, after: int | None) -> Planned:
         stream=stream,
         attempts=(attempt,),
         prompt_characters=len(question),
+        max_tokens=max_tokens,
         after=after,
     )

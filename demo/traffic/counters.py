@@ -13,16 +13,26 @@ from typing import Final, TypeAlias
 from demo.gateway_config import DemoModel
 from demo.traffic.mismatch import as_observed, is_slow_lookup, mismatch_in, without_key
 from demo.traffic.plan import Observed, Planned, PlannedAttempt
+from demo.upstream.script import REPORTED_COST_USD
 
 Series: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
 """A sample: its name and its labels, sorted by key."""
 
 APP_NAME: Final = "gatewayz"
 KEY_LOOKUPS: Final = "cache_hits_total + cache_misses_total"
-MONEY: Final = frozenset({"credits_used_total", "gatewayz_cost_by_provider"})
+MONEY: Final = frozenset(
+    {
+        "credits_used_total",
+        "gatewayz_cost_by_provider",
+        "gatewayz_cost_usd_total",
+        "gatewayz_exposure_usd_total",
+        "gatewayz_reported_cost_difference_usd_total",
+    }
+)
 """Samples in US dollars; the counters hold nano-US-dollars."""
 
 _CHARACTERS_PER_TOKEN: Final = 4  # the gateway's documented estimate where a provider reports no usage
+_ASSUMED_TOKENS: Final = 4_096  # the documented length of an abandoned answer whose request sets no limit
 _REMEMBERED_DURATIONS: Final = 5_000
 _OK: Final = 200
 _TOO_MANY: Final = 429
@@ -158,10 +168,35 @@ class TrafficCounters:
         if attempt.reports_nonsense:
             for token_type in ("input", "output"):
                 self._count("gatewayz_implausible_usage_total", **route, token_type=token_type)
-        self._usage(route, tokens)
+        self._money(planned, attempt, route, tokens)
 
-    def _usage(self, route: dict[str, str], tokens: tuple[int, int]) -> None:
-        """Count the tokens of an attempt and their price."""
+    def _money(self, planned: Planned, attempt: PlannedAttempt, route: dict[str, str], tokens: tuple[int, int]) -> None:
+        """Count the tokens of an attempt, their cost, and what it may cost on top."""
+        cost = self._usage(route, tokens, is_estimated=attempt.tokens in {"delivered", "prompt"})
+        if attempt.is_detailed:
+            self._details(route, tokens, cost)
+        if attempt.is_abandoned and not planned.is_embedding:
+            self._exposure(route, tokens, cost, planned.max_tokens)
+
+    def _details(self, route: dict[str, str], tokens: tuple[int, int], cost: int) -> None:
+        """Count the parts of the tokens, and by how much the provider's figure differs from the price."""
+        for token_detail, count in (("cached", tokens[0] // 2), ("reasoning", tokens[1] // 3)):
+            self._count("gatewayz_tokens_detail_total", count, **route, token_detail=token_detail)
+        difference = int(Decimal(REPORTED_COST_USD) * 10**9) - cost
+        direction = "over" if difference > 0 else "under"
+        self._count("gatewayz_reported_cost_difference_usd_total", abs(difference), **route, direction=direction)
+        self.ledger["reported (nano-USD)"] += difference + cost
+
+    def _exposure(self, route: dict[str, str], tokens: tuple[int, int], cost: int, max_tokens: int) -> None:
+        """Count what the provider may charge for the rest of an answer that nobody waits for."""
+        input_price, output_price, _ = self._prices[route["model"], route["provider"]]
+        longest = max(max_tokens, tokens[1]) if max_tokens else max(_ASSUMED_TOKENS, 2 * tokens[1])
+        exposure = _whole(tokens[0] * input_price + longest * output_price) - cost
+        self._count("gatewayz_exposure_usd_total", exposure, **route)
+        self.ledger["exposure (nano-USD)"] += exposure
+
+    def _usage(self, route: dict[str, str], tokens: tuple[int, int], *, is_estimated: bool) -> int:
+        """Count the tokens of an attempt and their price; return that."""
         input_price, output_price, multiplier = self._prices[route["model"], route["provider"]]
         cost = _whole(tokens[0] * input_price + tokens[1] * output_price)
         credit = _whole(cost * multiplier)
@@ -169,9 +204,12 @@ class TrafficCounters:
             self._count("tokens_used_total", count, **route, token_type=token_type)
             self.ledger[f"{token_type} tokens"] += count
         self._count("gatewayz_cost_by_provider", cost, provider=route["provider"])
+        source = "estimated" if is_estimated else "priced"
+        self._count("gatewayz_cost_usd_total", cost, **route, cost_source=source)
         self._count("credits_used_total", credit, **route)
         self.ledger["cost (nano-USD)"] += cost
         self.ledger["credits (nano-USD)"] += credit
+        return cost
 
 
 def _tokens(planned: Planned, attempt: PlannedAttempt, observed: Observed) -> tuple[int, int]:

@@ -21,9 +21,9 @@ class PlannedAttempt(msgspec.Struct, frozen=True, kw_only=True):
     `responded`: a head or a timeout comes (neither comes from a closed connection). `tokens`: `reported`, as
     `input_tokens` and `output_tokens` say; `delivered`, the provider reports none, so they are estimated from the
     characters of the prompt and of what the client got; `prompt`, the provider had the request and never answered, so
-    that the prompt alone is estimated; `answer`, as the answer says (a real model); `none`. `reports_nonsense`: it reports
-    counts of input and output that cannot be any. `is_abandoned`: the gateway hangs up on the provider while it works,
-    because the client left or the time is over.
+    that the prompt alone is estimated; `answer`, as the answer says (a real model); `none`. `is_detailed`: it reports
+    parts of both, and a cost. `reports_nonsense`: it reports counts of input and output that cannot be any.
+    `is_abandoned`: the gateway hangs up on the provider while it works, because the client left or the time is over.
     """
 
     provider: str
@@ -33,6 +33,7 @@ class PlannedAttempt(msgspec.Struct, frozen=True, kw_only=True):
     tokens: Literal["none", "reported", "delivered", "prompt", "answer"] = "none"
     input_tokens: int = 0
     output_tokens: int = 0
+    is_detailed: bool = False
     reports_nonsense: bool = False
     is_abandoned: bool = False
 
@@ -41,9 +42,10 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """One request.
 
     `route` is the template in the label `path`, `target` what is sent. `model` is None where the request never becomes a call.
-    `after` is the number of a request that must have ended before. `read_chunks`: the client reads so many chunks with content, then
-    leaves or releases the upstream's pause on `tag`. `limited`: a 429 may come instead, by this limit. `possible`: how an attempt at each
-    provider would end, where a circuit breaker decides which are made; `attempts` is then empty until the client has seen the answer.
+    `max_tokens` is the limit that it sets, 0 for none. `after` is the number of a request that must have ended before.
+    `read_chunks`: the client reads so many chunks with content, then leaves or releases the upstream's pause on `tag`.
+    `limited`: a 429 may come instead, by this limit. `possible`: how an attempt at each provider would end, where a circuit
+    breaker decides which are made; `attempts` is then empty until the client has seen the answer.
     """
 
     number: int
@@ -61,6 +63,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     possible: tuple[PlannedAttempt, ...] = ()
     is_embedding: bool = False
     prompt_characters: int = 0
+    max_tokens: int = 0
     cache: Literal["hit", "miss"] | None = None
     exception_type: str | None = None
     limited: str | None = None

@@ -104,5 +104,6 @@ def chat(
         stream=stream,
         attempts=attempts_of(acts),
         prompt_characters=len(prompt),
+        max_tokens=template.arrival.output_tokens,
         **plan,
     )

@@ -21,10 +21,13 @@ UsageShape: TypeAlias = Literal[
     "reported",
     "omitted",
     "other_names",  # input_tokens and output_tokens, the latter as 12.0
+    "detailed",  # half of the prompt from the cache, a third of the answer reasoning, and a cost
     "unusable",  # words and negative numbers
 ]
 
 FIELD: Final = "x_script"
+REPORTED_COST_USD: Final = "0.000123456"
+"""What a detailed usage says that the request cost, whatever it was."""
 PERSONAS: Final = ("healthy", "slow", "flaky", "rate_limited", "dying", "breaking", "stalling")
 MAX_SECONDS: Final = 600.0
 _MAX_TOKENS: Final = 100_000

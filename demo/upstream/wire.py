@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from demo.upstream.script import Script, requested_tokens
+from demo.upstream.script import REPORTED_COST_USD, Script, requested_tokens
 
 CREATED_UNIX_SECONDS: Final = 1_700_000_000
 """Fixed: a response depends only on its request."""
@@ -84,6 +84,14 @@ class ChatAnswer:
                 return {}
             case "other_names":
                 usage = {"input_tokens": sent, "output_tokens": float(made)}
+            case "detailed":
+                usage = {
+                    "prompt_tokens": sent,
+                    "prompt_tokens_details": {"cached_tokens": sent // 2, "audio_tokens": None},
+                    "completion_tokens": made,
+                    "completion_tokens_details": {"reasoning_tokens": made // 3},
+                    "cost": float(REPORTED_COST_USD),
+                }
             case "unusable":
                 usage = {"prompt_tokens": "many", "completion_tokens": -1, "total_tokens": None}
             case "reported":

@@ -35,7 +35,7 @@ FURTHER: Final[tuple[MetricSpec, ...]] = (
         instrument="gatewayz.cost",
         kind=Kind.COUNTER,
         unit="USD",
-        help="What providers charge, in US dollars, by where the number comes from; its sum is gatewayz_cost_by_provider.",
+        help="What providers charge, in US dollars, by provider, model and where the number comes from.",
         labels=(labels.PROVIDER, labels.MODEL, Label(semconv.COST_SOURCE, values=semconv.COST_SOURCES)),
         categories=(Category.MODELS, Category.BUSINESS),
         starts_at_zero=True,
@@ -67,6 +67,7 @@ FURTHER: Final[tuple[MetricSpec, ...]] = (
         help="By how much the provider's own figures are over or under the target's price, in US dollars.",
         labels=(labels.PROVIDER, labels.MODEL, Label(semconv.DIRECTION, values=semconv.DIRECTIONS)),
         categories=(Category.BUSINESS,),
+        starts_at_zero=True,
         updated_by="the end of each upstream attempt whose provider reported a cost, at a target with a price",
         queries=(
             "sum by (provider, model, direction) (increase(gatewayz_reported_cost_difference_usd_total[24h])) > 0",

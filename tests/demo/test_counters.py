@@ -59,6 +59,7 @@ def test_an_answer_moves_exactly_its_series() -> None:
         series("tokens_used_total", provider="a", model="m", token_type="output"): 3,
         # 7 x 150 + 3 x 600 nano-dollars, and a quarter more: 3 562.5, rounded half up.
         series("gatewayz_cost_by_provider", provider="a"): 2_850,
+        series("gatewayz_cost_usd_total", provider="a", model="m", cost_source="priced"): 2_850,
         series("credits_used_total", provider="a", model="m"): 3_563,
     }
     assert dict(counters.ledger) == {

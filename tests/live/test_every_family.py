@@ -65,6 +65,9 @@ base_url = "{upstream}/breaking/v1"
 name = "test/fragile"
 routes = [{{ provider = "fragile", upstream_model = "breaking-1" }}]
 [[models]]
+name = "test/unpriced"
+routes = [{{ provider = "second", upstream_model = "unpriced-1" }}]
+[[models]]
 name = "test/model"
 cache_ttl_seconds = 60.0
 routes = [
@@ -200,6 +203,17 @@ def absurd(gateway: Gateway) -> None:
     assert gateway.chat(script, max_tokens=16).status_code == 200
 
 
+def detailed(gateway: Gateway) -> None:
+    """5 of 10 tokens are cached; the provider's figure is far over the price of 20 millionths of a dollar."""
+    script = {"flaky": {"usage": "detailed", "prompt_tokens": 10, "completion_tokens": 5}}
+    assert gateway.chat(script).status_code == 200
+
+
+def unpriced(gateway: Gateway) -> None:
+    """A model whose one target has no price."""
+    assert gateway.chat({"healthy": ANSWER}, model="test/unpriced").status_code == 200
+
+
 def listed(gateway: Gateway) -> None:
     assert gateway.client.get("/v1/models", headers=gateway.headers()).status_code == 200
 
@@ -308,6 +322,14 @@ CASES: dict[str, Case] = {
     ),
     "credits_used_total": case(answered, 20e-6, FIRST),
     "gatewayz_cost_by_provider": case(failed_over, 50e-6, {"provider": "second"}),
+    "gatewayz_cost_usd_total": case(failed_over, 50e-6, SECOND | {"cost_source": "priced"}),
+    "gatewayz_tokens_detail_total": Case(
+        detailed,
+        {"": {moved(**FIRST, token_detail="cached"): 5, moved(**FIRST, token_detail="reasoning"): 1}},
+    ),
+    "gatewayz_reported_cost_difference_usd_total": case(detailed, 103.456e-6, FIRST | {"direction": "over"}),
+    "gatewayz_unpriced_tokens_total": case(unpriced, 15, {"provider": "second", "model": "test/unpriced"}),
+    "gatewayz_exposure_usd_total": case(left, None, FIRST),
     "database_query_duration_seconds": case(answered, None, {"operation": "insert"}, part="_count"),
     "cache_hits_total": case(repeated, 1, {"cache": "response"}),
     "cache_misses_total": case(repeated, 1, {"cache": "response"}),

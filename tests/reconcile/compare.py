@@ -41,6 +41,10 @@ COMPARED: Final = (
     "tokens_used_total",
     "credits_used_total",
     "gatewayz_cost_by_provider",
+    "gatewayz_cost_usd_total",
+    "gatewayz_exposure_usd_total",
+    "gatewayz_reported_cost_difference_usd_total",
+    "gatewayz_tokens_detail_total",
     "cache_hits_total",
     "cache_misses_total",
     "rate_limited_requests",
@@ -48,6 +52,7 @@ COMPARED: Final = (
 ZERO: Final = (
     "fastapi_requests_in_progress",
     "gatewayz_ledger_rows_dropped_total",
+    "gatewayz_unpriced_tokens_total",
     "gatewayz_telemetry_overflow_total",
     "gatewayz_telemetry_record_failures_total",
     "gatewayz_telemetry_log_lines_dropped_total",
@@ -88,7 +93,12 @@ def compare_ledger(
     unexpected = unexpected or Allowance()
     for what in sorted(counters.ledger.keys() | rows.keys()):
         yield Line(f"ledger: {what}", counters.ledger[what] + unexpected.ledger[what], rows.get(what, 0))
-    for name, what in (("gatewayz_cost_by_provider", "cost"), ("credits_used_total", "credits")):
+    for name, what in (
+        ("gatewayz_cost_by_provider", "cost"),
+        ("gatewayz_cost_usd_total", "cost"),
+        ("credits_used_total", "credits"),
+        ("gatewayz_exposure_usd_total", "exposure"),
+    ):
         metric = sum(_as_count(name, value) for key, value in samples.items() if key[0] == name)
         yield Line(f"ledger {what} = sum of {name} (nano-USD)", rows.get(f"{what} (nano-USD)", 0), metric)
 
@@ -123,10 +133,19 @@ def read_ledger(path: Path) -> dict[str, int]:
     try:
         for status, rows in connection.execute("SELECT status, count(*) FROM ledger GROUP BY status"):
             totals[f"rows {status}"] = rows
-        names = ("rows cached", "attempts", "input tokens", "output tokens", "cost (nano-USD)", "credits (nano-USD)")
+        names = (
+            "rows cached",
+            "attempts",
+            "input tokens",
+            "output tokens",
+            "cost (nano-USD)",
+            "credits (nano-USD)",
+            "reported (nano-USD)",
+            "exposure (nano-USD)",
+        )
         sums = connection.execute(
             "SELECT sum(cached), sum(attempts), sum(input_tokens), sum(output_tokens), sum(cost_nanousd),"
-            " sum(credits_nanousd) FROM ledger"
+            " sum(credits_nanousd), sum(reported_nanousd), sum(exposure_nanousd) FROM ledger"
         ).fetchone()
     finally:
         connection.close()

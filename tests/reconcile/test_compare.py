@@ -33,6 +33,8 @@ gatewayz_attempts_per_request_sum{model="m"} 1
 tokens_used_total{provider="healthy",model="m",token_type="input"} 7
 tokens_used_total{provider="healthy",model="m",token_type="output"} 3
 gatewayz_cost_by_provider{provider="healthy"} 2.85e-06
+gatewayz_cost_usd_total{provider="healthy",model="m",cost_source="priced"} 2.85e-06
+gatewayz_exposure_usd_total{provider="healthy",model="m"} 0
 credits_used_total{provider="healthy",model="m"} 3.563e-06
 cache_hits_total{cache="api_key"} 0
 cache_misses_total{cache="api_key"} 1
@@ -66,9 +68,10 @@ def ledger_path(tmp_path: Path) -> Path:
     path = tmp_path / "ledger.db"
     connection = sqlite3.connect(path)
     connection.execute(
-        "CREATE TABLE ledger (status, cached, attempts, input_tokens, output_tokens, cost_nanousd, credits_nanousd)"
+        "CREATE TABLE ledger (status, cached, attempts, input_tokens, output_tokens, cost_nanousd, credits_nanousd,"
+        " reported_nanousd, exposure_nanousd)"
     )
-    connection.execute("INSERT INTO ledger VALUES ('success', 0, 1, 7, 3, 2850, 3563)")
+    connection.execute("INSERT INTO ledger VALUES ('success', 0, 1, 7, 3, 2850, 3563, NULL, 0)")
     connection.commit()
     connection.close()
     return path

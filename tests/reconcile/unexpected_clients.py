@@ -19,7 +19,7 @@ _LOGGER: Final = "gatewayz.request"
 _UNREACHABLE: Final = frozenset({"connect_error", "connect_timeout"})
 _COLUMNS: Final = (
     "key_id, trace_id, model, provider, status, error_kind, stream, cached, attempts, input_tokens, output_tokens,"
-    " usage_estimated, cost_nanousd, credits_nanousd, first_token_ms"
+    " usage_estimated, cost_nanousd, credits_nanousd, first_token_ms, cost_source, reported_nanousd, exposure_nanousd"
 )
 
 
@@ -57,6 +57,9 @@ class LedgerCall(msgspec.Struct, frozen=True, array_like=True):
     cost_nanousd: int
     credits_nanousd: int
     first_token_ms: int | None
+    cost_source: str | None
+    reported_nanousd: int | None
+    exposure_nanousd: int
 
 
 class Allowance:
@@ -100,6 +103,8 @@ class Allowance:
         self.ledger["output tokens"] += call.output_tokens
         self.ledger["cost (nano-USD)"] += call.cost_nanousd
         self.ledger["credits (nano-USD)"] += call.credits_nanousd
+        self.ledger["reported (nano-USD)"] += call.reported_nanousd or 0
+        self.ledger["exposure (nano-USD)"] += call.exposure_nanousd
         self.least[series("gatewayz_attempts_per_request_count", model=call.model)] += 1
         self.least[series("gatewayz_attempts_per_request_sum", model=call.model)] += call.attempts
         if call.cached:
@@ -147,6 +152,10 @@ class Allowance:
         counts[series("tokens_used_total", **route, token_type="input")] += call.input_tokens
         counts[series("tokens_used_total", **route, token_type="output")] += call.output_tokens
         counts[series("gatewayz_cost_by_provider", provider=provider)] += call.cost_nanousd
+        # The source of several attempts is that of the least certain one.
+        for source in ("priced", "estimated") if counts is self.spare else (call.cost_source or "priced",):
+            counts[series("gatewayz_cost_usd_total", **route, cost_source=source)] += call.cost_nanousd
+        counts[series("gatewayz_exposure_usd_total", **route)] += call.exposure_nanousd
         counts[series("credits_used_total", **route)] += call.credits_nanousd
         counts[series("gatewayz_estimated_usage_total", **route)] += call.usage_estimated
 
