@@ -4,9 +4,10 @@ Names, attributes, units and buckets are those of release 1.44.0 for HTTP and da
 for GenAI, the last release that has it: its development goes on in a repository of its own.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
-from otel.catalogue import labels, semconv
+from otel.catalogue import gateway, http, inference, labels, semconv
 from otel.catalogue.spec import Kind, Label, MetricSpec
 
 HTTP: Final = "http"
@@ -69,8 +70,7 @@ CONVENTIONS: Final[tuple[MetricSpec, ...]] = (
         instrument="http.server.request.duration",
         kind=Kind.HISTOGRAM,
         unit="s",
-        help="Duration of HTTP requests, streams included; its count is fastapi_requests_total, its sum that of "
-        "fastapi_requests_duration_seconds.",
+        help="Duration of HTTP requests, to the end of the response body.",
         labels=(
             _METHOD,
             _SCHEME,
@@ -89,7 +89,7 @@ CONVENTIONS: Final[tuple[MetricSpec, ...]] = (
         instrument="http.server.active_requests",
         kind=Kind.UP_DOWN_COUNTER,
         unit="{request}",
-        help="HTTP requests being served now, as in fastapi_requests_in_progress.",
+        help="HTTP requests being served now.",
         labels=(_METHOD, _SCHEME),
         updated_by="entry and exit of each HTTP request",
         documented=False,
@@ -100,7 +100,7 @@ CONVENTIONS: Final[tuple[MetricSpec, ...]] = (
         instrument="http.client.request.duration",
         kind=Kind.HISTOGRAM,
         unit="s",
-        help="Duration of HTTP requests to providers, to the end of the response; its count is model_inference_requests_total.",
+        help="Duration of HTTP requests to providers, to the end of the response.",
         labels=(_METHOD, *_SERVER, _STATUS, _ERROR),
         buckets=_HTTP_BUCKETS,
         updated_by="each upstream attempt that ends, unless its client left",
@@ -112,7 +112,7 @@ CONVENTIONS: Final[tuple[MetricSpec, ...]] = (
         instrument="db.client.operation.duration",
         kind=Kind.HISTOGRAM,
         unit="s",
-        help="Duration of database statements; its count and sum are those of database_query_duration_seconds.",
+        help="Duration of database statements.",
         labels=(
             Label(DB_SYSTEM, bound_by="supported databases"),
             Label(DB_OPERATION, values=tuple(each.upper() for each in semconv.QUERY_OPERATIONS)),
@@ -128,8 +128,7 @@ CONVENTIONS: Final[tuple[MetricSpec, ...]] = (
         instrument="gen_ai.client.operation.duration",
         kind=Kind.HISTOGRAM,
         unit="s",
-        help="Duration of upstream attempts; its count is model_inference_requests_total, its sum without error.type that of "
-        "model_inference_duration_seconds.",
+        help="Duration of upstream attempts, to the end of the stream.",
         labels=(*_GEN_AI, _ERROR),
         buckets=_GEN_AI_BUCKETS,
         updated_by="each upstream attempt that ends, unless its client left",
@@ -141,7 +140,7 @@ CONVENTIONS: Final[tuple[MetricSpec, ...]] = (
         instrument="gen_ai.client.token.usage",
         kind=Kind.HISTOGRAM,
         unit="{token}",
-        help="Tokens of each upstream attempt, as reported or else as estimated; its sum is tokens_used_total.",
+        help="Tokens of each upstream attempt, as reported or else as estimated.",
         labels=(*_GEN_AI, Label(GEN_AI_TOKEN_TYPE, values=semconv.TOKEN_TYPES)),
         buckets=_TOKEN_BUCKETS,
         updated_by="the end of each upstream attempt that used tokens",
@@ -153,7 +152,7 @@ CONVENTIONS: Final[tuple[MetricSpec, ...]] = (
         instrument="gen_ai.client.operation.time_to_first_chunk",
         kind=Kind.HISTOGRAM,
         unit="s",
-        help="Time to the first streamed chunk with content; its count and sum are those of gatewayz_time_to_first_token_seconds.",
+        help="Time from sending a streamed attempt to its first chunk with content.",
         labels=_GEN_AI,
         buckets=_GEN_AI_BUCKETS,
         updated_by="the end of each streamed attempt that sent content",
@@ -162,6 +161,23 @@ CONVENTIONS: Final[tuple[MetricSpec, ...]] = (
     ),
 )
 """Every family of the conventions that has an instrument here."""
+
+
+EQUAL_TO: Final[Mapping[str, str]] = {
+    SERVER_DURATION: f"count: `{http.REQUESTS}`; sum: that of `{http.REQUEST_DURATION}`",
+    ACTIVE_REQUESTS: f"`{http.REQUESTS_IN_PROGRESS}`",
+    HTTP_CLIENT_DURATION: f"count: `{inference.REQUESTS}`",
+    QUERY_DURATION: f"count and sum: those of `{gateway.QUERY_DURATION}`",
+    OPERATION_DURATION: f"count: `{inference.REQUESTS}`; sum without `error_type`: that of `{inference.DURATION}`",
+    TOKEN_USAGE: f"sum: `{inference.TOKENS}`",
+    TIME_TO_FIRST_CHUNK: f"count and sum: those of `{inference.TIME_TO_FIRST_TOKEN}`",
+}
+"""Which documented family has the same values."""
+
+
+def scheme(text: str) -> str:
+    """Return the value of `url.scheme`; a proxy's header may have set it to anything."""
+    return text if text in SCHEMES else SCHEMES[0]
 
 
 def of_application(*, with_llm: bool) -> tuple[MetricSpec, ...]:

@@ -6,6 +6,7 @@ It lists every family with its labels, what updates it and example queries.
 from collections.abc import Sequence
 from typing import Final
 
+from otel.catalogue.conventions import EQUAL_TO
 from otel.catalogue.spec import Category, Kind, Label, MetricSpec
 from otel.exposition.syntax import label_key
 
@@ -52,8 +53,8 @@ documented families, counted once under each name. Over OTLP they have the dotte
 keys. Names, units and buckets are those of the semantic conventions 1.44.0 (HTTP, databases) and 1.41.1 (GenAI). None is in
 a category.
 
-| name | over OTLP | opt-in | type | labels | meaning |
-|---|---|---|---|---|---|
+| name | over OTLP | opt-in | type | labels | meaning | equal to |
+|---|---|---|---|---|---|---|
 {rows}
 """
 
@@ -96,7 +97,8 @@ def _section(title: str, specs: Sequence[MetricSpec]) -> str:
 def _convention_section(specs: Sequence[MetricSpec]) -> str:
     return _CONVENTIONS.format(
         rows="\n".join(
-            f"| `{spec.name}` | `{spec.stream_name}` | `{spec.convention}` | {_type(spec)} | {_labels(spec.labels)} | {_cell(spec.help)} |"
+            f"| `{spec.name}` | `{spec.stream_name}` | `{spec.convention}` | {_type(spec)} | {_labels(spec.labels)} | {_cell(spec.help)} "
+            f"| {EQUAL_TO.get(spec.name, '')} |"
             for spec in specs
         )
     )

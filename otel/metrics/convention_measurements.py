@@ -94,8 +94,10 @@ class ConventionMeasurements:
 
     def _entry(self, received: RequestReceived) -> Attributes:
         """Return what is known of a request when it arrives."""
-        scheme = received.scheme if received.scheme in conventions.SCHEMES else conventions.SCHEMES[0]
-        return ((conventions.REQUEST_METHOD, self._bounds.method(received.method)), (conventions.SCHEME, scheme))
+        return (
+            (conventions.REQUEST_METHOD, self._bounds.method(received.method)),
+            (conventions.SCHEME, conventions.scheme(received.scheme)),
+        )
 
     def _record(self, name: str, value: float, attributes: Attributes, context: Context | None) -> None:
         """Record a value of a family that is opted in to."""

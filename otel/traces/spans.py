@@ -13,6 +13,7 @@ from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from otel.catalogue import conventions, semconv
 from otel.events import (
     AttemptFinished,
     AttemptStarted,
@@ -29,6 +30,9 @@ from otel.usage import NANO, Usage
 
 _ERROR: Final = Status(StatusCode.ERROR)
 _NO_SECRETS: Final = KnownSecrets()
+_PARAMETER: Final = frozenset("{<:*")
+"""What a parameter of a route template has in any framework."""
+
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+#=|~-]{0,127}")
 
 
@@ -100,12 +104,15 @@ class SpanWriter:
         parent = self._propagator.extract(headers, context=Context()) if headers else Context()
         method = self._bounds.method(event.method)
         path = self._bounds.path(event.path)
-        span = self._tracer.start_span(
-            f"{method} {path}",
-            parent,
-            SpanKind.SERVER,
-            {"http.request.method": method, "http.route": path},
-        )
+        attributes = {"http.request.method": method, "url.scheme": conventions.scheme(event.scheme)}
+        if path != semconv.UNMATCHED:
+            attributes["http.route"] = path
+            if _PARAMETER.isdisjoint(path):
+                # What fills a parameter in is the client's text.
+                attributes["url.path"] = path
+        if event.protocol_version in conventions.PROTOCOL_VERSIONS:
+            attributes["network.protocol.version"] = event.protocol_version
+        span = self._tracer.start_span(f"{method} {path}", parent, SpanKind.SERVER, attributes)
         return traced_context(span, parent)
 
     def end_request(self, span: Span, event: RequestFinished, error_type: str | None) -> None:

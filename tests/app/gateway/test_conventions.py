@@ -162,5 +162,83 @@ async def test_otlp_has_the_conventions_names_units_types_and_buckets(make_upstr
     assert not [name for name in others if "." in name]
 
 
+async def test_spans_have_the_attributes_of_the_conventions(make_upstream, make_gateway, wire):
+    usage = {
+        "prompt_tokens": 10,
+        "completion_tokens": 4,
+        "prompt_tokens_details": {"cached_tokens": 6},
+        "completion_tokens_details": {"reasoning_tokens": 3},
+    }
+
+    async def script(exchange):
+        if b"fail" in exchange.body:
+            await exchange.reply({"error": {"message": "overloaded"}}, status=500)
+        else:
+            await exchange.reply({**wire.completion, "usage": usage})
+
+    upstream = await make_upstream(script)
+    with OtlpReceiver() as receiver:
+        async with pushed_telemetry(receiver) as telemetry:
+            gateway = await make_gateway(upstream, recorder=telemetry.recorder)
+            for body, status in ((chat(), 200), (chat(user="fail"), 502)):
+                assert (await gateway.post("/v1/chat/completions", body)).status == status
+            assert (await gateway.post("/nowhere?key=value", b"")).status == 404
+            async with gateway.session.get("/v1/models/acme%2Ftiny") as response:
+                assert response.status == 200
+        spans = receiver.spans
+
+    def found(kind, **wanted):
+        [only] = [
+            span["attributes"]
+            for span in spans
+            if span["kind"] == kind and wanted.items() <= span["attributes"].items()
+        ]
+        return {key: value for key, value in only.items() if not key.startswith("gatewayz.")}
+
+    request = {"url.scheme": "http", "network.protocol.version": "1.1"}
+    chats = {
+        **request,
+        "http.request.method": "POST",
+        "http.route": "/v1/chat/completions",
+        "url.path": "/v1/chat/completions",
+    }
+    sizes = "http.response.body.size"
+    for status, error in ((200, {}), (502, {"error.type": "other"})):
+        span = found("SERVER", **{"http.response.status_code": status, "http.route": "/v1/chat/completions"})
+        assert span == {**chats, **error, "http.response.status_code": status, sizes: span[sizes]}
+    nowhere = found("SERVER", **{"http.response.status_code": 404})
+    assert nowhere == {
+        **request,
+        "http.request.method": "POST",
+        "http.response.status_code": 404,
+        sizes: nowhere[sizes],
+    }
+    model = found("SERVER", **{"http.request.method": "GET"})
+    assert "url.path" not in model  # a model's name is the client's text
+    assert model["http.route"] == "/v1/models/{model}"
+    attempt = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "alpha",
+        "gen_ai.request.model": "acme/tiny",
+        "gen_ai.request.stream": False,
+        "peer.service": "alpha",
+        "server.address": "127.0.0.1",
+        "server.port": upstream.port,
+    }
+    assert found("CLIENT", **{"http.response.status_code": 200}) == {
+        **attempt,
+        "http.response.status_code": 200,
+        "gen_ai.response.id": "chatcmpl-1",
+        "gen_ai.response.model": "tiny-2026",
+        "gen_ai.response.finish_reasons": ["stop"],
+        "gen_ai.usage.input_tokens": 10,
+        "gen_ai.usage.output_tokens": 4,
+        "gen_ai.usage.cache_read.input_tokens": 6,
+        "gen_ai.usage.reasoning.output_tokens": 3,
+    }
+    failed = found("CLIENT", **{"http.response.status_code": 500})
+    assert failed == {**attempt, "http.response.status_code": 500, "error.type": "upstream_5xx"}
+
+
 def test_the_opt_ins_are_those_of_the_families():
     assert {spec.convention for spec in CONVENTIONS} == set(OPT_INS)
