@@ -63,7 +63,7 @@ LEDGER_CLOSE_SECONDS: Final = 3.0
 
 
 class Parts(msgspec.Struct, frozen=True):
-    """What the application is made of, for the server that stops it and for tests; under `app.state.parts`."""
+    """The parts of the application, for the server that stops it and for tests; under `app.state.parts`."""
 
     gateway: Gateway
     engine: AsyncEngine

@@ -1,4 +1,7 @@
-"""Detects when a provider, a model or the whole gateway leaves its own recent normal; pure domain, no I/O.
+"""Detects when a provider, a model or the whole gateway leaves its own recent normal.
 
-attempt -> watch -> minute -> detector -> scope_state -> levels | errors | traffic -> episode -> incidents
+    attempt -> watch -> detector (pace, minute) -> scope_state -> levels | errors | traffic (baseline, error_baseline)
+            -> episode -> incidents -> watch -> telemetry
+
+`AnomalyWatch` in `watch.py` is the way in, and the one module that does I/O.
 """

@@ -62,7 +62,7 @@ class Baseline(msgspec.Struct):
             self._take(*self.waiting.pop(0))
 
     def forget_waiting(self) -> None:
-        """An anomaly began: what came just before it is not learned."""
+        """An anomaly began: the values just before it are not learned."""
         self.waiting.clear()
 
     def restart(self) -> None:
@@ -88,7 +88,7 @@ class Baseline(msgspec.Struct):
             self._measure_spread()
 
     def _measure_spread(self) -> None:
-        """The part of the spread that sampling does not explain; the tail counts where it is wider than the middle says."""
+        """The part of the spread that sampling does not explain; the tail counts where it is wider than the middle suggests."""
         ordered = sorted(self.deviations)
         if not ordered:
             # The first values have no centre to deviate from yet.

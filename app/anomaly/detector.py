@@ -21,7 +21,7 @@ Route: TypeAlias = tuple[str, str]
 
 STATE_VERSION: Final = 1
 MAX_SILENT_MINUTES: Final = 5
-"""More minutes than that without an evaluation were not watched: they are left out, not taken for silence."""
+"""After more minutes than that without an evaluation, they are left out instead of counting as silence."""
 
 STEP_SCOPES: Final = 32
 """Scopes that are judged in one step."""
@@ -33,7 +33,7 @@ _MINUTE_SECONDS: Final = 60
 
 
 class DetectorState(msgspec.Struct):
-    """What survives a restart. `closed_minute` is the newest minute that was judged (minutes of the Unix epoch)."""
+    """The state that survives a restart. `closed_minute` is the newest minute that was judged (minutes of the Unix epoch)."""
 
     version: int = STATE_VERSION
     closed_minute: int = -1
@@ -121,9 +121,9 @@ class AnomalyDetector:
         yield encode(whole)
 
     def restore(self, state: bytes | str, *, now_seconds: float) -> None:
-        """Continue from a dump; raises `StateError`, and changes nothing, where it is none of this version.
+        """Continue from a dump; raises `StateError`, and changes nothing, where it is not one of this version.
 
-        The minutes since the dump were not watched: they are left out, not taken for silence.
+        The minutes since the dump were not observed: they are left out instead of counting as silence.
         """
         try:
             found = msgspec.json.decode(state, type=DetectorState)

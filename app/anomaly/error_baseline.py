@@ -48,7 +48,7 @@ class ErrorBaseline(msgspec.Struct):
             self._take(*self.waiting.pop(0))
 
     def forget_waiting(self) -> None:
-        """An anomaly began: what came just before it is not learned."""
+        """An anomaly began: the minutes just before it are not learned."""
         self.waiting.clear()
 
     def restart(self) -> None:

@@ -17,7 +17,7 @@ from app.anomaly.reading import TYPE_OF, AnomalyType, Reading, Scope, Signal
 from app.anomaly.scope_state import Change
 
 TOGETHER_MINUTES: Final = 5
-"""What begins within so many minutes is one anomaly, connected or not: our own network, or the clients."""
+"""What begins within so many minutes is one anomaly, connected or not: the gateway's network, or the clients."""
 
 
 _KINDS: Final = ("provider", "model", "gateway")
@@ -68,7 +68,7 @@ class Connections:
 def join_signals(
     incidents: list[Incident], changes: Sequence[Change], connections: Connections, minute: int
 ) -> list[Began | Ended]:
-    """Update the running incidents in place; return what began and what ended."""
+    """Update the list of running incidents; return what began and what ended."""
     for change in changes:
         if change.edge != "began":
             _leave(incidents, change)
@@ -76,7 +76,7 @@ def join_signals(
     incidents[:] = [each for each in incidents if each.members]
     fresh = [change.reading for change in changes if change.edge == "began" and change.reading is not None]
     began: list[Began] = []
-    # The most surprising first: it gives the name, and what is connected to it joins.
+    # The most significant first: it gives the name, and connected readings join it.
     for reading in sorted(fresh, key=lambda each: (-each.deviation, _KINDS.index(each.scope.kind))):
         running = _running(incidents, reading, connections, minute)
         if running is not None:

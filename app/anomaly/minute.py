@@ -1,4 +1,4 @@
-"""The eleven sums that stand for one minute of attempts.
+"""The eleven sums that describe one minute of attempts.
 
 Sums can be added (a provider's minute is the sum of its routes' minutes) and subtracted (a window is
 the difference of two running totals), so that no later step costs more with more traffic.

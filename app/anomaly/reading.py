@@ -1,4 +1,4 @@
-"""The numbers that made a signal begin, for the log line and the span event."""
+"""The numbers behind the beginning of a signal, for the log line and the span event."""
 
 from typing import Literal, TypeAlias
 
@@ -18,7 +18,7 @@ TYPE_OF: dict[Signal, AnomalyType] = {
 
 
 class Scope(msgspec.Struct, frozen=True, array_like=True, order=True):
-    """What is judged: one provider, one model, or all of the gateway (whose name is `all`)."""
+    """One provider, one model, or the whole gateway (whose name is `all`)."""
 
     kind: ScopeKind
     name: str

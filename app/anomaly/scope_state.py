@@ -145,7 +145,7 @@ class Rules:
             for baseline in baselines:
                 baseline.restart()
         elif (episode.is_recurrent or not episode.active) and _is_learning(state):
-            # Bursts that come again and again are how this traffic is: they are learned while they last.
+            # Recurring bursts belong to this traffic: they are learned while they last.
             learn_traffic(state.totals, baselines, _reach(episode))
         return None if edge is None else Change(scope, "traffic", edge, reading)
 

@@ -31,7 +31,7 @@ class DetectorStateStore(Protocol):
         """Return what was saved last, None before the first save; raises when the store fails."""
 
     async def save(self, name: str, state: str) -> None:
-        """Replace what is kept; raises when the store fails."""
+        """Replace the stored state; raises when the store fails."""
 
 
 class AnomalyWatch:
@@ -49,7 +49,7 @@ class AnomalyWatch:
         self._runs_without_save = 0
 
     def observers(self) -> tuple[AttemptObserver, ...]:
-        """Return who is to learn of attempts: itself, unless it is switched off."""
+        """Return the observers of attempts: itself, unless it is switched off."""
         return (self,) if self._config.enabled else ()
 
     def jobs(self) -> tuple[Job, ...]:
@@ -85,7 +85,7 @@ class AnomalyWatch:
         now_seconds = self._clock.unix_ms() / 1_000
         for findings in self._detector.evaluate_in_steps(now_seconds):
             for finding in findings:
-                self._tell(finding)
+                self._report(finding)
             # Other work of the event loop does not wait for a large configuration.
             await asyncio.sleep(0)
         await self._save()
@@ -107,7 +107,7 @@ class AnomalyWatch:
             _LOGGER.warning("the anomaly detector starts again: %s", error)
 
     async def _save(self) -> None:
-        """Save the state; a large one not in every run, so that a restart forgets minutes and the database has rest."""
+        """Save the state; a large one not in every run, so that a restart loses minutes, and the database is not overloaded."""
         if self._runs_without_save > 0:
             self._runs_without_save -= 1
             return
@@ -118,7 +118,7 @@ class AnomalyWatch:
         await self._store.save(STATE_NAME, state.decode())
         self._runs_without_save = len(state) // _SAVED_BYTES_PER_RUN
 
-    def _tell(self, finding: Began | Ended) -> None:
+    def _report(self, finding: Began | Ended) -> None:
         if isinstance(finding, Ended):
             _LOGGER.info(
                 "%s of %s %s ended",

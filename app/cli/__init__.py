@@ -1,1 +1,8 @@
-"""Command line: one module per command."""
+"""The command line: one module per command.
+
+    arguments -> standard_streams -> main -> app/config/load -> one of
+        app/process/serve | keys | check_config | app/doctor/command
+    completion is made from the parser alone
+
+`main` in `main.py` returns the exit code.
+"""

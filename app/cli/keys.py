@@ -1,7 +1,7 @@
 """`gatewayz keys create | list | revoke`: makes and revokes API keys.
 
 Prints text or JSON on stdout and one line per error on stderr. The exit code is 0 when done, 1 when
-the database failed or has no such key, 2 when the arguments make no sense. Only `create` prints a
+the database failed or has no such key, 2 when the arguments are invalid. Only `create` prints a
 secret, and only the one that it made.
 """
 

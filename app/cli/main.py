@@ -1,7 +1,7 @@
 """The command line: `gatewayz serve | keys | doctor | check-config | completion`, or `python -m app`.
 
-The exit code is 0 when the command did its work, 1 when it could not (one line on stderr says why),
-and 2 when the arguments make no sense.
+The exit code is 0 when the command succeeded, 1 when it failed (one line on stderr is the reason),
+and 2 when the arguments are invalid.
 """
 
 import argparse

@@ -15,7 +15,7 @@ import time
 from typing import Final, TextIO
 
 STDERR_PATIENCE_SECONDS: Final = 0.5
-"""How long a line for the operator waits for a reader. After one that waited in vain, lines wait no more until one goes through."""
+"""How long a line for the operator waits for a reader. After one that waited in vain, no line waits until one is written."""
 
 STDOUT_PATIENCE_SECONDS: Final = 10.0
 """How long a command's output waits for a reader that takes nothing at all; what is left then is dropped."""
@@ -32,7 +32,7 @@ class StandardStream(io.TextIOBase):
     r"""Text to one file descriptor. `write` never raises and returns how many characters were written.
 
     `patience_seconds` bounds the wait for a reader, with `renewed` from the last byte that it took; None waits as long as it takes.
-    What the encoding does not know is written as `\uXXXX`, which JSON reads as the same character.
+    Characters that the encoding lacks are written as `\uXXXX`, which JSON reads as the same character.
     """
 
     def __init__(
@@ -45,12 +45,12 @@ class StandardStream(io.TextIOBase):
         self._is_stuck = False
         self._is_mid_line = False
         self._target = _own_descriptor(descriptor)
-        # A file never blocks, and nor does what is the process's own.
+        # A file never blocks, nor does a descriptor of the process's own.
         self._is_polled = self._target == descriptor and not _is_file(descriptor)
         self._chunk_bytes = _POLLED_CHUNK_BYTES if self._is_polled else _CHUNK_BYTES
 
     def wait_for_reader(self) -> None:
-        """Wait as long as it takes from now on: for a thread of its own, which nothing waits for."""
+        """Wait indefinitely from now on: for a thread of its own, which nothing waits for."""
         self._patience_seconds = None
 
     @property
@@ -60,7 +60,7 @@ class StandardStream(io.TextIOBase):
 
     @property
     def errors(self) -> str:  # type: ignore[override]  # typeshed has an attribute
-        """What happens to characters that the encoding does not know."""
+        """What happens to characters that the encoding lacks."""
         return "backslashreplace"
 
     def fileno(self) -> int:
@@ -174,7 +174,7 @@ def _fill(descriptor: int) -> None:
 
 
 def _encoding(stream: TextIO | None) -> str:
-    """Return the encoding that the environment asked for; Python has no stream where the descriptor was closed."""
+    """Return the encoding that the environment sets; Python has no stream where the descriptor was closed."""
     found: str | None = getattr(stream, "encoding", None)
     return found or "utf-8"
 

@@ -1,7 +1,7 @@
 """Checks what types cannot express: references, ranges, names, URLs.
 
-A finding never shows a value that could be a secret: a URL may hold a password, and a key may stand
-where the name of a variable belongs.
+A finding never shows a value that could be a secret: a URL may hold a password, and a key may have
+been written where the name of a variable belongs.
 """
 
 import math
@@ -129,12 +129,12 @@ def _sections(config: AppConfig) -> Iterator[Finding]:
 
 
 def _shares(server: ServerConfig) -> Iterator[Finding]:
-    """What one key may hold of the places and of the bytes of bodies."""
-    places = server.max_concurrent_requests_per_key
-    if places is not None and not 1 <= places <= server.max_concurrent_requests:
+    """Check the shares of one key: requests in flight, and bytes of request bodies."""
+    requests = server.max_concurrent_requests_per_key
+    if requests is not None and not 1 <= requests <= server.max_concurrent_requests:
         yield Finding(
             "server.max_concurrent_requests_per_key",
-            repr(places),
+            repr(requests),
             f"1 to max_concurrent_requests ({server.max_concurrent_requests})",
         )
     least, most = server.max_body_bytes, server.max_body_bytes_in_flight

@@ -38,7 +38,7 @@ def explain(message: str, raw: dict[str, Any]) -> str:
     return one_line(f"{path or 'the file'}: found {_show(path, value)}; allowed: {allowed}{hint}")
 
 
-def say(finding: Finding) -> str:
+def describe(finding: Finding) -> str:
     """Return a finding as one line."""
     return one_line(f"{finding.key_path}: {finding.found}; allowed: {finding.allowed}")
 

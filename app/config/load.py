@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from app.config.checks import check_url_scheme, find_all
-from app.config.explain import explain, one_line, say
+from app.config.explain import describe, explain, one_line
 from app.config.routing_checks import is_proxy_url
 from app.config.rules import check_variable
 from app.config.schema import AppConfig
@@ -27,7 +27,7 @@ class ConfigError(Exception):
 
 
 class Secrets(msgspec.Struct, frozen=True, kw_only=True):
-    """What the configuration names by environment variable, resolved. Its repr shows no value.
+    """The values of the environment variables that the configuration names. Its repr shows no value.
 
     `provider_keys` maps provider names to API keys; a provider without `api_key_env` is not in it.
     `provider_headers` and `provider_proxies` are likewise by provider; `proxies` are those of the
@@ -63,8 +63,8 @@ def read_config(path: Path | str | None, environ: Mapping[str, str]) -> tuple[Ap
     source = "the environment" if path is None else path
     variables, mistakes = override(raw, environ)
 
-    def place(line: str) -> str:
-        """Name what the line is about: the variable that set the key, or the file."""
+    def located(line: str) -> str:
+        """Prefix a line with its source: the variable that set the key, or the file."""
         name = next((each for key, each in variables.items() if line.startswith((f"{key}:", f"{key}["))), None)
         return f"{source}: {line}" if name is None else f"environment variable {name}: {line}"
 
@@ -73,16 +73,16 @@ def read_config(path: Path | str | None, environ: Mapping[str, str]) -> tuple[Ap
     except msgspec.ValidationError as error:
         lines = dict.fromkeys([explain(str(error), raw), *_mistakes_of_shape(raw)])
         rest = _with_shape(raw)
-        lines |= dict.fromkeys(say(finding) for finding in find_all(rest))
-        return None, [*mistakes, *map(place, lines), *find_missing_secrets(rest, environ)]
-    return config, [*mistakes, *(place(say(finding)) for finding in find_all(config))]
+        lines |= dict.fromkeys(describe(finding) for finding in find_all(rest))
+        return None, [*mistakes, *map(located, lines), *find_missing_secrets(rest, environ)]
+    return config, [*mistakes, *(located(describe(finding)) for finding in find_all(config))]
 
 
 def resolve_secret(variable: str, key_path: str, environ: Mapping[str, str]) -> str:
     """Return the value of an environment variable that the key at `key_path` names; raises `ConfigError` when it has none."""
     value = environ.get(variable, "").strip()
     if finding := next(check_variable(key_path, variable), None):
-        raise ConfigError(say(finding))  # it may be the secret itself
+        raise ConfigError(describe(finding))  # it may be the secret itself
     if not value:
         state = "is empty" if variable in environ else "is not set"
         raise ConfigError(f"environment variable {variable} {state}; {key_path} names it: set it, or remove the key")
@@ -136,13 +136,13 @@ def find_missing_secrets(config: AppConfig, environ: Mapping[str, str]) -> Itera
         except ConfigError as error:
             yield str(error)
     for index, provider in enumerate(config.providers):
-        places = {"api_key_env": provider.api_key_env, "proxy_env": provider.proxy_env}
-        places |= {f"headers_env.{header}": variable for header, variable in provider.headers_env.items()}
-        for place, variable in places.items():
+        variables = {"api_key_env": provider.api_key_env, "proxy_env": provider.proxy_env}
+        variables |= {f"headers_env.{header}": variable for header, variable in provider.headers_env.items()}
+        for key, variable in variables.items():
             if variable is not None:
                 try:
-                    resolve = _resolve_proxy if place == "proxy_env" else resolve_secret
-                    resolve(variable, f"providers[{index}].{place}", environ)
+                    resolve = _resolve_proxy if key == "proxy_env" else resolve_secret
+                    resolve(variable, f"providers[{index}].{key}", environ)
                 except ConfigError as error:
                     yield str(error)
 
@@ -183,7 +183,7 @@ def _resolve_url(url: str | None, variable: str | None, section: str, environ: M
     value = resolve_secret(variable, f"{section}.url_env", environ)
     finding = check_url_scheme(f"environment variable {variable} ({section}.url_env)", value, section)
     if finding is not None:
-        raise ConfigError(say(finding))
+        raise ConfigError(describe(finding))
     return value
 
 
@@ -221,12 +221,12 @@ def _mistakes_of_shape(raw: dict[str, Any]) -> Iterator[str]:
 
 
 def _with_shape(raw: dict[str, Any]) -> AppConfig:
-    """Return the configuration without the sections and arrays that have mistakes of shape: what else is wrong does not depend on them."""
+    """Return the configuration without the sections and arrays that have mistakes of shape, so that all other mistakes are found as well."""
     rest: dict[str, Any] = {}
     for key, value in raw.items():
         with contextlib.suppress(msgspec.ValidationError):
             msgspec.convert({key: value}, AppConfig)
             rest[key] = value
     if "providers" in raw and "providers" not in rest:
-        rest.pop("models", None)  # their routes would name providers that are not there
+        rest.pop("models", None)  # their routes would name providers that are missing
     return msgspec.convert(rest, AppConfig)

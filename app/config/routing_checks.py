@@ -98,7 +98,7 @@ def _base_url(key_path: str, url: str) -> Iterator[Finding]:
             key_path, "a URL with a key in its query", "a query without secrets; api_key_env names the variable"
         )
     elif ending := next((each for each in _OPERATION_PATHS if parts.path.rstrip("/").lower().endswith(each)), None):
-        yield Finding(key_path, f"a URL that ends in {ending}", f"what stands before {ending}: the gateway adds it")
+        yield Finding(key_path, f"a URL that ends in {ending}", f"the part before {ending}: the gateway adds it")
 
 
 def is_proxy_url(url: str) -> bool:
@@ -130,16 +130,16 @@ def _headers(key_path: str, provider: ProviderConfig) -> Iterator[Finding]:
         )
     for table, headers in (("headers", provider.headers), ("headers_env", provider.headers_env)):
         for name, value in headers.items():
-            place = f"{key_path}.{table}"
+            table_path = f"{key_path}.{table}"
             if not _HEADER_NAME.fullmatch(name) or name.lower() in _OWN_HEADERS:
-                yield Finding(place, repr(name[:60]), "header names that the gateway does not write itself")
+                yield Finding(table_path, repr(name[:60]), "header names that the gateway does not write itself")
             elif table == "headers_env":
-                yield from check_variable(f"{place}.{name}", value)
+                yield from check_variable(f"{table_path}.{name}", value)
             elif not value.isascii() or not value.isprintable():
-                yield Finding(f"{place}.{name}", "characters that no header can hold", "printable ASCII")
+                yield Finding(f"{table_path}.{name}", "characters that no header can hold", "printable ASCII")
             elif _SECRET_NAME.search(name):
                 yield Finding(
-                    f"{place}.{name}", "a header that holds a secret", "the name in headers_env, with the variable"
+                    f"{table_path}.{name}", "a header that holds a secret", "the name in headers_env, with the variable"
                 )
 
 

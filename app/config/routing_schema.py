@@ -29,7 +29,7 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     trust_reported_cost: bool = False
     """Whether the cost that the provider reports beside its usage (`usage.cost` and the like) is the cost."""
     stream_options: bool = True
-    """Whether requests for a stream ask for its usage (`stream_options`)."""
+    """Whether requests for a stream request its usage (`stream_options`)."""
     pool_wait_seconds: float = 5.0
     """The timeout of the wait for a free connection."""
     connect_seconds: float = 2.0
@@ -71,7 +71,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """One public model and the providers that serve it."""
 
     name: str
-    """The name that clients ask for, and the label `model`; unique; `other` is reserved."""
+    """The name that clients request, and the label `model`; unique; `other` is reserved."""
     routes: tuple[RouteConfig, ...]
     """The providers that serve the model, in the order of failover."""
     operation: str = "chat"

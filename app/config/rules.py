@@ -20,7 +20,7 @@ _ONE_YEAR_SECONDS: Final = 366 * 86_400
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One thing that is wrong: where, what was found, what is allowed."""
+    """One mistake: where, what was found, what is allowed."""
 
     key_path: str
     found: str
@@ -70,7 +70,7 @@ def check_variable(key_path: str, variable: str | None) -> Iterator[Finding]:
 
 
 def is_http_url(url: str) -> bool:
-    """Whether this is an address that can be called: scheme, host, and a port that is one."""
+    """Whether this is an address that can be called: scheme, host, and a valid port."""
     try:
         parts = urlsplit(url)
         valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0

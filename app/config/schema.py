@@ -79,7 +79,7 @@ class MonitoringConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class TelemetrySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the file sets of telemetry; everything else is an `OTEL_*` variable."""
+    """The file's part of telemetry; everything else is an `OTEL_*` variable."""
 
     enabled: bool = True
     """Whether there are metrics, traces and logs at all."""
@@ -148,9 +148,9 @@ class BreakerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     max_open_seconds: float = 240.0
     """The longest that the breaker stays open."""
     half_open_calls: int = 2
-    """How many calls at once may try whether the provider is healthy again."""
+    """How many calls at once may test whether the provider is healthy again."""
     max_pause_seconds: float = 60.0
-    """The longest pause of a model at a provider that a rate limit's `Retry-After` can ask for."""
+    """The longest pause of a model at a provider that a rate limit's `Retry-After` can cause."""
 
 
 class ProbesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -21,7 +21,7 @@ _NAME: Final = re.compile(r"GATEWAYZ_([A-Za-z0-9]+(?:_[A-Za-z0-9]+)*__\w{1,200})
 
 
 class _VariableError(Exception):
-    """A variable that names no key; `str()` says why."""
+    """A variable that names no key; `str()` is the reason."""
 
 
 def override(raw: dict[str, Any], environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
@@ -61,7 +61,7 @@ def _set(raw: dict[str, Any], parts: list[str], text: str) -> str:
         else:
             entry = _entry_type(kind)
             if entry is None:
-                raise _VariableError(f"{path} is no table, so it has no key {part}")
+                raise _VariableError(f"{path} is not a table, so it has no key {part}")
             key, kind, empty = _index(path, part, table), entry, {}
             path = f"{path}[{part}]"
         if is_last and (_is_table(kind) or _entry_type(kind)):

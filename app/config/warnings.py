@@ -1,4 +1,4 @@
-"""What is allowed in a configuration and yet hardly meant."""
+"""Warns of settings that are allowed but probably not intended."""
 
 from collections.abc import Iterator
 

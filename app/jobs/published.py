@@ -31,9 +31,9 @@ class Published(Generic[T]):
 
     async def refresh(self) -> None:
         """Compute the result again, in a job's run; raises what the computation raises."""
-        asked = self._clock.monotonic()
+        started_seconds = self._clock.monotonic()
         try:
-            self._newest = (asked, await self._compute())
+            self._newest = (started_seconds, await self._compute())
         except BaseException:
             self._newest = None
             raise

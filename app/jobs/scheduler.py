@@ -37,7 +37,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobStats(msgspec.Struct, frozen=True, kw_only=True):
-    """How the runs of one job went, up to now; None where there was none yet.
+    """The results of one job's runs up to now; None where there was none yet.
 
     `last_lag_seconds`: how late the last run began. `failures` has every reason, zeros included, and only grows.
     """
@@ -180,5 +180,5 @@ class _Schedule:
 
 
 async def _run(job: Job) -> None:
-    """Make a coroutine of whatever awaitable the job's function returns; what it raises on the way is the run's, too."""
+    """Make a coroutine of whatever awaitable the job's function returns; what the function itself raises belongs to the run, too."""
     await job.run()

@@ -1,4 +1,6 @@
 """The gateway's process: configuration, telemetry, application, listening socket, server, exit code.
 
-cli -> serve (telemetry) -> application, server -> exit_codes
+    app/cli -> serve -> telemetry -> app/application -> app/server -> exit_codes
+
+`serve` in `serve.py` returns the exit code.
 """

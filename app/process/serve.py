@@ -42,7 +42,7 @@ they are encoded: by the default of 700 they are looked at many times over, and 
 clients send leave no cycles; what other cycles there are wait for a million objects at most, some 100 MB."""
 
 _QUIET_LOGGERS: Final = ("aiosqlite", "alembic", "uvicorn.error")
-"""Below WARNING they repeat at each start what the gateway's own lines report, and aiosqlite logs each statement with its values."""
+"""Below WARNING they repeat what the gateway's own lines report, and aiosqlite logs each statement with its values."""
 
 
 def serve(
@@ -52,35 +52,35 @@ def serve(
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
 ) -> int:
-    """Serve until a signal comes, and return the exit code; what stops the start is one line on `stderr`."""
+    """Serve until a signal, and return the exit code; a failure of the start is one line on `stderr`."""
 
-    def say(line: str) -> None:
+    def print_line(line: str) -> None:
         (stderr or sys.stderr).write(f"gateway: {line}\n")
 
     try:
         raise_descriptor_limit()
         app_secrets = resolve_secrets(config, environ)
-        telemetry = build_server_telemetry(config, app_secrets, environ, stdout or sys.stdout, say)
+        telemetry = build_server_telemetry(config, app_secrets, environ, stdout or sys.stdout, print_line)
         app = create_app(config, app_secrets, telemetry, random_bytes=random_source.token_bytes)
         listener = listen(config.server)
     except (ConfigError, TelemetryConfigError, DatabaseOpenError) as error:
-        say(str(error))
+        print_line(str(error))
         return EXIT_FAILED
     except OSError as error:
-        say(f"cannot listen on {config.server.host}:{config.server.port}: {why_not_listening(error)}")
+        print_line(f"cannot listen on {config.server.host}:{config.server.port}: {why_not_listening(error)}")
         return EXIT_FAILED
     for line in config_warnings(config):
-        say(f"warning: {line}")
+        print_line(f"warning: {line}")
     telemetry.install_logging(quiet=_QUIET_LOGGERS)
     telemetry.start()
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     exit_code = EXIT_DONE
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_run(config, app, listener, say))
+            runner.run(_run(config, app, listener, print_line))
     except* DatabaseOpenError as group:
         # The framework's lifespan wraps what is raised in it.
-        say(str(_first(group)))
+        print_line(str(_first(group)))
         exit_code = EXIT_FAILED
     finally:
         listener.close()
@@ -94,13 +94,13 @@ def serve(
         (f"telemetry kept in {config.telemetry.spool_folder} for the next start", report.stored_items),
     ):
         if counts := ", ".join(f"{count} {name}" for name, count in items.items() if count):
-            say(f"{what}: {counts}")
+            print_line(f"{what}: {counts}")
     if exit_code != EXIT_FAILED:
-        say("stopped")
+        print_line("stopped")
     return exit_code
 
 
-async def _run(config: AppConfig, app: Litestar, listener: socket.socket, say: Callable[[str], None]) -> None:
+async def _run(config: AppConfig, app: Litestar, listener: socket.socket, print_line: Callable[[str], None]) -> None:
     """Run the application's lifespan around the server."""
     parts = app.state.parts
     server = GatewayServer(
@@ -119,7 +119,7 @@ async def _run(config: AppConfig, app: Litestar, listener: socket.socket, say: C
         calls=parts.gateway.calls_in_flight,
         connections=parts.connections,
         grace_seconds=config.server.shutdown_grace_seconds,
-        say=say,
+        print_line=print_line,
         forced_exit_code=EXIT_FAILED,
         send_stall_seconds=config.server.send_stall_seconds,
     )
@@ -132,12 +132,12 @@ async def _run(config: AppConfig, app: Litestar, listener: socket.socket, say: C
         with server.capture_signals():
             host, port = listener.getsockname()[:2]
             parts.exposure.bound_to(host)
-            say(f"listening on http://{f'[{host}]' if ':' in host else host}:{port}")
+            print_line(f"listening on http://{f'[{host}]' if ':' in host else host}:{port}")
             if parts.exposure.notice is not None:
-                say(parts.exposure.notice)
+                print_line(parts.exposure.notice)
             await server.serve([listener])
     if app.state.lost_ledger_rows:
-        say(f"{app.state.lost_ledger_rows} ledger rows were not written")
+        print_line(f"{app.state.lost_ledger_rows} ledger rows were not written")
 
 
 def _first(group: BaseExceptionGroup[DatabaseOpenError]) -> DatabaseOpenError:

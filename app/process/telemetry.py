@@ -1,4 +1,4 @@
-"""The telemetry of a serving process: the `OTEL_*` variables, the file's `[telemetry]`, and the secrets that must not get into it."""
+"""The telemetry of a serving process: the `OTEL_*` variables, the file's `[telemetry]`, and the secrets that it must not show."""
 
 import random
 import time
@@ -23,7 +23,7 @@ _FRAMEWORK_EXCEPTIONS: Final = ("HTTPException", "InternalServerException", "Lit
 
 
 def build_server_telemetry(
-    config: AppConfig, secrets: Secrets, environ: Mapping[str, str], stdout: TextIO, say: Callable[[str], None]
+    config: AppConfig, secrets: Secrets, environ: Mapping[str, str], stdout: TextIO, print_line: Callable[[str], None]
 ) -> Pipeline:
     """Build telemetry from the `OTEL_*` variables, of which it warns, and the file's section; raises `TelemetryConfigError`."""
     section = config.telemetry
@@ -37,11 +37,11 @@ def build_server_telemetry(
     if settings.spool_folder is not None:
         problem = Spool(Path(settings.spool_folder), instance_id).problem()
         if problem is not None:
-            say(
+            print_line(
                 f"warning: telemetry.spool_folder {settings.spool_folder}: {problem}; telemetry that a stop cannot deliver will be lost"
             )
     for line in settings.warnings:
-        say(f"warning: {line}")
+        print_line(f"warning: {line}")
     return build_pipeline(
         settings,
         PipelineSettings(
@@ -76,7 +76,7 @@ def secret_values(secrets: Secrets) -> Iterator[str]:
 def _password(url: str) -> str | None:
     try:
         return urlsplit(url).password
-    except ValueError:  # brackets that are none of an IPv6 address
+    except ValueError:  # brackets without an IPv6 address
         return None
 
 

@@ -139,5 +139,5 @@ class Acceptor:
         try:
             await self._loop.connect_accepted_socket(make_protocol, connection)
         except OSError:
-            # It was reset before its turn came.
+            # The client reset it before it was accepted.
             self._give_up(connection)

@@ -3,7 +3,7 @@
 A connection is idle while no request on it waits for its response. The one that has been idle
 longest is closed first; while many have never sent a request, one of these is closed first. A
 connection with a request in flight is never closed. While all have one, a few more connections are
-accepted: monitoring stays reachable on them, and every other client learns why it is refused.
+accepted: monitoring stays reachable on them, and every other client gets the reason of its refusal.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ Admission: TypeAlias = Literal["usual", "extra"]
 """An extra connection is beyond the bound: as long as the bound is exceeded, only monitoring and health are served on it."""
 
 CloseReason: TypeAlias = Literal["idlest", "refused", "no_descriptor", "unparsed_bytes"]
-"""Why the server ended a connection by itself: for a newer one; at once, for all others were being served; because the process
-had no descriptor left; because requests that were not complete took too much memory in all."""
+"""Why the server ended a connection: for a newer one; because all others were being served; because the process had no descriptor
+left; because incomplete requests took too much memory in all."""
 
 
 _UNPARSED_BYTES: Final = 64 * 1024 * 1024

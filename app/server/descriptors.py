@@ -1,7 +1,7 @@
-"""File descriptors: the process's limit, and what client connections may have of it.
+"""File descriptors: the process's limit, and the share of it for client connections.
 
-Providers, database, cache, telemetry and monitoring need descriptors as well. What clients may have
-is bounded from the start, so that no number of them takes the last one.
+Providers, database, cache, telemetry and monitoring need descriptors as well. The clients' share is
+bounded from the start, so that no number of clients takes the last one.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ def descriptor_limit() -> int:
 def max_client_connections(config: AppConfig, limit: int) -> int:
     """Return the bound of client connections: `server.max_connections` as far as the limit allows, else what is left of it.
 
-    Half of a small limit is the clients', however many connections providers may have by their own settings.
+    At least half of a small limit is for clients, even where the settings of providers allow more connections.
     """
     providers = sum(provider.max_connections for provider in config.providers)
     left = max(limit - _OWN - providers, (limit - _OWN) // 2, _FEWEST)

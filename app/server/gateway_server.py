@@ -1,7 +1,8 @@
-"""The server around the connections of a process: how it begins to listen, and the order in which it stops.
+"""Runs the connections of a process: begins to listen, and stops in a fixed order.
 
-No new connections; responses have `grace_seconds` to be finished and taken; then what clients do
-not take is cut, what is still being made ends with an error, and what was lost is reported.
+At a stop no connection is accepted any more, and responses have `grace_seconds` to be finished and
+read. Then responses that clients do not read are cut, unfinished requests end with an error, and
+losses are reported.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ _END_SECONDS: Final = 1.0
 
 
 class GatewayServer(uvicorn.Server):
-    """uvicorn's server with the gateway's order of stopping. `say` prints one line for the operator.
+    """uvicorn's server with the gateway's order of stopping. `print_line` prints one line for the operator.
 
     `forced_exit_code` ends the process at a second signal.
 
@@ -40,7 +41,7 @@ class GatewayServer(uvicorn.Server):
         calls: CallsInFlight,
         connections: Connections,
         grace_seconds: float,
-        say: Callable[[str], None],
+        print_line: Callable[[str], None],
         forced_exit_code: int,
         send_stall_seconds: float = ServerConfig().send_stall_seconds,
     ) -> None:
@@ -49,8 +50,8 @@ class GatewayServer(uvicorn.Server):
         self._connections = connections
         self._calls = calls
         self._grace_seconds = grace_seconds
-        self._say = say
-        self._signals = StopSignals(self._stop, say, forced_exit_code)
+        self._print_line = print_line
+        self._signals = StopSignals(self._stop, print_line, forced_exit_code)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -74,7 +75,7 @@ class GatewayServer(uvicorn.Server):
         self.started = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop serving; when it returns no request is being served, and clients have got what they took within the grace."""
+        """Stop serving; when it returns no request is being served, and clients have received what they read within the grace."""
         for acceptor in self._acceptors:
             acceptor.close()
         for listener in sockets or []:
@@ -88,25 +89,25 @@ class GatewayServer(uvicorn.Server):
             connection.transport.close()
 
     async def _end_the_rest(self) -> None:
-        """End what did not finish within the grace: cut what clients do not take, then interrupt what is still being made."""
+        """End what did not finish within the grace: cut responses that clients do not read, then interrupt requests in flight."""
         grace = f"within {self._grace_seconds:g} s"
         cut = self._cut_undelivered()
         await asyncio.sleep(_POLL_SECONDS)
         if self.server_state.tasks:
             stopped = self._calls.stop()
-            self._say(f"{stopped} requests did not finish {grace} and are ended with an error")
+            self._print_line(f"{stopped} requests did not finish {grace} and are ended with an error")
             if not await self._all_end(_END_SECONDS):
                 cut = cut + self._cut_undelivered(is_last_chance=True)
                 for task in list(self.server_state.tasks):
                     task.cancel()
                 await self._all_end(_END_SECONDS)
         if cut.responses:
-            self._say(
+            self._print_line(
                 f"{cut.responses} responses were cut: their clients did not take the last {cut.bytes} bytes {grace}"
             )
 
     def _cut_undelivered(self, *, is_last_chance: bool = False) -> "_Cut":
-        """End connections with bytes that a client has not taken: of responses that are whole, at last of those that are not, too."""
+        """End connections with bytes that a client has not read: of complete responses, and with `is_last_chance` of all responses."""
         cut = _Cut(0, 0)
         for connection in self._open_connections():
             size = connection.undelivered_bytes

@@ -14,16 +14,16 @@ from app.server.timers import Timers
 
 HALF_CLOSE: Final = "half close"
 
-_ASK_SECONDS: Final = 0.15
-"""A response that is there earlier goes out alone. A provider works for one that has left as long as this takes."""
+_FIRST_CHECK_SECONDS: Final = 0.15
+"""An earlier response is sent without an interim one. For a client that has left, a provider works this long in vain."""
 
-_FIRST_LOOK_SECONDS: Final = 0.05
-_LOOK_SECONDS: Final = 0.25
+_AFTER_CONTINUE_SECONDS: Final = 0.05
+_CHECK_SECONDS: Final = 0.25
 
 
 def watch_half_close(timers: Timers, transport: asyncio.Transport, exchange: Exchange) -> None:
     """Watch a client until the timer `HALF_CLOSE` is stopped, and end the connection of one that has left."""
-    timers.set(HALF_CLOSE, _ASK_SECONDS, _Watch(timers, transport, exchange).look)
+    timers.set(HALF_CLOSE, _FIRST_CHECK_SECONDS, _Watch(timers, transport, exchange).look)
 
 
 class _Watch:
@@ -33,7 +33,7 @@ class _Watch:
         self._timers = timers
         self._transport = transport
         self._exchange = exchange
-        self._has_asked = False
+        self._has_probed = False
 
     def look(self) -> None:
         """Check whether the client's kernel has sent a reset; after the first check, send it an interim response."""
@@ -44,9 +44,9 @@ class _Watch:
             self._transport.abort()
             return
         # HTTP/1.0 knows no interim responses: there only a reset that the client's kernel sends by itself counts.
-        seconds = _LOOK_SECONDS
-        if not (self._has_asked or self._exchange.is_http_1_0 or self._exchange.response_started):
-            self._has_asked = True
+        seconds = _CHECK_SECONDS
+        if not (self._has_probed or self._exchange.is_http_1_0 or self._exchange.response_started):
+            self._has_probed = True
             self._transport.write(CONTINUE)
-            seconds = _FIRST_LOOK_SECONDS
+            seconds = _AFTER_CONTINUE_SECONDS
         self._timers.set(HALF_CLOSE, seconds, self.look)

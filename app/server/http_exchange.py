@@ -65,7 +65,7 @@ class ExchangeConnection(Protocol):
         """Wait until all that was written has left the process; false when the connection ended before."""
 
     def response_ended(self) -> None:
-        """The response is complete, or will never be."""
+        """The response is complete, or will never be complete."""
 
 
 class Exchange:
@@ -100,7 +100,7 @@ class Exchange:
         self._news.set()
 
     def leave(self, *, is_broken: bool = False) -> None:
-        """The client is gone. A connection that broke has forgotten what it had in its buffer: what was last seen there counts."""
+        """The client has left. A broken connection has lost its buffer: the size that was last observed counts."""
         self._expects_continue = False
         if self._connection is not None and not self.has_left:
             buffered_bytes = self._connection.transport.get_write_buffer_size()
@@ -116,7 +116,7 @@ class Exchange:
         return self._unwritten_bytes + self._buffered_bytes
 
     async def run(self, app: AsgiApp, scope: Scope) -> None:
-        """Serve the request, to the end of the connection where the application does not end it well."""
+        """Serve the request, and end the connection where the application fails to complete the response."""
         connection = self._connection
         if connection is None:
             return
@@ -138,9 +138,9 @@ class Exchange:
             self.content = bytearray()
 
     async def receive(self) -> Message:
-        """Return what came of the body since the last call; wait for it."""
-        # No reference to the connection while it waits: what is cancelled here is kept by its traceback for a while.
-        if self._asks_for_content():
+        """Return what arrived of the body since the last call; wait for it."""
+        # No reference to the connection while it waits: the traceback of a cancelled wait would keep the connection for a while.
+        if self._requests_content():
             await self._news.wait()
             self._news.clear()
         if self._connection is None or self.has_left or self.response_complete:
@@ -148,7 +148,7 @@ class Exchange:
         content, self.content = bytes(self.content), bytearray()
         return {"type": "http.request", "body": content, "more_body": not self.is_body_complete}
 
-    def _asks_for_content(self) -> bool:
+    def _requests_content(self) -> bool:
         """Let the client send; return whether there is anything to wait for."""
         connection = self._connection
         if connection is None or self.has_left or self.response_complete:
@@ -160,7 +160,7 @@ class Exchange:
         return True
 
     async def send(self, message: Message) -> None:
-        """Write a part of the response. What no client reads any more is dropped."""
+        """Write a part of the response; it is dropped where the client has left."""
         connection = self._connection
         if connection is None:
             return
@@ -203,7 +203,7 @@ class Exchange:
         """Return the response's head, and remember how its body is framed."""
         status: int = message["status"]
         parts = [b"HTTP/1.1 %d %b\r\n" % (status, _PHRASES.get(status, b""))]
-        says_close = False
+        sends_close = False
         for raw_name, value in [*default_headers, *message.get("headers", ())]:
             name = raw_name.lower()
             if _FORBIDDEN_IN_NAME.search(name) or _FORBIDDEN_IN_VALUE.search(value):
@@ -215,7 +215,7 @@ class Exchange:
                 self._missing_bytes = int(value)
             elif name == b"connection" and b"close" in [token.strip() for token in value.lower().split(b",")]:
                 self.keep_alive = False
-                says_close = True
+                sends_close = True
             parts += (name, b": ", value, b"\r\n")
         has_content = not self._is_head_request and status not in _NO_CONTENT
         if not has_content:
@@ -227,7 +227,7 @@ class Exchange:
             else:
                 self._is_chunked = True
                 parts.append(b"transfer-encoding: chunked\r\n")
-        if not self.keep_alive and not says_close:
+        if not self.keep_alive and not sends_close:
             parts.append(b"connection: close\r\n")
         parts.append(b"\r\n")
         self._has_content = has_content

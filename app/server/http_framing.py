@@ -18,7 +18,7 @@ _FIELD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]
 _CRLF: Final = b"\r\n"
 _MAX_SIZE_BYTES: Final = 18
 _LOOK_BYTES: Final = 64
-"""A longer start of a line is looked at when its end is there, not with every byte."""
+"""A longer start of a line is checked once its end has arrived, not with every byte."""
 
 _LINES_AT_ONCE: Final = 250
 """Less than a millisecond; a read of tiny chunks has forty times as many."""
@@ -34,7 +34,7 @@ class Body(Protocol):
     def take(self, data: bytes, start: int, content: bytearray | None) -> int:
         """Append what `data` holds of the body to `content`, unless that is None; return the position behind it.
 
-        What is left of `data` while the body is not complete waits for the next call: it is many tiny chunks.
+        Where `data` has many tiny chunks, some are left for the next call.
 
         Raises `RequestRefusedError` where the framing is broken or over its budget.
         """
@@ -75,7 +75,7 @@ class ChunkedBody:
         self.is_complete = False
 
     def take(self, data: bytes, start: int, content: bytearray | None) -> int:
-        """Take what belongs to the body, or as much of it as is quick: the rest is for the next call."""
+        """Take what belongs to the body, or as much of it as is quick; the rest is left for the next call."""
         at = start
         lines = 0
         while at < len(data) and not self.is_complete and lines < _LINES_AT_ONCE:

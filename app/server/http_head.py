@@ -27,7 +27,7 @@ _DECIDING_FIELDS: Final = (b"host", b"content-length", b"transfer-encoding", b"e
 
 
 class RequestRefusedError(Exception):
-    """The bytes are no request that can be served; the connection ends with this status."""
+    """The bytes are not a request that can be served; the connection ends with this status."""
 
     def __init__(self, status: HTTPStatus, code: str, message: str) -> None:
         super().__init__(message)
@@ -104,7 +104,7 @@ class HeadParser:
         try:
             self._parser.feed_data(piece)
         except httptools.HttpParserUpgrade:
-            # An offer that the server does not take up (RFC 9110, section 7.8), or CONNECT.
+            # An offer that the server does not accept (RFC 9110, section 7.8), or CONNECT.
             pass
         except httptools.HttpParserError as error:
             self._release()
@@ -157,7 +157,7 @@ class HeadParser:
             )
         if method == "CONNECT":
             raise RequestRefusedError(
-                HTTPStatus.NOT_IMPLEMENTED, "not_implemented", "The gateway is no proxy for CONNECT."
+                HTTPStatus.NOT_IMPLEMENTED, "not_implemented", "The gateway is not a proxy for CONNECT."
             )
         head.framing = _framing(head)
         _set_target(head, self._target)

@@ -61,7 +61,7 @@ class RequestInput:
         return head
 
     def take_body(self, content: bytearray | None) -> None:
-        """Append to `content` what is there of the body, or drop it; raises `RequestRefusedError`."""
+        """Append the received part of the body to `content`, or drop it; raises `RequestRefusedError`."""
         body = self._body
         if body is not None:
             self._at = body.take(self._data, self._at, content)

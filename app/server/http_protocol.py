@@ -55,7 +55,7 @@ class HttpConnection(ReadFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProt
         self._task: asyncio.Task[None] | None = None
         self._is_refused = False
         self._is_at_end = False
-        self._last_words: bytes | None = None
+        self._final_bytes: bytes | None = None
         self._timers = Timers(self._loop)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -67,7 +67,7 @@ class HttpConnection(ReadFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProt
         self._timers.set("idle", self._keep_alive_seconds, transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone; nothing of it stays."""
+        """The connection has ended: release everything that belongs to it."""
         self.server_state.connections.discard(self)
         self.connections.leave(self)
         self._timers.stop_all()
@@ -80,7 +80,7 @@ class HttpConnection(ReadFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProt
     def eof_received(self) -> bool:
         """The client sends nothing more. A request that it has sent in full is still served (RFC 9112, section 9.6)."""
         while self._waits_for_turn and self._input.is_in_body:
-            # What waits for its turn may be the end of the body.
+            # The bytes that wait for their turn may be the end of the body.
             self._take_turn()
         self._is_at_end = True
         exchange = self._exchange
@@ -89,13 +89,13 @@ class HttpConnection(ReadFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProt
         if exchange.is_delivering:
             return True
         if self._is_refused or self._input.is_in_body or exchange.response_started:
-            # Within a request, or when a response has begun, it is taken for what it nearly always is: the client has left.
+            # Within a request, or when a response has begun, the client has nearly always left.
             return False
         watch_half_close(self._timers, self.transport, exchange)
         return True
 
     def shutdown(self) -> None:
-        """End the connection with the response that is due, or now where none is."""
+        """End the connection with the response that is due, or now where there is none."""
         if self._exchange is None or self._exchange.response_complete:
             self.transport.close()
         else:
@@ -109,7 +109,7 @@ class HttpConnection(ReadFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProt
 
     @property
     def undelivered_bytes(self) -> int:
-        """What has not left the process of responses that are whole; a response that is still being made counts as nothing."""
+        """The bytes of a complete response that have not left the process; 0 while a response is incomplete."""
         exchange = self._exchange
         if exchange is None:
             return self.transport.get_write_buffer_size()
@@ -127,8 +127,8 @@ class HttpConnection(ReadFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProt
         if exchange is None or self.transport.is_closing():
             return
         self.connections.is_idle(self)
-        if self._last_words is not None:
-            self._end_output(self._last_words)
+        if self._final_bytes is not None:
+            self._end_output(self._final_bytes)
         elif not self._input.is_in_body:
             self._end_exchange(exchange)
         elif exchange.keep_alive:
@@ -138,14 +138,14 @@ class HttpConnection(ReadFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProt
             self._end_output(b"")
 
     def _go_on(self, *, was_waiting: bool = False) -> None:
-        """Take what came as far as it is its turn: one request is served at a time."""
+        """Parse what was received, up to the end of one request: one request is served at a time."""
         source = self._input
         if not self._is_ended:
             try:
                 self._take(source)
             except RequestRefusedError as error:
                 if was_waiting and self._task is not None:
-                    # It was whole bytes before it was a request: it is refused before it begins.
+                    # The whole request was received before it was parsed: it is refused before it begins.
                     self._task.cancel()
                 self._refuse(error)
         if self._is_ended:
@@ -153,7 +153,7 @@ class HttpConnection(ReadFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProt
         elif not source.release_taken():
             self.transport.abort()
         elif self._is_at_end and (source.is_in_head or (source.is_in_body and not source.waiting_bytes)):
-            # Its end will never come.
+            # The rest of the request will never arrive.
             self.transport.close()
         else:
             if source.is_in_head and "head" not in self._timers:
@@ -163,7 +163,7 @@ class HttpConnection(ReadFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProt
 
     @property
     def _is_ended(self) -> bool:
-        """Whether no byte of the client is of interest any more."""
+        """Whether further bytes of the client are ignored."""
         return self._is_refused or self.transport.is_closing()
 
     def _take(self, source: RequestInput) -> None:
@@ -236,10 +236,10 @@ class HttpConnection(ReadFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProt
                 self.transport.close()
         else:
             self._become_idle()
-            # Reading stopped where much of a body was there before the application took it, and a refusal takes none.
+            # Reading had stopped if much of the body arrived before the application read it; a refusal reads none of it.
             self.read_as_needed()
             if waits:
-                # Not from within the response: many waiting requests must not become a deep stack.
+                # Called later, not from here: many waiting requests would make a deep stack.
                 self._loop.call_soon(self.turns.take, partial(self._go_on, was_waiting=True), self._lane)
 
     def _become_idle(self) -> None:
@@ -249,7 +249,7 @@ class HttpConnection(ReadFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProt
             self._timers.set("idle", self._keep_alive_seconds, self.transport.close)
 
     def _refuse(self, error: RequestRefusedError) -> None:
-        """Refuse what is no request, and close; a response that has begun is finished first."""
+        """Refuse bytes that are not a request, and close; a response that has begun is finished first."""
         _logger.warning("%s", error.message)
         self._is_refused = True
         self._input.drop()
@@ -259,25 +259,25 @@ class HttpConnection(ReadFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProt
             return
         if exchange is None or not exchange.response_started:
             if exchange is not None:
-                # The request will never be whole.
+                # The request will never be complete.
                 exchange.leave()
             self._end_output(refusal(error))
         elif exchange.response_complete:
             self._end_output(b"")
         else:
             # The application responds without the body and is about to end; if it does not, it waits for bytes that never come.
-            self._last_words = refusal(error)
+            self._final_bytes = refusal(error)
             self._discard_for_a_while()
 
-    def _end_output(self, last_words: bytes) -> None:
+    def _end_output(self, final_bytes: bytes) -> None:
         """Write the last bytes of this connection, and close it once the client can have read them.
 
         Closing at once would reset the connection where the client has sent more than was read, and it would never read its response.
         """
         self._is_refused = True
-        self._last_words = None
+        self._final_bytes = None
         self.connections.is_idle(self)
-        self.transport.write(last_words)
+        self.transport.write(final_bytes)
         if self._is_at_end:
             self.transport.close()
             return

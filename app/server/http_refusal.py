@@ -1,4 +1,4 @@
-"""The response to bytes that become no request: an error object and the end of the connection."""
+"""The response to bytes that are not a request: an error object and the end of the connection."""
 
 from http import HTTPStatus
 from typing import Final

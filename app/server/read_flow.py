@@ -1,8 +1,8 @@
-"""The reading side of a connection, for its protocol class: bytes are taken when it is their turn, or thrown away.
+"""The reading side of a connection, for its protocol class: bytes are parsed when it is their turn, or discarded.
 
-No more is read than the connection can take soon. After a response that came before its request was
-whole the rest is taken for a while, so that the client can read it: closing at once would reset the
-connection while the client is still sending.
+Only so much is read as the connection can parse soon. Where a response was sent before its request
+was complete, the rest of the request is read and discarded for a while: closing at once would reset
+the connection, and the client would never read the response.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from app.server.turns import Turns
 READ_BYTES: Final = 64 * 1024
 DISCARD_SECONDS: Final = 5.0
 DISCARD_BYTES: Final = 64 * 1024 * 1024
-"""Most clients send their whole body before they read a response: one that is cut off earlier never learns why."""
+"""Most clients send their whole body before they read a response: one that is cut off earlier never reads the reason."""
 
 _BUSY_READ_BYTES: Final = 4 * 1024
 """Thousands of connections may wait for their turn at the same time, each with what it has read."""
@@ -27,7 +27,7 @@ _CONTENT_BYTES: Final = 64 * 1024
 
 
 class ReadFlow:
-    """What came goes to `_input`, then `_go_on` is called; bytes of a connection that has ended go nowhere."""
+    """Received bytes go to `_input`, then `_go_on` is called; bytes of a connection that has ended are dropped."""
 
     turns: Turns
     read_buffer: memoryview
@@ -46,7 +46,7 @@ class ReadFlow:
 
     @property
     def _is_ended(self) -> bool:
-        """Whether no byte of the client is of interest any more."""
+        """Whether further bytes of the client are ignored."""
         raise NotImplementedError
 
     def _go_on(self) -> None:
@@ -68,7 +68,7 @@ class ReadFlow:
         return self.read_buffer if not self.turns.is_busy else self.read_buffer[:_BUSY_READ_BYTES]
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Bytes came."""
+        """Bytes have arrived."""
         if "discard" in self._timers:
             self._discard_left_bytes -= nbytes
             if self._discard_left_bytes < 0:
@@ -86,7 +86,7 @@ class ReadFlow:
             self.transport.abort()
 
     def _take_later(self) -> None:
-        """Call `_go_on` in a later pass of the loop: there is much to do."""
+        """Call `_go_on` in a later pass of the loop, because there is much to parse."""
         self._waits_for_turn = True
         self.turns.take_later(self._take_turn)
 
@@ -110,6 +110,6 @@ class ReadFlow:
                 self.transport.pause_reading()
 
     def _discard_for_a_while(self) -> None:
-        """Take what the client sends, within bounds, before the connection is closed."""
+        """Read and discard what the client sends, within bounds, before the connection is closed."""
         self._discard_left_bytes = DISCARD_BYTES
         self._timers.set("discard", DISCARD_SECONDS, self.transport.close)

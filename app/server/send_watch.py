@@ -1,8 +1,8 @@
-"""Ends connections whose client has taken nothing of a response for `send_stall_seconds`.
+"""Ends connections whose client has acknowledged no byte of a response for `send_stall_seconds`.
 
 Runs on the event loop and looks at every connection that has something to send, a few times per
-`send_stall_seconds`. What a client acknowledges is progress, however little. `TCP_USER_TIMEOUT`
-will not do: the kernel counts the time during which a client's window is too small for the next
+`send_stall_seconds`. Any acknowledged byte is progress. `TCP_USER_TIMEOUT`
+does not work: the kernel counts the time during which a client's window is too small for the next
 segment, although the client reads.
 
 TCP reports reading in steps: a receiver announces room once a segment or a sixteenth of its buffer
@@ -39,8 +39,8 @@ class SendingConnection(Protocol):
         """End it now."""
 
 
-class _Seen(NamedTuple):
-    """How many bytes the client had taken, and when that number was first seen."""
+class _Observed(NamedTuple):
+    """How many bytes the client had taken, and when that number was first observed."""
 
     taken: int
     since: float
@@ -60,7 +60,7 @@ class SendWatch:
         self._stall_seconds = stall_seconds
         self._clock = clock
         self._taken = taken or bytes_taken
-        self._seen: dict[SendingConnection, _Seen] = {}
+        self._observed: dict[SendingConnection, _Observed] = {}
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -81,21 +81,21 @@ class SendWatch:
     def look(self) -> None:
         """Look once, and end the connections that have stalled."""
         now = self._clock()
-        seen: dict[SendingConnection, _Seen] = {}
+        observed: dict[SendingConnection, _Observed] = {}
         stalled = 0
         for connection in tuple(self._connections()):
             taken = self._taken(connection.transport)
             if taken is None:
                 continue
-            before = self._seen.get(connection)
+            before = self._observed.get(connection)
             if before is None or before.taken != taken:
-                seen[connection] = _Seen(taken, now)
+                observed[connection] = _Observed(taken, now)
             elif now - before.since < self._stall_seconds:
-                seen[connection] = before
+                observed[connection] = before
             else:
                 stalled += 1
                 connection.abort()
-        self._seen = seen
+        self._observed = observed
         if stalled:
             _logger.warning(
                 "%d connections ended: their clients took nothing of a response for %g s", stalled, self._stall_seconds
@@ -124,7 +124,7 @@ def _unacknowledged_bytes(descriptor: int) -> int:
 
 
 def _acknowledged_bytes(connected: socket.socket, buffered: int) -> int:
-    """Return how many bytes the client has acknowledged; elsewhere than on Linux what left the buffer stands for it."""
+    """Return how many bytes the client has acknowledged; without TCP_INFO, the bytes that left the buffer are used instead."""
     if not hasattr(socket, "TCP_INFO"):
         return -buffered
     info = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)

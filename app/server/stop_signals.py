@@ -1,4 +1,4 @@
-"""What signals do to a serving process.
+"""Handles the signals of a serving process.
 
 | signal | while serving | while stopping |
 |---|---|---|
@@ -16,23 +16,23 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-HURRYING: Final = (signal.SIGTERM, signal.SIGINT)
+FORCING: Final = (signal.SIGTERM, signal.SIGINT)
 ORDERLY: Final = (signal.SIGHUP, signal.SIGQUIT)
 
 
 class StopSignals:
-    """Calls `stop` on the event loop at the first signal; at a second SIGTERM or SIGINT the process ends with `hurried_exit_code`."""
+    """Calls `stop` on the event loop at the first signal; at a second SIGTERM or SIGINT the process ends with `forced_exit_code`."""
 
-    def __init__(self, stop: Callable[[], None], say: Callable[[str], None], hurried_exit_code: int) -> None:
+    def __init__(self, stop: Callable[[], None], print_line: Callable[[str], None], forced_exit_code: int) -> None:
         self._stop = stop
-        self._say = say
-        self._hurried_exit_code = hurried_exit_code
+        self._print_line = print_line
+        self._forced_exit_code = forced_exit_code
         self._is_stopping = False
         self._is_handling = False
 
     @contextmanager
     def handled(self) -> Iterator[None]:
-        """Handle signals in the block; behind it, only what is left to flush keeps the process, and a signal can still end it.
+        """Handle signals in the block; after it the process only flushes what is left, and a signal can still end it.
 
         A block within the block changes nothing.
         """
@@ -47,8 +47,8 @@ class StopSignals:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(self._received, number)
 
-        for number in (*HURRYING, *ORDERLY):
-            if number in HURRYING or signal.getsignal(number) is not signal.SIG_IGN:
+        for number in (*FORCING, *ORDERLY):
+            if number in FORCING or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, received)
         try:
             yield
@@ -59,14 +59,14 @@ class StopSignals:
         if not self._is_stopping:
             self._is_stopping = True
             self._stop()
-        elif number in HURRYING:
-            self._say("second signal: ending at once; requests, ledger rows and telemetry in memory are lost")
-            os._exit(self._hurried_exit_code)
+        elif number in FORCING:
+            self._print_line("second signal: ending at once; requests, ledger rows and telemetry in memory are lost")
+            os._exit(self._forced_exit_code)
 
 
 def end_by_signal() -> None:
-    """From now on SIGTERM and SIGINT end the process at once, whatever it is waiting for, and the others do nothing."""
-    for number in HURRYING:
+    """From now on SIGTERM and SIGINT end the process at once, even while it waits, and the others do nothing."""
+    for number in FORCING:
         signal.signal(number, signal.SIG_DFL)
     for number in ORDERLY:
         signal.signal(number, signal.SIG_IGN)

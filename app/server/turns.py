@@ -31,7 +31,7 @@ class Turns:
         self._is_counting = False
 
     def take(self, act: Callable[[], None], lane: Callable[[], Lane]) -> bool:
-        """Call `act` now, or let it wait in its lane where this pass has done enough; return whether it was called."""
+        """Call `act` now, or let it wait in its lane where this pass is full; return whether it was called."""
         if not self._is_counting:
             self._begin_pass()
         if self._left > 0 and not self._waiting:
@@ -48,7 +48,7 @@ class Turns:
 
     @property
     def is_busy(self) -> bool:
-        """Whether what comes now has to wait."""
+        """Whether new work has to wait."""
         return bool(self._waiting)
 
     def _begin_pass(self) -> None:

@@ -3,8 +3,8 @@
     secret    -> key_directory -> fresh_entries, else keys -> caller
     call ends -> ledger -> commits in groups -> table `ledger`
     response  -> valkey_cache
-    jobs (while leases grants it) -> cost_rollup -> retention -> table `hourly_costs`
-                                  -> uptime, business -> gauges
+    jobs      -> cost_rollup -> retention -> table `hourly_costs`
+              -> uptime, business -> gauges, where this instance holds the lease (leases)
 
 `database.py` opens the database with `sqlite.py`, `migrations/` and `query_timing.py`.
 """

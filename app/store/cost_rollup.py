@@ -36,7 +36,7 @@ SUCCEEDED: Final[ColumnElement[bool]] = LEDGER.c.status == "success"
 FAILED: Final[ColumnElement[bool]] = and_(
     LEDGER.c.status == "error", or_(LEDGER.c.error_kind.is_(None), LEDGER.c.error_kind.not_in(sorted(CALLER_KINDS)))
 )
-"""An error that is not of the caller's own making. A call whose client left is neither this nor a success."""
+"""An error that the caller did not cause. A call whose client left is neither this nor a success."""
 
 _SUMMED: Final = (
     "input_tokens",
@@ -95,7 +95,7 @@ async def _hours_to_sum(engine: AsyncEngine, before_unix_ms: int) -> list[int]:
 
 
 async def bring_up_to_date(connection: AsyncConnection, hour_unix_ms: int, *, purge: bool) -> int:
-    """Make the sums of one hour those of its calls; returns how many rows left the ledger.
+    """Make the sums of one hour equal to its calls; returns how many rows left the ledger.
 
     Inside `writing_alone`. With `purge` the hour's rows are deleted from the ledger, exactly those that are in the sums.
     """

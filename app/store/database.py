@@ -63,7 +63,7 @@ async def open_database(url: str, recorder: Recorder) -> AsyncEngine:
 async def close_database(engine: AsyncEngine) -> None:
     """Close the connections, within a second.
 
-    A frozen server never confirms the close; what is still open then ends with the process.
+    A frozen server never confirms the close; connections that are still open then end with the process.
     """
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_CLOSE_SECONDS):
@@ -135,7 +135,7 @@ async def migrate(engine: AsyncEngine) -> None:
         async with immediate.begin() as connection:
             await connection.run_sync(_upgrade)
     except CommandError as error:
-        raise DatabaseOpenError(f"database {name}: {error}; it was made by a newer version of the gateway?") from error
+        raise DatabaseOpenError(f"database {name}: {error}; was it made by a newer version of the gateway?") from error
     except DATABASE_FAILURES as error:
         reason = " ".join(str(getattr(error, "orig", None) or error).split())
         if not reason:

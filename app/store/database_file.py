@@ -30,14 +30,14 @@ class _Identity(NamedTuple):
 
 
 class DatabaseFile:
-    """One file by its path; of a database that is no plain file nothing is known, and every check succeeds."""
+    """One file by its path; for a database that is not a plain file every check succeeds."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._identity: _Identity | None = None
 
     def remember(self) -> None:
-        """Take the file that is at the path now for the one that is open; after it was opened."""
+        """Remember the file at the path as the one that is open; call it after opening."""
         self._identity = self._find()
 
     def check(self) -> None:
@@ -72,7 +72,7 @@ def path_of(database: str | None) -> Path | None:
 
 
 def check_path(path: Path) -> None:
-    """Report what SQLite does not: why a file cannot be opened. Raises `sqlite3.OperationalError`."""
+    """Report why a file cannot be opened, which SQLite does not. Raises `sqlite3.OperationalError`."""
     folder = path.parent
     if not folder.is_dir():
         raise sqlite3.OperationalError(f"there is no folder {folder}")
@@ -92,7 +92,7 @@ def keep_private(path: Path) -> None:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _OWNER_ONLY))
     for suffix in _SUFFIXES:
         each = path.with_name(path.name + suffix)
-        with contextlib.suppress(OSError):  # none there, or another user's, who decides
+        with contextlib.suppress(OSError):  # missing, or owned by another user
             mode = stat.S_IMODE(each.stat().st_mode)
             if mode & _OTHERS:
                 each.chmod(mode & ~_OTHERS)

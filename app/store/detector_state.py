@@ -28,7 +28,7 @@ class StoredDetectorState:
         return None if found is None else str(found)
 
     async def save(self, name: str, state: str) -> None:
-        """Replace what is kept under `name`, all or nothing."""
+        """Replace the text under `name`, all or nothing."""
         insert = insert_into(self._engine.dialect, DETECTOR_STATE).values(
             name=name, state=state, updated_unix_ms=self._clock.unix_ms()
         )

@@ -48,7 +48,7 @@ class FreshEntries(Generic[T]):
         return entry
 
     def put(self, key: str, value: T) -> None:
-        """Keep a value from now on."""
+        """Store a value; it is fresh from now on."""
         self._entries[key] = Entry(value, self._clock.monotonic() + self._ttl_seconds)
         self._entries.move_to_end(key)
         if len(self._entries) > self._max_entries:

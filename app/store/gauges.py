@@ -1,4 +1,4 @@
-"""Gauges of what the database reports; a value that is unknown has no series.
+"""Gauges computed from the database; a value that is unknown has no series.
 
 The configured models and plans bound the labels. The sources run in the thread that collects.
 """
@@ -35,7 +35,7 @@ def observe_keys(observe: Observe, counts: Published[BusinessCounts], plans: Col
 
 
 def observe_models(observe: Observe, records: Published[Mapping[str, ModelUsage]], models: Collection[str]) -> None:
-    """Register the gauges per model; models that are not configured any more are left out."""
+    """Register the gauges per model; models that are no longer configured are left out."""
 
     def each(value: Callable[[ModelUsage], float | None]) -> Callable[[], Iterable[Sample]]:
         def source() -> Iterable[Sample]:

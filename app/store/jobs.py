@@ -30,7 +30,7 @@ _QUERY_SECONDS: Final = 30.0
 _LONG_QUERY_SECONDS: Final = 900.0
 _RELEASE_SECONDS: Final = 0.5
 _RENEWALS_PER_LEASE: Final = 3
-_MISSED_RUNS: Final = 3  # a result is kept while so many runs are missed, and then it is unknown
+_MISSED_RUNS: Final = 3  # while so many runs are missed a result is kept; then it is unknown
 
 
 class StoreJobs:
@@ -99,7 +99,7 @@ class StoreJobs:
 
     @asynccontextmanager
     async def publishing(self) -> AsyncIterator[None]:
-        """Take the lease if it is free; give it up at the end, unless the database is slow to take it."""
+        """Take the lease if it is free; release it at the end, unless the database is slow."""
         with suppress(StoreUnavailableError):
             await self.lease.renew()
         try:

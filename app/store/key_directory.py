@@ -26,7 +26,7 @@ _LOGGER = logging.getLogger(__name__)
 class StoredKeyDirectory:
     """Satisfies `KeyDirectory`. For one event loop.
 
-    Found and unknown keys are remembered apart, `max_entries` each, so that a client that tries keys cannot push out the real ones.
+    Known and unknown keys are cached separately, `max_entries` each, so that a client that tries keys cannot evict the real ones.
     Requests that miss on the same key at the same time share one query. `query_seconds` bounds it.
     """
 
@@ -92,7 +92,7 @@ class StoredKeyDirectory:
         known = self._found.get_kept(secret_sha256)
         patience_seconds = self._query_seconds
         if known is not None:
-            # Another request has just waited in vain: this one uses the stored key at once.
+            # Another request has just waited without result: this one uses the cached key at once.
             is_unresponsive = self._clock.monotonic() < self._unresponsive_until
             patience_seconds = 0.0 if is_unresponsive else min(self._query_seconds, _PATIENCE_SECONDS)
         await asyncio.wait({task}, timeout=patience_seconds)
@@ -119,7 +119,7 @@ class StoredKeyDirectory:
     def _end_query(self, secret_sha256: str, task: asyncio.Task[ApiKey | None]) -> None:
         del self._queries[secret_sha256]
         if not task.cancelled():
-            task.exception()  # seen: those who waited for it have it, or have all left
+            task.exception()  # retrieved: asyncio would log an exception that no task retrieves
 
     def _warn_of_plan(self, plan: str) -> None:
         if plan not in self._warned_plans:

@@ -26,7 +26,7 @@ _DAY_MS = 86_400_000
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
-    """One key as it is stored; times in milliseconds since the Unix epoch, None where the event is not known to happen."""
+    """One key as it is stored; times in milliseconds since the Unix epoch, None where the event has not happened and is not planned."""
 
     key_id: str
     secret_prefix: str

@@ -1,4 +1,4 @@
-"""Leases: which of several gateways on one database publishes what the database reports.
+"""Leases: which of several gateways on one database publishes the gauges of that database.
 
 At most one instance holds a lease at a time, as long as their clocks are less than
 `clock_skew_seconds` apart. An instance that cannot renew in time stops by itself; another takes over
@@ -73,7 +73,7 @@ class Lease:
 
     async def renew(self) -> None:
         """Take or renew the lease; after an exception of the table a held lease ends as before."""
-        asked = self._clock.monotonic()
+        started_seconds = self._clock.monotonic()
         now_unix_ms = self._clock.unix_ms()
         is_held = await self._table.acquire(
             self._name,
@@ -81,7 +81,7 @@ class Lease:
             expires_unix_ms=now_unix_ms + round(self._seconds * 1_000),
             free_if_expired_unix_ms=now_unix_ms - round(self._clock_skew_seconds * 1_000),
         )
-        self._held_until = asked + self._seconds if is_held else float("-inf")
+        self._held_until = started_seconds + self._seconds if is_held else float("-inf")
 
     async def release(self) -> None:
         """Release the lease, so that another instance can take it at once."""

@@ -33,7 +33,7 @@ class LedgerWriter:
     """Satisfies `Ledger`. `start` it on the event loop that appends, `close` it at the end.
 
     When `max_queued_rows` wait, the newest row is dropped and counted, not the oldest: the oldest may be in a commit whose result
-    has not come yet, and a row that was taken in is never given up. So the loss of a long outage is one gap, at its end.
+    is not known yet, and an accepted row is never dropped. So the loss of a long outage is one gap, at its end.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class LedgerWriter:
             self._wake.set()
 
     async def close(self, deadline_seconds: float) -> int:
-        """Commit what waits, for as long as the deadline allows, and return how many rows were lost.
+        """Commit the queued rows, for as long as the deadline allows, and return how many were lost.
 
         A commit that the deadline cut short may still arrive: the number is never too small.
         """
@@ -121,14 +121,14 @@ class LedgerWriter:
     async def _commit(self, rows: list[LedgerRow]) -> bool:
         """Write `rows`, the head of the queue, in one transaction and take them off the queue; False if the database fails.
 
-        A row that the database takes for no row at all (too large a number, broken text) must not delay the others: the group is
-        halved until that row is alone, and it is dropped.
+        A row that the database refuses (too large a number, broken text) must not delay the others: the group is halved until that
+        row is alone, and it is dropped.
         """
         try:
             self._file.check()
             async with self._engine.begin() as connection:
                 await connection.exec_driver_sql(self._insert, [msgspec.structs.astuple(row) for row in rows])
-            # Rows that went into a file that is gone are not written; the same rows again do no harm in one that came back.
+            # Rows in a deleted file are lost: they are written again, which is harmless where the file came back.
             self._file.check()
         except Exception as error:  # noqa: BLE001  the one writer outlives whatever a driver raises
             if not _is_refusal(error):
@@ -144,7 +144,7 @@ class LedgerWriter:
         return True
 
     async def _pause(self, seconds: float) -> None:
-        """Wait between two attempts; the end is in a hurry."""
+        """Wait between two attempts; shorter while the ledger closes."""
         if self._closing.is_set():
             await asyncio.sleep(_FIRST_RETRY_SECONDS)
             return
@@ -174,16 +174,16 @@ class LedgerWriter:
 
 
 def _insert_statement(dialect: Dialect) -> str:
-    """The insert as the driver takes it, compiled once: rows go to it as tuples, past SQLAlchemy's work for each parameter."""
+    """The insert in the driver's form, compiled once: rows are passed as tuples, without SQLAlchemy's work for each parameter."""
     insert = postgresql.insert(LEDGER) if dialect.name == "postgresql" else sqlite.insert(LEDGER)
     return str(insert.on_conflict_do_nothing(index_elements=[LEDGER.c.call_id]).compile(dialect=dialect))
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Whether the values are at fault, not the database's state: then trying again is of no use.
+    """Whether the values are at fault, not the database's state: then trying again is useless.
 
     Drivers raise plain `ValueError`, `OverflowError` and `TypeError` for what they cannot encode; PostgreSQL's SQLSTATE classes
-    22 (data exception) and 23 (integrity constraint violation) say the same from the other end.
+    22 (data exception) and 23 (integrity constraint violation) are the server's form of the same.
     """
     if isinstance(error, DataError | IntegrityError | ValueError | OverflowError | TypeError):
         return True

@@ -25,7 +25,7 @@ _OPERATIONS: dict[str, Operation] = {
 }
 _SKIPPED = r"\s+|--[^\n]*|/\*.*?\*/"
 _FIRST_WORD = re.compile(rf"(?:{_SKIPPED}|\()*([A-Za-z]+)", re.DOTALL)
-# What a WITH statement is made of, as far as it matters where its parentheses are: quoted text and comments hide theirs.
+# The pieces of a WITH statement, to find its parentheses: those in quoted text and comments do not count.
 _PIECES = re.compile(
     rf"""{_SKIPPED}|'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\$(\w*)\$.*?\$\1\$|(?P<word>[A-Za-z_]\w*)|(?P<other>.)""",
     re.DOTALL,
@@ -33,9 +33,9 @@ _PIECES = re.compile(
 
 
 def classify(statement: str) -> Operation | None:
-    """Return what a statement does to rows, None for one that is no query.
+    """Return what a statement does to rows, None for one that is not a query.
 
-    `WITH` is what follows its common table expressions; `INSERT … RETURNING` is an insert.
+    A `WITH` is classified by what follows its common table expressions; `INSERT … RETURNING` is an insert.
     """
     first = _FIRST_WORD.match(statement)
     if first is None:

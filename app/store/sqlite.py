@@ -47,7 +47,7 @@ def sqlite_connect_args() -> dict[str, Any]:
     def connect(database: str, *arguments: Any, **options: Any) -> _StoppableConnection:
         path = path_of(database)
         if path is not None:
-            # `prepare_file` made it: one that was deleted since must not be made again, empty and for everybody to read.
+            # `prepare_file` made it: one that was deleted since must not be made again, empty and readable by all.
             database, options = f"{path.as_uri()}?mode=rw", {**options, "uri": True}
         arguments = (database, *arguments)
         connection = _StoppableConnection(lambda: sqlite3.connect(*arguments, **options), _ITER_CHUNK_SIZE)
@@ -58,7 +58,7 @@ def sqlite_connect_args() -> dict[str, Any]:
 
 
 def set_up_connections(engine: AsyncEngine) -> None:
-    """Set each new connection up, and begin transactions ourselves: the driver's own would leave DDL outside of them.
+    """Set each new connection up, and begin transactions here: the driver's own would leave DDL outside of them.
 
     The execution option `sqlite_begin` is the statement: `BEGIN IMMEDIATE` takes the write lock at once.
     """
@@ -72,7 +72,7 @@ def set_up_connections(engine: AsyncEngine) -> None:
             cursor.execute("PRAGMA foreign_keys = ON")
             cursor.close()
         except BaseException:
-            connection.close()  # the pool does not have it yet: without this its thread would live on
+            connection.close()  # the pool does not have it yet: without this its thread would never end
             raise
 
     @event.listens_for(engine.sync_engine, "begin")
@@ -83,8 +83,8 @@ def set_up_connections(engine: AsyncEngine) -> None:
 def prepare_file(engine: AsyncEngine) -> None:
     """Create the file where needed and switch it to WAL, which it stays in; blocks, for a thread. Raises `sqlite3.Error`.
 
-    SQLite does not wait for other connections when it switches, so that processes that start together have to try again. This also
-    finds out that a file cannot be opened before aiosqlite does, whose thread outlives such a failure.
+    SQLite does not wait for other connections when it switches, so that processes that start together have to try again. It also
+    detects a file that cannot be opened: in aiosqlite the connection's thread would survive that failure.
     """
     path = path_of(engine.url.database)
     if path is not None:
@@ -96,7 +96,7 @@ def prepare_file(engine: AsyncEngine) -> None:
     connection.isolation_level = None
     try:
         _switch_to_wal(connection)
-        # A file that cannot be written is opened without a word, and would fail on the first row.
+        # A file that cannot be written is opened without an error, and would fail on the first row.
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("PRAGMA user_version = 0")
         connection.execute("ROLLBACK")

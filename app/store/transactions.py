@@ -21,7 +21,7 @@ async def reading_one_moment(engine: AsyncEngine) -> AsyncIterator[AsyncConnecti
 async def writing_alone(engine: AsyncEngine, table: Table) -> AsyncIterator[AsyncConnection]:
     """No other connection writes to `table` meanwhile, and every statement sees the other tables as they were at the first one.
 
-    Readers are not held up; in SQLite every other writer waits.
+    Readers do not wait; in SQLite every other writer does.
     """
     async with _options(engine, "BEGIN IMMEDIATE").begin() as connection:
         if engine.dialect.name == "postgresql":

@@ -1,4 +1,4 @@
-"""Returns the `INSERT … ON CONFLICT` of SQLite or PostgreSQL, which SQLAlchemy keeps in two places."""
+"""Returns the `INSERT … ON CONFLICT` of SQLite or PostgreSQL, which SQLAlchemy has once per dialect."""
 
 from typing import TypeAlias
 

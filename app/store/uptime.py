@@ -29,7 +29,7 @@ _NONE: Final[ColumnElement[Any]] = literal_column("0")
 class ModelUsage(msgspec.Struct, frozen=True, kw_only=True):
     """One model: calls of the last 24 hours that succeeded and failed, and tokens of all time.
 
-    Calls whose client left, and errors of the caller's own making, are in neither count.
+    Calls whose client left, and errors that the caller caused, are in neither count.
     """
 
     successes: int = 0
@@ -77,8 +77,8 @@ class ModelUsageReader:
                 ]
         for model, *values in parts:
             of_model = sums.setdefault(model, [0, 0, 0, 0])
-            for place, value in enumerate(values):
-                of_model[place] += value
+            for index, value in enumerate(values):
+                of_model[index] += value
         return {
             model: ModelUsage(successes=successes, failures=failures, input_tokens=taken, output_tokens=given)
             for model, (successes, failures, taken, given) in sums.items()

@@ -74,7 +74,7 @@ class ValkeyResponseCache:
             return None
         if self._is_failing:
             self._is_failing = False
-            _LOGGER.warning("response cache: the server answers again")
+            _LOGGER.warning("response cache: the server responds again")
         return result
 
     def _note_failure(self, error: Exception) -> None:

@@ -214,7 +214,7 @@ async def test_faults_of_the_servers_lose_nothing(
     lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     assert {line["logger"] for line in lines if "exception" in line} <= {"app.jobs.scheduler"}
     assert "every lookup is a miss" in log
-    assert "the server answers again" in log
+    assert "the server responds again" in log
     assert "the database takes rows again" in log
 
 

@@ -472,7 +472,7 @@ def test_variables_add_entries_to_those_of_the_file_in_the_order_of_their_number
         ("GATEWAYZ_PROVIDERS__NAME", "x", "providers is an array: count its entries from 0, as in PROVIDERS__0__NAME"),
         ("GATEWAYZ_PROVIDERS__7__NAME", "x", "providers has 2 entries: the next one is 2, not 7"),
         ("GATEWAYZ_PROVIDERS__0", "x", "providers[0] is a table or an array of tables; name one of its keys"),
-        ("GATEWAYZ_SERVER__PORT__X", "1", "server.port is no table, so it has no key x"),
+        ("GATEWAYZ_SERVER__PORT__X", "1", "server.port is not a table, so it has no key x"),
         ("GATEWAYZ_PLANS__0__NAME", "other", "plans[0].name: 'other'; allowed: any name but 'other'"),
         ("GATEWAYZ_DATABASE__URL", "mysql://u:s3cret@h", "database.url: scheme 'mysql'; allowed: "),
     ],

@@ -408,7 +408,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
             lifespan=lifespan,
             cors_origins=server_config.cors_origins,
         )
-        said = []
+        printed = []
         connections = Connections(max_client_connections)
         protocol = bounded_protocol(server_config, connections)
         config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None)
@@ -418,7 +418,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
             calls=gateway.calls_in_flight,
             connections=connections,
             grace_seconds=grace_seconds,
-            say=said.append,
+            print_line=printed.append,
             forced_exit_code=1,
             send_stall_seconds=server_config.send_stall_seconds,
         )
@@ -428,7 +428,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
         await until(lambda: server.started or task.done(), "the server's start")
         port = listener.getsockname()[1]
         running = RunningGateway(port=port, gateway=gateway, recorder=recorder, ledger=ledger, server=server, app=app)
-        running.said = said
+        running.printed = printed
         running.connections = connections
         running.states = states
         running.serve_task = task

@@ -126,7 +126,7 @@ async def test_stopping_waits_for_readers_within_the_grace(big, wire):
     assert taken > BIG_BYTES
     await wire.until(gateway.serve_task.done, "the end of the server")
     client.close()
-    assert gateway.said == []
+    assert gateway.printed == []
     assert [request.outcome for request in ended(gateway)] == ["ok"]
 
 
@@ -137,11 +137,11 @@ async def test_what_is_not_taken_within_the_grace_is_cut_and_counted(big, wire):
     gateway.server.should_exit = True
     await wire.until(gateway.serve_task.done, "the end of the server")
     client.close()
-    (said,) = gateway.said
-    assert said.startswith("1 responses were cut: their clients did not take the last ")
+    (printed,) = gateway.printed
+    assert printed.startswith("1 responses were cut: their clients did not take the last ")
     (request,) = ended(gateway)
     assert request.outcome == "cancelled"
-    lost = int(said.split("the last ")[1].split()[0])
+    lost = int(printed.split("the last ")[1].split()[0])
     assert abs(request.response_bytes + lost - BIG_BYTES) < 1_000  # the head, and the JSON around the padding
     assert [row.status for row in gateway.ledger.rows] == ["cancelled"]
 

@@ -143,7 +143,7 @@ async def test_a_failing_server_is_untouched_for_a_while_and_its_return_is_notic
         assert await cache.get(b"k") == b"value"
         assert asked == 3
     assert ["fails" in record.message for record in caplog.records] == [True, False]
-    assert "answers again" in caplog.text
+    assert "responds again" in caplog.text
 
 
 @pytest.mark.live
