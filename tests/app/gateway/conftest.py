@@ -40,6 +40,11 @@ from otel.events import AttemptFinished, CallFinished, RequestFinished
 from tests.harness.polling import until
 from tests.harness.recording import RecordingRecorder
 
+SUMMED = (
+    "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens", "input_audio_tokens",
+    "output_audio_tokens", "cost_nanousd", "credits_nanousd", "unpriced_tokens", "exposure_nanousd",
+)  # fmt: skip
+"""What a call has of each, its attempts have together."""
 KEY = "good-key"
 OTHER_KEY = "other-key"
 DEADLINE_SECONDS = 20.0
@@ -285,10 +290,10 @@ class RunningGateway:
         assert len(calls) == len(self.ledger.rows)
         for call, row in zip(calls, self.ledger.rows, strict=True):
             usage = call.usage
-            assert (usage.input_tokens, usage.output_tokens) == (row.input_tokens, row.output_tokens)
-            assert (usage.cost_nanousd, usage.credits_nanousd) == (row.cost_nanousd, row.credits_nanousd)
+            for name in (*SUMMED, "cost_source", "reported_nanousd"):
+                assert getattr(usage, name) == getattr(row, name), name
             assert (call.status, call.error_kind, call.attempts) == (row.status, row.error_kind, row.attempts)
-        for name in ("input_tokens", "output_tokens", "cost_nanousd", "credits_nanousd"):
+        for name in SUMMED:
             of_attempts = sum(getattr(attempt.finished.usage, name) for attempt in attempts)
             assert of_attempts == sum(getattr(call.usage, name) for call in calls), name
         for request in requests:
@@ -355,6 +360,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
         grace_seconds=5.0,
         cache_ttl_seconds=0.0,
         recorder=None,
+        ledger=None,
         clock=None,
         breaker=None,
         **provider_options,
@@ -372,7 +378,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
                 model_config(*names, name="acme/embed", operation="embeddings"),
             ]
         server_config = server_config or ServerConfig(max_body_bytes=1_000_000)
-        clock, ledger = clock or SystemClock(), ListLedger()
+        clock, ledger = clock or SystemClock(), ledger or ListLedger()
         recorder = recorder or RecordingRecorder()
         providers = {config.name: Provider(config, f"key-of-{config.name}") for config in configs}
         app_config = AppConfig(providers=tuple(configs), models=tuple(models), breaker=breaker or BreakerConfig())

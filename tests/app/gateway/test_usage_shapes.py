@@ -144,17 +144,116 @@ def test_usage_over_several_chunks(usages, expected):
     assert counts(*usages) == expected
 
 
-FIELDS = {
-    "prompt_tokens": st.integers(1, 10**6),
-    "completion_tokens": st.integers(1, 10**6),
-    "prompt_tokens_details": st.builds(lambda count: {"cached_tokens": count}, st.just(0)),
-}
+COUNT = st.integers(0, 10**6)
+DETAIL_OBJECT = st.dictionaries(
+    st.sampled_from(["cached_tokens", "cache_write_tokens", "audio_tokens", "reasoning_tokens", "thinking_tokens"]),
+    COUNT,
+)
+USAGE = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(
+            [
+                "prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "total_tokens", "cached_tokens",
+                "prompt_cache_hit_tokens", "prompt_cache_miss_tokens", "cache_read_input_tokens",
+                "cache_creation_input_tokens", "reasoning_tokens",
+            ],
+            COUNT,
+        ),
+        "prompt_tokens_details": DETAIL_OBJECT,
+        "output_tokens_details": DETAIL_OBJECT,
+        "cache_creation": st.fixed_dictionaries({"ephemeral_5m_input_tokens": COUNT, "ephemeral_1h_input_tokens": COUNT}),
+        "cost": st.floats(0, 100),
+        "is_byok": st.booleans(),
+        "cost_details": st.fixed_dictionaries({"upstream_inference_cost": st.floats(0, 100)}),
+    },
+)  # fmt: skip
 
 
-@given(usage=st.fixed_dictionaries(FIELDS), order=st.permutations(list(FIELDS)), nulls=st.booleans())
-def test_usage_in_pieces_reads_as_in_one(usage, order, nulls):
-    rest = dict.fromkeys(FIELDS) if nulls else {}
-    assert read(*(rest | {name: usage[name]} for name in order)) == read(usage)
+@given(usage=USAGE, data=st.data(), nulls=st.booleans())
+def test_usage_in_pieces_reads_as_in_one(usage, data, nulls):
+    """Any split of the fields over any number of chunks, in any order, with nulls for the others or without them."""
+    pieces = data.draw(st.integers(1, 5), "pieces")
+    places = {name: data.draw(st.integers(0, pieces - 1), name) for name in usage}
+    rest = dict.fromkeys(usage) if nulls else {}
+    split = [rest | {name: usage[name] for name in usage if places[name] == piece} for piece in range(pieces)]
+    assert read(*split) == read(usage)
+
+
+@given(usage=USAGE, data=st.data())
+def test_details_in_pieces_read_as_in_one(usage, data):
+    """Nested objects may be split too: each chunk has some of their fields."""
+    pieces = data.draw(st.integers(2, 4), "pieces")
+    split = [{} for _ in range(pieces)]
+    for name, value in usage.items():
+        if isinstance(value, dict) and name != "cost_details":
+            for inner, count in value.items():
+                split[data.draw(st.integers(0, pieces - 1))].setdefault(name, {})[inner] = count
+        else:
+            split[data.draw(st.integers(0, pieces - 1))][name] = value
+    assert read(*split) == read(usage)
+
+
+@given(usage=USAGE)
+def test_parts_are_never_larger_than_the_whole(usage):
+    found = read(usage) or ReportedUsage()
+    if found.input_tokens is not None:
+        assert found.cached_tokens + found.cache_write_tokens <= found.input_tokens
+        assert found.input_audio_tokens <= found.input_tokens
+    if found.output_tokens is not None:
+        assert found.hidden_tokens <= found.output_tokens
+        assert found.reasoning_tokens <= found.output_tokens
+        assert found.output_audio_tokens <= found.output_tokens
+    assert found.long_cache_write_tokens <= found.cache_write_tokens
+
+
+@pytest.mark.parametrize(
+    ("usage", "nanousd"),
+    [
+        ({"cost": 0.00014}, 140_000),
+        ({"cost": 0}, 0),
+        ({"cost": 5e-10}, 1),
+        ({"cost": 4e-10}, 0),
+        ({"cost": 9_999.5}, 9_999_500_000_000),
+        ({"cost": 0.95, "cost_details": {"upstream_inference_cost": 19}}, 19_950_000_000),
+        ({"cost": 0.95, "is_byok": False, "cost_details": {"upstream_inference_cost": 19}}, 950_000_000),
+        ({"cost": 0.00014, "cost_details": {"upstream_inference_cost": 0.00014}}, 140_000),
+        ({"cost": 0.1, "is_byok": True, "cost_details": {"upstream_inference_cost": None}}, 100_000_000),
+        ({"cost": 0.1, "cost_details": {}}, 100_000_000),
+        ({"cost": {"total_cost": 0.5, "request_cost": 0.4}}, 500_000_000),
+        ({"cost": {"total_cost": None}}, None),
+        ({"cost": {}}, None),
+        ({"cost_in_usd_ticks": 2_709_000}, 270_900),
+        ({"cost_in_usd_ticks": 4}, 0),
+        ({"cost": 0.0002709, "cost_in_usd_ticks": 2_709_000}, 270_900),
+        ({"estimated_cost": 2.68e-05}, 26_800),
+    ],
+)
+def test_a_cost_is_read_exactly(usage, nanousd):
+    found = read({"prompt_tokens": 10} | usage)
+    assert (found.cost_nanousd, found.nonsense) == (nanousd, frozenset())
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"cost": -0.1},
+        {"cost": "0.1"},
+        {"cost": [0.1]},
+        {"cost": True},
+        {"cost": {"total_cost": "much"}},
+        {"cost": 10_000.1},
+        {"cost": 1e99},
+        {"cost": 0.1, "cost_details": []},
+        {"cost": 0.1, "cost_details": {"upstream_inference_cost": "19"}},
+        {"cost_in_usd_ticks": -1},
+        {"estimated_cost": "free"},
+        b'{"prompt_tokens": 10, "cost": 1e400}',
+    ],
+)
+def test_a_cost_that_cannot_be_is_none_and_named(usage):
+    found = read(usage if isinstance(usage, bytes) else {"prompt_tokens": 10} | usage)
+    assert (found.cost_nanousd, found.nonsense) == (None, {"cost"})
 
 
 @given(st.recursive(st.none() | st.booleans() | st.floats(allow_nan=False) | st.integers() | st.text(max_size=5),

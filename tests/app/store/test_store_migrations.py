@@ -19,7 +19,7 @@ from app.store.database import (
     newest_revision,
     open_database,
 )
-from app.store.schema import LEDGER, METADATA
+from app.store.schema import HOURLY_COSTS, LEDGER, METADATA
 from app.store.sqlite import prepare_file
 from otel.recording.noop import DisabledRecorder
 
@@ -106,6 +106,58 @@ async def test_the_way_back_and_forth_again(engine) -> None:
     await migrate(engine)
     async with engine.connect() as connection:
         assert await connection.run_sync(_differences) == []
+
+
+async def test_a_database_of_the_version_before_keeps_its_rows(database_url) -> None:
+    """Rows written before the columns for details and sources existed: what was known of them stays, nothing is made up."""
+    engine = create_engine(database_url, DisabledRecorder())
+    if engine.dialect.name == "sqlite":
+        prepare_file(engine)
+
+    def upgrade_to_0002(connection: Connection) -> None:
+        config = migration_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+
+    columns = (
+        "call_id, started_unix_ms, trace_id, key_id, plan, operation, model, provider, status, stream, cached, attempts,"
+        " input_tokens, output_tokens, usage_estimated, cost_nanousd, credits_nanousd, duration_ms"
+    )
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(upgrade_to_0002)
+            for call_id, estimated, cost in (("a", "false", 3_900), ("b", "true", 450), ("c", "false", 0)):
+                await connection.execute(
+                    text(
+                        f"INSERT INTO ledger ({columns}) VALUES ('{call_id}', 1700000000000, 't', 'k', 'free', 'chat', 'm',"  # noqa: S608
+                        f" 'p', 'success', false, false, 1, 10, 4, {estimated}, {cost}, {cost}, 7)"
+                    )
+                )
+            await connection.execute(
+                text(
+                    "INSERT INTO hourly_costs VALUES (1699999200000, 'p', 'm', 'free', 3, 3, 0, 30, 12, 4350, 4350, true)"
+                )
+            )
+        await migrate(engine)
+        async with engine.connect() as connection:
+            assert await connection.run_sync(_differences) == []
+            rows = (await connection.execute(LEDGER.select().order_by(LEDGER.c.call_id))).mappings().all()
+            hours = (await connection.execute(HOURLY_COSTS.select())).mappings().all()
+    finally:
+        await engine.dispose()
+    assert [(row["cost_nanousd"], row["cost_source"]) for row in rows] == [
+        (3_900, "priced"),
+        (450, "estimated"),
+        (0, None),
+    ]
+    added = ("cached_tokens", "cache_write_tokens", "reasoning_tokens", "input_audio_tokens", "output_audio_tokens")
+    for row in rows:
+        assert [row[name] for name in (*added, "unpriced_tokens", "exposure_nanousd")] == [0] * 7
+        assert row["reported_nanousd"] is None
+        assert (row["input_tokens"], row["output_tokens"], row["duration_ms"]) == (10, 4, 7)
+    assert [(row["calls"], row["cost_nanousd"], row["exposure_nanousd"], row["ledger_purged"]) for row in hours] == [
+        (3, 4_350, 0, True)
+    ]
 
 
 async def test_logging_stays_as_the_application_set_it_up(sqlite_url) -> None:
