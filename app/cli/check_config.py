@@ -40,7 +40,7 @@ def run_check_config(
         mistakes.extend(each for each in _store_mistakes(config, environ) if each not in mistakes)
         telemetry_warnings, telemetry_mistakes = _telemetry_settings(config, environ)
         mistakes.extend(telemetry_mistakes)
-        for line in (*config_warnings(config), *price_warnings(config), *telemetry_warnings):
+        for line in (*config_warnings(config, environ), *price_warnings(config), *telemetry_warnings):
             print(f"gateway: warning: {line}", file=errors)
     for line in mistakes:
         print(f"gateway: {line}", file=errors)

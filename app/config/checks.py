@@ -31,6 +31,7 @@ from app.config.schema import (
 )
 
 MIN_LEDGER_DAYS = 2
+MAX_LEDGER_DAYS = 36_500
 URL_SCHEMES = {
     "database": ("sqlite+aiosqlite", "postgresql+asyncpg"),
     "cache": ("redis", "rediss", "valkey", "valkeys", "unix"),
@@ -112,11 +113,11 @@ def _sections(config: AppConfig) -> Iterator[Finding]:
     yield from check_seconds("ledger.commit_seconds", ledger.commit_seconds)
     for field in msgspec.structs.fields(config.jobs):
         yield from check_seconds(f"jobs.{field.name}", getattr(config.jobs, field.name))
-    if config.retention.ledger_days < MIN_LEDGER_DAYS:
+    if not MIN_LEDGER_DAYS <= config.retention.ledger_days <= MAX_LEDGER_DAYS:
         yield Finding(
             "retention.ledger_days",
             repr(config.retention.ledger_days),
-            f"{MIN_LEDGER_DAYS} or more: uptime needs 24 hours",
+            f"{MIN_LEDGER_DAYS} to {MAX_LEDGER_DAYS:,}: uptime needs 24 hours",
         )
     yield from check_variable("monitoring.token_env", config.monitoring.token_env)
     if config.monitoring.open and config.monitoring.token_env is not None:

@@ -65,7 +65,9 @@ def read_config(path: Path | str | None, environ: Mapping[str, str]) -> tuple[Ap
 
     def located(line: str) -> str:
         """Prefix a line with its source: the variable that set the key, or the file."""
-        name = next((each for key, each in variables.items() if line.startswith((f"{key}:", f"{key}["))), None)
+        name = next(
+            (each for key, each in variables.items() if line.startswith((f"{key}:", f"{key}[", f"{key}."))), None
+        )
         return f"{source}: {line}" if name is None else f"environment variable {name}: {line}"
 
     try:

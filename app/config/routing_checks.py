@@ -5,14 +5,16 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
-from app.config.pricing_checks import check_prices
+from app.config.pricing_checks import check_charges, check_prices
 from app.config.rules import (
+    MAX_MULTIPLIER,
     Finding,
     check_amount,
     check_count,
     check_name,
     check_seconds,
     check_variable,
+    has_usable_port,
     one_of,
 )
 from app.config.schema import ModelConfig, PlanConfig, ProviderConfig, RouteConfig
@@ -27,6 +29,8 @@ _OWN_HEADERS: Final = frozenset(
     {"host", "content-length", "content-type", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect",
      "accept-encoding", "traceparent", "tracestate"}
 )  # fmt: skip
+
+_MAX_SHOWN_CHARS: Final = 60
 
 OPERATIONS: Final = ("chat", "embeddings")
 
@@ -83,14 +87,15 @@ def _base_url(key_path: str, url: str) -> Iterator[Finding]:
         return
     try:
         parts = urlsplit(url)
-        port_is_valid = parts.port != 0
     except ValueError:
         yield Finding(key_path, "not a URL", allowed)
         return
     if parts.username is not None or parts.password is not None:
         yield Finding(key_path, "a URL with credentials", "a URL without; api_key_env names the variable with the key")
-    elif parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_valid:
-        yield Finding(key_path, "a URL without http(s) scheme, host or valid port", allowed)
+    elif parts.scheme not in {"http", "https"} or not parts.hostname:
+        yield Finding(key_path, "a URL without http(s) scheme or host", allowed)
+    elif not has_usable_port(url):
+        yield Finding(key_path, "a URL whose port is not a number from 1 to 65535", allowed)
     elif parts.fragment:
         yield Finding(key_path, "a URL with a fragment", allowed)
     elif any(_SECRET_NAME.search(name) for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
@@ -118,21 +123,18 @@ def _proxy(key_path: str, provider: ProviderConfig) -> Iterator[Finding]:
         yield Finding(
             f"{key_path}.proxy",
             "not a proxy",
-            'an http:// URL without credentials, or "off"; proxy_env names the variable',
+            'an http:// URL with a host, a port from 1 to 65535 and no credentials, or "off"; proxy_env names the variable',
         )
 
 
 def _headers(key_path: str, provider: ProviderConfig) -> Iterator[Finding]:
     """Names of header fields, values that fit into one, and nothing that the gateway itself writes."""
-    if not _HEADER_NAME.fullmatch(provider.api_key_header) or provider.api_key_header.lower() in _OWN_HEADERS:
-        yield Finding(
-            f"{key_path}.api_key_header", repr(provider.api_key_header), "the name of a header, as in api-key"
-        )
+    yield from _header_name(f"{key_path}.api_key_header", provider.api_key_header)
     for table, headers in (("headers", provider.headers), ("headers_env", provider.headers_env)):
         for name, value in headers.items():
             table_path = f"{key_path}.{table}"
-            if not _HEADER_NAME.fullmatch(name) or name.lower() in _OWN_HEADERS:
-                yield Finding(table_path, repr(name[:60]), "header names that the gateway does not write itself")
+            if wrong := next(_header_name(table_path, name), None):
+                yield wrong
             elif table == "headers_env":
                 yield from check_variable(f"{table_path}.{name}", value)
             elif not value.isascii() or not value.isprintable():
@@ -143,11 +145,20 @@ def _headers(key_path: str, provider: ProviderConfig) -> Iterator[Finding]:
                 )
 
 
+def _header_name(key_path: str, name: str) -> Iterator[Finding]:
+    shown = repr(name[:_MAX_SHOWN_CHARS])
+    if not _HEADER_NAME.fullmatch(name):
+        allowed = "the name of a header, as in x-title: 1 to 64 letters, digits, - and _, no blank"
+        yield Finding(key_path, f"{shown} cannot be the name of a header", allowed)
+    elif name.lower() in _OWN_HEADERS:
+        yield Finding(key_path, f"{shown}, which the gateway writes itself", "any other header")
+
+
 def check_model(key_path: str, model: ModelConfig, providers: Sequence[str]) -> Iterator[Finding]:
     """Check one model and its routes; `providers` are the configured names."""
     if model.operation not in OPERATIONS:
         yield Finding(f"{key_path}.operation", repr(model.operation), one_of(OPERATIONS))
-    yield from check_amount(f"{key_path}.credit_multiplier", model.credit_multiplier)
+    yield from check_amount(f"{key_path}.credit_multiplier", model.credit_multiplier, MAX_MULTIPLIER)
     yield from check_seconds(f"{key_path}.cache_ttl_seconds", model.cache_ttl_seconds, zero=True)
     if not model.routes:
         yield Finding(f"{key_path}.routes", "an empty array", "at least one route")
@@ -159,6 +170,7 @@ def check_model(key_path: str, model: ModelConfig, providers: Sequence[str]) -> 
                 f"{key_path}.routes[{index}]", "the same provider and upstream_model again", "each route once"
             )
         seen.add((route.provider, route.upstream_model))
+    yield from check_charges(key_path, model)
 
 
 def _route(key_path: str, route: RouteConfig, providers: Sequence[str]) -> Iterator[Finding]:

@@ -16,6 +16,9 @@ _MAX_SHOWN_NAMES: Final = 10
 _VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]{0,31}://[^/?#@*\s]{1,255}")
 MAX_AMOUNT: Final = 1_000_000.0
+MAX_MULTIPLIER: Final = 100_000.0
+"""Of a cost that the provider reports, which has no price in the configuration."""
+
 _ONE_YEAR_SECONDS: Final = 366 * 86_400
 
 
@@ -43,7 +46,7 @@ def check_count(key_path: str, count: int, allowed: str = "1 or more") -> Iterat
 def check_origins(key_path: str, origins: Iterable[str]) -> Iterator[Finding]:
     """An origin is what a browser sends: scheme, host and port. `*` alone allows every page."""
     for index, origin in enumerate([origins] if isinstance(origins, str) else origins):
-        if origin != "*" and not _ORIGIN.fullmatch(origin):
+        if origin != "*" and not (_ORIGIN.fullmatch(origin) and has_usable_port(origin)):
             # With an `@` it may hold a password.
             shown = repr(origin[:MAX_NAME_CHARS]) if "@" not in origin else "a URL with a user name"
             yield Finding(f"{key_path}[{index}]", shown, 'an origin as in "https://app.example.com", or "*"')
@@ -55,10 +58,10 @@ def check_seconds(key_path: str, seconds: float, *, zero: bool = False) -> Itera
         yield Finding(key_path, repr(seconds), f"seconds, {'0 or more' if zero else 'more than 0'}, at most a year")
 
 
-def check_amount(key_path: str, amount: float) -> Iterator[Finding]:
+def check_amount(key_path: str, amount: float, most: float = MAX_AMOUNT) -> Iterator[Finding]:
     """An amount is 0 or more, and small enough that the cost of a call fits the database's numbers."""
-    if not 0 <= amount <= MAX_AMOUNT:
-        yield Finding(key_path, repr(amount), f"0 to {MAX_AMOUNT:,.0f}")
+    if not 0 <= amount <= most:
+        yield Finding(key_path, repr(amount), f"0 to {most:,.0f}")
 
 
 def check_variable(key_path: str, variable: str | None) -> Iterator[Finding]:
@@ -67,6 +70,14 @@ def check_variable(key_path: str, variable: str | None) -> Iterator[Finding]:
         yield Finding(
             key_path, "not the name of an environment variable", "letters, digits and _; the secret itself never"
         )
+
+
+def has_usable_port(url: str) -> bool:
+    """Whether the port of a URL, where there is one, is from 1 to 65535."""
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
 
 
 def is_http_url(url: str) -> bool:

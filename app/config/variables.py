@@ -13,11 +13,12 @@ from typing import Any, Final, get_args, get_origin
 
 import msgspec
 
-from app.config.explain import did_you_mean
+from app.config.explain import did_you_mean, one_line
 from app.config.schema import AppConfig
 
 PREFIX: Final = "GATEWAYZ_"
-_NAME: Final = re.compile(r"GATEWAYZ_([A-Za-z0-9]+(?:_[A-Za-z0-9]+)*__\w{1,200})", re.ASCII)
+_NAME: Final = re.compile(r"GATEWAYZ((?:__?[A-Za-z0-9]+)+)")
+_MAX_NAME_CHARS: Final = 200
 
 
 class _VariableError(Exception):
@@ -29,16 +30,43 @@ def override(raw: dict[str, Any], environ: Mapping[str, str]) -> tuple[dict[str,
     variables: dict[str, str] = {}
     mistakes: list[str] = []
     for name in sorted(environ, key=_by_index):
-        found = _NAME.fullmatch(name)
-        if found is None or not environ[name].strip():
+        if "__" not in name or not name.upper().startswith(PREFIX) or not environ[name].strip():
             continue
         try:
-            key_path = _set(raw, found[1].lower().split("__"), environ[name].strip())
+            key_path = _set(raw, _parts(name), environ[name].strip())
         except _VariableError as error:
-            mistakes.append(f"environment variable {name}: {error}")
+            mistakes.append(one_line(f"environment variable {name[:_MAX_NAME_CHARS]}: {error}"))
         else:
             variables[key_path] = name
     return variables, mistakes
+
+
+def _parts(name: str) -> list[str]:
+    """Return the section and the keys that a variable names; raises `_VariableError` for a name of any other form."""
+    found = _NAME.fullmatch(name[:_MAX_NAME_CHARS])
+    if found is not None and found[1][1] != "_":
+        return found[1][1:].lower().split("__")
+    parts = [part.strip("_") for part in re.split("__+", name.upper().removeprefix(PREFIX)) if part.strip("_")]
+    meant = PREFIX + "__".join(parts)
+    is_close = len(parts) > 1 and len(meant) <= _MAX_NAME_CHARS and _NAME.fullmatch(meant)
+    raise _VariableError(f"write {meant if is_close else f'{PREFIX}SECTION__KEY, as in {PREFIX}SERVER__PORT'}")
+
+
+def meant_by(name: str) -> str | None:
+    """Return the variable of the key that a name with single underscores could mean, None where there is none."""
+    if not name.startswith(PREFIX) or "__" in name:
+        return None
+    rest = name.removeprefix(PREFIX).lower()
+    for section in msgspec.structs.fields(AppConfig):
+        head, key = f"{section.name}_", rest.removeprefix(f"{section.name}_")
+        table, number = section.type, ""
+        if (entry := _entry_type(section.type)) is not None:
+            table = entry
+            number, _, key = key.partition("_")
+        known = {field.name for field in msgspec.structs.fields(table)}
+        if rest.startswith(head) and key in known and number.isdecimal() == (entry is not None):
+            return PREFIX + "__".join(part for part in (section.name, number, key) if part).upper()
+    return None
 
 
 def _by_index(name: str) -> list[tuple[int, str]]:
@@ -59,9 +87,7 @@ def _set(raw: dict[str, Any], parts: list[str], text: str) -> str:
             path = f"{path}.{part}" if path else part
             empty: Any = [] if _entry_type(kind) else {}
         else:
-            entry = _entry_type(kind)
-            if entry is None:
-                raise _VariableError(f"{path} is not a table, so it has no key {part}")
+            entry = _entry_of(kind, path, part)
             key, kind, empty = _index(path, part, table), entry, {}
             path = f"{path}[{part}]"
         if is_last and (_is_table(kind) or _entry_type(kind)):
@@ -79,6 +105,17 @@ def _set(raw: dict[str, Any], parts: list[str], text: str) -> str:
             table[key] = _value(kind, text)
         table = table[key]
     return path
+
+
+def _entry_of(kind: Any, path: str, part: str) -> Any:
+    """Return the table that the array at a path holds; raises `_VariableError` for anything but an array of tables."""
+    if get_origin(kind) is dict:
+        whole = path.replace("[", "__").replace("].", "__").upper()
+        raise _VariableError(f"{path} is set as a whole, as in {PREFIX}{whole}='{{ x-title = \"shop\" }}'")
+    entry = _entry_type(kind)
+    if entry is None:
+        raise _VariableError(f"{path} is not a table, so it has no key {part}")
+    return entry
 
 
 def _field_type(table: type[msgspec.Struct], path: str, key: str) -> Any:

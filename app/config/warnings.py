@@ -1,12 +1,18 @@
 """Warns of settings that are allowed but probably not intended."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+
+import msgspec
 
 from app.config.pricing_checks import unpriced_parts
 from app.config.schema import AppConfig
+from app.config.variables import meant_by
+
+_DOCTOR = "GATEWAYZ_DOCTOR_"
+"""The doctor has variables of its own, with one underscore (`app/doctor/parser.py`)."""
 
 
-def config_warnings(config: AppConfig) -> list[str]:
+def config_warnings(config: AppConfig, environ: Mapping[str, str]) -> list[str]:
     """Return one line for each; they never stop the start."""
     lines = []
     if not config.providers:
@@ -17,7 +23,24 @@ def config_warnings(config: AppConfig) -> list[str]:
     unused = [provider.name for provider in config.providers if provider.name not in used]
     if config.models and unused:
         lines.append(f"no model has a route to {', '.join(map(repr, unused))}")
-    return lines
+    return [*lines, *_ignored_variables(config, environ)]
+
+
+def _ignored_variables(config: AppConfig, environ: Mapping[str, str]) -> Iterator[str]:
+    """A variable with one underscore where two belong; not one that the configuration names, or that Kubernetes sets for a service."""
+    named = set(_named_variables(config))
+    for name in sorted(environ):
+        meant = None if name in named or name.startswith(_DOCTOR) or "://" in environ[name] else meant_by(name)
+        if meant is not None:
+            yield f"environment variable {name} is ignored: two underscores stand before a key, as in {meant}"
+
+
+def _named_variables(config: AppConfig) -> Iterator[str]:
+    for table in (config.database, config.cache, config.monitoring, *config.providers):
+        for field in msgspec.structs.fields(table):
+            value = getattr(table, field.name)
+            if field.name.endswith("_env") and value:
+                yield from value.values() if isinstance(value, dict) else (value,)
 
 
 def price_warnings(config: AppConfig) -> Iterator[str]:

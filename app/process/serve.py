@@ -69,7 +69,7 @@ def serve(
     except OSError as error:
         print_line(f"cannot listen on {config.server.host}:{config.server.port}: {why_not_listening(error)}")
         return EXIT_FAILED
-    for line in config_warnings(config):
+    for line in config_warnings(config, environ):
         print_line(f"warning: {line}")
     telemetry.install_logging(quiet=_QUIET_LOGGERS)
     telemetry.start()

@@ -43,6 +43,7 @@ _SQLALCHEMYS_PARAMETERS = frozenset({"async_fallback", "prepared_statement_cache
 _POSTGRESQL_CONNECT_SECONDS = 5.0
 _POSTGRESQL_STATEMENT_SECONDS = 10.0
 _CLOSE_SECONDS = 1.0
+_MAX_PORT = 65_535
 
 
 class DatabaseOpenError(Exception):
@@ -106,6 +107,9 @@ def _check_parameters(engine: AsyncEngine) -> None:
     if engine.dialect.name == "sqlite":
         return
     given = engine.dialect.create_connect_args(engine.url)[1]
+    port = given.get("port", engine.url.port)  # the dialect leaves 0 out
+    if port is not None and not all(0 < each <= _MAX_PORT for each in (port if isinstance(port, list) else [port])):
+        raise DatabaseOpenError(f"the database URL has a port that is not a number from 1 to {_MAX_PORT}")
     allowed = inspect.signature(importlib.import_module(engine.dialect.driver).connect).parameters.keys()
     unknown = sorted(given.keys() - allowed - _SQLALCHEMYS_PARAMETERS)
     if unknown:

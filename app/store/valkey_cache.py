@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
 from app.config.load import ConfigError
 from app.gateway.ports import Clock
@@ -22,6 +23,7 @@ _LOGGER = logging.getLogger(__name__)
 _KEY_PREFIX = b"gatewayz:response:"
 _MAX_CONNECTIONS = 64
 _OPERATION_SECONDS = 0.25
+_NO_URL = "cache.url: not a URL of a Valkey or Redis server, as in redis://host:6379/0"
 
 
 class ValkeyResponseCache:
@@ -107,7 +109,9 @@ def open_valkey_cache(url: str, clock: Clock, *, operation_seconds: float = _OPE
             driver_info=None,
         )
     except ValueError:
-        raise ConfigError("cache.url: not a URL of a Valkey or Redis server, as in redis://host:6379/0") from None
+        raise ConfigError(_NO_URL) from None
+    if urlsplit(url).port == 0:  # redis would take its own default
+        raise ConfigError(_NO_URL)
     return ValkeyResponseCache(Redis.from_pool(pool), clock, operation_seconds=operation_seconds)
 
 

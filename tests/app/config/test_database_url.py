@@ -34,6 +34,10 @@ def checked(tmp_path, text):
     [
         ("postgresql+asyncpg://gateway:hunter22@db:port/ledger", "not one"),
         (f"{POSTGRESQL}?port=abc", "not one"),
+        (f"{POSTGRESQL}?port=99999", "a port that is not a number from 1 to 65535"),
+        ("postgresql+asyncpg://u:hunter22@/d?host=a:5432&host=b:99999", "a port that is not a number from 1 to 65535"),
+        ("postgresql+asyncpg://gateway:hunter22@db:99999/ledger", "a port that is not a number from 1 to 65535"),
+        ("postgresql+asyncpg://gateway:hunter22@db:0/ledger", "a port that is not a number from 1 to 65535"),
         (f"{POSTGRESQL}?prepared_statement_cache_size=abc", "not one"),
         (f"{POSTGRESQL}?sslmode=require", "'sslmode', which is `ssl` here"),
         (f"{POSTGRESQL}?unknown=1", "'unknown'"),
@@ -70,7 +74,15 @@ def test_parameters_that_the_driver_takes_pass(tmp_path, parameters):
     assert checked(tmp_path, f'[database]\nurl = "{POSTGRESQL}?{parameters}"\n') == (0, [])
 
 
-@pytest.mark.parametrize("url", ["redis://:hunter22@cache:port/0", "redis://:hunter22@[::1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:hunter22@cache:port/0",
+        "redis://:hunter22@cache:99999/0",
+        "redis://:hunter22@cache:0/0",
+        "redis://:hunter22@[::1",
+    ],
+)
 def test_check_config_finds_what_the_cache_refuses(tmp_path, url):
     code, lines = checked(tmp_path, f'[cache]\nurl = "{url}"\n')
     assert (code, lines) == (
