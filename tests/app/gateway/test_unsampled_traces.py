@@ -96,6 +96,21 @@ async def test_the_setting_and_the_samplers(make_upstream, make_gateway, environ
         assert len({span["trace_id"] for span in receiver.spans}) == traces
 
 
+@pytest.mark.parametrize("headers", [{"b3": "0"}, {"X-B3-Sampled": "0"}, {"b3": f"{1:032x}-e457b5a2e4d86bd1-0"}])
+async def test_a_b3_caller_that_turned_sampling_off_gets_the_trace_of_a_failure_too(
+    make_upstream, make_gateway, headers
+):
+    upstream = await make_upstream(refuse)
+    with OtlpReceiver() as receiver:
+        async with pushed_telemetry(receiver, {"OTEL_PROPAGATORS": "b3"}) as telemetry:
+            gateway = await make_gateway(upstream, recorder=telemetry.recorder)
+            failed = await gateway.post("/v1/chat/completions", CHAT, headers)
+            assert failed.status == 502
+        held = receiver.trace(failed.headers["x-trace-id"])
+    assert sorted(span["kind"] for span in held) == ["CLIENT", "SERVER"]
+    assert upstream.exchanges[0].headers["b3"].endswith("-0")
+
+
 async def test_many_unsampled_requests_at_once_hold_no_more_than_the_bound(make_upstream, make_gateway, wire):
     go = asyncio.Event()
 

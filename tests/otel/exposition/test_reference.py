@@ -5,6 +5,7 @@ import re
 import pytest
 
 from otel.catalogue import CATALOGUE, families_of
+from otel.catalogue.conventions import CONVENTIONS
 from otel.catalogue.spec import Category, Kind, Label, MetricSpec
 from otel.exposition.reference import reference
 from tests.harness.metered import OPENMETRICS, Metered
@@ -70,3 +71,14 @@ def test_other_families_are_escaped_for_a_table():
         labels=(Label("k", bound_by="x | y"),),
     )  # fmt: skip
     assert "| `custom_total` | counter | `k`: x \\| y | A \\| B C. |" in reference([spec])
+
+
+def test_families_of_conventions_are_listed_where_they_are_exposed():
+    assert "Names of OpenTelemetry's conventions" not in PAGE
+    page = reference((*CATALOGUE, *CONVENTIONS))
+    assert page.startswith(PAGE)
+    listed = rows(page.split("\n## Names of OpenTelemetry's conventions\n")[1])
+    assert {name: (cells[0], cells[1]) for name, cells in listed.items()} == {
+        spec.name: (f"`{spec.instrument}`", f"`{spec.convention}`") for spec in CONVENTIONS
+    }
+    assert all(cells[-1] for cells in listed.values())
