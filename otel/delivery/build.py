@@ -31,6 +31,7 @@ from otel.delivery.transport.http import HttpSender
 from otel.delivery.transport.sender import Sender
 from otel.delivery.worker import Worker
 from otel.logs.fast_logger import FastLogRecord
+from otel.traces.fast_span import FastSpan
 
 USER_AGENT: Final = f"gatewayz-otel OTel-OTLP-Exporter-Python/{sdk_version}"
 _ENCODER_PAUSE_SECONDS: Final = 0.0005
@@ -108,7 +109,7 @@ class _Builder:
 
         span_processor = log_processor = None
         if config.traces is not None:
-            spans: SignalQueue[ReadableSpan] = self._queue(
+            spans: SignalQueue[ReadableSpan | FastSpan] = self._queue(
                 config.traces, make_span_batch_encoder().encode, config.span_batch
             )
             span_processor = SpanDelivery(spans, flush("traces"))

@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
 from otel.delivery.signal_queue import SignalQueue
 from otel.logs.fast_logger import FastLogRecord
+from otel.traces.fast_span import FastSpan
 
 Flush = Callable[[float], bool]
 _NO_CONTEXT = Context()
@@ -21,9 +22,13 @@ _NO_CONTEXT = Context()
 class SpanDelivery(SpanProcessor):
     """Enqueues each sampled span when it ends. `shutdown` only closes the intake: `Delivery.shutdown` delivers."""
 
-    def __init__(self, queue: SignalQueue[ReadableSpan], flush: Flush) -> None:
+    def __init__(self, queue: SignalQueue[ReadableSpan | FastSpan], flush: Flush) -> None:
         self._queue = queue
         self._flush = flush
+
+    def offer(self, span: FastSpan) -> None:
+        """Enqueue a sampled span that has ended."""
+        self._queue.offer(span)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Do nothing: only finished spans are delivered."""

@@ -4,8 +4,9 @@ Each method takes an event and, for exemplars, the context of its span, and reco
 bounded label sets. Safe from any thread.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Concatenate, ParamSpec
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 from opentelemetry.context import Context
 
@@ -34,18 +35,29 @@ from otel.metrics.label_set import LabelSet
 from otel.metrics.usage_measurements import record_usage
 
 P = ParamSpec("P")
+R = TypeVar("R")
 
 
-def _at_once(measure: Callable[Concatenate["Measurements", P], None]) -> Callable[Concatenate["Measurements", P], None]:
-    """Let a collection see all measurements of the event or none of them."""
+def _at_once(method: Callable[Concatenate["Measurements", P], R]) -> Callable[Concatenate["Measurements", P], R]:
+    """Let a collection see all measurements of an event or none of them."""
 
-    def locked(self: "Measurements", /, *args: P.args, **kwargs: P.kwargs) -> None:
+    @wraps(method)
+    def locked(self: "Measurements", /, *args: P.args, **kwargs: P.kwargs) -> R:
         with self.lock:
-            measure(self, *args, **kwargs)
+            return method(self, *args, **kwargs)
 
     return locked
 
 
+def _each_at_once(cls: type["Measurements"]) -> type["Measurements"]:
+    """Let every public method run under the lock."""
+    for name, method in list(vars(cls).items()):
+        if not name.startswith("_"):
+            setattr(cls, name, _at_once(method))
+    return cls
+
+
+@_each_at_once
 class Measurements:
     """Turns events into measurements, also under the names of `conventions` where they are opted in to."""
 
@@ -53,7 +65,8 @@ class Measurements:
         self, instruments: Instruments, bounds: LabelBounds, conventions: ConventionMeasurements | None = None
     ) -> None:
         self._conventions = conventions
-        self._record: Callable[[str, float, Mapping[str, str], Context | None], None] = instruments.record
+        self._instruments = instruments
+        self._record: Callable[[str, float, LabelSet, Context | None], None] = instruments.add
         self.lock = instruments.lock
         self._bounds = bounds
         self._no_labels = LabelSet()
@@ -65,7 +78,7 @@ class Measurements:
             if spec.starts_at_zero:
                 known = known_label_sets(spec, self._bounds)
                 for labels in known if len(known) <= spec.most_at_zero else ():
-                    self._record(spec.name, 0, labels, None)
+                    self._instruments.record(spec.name, 0, labels)
 
     def route_labels(self, method: str, path: str) -> LabelSet:
         """Return the label set of a route."""
@@ -74,12 +87,10 @@ class Measurements:
 
     def request_received(self, event: RequestReceived, route: LabelSet) -> None:
         """A request arrived."""
-        with self.lock:
-            self._record(http.REQUESTS_IN_PROGRESS, 1, route, None)
-            if self._conventions is not None:
-                self._conventions.request_received(event)
+        self._record(http.REQUESTS_IN_PROGRESS, 1, route, None)
+        if self._conventions is not None:
+            self._conventions.request_received(event)
 
-    @_at_once
     def request_finished(
         self,
         event: RequestFinished,
@@ -102,7 +113,6 @@ class Measurements:
         labels = route.plus(semconv.EXCEPTION_TYPE, self._bounds.exception_type(event.exception_type))
         self._record(http.EXCEPTIONS, 1, labels, context)
 
-    @_at_once
     def attempt_finished(self, event: AttemptFinished, started: AttemptStarted, context: Context) -> None:
         """An upstream attempt ended."""
         provider = self._no_labels.plus(semconv.PROVIDER, self._bounds.provider(started.provider))
@@ -131,7 +141,6 @@ class Measurements:
         fault = route.plus(semconv.FAULT, event.fault or semconv.OTHER)
         self._record(causes.FAILED_DURATION, event.duration_seconds, fault, context)
 
-    @_at_once
     def call_finished(self, event: CallFinished, context: Context) -> None:
         """A call ended, after all its attempts."""
         model = self._no_labels.plus(semconv.MODEL, self._bounds.model(event.model))
@@ -152,7 +161,6 @@ class Measurements:
             gateway.RATE_LIMITED_REQUESTS, 1, self._no_labels.plus(semconv.LIMIT_TYPE, event.limit_type), context
         )
 
-    @_at_once
     def query_finished(self, event: QueryFinished, context: Context | None) -> None:
         """A database statement ended."""
         labels = self._no_labels.plus(semconv.OPERATION, event.operation)

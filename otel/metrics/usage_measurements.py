@@ -1,6 +1,6 @@
 """Which metric changes with the tokens and the money of an attempt: one line per metric."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from opentelemetry.context import Context
@@ -9,7 +9,7 @@ from otel.catalogue import business, inference, money, semconv
 from otel.metrics.label_set import LabelSet
 from otel.usage import NANO, Usage
 
-Record: TypeAlias = Callable[[str, float, Mapping[str, str], Context | None], None]
+Record: TypeAlias = Callable[[str, float, LabelSet, Context | None], None]
 
 _DETAILS: Final = (
     ("cached", "cached_tokens"),

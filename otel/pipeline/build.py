@@ -47,10 +47,11 @@ from otel.recording.guard import Guard
 from otel.recording.noop import DisabledRecorder
 from otel.recording.recorder import TelemetryRecorder
 from otel.redaction import KnownSecrets
-from otel.traces.fast_span import SpanOrigin
+from otel.traces.fast_span import FastSpan
 from otel.traces.held_trace import HoldRules, build_hold
 from otel.traces.propagation import build_propagator
 from otel.traces.provider import FastTracerProvider
+from otel.traces.span_parts import SpanOrigin
 from otel.traces.spans import SpanWriter
 
 _EXEMPLAR_FILTERS: Final[Mapping[str, Callable[[], ExemplarFilter]]] = {
@@ -215,6 +216,10 @@ def _metrics_console(config: TelemetryConfig, reader: SharedReader, lines: LineW
     return MetricsConsole(lambda: reader.snapshot().data, lines.write, config.metric_export_interval_seconds)
 
 
+def _drop(_: FastSpan) -> None:
+    """Take a span that goes nowhere."""
+
+
 def _tracers(
     config: TelemetryConfig,
     settings: PipelineSettings,
@@ -235,6 +240,11 @@ def _tracers(
         for sink in sinks:
             sink(span)
 
+    take: Callable[[FastSpan], None] | None = None
+    if not sinks:
+        take = _drop
+    elif len(sinks) == 1 and delivery is not None and delivery.span_processor is not None:
+        take = delivery.span_processor.offer
     origin = SpanOrigin(
         resource,
         InstrumentationScope(settings.scope_name),
@@ -242,6 +252,7 @@ def _tracers(
         settings.unix_ns,
         sinks[0] if len(sinks) == 1 else on_end,
         secrets.redact,
+        take,
     )
     return FastTracerProvider(
         origin, config.build_sampler(), settings.ids, build_hold(settings.hold, config.sampler, len(sinks))

@@ -7,51 +7,24 @@ that its limits and its cleaning apply.
 """
 
 import logging
-import traceback
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from types import TracebackType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits
+from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from otel.redaction import redact
+from otel.traces.exception_event import exception_attributes, text_of
 from otel.traces.held_trace import HeldTrace
+from otel.traces.span_parts import EndedSpan, SpanOrigin, are_supported
 
-_SCALARS: Final = frozenset({str, bool, int, float})
 _UNSET: Final = Status()
 _MAX_READ: Final = 16_384
 _LOGGER: Final = logging.getLogger("otel.traces.spans")
-
-
-class SpanOrigin(NamedTuple):
-    """What all spans of a tracer share.
-
-    `on_end` takes each finished span, in the thread that ended it. `redact` cleans free text:
-    events, exceptions and status descriptions.
-    """
-
-    resource: Resource
-    scope: InstrumentationScope
-    limits: SpanLimits
-    unix_ns: Callable[[], int]
-    on_end: Callable[[ReadableSpan], None]
-    redact: Callable[[str], str] = redact
-
-
-def are_supported(attributes: Mapping[str, Any]) -> bool:
-    """Whether the SDK would store these attributes unchanged."""
-    for key, value in attributes.items():
-        kind = type(value)
-        if kind not in _SCALARS and not (kind is tuple and all(type(each) is str for each in value)):
-            return False
-        if not key or type(key) is not str:
-            return False
-    return True
 
 
 class FastSpan(Span):
@@ -62,12 +35,14 @@ class FastSpan(Span):
     """
 
     __slots__ = (
-        "_attributes",
+        "_attribute_count",
         "_context",
         "_end_ns",
         "_events",
         "_kind",
+        "_layers",
         "_links",
+        "_merged",
         "_name",
         "_origin",
         "_parent",
@@ -87,6 +62,7 @@ class FastSpan(Span):
         attributes: Mapping[str, Any],
         start_ns: int | None = None,
         held: HeldTrace | None = None,
+        are_supported: bool = False,
     ) -> None:
         self._origin = origin
         self.held = held
@@ -94,13 +70,17 @@ class FastSpan(Span):
         self._context = context
         self._parent = parent
         self._kind = kind
-        self._attributes: MutableMapping[str, Any] = {}
+        self._layers: list[Mapping[str, Any]] = []
+        self._attribute_count = 0
+        self._merged: MutableMapping[str, Any] | None = None
         self._events: BoundedList[Event] | None = None
         self._links: BoundedList[Link] | None = None
         self._status = _UNSET
         self._end_ns: int | None = None
         self._start_ns = origin.unix_ns() if start_ns is None else start_ns
-        if attributes:
+        if are_supported:
+            self.add_supported(attributes)
+        elif attributes:
             self.set_attributes(attributes)
 
     def end(self, end_time: int | None = None) -> None:
@@ -116,22 +96,51 @@ class FastSpan(Span):
     def _finish(self) -> None:
         """Pass the ended span to `on_end`."""
         origin = self._origin
-        origin.on_end(
-            ReadableSpan(
-                self._name,
-                self._context,
-                self._parent,
-                origin.resource,
-                self._attributes,
-                () if self._events is None else self._events,
-                () if self._links is None else self._links,
-                self._kind,
-                status=self._status,
-                start_time=self._start_ns,
-                end_time=self._end_ns,
-                instrumentation_scope=origin.scope,
-            )
+        if origin.take is None:
+            origin.on_end(self.readable())
+        else:
+            origin.take(self)
+
+    def readable(self) -> ReadableSpan:
+        """Return the ended span as the SDK's."""
+        origin = self._origin
+        return ReadableSpan(
+            self._name,
+            self._context,
+            self._parent,
+            origin.resource,
+            self._merge(),
+            () if self._events is None else self._events,
+            () if self._links is None else self._links,
+            self._kind,
+            status=self._status,
+            start_time=self._start_ns,
+            end_time=self._end_ns,
+            instrumentation_scope=origin.scope,
         )
+
+    def ended(self) -> "EndedSpan | None":
+        """Return the parts to encode, None where the SDK has to encode it: events, links, limits."""
+        layers: Sequence[Mapping[str, Any]] = self._layers
+        if self._merged is not None:
+            layers = (self._merged,)
+            if type(self._merged) is not dict:
+                return None
+        if self._events is not None or self._links is not None or not self._start_ns or not self._end_ns:
+            return None
+        return EndedSpan(
+            self._name, self._context, self._parent, layers, self._kind, self._status, self._start_ns, self._end_ns
+        )
+
+    @property
+    def resource(self) -> Resource:
+        """Who made it."""
+        return self._origin.resource
+
+    @property
+    def instrumentation_scope(self) -> InstrumentationScope:
+        """By which instrumentation."""
+        return self._origin.scope
 
     def export(self) -> None:
         """Pass on a held span that ended, as a sampled one."""
@@ -163,7 +172,7 @@ class FastSpan(Span):
         """Add attributes."""
         if self._has_ended("set_attributes"):
             return
-        stored, limits = self._attributes, self._origin.limits
+        stored, limits = self._merge(), self._origin.limits
         if (
             type(stored) is dict
             and limits.max_span_attribute_length is None
@@ -173,10 +182,36 @@ class FastSpan(Span):
             stored.update(attributes)
             return
         if type(stored) is dict:
-            stored = self._attributes = BoundedAttributes(
+            stored = self._merged = BoundedAttributes(
                 limits.max_span_attributes, stored, immutable=False, max_value_len=limits.max_span_attribute_length
             )
         stored.update(attributes)
+
+    def add_supported(self, attributes: Mapping[str, Any]) -> None:
+        """Add attributes to a span that has not ended.
+
+        The SDK would store them unchanged, they never change, and no earlier call had one of these keys.
+        """
+        limits = self._origin.limits
+        if self._merged is None and limits.max_span_attribute_length is None:
+            count = self._attribute_count + len(attributes)
+            if limits.max_span_attributes is None or count <= limits.max_span_attributes:
+                self._layers.append(attributes)
+                self._attribute_count = count
+                return
+        self.set_attributes(attributes)
+
+    def has_any(self, attributes: Mapping[str, Any]) -> bool:
+        """Whether it has one of these keys."""
+        return any(not layer.keys().isdisjoint(attributes) for layer in self._layers)
+
+    def _merge(self) -> MutableMapping[str, Any]:
+        """Return all attributes in one mapping, which takes those that come later."""
+        if self._merged is None:
+            self._merged = {}
+            for layer in self._layers:
+                self._merged.update(layer)
+        return self._merged
 
     def set_attribute(self, key: str, value: Any) -> None:
         """Add one attribute."""
@@ -230,15 +265,9 @@ class FastSpan(Span):
         escaped: bool = False,
     ) -> None:
         """Add an exception event, by the semantic conventions for exceptions on spans."""
-        kind = type(exception)
-        module = kind.__module__
-        described = {
-            "exception.type": kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}",
-            "exception.message": _text_of(exception),
-            "exception.stacktrace": "".join(traceback.format_exception(exception)),
-            "exception.escaped": str(escaped),
-        }
-        self.add_event("exception", {**described, **(attributes or {})}, timestamp)
+        self.add_event(
+            "exception", {**exception_attributes(exception, escaped=escaped), **(attributes or {})}, timestamp
+        )
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
@@ -246,7 +275,7 @@ class FastSpan(Span):
         """End the span; record an exception that leaves the block."""
         if exc_val is not None and self.is_recording():
             self.record_exception(exc_val, escaped=True)
-            self.set_status(Status(StatusCode.ERROR, f"{type(exc_val).__name__}: {_text_of(exc_val)}"))
+            self.set_status(Status(StatusCode.ERROR, f"{type(exc_val).__name__}: {text_of(exc_val)}"))
         super().__exit__(exc_type, exc_val, exc_tb)
 
     def _clean(self, value: Any) -> Any:
@@ -261,11 +290,3 @@ class FastSpan(Span):
             return False
         _LOGGER.warning("%s was called on an ended span", method)
         return True
-
-
-def _text_of(exception: BaseException) -> str:
-    """Return the text of an exception, even where `str()` of it raises."""
-    try:
-        return str(exception)
-    except Exception as error:  # noqa: BLE001  a `__str__` may raise anything
-        return f"<str() raised {type(error).__name__}>"

@@ -7,11 +7,11 @@ would decide the same.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace.id_generator import IdGenerator
-from opentelemetry.sdk.trace.sampling import Decision, Sampler
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, DEFAULT_ON, Decision, Sampler
 from opentelemetry.trace import (
     Link,
     NonRecordingSpan,
@@ -26,8 +26,13 @@ from opentelemetry.trace import (
 )
 
 from otel.traces.b3 import decided_by_caller
-from otel.traces.fast_span import FastSpan, SpanOrigin
+from otel.traces.context import TracedContext
+from otel.traces.fast_span import FastSpan
 from otel.traces.held_trace import HeldTrace, TraceHold
+from otel.traces.span_parts import SpanOrigin
+
+_SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
+_SAMPLED_RANDOM: Final = TraceFlags(TraceFlags.SAMPLED | TraceFlags.RANDOM_TRACE_ID)
 
 
 class FastTracer(Tracer):
@@ -42,6 +47,7 @@ class FastTracer(Tracer):
         self._sampler = sampler
         self._ids = ids
         self._hold = hold
+        self._samples_every_root = sampler is ALWAYS_ON or sampler is DEFAULT_ON
 
     def start_span(  # noqa: PLR0917  the API's signature
         self,
@@ -55,14 +61,37 @@ class FastTracer(Tracer):
         set_status_on_exception: bool = True,  # noqa: ARG002
     ) -> Span:
         """Start a child of the current span of `context`."""
-        parent_span = get_current_span(context)
+        span = self.start(name, context, kind, attributes or {}, links=links, start_ns=start_time)
+        for link in links or ():
+            span.add_link(link.context, link.attributes)
+        return span
+
+    def start(
+        self,
+        name: str,
+        context: Context | None,
+        kind: SpanKind,
+        attributes: Mapping[str, Any],
+        *,
+        links: Sequence[Link] | None = (),
+        start_ns: int | None = None,
+        are_supported: bool = False,
+    ) -> Span:
+        """Start a child of the current span of `context`, without its links, which only the sampler gets.
+
+        `are_supported`: the SDK would store these attributes unchanged.
+        """
+        parent_span = context.span if type(context) is TracedContext else get_current_span(context)
         parent: SpanContext | None = parent_span.get_span_context()
         held: HeldTrace | None = None
+        state: TraceState | None
         if parent is not None and parent.is_valid and not parent.is_remote:
-            trace_id, flags = parent.trace_id, parent.trace_flags
-            state: TraceState | None = parent.trace_state
+            trace_id, flags, state = parent.trace_id, parent.trace_flags, parent.trace_state
             if not flags.sampled and type(parent_span) is FastSpan and parent_span.held is not None:
                 held = parent_span.held if parent_span.held.admits() else None
+        elif not context and self._samples_every_root:
+            parent, trace_id, state = None, self._ids.generate_trace_id(), None
+            flags = _SAMPLED_RANDOM if self._ids.is_trace_id_random() else _SAMPLED
         else:
             if parent is not None and parent.is_valid:
                 trace_id, random_id = parent.trace_id, parent.trace_flags.random_trace_id
@@ -72,28 +101,26 @@ class FastTracer(Tracer):
                 context = decided_by_caller(context, trace_id)
             decided = self._sampler.should_sample(context, trace_id, name, kind, attributes, links)
             state = decided.trace_state
-            bits = TraceFlags.SAMPLED if decided.decision is Decision.RECORD_AND_SAMPLE else TraceFlags.DEFAULT
-            flags = TraceFlags(bits | TraceFlags.RANDOM_TRACE_ID if random_id else bits)
-            if flags.sampled:
-                attributes = decided.attributes
-            elif self._hold is not None and kind is SpanKind.SERVER:
-                held = self._hold.open()
-        own = SpanContext(trace_id, self._ids.generate_span_id(), is_remote=False, trace_flags=flags, trace_state=state)
+            if decided.decision is Decision.RECORD_AND_SAMPLE:
+                flags = _SAMPLED_RANDOM if random_id else _SAMPLED
+                attributes = decided.attributes or {}
+            else:
+                flags = TraceFlags(TraceFlags.RANDOM_TRACE_ID if random_id else TraceFlags.DEFAULT)
+                held = self._hold.open() if self._hold is not None and kind is SpanKind.SERVER else None
+        own = SpanContext(trace_id, self._ids.generate_span_id(), False, flags, state)
         if not flags.sampled and held is None:
             return NonRecordingSpan(own)
-        span = FastSpan(
+        return FastSpan(
             self._origin,
             name,
             own,
             parent=parent,
             kind=kind,
-            attributes=attributes or {},
-            start_ns=start_time,
+            attributes=attributes,
+            start_ns=start_ns,
             held=held,
+            are_supported=are_supported,
         )
-        for link in links or ():
-            span.add_link(link.context, link.attributes)
-        return span
 
     @contextmanager
     def start_as_current_span(  # type: ignore[override]  # noqa: PLR0917  the SDK's return type is private

@@ -6,9 +6,9 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Tracer, TracerProvider
 from opentelemetry.util.types import Attributes
 
-from otel.traces.fast_span import SpanOrigin
 from otel.traces.fast_tracer import FastTracer
 from otel.traces.held_trace import TraceHold
+from otel.traces.span_parts import SpanOrigin
 
 
 class FastTracerProvider(TracerProvider):

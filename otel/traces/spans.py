@@ -4,13 +4,12 @@ Names and attributes are bounded: route templates instead of raw paths, and no p
 key or exception text.
 """
 
-import re
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import TextMapPropagator
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from otel.catalogue import conventions, semconv
@@ -24,53 +23,18 @@ from otel.events import (
 )
 from otel.labels import LabelBounds
 from otel.redaction import KnownSecrets
+from otel.traces.attempt_attributes import AttemptAttributes, Attributes, OwnKeys
 from otel.traces.context import TracedContext, traced_context
+from otel.traces.fast_span import FastSpan
+from otel.traces.fast_tracer import FastTracer
+from otel.traces.known_attributes import KnownCache
 from otel.traces.trace_state import without_free_text
-from otel.usage import NANO, Usage
+from otel.usage import NANO
 
 _ERROR: Final = Status(StatusCode.ERROR)
 _NO_SECRETS: Final = KnownSecrets()
 _PARAMETER: Final = frozenset("{<:*")
 """What a parameter of a route template has in any framework."""
-
-_IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+#=|~-]{0,127}")
-
-
-class OwnKeys(NamedTuple):
-    """Attribute keys outside the semantic conventions, which every application's spans may have."""
-
-    attempt_number: str
-    attempt_status: str
-    cancelled: str
-    cancel_phase: str
-    cost_usd: str
-    cost_source: str
-    reported_cost_usd: str
-    exposure_usd: str
-    audio_input: str
-    audio_output: str
-    fault: str
-    upstream_model: str
-    usage_estimated: str
-
-    @classmethod
-    def below(cls, namespace: str) -> "OwnKeys":
-        """Return the keys of a namespace."""
-        return cls(
-            attempt_number=f"{namespace}.attempt.number",
-            attempt_status=f"{namespace}.attempt.status",
-            cancelled=f"{namespace}.cancelled",
-            cancel_phase=f"{namespace}.cancel_phase",
-            cost_usd=f"{namespace}.cost_usd",
-            cost_source=f"{namespace}.cost_source",
-            reported_cost_usd=f"{namespace}.reported_cost_usd",
-            exposure_usd=f"{namespace}.exposure_usd",
-            audio_input=f"{namespace}.usage.audio.input_tokens",
-            audio_output=f"{namespace}.usage.audio.output_tokens",
-            fault=f"{namespace}.fault",
-            upstream_model=f"{namespace}.upstream_model",
-            usage_estimated=f"{namespace}.usage.estimated",
-        )
 
 
 class SpanWriter:
@@ -92,8 +56,10 @@ class SpanWriter:
         self._tracer = tracer
         self._bounds = bounds
         self._propagator = propagator or TraceContextTextMapPropagator()
-        self._redact = secrets.redact
+        self._is_plain = type(self._propagator) is TraceContextTextMapPropagator
         self._keys = OwnKeys.below(namespace)
+        self._known = KnownCache()
+        self._attempts = AttemptAttributes(self._keys, self._known, secrets.redact)
 
     def start_request(self, event: RequestReceived) -> TracedContext:
         """Open the server span.
@@ -104,16 +70,31 @@ class SpanWriter:
         parent = self._propagator.extract(headers, context=Context()) if headers else Context()
         method = self._bounds.method(event.method)
         path = self._bounds.path(event.path)
-        attributes = {"http.request.method": method, "url.scheme": conventions.scheme(event.scheme)}
-        if path != semconv.UNMATCHED:
-            attributes["http.route"] = path
-            if _PARAMETER.isdisjoint(path):
-                # What fills a parameter in is the client's text.
-                attributes["url.path"] = path
-        if event.protocol_version in conventions.PROTOCOL_VERSIONS:
-            attributes["network.protocol.version"] = event.protocol_version
-        span = self._tracer.start_span(f"{method} {path}", parent, SpanKind.SERVER, attributes)
+        version = event.protocol_version
+
+        def make() -> Attributes:
+            attributes = {"http.request.method": method, "url.scheme": conventions.scheme(event.scheme)}
+            if path != semconv.UNMATCHED:
+                attributes["http.route"] = path
+                if _PARAMETER.isdisjoint(path):
+                    # What fills a parameter in is the client's text.
+                    attributes["url.path"] = path
+            if version in conventions.PROTOCOL_VERSIONS:
+                attributes["network.protocol.version"] = version
+            return attributes
+
+        attributes = self._known.get(("request", method, path, event.scheme, version), make)
+        span = self._start(f"{method} {path}", parent, SpanKind.SERVER, attributes)
         return traced_context(span, parent)
+
+    def _start(
+        self, name: str, parent: Context, kind: SpanKind, attributes: Attributes, started_ns: int | None = None
+    ) -> Span:
+        """Start a span whose attributes are all of supported types."""
+        tracer = self._tracer
+        if type(tracer) is FastTracer:
+            return tracer.start(name, parent, kind, attributes, start_ns=started_ns, are_supported=True)
+        return tracer.start_span(name, parent, kind, attributes, start_time=started_ns)
 
     def end_request(self, span: Span, event: RequestFinished, error_type: str | None) -> None:
         """End the server span with the response's attributes.
@@ -121,40 +102,55 @@ class SpanWriter:
         An `error_type` marks it as failed.
         """
         if span.is_recording():
-            attributes: dict[str, str | int] = {
-                "http.response.status_code": event.status_code,
-                "http.response.body.size": event.response_bytes,
-            }
-            if event.outcome == "cancelled":
-                attributes[self._keys.cancelled] = True
+            is_cancelled = event.outcome == "cancelled"
+
+            def make() -> Attributes:
+                attributes: dict[str, str | int] = {"http.response.status_code": event.status_code}
+                if is_cancelled:
+                    attributes[self._keys.cancelled] = True
+                if error_type is not None:
+                    attributes["error.type"] = error_type
+                return attributes
+
+            _add(span, self._known.get(("end", event.status_code, is_cancelled, error_type), make))
+            _add(span, {"http.response.body.size": event.response_bytes})
             if error_type is not None:
-                attributes["error.type"] = error_type
                 span.set_status(_ERROR)
-            span.set_attributes(attributes)
         span.end()
 
-    @staticmethod
-    def caller_identified(span: Span, event: CallerIdentified) -> None:
+    def caller_identified(self, span: Span, event: CallerIdentified) -> None:
         """Name the caller by public id and plan."""
-        span.set_attributes({"gatewayz.api_key.id": event.key_id, "gatewayz.plan": event.plan})
+        if span.is_recording():
+            attributes = self._known.get(
+                ("caller", event.key_id, event.plan),
+                lambda: {"gatewayz.api_key.id": event.key_id, "gatewayz.plan": event.plan},
+            )
+            _add_again(span, attributes)
 
     def call_finished(self, span: Span, event: CallFinished) -> None:
         """Set the outcome of the call on the server span, so that a trace search finds it there."""
         if not span.is_recording():
             return
-        attributes: dict[str, str | int | float] = {
-            "gatewayz.model": self._bounds.model(event.model),
-            "gatewayz.call.status": event.status,
-            "gatewayz.call.attempts": event.attempts,
-            "gatewayz.cached": event.cached,
-            "gatewayz.stream": event.stream,
-            self._keys.cost_usd: event.usage.cost_nanousd / NANO,
-        }
-        if event.provider is not None:
-            attributes["gatewayz.provider"] = self._bounds.provider(event.provider)
-        if event.cancel_phase is not None:
-            attributes[self._keys.cancel_phase] = event.cancel_phase
-        span.set_attributes(attributes)
+        model = self._bounds.model(event.model)
+        provider = None if event.provider is None else self._bounds.provider(event.provider)
+
+        def make() -> Attributes:
+            attributes: dict[str, str | int | float] = {
+                "gatewayz.model": model,
+                "gatewayz.call.status": event.status,
+                "gatewayz.call.attempts": event.attempts,
+                "gatewayz.cached": event.cached,
+                "gatewayz.stream": event.stream,
+            }
+            if provider is not None:
+                attributes["gatewayz.provider"] = provider
+            if event.cancel_phase is not None:
+                attributes[self._keys.cancel_phase] = event.cancel_phase
+            return attributes
+
+        key = ("call", model, provider, event.status, event.attempts, event.cached, event.stream, event.cancel_phase)
+        _add_again(span, self._known.get(key, make))
+        _add_again(span, {self._keys.cost_usd: event.usage.cost_nanousd / NANO})
 
     def anomaly_began(self, fields: Mapping[str, str | int | float]) -> Context:
         """Record a short span with the anomaly as its event; returns its context."""
@@ -167,78 +163,58 @@ class SpanWriter:
         """Open a client span; returns its context and the trace headers for the provider."""
         provider = self._bounds.provider(event.provider)
         model = self._bounds.model(event.model)
-        attributes: dict[str, str | int | bool] = {
-            "gen_ai.operation.name": event.operation,
-            "gen_ai.provider.name": provider,
-            "gen_ai.request.model": model,
-            "gen_ai.request.stream": event.stream,
-            self._keys.upstream_model: event.upstream_model,
-            self._keys.attempt_number: event.number,
-            "peer.service": provider,
-        }
-        if event.server_address:
-            attributes |= {"server.address": event.server_address, "server.port": event.server_port}
-        span = self._tracer.start_span(
-            f"{event.operation} {model}", parent, SpanKind.CLIENT, attributes, start_time=event.started_unix_ns
-        )
+
+        def make() -> Attributes:
+            attributes: dict[str, str | int | bool] = {
+                "gen_ai.operation.name": event.operation,
+                "gen_ai.provider.name": provider,
+                "gen_ai.request.model": model,
+                "gen_ai.request.stream": event.stream,
+                self._keys.upstream_model: event.upstream_model,
+                self._keys.attempt_number: event.number,
+                "peer.service": provider,
+            }
+            if event.server_address:
+                attributes |= {"server.address": event.server_address, "server.port": event.server_port}
+            return attributes
+
+        target = (provider, model, event.upstream_model, event.server_address, event.server_port)
+        attributes = self._known.get(("start", event.operation, event.stream, event.number, *target), make)
+        span = self._start(f"{event.operation} {model}", parent, SpanKind.CLIENT, attributes, event.started_unix_ns)
         context = traced_context(span, parent)
         headers: dict[str, str] = {}
-        self._propagator.inject(headers, context)
+        if self._is_plain and not context.span_context.trace_state:
+            headers["traceparent"] = _traceparent(context.span_context)
+        else:
+            self._propagator.inject(headers, context)
         return context, headers
 
     def end_attempt(self, span: Span, event: AttemptFinished) -> None:
         """End the client span; for a stream, call this at its end."""
         if span.is_recording():
-            span.set_attributes(self._attempt_attributes(event))
+            for attributes in self._attempts.of(event):
+                _add(span, attributes)
             if event.status == "error":
                 span.set_status(_ERROR)
         span.end()
 
-    def _attempt_attributes(self, event: AttemptFinished) -> Mapping[str, str | int | float | bool | tuple[str, ...]]:
-        """Return the attributes of an ended attempt, by the GenAI semantic conventions."""
-        attributes: dict[str, str | int | float | bool | tuple[str, ...]] = {self._keys.attempt_status: event.status}
-        optional = {
-            "error.type": event.error_kind,
-            self._keys.fault: event.fault,
-            self._keys.cancel_phase: event.cancel_phase,
-            "http.response.status_code": event.http_status,
-            "gen_ai.response.id": self._identifier(event.response_id),
-            "gen_ai.response.model": self._identifier(event.response_model),
-            "gen_ai.response.time_to_first_chunk": event.first_token_seconds,
-        }
-        attributes.update({key: value for key, value in optional.items() if value is not None})
-        finish_reason = self._identifier(event.finish_reason)
-        if finish_reason is not None:
-            attributes["gen_ai.response.finish_reasons"] = (finish_reason,)
-        usage = event.usage
-        if usage.input_tokens or usage.output_tokens:
-            attributes["gen_ai.usage.input_tokens"] = usage.input_tokens
-            attributes["gen_ai.usage.output_tokens"] = usage.output_tokens
-            attributes[self._keys.usage_estimated] = usage.estimated
-            attributes[self._keys.cost_usd] = usage.cost_nanousd / NANO
-            self._add_details(attributes, usage)
-        return attributes
 
-    def _add_details(self, attributes: dict[str, str | int | float | bool | tuple[str, ...]], usage: Usage) -> None:
-        """Add what most attempts do not have."""
-        details = (
-            ("gen_ai.usage.cache_read.input_tokens", usage.cached_tokens),
-            ("gen_ai.usage.cache_creation.input_tokens", usage.cache_write_tokens),
-            ("gen_ai.usage.reasoning.output_tokens", usage.reasoning_tokens),
-            (self._keys.audio_input, usage.input_audio_tokens),
-            (self._keys.audio_output, usage.output_audio_tokens),
-        )
-        attributes |= {key: tokens for key, tokens in details if tokens}
-        if usage.cost_source is not None:
-            attributes[self._keys.cost_source] = usage.cost_source
-        if usage.reported_nanousd is not None:
-            attributes[self._keys.reported_cost_usd] = usage.reported_nanousd / NANO
-        if usage.exposure_nanousd:
-            attributes[self._keys.exposure_usd] = usage.exposure_nanousd / NANO
+def _add_again(span: Span, attributes: Attributes) -> None:
+    """Add attributes that an earlier event of the same kind may have added: the last one counts."""
+    if type(span) is FastSpan and span.has_any(attributes):
+        span.set_attributes(attributes)
+    else:
+        _add(span, attributes)
 
-    def _identifier(self, text: str | None) -> str | None:
-        """Return a provider's text if it has the shape of an identifier, without secrets.
 
-        Prose could quote a prompt.
-        """
-        return self._redact(text) if text is not None and _IDENTIFIER.fullmatch(text) else None
+def _add(span: Span, attributes: Attributes) -> None:
+    """Add attributes, all of supported types, whose keys are new, to a recording span."""
+    if type(span) is FastSpan:
+        span.add_supported(attributes)
+    else:
+        span.set_attributes(attributes)
+
+
+def _traceparent(span: SpanContext) -> str:
+    """Return the header of W3C Trace Context, level 2."""
+    return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel.redaction import REDACTED, KnownSecrets, redact
+from otel.redaction import REDACTED, RULES, STEMS, KnownSecrets, redact
 
 SECRETS = [
     "sk-proj-abcdefghijklmnop1234",
@@ -119,3 +119,8 @@ def test_long_text_is_redacted_in_linear_time() -> None:
     """A quadratic pattern would take minutes for these."""
     for piece in ("a", " ", "password", "password:", '\\"', "://", "api_key = ", "://a:", "'", "eyJ", "?key="):
         redact(piece * 20_000)
+
+
+def test_every_word_of_a_rule_contains_a_stem() -> None:
+    words = {word for _, _, words in RULES for word in words}
+    assert [word for word in words if not any(stem in word for stem in STEMS)] == []

@@ -5,7 +5,8 @@ The SDK's encoder encodes spans with events or links.
 Format: `opentelemetry/proto/trace/v1/trace.proto`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from struct import Struct
 from typing import Any, Final
 
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -17,10 +18,12 @@ from otel.delivery.encoding.protobuf import (
     AttributeEncoder,
     UnsupportedValueError,
     delimited,
-    pack_fixed64,
     text_field,
     varint,
 )
+from otel.traces.fast_span import FastSpan
+from otel.traces.known_attributes import KnownAttributes
+from otel.traces.span_parts import EndedSpan
 
 _TRACE_ID: Final = b"\x0a\x10"
 _SPAN_ID: Final = b"\x12\x08"
@@ -30,6 +33,7 @@ _NAME: Final = b"\x2a"
 _KIND: Final[Mapping[SpanKind, bytes]] = {kind: bytes((0x30, kind.value + 1)) for kind in SpanKind}
 _START_TIME: Final = b"\x39"
 _END_TIME: Final = b"\x41"
+_pack_times: Final = Struct("<sQsQ").pack
 _ATTRIBUTES: Final = b"\x4a"
 _DROPPED_ATTRIBUTES: Final = b"\x50"
 _STATUS: Final = b"\x7a"
@@ -38,6 +42,9 @@ _STATUS_CODE: Final[Mapping[StatusCode, bytes]] = {
     StatusCode.UNSET: b"",
     StatusCode.OK: b"\x18\x01",
     StatusCode.ERROR: b"\x18\x02",
+}
+_STATUS_ONLY: Final[Mapping[StatusCode, bytes]] = {
+    code: delimited(_STATUS, content) for code, content in _STATUS_CODE.items()
 }
 _LOCAL_PARENT: Final = b"\x85\x01\x00\x01\x00\x00"
 _REMOTE_PARENT: Final = b"\x85\x01\x00\x03\x00\x00"
@@ -50,37 +57,55 @@ class SpanEncoder:
     def __init__(self) -> None:
         self._attributes = AttributeEncoder(_ATTRIBUTES)
 
-    def encode(self, span: ReadableSpan) -> bytes:
+    def encode(self, span: ReadableSpan | FastSpan) -> bytes:
         """Return the span's message; raises `UnsupportedValueError`, or what a field of another type raises."""
-        context, parent, status = span.context, span.parent, span.status
-        if context is None or span.events or span.links or not span.start_time or not span.end_time:
+        ended = span.ended() if type(span) is FastSpan else _ended(span)  # type: ignore[arg-type]  # narrowed by its type
+        if ended is None:
             raise UnsupportedValueError
+        name, context, parent, layers, kind, status, start_ns, end_ns = ended
         parts = [_TRACE_ID, context.trace_id.to_bytes(16, "big"), _SPAN_ID, context.span_id.to_bytes(8, "big")]
         if context.trace_state:
             state = ",".join(f"{key}={value}" for key, value in context.trace_state.items())
             parts.append(delimited(_TRACE_STATE, state.encode()))
         if parent is not None:
             parts += (_PARENT_SPAN_ID, parent.span_id.to_bytes(8, "big"))
-        parts += (
-            text_field(_NAME, span.name),
-            _KIND[span.kind],
-            _START_TIME,
-            pack_fixed64(span.start_time),
-            _END_TIME,
-            pack_fixed64(span.end_time),
-            self._attributes.encode(_as_dict(span.attributes)),
-        )
-        if span.dropped_attributes:
+        parts += (text_field(_NAME, name), _KIND[kind], _pack_times(_START_TIME, start_ns, _END_TIME, end_ns))
+        for layer in layers:
+            parts.append(self._encode_layer(layer))
+        if isinstance(span, ReadableSpan) and span.dropped_attributes:
             parts += (_DROPPED_ATTRIBUTES, varint(span.dropped_attributes))
-        description = text_field(_STATUS_MESSAGE, status.description)
-        parts.append(delimited(_STATUS, description + _STATUS_CODE[status.status_code]))
+        if status.description is None:
+            parts.append(_STATUS_ONLY[status.status_code])
+        else:
+            description = text_field(_STATUS_MESSAGE, status.description)
+            parts.append(delimited(_STATUS, description + _STATUS_CODE[status.status_code]))
         parts.append(_REMOTE_PARENT if parent is not None and parent.is_remote else _LOCAL_PARENT)
         return b"".join(parts)
 
+    def _encode_layer(self, layer: Mapping[str, Any]) -> bytes:
+        if type(layer) is not KnownAttributes:
+            return self._attributes.encode(layer)
+        if layer.encoded is None:
+            layer.encoded = self._attributes.encode(layer)
+        return layer.encoded
 
-def make_span_batch_encoder() -> BatchEncoder[ReadableSpan]:
+
+def make_span_batch_encoder() -> BatchEncoder[ReadableSpan | FastSpan]:
     """Return an encoder of batches of spans."""
-    return BatchEncoder(SpanEncoder().encode, encode_spans, _parts_of)
+    return BatchEncoder(SpanEncoder().encode, _encode_by_sdk, _parts_of)
+
+
+def _encode_by_sdk(spans: Sequence[ReadableSpan | FastSpan]) -> Any:
+    return encode_spans([each.readable() if isinstance(each, FastSpan) else each for each in spans])
+
+
+def _ended(span: ReadableSpan) -> EndedSpan | None:
+    """Return the parts of the SDK's span to encode, None where the SDK has to."""
+    context = span.context
+    if context is None or span.events or span.links or not span.start_time or not span.end_time:
+        return None
+    layers = (_as_dict(span.attributes),)
+    return EndedSpan(span.name, context, span.parent, layers, span.kind, span.status, span.start_time, span.end_time)
 
 
 def _as_dict(attributes: Any) -> Mapping[str, Any]:

@@ -39,8 +39,8 @@ from otel.metrics.measurements import Measurements
 from otel.metrics.views import build_views
 from otel.recording.guard import Guard
 from otel.recording.recorder import TelemetryRecorder
-from otel.traces.fast_span import SpanOrigin
 from otel.traces.fast_tracer import FastTracer
+from otel.traces.span_parts import SpanOrigin
 from otel.traces.spans import SpanWriter
 from otel.usage import Usage
 

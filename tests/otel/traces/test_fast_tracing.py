@@ -41,8 +41,8 @@ from otel.delivery.processors import LogDelivery
 from otel.delivery.signal_queue import SignalQueue
 from otel.logs.fast_logger import FastLogger, FastLogRecord
 from otel.traces.context import traced_context
-from otel.traces.fast_span import SpanOrigin
 from otel.traces.fast_tracer import FastTracer
+from otel.traces.span_parts import SpanOrigin
 
 RESOURCE = Resource({"service.name": "gatewayz"})
 SCOPE = InstrumentationScope("gatewayz")

@@ -18,9 +18,9 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from otel.traces.fast_span import SpanOrigin
 from otel.traces.fast_tracer import FastTracer
 from otel.traces.held_trace import HoldRules, TraceHold, build_hold
+from otel.traces.span_parts import SpanOrigin
 
 SECOND = 1_000_000_000
 CALLER = SpanContext(7, 8, is_remote=True, trace_flags=TraceFlags(0))

@@ -18,8 +18,8 @@ from otel.events import AttemptFinished, AttemptStarted, RequestReceived
 from otel.labels import LabelBounds
 from otel.logs.writer import LogWriter, StdlibHandler
 from otel.redaction import KnownSecrets
-from otel.traces.fast_span import SpanOrigin
 from otel.traces.fast_tracer import FastTracer
+from otel.traces.span_parts import SpanOrigin
 from otel.traces.spans import SpanWriter
 
 BOUNDS = LabelBounds.from_routes("gw", (("p", "m"),))

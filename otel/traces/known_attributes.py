@@ -1,0 +1,34 @@
+"""Attributes that many spans share, so that they are encoded once."""
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, Final
+
+_MAX_KEPT: Final = 2_000
+"""More combinations than a configuration has; a bound, so that rare ones cannot fill the memory."""
+
+
+class KnownAttributes(dict[str, Any]):
+    """Attributes that never change. `encoded` is theirs once a span with them has been encoded."""
+
+    __slots__ = ("encoded",)
+
+    def __init__(self, attributes: Mapping[str, Any]) -> None:
+        super().__init__(attributes)
+        self.encoded: bytes | None = None
+
+
+class KnownCache:
+    """Keeps attributes by what they are made of. Safe from any thread: two may make the same twice."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Hashable, KnownAttributes] = {}
+
+    def get(self, key: tuple[Hashable, ...], make: Callable[[], Mapping[str, Any]]) -> KnownAttributes:
+        """Return the attributes for a key; `make` returns them the first time."""
+        found = self._kept.get(key)
+        if found is None:
+            found = KnownAttributes(make())
+            if len(self._kept) >= _MAX_KEPT:
+                self._kept.clear()
+            self._kept[key] = found
+        return found
