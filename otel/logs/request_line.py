@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final, Literal, TypeAlias
 
+import msgspec
+
 from otel.events import CallerIdentified, CallFinished, RateLimited, RequestFinished
 from otel.labels import LabelBounds
-from otel.logs.writer import FieldValue
-from otel.usage import NANO, Usage
+from otel.usage import NANO
 
 LOGGER: Final = "gatewayz.request"
 
@@ -22,6 +23,47 @@ _CLIENT_ERROR: Final = int(HTTPStatus.BAD_REQUEST)
 _SERVER_ERROR: Final = int(HTTPStatus.INTERNAL_SERVER_ERROR)
 _CLIENT_LEFT: Final = 499
 """No standard status: the client left before the response began."""
+
+
+class RequestLine(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """The fields of the line, in their order; those that are None are omitted. `timestamp` is set by the writer."""
+
+    timestamp: str = ""
+    level: str
+    logger: str
+    message: str
+    method: str
+    path: str
+    status: int
+    outcome: Outcome
+    duration_ms: float
+    response_bytes: int
+    exception_type: str | None = None
+    limit_type: str | None = None
+    key_id: str | None = None
+    plan: str | None = None
+    operation: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    call_status: str | None = None
+    error_kind: str | None = None
+    cancel_phase: str | None = None
+    stream: bool | None = None
+    cached: bool | None = None
+    attempts: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    usage_estimated: bool | None = None
+    cost_usd: float | None = None
+    cost_source: str | None = None
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    input_audio_tokens: int | None = None
+    output_audio_tokens: int | None = None
+    unpriced_tokens: int | None = None
+    exposure_usd: float | None = None
+    reported_cost_usd: float | None = None
 
 
 class RequestSummary:
@@ -69,58 +111,51 @@ class RequestSummary:
         """Return the level: error for errors, warning for refusals, otherwise info."""
         return _LEVELS.get(self.outcome(finished), "info")
 
-    def message(self, finished: RequestFinished) -> str:
-        """Return the line's message."""
-        return f"{self._method} {self._path} {finished.status_code}"
+    def line(self, finished: RequestFinished, logger: str) -> RequestLine:
+        """Return the line; fields that do not apply stay None."""
+        caller, call = self.caller, self.call
+        line = RequestLine(
+            level=self.level(finished),
+            logger=logger,
+            message=f"{self._method} {self._path} {finished.status_code}",
+            method=self._method,
+            path=self._path,
+            status=finished.status_code,
+            outcome=self.outcome(finished),
+            duration_ms=round(finished.duration_seconds * 1000, 3),
+            response_bytes=finished.response_bytes,
+            exception_type=self.exception_type,
+            limit_type=self.limit_type,
+            key_id=None if caller is None else caller.key_id,
+            plan=None if caller is None else caller.plan,
+        )
+        if call is not None:
+            self._add_call(line, call)
+        return line
 
-    def fields(self, finished: RequestFinished) -> dict[str, FieldValue]:
-        """Return the fields; those that are None do not apply and are omitted."""
-        fields: dict[str, FieldValue] = {
-            "method": self._method,
-            "path": self._path,
-            "status": finished.status_code,
-            "outcome": self.outcome(finished),
-            "duration_ms": round(finished.duration_seconds * 1000, 3),
-            "response_bytes": finished.response_bytes,
-            "exception_type": self.exception_type,
-            "limit_type": self.limit_type,
-        }
-        if self.caller is not None:
-            fields |= {"key_id": self.caller.key_id, "plan": self.caller.plan}
-        if self.call is not None:
-            fields |= self._call_fields(self.call)
-        return fields
-
-    def _call_fields(self, call: CallFinished) -> dict[str, FieldValue]:
-        """Return the fields of the LLM call."""
-        return {
-            "operation": call.operation,
-            "model": self._bounds.model(call.model),
-            "provider": None if call.provider is None else self._bounds.provider(call.provider),
-            "call_status": call.status,
-            "error_kind": call.error_kind,
-            "cancel_phase": call.cancel_phase,
-            "stream": call.stream,
-            "cached": call.cached,
-            "attempts": call.attempts,
-            "input_tokens": call.usage.input_tokens,
-            "output_tokens": call.usage.output_tokens,
-            "usage_estimated": call.usage.estimated or None,
-            "cost_usd": call.usage.cost_nanousd / NANO,
-            "cost_source": call.usage.cost_source,
-            **_details(call.usage),
-        }
-
-
-def _details(usage: Usage) -> dict[str, FieldValue]:
-    """Return the fields of what most calls do not have."""
-    return {
-        "cached_tokens": usage.cached_tokens or None,
-        "cache_write_tokens": usage.cache_write_tokens or None,
-        "reasoning_tokens": usage.reasoning_tokens or None,
-        "input_audio_tokens": usage.input_audio_tokens or None,
-        "output_audio_tokens": usage.output_audio_tokens or None,
-        "unpriced_tokens": usage.unpriced_tokens or None,
-        "exposure_usd": usage.exposure_nanousd / NANO if usage.exposure_nanousd else None,
-        "reported_cost_usd": None if usage.reported_nanousd is None else usage.reported_nanousd / NANO,
-    }
+    def _add_call(self, line: RequestLine, call: CallFinished) -> None:
+        """Set the fields of the LLM call."""
+        usage = call.usage
+        line.operation = call.operation
+        line.model = self._bounds.model(call.model)
+        line.provider = None if call.provider is None else self._bounds.provider(call.provider)
+        line.call_status = call.status
+        line.error_kind = call.error_kind
+        line.cancel_phase = call.cancel_phase
+        line.stream = call.stream
+        line.cached = call.cached
+        line.attempts = call.attempts
+        line.input_tokens = usage.input_tokens
+        line.output_tokens = usage.output_tokens
+        line.usage_estimated = usage.estimated or None
+        line.cost_usd = usage.cost_nanousd / NANO
+        line.cost_source = usage.cost_source
+        # What most calls do not have.
+        line.cached_tokens = usage.cached_tokens or None
+        line.cache_write_tokens = usage.cache_write_tokens or None
+        line.reasoning_tokens = usage.reasoning_tokens or None
+        line.input_audio_tokens = usage.input_audio_tokens or None
+        line.output_audio_tokens = usage.output_audio_tokens or None
+        line.unpriced_tokens = usage.unpriced_tokens or None
+        line.exposure_usd = usage.exposure_nanousd / NANO if usage.exposure_nanousd else None
+        line.reported_cost_usd = None if usage.reported_nanousd is None else usage.reported_nanousd / NANO

@@ -10,7 +10,7 @@ import logging
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 from opentelemetry._logs import Logger, SeverityNumber
@@ -18,6 +18,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import get_current_span
 
 from otel.redaction import REDACTED, KnownSecrets, is_secret_name
+from otel.traces.context import TracedContext
 
 _NANOSECONDS: Final = 1_000_000_000
 _SEVERITIES: Final = {
@@ -52,6 +53,15 @@ _LEVELS: Final = {
 }
 
 FieldValue = str | int | float | bool | None
+
+
+class Line(Protocol):
+    """A `msgspec.Struct` with a line's fields."""
+
+    timestamp: str
+    level: str
+    logger: str
+    message: str
 
 
 class LogWriter:
@@ -108,6 +118,21 @@ class LogWriter:
             body = self._encode(line).decode()
         except Exception:  # noqa: BLE001  a lone surrogate, which UTF-8 cannot encode; an integer over 64 bits
             body = self._encode({_encodable(key): _encodable(value) for key, value in line.items()}).decode()
+        self._send(level, now_ns, body, context)
+
+    def write(self, line: Line, context: Context) -> None:
+        """Write a line that holds only bounded values."""
+        now_ns = self._unix_ns()
+        line.timestamp = self._rfc3339(now_ns)
+        try:
+            body = self._encode(line).decode()
+        except Exception:  # noqa: BLE001  as in `emit`
+            fields = msgspec.structs.asdict(line)  # type: ignore[arg-type]  # a line is a structure
+            self.emit(line.level, line.logger, line.message, fields, context=context, unix_ns=now_ns, trusted=True)
+        else:
+            self._send(line.level, now_ns, body, context)
+
+    def _send(self, level: str, now_ns: int, body: str, context: Context | None) -> None:
         if self._otlp is not None:
             self._otlp.emit(
                 timestamp=now_ns,
@@ -243,7 +268,7 @@ def _encodable(value: Any) -> Any:
 
 def _with_trace(body: str, context: Context | None) -> str:
     """Return the line with the ids of its span, if there is one."""
-    span = get_current_span(context).get_span_context()
+    span = context.span_context if type(context) is TracedContext else get_current_span(context).get_span_context()
     if not span.is_valid:
         return body
     return f'{body[:-1]},"trace_id":"{span.trace_id:032x}","span_id":"{span.span_id:016x}"}}'

@@ -154,15 +154,8 @@ class TelemetryRequest:
 
     def _log(self, event: RequestFinished) -> None:
         """Write the request's line; its values are bounded, so it needs no redaction."""
-        summary = self.summary
-        self._recorder.logs.emit(
-            summary.level(event),
-            self._recorder.request_logger,
-            summary.message(event),
-            summary.fields(event),
-            context=self._context,
-            trusted=True,
-        )
+        line = self.summary.line(event, self._recorder.request_logger)
+        self._recorder.logs.write(line, self._context)
 
 
 class TelemetryAttempt:
