@@ -20,10 +20,14 @@ _MAX_CACHED: Final = 4_096
 """More pairs of key and value than bounded attributes have; a bound, so that unbounded ones cannot fill the memory."""
 
 _MAX_CACHED_TEXT: Final = 64
+_DOUBLE_BYTES: Final = 8
+_MAX_VARINT_BYTES: Final = 9
+"""Of an int64 that is not negative."""
 
 pack_double: Final = Struct("<d").pack
 pack_fixed32: Final = Struct("<I").pack
 pack_fixed64: Final = Struct("<Q").pack
+_pack_double_value: Final = Struct("<cd").pack
 
 
 class UnsupportedValueError(Exception):
@@ -76,19 +80,44 @@ class AttributeEncoder:
     def __init__(self, tag: bytes) -> None:
         self._tag = tag
         self._cached: dict[tuple[str, type, Any], bytes] = {}
+        self._heads: dict[tuple[str, int], bytes] = {}
 
     def encode(self, attributes: Mapping[str, Any]) -> bytes:
         """Return all fields; raises `UnsupportedValueError`."""
-        cached = self._cached
+        cached, heads = self._cached, self._heads
         parts = []
         for key, value in attributes.items():
             kind = type(value)
+            if kind is float:
+                parts.append(
+                    (heads.get((key, _DOUBLE_BYTES)) or self._head(key, _DOUBLE_BYTES))
+                    + _pack_double_value(b"\x21", value)
+                )
+                continue
+            if kind is int and value >= 0:
+                number = varint(value)
+                size = len(number)
+                if size > _MAX_VARINT_BYTES:
+                    raise UnsupportedValueError
+                parts += ((heads.get((key, size)) or self._head(key, size)), b"\x18", number)
+                continue
             try:
                 known = cached.get((key, kind, value))  # 1, 1.0 and True are equal
             except TypeError:  # a list
                 known = None
             parts.append(self._encode_pair(key, kind, value) if known is None else known)
         return b"".join(parts)
+
+    def _head(self, key: str, number_bytes: int) -> bytes:
+        """Return a field up to the `AnyValue`'s own tag, for a number of so many bytes."""
+        if not key:  # a default, which protobuf leaves out
+            raise UnsupportedValueError
+        name = delimited(b"\x0a", key.encode())
+        # The value's tag and length, the number's tag, the number.
+        head = self._tag + varint(len(name) + 3 + number_bytes) + name + bytes((0x12, 1 + number_bytes))
+        if len(self._heads) < _MAX_CACHED:
+            self._heads[key, number_bytes] = head
+        return head
 
     def _encode_pair(self, key: str, kind: type, value: Any) -> bytes:
         if not key:  # a default, which protobuf leaves out
