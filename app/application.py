@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.anomaly.watch import AnomalyWatch
 from app.config.load import Secrets
 from app.config.schema import AppConfig
+from app.gateway.capacity.offload import Offload
 from app.gateway.clock import SystemClock
 from app.gateway.gateway import Gateway
 from app.gateway.in_flight import calls_in_flight
@@ -173,8 +174,9 @@ def _build_parts(
     max_connections = max_client_connections(config, descriptor_limit())
     # Call ids must be unique, not secret: one system call at the start instead of one per request.
     ids = random.Random(random_bytes(32))  # noqa: S311
+    models = ModelTable(config.models, {provider.name: provider for provider in providers})
     gateway = Gateway(
-        models=ModelTable(config.models, {provider.name: provider for provider in providers}),
+        models=models,
         gate=states,
         keys=StoredKeyDirectory(keys, config.plans, clock, recorder),
         limiter=RateLimiter(config.plans, clock),
@@ -183,6 +185,9 @@ def _build_parts(
         calls_in_flight=calls_in_flight(config.server, max_connections),
         clock=clock,
         new_call_id=lambda: f"{ids.getrandbits(128):032x}",
+        offload=Offload(
+            largest_bytes={"requests": config.server.max_body_bytes, "responses": models.largest_response_bytes}
+        ),
     )
     store_jobs = StoreJobs(engine, config, clock, holder=random_bytes(16).hex())
     periodic: tuple[Job, ...] = (

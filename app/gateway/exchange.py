@@ -13,8 +13,9 @@ import aiohttp
 
 from app.gateway.attempt import Attempt
 from app.gateway.cancellation import Deadlines, Interrupt, InterruptedCallError, Reason
-from app.gateway.capacity.offload import join
+from app.gateway.capacity.growing_bytes import GrowingBytes
 from app.gateway.capacity.response_budget import ResponseShare
+from app.gateway.large_request_body import LARGE_BODY_BYTES, LargeRequestBody
 from app.gateway.openai.failures import MAX_ERROR_BYTES, UpstreamFailure, failure_of_status
 from app.gateway.openai.request import CallRequest
 from app.gateway.openai.stream_options import blames_stream_options
@@ -69,7 +70,11 @@ class UpstreamResponse:
         """Send the request and read until the head of a 2xx response."""
         upstream_model = self.attempt.route.upstream_model
         takes_options = not self.leaves_out_added_fields and self._provider.takes_stream_options(upstream_model)
-        body = request.upstream_body(upstream_model, takes_stream_options=takes_options)
+        body: bytes | LargeRequestBody
+        if len(request.body) > LARGE_BODY_BYTES:
+            body = LargeRequestBody(request.upstream_parts(upstream_model, takes_stream_options=takes_options))
+        else:
+            body = request.upstream_body(upstream_model, takes_stream_options=takes_options)
         self._response = response = await self._provider.post(
             request.operation,
             body,
@@ -116,14 +121,14 @@ class UpstreamResponse:
             raise UpstreamFailure("bad_response", http_status=response.status, reason="over max_response_bytes")
         if response.content_length is not None and "content-encoding" not in response.headers:
             await self._make_room(response.content_length)
-        parts: list[bytes] = []
+        body = GrowingBytes()
         left = self._max_bytes
         try:
             while left >= 0 and (part := await self.read()):
                 if not self.room.has(self._max_bytes - left + len(part)):
                     # The length is unknown: room for the largest response is held. Two calls that each held a half would wait for each other.
                     await self._make_room(self._max_bytes)
-                parts.append(part)
+                body.add(part)
                 left -= len(part)
         except UpstreamFailure as failure:
             if failure.kind == "gateway_resources":
@@ -134,7 +139,7 @@ class UpstreamResponse:
         if left < 0:
             self.attempt.response_began()
             raise UpstreamFailure("bad_response", http_status=response.status, reason="over max_response_bytes")
-        return await join(parts)
+        return body.take()
 
     async def _make_room(self, size_bytes: int) -> None:
         """Wait for room for a large response; the provider is not to blame for the time that passes."""

@@ -5,7 +5,9 @@ are the gateway's own: what the interpreter's recursion limit allows differs bet
 versions.
 """
 
+import codecs
 from array import array
+from collections.abc import Iterator
 from itertools import accumulate
 from typing import Final
 
@@ -15,6 +17,10 @@ MAX_DEPTH: Final = 200
 INLINE_BYTES: Final = 256 * 1024
 """Any JSON up to this size is decoded within some 20 ms, whatever is in it."""
 
+WINDOW_BYTES: Final = 256 * 1024
+"""Long texts are checked in parts of this size: what is made of a whole one may take ten times its memory."""
+
+_LONGEST_ESCAPE_BYTES: Final = len(r"\ud83d")
 _LONG_TEXT_BYTES: Final = 4 * 1024 * 1024
 _MAX_VALUES: Final = 20_000
 
@@ -30,13 +36,50 @@ def check_depth(text: bytes) -> None:
     """Raise `NestedTooDeeplyError` where arrays and objects of valid JSON are nested more than `MAX_DEPTH` levels deep."""
     if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
         return
-    if b"\\" in text:
+    depth, is_in_string = 0, False
+    for window in windows(text):
         # Without escaped quotes, every second piece between quotes is outside of strings.
-        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
-    outside = b"".join(text.split(b'"')[::2])
-    steps = array("b", outside.translate(_STEPS, _NO_BRACKETS))
-    if max(accumulate(steps), default=0) > MAX_DEPTH:
-        raise NestedTooDeeplyError(f"more than {MAX_DEPTH} levels")
+        pieces = window.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
+        outside = b"".join(pieces[is_in_string::2])
+        is_in_string ^= len(pieces) % 2 == 0
+        steps = array("b", outside.translate(_STEPS, _NO_BRACKETS))
+        if max(accumulate(steps, initial=depth)) > MAX_DEPTH:
+            raise NestedTooDeeplyError(f"more than {MAX_DEPTH} levels")
+        depth += sum(steps)
+
+
+def windows(text: bytes | memoryview) -> Iterator[bytes]:
+    """Yield the text in parts that no escape crosses."""
+    start = 0
+    while start < len(text):
+        window = bytes(text[start : start + WINDOW_BYTES])
+        if start + WINDOW_BYTES < len(text):
+            window = window[: _end_of_escapes(window)]
+        start += len(window)
+        yield window
+
+
+def _end_of_escapes(window: bytes) -> int:
+    """Return where a window has to end for its last escape to be in it as a whole, or not at all."""
+    last = window.rfind(b"\\", len(window) - _LONGEST_ESCAPE_BYTES)
+    if last < 0 or (last + 1 - len(window[: last + 1].rstrip(b"\\"))) % 2 == 0:
+        # None, or an escaped backslash.
+        return len(window)
+    size = 2 if window[last + 1 : last + 2] not in {b"", b"u"} else _LONGEST_ESCAPE_BYTES
+    return last if last + size > len(window) else len(window)
+
+
+def check_utf8(text: bytes) -> None:
+    """Raise UnicodeDecodeError where the text is not UTF-8; its `start` is the place in the whole text."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(text), WINDOW_BYTES):
+        held_back = len(decoder.getstate()[0])
+        window = text[start : start + WINDOW_BYTES]
+        try:
+            decoder.decode(window, final=start + WINDOW_BYTES >= len(text))
+        except UnicodeDecodeError as error:
+            at = start - held_back
+            raise UnicodeDecodeError("utf-8", text, at + error.start, at + error.end, error.reason) from None
 
 
 def is_light(text: bytes) -> bool:

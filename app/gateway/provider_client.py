@@ -14,6 +14,7 @@ import aiohttp
 
 from app.config.schema import ProviderConfig
 from app.gateway.connector import WATCH, ConnectionWatch, LiveConnector
+from app.gateway.large_request_body import LargeRequestBody
 from app.gateway.openai.failures import UpstreamFailure
 from app.gateway.openai.request import Operation
 from app.gateway.provider_endpoint import HEADER_BOUNDS, ProviderEndpoint, ProviderSecrets
@@ -84,7 +85,7 @@ class Provider:
     async def post(
         self,
         operation: Operation,
-        body: bytes,
+        body: bytes | LargeRequestBody,
         headers: Mapping[str, str],
         *,
         on_connected: Callable[[], None],

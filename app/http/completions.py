@@ -12,13 +12,14 @@ from app.config.schema import ServerConfig
 from app.errors import GatewayError, OverloadedError
 from app.gateway.call import Call
 from app.gateway.cancellation import Interrupt, InterruptedCallError
+from app.gateway.capacity.loop_yield import LoopYield
 from app.gateway.gateway import Gateway, LimitReachedError
 from app.gateway.in_flight import KeyShareError, Slot
 from app.gateway.models import Model
 from app.gateway.openai.error_body import error_event
 from app.gateway.openai.request import Operation
 from app.gateway.stream_relay import ResponseStream, call_stopped
-from app.http.content_coding import content_codings, decode_body
+from app.http.content_coding import content_codings
 from app.http.keepalive_comments import KeepaliveComments
 from app.http.request_input import bearer_secret, declared_length, read_body
 from app.http.responses import (
@@ -44,6 +45,7 @@ class CompletionEndpoint:
         self._max_body_bytes = server.max_body_bytes
         self._receive_body_seconds = server.receive_body_seconds
         self._keepalive_comment_seconds = server.keepalive_comment_seconds
+        self._decoding = LoopYield()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. A client that left gets nothing, and nothing is raised for it."""
@@ -73,10 +75,13 @@ class CompletionEndpoint:
             headers += limit_headers(await gateway.admit(telemetry, caller))
             codings = content_codings(scope)
             body = await read_body(
-                receive, max_bytes=self._max_body_bytes, seconds=self._receive_body_seconds, hold=slot.hold_body
+                receive,
+                codings,
+                max_bytes=self._max_body_bytes,
+                seconds=self._receive_body_seconds,
+                hold=slot.hold_body,
+                let_others_run=self._decoding.wait,
             )
-            if codings:
-                body = await decode_body(body, codings, max_bytes=self._max_body_bytes, hold=slot.hold_body)
             request = await gateway.read_request(caller, body, self._operation)
             model = gateway.models.find(request.model, request.operation)
         call = gateway.open_call(telemetry, caller, request)

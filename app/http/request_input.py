@@ -1,15 +1,17 @@
 """Reads the bearer token and the body of a request under `/v1`, within bounds.
 
-It decodes nothing; a request that it refuses raises a `GatewayError`.
+A body is held once: as it came, or as it was decoded. A request that is refused here raises a
+`GatewayError`.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from app.errors import BodyTooLargeError, InvalidApiKeyError, InvalidRequestError, RequestTimeoutError
 from app.gateway.cancellation import InterruptedCallError
-from app.gateway.capacity.offload import join
+from app.gateway.capacity.growing_bytes import GrowingBytes
+from app.http.content_coding import BodyDecoder
 from otel.instrument.asgi import Receive, Scope
 
 _SCHEME: Final = "bearer"
@@ -41,34 +43,71 @@ def declared_length(scope: Scope, max_bytes: int) -> int:
     return length
 
 
-async def read_body(receive: Receive, *, max_bytes: int, seconds: float, hold: Callable[[int], None]) -> bytes:
-    """Return the whole body; `hold` gets its size as it grows, and raises where there is no room.
+async def read_body(
+    receive: Receive,
+    codings: tuple[str, ...],
+    *,
+    max_bytes: int,
+    seconds: float,
+    hold: Callable[[int], None],
+    let_others_run: Callable[[], Awaitable[None]],
+) -> bytes:
+    """Return the whole body without its codings; `hold` gets its size as it grows, and raises where there is no room.
 
-    Raises `BodyTooLargeError`, `RequestTimeoutError` when it has not arrived within `seconds`, `InterruptedCallError` when the client leaves.
+    Raises `BodyTooLargeError`, `RequestTimeoutError` when it has not arrived within `seconds`, `InterruptedCallError` when the client leaves,
+    `InvalidRequestError` when it is not in its coding. `let_others_run` is awaited within long decoding.
     """
     try:
         async with asyncio.timeout(seconds):
-            return await _read_body(receive, max_bytes, hold)
+            if not codings:
+                return await _read_body(receive, max_bytes, hold)
+            decoder = BodyDecoder(codings, max_bytes=max_bytes, hold=hold, let_others_run=let_others_run)
+            return await _read_coded_body(receive, max_bytes, decoder)
     except TimeoutError:
         raise RequestTimeoutError(f"The request body did not arrive within {seconds:g} s.") from None
 
 
 async def _read_body(receive: Receive, max_bytes: int, hold: Callable[[int], None]) -> bytes:
     """Return the whole body, however long it takes."""
-    parts: list[bytes] = []
-    size = 0
+    part, more = await _receive_part(receive)
+    if not more:
+        # Nearly every body comes in one piece.
+        _check_size(len(part), max_bytes)
+        hold(len(part))
+        return part
+    body = GrowingBytes()
     while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise InterruptedCallError("client_left")
-        part = message.get("body", b"")
+        _check_size(body.size + len(part), max_bytes)
+        hold(body.size + len(part))
+        body.add(part)
+        if not more:
+            return body.take()
+        part, more = await _receive_part(receive)
+
+
+async def _read_coded_body(receive: Receive, max_bytes: int, decoder: BodyDecoder) -> bytes:
+    """Return the decoded body; of what came nothing is held longer than it takes to decode it."""
+    size, more = 0, True
+    while more:
+        part, more = await _receive_part(receive)
         size += len(part)
-        if size > max_bytes:
-            raise _too_large(max_bytes)
-        hold(size)
-        parts.append(part)
-        if not message.get("more_body", False):
-            return await join(parts)
+        _check_size(size, max_bytes)
+        await decoder.add(part)
+    return decoder.end()
+
+
+async def _receive_part(receive: Receive) -> tuple[bytes, bool]:
+    """Return the next part of the body, and whether more follow."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise InterruptedCallError("client_left")
+    return message.get("body", b""), message.get("more_body", False)
+
+
+def _check_size(size: int, max_bytes: int) -> None:
+    """Raise `BodyTooLargeError` where the body is over its bound."""
+    if size > max_bytes:
+        raise _too_large(max_bytes)
 
 
 def _too_large(max_bytes: int) -> BodyTooLargeError:

@@ -12,8 +12,9 @@ import logging
 import os
 import pickle
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias, TypeVar, TypeVarTuple, Unpack
 
 from app.gateway.capacity.fair_lock import FairLock
@@ -34,15 +35,12 @@ _PROGRAM: Final = (
 _ENVIRON: Final = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
 _PIECE_BYTES: Final = 256 * 1024
 _TRIES: Final = 2
-
-
-async def join(parts: list[bytes]) -> bytes:
-    """Return the parts as one; a large copy is made in a thread, because it does release the interpreter's lock."""
-    if len(parts) == 1:
-        return parts[0]
-    if sum(map(len, parts)) <= _PIECE_BYTES * 4:
-        return b"".join(parts)
-    return await asyncio.to_thread(b"".join, parts)
+_MIB: Final = 1024 * 1024
+# Address space of the program, and copies. A request is copied for lone surrogates in it, a response for NaN and the like.
+_MEMORY: Final[Mapping[Lane, tuple[int, int]]] = MappingProxyType(
+    {"requests": (40 * _MIB, 4), "responses": (40 * _MIB, 2)}
+)
+_USUAL_BYTES: Final[Mapping[Lane, int]] = MappingProxyType({"requests": 10 * _MIB, "responses": 64 * _MIB})
 
 
 class OffloadError(Exception):
@@ -53,10 +51,23 @@ class OffloadError(Exception):
         self.reason: Reason = reason
 
 
-class Offload:
-    """One child process for requests and one for responses, so that neither waits for the other."""
+def memory_bytes(lane: Lane, largest_bytes: int) -> int:
+    """Return how much memory a child process may have: for its program, and for so many copies of the largest text as reading one takes."""
+    program_bytes, copies = _MEMORY[lane]
+    return program_bytes + copies * largest_bytes
 
-    def __init__(self, *, deadline_seconds: float = 30.0, idle_seconds: float = 60.0) -> None:
+
+class Offload:
+    """One child process for requests and one for responses, so that neither waits for the other; `largest_bytes` of each."""
+
+    def __init__(
+        self,
+        *,
+        largest_bytes: Mapping[Lane, int] = _USUAL_BYTES,
+        deadline_seconds: float = 30.0,
+        idle_seconds: float = 60.0,
+    ) -> None:
+        self._largest_bytes = largest_bytes
         self._workers: dict[Lane, _Worker] = {}
         self._deadline_seconds = deadline_seconds
         self._idle_seconds = idle_seconds
@@ -74,7 +85,9 @@ class Offload:
             return function(text, *args)
         worker = self._workers.get(lane)
         if worker is None:
-            worker = self._workers[lane] = _Worker(lane, self._idle_seconds)
+            worker = self._workers[lane] = _Worker(
+                lane, memory_bytes(lane, self._largest_bytes[lane]), self._idle_seconds
+            )
         result: T = await worker.run(owner, function, text, args, self._deadline_seconds)
         return result
 
@@ -91,8 +104,9 @@ class Offload:
 class _Worker:
     """One child process, one piece of work at a time; owners take turns."""
 
-    def __init__(self, lane: Lane, idle_seconds: float) -> None:
+    def __init__(self, lane: Lane, memory_bytes: int, idle_seconds: float) -> None:
         self._lane = lane
+        self._memory_bytes = memory_bytes
         self._idle_seconds = idle_seconds
         self._process: asyncio.subprocess.Process | None = None
         self._is_closed = False
@@ -167,6 +181,7 @@ class _Worker:
             "-c",
             _PROGRAM,
             _ROOT,
+            str(self._memory_bytes),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,

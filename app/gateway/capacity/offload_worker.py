@@ -2,7 +2,7 @@
 
 Input: pickled function names and arguments, then the bytes to work on. Output: pickled results. It
 ends when its parent closes stdin or dies. It has no sockets, no files and no secrets; its memory is
-bounded, because what it decodes comes from outside.
+bounded (`argv[2]`, bytes of address space), because what it decodes comes from outside.
 """
 
 import importlib
@@ -14,10 +14,9 @@ import sys
 from collections.abc import Callable
 from typing import Any, BinaryIO, Final
 
-LENGTH_BYTES: Final = 8
-MEMORY_BYTES: Final = 320 * 1024 * 1024
-"""Of address space; 60 MB of JSON need about 200."""
+from app.gateway.capacity.large_blocks import return_large_blocks
 
+LENGTH_BYTES: Final = 8
 _NICENESS: Final = 5
 
 
@@ -27,7 +26,9 @@ def main() -> None:
         # The parent decides: it may still have requests to finish when the whole group gets a stop signal.
         signal.signal(number, signal.SIG_IGN)
     os.nice(_NICENESS)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    return_large_blocks()
+    memory_bytes = int(sys.argv[2])
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     serve(sys.stdin.buffer, sys.stdout.buffer)
 

@@ -11,7 +11,7 @@ from typing import Final
 LARGE_BYTES: Final = 1024 * 1024
 """Responses up to here need no room: a slot in flight bounds them."""
 
-_MAX_BYTES: Final = 192 * 1024 * 1024
+_MAX_BYTES: Final = 128 * 1024 * 1024
 _WAIT_SECONDS: Final = 30.0
 
 
@@ -30,6 +30,11 @@ class ResponseBudget:
         """How much is held."""
         return self._total_bytes
 
+    @property
+    def max_bytes_per_owner(self) -> int:
+        """How much one owner may hold."""
+        return self._max_bytes // 2
+
     def share(self, owner: str) -> "ResponseShare":
         """Return what one call of `owner` holds: nothing yet."""
         return ResponseShare(self, owner)
@@ -37,7 +42,7 @@ class ResponseBudget:
     def try_hold(self, owner: str, more_bytes: int) -> bool:
         """Hold so many bytes more, if there is room."""
         held = self._owners.get(owner, 0)
-        if held and held + more_bytes > self._max_bytes // 2:
+        if held and held + more_bytes > self.max_bytes_per_owner:
             return False
         if self._total_bytes and self._total_bytes + more_bytes > self._max_bytes:
             return False

@@ -22,8 +22,17 @@ def mask(text: bytes) -> tuple[bytes, bytes] | None:
     if len(free) < 2:  # noqa: PLR2004  one for surrogates, one for escaped backslashes
         return None
     mark, backslashes = free[:2]
-    masked, count = _LONE.subn(lambda found: mark + (found[1] or found[2]), text.replace(b"\\\\", backslashes))
-    return (masked.replace(backslashes, b"\\\\"), mark) if count else None
+    single = text.replace(b"\\\\", backslashes)
+    # In place: a list of what stands between millions of escapes would take ten times the memory of the text.
+    masked = bytearray(single)
+    count = 0
+    for found in _LONE.finditer(single):
+        masked[found.start() : found.start() + 2] = mark
+        count += 1
+    del single
+    if not count:
+        return None
+    return bytes(masked.replace(backslashes, b"\\\\") if backslashes in masked else masked), mark
 
 
 def unmask(text: bytes, mark: bytes) -> bytes:

@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeAlias, TypeVar
 import msgspec
 
 from app.errors import InvalidRequestError, UnreadableBodyError
-from app.gateway.json_bounds import MAX_DEPTH, NestedTooDeeplyError, check_depth
+from app.gateway.json_bounds import MAX_DEPTH, NestedTooDeeplyError, check_depth, check_utf8
 from app.gateway.openai import lone_surrogates
 
 Operation: TypeAlias = Literal["chat", "embeddings"]
@@ -34,6 +34,7 @@ _MESSAGES: Final = msgspec.json.Decoder(frozenset[_AnyObject])
 _OPTIONAL_FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
 _TRUE: Final = msgspec.Raw(b"true")
 _EMPTY_INPUT: Final = re.compile(rb'""|\[[ \t\r\n]*\]')
+_LONG_FIELD_BYTES: Final = 1_024
 _MAX_SCALAR_BYTES: Final = 64
 _REASON: Final = re.compile(r"(?:JSON is malformed: )?([A-Za-z ,'-]{1,80} \(byte \d+\))")
 
@@ -51,6 +52,17 @@ class CallRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     def upstream_body(self, upstream_model: str, *, takes_stream_options: bool = True) -> bytes:
         """Return the body for a provider: its own model name, and in streams a request for usage where the provider accepts that."""
+        return msgspec.json.encode(self._upstream_fields(upstream_model, takes_stream_options))
+
+    def upstream_parts(self, upstream_model: str, *, takes_stream_options: bool = True) -> list[bytes | memoryview]:
+        """Return the same body in parts that are no copy of the caller's: for one that is large."""
+        parts: list[bytes | memoryview] = []
+        for name, raw in self._upstream_fields(upstream_model, takes_stream_options).items():
+            parts += (b"," if parts else b"{", msgspec.json.encode(name), b":", memoryview(raw))
+        parts.append(b"}")
+        return parts
+
+    def _upstream_fields(self, upstream_model: str, takes_stream_options: bool) -> dict[str, msgspec.Raw]:
         fields = dict(self.fields)
         fields["model"] = msgspec.Raw(msgspec.json.encode(upstream_model))
         if not takes_stream_options:
@@ -58,7 +70,7 @@ class CallRequest(msgspec.Struct, frozen=True, kw_only=True):
         elif self.stream:
             options = {**(self.stream_options or {}), "include_usage": _TRUE}
             fields["stream_options"] = msgspec.Raw(msgspec.json.encode(options))
-        return msgspec.json.encode(fields)
+        return fields
 
     def number(self, name: str) -> object:
         """Return a scalar field as a Python value; None where it is absent, and the caller's bytes where it is not a JSON scalar."""
@@ -95,8 +107,8 @@ def parse_chat(body: bytes) -> CallRequest:
         stream=stream,
         include_usage=include_usage,
         body=body,
-        fields=_unmasked(fields, mark),
-        stream_options=None if options is None else _unmasked(options, mark),
+        fields=_unmasked(fields, mark, body),
+        stream_options=None if options is None else _unmasked(options, mark, body),
     )
 
 
@@ -115,7 +127,7 @@ def parse_embeddings(body: bytes) -> CallRequest:
         stream=False,
         include_usage=False,
         body=body,
-        fields=_unmasked(fields, mark),
+        fields=_unmasked(fields, mark, body),
     )
 
 
@@ -124,7 +136,7 @@ def _decode_fields(body: bytes) -> tuple[dict[str, msgspec.Raw], bytes | None]:
     try:
         if not body.isascii():
             # The decoder skips over what it does not read, without a look at the encoding.
-            str(body, "utf-8")
+            check_utf8(body)
         fields, mark = _split(body)
         check_depth(body)
     except msgspec.ValidationError:
@@ -157,11 +169,17 @@ def _split(body: bytes) -> tuple[dict[str, msgspec.Raw], bytes | None]:
     return fields, mark
 
 
-def _unmasked(fields: dict[str, msgspec.Raw], mark: bytes | None) -> dict[str, msgspec.Raw]:
-    """Return the fields with the caller's own bytes."""
+def _unmasked(fields: dict[str, msgspec.Raw], mark: bytes | None, body: bytes) -> dict[str, msgspec.Raw]:
+    """Return the fields with the caller's own bytes; a long one is a view of the body, no copy."""
     if mark is None:
         return fields
-    return {name: msgspec.Raw(lone_surrogates.unmask(bytes(raw), mark)) for name, raw in fields.items()}
+    unmasked = {}
+    for name, raw in fields.items():
+        value = lone_surrogates.unmask(bytes(raw), mark)
+        start = body.find(value) if len(value) > _LONG_FIELD_BYTES else -1
+        # If the same bytes are there twice, either will do.
+        unmasked[name] = msgspec.Raw(value if start < 0 else memoryview(body)[start : start + len(value)])
+    return unmasked
 
 
 def _reason(error: ValueError) -> str:

@@ -9,6 +9,9 @@ from typing import Final
 
 import msgspec
 
+from app.gateway.json_bounds import WINDOW_BYTES, windows
+from app.gateway.openai.long_strings import is_long_string, text_bytes
+
 UNITS_PER_TOKEN: Final = 12
 MOST_OBJECTS: Final = 20_000
 """JSON with more objects than this is measured by its bytes: reading each of millions would stall all other requests."""
@@ -19,6 +22,7 @@ _UNITS_PER_OTHER_BYTE: Final = 4
 ABSENT: Final = msgspec.Raw()
 """The default of a field that a document does not have; compare with `is`."""
 
+_NULL: Final = msgspec.Raw(b"null")
 _TEXT: Final = msgspec.json.Decoder(str | None)
 
 
@@ -64,6 +68,8 @@ def text_units(text: str) -> int:
     """Return the length of a text."""
     if text.isascii():
         return len(text) * UNITS_PER_BYTE
+    if len(text) > WINDOW_BYTES:
+        return sum(text_units(text[start : start + WINDOW_BYTES]) for start in range(0, len(text), WINDOW_BYTES))
     ascii_characters = len(text.encode("ascii", "ignore"))
     other_bytes = len(text.encode("utf-8", "surrogatepass")) - ascii_characters
     return ascii_characters * UNITS_PER_BYTE + other_bytes * _UNITS_PER_OTHER_BYTE
@@ -95,18 +101,20 @@ def content_units(content: msgspec.Raw, *, nested: bool = True) -> int:
     """Return the length of a string, or of the text in a list of parts; images and sounds count nothing."""
     if content is ABSENT:
         return 0
+    if is_long_string(content):
+        ascii_bytes, other_bytes = text_bytes(content)
+        return ascii_bytes * UNITS_PER_BYTE + other_bytes * _UNITS_PER_OTHER_BYTE
     try:
         return text_units(_TEXT.decode(content) or "")
     except msgspec.DecodeError:
         pass
-    raw = bytes(content)
-    if raw.count(b"{") > MOST_OBJECTS:
-        return byte_units(raw)
+    if _has_many_objects(content):
+        return byte_units(content)
     try:
-        parts = _PARTS.decode(raw)
+        parts = _PARTS.decode(content)
     except (msgspec.DecodeError, RecursionError):
         # Neither text nor parts, such as a lone surrogate in a request. The provider read it, so it has a length.
-        return byte_units(raw)
+        return byte_units(content)
     units = 0
     for part in parts:
         units += content_units(part.text, nested=False) + content_units(part.refusal, nested=False)
@@ -115,17 +123,21 @@ def content_units(content: msgspec.Raw, *, nested: bool = True) -> int:
     return units
 
 
+def _has_many_objects(json: msgspec.Raw) -> bool:
+    """Whether there are too many to be read; those in strings count too."""
+    return sum(window.count(b"{") for window in windows(memoryview(json))) > MOST_OBJECTS
+
+
 def _tool_call_units(calls: msgspec.Raw) -> int:
     """Return the length of the called functions' names and arguments."""
-    raw = bytes(calls)
-    if raw == b"null":
+    if calls == _NULL:
         return 0
-    if raw.count(b"{") > MOST_OBJECTS:
-        return byte_units(raw)
+    if _has_many_objects(calls):
+        return byte_units(calls)
     try:
-        return sum(_function_units(call.function) for call in _TOOL_CALLS.decode(raw))
+        return sum(_function_units(call.function) for call in _TOOL_CALLS.decode(calls))
     except (msgspec.DecodeError, RecursionError):
-        return byte_units(raw)
+        return byte_units(calls)
 
 
 def _function_units(function: msgspec.Raw) -> int:
