@@ -87,7 +87,7 @@ class Gauge:
 
     def _check_bounds(self, where: str, samples: Mapping[Series, float]) -> None:
         self.most_series = max(self.most_series, len(samples))
-        for stranger in self._bounds.strangers(samples):
+        for stranger in self._bounds.unexpected(samples):
             self._problem(f"{where}: a series outside the bounded set: {stranger}")
 
     def _check_values(self, samples: Mapping[Series, float]) -> None:

@@ -64,7 +64,7 @@ async def misbehave(folder: Path, *, clients: int, seed: int, say: Callable[[str
             samples, found = await _settle(ready, seen)
             report.problems += found
             bounds = SeriesBounds(load_config(folder / "gateway.toml"))
-            report.problems += [f"a series outside the bounded set: {each}" for each in bounds.strangers(samples)[:5]]
+            report.problems += [f"a series outside the bounded set: {each}" for each in bounds.unexpected(samples)[:5]]
             exit_code = await ready.children[-1].stop()
             if exit_code:
                 report.problems.append(f"the gateway stopped with exit code {exit_code}")

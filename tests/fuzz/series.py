@@ -77,7 +77,7 @@ class SeriesBounds:
         self._span_names |= {f"{operation} {name}" for name, operation in operations.items()}
         self._specs = {name: spec for spec in CATALOGUE for name in _sample_names(spec)}
 
-    def strangers(self, series: Iterable[Series]) -> list[Series]:
+    def unexpected(self, series: Iterable[Series]) -> list[Series]:
         """Return the series that must not exist."""
         return [each for each in series if not self._is_allowed(each)]
 
