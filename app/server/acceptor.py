@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from app.server.connections import Connections
-from app.server.lanes import MOST_START_BYTES, WATCHING_STARTS, Lane, Lanes
+from app.server.lanes import MOST_START_BYTES, WATCHING_STARTS, Lane, Lanes, Place
 
 _ACCEPTED_AT_ONCE: Final = 128
 _MADE_AT_ONCE: Final = 16
@@ -77,7 +77,7 @@ class Acceptor:
             if self._connections.is_full and not self._may_replace():
                 break
             try:
-                connection, _address = self._listener.accept()
+                connection, address = self._listener.accept()
             except (BlockingIOError, InterruptedError):
                 break
             except ConnectionAbortedError:
@@ -93,7 +93,8 @@ class Acceptor:
             if admission is None:
                 connection.close()
             else:
-                self._waiting.put(_Accepted(connection, admission == "extra"), self._lane_of(connection))
+                place = Place(self._lane_of(connection), address[0])
+                self._waiting.put(_Accepted(connection, admission == "extra"), place)
         if not self._is_making:
             self._make_some()
 

@@ -62,7 +62,9 @@ class HttpConnection(ReadFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProt
         """A connection without a request is as idle as one between two requests."""
         self.transport = transport = cast("asyncio.Transport", transport)
         self.server_state.connections.add(self)  # type: ignore[arg-type]  # its own protocols are meant
-        self._addresses = {"server": get_local_addr(transport), "client": get_remote_addr(transport)}
+        client = get_remote_addr(transport)
+        self._addresses = {"server": get_local_addr(transport), "client": client}
+        self._client = "" if client is None else client[0]
         self.connections.is_unused(self)
         self._timers.set("idle", self._keep_alive_seconds, transport.close)
 
@@ -240,7 +242,7 @@ class HttpConnection(ReadFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProt
             self.read_as_needed()
             if waits:
                 # Called later, not from here: many waiting requests would make a deep stack.
-                self._loop.call_soon(self.turns.take, partial(self._go_on, was_waiting=True), self._lane)
+                self._loop.call_soon(self.turns.take, partial(self._go_on, was_waiting=True), self._place)
 
     def _become_idle(self) -> None:
         """Wait for a request."""

@@ -1,15 +1,24 @@
 """Chooses which of many waiting clients is next, so that few of one kind do not stand behind thousands of another.
 
-The lanes take turns, one entry each. What watches the gateway is alternately the newest and the
-oldest of its lane: a probe that comes during a flood of its own kind does not wait for all of it.
-The other lanes keep their order.
+The lanes take turns, one entry each, and within a lane the clients, by their address. What watches
+the gateway is alternately the newest and the oldest of its client: behind a proxy all have one
+address, and a probe that comes during a flood of its own kind does not wait for all of it. All else
+keeps its order.
 """
 
-from collections import deque
-from typing import Final, Generic, Literal, TypeAlias, TypeVar, get_args
+from collections import OrderedDict, deque
+from typing import Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar, get_args
 
 Lane: TypeAlias = Literal["watching", "kept", "new"]
 """Health checks and monitoring; connections that have been served before, and bodies of requests in flight; all others."""
+
+
+class Place(NamedTuple):
+    """Where an entry waits: its lane, and the address of its client."""
+
+    lane: Lane
+    client: str
+
 
 _Entry = TypeVar("_Entry")
 
@@ -26,22 +35,39 @@ def is_watching(path: str) -> bool:
     return path.startswith(_WATCHING_PATHS)
 
 
+class _ClientEntries(Generic[_Entry]):
+    """What waits of one client in one lane."""
+
+    def __init__(self) -> None:
+        self.entries: deque[_Entry] = deque()
+        self._is_newest_next = True
+
+    def take(self, lane: Lane) -> _Entry:
+        """Return the next one."""
+        is_newest = lane == "watching" and self._is_newest_next
+        self._is_newest_next = not self._is_newest_next
+        return self.entries.pop() if is_newest else self.entries.popleft()
+
+
 class Lanes(Generic[_Entry]):
     """The entries that wait."""
 
     def __init__(self) -> None:
-        self._entries: dict[Lane, deque[_Entry]] = {lane: deque() for lane in _LANES}
+        self._clients: dict[Lane, OrderedDict[str, _ClientEntries[_Entry]]] = {lane: OrderedDict() for lane in _LANES}
         self._size = 0
         self._next = 0
-        self._is_newest_next = True
 
     def __len__(self) -> int:
         """Return how many wait, in all lanes."""
         return self._size
 
-    def put(self, entry: _Entry, lane: Lane) -> None:
+    def put(self, entry: _Entry, place: Place) -> None:
         """Let an entry wait."""
-        self._entries[lane].append(entry)
+        clients = self._clients[place.lane]
+        waiting = clients.get(place.client)
+        if waiting is None:
+            waiting = clients[place.client] = _ClientEntries()
+        waiting.entries.append(entry)
         self._size += 1
 
     def take(self) -> _Entry:
@@ -49,13 +75,12 @@ class Lanes(Generic[_Entry]):
         for _ in _LANES:
             lane = _LANES[self._next]
             self._next = (self._next + 1) % len(_LANES)
-            entries = self._entries[lane]
-            if entries:
+            clients = self._clients[lane]
+            if clients:
                 self._size -= 1
-                return self._take_watching(entries) if lane == "watching" else entries.popleft()
+                client, waiting = clients.popitem(last=False)
+                entry = waiting.take(lane)
+                if waiting.entries:
+                    clients[client] = waiting
+                return entry
         raise IndexError("no entry waits")
-
-    def _take_watching(self, entries: deque[_Entry]) -> _Entry:
-        is_newest = self._is_newest_next
-        self._is_newest_next = not is_newest
-        return entries.pop() if is_newest else entries.popleft()

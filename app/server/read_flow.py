@@ -10,7 +10,7 @@ from typing import Final
 
 from app.server.http_exchange import Exchange
 from app.server.http_input import RequestInput
-from app.server.lanes import WATCHING_STARTS, Lane
+from app.server.lanes import WATCHING_STARTS, Lane, Place
 from app.server.timers import Timers
 from app.server.turns import Turns
 
@@ -39,6 +39,9 @@ class ReadFlow:
     _timers: Timers
     _is_at_end: bool
     _reads: bool = True
+    _client: str = ""
+    """The address of the client, without its port."""
+
     _waits_for_turn: bool = False
     _was_served: bool = False
     """Whether a request on this connection has got its response."""
@@ -53,8 +56,11 @@ class ReadFlow:
         """Take what is in `_input`."""
         raise NotImplementedError
 
-    def _lane(self) -> Lane:
+    def _place(self) -> Place:
         """Return where this connection waits for its turn."""
+        return Place(self._lane(), self._client)
+
+    def _lane(self) -> Lane:
         exchange = self._exchange
         if exchange is not None:
             # After the response the rest of a body is only thrown away.
@@ -79,7 +85,7 @@ class ReadFlow:
         self._input.add(bytes(self.read_buffer[:nbytes]))
         if not self._waits_for_turn:
             self._waits_for_turn = True
-            if self.turns.take(self._take_turn, self._lane):
+            if self.turns.take(self._take_turn, self._place):
                 return
         self._read(False)
         if not self._input.release_taken():

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from app.server.lanes import Lane, Lanes
+from app.server.lanes import Lanes, Place
 
 _AT_ONCE: Final = 32
 _AT_LEAST: Final = 8
@@ -30,14 +30,14 @@ class Turns:
         self._began = 0.0
         self._is_counting = False
 
-    def take(self, act: Callable[[], None], lane: Callable[[], Lane]) -> bool:
-        """Call `act` now, or let it wait in its lane where this pass is full; return whether it was called."""
+    def take(self, act: Callable[[], None], place: Callable[[], Place]) -> bool:
+        """Call `act` now, or let it wait at its place where this pass is full; return whether it was called."""
         if not self._is_counting:
             self._begin_pass()
         if self._left > 0 and not self._waiting:
             self._act(act)
             return True
-        self._waiting.put(act, lane())
+        self._waiting.put(act, place())
         return False
 
     def take_later(self, act: Callable[[], object]) -> None:

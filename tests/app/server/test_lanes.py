@@ -2,26 +2,26 @@
 
 import pytest
 
-from app.server.lanes import WATCHING_STARTS, Lanes, is_watching
+from app.server.lanes import WATCHING_STARTS, Lanes, Place, is_watching
 
 
 def filled(**counts):
     lanes = Lanes()
     for lane, count in counts.items():
         for number in range(count):
-            lanes.put((lane, number), lane)
+            lanes.put((lane, number), Place(lane, "10.0.0.1"))
     return lanes
 
 
 def test_a_health_check_behind_thousands_is_next():
     lanes = filled(new=3_000, kept=3_000)
-    lanes.put("probe", "watching")
+    lanes.put("probe", Place("watching", "10.0.0.1"))
     assert "probe" in [lanes.take() for _ in range(3)]
 
 
 def test_a_connection_that_was_served_before_is_next_but_one_to_thousands_of_new_ones():
     lanes = filled(new=3_000)
-    lanes.put("kept", "kept")
+    lanes.put("kept", Place("kept", "10.0.0.1"))
     assert "kept" in [lanes.take() for _ in range(2)]
 
 
@@ -41,6 +41,18 @@ def test_of_what_watches_the_newest_and_the_oldest_take_turns():
 def test_all_else_keeps_its_order(lane):
     lanes = filled(**{lane: 100})
     assert [lanes.take()[1] for _ in range(100)] == list(range(100))
+
+
+@pytest.mark.parametrize("lane", ["watching", "kept", "new"])
+def test_the_clients_of_a_lane_take_turns(lane):
+    lanes = filled(**{lane: 3_000})
+    for number in range(3):
+        lanes.put(f"b{number}", Place(lane, "10.0.0.2"))
+        lanes.put(f"c{number}", Place(lane, "10.0.0.3"))
+    first = [lanes.take() for _ in range(9)]
+    assert [each for each in first if each[0] in "bc"] == (
+        ["b2", "c2", "b0", "c0", "b1", "c1"] if lane == "watching" else ["b0", "c0", "b1", "c1", "b2", "c2"]
+    )
 
 
 def test_each_entry_is_taken_once():

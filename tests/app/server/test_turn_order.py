@@ -16,8 +16,8 @@ FLOOD = 3_000
 class Transport(asyncio.Transport):
     """Keeps what is written."""
 
-    def __init__(self):
-        super().__init__({"sockname": ("127.0.0.1", 1), "peername": ("127.0.0.1", 2)})
+    def __init__(self, address):
+        super().__init__({"sockname": ("127.0.0.1", 1), "peername": (address, 2)})
         self.written = b""
 
     def write(self, data):
@@ -56,9 +56,9 @@ class Server:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
 
-    def connect(self):
+    def connect(self, address="10.0.0.1"):
         connection = self._protocol(self._config, self._state, {})
-        connection.connection_made(Transport())
+        connection.connection_made(Transport(address))
         return connection
 
     def flood(self):
@@ -122,6 +122,11 @@ async def test_a_client_that_was_served_before_does_not_wait_for_a_flood_of_new_
     assert await served_before(server, await kept_connection(server), MODELS) <= 64
 
 
-async def test_new_clients_have_their_order():
+async def test_another_client_does_not_wait_for_the_flood_of_one():
+    server = Server()
+    assert await served_before(server, server.connect("10.0.0.2"), MODELS) <= 64
+
+
+async def test_new_connections_of_one_client_have_their_order():
     server = Server()
     assert await served_before(server, server.connect(), MODELS) == FLOOD

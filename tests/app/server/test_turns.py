@@ -3,11 +3,12 @@
 import asyncio
 import itertools
 
+from app.server.lanes import Place
 from app.server.turns import Turns
 
 
 def kept():
-    return "kept"
+    return Place("kept", "10.0.0.1")
 
 
 async def passes(turns, acts):
@@ -73,8 +74,8 @@ async def test_what_is_tedious_goes_on_once_in_a_pass_and_holds_nobody_up():
 async def test_a_health_check_behind_thousands_of_refusals_has_the_first_turn_of_the_next_pass():
     turns, seen = Turns(lambda: 0.0), []
     for n in range(3_000):
-        turns.take(lambda n=n: seen.append(n), lambda: "new")
-    turns.take(lambda: seen.append("probe"), lambda: "watching")
+        turns.take(lambda n=n: seen.append(n), lambda: Place("new", "10.0.0.1"))
+    turns.take(lambda: seen.append("probe"), lambda: Place("watching", "10.0.0.1"))
     begun = len(seen)
     await asyncio.sleep(0)
     assert seen[begun] == "probe"
@@ -94,7 +95,7 @@ async def test_fewer_start_at_once_while_the_passes_are_long_and_more_again_afte
     assert counts == [16, 8, 8, 8, 16, 32, 32]
 
 
-async def test_the_lane_is_asked_for_only_where_something_waits():
+async def test_the_place_is_asked_for_only_where_something_waits():
     turns = Turns(lambda: 0.0)
     for _ in range(32):
         assert turns.take(lambda: None, None)
