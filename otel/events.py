@@ -99,6 +99,9 @@ class AttemptFinished(msgspec.Struct, frozen=True, kw_only=True):
     - `response_seconds`: until the first byte of the response, or until the timeout; None when
       there was neither.
     - `first_token_seconds`: until the first streamed chunk with content; None without one.
+    - `longest_gap_seconds`: the longest wait of a stream between two chunks with content; None
+      without two.
+    - `pool_wait_seconds`: how long it waited for a pooled connection; None where it did not.
     - `connection_was_stale`: a `connect_error` on an idle pooled connection that the provider or a
       firewall had closed.
 
@@ -115,6 +118,8 @@ class AttemptFinished(msgspec.Struct, frozen=True, kw_only=True):
     http_status: int | None = None
     response_seconds: float | None = None
     first_token_seconds: float | None = None
+    longest_gap_seconds: float | None = None
+    pool_wait_seconds: float | None = None
     usage: Usage = NO_USAGE
     response_id: str | None = None
     response_model: str | None = None
@@ -138,6 +143,14 @@ class CallFinished(msgspec.Struct, frozen=True, kw_only=True):
     error_kind: str | None = None
     cancel_phase: CancelPhase | None = None
     usage: Usage = NO_USAGE
+
+
+class OverheadMeasured(msgspec.Struct, frozen=True, kw_only=True):
+    """The response to a call has left the process, after `seconds` without any wait for a provider, a client or a limit."""
+
+    operation: Literal["chat", "embeddings"]
+    stream: bool
+    seconds: float
 
 
 class CacheLookedUp(msgspec.Struct, frozen=True, kw_only=True):
@@ -223,6 +236,7 @@ Event: TypeAlias = (
     | CallerIdentified
     | AttemptFinished
     | CallFinished
+    | OverheadMeasured
     | CacheLookedUp
     | RateLimited
     | QueryFinished

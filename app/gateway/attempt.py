@@ -19,6 +19,7 @@ from app.gateway.openai.failures import CallerFaultError, UpstreamFailure
 from app.gateway.openai.plausible_usage import Delivered
 from app.gateway.openai.request import CallRequest, Operation
 from app.gateway.openai.usage import ReportedUsage
+from app.gateway.overhead import OverheadTimer
 from app.gateway.ports import AttemptPermit, Clock
 from otel.events import AttemptFinished, AttemptStarted, AttemptStatus, CancelPhase, ErrorKind, RequestScope
 from otel.usage import NO_USAGE, Usage
@@ -45,8 +46,10 @@ class Attempt:
         *,
         number: int,
         clock: Clock,
+        timer: OverheadTimer,
     ) -> None:
         self.route = route
+        self.timer = timer
         self._permit = permit
         self.usage: Usage = NO_USAGE
         self.response_id: str | None = None
@@ -56,6 +59,8 @@ class Attempt:
         self.first_token_seconds: float | None = None
         self._request = request
         self._clock = clock
+        self._waited_seconds = 0.0
+        self._longest_gap_seconds: float | None = None
         self._http_status: int | None = None
         self._response_seconds: float | None = None
         self._request_sent = False
@@ -107,10 +112,16 @@ class Attempt:
         self._response_seconds = self._clock.monotonic() - self.started_seconds
 
     def produced_token(self) -> None:
-        """Content arrived; the first time counts."""
+        """Content of a stream arrived: how long the gateway waited for it since the last is a gap."""
+        waited_seconds = self.timer.provider_seconds
         if self.first_token_seconds is None:
             self.first_token_seconds = self._clock.monotonic() - self.started_seconds
             self._permit.content_arrived()
+        else:
+            gap_seconds = waited_seconds - self._waited_seconds
+            if self._longest_gap_seconds is None or gap_seconds > self._longest_gap_seconds:
+                self._longest_gap_seconds = gap_seconds
+        self._waited_seconds = waited_seconds
 
     def count_usage(
         self,
@@ -188,6 +199,8 @@ class Attempt:
             http_status=self._http_status,
             response_seconds=self._response_seconds,
             first_token_seconds=self.first_token_seconds,
+            longest_gap_seconds=self._longest_gap_seconds,
+            pool_wait_seconds=self.timer.take_pool_seconds(),
             usage=self.usage,
             response_id=self.response_id,
             response_model=self.response_model,

@@ -15,6 +15,7 @@ from app.gateway.cancellation import InterruptedCallError
 from app.gateway.capacity.response_budget import ResponseBudget, ResponseShare
 from app.gateway.models import Route
 from app.gateway.openai.request import CallRequest
+from app.gateway.overhead import OverheadTimer
 from app.gateway.ports import AttemptPermit, Caller, Clock, Ledger, LedgerRow
 from otel.events import CallFinished, CallStatus, CancelPhase, RequestScope
 from otel.usage import Usage
@@ -36,12 +37,14 @@ class Call:
         ledger: Ledger,
         clock: Clock,
         room: ResponseShare | None = None,
+        timer: OverheadTimer | None = None,
     ) -> None:
         self.call_id = call_id
         self.scope = scope
         self.caller = caller
         self.request = request
         self.room = room or ResponseBudget().share(caller.key_id)
+        self.timer = timer or OverheadTimer(clock.monotonic)
         self.delivering = False
         self.was_cut = False
         self._has_response = False
@@ -79,7 +82,7 @@ class Call:
     def start_attempt(self, route: Route, permit: AttemptPermit) -> Attempt:
         """Begin the next attempt; its end, which this call makes certain, gives the permit back."""
         number = len(self.attempts) + 1
-        attempt = Attempt(self.scope, self.request, route, permit, number=number, clock=self._clock)
+        attempt = Attempt(self.scope, self.request, route, permit, number=number, clock=self._clock, timer=self.timer)
         self.attempts.append(attempt)
         self.provider = route.provider.name
         return attempt

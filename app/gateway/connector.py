@@ -9,7 +9,8 @@ import asyncio
 import functools
 import select
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.tracing import Trace
 
 from app.gateway.cancellation import Interrupt, InterruptedCallError, RunningTime
+from app.gateway.overhead import OverheadTimer, WaitFor
 
 WATCH: Final[ContextVar["ConnectionWatch | None"]] = ContextVar("gatewayz_connection_watch", default=None)
 
@@ -33,13 +35,15 @@ class ConnectionWatch:
     """How one request gets its connection.
 
     `must_be_fresh`: no pooled connection will do. `was_reused`: the connection had served a request
-    before. `on_connected` is called once the request can be sent.
+    before. `on_connected` is called once the request can be sent. `timer` is that of the client's
+    request, which waits here.
     """
 
-    __slots__ = ("must_be_fresh", "on_connected", "was_reused")
+    __slots__ = ("must_be_fresh", "on_connected", "timer", "was_reused")
 
-    def __init__(self, on_connected: Callable[[], None], *, must_be_fresh: bool = False) -> None:
+    def __init__(self, on_connected: Callable[[], None], timer: OverheadTimer, *, must_be_fresh: bool = False) -> None:
         self.must_be_fresh = must_be_fresh
+        self.timer = timer
         self.on_connected = on_connected
         self.was_reused = False
 
@@ -57,9 +61,36 @@ class _ResponseHandler(ResponseHandler):
     """
 
     _interim_responses = 0
+    _overhead: OverheadTimer | None = None
+    _has_response = False
+
+    def serve(self, timer: OverheadTimer) -> None:
+        """Send the next request, whose time `timer` splits."""
+        self._overhead, self._has_response = timer, False
+
+    def start_timeout(self) -> None:
+        """The request is written: from now on the provider is waited for."""
+        super().start_timeout()
+        if self._overhead is not None and not self._has_response:
+            self._overhead.wait_when_flushed("provider")
+
+    async def _drain_helper(self) -> None:
+        """Wait until the provider has taken enough of a large request."""
+        if self._overhead is None or self._has_response:
+            await super()._drain_helper()
+            return
+        self._overhead.wait("provider")
+        try:
+            await super()._drain_helper()
+        finally:
+            if not self._has_response:
+                self._overhead.resume("provider")
 
     def data_received(self, data: bytes) -> None:
         """Take what came; before the head of the response only so many status lines."""
+        if self._overhead is not None:
+            self._has_response = True
+            self._overhead.resume("provider")
         if self._payload is None or self._payload is EMPTY_PAYLOAD:
             self._interim_responses += data.count(_STATUS_LINE)
             if self._interim_responses > _MOST_STATUS_LINES:
@@ -72,6 +103,8 @@ class _ResponseHandler(ResponseHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End a body that is not whole in an error."""
+        if self._overhead is not None:
+            self._overhead.resume("provider")
         body = self._payload
         super().connection_lost(exc)
         if body is not None and not body.is_eof() and body.exception() is None:
@@ -113,6 +146,8 @@ class LiveConnector(aiohttp.TCPConnector):
             if protocol is not None:
                 self._served.add(protocol)
             if watch is not None:
+                if isinstance(protocol, _ResponseHandler):
+                    protocol.serve(watch.timer)
                 watch.was_reused = was_reused
                 watch.on_connected()
             return connection
@@ -129,7 +164,7 @@ class LiveConnector(aiohttp.TCPConnector):
         interrupt = Interrupt()
         timer = RunningTime(self._pool_wait_seconds, lambda: interrupt.fire("pool_timeout"))
         try:
-            with interrupt:
+            with interrupt, _waiting("pool"):
                 await super()._wait_for_available_connection(key, traces)
         except InterruptedCallError:
             raise PoolTimeoutError from None
@@ -146,12 +181,26 @@ class LiveConnector(aiohttp.TCPConnector):
         interrupt = Interrupt()
         timer = RunningTime(self._connect_seconds, lambda: interrupt.fire("connect_timeout"))
         try:
-            with interrupt:
+            with interrupt, _waiting("provider"):
                 return await super()._create_connection(req, traces, timeout)
         except InterruptedCallError:
             raise TimeoutError from None
         finally:
             timer.close()
+
+
+@contextmanager
+def _waiting(reason: WaitFor) -> Iterator[None]:
+    """Leave the time inside of the block out of the overhead of the request that is sent."""
+    watch = WATCH.get()
+    if watch is None:
+        yield
+        return
+    watch.timer.wait(reason)
+    try:
+        yield
+    finally:
+        watch.timer.resume(reason)
 
 
 def _is_readable(protocol: ResponseHandler | None) -> bool:

@@ -40,6 +40,7 @@ class UpstreamResponse:
         self._provider = attempt.route.provider
         self._clock = clock
         self.room = room
+        self._timer = attempt.timer
         config = self._provider.config
         self._max_bytes = config.max_response_bytes
         self._response: aiohttp.ClientResponse | None = None
@@ -80,6 +81,7 @@ class UpstreamResponse:
             body,
             self.attempt.headers,
             on_connected=self._connected,
+            timer=self._timer,
             must_be_fresh=self._must_be_fresh,
         )
         self.attempt.responded(response.status)
@@ -104,7 +106,7 @@ class UpstreamResponse:
         """Return the next bytes of the body, as they come; empty at its end."""
         response = self._opened()
         try:
-            data = await response.content.readany()
+            data = await self._read_part(response)
         except (aiohttp.ClientError, OSError, ValueError):
             # Cut off, or its framing or compression is broken; all of it is a body that is not whole.
             self.attempt.response_began()
@@ -145,7 +147,10 @@ class UpstreamResponse:
         """Wait for room for a large response; the provider is not to blame for the time that passes."""
         if not self.room.has(size_bytes):
             self.pause()
-            if not await self.room.hold(size_bytes):
+            self._timer.wait("room")
+            is_held = await self.room.hold(size_bytes)
+            self._timer.resume("room")
+            if not is_held:
                 raise UpstreamFailure("gateway_resources", reason="too many bytes of large responses are held")
             self.resume()
 
@@ -160,6 +165,8 @@ class UpstreamResponse:
     def close(self, *, whole: bool = False) -> None:
         """End the exchange; `whole`: its last event was read, and the connection may serve again."""
         self._deadlines.close()
+        self._timer.resume("provider")
+        self._timer.resume("room")
         response, self._response = self._response, None
         if response is None:
             return
@@ -173,13 +180,20 @@ class UpstreamResponse:
         parts: list[bytes] = []
         left = MAX_ERROR_BYTES
         try:
-            while left > 0 and (part := await response.content.readany()):
+            while left > 0 and (part := await self._read_part(response)):
                 self._deadlines.progress()
                 parts.append(part)
                 left -= len(part)
         except (aiohttp.ClientError, OSError, ValueError):
             return b""
         return b"".join(parts)
+
+    async def _read_part(self, response: aiohttp.ClientResponse) -> bytes:
+        """Return the next bytes of a body."""
+        self._timer.wait("provider")
+        part = await response.content.readany()
+        self._timer.resume("provider")
+        return part
 
     def _connected(self) -> None:
         """The request goes out: the provider's time runs, and its prompt may be billed."""

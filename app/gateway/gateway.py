@@ -25,6 +25,7 @@ from app.gateway.openai.completion import ParsedResponse, read_response
 from app.gateway.openai.failures import UpstreamFailure
 from app.gateway.openai.request import CallRequest, Operation
 from app.gateway.openai.request_reading import read_request
+from app.gateway.overhead import OverheadTimer
 from app.gateway.ports import (
     Caller,
     Clock,
@@ -103,7 +104,11 @@ class Gateway:
         """Read the body of an admitted request; raises `InvalidRequestError`."""
         return await read_request(body, operation, self.offload, owner=caller.key_id)
 
-    def open_call(self, scope: RequestScope, caller: Caller, request: CallRequest) -> Call:
+    def start_timer(self) -> OverheadTimer:
+        """Begin to time a request whose server has not begun."""
+        return OverheadTimer(self._clock.monotonic)
+
+    def open_call(self, scope: RequestScope, caller: Caller, request: CallRequest, timer: OverheadTimer) -> Call:
         """Begin the account of an admitted request."""
         return Call(
             call_id=self._new_call_id(),
@@ -113,6 +118,7 @@ class Gateway:
             ledger=self._ledger,
             clock=self._clock,
             room=self._response_budget.share(caller.key_id),
+            timer=timer,
         )
 
     async def respond(self, call: Call, model: Model) -> WholeResponse:

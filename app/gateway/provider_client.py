@@ -17,6 +17,7 @@ from app.gateway.connector import WATCH, ConnectionWatch, LiveConnector
 from app.gateway.large_request_body import LargeRequestBody
 from app.gateway.openai.failures import UpstreamFailure
 from app.gateway.openai.request import Operation
+from app.gateway.overhead import OverheadTimer
 from app.gateway.provider_endpoint import HEADER_BOUNDS, ProviderEndpoint, ProviderSecrets
 from app.gateway.transport_failure import failure_of_exception
 
@@ -89,17 +90,18 @@ class Provider:
         headers: Mapping[str, str],
         *,
         on_connected: Callable[[], None],
+        timer: OverheadTimer,
         must_be_fresh: bool = False,
     ) -> aiohttp.ClientResponse:
         """Send one request, once, and return when the head of the response has arrived; raises `UpstreamFailure`.
 
         `on_connected` is called when the request has its connection; `must_be_fresh`: not a pooled
-        one.
+        one. `timer` leaves out what is waited for.
         """
         session = self._session
         if session is None:
             raise UpstreamFailure("connect_error", reason="the gateway is stopping")
-        watch = ConnectionWatch(on_connected, must_be_fresh=must_be_fresh)
+        watch = ConnectionWatch(on_connected, timer, must_be_fresh=must_be_fresh)
         token = WATCH.set(watch)
         try:
             response = await session.post(

@@ -51,6 +51,7 @@ class ResponseStream:
         )
         self._pacing = pacing
         self._piece = b""
+        self._units = 0
         self._ended = False
         self.provider = response.attempt.route.provider.name
 
@@ -110,7 +111,8 @@ class ResponseStream:
             # The connection was cut after the response was whole.
             data = b""
         self._piece = await self._feed(data) if data else chunks.end()
-        if chunks.output_units:
+        if chunks.output_units > self._units:
+            self._units = chunks.output_units
             self._attempt.produced_token()
         self._ended = chunks.done or chunks.failure is not None or not data
         if not self._piece and not self._ended:

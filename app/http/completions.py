@@ -18,6 +18,8 @@ from app.gateway.in_flight import KeyShareError, Slot
 from app.gateway.models import Model
 from app.gateway.openai.error_body import error_event
 from app.gateway.openai.request import Operation
+from app.gateway.overhead import SCOPE_KEY as OVERHEAD_KEY
+from app.gateway.overhead import OverheadTimer
 from app.gateway.stream_relay import ResponseStream, call_stopped
 from app.http.content_coding import content_codings
 from app.http.keepalive_comments import KeepaliveComments
@@ -32,8 +34,8 @@ from app.http.responses import (
     send_json,
     status_of,
 )
-from otel.events import ExceptionMapped, RateLimited
-from otel.instrument.asgi import Receive, Scope, Send, is_cut, request_scope
+from otel.events import ExceptionMapped, OverheadMeasured, RateLimited, RequestScope
+from otel.instrument.asgi import Message, Receive, Scope, Send, is_cut, request_scope
 
 
 class CompletionEndpoint:
@@ -49,10 +51,11 @@ class CompletionEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. A client that left gets nothing, and nothing is raised for it."""
-        headers: Headers = []
+        served = _Served(scope.get(OVERHEAD_KEY) or self._gateway.start_timer())
+        headers = served.headers
         try:
             with self._gateway.calls_in_flight.one() as slot:
-                await self._serve(scope, receive, send, slot, headers)
+                await self._serve(scope, receive, send, slot, served)
         except InterruptedCallError as interrupted:
             if interrupted.reason == "shutdown":
                 await refuse(scope, send, OverloadedError("The gateway is stopping; try again."), headers)
@@ -63,9 +66,12 @@ class CompletionEndpoint:
             await send_error(send, error, limit_headers(error.decision))
         except GatewayError as error:
             await refuse(scope, send, error, headers)
+        finally:
+            served.record(request_scope(scope))
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, slot: Slot, headers: Headers) -> None:
-        """Serve one request that has a slot; `headers` collects the headers of every response to it."""
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, slot: Slot, served: "_Served") -> None:
+        """Serve one request that has a slot."""
+        headers = served.headers
         gateway, telemetry, interrupt = self._gateway, request_scope(scope), slot.interrupt
         declared_bytes = declared_length(scope, self._max_body_bytes)
         with interrupt:
@@ -75,7 +81,7 @@ class CompletionEndpoint:
             headers += limit_headers(await gateway.admit(telemetry, caller))
             codings = content_codings(scope)
             body = await read_body(
-                receive,
+                served.timed(receive),
                 codings,
                 max_bytes=self._max_body_bytes,
                 seconds=self._receive_body_seconds,
@@ -84,7 +90,7 @@ class CompletionEndpoint:
             )
             request = await gateway.read_request(caller, body, self._operation)
             model = gateway.models.find(request.model, request.operation)
-        call = gateway.open_call(telemetry, caller, request)
+        call = served.call = gateway.open_call(telemetry, caller, request, served.timer)
         watch = asyncio.create_task(_watch_client(receive, interrupt))
         try:
             with call:
@@ -127,6 +133,39 @@ class CompletionEndpoint:
                 raise
             last = error_event(error)
         await sender.write(last, last=True)
+
+
+class _Served:
+    """One request: the headers of every response to it, its time, and the call that it became."""
+
+    __slots__ = ("call", "headers", "timer")
+
+    def __init__(self, timer: OverheadTimer) -> None:
+        self.headers: Headers = []
+        self.timer = timer
+        self.call: Call | None = None
+
+    def timed(self, receive: Receive) -> Receive:
+        """Return what receives the body, and leaves out of the overhead how long the client takes to send it."""
+
+        async def timed_receive() -> Message:
+            self.timer.wait("body")
+            try:
+                return await receive()
+            finally:
+                self.timer.resume("body")
+
+        return timed_receive
+
+    def record(self, telemetry: RequestScope) -> None:
+        """Record what the gateway itself spent on a call, whatever came of it."""
+        if self.call is not None:
+            request = self.call.request
+            telemetry.record(
+                OverheadMeasured(
+                    operation=request.operation, stream=request.stream, seconds=self.timer.overhead_seconds
+                )
+            )
 
 
 async def _watch_client(receive: Receive, interrupt: Interrupt) -> None:

@@ -21,6 +21,7 @@ from app.config.load import ConfigError, resolve_secrets
 from app.config.schema import AppConfig
 from app.config.warnings import config_warnings
 from app.gateway.capacity.large_blocks import return_large_blocks
+from app.gateway.clock import SystemClock
 from app.process.exit_codes import EXIT_DONE, EXIT_FAILED, EXIT_LOST
 from app.process.telemetry import build_server_telemetry
 from app.server.descriptors import raise_descriptor_limit
@@ -108,7 +109,7 @@ async def _run(config: AppConfig, app: Litestar, listener: socket.socket, print_
     server = GatewayServer(
         uvicorn.Config(
             app,
-            http=bounded_protocol(config.server, parts.connections),  # type: ignore[arg-type]  # a BufferedProtocol does as well
+            http=bounded_protocol(config.server, parts.connections, SystemClock()),  # type: ignore[arg-type]  # a BufferedProtocol does as well
             ws="none",
             lifespan="off",
             log_config=None,

@@ -7,11 +7,11 @@ import asyncio
 import http
 import logging
 import re
-from collections.abc import Mapping
 from typing import Final, Protocol
 
 from uvicorn.server import ServerState
 
+from app.gateway.overhead import SCOPE_KEY, OverheadTimer
 from app.server.http_head import RequestHead
 from otel.instrument.asgi import DELIVERY_KEY, AsgiApp, Message, Scope
 
@@ -26,24 +26,6 @@ _PIECE_BYTES: Final = 128 * 1024
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-def asgi_scope(head: RequestHead, addresses: Mapping[str, object], state: Mapping[str, object]) -> Scope:
-    """Return the ASGI scope of a request."""
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
-        "http_version": "1.0" if head.is_http_1_0 else "1.1",
-        "scheme": "http",
-        "root_path": "",
-        "method": head.method,
-        "path": head.path,
-        "raw_path": head.raw_path,
-        "query_string": head.query,
-        "headers": head.headers,
-        "state": dict(state),
-        **addresses,
-    }
-
-
 class ExchangeConnection(Protocol):
     """What an exchange needs of its connection."""
 
@@ -55,8 +37,15 @@ class ExchangeConnection(Protocol):
     def server_state(self) -> ServerState:
         """Holds the fields of every response: the date."""
 
+    def start_timer(self) -> OverheadTimer:
+        """Return the timer of a request, which runs since its bytes came."""
+
     def read_as_needed(self) -> None:
         """Read on: what was received of the body has been taken."""
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether `writable` would return at once."""
 
     async def writable(self) -> None:
         """Wait until the client has taken enough of what was written."""
@@ -89,6 +78,7 @@ class Exchange:
         self._is_head_request = head.method == "HEAD"
         self._expects_continue = head.expects_continue
         self._logger = logger
+        self._timer = connection.start_timer()
         self._news = asyncio.Event()
         self._has_content = True
         self._is_chunked = False
@@ -97,6 +87,7 @@ class Exchange:
 
     def wake(self) -> None:
         """Wake the application: there is content, or the client has left."""
+        self._timer.resume("body")
         self._news.set()
 
     def leave(self, *, is_broken: bool = False) -> None:
@@ -121,6 +112,7 @@ class Exchange:
         if connection is None:
             return
         scope[DELIVERY_KEY] = self
+        scope[SCOPE_KEY] = self._timer
         try:
             await app(scope, self.receive, self.send)
         except asyncio.CancelledError:
@@ -165,7 +157,8 @@ class Exchange:
         if connection is None:
             return
         self._unwritten_bytes += len(message.get("body", b""))
-        await connection.writable()
+        if not connection.is_writable:
+            await self._wait_for_reader(connection)
         if self.has_left:
             return
         if not self.response_started:
@@ -189,15 +182,32 @@ class Exchange:
             end = (len(body) - 1) // _PIECE_BYTES * _PIECE_BYTES
             for start in range(0, end, _PIECE_BYTES):
                 self._write_body(connection, whole[start : start + _PIECE_BYTES], is_last=False)
-                await connection.writable()
+                if not connection.is_writable:
+                    await self._wait_for_reader(connection)
                 if self.has_left:
                     return
             self._write_body(connection, whole[end:], is_last=is_last)
         else:
             self._write_body(connection, body, is_last=is_last)
-        if is_last and (not self._buffered_bytes or await connection.emptied()):
+        if is_last and (not self._buffered_bytes or await self._is_emptied(connection)):
             self._buffered_bytes = 0
             self._complete(connection)
+
+    async def _wait_for_reader(self, connection: ExchangeConnection) -> None:
+        """Wait until the client has taken enough; that time is the client's."""
+        self._timer.wait("reader")
+        try:
+            await connection.writable()
+        finally:
+            self._timer.resume("reader")
+
+    async def _is_emptied(self, connection: ExchangeConnection) -> bool:
+        """Wait until all has left the process; what the event loop writes at once is no wait for the client."""
+        self._timer.wait_when_flushed("reader")
+        try:
+            return await connection.emptied()
+        finally:
+            self._timer.resume("reader")
 
     def _head(self, message: Message, default_headers: list[tuple[bytes, bytes]]) -> bytes:
         """Return the response's head, and remember how its body is framed."""
@@ -258,6 +268,7 @@ class Exchange:
     def _complete(self, connection: ExchangeConnection) -> None:
         """The response is complete."""
         self.response_complete = True
+        self._timer.stop()
         self._news.set()
         connection.response_ended()
 

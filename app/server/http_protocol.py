@@ -15,10 +15,12 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
 from app.config.schema import ServerConfig
+from app.gateway.ports import Clock
 from app.server.acceptor import AcceptedProtocol
+from app.server.asgi_scope import asgi_scope
 from app.server.connections import Connections
 from app.server.half_close import HALF_CLOSE, watch_half_close
-from app.server.http_exchange import Exchange, asgi_scope
+from app.server.http_exchange import Exchange
 from app.server.http_head import RequestHead, RequestRefusedError
 from app.server.http_input import RequestInput
 from app.server.http_refusal import late_head, no_connection, refusal
@@ -241,6 +243,7 @@ class HttpConnection(ReadFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProt
             # Reading had stopped if much of the body arrived before the application read it; a refusal reads none of it.
             self.read_as_needed()
             if waits:
+                self._arrived_seconds = self.clock.monotonic()
                 # Called later, not from here: many waiting requests would make a deep stack.
                 self._loop.call_soon(self.turns.take, partial(self._go_on, was_waiting=True), self._place)
 
@@ -288,13 +291,12 @@ class HttpConnection(ReadFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProt
         self._discard_for_a_while()
 
 
-def bounded_protocol(server: ServerConfig, connections: Connections) -> type[HttpConnection]:
+def bounded_protocol(server: ServerConfig, connections: Connections, clock: Clock) -> type[HttpConnection]:
     """Return the connection class of one server: uvicorn makes one instance per connection and passes it no options."""
-    buffer = memoryview(bytearray(READ_BYTES))
-    own = {
+    return type("HttpConnection", (HttpConnection,), {
         "server_config": server,
         "connections": connections,
+        "clock": clock,
         "turns": Turns(time.thread_time),
-        "read_buffer": buffer,
-    }
-    return type("HttpConnection", (HttpConnection,), own)
+        "read_buffer": memoryview(bytearray(READ_BYTES)),
+    })  # fmt: skip

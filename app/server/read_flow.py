@@ -8,6 +8,8 @@ the connection, and the client would never read the response.
 import asyncio
 from typing import Final
 
+from app.gateway.overhead import OverheadTimer
+from app.gateway.ports import Clock
 from app.server.http_exchange import Exchange
 from app.server.http_input import RequestInput
 from app.server.lanes import WATCHING_STARTS, Lane, Place
@@ -30,6 +32,7 @@ class ReadFlow:
     """Received bytes go to `_input`, then `_go_on` is called; bytes of a connection that has ended are dropped."""
 
     turns: Turns
+    clock: Clock
     read_buffer: memoryview
     """Shared by all connections of a server: it is filled and emptied within one callback."""
 
@@ -46,6 +49,8 @@ class ReadFlow:
     _was_served: bool = False
     """Whether a request on this connection has got its response."""
     _discard_left_bytes: int = 0
+    _arrived_seconds: float = 0.0
+    """When the bytes came that are being taken, or when the turn of a request began that had waited for another one's response."""
 
     @property
     def _is_ended(self) -> bool:
@@ -69,6 +74,10 @@ class ReadFlow:
             return "watching"
         return "kept" if self._was_served else "new"
 
+    def start_timer(self) -> OverheadTimer:
+        """Return the timer of the request that begins now."""
+        return OverheadTimer(self.clock.monotonic, self._arrived_seconds)
+
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio's signature
         """Return where the next bytes go."""
         return self.read_buffer if not self.turns.is_busy else self.read_buffer[:_BUSY_READ_BYTES]
@@ -81,6 +90,7 @@ class ReadFlow:
                 self.transport.close()
         if self._is_ended:
             return
+        self._arrived_seconds = self.clock.monotonic()
         self._timers.stop("idle")
         self._input.add(bytes(self.read_buffer[:nbytes]))
         if not self._waits_for_turn:

@@ -25,6 +25,11 @@ class WriteFlow:
         """The client has caught up."""
         self._wake(is_empty=True)
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether the client has taken enough of what was written."""
+        return self._may_write is None
+
     async def writable(self) -> None:
         """Wait until the client has taken enough of what was written."""
         while self._may_write is not None:

@@ -39,6 +39,7 @@ METRIC: Final = "metric"
 OUTCOME: Final = "outcome"
 ERROR_KIND: Final = "error_kind"
 FAULT: Final = "fault"
+STREAM: Final = "stream"
 JOB_NAME: Final = "job_name"
 """A periodic job. The key is not `job`, because Prometheus puts that one on every series."""
 
@@ -62,6 +63,8 @@ ERROR_KINDS: Final = (
     "rate_limited", "upstream_4xx", "content_policy", "size_refused", "upstream_5xx", "upstream_auth", "upstream_quota",
     "model_unavailable", "bad_response", "stream_broken", "slow_client", "pool_timeout", "gateway_resources", "field_refused",
 )  # fmt: skip
+LLM_OPERATIONS: Final = ("chat", "embeddings")
+BOOLEANS: Final = ("true", "false")
 FAULT_DOMAINS: Final = ("caller", "policy", "provider", "network", "gateway")
 SIGNALS: Final = ("traces", "metrics", "logs")
 HELD_LIMIT: Final = "held_limit"

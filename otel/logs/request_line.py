@@ -9,7 +9,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from otel.events import CallerIdentified, CallFinished, RateLimited, RequestFinished
+from otel.events import CallerIdentified, CallFinished, OverheadMeasured, RateLimited, RequestFinished
 from otel.labels import LabelBounds
 from otel.usage import NANO
 
@@ -37,6 +37,7 @@ class RequestLine(msgspec.Struct, omit_defaults=True, kw_only=True):
     status: int
     outcome: Outcome
     duration_ms: float
+    overhead_ms: float | None = None
     response_bytes: int
     exception_type: str | None = None
     limit_type: str | None = None
@@ -77,13 +78,16 @@ class RequestSummary:
         self.limit_type: str | None = None
         self.caller: CallerIdentified | None = None
         self.call: CallFinished | None = None
+        self.overhead: OverheadMeasured | None = None
 
-    def add(self, event: CallerIdentified | CallFinished | RateLimited) -> None:
+    def add(self, event: CallerIdentified | CallFinished | OverheadMeasured | RateLimited) -> None:
         """Store what the line needs from an event."""
         if isinstance(event, CallerIdentified):
             self.caller = event
         elif isinstance(event, CallFinished):
             self.call = event
+        elif isinstance(event, OverheadMeasured):
+            self.overhead = event
         else:
             self.limit_type = event.limit_type
 
@@ -123,6 +127,7 @@ class RequestSummary:
             status=finished.status_code,
             outcome=self.outcome(finished),
             duration_ms=round(finished.duration_seconds * 1000, 3),
+            overhead_ms=None if self.overhead is None else round(self.overhead.seconds * 1000, 3),
             response_bytes=finished.response_bytes,
             exception_type=self.exception_type,
             limit_type=self.limit_type,

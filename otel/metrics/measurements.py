@@ -22,6 +22,7 @@ from otel.events import (
     EventLoopLagged,
     ExceptionMapped,
     LedgerRowsDropped,
+    OverheadMeasured,
     ProbeFinished,
     QueryFinished,
     RateLimited,
@@ -127,6 +128,10 @@ class Measurements:
             self._failure(event, route, context)
         if event.first_token_seconds is not None:
             self._record(inference.TIME_TO_FIRST_TOKEN, event.first_token_seconds, route, context)
+        if event.longest_gap_seconds is not None:
+            self._record(causes.LONGEST_GAP, event.longest_gap_seconds, route, context)
+        if event.pool_wait_seconds is not None:
+            self._record(causes.POOL_WAIT, event.pool_wait_seconds, provider, context)
         record_usage(self._record, event.usage, provider, route, context)
         rate = _output_tokens_per_second(event)
         if rate is not None:
@@ -149,6 +154,12 @@ class Measurements:
             provider = self._no_labels.plus(semconv.PROVIDER, self._bounds.provider(event.provider))
             labels = provider.plus(semconv.MODEL, model[semconv.MODEL]).plus(semconv.PHASE, event.cancel_phase)
             self._record(inference.CANCELLED_CALLS, 1, labels, context)
+
+    def overhead_measured(self, event: OverheadMeasured, context: Context) -> None:
+        """The response to a call has left the process."""
+        operation = self._no_labels.plus(semconv.OPERATION, event.operation)
+        labels = operation.plus(semconv.STREAM, "true" if event.stream else "false")
+        self._record(causes.OVERHEAD, event.seconds, labels, context)
 
     def cache_looked_up(self, event: CacheLookedUp, context: Context | None) -> None:
         """A cache was looked up."""

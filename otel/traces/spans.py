@@ -18,6 +18,7 @@ from otel.events import (
     AttemptStarted,
     CallerIdentified,
     CallFinished,
+    OverheadMeasured,
     RequestFinished,
     RequestReceived,
 )
@@ -151,6 +152,12 @@ class SpanWriter:
         key = ("call", model, provider, event.status, event.attempts, event.cached, event.stream, event.cancel_phase)
         _add_again(span, self._known.get(key, make))
         _add_again(span, {self._keys.cost_usd: event.usage.cost_nanousd / NANO})
+
+    @staticmethod
+    def overhead_measured(span: Span, event: OverheadMeasured) -> None:
+        """Set what the gateway itself spent on the server span."""
+        if span.is_recording():
+            _add_again(span, {"gatewayz.overhead_seconds": event.seconds})
 
     def anomaly_began(self, fields: Mapping[str, str | int | float]) -> Context:
         """Record a short span with the anomaly as its event; returns its context."""

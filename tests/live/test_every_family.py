@@ -61,6 +61,14 @@ base_url = "{upstream}/healthy/v1"
 [[providers]]
 name = "fragile"
 base_url = "{upstream}/breaking/v1"
+[[providers]]
+name = "narrow"
+base_url = "{upstream}/healthy/v1"
+max_connections = 1
+pool_wait_seconds = 0.2
+[[models]]
+name = "test/narrow"
+routes = [{{ provider = "narrow", upstream_model = "n" }}]
 [[models]]
 name = "test/fragile"
 routes = [{{ provider = "fragile", upstream_model = "breaking-1" }}]
@@ -239,6 +247,19 @@ def left(gateway: Gateway) -> None:
         next(answer.iter_lines())
 
 
+def queued(gateway: Gateway) -> None:
+    """A call that waits in vain for the only connection to its provider, which another call's stream holds."""
+    tag = f"queued{time.monotonic_ns()}"
+    script = {"healthy": ANSWER | {"chunks": 4, "pause_after_chunks": 1, "tag": tag}}
+    body = gateway.body(script, stream=True, model="test/narrow")
+    with gateway.client.stream("POST", "/v1/chat/completions", headers=gateway.headers(), json=body) as answer:
+        lines = answer.iter_lines()
+        next(lines)
+        assert gateway.chat({"healthy": ANSWER}, model="test/narrow").status_code == 503
+        httpx.post(f"{gateway.upstream}/_upstream/release/{tag}").raise_for_status()
+        assert [*lines][-2:] == ["data: [DONE]", ""]
+
+
 def unwritable(gateway: Gateway) -> None:
     """More calls than the ledger may queue, while somebody else holds the database's write lock."""
     database = sqlite3.connect(gateway.database, isolation_level=None)
@@ -317,6 +338,9 @@ CASES: dict[str, Case] = {
     "model_inference_duration_seconds": case(answered, 1, FIRST, part="_count"),
     "gatewayz_attempt_failures_total": case(failed_over, 1, FIRST | {"error_kind": "upstream_5xx"}),
     "gatewayz_failed_attempt_duration_seconds": case(failed_over, 1, FIRST | {"fault": "provider"}, part="_count"),
+    "gatewayz_overhead_seconds": case(answered, 1, {"operation": "chat", "stream": "false"}, part="_count"),
+    "gatewayz_longest_chunk_gap_seconds": case(streamed, 1, FIRST, part="_count"),
+    "gatewayz_pool_wait_seconds": case(queued, 1, {"provider": "narrow"}, part="_count"),
     "tokens_used_total": Case(
         streamed, {"": {moved(**FIRST, token_type="input"): 10, moved(**FIRST, token_type="output"): 5}}
     ),

@@ -416,7 +416,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
         )
         printed = []
         connections = Connections(max_client_connections)
-        protocol = bounded_protocol(server_config, connections)
+        protocol = bounded_protocol(server_config, connections, clock)
         config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None)
         config.access_log = False
         server = InProcessServer(
@@ -437,6 +437,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
         running.printed = printed
         running.connections = connections
         running.states = states
+        running.providers = providers
         running.serve_task = task
 
         async def stop():

@@ -4,6 +4,7 @@ import asyncio
 import types
 
 from app.config.schema import ServerConfig
+from app.gateway.clock import SystemClock
 from app.server.connections import Connections
 from app.server.http_protocol import bounded_protocol
 
@@ -49,7 +50,7 @@ class Server:
         self.served = []
         self._config = types.SimpleNamespace(loaded_app=self._app, timeout_keep_alive=75)
         self._state = types.SimpleNamespace(connections=set(), tasks=set(), total_requests=0, default_headers=[])
-        self._protocol = bounded_protocol(ServerConfig(), Connections(10_000))
+        self._protocol = bounded_protocol(ServerConfig(), Connections(10_000), SystemClock())
 
     async def _app(self, scope, _receive, send):
         self.served.append(scope["path"])
