@@ -7,7 +7,7 @@ collection sees both or neither.
 
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Final, TypeAlias, cast
+from typing import cast
 
 from opentelemetry.context import Context
 
@@ -18,12 +18,6 @@ from otel.labels import LabelBounds
 from otel.metrics.instruments import Instruments
 from otel.metrics.label_set import LabelSet
 
-Attributes: TypeAlias = tuple[tuple[str, str | int | None], ...]
-"""Keys and values; one that is None does not apply. Status codes and ports are integers, as in the conventions."""
-
-_MAX_KNOWN: Final = 10_000
-"""More label sets than the series limits let through; sets beyond it are created each time and not stored."""
-
 
 class ConventionMeasurements:
     """Turns events into measurements of `families`."""
@@ -32,7 +26,7 @@ class ConventionMeasurements:
         self._instruments = instruments
         self._bounds = bounds
         self._families = frozenset(spec.name for spec in families)
-        self._known: dict[Attributes, LabelSet] = {}
+        self._no_labels = LabelSet()
 
     def request_received(self, event: RequestReceived) -> None:
         """A request arrived."""
@@ -47,73 +41,68 @@ class ConventionMeasurements:
         path = self._bounds.path(received.path)
         version = received.protocol_version
         status_code = self._bounds.status_code(event.status_code)
-        attributes: Attributes = (
-            *entry,
-            (conventions.ROUTE, None if path == semconv.UNMATCHED else path),
-            (conventions.RESPONSE_STATUS, int(status_code)),
-            (conventions.PROTOCOL_VERSION, version if version in conventions.PROTOCOL_VERSIONS else None),
-            (conventions.ERROR_TYPE, status_code if error_type == str(event.status_code) else error_type),
+        labels = _plus(entry, conventions.ROUTE, None if path == semconv.UNMATCHED else path)
+        labels = _plus(labels, conventions.RESPONSE_STATUS, int(status_code))
+        labels = _plus(
+            labels, conventions.PROTOCOL_VERSION, version if version in conventions.PROTOCOL_VERSIONS else None
         )
-        self._record(conventions.SERVER_DURATION, event.duration_seconds, attributes, context)
+        error_type = status_code if error_type == str(event.status_code) else error_type
+        labels = _plus(labels, conventions.ERROR_TYPE, error_type)
+        self._record(conventions.SERVER_DURATION, event.duration_seconds, labels, context)
 
     def attempt_finished(self, event: AttemptFinished, started: AttemptStarted, context: Context) -> None:
         """An upstream attempt ended; one whose client left counts its tokens only."""
-        server: Attributes = ()
-        if started.server_address:
-            server = (
-                (conventions.SERVER_ADDRESS, started.server_address),
-                (conventions.SERVER_PORT, started.server_port),
-            )
-        operation: Attributes = (
-            (conventions.GEN_AI_OPERATION, started.operation),
-            (conventions.GEN_AI_PROVIDER, self._bounds.provider(started.provider)),
-            (conventions.GEN_AI_MODEL, self._bounds.model(started.model)),
-            *server,
+        operation = _with_server(
+            self._no_labels.plus(conventions.GEN_AI_OPERATION, started.operation)
+            .plus(conventions.GEN_AI_PROVIDER, self._bounds.provider(started.provider))
+            .plus(conventions.GEN_AI_MODEL, self._bounds.model(started.model)),
+            started,
         )
         if event.status != "cancelled":
-            error = (conventions.ERROR_TYPE, event.error_kind)
-            self._record(conventions.OPERATION_DURATION, event.duration_seconds, (*operation, error), context)
-            status = (conventions.RESPONSE_STATUS, _status(event.http_status))
-            request: Attributes = ((conventions.REQUEST_METHOD, "POST"), *server, status, error)
+            labels = _plus(operation, conventions.ERROR_TYPE, event.error_kind)
+            self._record(conventions.OPERATION_DURATION, event.duration_seconds, labels, context)
+            request = _with_server(self._no_labels.plus(conventions.REQUEST_METHOD, "POST"), started)
+            request = _plus(request, conventions.RESPONSE_STATUS, _status(event.http_status))
+            request = _plus(request, conventions.ERROR_TYPE, event.error_kind)
             self._record(conventions.HTTP_CLIENT_DURATION, event.duration_seconds, request, context)
         if event.first_token_seconds is not None:
             self._record(conventions.TIME_TO_FIRST_CHUNK, event.first_token_seconds, operation, context)
         for token_type, tokens in (("input", event.usage.input_tokens), ("output", event.usage.output_tokens)):
             if tokens:
-                attributes = (*operation, (conventions.GEN_AI_TOKEN_TYPE, token_type))
-                self._record(conventions.TOKEN_USAGE, tokens, attributes, context)
+                labels = operation.plus(conventions.GEN_AI_TOKEN_TYPE, token_type)
+                self._record(conventions.TOKEN_USAGE, tokens, labels, context)
 
     def query_finished(self, event: QueryFinished, context: Context | None) -> None:
         """A database statement ended."""
-        attributes: Attributes = (
-            (conventions.DB_SYSTEM, event.database),
-            (conventions.DB_OPERATION, event.operation.upper()),
-            (conventions.ERROR_TYPE, event.error_type),
-        )
-        self._record(conventions.QUERY_DURATION, event.duration_seconds, attributes, context)
+        system = self._no_labels.plus(conventions.DB_SYSTEM, event.database)
+        operation = system.plus(conventions.DB_OPERATION, event.operation.upper())
+        labels = _plus(operation, conventions.ERROR_TYPE, event.error_type)
+        self._record(conventions.QUERY_DURATION, event.duration_seconds, labels, context)
 
-    def _entry(self, received: RequestReceived) -> Attributes:
+    def _entry(self, received: RequestReceived) -> LabelSet:
         """Return what is known of a request when it arrives."""
-        return (
-            (conventions.REQUEST_METHOD, self._bounds.method(received.method)),
-            (conventions.SCHEME, conventions.scheme(received.scheme)),
-        )
+        method = self._no_labels.plus(conventions.REQUEST_METHOD, self._bounds.method(received.method))
+        return method.plus(conventions.SCHEME, conventions.scheme(received.scheme))
 
-    def _record(self, name: str, value: float, attributes: Attributes, context: Context | None) -> None:
+    def _record(self, name: str, value: float, labels: LabelSet, context: Context | None) -> None:
         """Record a value of a family that is opted in to."""
         if name in self._families:
-            self._instruments.record(name, value, self._labels(attributes), context)
+            self._instruments.record(name, value, labels, context)
 
-    def _labels(self, attributes: Attributes) -> LabelSet:
-        """Return the label set of these attributes, the same object each time."""
-        found = self._known.get(attributes)
-        if found is None:
-            applying = {key: value for key, value in attributes if value is not None}
-            # Label sets of documented families hold text alone; the SDK takes integers as well.
-            found = LabelSet(cast("dict[str, str]", applying))
-            if len(self._known) < _MAX_KNOWN:
-                self._known[attributes] = found
-        return found
+
+def _plus(labels: LabelSet, key: str, value: str | int | None) -> LabelSet:
+    """Return the set with an attribute that may be an integer; None does not apply and adds nothing."""
+    # Label sets of documented families hold text alone; the SDK takes integers as well.
+    return labels if value is None else labels.plus(key, cast("str", value))
+
+
+def _with_server(labels: LabelSet, started: AttemptStarted) -> LabelSet:
+    """Return the set with the provider's address, where it is known."""
+    if not started.server_address:
+        return labels
+    return _plus(
+        labels.plus(conventions.SERVER_ADDRESS, started.server_address), conventions.SERVER_PORT, started.server_port
+    )
 
 
 def _status(code: int | None) -> int | None:
