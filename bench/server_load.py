@@ -20,9 +20,9 @@ from otel.events import (
     RequestFinished,
     RequestReceived,
 )
+from otel.events.usage import Usage
 from otel.labels import LabelBounds
 from otel.pipeline import PipelineSettings, build_pipeline
-from otel.usage import Usage
 
 PROVIDERS = ("openrouter", "openai", "anthropic", "vllm")
 MODELS = tuple(f"vendor/model-{number}" for number in range(5))

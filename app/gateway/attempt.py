@@ -22,7 +22,7 @@ from app.gateway.openai.usage import ReportedUsage
 from app.gateway.overhead import OverheadTimer
 from app.gateway.ports import AttemptPermit, Clock
 from otel.events import AttemptFinished, AttemptStarted, AttemptStatus, CancelPhase, ErrorKind, RequestScope
-from otel.usage import NO_USAGE, Usage
+from otel.events.usage import NO_USAGE, Usage
 
 _TIMED_OUT: Final = frozenset({"connect_timeout", "first_byte_timeout", "whole_answer_timeout"})
 # The provider had the request and was still working when its time was over.

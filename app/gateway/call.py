@@ -18,7 +18,7 @@ from app.gateway.openai.request import CallRequest
 from app.gateway.overhead import OverheadTimer
 from app.gateway.ports import AttemptPermit, Caller, Clock, Ledger, LedgerRow
 from otel.events import CallFinished, CallStatus, CancelPhase, RequestScope
-from otel.usage import Usage
+from otel.events.usage import Usage
 
 
 class Call:

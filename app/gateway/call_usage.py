@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from otel.usage import CostSource, Usage
+from otel.events.usage import CostSource, Usage
 
 _LEAST_CERTAIN_FIRST: Final[tuple[CostSource, ...]] = ("unpriced", "estimated", "priced", "reported")
 _SUMMED: Final = (

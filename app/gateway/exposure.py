@@ -9,7 +9,7 @@ from typing import Final
 from app.gateway.openai.plausible_usage import output_limit, requested_choices
 from app.gateway.openai.request import CallRequest
 from app.gateway.pricing import Price, Tokens
-from otel.usage import Usage
+from otel.events.usage import Usage
 
 ASSUMED_OUTPUT_TOKENS: Final = 4_096
 """Per choice, where the caller set no limit; at least as much again as was delivered."""

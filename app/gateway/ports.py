@@ -6,7 +6,7 @@ from typing import Literal, Protocol, TypeAlias
 import msgspec
 
 from otel.events import AttemptFinished
-from otel.usage import CostSource
+from otel.events.usage import CostSource
 
 LimitType: TypeAlias = Literal["key_requests", "key_tokens", "plan_requests", "plan_tokens"]
 
@@ -113,7 +113,7 @@ class ProviderGate(Protocol):
 
 
 class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One call as the ledger keeps it. Money in nano-US-dollars, times in milliseconds (Unix epoch, UTC); usage as in `otel.usage.Usage`."""
+    """One call as the ledger keeps it. Money in nano-US-dollars, times in milliseconds (Unix epoch, UTC); usage as in `Usage` of otel."""
 
     call_id: str
     started_unix_ms: int

@@ -19,7 +19,7 @@ _NANO: Final = 1_000_000_000
 
 
 class Tokens(msgspec.Struct, frozen=True):
-    """What an attempt used. The details are parts of `input_tokens` or of `output_tokens`, as in `otel.events.Usage`.
+    """What an attempt used. The details are parts of `input_tokens` or of `output_tokens`, as in `otel.events.usage.Usage`.
 
     `long_cache_write_tokens` are those of `cache_write_tokens` that stay in the cache for an hour.
     """

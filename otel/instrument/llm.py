@@ -20,10 +20,10 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
 from otel.events import AttemptFinished, AttemptScope, AttemptStarted, AttemptStatus, ErrorKind, Recorder
+from otel.events.usage import NANO, NO_USAGE, Usage
 from otel.labels import LabelBounds
 from otel.logs.writer import FieldValue, LogWriter
 from otel.recording.recorder import TelemetryAttempt
-from otel.usage import NANO, NO_USAGE, Usage
 
 Money: TypeAlias = Decimal | float | int | str
 Operation: TypeAlias = Literal["chat", "embeddings"]

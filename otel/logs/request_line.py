@@ -10,8 +10,8 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from otel.events import CallerIdentified, CallFinished, OverheadMeasured, RateLimited, RequestFinished
+from otel.events.usage import NANO
 from otel.labels import LabelBounds
-from otel.usage import NANO
 
 LOGGER: Final = "gatewayz.request"
 

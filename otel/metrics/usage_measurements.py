@@ -6,8 +6,8 @@ from typing import Final, TypeAlias
 from opentelemetry.context import Context
 
 from otel.catalogue import business, inference, money, semconv
+from otel.events.usage import NANO, Usage
 from otel.metrics.label_set import LabelSet
-from otel.usage import NANO, Usage
 
 Record: TypeAlias = Callable[[str, float, LabelSet, Context | None], None]
 

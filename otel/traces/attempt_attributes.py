@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
 from otel.events import AttemptFinished
+from otel.events.usage import NANO, Usage
 from otel.traces.known_attributes import KnownCache
-from otel.usage import NANO, Usage
 
 Attributes: TypeAlias = Mapping[str, str | int | float | bool | tuple[str, ...]]
 

@@ -22,6 +22,7 @@ from otel.events import (
     RequestFinished,
     RequestReceived,
 )
+from otel.events.usage import NANO
 from otel.labels import LabelBounds
 from otel.redaction import KnownSecrets
 from otel.traces.attempt_attributes import AttemptAttributes, Attributes, OwnKeys
@@ -30,7 +31,6 @@ from otel.traces.fast_span import FastSpan
 from otel.traces.fast_tracer import FastTracer
 from otel.traces.known_attributes import KnownCache
 from otel.traces.trace_state import without_free_text
-from otel.usage import NANO
 
 _ERROR: Final = Status(StatusCode.ERROR)
 _NO_SECRETS: Final = KnownSecrets()

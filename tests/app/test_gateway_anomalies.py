@@ -19,8 +19,8 @@ from app.process.telemetry import label_bounds
 from otel.catalogue.semconv import ANOMALY_TYPES
 from otel.config.environ import telemetry_config_from_environ
 from otel.events import AttemptFinished
+from otel.events.usage import Usage
 from otel.pipeline import PipelineSettings, build_pipeline
-from otel.usage import Usage
 from tests.harness.exposition import read_exposition
 
 CONFIG = AppConfig(

@@ -9,7 +9,7 @@ from app.gateway.openai.request import CallRequest
 from app.gateway.openai.text_units import tokens_of
 from app.gateway.openai.usage import ReportedUsage
 from app.gateway.pricing import Price, Tokens
-from otel.usage import CostSource, Usage
+from otel.events.usage import CostSource, Usage
 
 _LOGGER: Final = logging.getLogger("gatewayz.usage")
 

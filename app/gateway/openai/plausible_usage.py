@@ -13,7 +13,7 @@ from app.gateway.openai.request import CallRequest
 from app.gateway.openai.response_shape import MOST_CHOICES
 from app.gateway.openai.text_units import UNITS_PER_BYTE
 from app.gateway.openai.usage import ReportedUsage
-from otel.usage import DisbelievedCount
+from otel.events.usage import DisbelievedCount
 
 INPUT_ALLOWANCE_TOKENS: Final = 200_000
 """Beyond a token per byte sent: templates, and searches that the provider makes by itself."""

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from otel.usage import DisbelievedCount
+from otel.events.usage import DisbelievedCount
 
 MOST_USD: Final = 10_000
 """Of one attempt: more than a million output tokens cost anywhere."""

@@ -13,7 +13,7 @@ import msgspec
 from app.gateway.openai.reported_cost import cost_nanousd
 from app.gateway.openai.text_units import ABSENT
 from app.gateway.openai.usage_fields import UsageFields
-from otel.usage import DisbelievedCount
+from otel.events.usage import DisbelievedCount
 
 _INPUT: Final = ("prompt_tokens", "input_tokens")
 _OUTPUT: Final = ("completion_tokens", "output_tokens")

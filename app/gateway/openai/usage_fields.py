@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from app.gateway.openai.text_units import ABSENT
-from otel.usage import DisbelievedCount
+from otel.events.usage import DisbelievedCount
 
 _MAX_USAGE_BYTES: Final = 64 * 1024
 _MAX_DIGITS: Final = 20

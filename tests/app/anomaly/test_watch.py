@@ -6,7 +6,7 @@ from app.anomaly.watch import STATE_NAME, AnomalyWatch
 from app.config.schema import AnomaliesConfig, AppConfig, ModelConfig, ProviderConfig, RouteConfig
 from app.gateway.clock import ManualClock
 from otel.events import AnomalyBegan, AttemptFinished
-from otel.usage import Usage
+from otel.events.usage import Usage
 from tests.harness.recording import RecordingRecorder
 
 CONFIG = AppConfig(

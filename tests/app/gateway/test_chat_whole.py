@@ -7,7 +7,7 @@ import json
 import pytest
 
 from otel.events import CacheLookedUp, CallerIdentified
-from otel.usage import Usage
+from otel.events.usage import Usage
 
 pytestmark = pytest.mark.live
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from otel.usage import NO_USAGE
+from otel.events.usage import NO_USAGE
 
 pytestmark = pytest.mark.live
 

@@ -12,7 +12,7 @@ import pytest
 
 from app.config.schema import ProviderConfig
 from otel.events import ErrorKind, ExceptionMapped, RateLimited
-from otel.usage import NO_USAGE, Usage
+from otel.events.usage import NO_USAGE, Usage
 
 pytestmark = pytest.mark.live
 

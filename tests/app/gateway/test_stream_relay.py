@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from otel.usage import Usage
+from otel.events.usage import Usage
 
 pytestmark = pytest.mark.live
 OPTIONS = {"include_usage": True}

@@ -7,7 +7,7 @@ import pytest
 
 from app.config.schema import ProviderConfig
 from app.gateway.ports import Caller
-from otel.usage import NO_USAGE, Usage
+from otel.events.usage import NO_USAGE, Usage
 
 pytestmark = pytest.mark.live
 

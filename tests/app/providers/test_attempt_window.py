@@ -13,7 +13,7 @@ from app.providers.attempt_window import DAY_MINUTES, WINDOW_SECONDS, AttemptWin
 from app.providers.attempt_windows import AttemptWindows, WindowKey, outcome_of
 from app.providers.latency_sketch import MAX_BINS, RELATIVE_ERROR, LatencySketch
 from otel.events import AttemptFinished, ErrorKind
-from otel.usage import Usage
+from otel.events.usage import Usage
 
 LATENCIES = st.floats(0.001, 600.0)
 OUTCOMES = st.builds(

@@ -12,8 +12,8 @@ from otel.events import (
     QueryFinished,
     RequestFinished,
     RequestReceived,
-    Usage,
 )
+from otel.events.usage import Usage
 from otel.labels import LabelBounds
 from otel.pipeline import PipelineSettings, build_pipeline
 from tests.harness.clock import ManualClock

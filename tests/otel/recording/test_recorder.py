@@ -31,6 +31,7 @@ from otel.events import (
     RequestFinished,
     RequestReceived,
 )
+from otel.events.usage import Usage
 from otel.labels import LabelBounds
 from otel.logs.fast_logger import FastLogger
 from otel.logs.writer import LogWriter
@@ -42,7 +43,6 @@ from otel.recording.recorder import TelemetryRecorder
 from otel.traces.fast_tracer import FastTracer
 from otel.traces.span_parts import SpanOrigin
 from otel.traces.spans import SpanWriter
-from otel.usage import Usage
 
 BOUNDS = LabelBounds.from_routes(
     "gw",

@@ -1,7 +1,6 @@
 """The tokens and the money of an attempt, as events carry them.
 
-Money is in nano-US-dollars (int): sums are exact, and the metric equals the ledger. Like
-otel/events.py this imports neither OpenTelemetry nor a framework.
+Money is in nano-US-dollars (int): sums are exact, and the metric equals the ledger.
 """
 
 from typing import Final, Literal, TypeAlias

@@ -1,7 +1,6 @@
 """The immutable events that an application passes to telemetry, and the ports that take them.
 
-This file imports neither OpenTelemetry nor a framework, so that an application's domain can depend
-on it. Durations are in seconds on a monotonic clock. Tokens and money are in otel/usage.py.
+Durations are in seconds on a monotonic clock. Tokens and money are in `usage`.
 """
 
 from collections.abc import Mapping
@@ -10,7 +9,7 @@ from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
-from otel.usage import NO_USAGE, Usage
+from otel.events.usage import NO_USAGE, Usage
 
 AttemptStatus: TypeAlias = Literal["success", "error", "cancelled"]
 CallStatus: TypeAlias = Literal["success", "error", "cancelled"]
