@@ -127,6 +127,8 @@ class TelemetryRequest:
             return
         self._finished = True
         error_type = self.summary.error_type(event)
+        if error_type is not None:
+            self._recorder.spans.request_failed(self.span, self._context)
         measure = self._recorder.measurements.request_finished
         # Each step has its own guard, so that a failing span costs neither the count nor the line.
         self._guard.run(measure, event, self.route, self._context, self._received, error_type)

@@ -66,7 +66,7 @@ class TraceHold:
         self.spans = 0
         self.max_spans = max_spans
         self.max_spans_of_a_trace = max_spans_of_a_trace
-        self._failed = rules.failed
+        self.exports_failures = rules.failed
         self._slow_ns = rules.slower_than_seconds * _NANOSECONDS if rules.slower_than_seconds > 0 else None
 
     def open(self) -> "HeldTrace":
@@ -75,7 +75,7 @@ class TraceHold:
 
     def wants(self, root: HeldSpan) -> bool:
         """Whether the trace of an ended server span is exported."""
-        if self._failed and root.status_code is StatusCode.ERROR:
+        if self.exports_failures and root.status_code is StatusCode.ERROR:
             return True
         return self._slow_ns is not None and root.duration_ns >= self._slow_ns
 
@@ -91,6 +91,11 @@ class HeldTrace:
         self._admitted = 0
         self._refused = 0
         self._is_exported: bool | None = None
+
+    @property
+    def exports_failures(self) -> bool:
+        """Whether a server span with an error status exports it."""
+        return self._hold.exports_failures
 
     def admits(self) -> bool:
         """Whether one more span below the server span is recorded; one that is must end here."""

@@ -97,6 +97,12 @@ class SpanWriter:
             return tracer.start(name, parent, kind, attributes, start_ns=started_ns, are_supported=True)
         return tracer.start_span(name, parent, kind, attributes, start_time=started_ns)
 
+    @staticmethod
+    def request_failed(span: Span, context: Context) -> None:
+        """Let exemplars point to a failed request that is not sampled, where its trace will be exported for that."""
+        if type(span) is FastSpan and span.held is not None and type(context) is TracedContext:
+            context.is_sampled = span.held.exports_failures
+
     def end_request(self, span: Span, event: RequestFinished, error_type: str | None) -> None:
         """End the server span with the response's attributes.
 

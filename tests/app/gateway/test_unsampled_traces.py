@@ -51,6 +51,23 @@ async def test_a_failed_request_leaves_its_trace_and_a_good_one_does_not(make_up
     assert sent == ["00", "00", "01", "00"]
 
 
+@pytest.mark.parametrize("failed", [True, False])
+async def test_exemplars_point_to_failed_requests_that_are_exported(make_upstream, make_gateway, failed):
+    upstream = await make_upstream(refuse)
+    with OtlpReceiver() as receiver:
+        async with pushed_telemetry(receiver, hold=HoldRules(failed=failed)) as telemetry:
+            gateway = await make_gateway(upstream, recorder=telemetry.recorder)
+            answer = await gateway.post("/v1/chat/completions", CHAT, caller(1))
+            assert answer.status == 502
+            text = telemetry.exposition.respond(
+                method="GET", accept="application/openmetrics-text", accept_encoding=None
+            ).body.decode()
+        assert bool(receiver.trace(f"{1:032x}")) is failed
+    named = {line.partition("{")[0] for line in text.splitlines() if f'trace_id="{1:032x}"' in line}
+    own = {"fastapi_requests_total", "fastapi_responses_total", "fastapi_requests_duration_seconds_bucket"}
+    assert named == (own if failed else set())
+
+
 async def test_a_slow_request_leaves_its_trace(make_upstream, make_gateway, wire):
     go = asyncio.Event()
 
