@@ -40,5 +40,8 @@ def read_opt_ins(reader: EnvironReader, further: Iterable[str] = ()) -> frozense
     unknown = further.difference(OPT_INS)
     if unknown:
         raise TelemetryConfigError(f"conventions: {shown(min(unknown))} is none of {', '.join(OPT_INS)}")
-    chosen = reader.choices(_NAME, (*_OPT_INS, *_OF_OTHERS), used="no further names are used")
-    return further.union(_OPT_INS[each] for each in chosen if each in _OPT_INS)
+    names = dict.fromkeys(part.strip().lower() for part in (reader.text(_NAME) or "").split(","))
+    for name in names:
+        if name and name not in _OPT_INS and name not in _OF_OTHERS:
+            reader.warn(_NAME, f"names {shown(name)}, which is not {' or '.join(_OPT_INS)}", "it is ignored")
+    return further.union(_OPT_INS[name] for name in names if name in _OPT_INS)

@@ -433,6 +433,8 @@ def test_the_opt_ins_to_conventions(value, opt_ins, unknown):
     assert len(config.warnings) == len(unknown)
     for name, line in zip(unknown, config.warnings, strict=True):
         assert line.startswith(f"OTEL_SEMCONV_STABILITY_OPT_IN names '{name}', which is not http or ")
+        assert line.endswith(" or gen_ai_latest_experimental; it is ignored")
+        assert len(line) < 200
 
 
 def test_opt_ins_of_the_application_are_added_and_must_be_known():
