@@ -148,7 +148,7 @@ class _ResponseWatch:
         """Send a message, with the trace id in the response's headers."""
         if message["type"] == "http.response.start":
             if not self._has_left:
-                self._status_code = message["status"]
+                self._status_code = int(message["status"])  # as an `HTTPStatus` it would cost a span its fast encoding
             if self._trace_id:
                 message["headers"] = [*message.get("headers", ()), (TRACE_HEADER, self._trace_id.encode())]
             await self._send(message)

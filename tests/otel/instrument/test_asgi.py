@@ -1,6 +1,7 @@
 """Each request is measured exactly once, however it ends; the wrapper changes nothing but the trace header."""
 
 import asyncio
+from http import HTTPStatus
 
 import pytest
 
@@ -72,6 +73,14 @@ async def test_the_trace_id_is_added_and_everything_else_passes_unchanged() -> N
     start, *bodies = exchange.sent
     assert start["headers"] == [(b"x-own", b"1"), (b"x-trace-id", b"0" * 31 + b"1")]
     assert [body["body"] for body in bodies] == [b"hello", b""]
+
+
+async def test_an_enumerated_status_is_recorded_as_a_number() -> None:
+    async def app(scope, receive, send):
+        await respond(scope, receive, send, status=HTTPStatus.CREATED)
+
+    finished = await Exchange(app).run()
+    assert (finished.status_code, type(finished.status_code)) == (201, int)
 
 
 async def test_a_client_that_leaves_before_the_response_is_499() -> None:
