@@ -91,8 +91,8 @@ wheels: $(VENV)/.made $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv) ## dist/
 	@$(BIN)/python -m packages.build
 
 lock: $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv) ## pin the dependencies of pyproject.toml again, with hashes
-	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --extra production -o requirements/runtime.txt
-	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --extra production --group dev -o requirements/dev.txt
+	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --extra production --extra catalogue -o requirements/runtime.txt
+	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --extra production --extra catalogue --group dev -o requirements/dev.txt
 	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-deps --python-version 3.11 --group demo -o requirements/demo.txt
 
 COMPOSE := docker compose --project-directory compose $(foreach overlay,compose $(addprefix compose.,$(OVERLAYS)),--file compose/$(overlay).yaml)

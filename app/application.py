@@ -24,6 +24,7 @@ from app.gateway.gateway import Gateway
 from app.gateway.in_flight import calls_in_flight
 from app.gateway.models import ModelTable
 from app.gateway.ports import Clock, ResponseCache
+from app.gateway.price_catalogue import catalogue_prices
 from app.gateway.provider_client import Provider
 from app.gateway.provider_endpoint import ProviderSecrets
 from app.gateway.rate_limit import RateLimiter
@@ -174,7 +175,11 @@ def _build_parts(
     max_connections = max_client_connections(config, descriptor_limit())
     # Call ids must be unique, not secret: one system call at the start instead of one per request.
     ids = random.Random(random_bytes(32))  # noqa: S311
-    models = ModelTable(config.models, {provider.name: provider for provider in providers})
+    models = ModelTable(
+        config.models,
+        {provider.name: provider for provider in providers},
+        catalogue_prices(config, clock.unix_ms() / 1_000),
+    )
     gateway = Gateway(
         models=models,
         gate=states,

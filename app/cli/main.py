@@ -1,4 +1,4 @@
-"""The command line: `gatewayz serve | keys | doctor | check-config | completion`, or `python -m app`.
+"""The command line: `gatewayz serve | keys | prices | doctor | check-config | completion`, or `python -m app`.
 
 The exit code is 0 when the command succeeded, 1 when it failed (one line on stderr is the reason),
 and 2 when the arguments are invalid.
@@ -13,6 +13,7 @@ import msgspec
 from app.cli.check_config import run_check_config
 from app.cli.completion import add_completion_parser, completion_script
 from app.cli.keys import add_keys_parser, run_keys
+from app.cli.prices import add_prices_parser, run_prices
 from app.cli.standard_streams import StandardStream
 from app.config.load import CONFIG_VARIABLE, ConfigError, load_config
 from app.doctor.parser import add_doctor_parser
@@ -25,6 +26,7 @@ _EXAMPLES = """examples:
   {program} serve                                   serve on 127.0.0.1:8000 with the defaults
   {program} --config gatewayz.toml serve --port 0   serve a configuration on any free port
   {program} --config gatewayz.toml check-config     print every mistake of a configuration
+  {program} --config gatewayz.toml prices           list what each target costs
   {program} doctor                                  follow one request through the pipeline
 """
 
@@ -63,6 +65,8 @@ def _run(args: argparse.Namespace, path: str | None, environ: Mapping[str, str])
         return run_doctor(args, config, environ)
     if args.command == "keys":
         return run_keys(args, config, environ)
+    if args.command == "prices":
+        return run_prices(args, config)
     if isinstance(sys.stdout, StandardStream):
         # Log lines have a thread of their own, and a bounded queue that counts what it drops.
         sys.stdout.wait_for_reader()
@@ -88,13 +92,16 @@ def _parser(program: str) -> argparse.ArgumentParser:
     # The option may follow the command too; there it has no default, which would replace the value before the command.
     config_option = argparse.ArgumentParser(add_help=False)
     config_option.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help="as before the command")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="serve|keys|doctor|check-config|completion")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="serve|keys|prices|doctor|check-config|completion"
+    )
     serve = commands.add_parser(
         "serve", parents=[config_option], help="serve requests until SIGTERM or SIGINT; a second signal ends at once"
     )
     serve.add_argument("--host", help="the address to listen on (default: server.host of the configuration)")
     serve.add_argument("--port", type=_port, help="the port, 0 for any free one (default: server.port)")
     add_keys_parser(commands, config_option)
+    add_prices_parser(commands, config_option)
     add_doctor_parser(commands, config_option)
     commands.add_parser(
         "check-config",

@@ -33,6 +33,7 @@ _OWN_HEADERS: Final = frozenset(
 _MAX_SHOWN_CHARS: Final = 60
 
 OPERATIONS: Final = ("chat", "embeddings")
+PRICE_SOURCES: Final = ("configuration", "catalogue")
 
 
 def check_names(section: str, entries: Sequence[ProviderConfig | ModelConfig | PlanConfig]) -> Iterator[Finding]:
@@ -54,6 +55,10 @@ def check_provider(key_path: str, provider: ProviderConfig) -> Iterator[Finding]
     """Check one provider."""
     yield from _base_url(f"{key_path}.base_url", provider.base_url)
     yield from check_variable(f"{key_path}.api_key_env", provider.api_key_env)
+    if provider.prices not in PRICE_SOURCES:
+        yield Finding(f"{key_path}.prices", repr(provider.prices), one_of(PRICE_SOURCES))
+    if provider.catalogue_provider is not None:
+        yield from check_name(f"{key_path}.catalogue_provider", provider.catalogue_provider)
     yield from _headers(key_path, provider)
     yield from _proxy(key_path, provider)
     if not re.fullmatch(r"[A-Za-z0-9._~-][A-Za-z0-9._~/-]{0,199}", provider.probe_path):
@@ -177,6 +182,8 @@ def _route(key_path: str, route: RouteConfig, providers: Sequence[str]) -> Itera
     if route.provider not in providers:
         yield Finding(f"{key_path}.provider", f"{route.provider!r} is not a configured provider", one_of(providers))
     yield from check_name(f"{key_path}.upstream_model", route.upstream_model)
+    if route.catalogue_model is not None:
+        yield from check_name(f"{key_path}.catalogue_model", route.catalogue_model)
     yield from check_prices(key_path, route)
 
 

@@ -26,6 +26,10 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The proxy's URL, or `off`; by default `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` decide."""
     proxy_env: str | None = None
     """The variable that holds the proxy's URL, where it has a password."""
+    prices: str = "configuration"
+    """`catalogue`: a route without a price of its own has that of the package `genai-prices`; `configuration`: it has none."""
+    catalogue_provider: str | None = None
+    """The catalogue's name of the provider, as in `openai`; by default the one that `base_url` belongs to."""
     trust_reported_cost: bool = False
     """Whether the cost that the provider reports beside its usage (`usage.cost` and the like) is the cost."""
     stream_options: bool = True
@@ -61,6 +65,8 @@ class RouteConfig(PriceConfig, frozen=True, kw_only=True, forbid_unknown_fields=
     """The name of a provider."""
     upstream_model: str
     """The provider's own name for the model."""
+    catalogue_model: str | None = None
+    """The price catalogue's name for the model; by default `upstream_model`."""
     price_tiers: tuple[PriceTierConfig, ...] = ()
     """Further prices by the length of the input."""
     trust_reported_cost: bool | None = None

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from app.config.pricing_checks import unpriced_parts
+from app.config.pricing_checks import has_price, unpriced_parts
 from app.config.schema import AppConfig
 from app.config.variables import meant_by
 
@@ -44,13 +44,17 @@ def _named_variables(config: AppConfig) -> Iterator[str]:
 
 
 def price_warnings(config: AppConfig) -> Iterator[str]:
-    """Name each target without a price: what it costs counts as 0, unless the provider's own figure is trusted."""
+    """Name each target without a price: what it costs counts as 0, unless the provider's own figure is trusted.
+
+    What the price catalogue has is not looked up here: `gatewayz prices` does.
+    """
     trusting = {provider.name for provider in config.providers if provider.trust_reported_cost}
+    from_catalogue = {provider.name for provider in config.providers if provider.prices == "catalogue"}
     for model in config.models:
         for route in model.routes:
             trusts = route.provider in trusting if route.trust_reported_cost is None else route.trust_reported_cost
             parts = unpriced_parts(route, model.operation)
-            if parts and not trusts:
+            if parts and not trusts and (route.provider not in from_catalogue or has_price(route)):
                 keys = " and ".join(f"{part}_usd_per_million" for part in parts)
                 yield (
                     f"no price is known for {' and '.join(parts)} of {route.upstream_model!r} at {route.provider!r}:"

@@ -10,7 +10,7 @@ from app.doctor.facts import Facts, Marked
 from app.doctor.findings import Check, Verdict, broken, ok, unknown
 from app.doctor.scrape import Scrape
 from app.doctor.web import read_json
-from otel.catalogue import CATALOGUE, http, self_telemetry
+from otel.catalogue import CATALOGUE, http, money, self_telemetry
 from otel.catalogue.spec import Kind, MetricSpec
 
 MAX_SERIES: Final = 100_000
@@ -170,6 +170,24 @@ def _cardinality(facts: Facts) -> Verdict:
     return ok(f"{scrape.series} series; no label has over {MAX_LABEL_VALUES} values")
 
 
+def _prices(facts: Facts) -> Verdict:
+    scrape = facts.gateway_after
+    if scrape is None:
+        return unknown("no metrics to look at")
+    unpriced = [
+        f"{each.value:,.0f} tokens of {each.labels.get('model', '?')} at {each.labels.get('provider', '?')}"
+        for each in scrape.matching(money.UNPRICED_TOKENS)
+        if each.value > 0
+    ]
+    if unpriced:
+        return broken(
+            f"no price is known for {shown(unpriced)}: their cost counts as 0",
+            "set input_usd_per_million and output_usd_per_million of the route (0.0 where it is free), or prices = "
+            '"catalogue" of the provider; `python -m app prices` lists every target',
+        )
+    return ok("every token that was used has a price")
+
+
 def _label_values(scrape: Scrape) -> list[tuple[tuple[str, str], int]]:
     values: dict[tuple[str, str], set[str]] = {}
     for name, samples in scrape.samples.items():
@@ -230,4 +248,5 @@ GATEWAY_CHECKS: Final[tuple[Check[Facts], ...]] = (
     Check(name="gateway.metrics", judge=_metrics, needs=("gateway.reachable",)),
     Check(name="gateway.families", judge=_families, needs=("gateway.metrics",)),
     Check(name="gateway.cardinality", judge=_cardinality, needs=("gateway.metrics",)),
+    Check(name="gateway.prices", judge=_prices, needs=("gateway.metrics",)),
 )

@@ -10,10 +10,12 @@ import msgspec
 
 from app.config.schema import ModelConfig, RouteConfig
 from app.errors import InvalidRequestError, UnknownModelError
-from app.gateway.configured_price import configured_price
 from app.gateway.openai.request import Operation
-from app.gateway.pricing import Price
+from app.gateway.ports import Target
+from app.gateway.price_catalogue import CataloguePrice
+from app.gateway.pricing import Price, price_of
 from app.gateway.provider_client import Provider
+from app.gateway.target_rates import rates_of
 from app.gateway.unpriced_notice import UnpricedNotice
 
 
@@ -42,8 +44,13 @@ class Model(msgspec.Struct, frozen=True):
 class ModelTable:
     """The models by name."""
 
-    def __init__(self, models: Iterable[ModelConfig], providers: Mapping[str, Provider]) -> None:
-        self._models = {config.name: _model(config, providers) for config in models}
+    def __init__(
+        self,
+        models: Iterable[ModelConfig],
+        providers: Mapping[str, Provider],
+        catalogue: Mapping[Target, CataloguePrice] | None = None,
+    ) -> None:
+        self._models = {config.name: _model(config, providers, catalogue or {}) for config in models}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -74,12 +81,12 @@ class ModelTable:
         return model
 
 
-def _model(config: ModelConfig, providers: Mapping[str, Provider]) -> Model:
+def _model(config: ModelConfig, providers: Mapping[str, Provider], catalogue: Mapping[Target, CataloguePrice]) -> Model:
     routes = tuple(
         Route(
             providers[route.provider],
             route.upstream_model,
-            configured_price(route, config.credit_multiplier),
+            price_of(rates_of(route, catalogue), config.credit_multiplier),
             UnpricedNotice(),
             trusts_cost=_trusts_cost(route, providers[route.provider]),
         )

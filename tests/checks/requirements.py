@@ -21,8 +21,9 @@ def problems() -> list[str]:
     """Return one line for each thing that is out of step."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     groups = project["dependency-groups"]
+    extras = project["project"]["optional-dependencies"]
     wanted = {
-        "runtime.txt": project["project"]["dependencies"] + project["project"]["optional-dependencies"]["production"],
+        "runtime.txt": project["project"]["dependencies"] + extras["production"] + extras["catalogue"],
         "dev.txt": project["project"]["dependencies"] + groups["test"] + groups["lint"] + groups["types"],
         "demo.txt": groups["demo"],
     }

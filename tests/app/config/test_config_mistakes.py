@@ -10,9 +10,9 @@ from app.config.load import read_config
 from app.config.schema import AppConfig
 from app.config.variables import override
 from app.config.warnings import config_warnings
-from app.gateway.configured_price import configured_price
 from app.gateway.openai.reported_cost import MOST_USD
-from app.gateway.pricing import Tokens
+from app.gateway.pricing import Tokens, price_of
+from app.gateway.target_rates import rates_of
 
 PROVIDER = '[[providers]]\nname = "a"\nbase_url = "https://a.example/v1"\n'
 ROW_BITS = 64
@@ -222,7 +222,7 @@ def test_the_largest_charge_fits_a_row_of_the_ledger(mistakes, tmp_path, price, 
     config = read_config(tmp_path / "g.toml", {})[0]
     assert config is not None
     [model] = config.models
-    made = configured_price(model.routes[0], model.credit_multiplier)
+    made = price_of(rates_of(model.routes[0], {}), model.credit_multiplier)
     # More tokens than any request that fits into memory.
     cost = made.cost_nanousd(Tokens(2**32, 2**32))
     assert made.credits_nanousd(cost) < 2 ** (ROW_BITS - 1)

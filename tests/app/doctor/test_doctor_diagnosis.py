@@ -253,6 +253,17 @@ async def test_an_unbounded_label_and_an_overflow(pipeline):
     assert "tokens_used_total" in (await pipeline.findings())["gateway.cardinality"].found
 
 
+async def test_tokens_without_a_price(pipeline):
+    sample = 'gatewayz_unpriced_tokens_total{{model="m",provider="p"}} {tokens}\n'
+    pipeline.extra_gateway_lines = sample.format(tokens=0)
+    assert (await pipeline.findings())["gateway.prices"].state is State.OK
+    pipeline.extra_gateway_lines = sample.format(tokens=1_500)
+    finding = (await pipeline.findings())["gateway.prices"]
+    assert finding.state is State.BROKEN
+    assert "1,500 tokens of m at p" in finding.found
+    assert "input_usd_per_million" in finding.fix
+
+
 async def test_rules_and_alertmanager(pipeline):
     pipeline.responses["/prometheus/api/v1/rules"] = (200, {"data": {"groups": []}})
     pipeline.responses["/prometheus/api/v1/alertmanagers"] = (200, {"data": {"activeAlertmanagers": []}})

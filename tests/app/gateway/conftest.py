@@ -361,6 +361,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
         cache_ttl_seconds=0.0,
         recorder=None,
         ledger=None,
+        catalogue=None,
         clock=None,
         breaker=None,
         **provider_options,
@@ -385,7 +386,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
         states = ProviderStates(app_config, clock, recorder)
         call_ids = iter(range(1_000_000))
         gateway = Gateway(
-            models=ModelTable(models, providers),
+            models=ModelTable(models, providers, catalogue),
             gate=states,
             keys=FakeKeys(*limits),
             limiter=RateLimiter([plan or PlanConfig(name="free")], clock),

@@ -58,7 +58,7 @@ PRICES = {
 DETAILS = ("cached", "cache_write", "reasoning", "audio_input", "audio_output")
 
 
-class Books:
+class KeptRows:
     """A ledger that keeps its rows in memory too, for the fixture's own checks."""
 
     def __init__(self, writer):
@@ -127,7 +127,7 @@ async def observed(make_upstream, make_gateway, stack, tmp_path):
         for name, prices in PRICES.items()
     ]
     upstream = await make_upstream()
-    gateway = await make_gateway(upstream, models=models, recorder=telemetry.recorder, ledger=Books(writer))
+    gateway = await make_gateway(upstream, models=models, recorder=telemetry.recorder, ledger=KeptRows(writer))
     yield Observed(gateway, upstream, telemetry, stdout, f"{tmp_path}/gateway.db")
     await writer.close(10.0)
     telemetry.shutdown(1.0)

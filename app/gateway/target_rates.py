@@ -1,11 +1,14 @@
-"""The price that the configuration has for a target, as exact integers."""
+"""The rates of a target: those of the configuration, else those of the price catalogue, else none."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from app.config.pricing_checks import has_price
 from app.config.pricing_schema import PriceConfig
 from app.config.schema import RouteConfig
-from app.gateway.pricing import Price, UsdRates, exact, price_of
+from app.gateway.ports import Target
+from app.gateway.price_catalogue import CataloguePrice
+from app.gateway.pricing import UsdRates, exact
 
 _KEYS: Final = {
     "input": "input_usd_per_million",
@@ -20,16 +23,12 @@ _KEYS: Final = {
 }
 
 
-def configured_rates(route: RouteConfig) -> tuple[UsdRates, ...]:
-    """Return the rates of a target by length of input, the shortest first; none where it has no price."""
+def rates_of(route: RouteConfig, catalogue: Mapping[Target, CataloguePrice]) -> tuple[UsdRates, ...]:
+    """Return the rates of a target by length of input, the shortest first; none where no price is known."""
     if not has_price(route):
-        return ()
+        found = catalogue.get((route.provider, route.upstream_model))
+        return () if found is None else found.rates
     return (_rates(route), *(_rates(tier, tier.above_input_tokens) for tier in route.price_tiers))
-
-
-def configured_price(route: RouteConfig, credit_multiplier: float) -> Price:
-    """Return the price of a target."""
-    return price_of(configured_rates(route), credit_multiplier)
 
 
 def _rates(prices: PriceConfig, above_input_tokens: int = 0) -> UsdRates:
