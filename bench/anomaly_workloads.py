@@ -70,7 +70,7 @@ def _by_minute(arrivals: list[Arrival]) -> list[Minute]:
 
 
 def _tokens(rng: random.Random, mean_in: float, mean_out: float) -> tuple[int, int]:
-    """Draw a request: log-normal prompt and answer."""
+    """Draw a request: log-normal prompt and response."""
     put = int(rng.lognormvariate(math.log(mean_in), 1.1)) + 1
     got = int(rng.lognormvariate(math.log(mean_out), 0.9)) + 1
     return min(put, 120_000), min(got, 8_000)

@@ -61,7 +61,7 @@ class Canned(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one by its methods, not by its class
 
     def data_received(self, data: bytes) -> None:
-        """Answer as soon as the body is whole."""
+        """Response as soon as the body is whole."""
         self._buffer += data
         head, separator, body = self._buffer.partition(b"\r\n\r\n")
         length = _LENGTH.search(head)

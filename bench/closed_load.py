@@ -21,9 +21,9 @@ _LAST_CHUNK = b"0\r\n\r\n"
 
 
 class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it. `failed` counts answers that were not 200 or not whole; times of the others in milliseconds."""
+    """The results. `failed` counts responses that were not 200 or not whole; times of the others in milliseconds."""
 
-    answered: int
+    responded: int
     failed: int
     seconds: float
     p50_milliseconds: float
@@ -39,7 +39,7 @@ class Connection(asyncio.Protocol):
         self.done = asyncio.Event()
         self._request = request
         self._ends_at = ends_at
-        self._answer = b""
+        self._response = b""
         self._sent_at = 0.0
         self._transport: asyncio.Transport | None = None
 
@@ -49,7 +49,7 @@ class Connection(asyncio.Protocol):
         self._next()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  the protocol's signature
-        """An answer that was under way is not coming."""
+        """A response that was under way is not coming."""
         if not self.done.is_set():
             self.failed += 1
             self.done.set()
@@ -62,20 +62,20 @@ class Connection(asyncio.Protocol):
         self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
-        """Look for the end of the answer."""
-        self._answer += data
-        if not _is_whole(self._answer):
+        """Look for the end of the response."""
+        self._response += data
+        if not _is_whole(self._response):
             return
-        if self._answer.startswith(_OK):
+        if self._response.startswith(_OK):
             self.took_seconds.append(time.perf_counter() - self._sent_at)
         else:
             self.failed += 1
-        self._answer = b""
+        self._response = b""
         self._next()
 
 
-def _is_whole(answer: bytes) -> bool:
-    head, separator, body = answer.partition(b"\r\n\r\n")
+def _is_whole(response: bytes) -> bool:
+    head, separator, body = response.partition(b"\r\n\r\n")
     if not separator:
         return False
     _, found, rest = head.partition(_CONTENT_LENGTH)
@@ -105,10 +105,10 @@ async def run(url: str, secret: str, body: bytes, *, connections: int, seconds: 
     times = [each * 1000 for _, connection in opened for each in connection.took_seconds]
     failed = sum(connection.failed for _, connection in opened)
     if len(times) < 2:
-        return LoadResult(answered=len(times), failed=failed, seconds=took, p50_milliseconds=0.0, p99_milliseconds=0.0)
+        return LoadResult(responded=len(times), failed=failed, seconds=took, p50_milliseconds=0.0, p99_milliseconds=0.0)
     cuts = statistics.quantiles(times, n=100)
     return LoadResult(
-        answered=len(times), failed=failed, seconds=took, p50_milliseconds=cuts[49], p99_milliseconds=cuts[98]
+        responded=len(times), failed=failed, seconds=took, p50_milliseconds=cuts[49], p99_milliseconds=cuts[98]
     )
 
 

@@ -159,10 +159,10 @@ def judge_small_buffer(run: Run, buffer_bytes: int) -> list[str]:
 
 
 def _judge_end(run: Run) -> list[str]:
-    """What every run must have: whole answers, and a gateway that ended well."""
+    """What every run must have: whole responses, and a gateway that ended well."""
     problems = []
     if count := unanswered(run.sent):
-        problems.append(f"{count} of {len(run.sent)} requests were not answered as they should")
+        problems.append(f"{count} of {len(run.sent)} requests were not served as they should")
     lost_any = any(checks.reported_lost(run.output).values())
     expected_code = EXIT_LOST if lost_any else 0
     if run.exit_code != expected_code or "gateway: stopped" not in run.output or "Traceback" in run.output:

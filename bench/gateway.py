@@ -43,7 +43,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def measure(gateway: Child, secret: str, kind: str, *, connections: int, seconds: float) -> Measured:
-    """Load one gateway; raises `ChildFailedError` when it does not answer as it should."""
+    """Load one gateway; raises `ChildFailedError` when it does not respond as it should."""
     before = process_cpu_seconds(gateway.pid) or 0.0
     arguments = ("--url", gateway.url, "--secret", secret, "--body", BODIES[kind])
     output = await run_to_end(
@@ -51,13 +51,13 @@ async def measure(gateway: Child, secret: str, kind: str, *, connections: int, s
     )
     result = msgspec.json.decode(output, type=LoadResult)
     used = (process_cpu_seconds(gateway.pid) or 0.0) - before
-    if result.failed or not result.answered:
+    if result.failed or not result.responded:
         raise ChildFailedError(
-            f"{result.failed} requests failed, {result.answered} were answered; {gateway.last_lines()}"
+            f"{result.failed} requests failed, {result.responded} were served; {gateway.last_lines()}"
         )
     return Measured(
-        per_second=result.answered / result.seconds,
-        cpu_microseconds=used / result.answered * 1e6,
+        per_second=result.responded / result.seconds,
+        cpu_microseconds=used / result.responded * 1e6,
         p50_milliseconds=result.p50_milliseconds,
         p99_milliseconds=result.p99_milliseconds,
     )

@@ -24,7 +24,7 @@ _REQUEST_SECONDS = 60.0
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
-    """One request that has ended. `seconds` runs from the moment it was due; `status` is 0 where there was no answer."""
+    """One request that has ended. `seconds` runs from the moment it was due; `status` is 0 where there was no response."""
 
     phase: str
     kind: str
@@ -67,7 +67,7 @@ class OpenLoad:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Stop sending, and wait for the answers that are under way (cancel them when something failed)."""
+        """Stop sending, and wait for the responses that are under way (cancel them when something failed)."""
         if self._pace is not None:
             self._pace.cancel()
         if exc is not None:
@@ -125,5 +125,5 @@ BODIES = {kind: _body(kind) for kind in ("plain", "stream", "detour")}
 
 
 def unanswered(sent: Sequence[Sent]) -> int:
-    """Return how many requests did not get the whole answer that they should have got."""
+    """Return how many requests did not get the whole response that they should have got."""
     return sum(each.status != _OK for each in sent)

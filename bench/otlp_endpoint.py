@@ -63,7 +63,7 @@ class OtlpEndpoint:
         """Return everything that was accepted so far."""
         report = await self._ask("report")
         if not isinstance(report, Received):
-            raise TypeError(f"the endpoint answered {report!r}")
+            raise TypeError(f"the endpoint returned {report!r}")
         return report
 
     async def _ask(self, command: str) -> object:
@@ -107,10 +107,10 @@ def _obey(receiver: OtlpReceiver | OtlpGrpcReceiver, command: str) -> object:
             receiver.black_hole()
         case "503" if isinstance(receiver, OtlpReceiver):
             receiver.start()
-            receiver.answer_status(503)
+            receiver.respond_status(503)
         case "503" if isinstance(receiver, OtlpGrpcReceiver):
             receiver.start()
-            receiver.answer_status("UNAVAILABLE")
+            receiver.respond_status("UNAVAILABLE")
         case "count":
             return len(receiver.spans)
         case "report":

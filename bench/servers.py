@@ -140,18 +140,18 @@ async def _counts(session: aiohttp.ClientSession, stack: Stack) -> dict[str, int
         f"{stack.url('loki')}/loki/api/v1/query",
         'sum(count_over_time({job="gatewayz"} | json | logger="gatewayz.request" [1h]))',
     )
-    async with session.get(f"{stack.url('tempo')}/metrics") as answer:
+    async with session.get(f"{stack.url('tempo')}/metrics") as response:
         spans = re.findall(
-            r"^tempo_distributor_spans_received_total\{[^}]*\} (\S+)$", await answer.text(), re.MULTILINE
+            r"^tempo_distributor_spans_received_total\{[^}]*\} (\S+)$", await response.text(), re.MULTILINE
         )
     return {"prometheus": requests, "loki": lines, "tempo": round(sum(map(float, spans)))}
 
 
 async def _number(session: aiohttp.ClientSession, url: str, query: str) -> int:
     """Return the value of an instant query with one result; 0 without one."""
-    async with session.get(url, params={"query": query}) as answer:
-        answer.raise_for_status()
-        result = (await answer.json())["data"]["result"]
+    async with session.get(url, params={"query": query}) as response:
+        response.raise_for_status()
+        result = (await response.json())["data"]["result"]
     return round(float(result[0]["value"][1])) if result else 0
 
 

@@ -33,7 +33,7 @@ from tests.reconcile.report import ledger_line, table
 from tests.reconcile.unexpected_clients import UnexpectedClients
 
 REAL_EVERY_SECONDS: Final = 1.2
-EXPECTED_REAL_ANSWERS: Final = 20
+EXPECTED_REAL_RESPONSES: Final = 20
 """In a run of `FULL_RUN_SECONDS` or more, from the real model where it is installed."""
 
 FULL_RUN_SECONDS: Final = 60.0
@@ -208,9 +208,9 @@ def _exit_code(
 ) -> int:
     """Return 0 if everything agrees."""
     is_full = settings.seconds is not None and settings.seconds >= FULL_RUN_SECONDS
-    if ready.has_real_model and is_full and counters.real_answers < EXPECTED_REAL_ANSWERS:
+    if ready.has_real_model and is_full and counters.real_responses < EXPECTED_REAL_RESPONSES:
         screen.say(
-            f"demo: only {counters.real_answers} answers from the real model, {EXPECTED_REAL_ANSWERS} were expected"
+            f"demo: only {counters.real_responses} answers from the real model, {EXPECTED_REAL_RESPONSES} were expected"
         )
         return 1
     return 0 if findings.is_good else 1

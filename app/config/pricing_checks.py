@@ -16,12 +16,12 @@ def check_prices(key_path: str, route: RouteConfig) -> Iterator[Finding]:
     yield from _amounts(key_path, route)
     longest = 0
     for index, tier in enumerate(route.price_tiers):
-        place = f"{key_path}.price_tiers[{index}]"
-        yield from _amounts(place, tier)
-        yield from check_count(f"{place}.above_input_tokens", tier.above_input_tokens)
+        tier_path = f"{key_path}.price_tiers[{index}]"
+        yield from _amounts(tier_path, tier)
+        yield from check_count(f"{tier_path}.above_input_tokens", tier.above_input_tokens)
         if tier.above_input_tokens <= longest:
             yield Finding(
-                f"{place}.above_input_tokens", repr(tier.above_input_tokens), "more than that of the tier before"
+                f"{tier_path}.above_input_tokens", repr(tier.above_input_tokens), "more than that of the tier before"
             )
         longest = max(longest, tier.above_input_tokens)
 

@@ -90,7 +90,7 @@ class Attempt:
 
     @property
     def is_stream(self) -> bool:
-        """Whether the caller asked for a stream."""
+        """Whether the caller requested a stream."""
         return self._request.stream
 
     @property

@@ -1,7 +1,7 @@
-"""What abandoned work may still cost: the output that a provider may go on to make, and to bill, when its answer is awaited no longer.
+"""Estimates what abandoned work may still cost: output that a provider may go on to generate, and bill, after its response was dropped.
 
 The prompt and what was delivered are in the cost. The rest is an estimate that is in no cost and no
-credits: the limit that the caller set, else what is assumed here; docs/costs.md says when.
+credits: the limit that the caller set, else an assumed one; docs/costs.md has the cases.
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""One warning for each target that is used without a price: a cost of 0 must not pass in silence."""
+"""One warning for each target that is used without a price: a cost of 0 must not go unnoticed."""
 
 import logging
 from typing import Final

@@ -1,4 +1,4 @@
-"""Runs periodic jobs so that no job can stop another, and none stops for good.
+"""Runs periodic jobs so that no job can stop another, and none stops permanently.
 
 A run that raises, hangs or is cancelled counts as failed, and the job's next run starts when it is
 due. Between two runs a job is a timer, not a task, so there is nothing to kill. Shutdown waits no

@@ -50,7 +50,7 @@ class LengthBody:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all bytes are there."""
+        """Whether all bytes have arrived."""
         return self._remaining_bytes == 0
 
     def take(self, data: bytes, start: int, content: bytearray | None) -> int:

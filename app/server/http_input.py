@@ -1,6 +1,6 @@
 """Buffers what a connection has received: bytes of a head, of a body, and those that wait behind them.
 
-Bytes are parsed only when the connection asks for the next head or content.
+Bytes are parsed only when the connection takes the next head or content.
 """
 
 from collections.abc import Callable

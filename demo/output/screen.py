@@ -103,7 +103,7 @@ def summary(counters: TrafficCounters, *, elapsed_seconds: float, in_flight: int
     ledger = counters.ledger
     return [
         f"  {'requests':<12}{counters.requests:,} in {elapsed_seconds:.0f} s, {per_second:.0f} a second, {in_flight} in flight",
-        f"  {'answers':<12}{answers(counters):,} whole, {counters.real_answers} of them from the real model; p95 {p95(counters)}",
+        f"  {'responses':<12}{responses(counters):,} whole, {counters.real_responses} of them from the real model; p95 {p95(counters)}",
         f"  {'errors':<12}{causes(counters)}",
         f"  {'tokens':<12}{ledger['input tokens']:,} in, {ledger['output tokens']:,} out",
         f"  {'cost':<12}{usd(ledger['cost (nano-USD)'])}, charged {usd(ledger['credits (nano-USD)'])}",
@@ -115,11 +115,11 @@ def one_line(counters: TrafficCounters, *, elapsed_seconds: float, in_flight: in
     tokens = counters.ledger["input tokens"] + counters.ledger["output tokens"]
     return (
         f"demo: {elapsed_seconds:3.0f} s  {counters.requests:,} requests ({in_flight} in flight), {causes(counters)};"
-        f" {tokens:,} tokens, {usd(counters.ledger['cost (nano-USD)'])}, p95 {p95(counters)}, real answers {counters.real_answers}"
+        f" {tokens:,} tokens, {usd(counters.ledger['cost (nano-USD)'])}, p95 {p95(counters)}, real answers {counters.real_responses}"
     )
 
 
-def answers(counters: TrafficCounters) -> int:
+def responses(counters: TrafficCounters) -> int:
     """Return how many calls succeeded."""
     return counters.ledger["rows success"]
 

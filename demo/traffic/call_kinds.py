@@ -13,10 +13,10 @@ from demo.traffic.plan import CHAT_PATH, EMBEDDINGS_PATH, Planned, PlannedAttemp
 from demo.traffic.request_template import RequestTemplate, chat, coin, providers_of, scripts_of
 from demo.upstream.script import FIELD, Script
 
-_FIRST_ANSWERS: Final = (
+_FIRST_RESPONSES: Final = (
     "aurora-large", CACHED_MODEL, "harbor-8b", "lantern-70b", "meadow-24b", "cobalt-code", "basalt-3b",
 )  # fmt: skip
-_SECOND_ANSWERS: Final = (
+_SECOND_RESPONSES: Final = (
     "aurora-large", "harbor-8b", "lantern-70b", "meadow-24b", "cobalt-code", "granite-3b", "delta-1b",
 )  # fmt: skip
 _BOTH_FAIL: Final = ("aurora-large", "harbor-8b", "meadow-24b", "cobalt-code", "delta-1b")
@@ -34,7 +34,7 @@ _QUESTIONS: Final = (
 )
 
 
-def _answer(template: RequestTemplate, provider: str, *, stream: bool) -> tuple[Script, PlannedAttempt]:
+def _response(template: RequestTemplate, provider: str, *, stream: bool) -> tuple[Script, PlannedAttempt]:
     arrival = template.arrival
     return success(
         provider, arrival.input_tokens, arrival.output_tokens, stream=stream, delays=template.delays(provider)
@@ -53,21 +53,21 @@ def streamed(template: RequestTemplate) -> Planned:
 
 def _answered(template: RequestTemplate, kind: str, *, stream: bool) -> Planned:
     """A response from the first provider, or from the second while the first fails."""
-    model = template.rng.choice(_FIRST_ANSWERS)
+    model = template.rng.choice(_FIRST_RESPONSES)
     first, *others = providers_of(model)
     acts: list[Act] = []
     if is_in_trouble(first, template.arrival.at_seconds, template.rng):
         acts.append(failure(first, template.rng))
         first = others[0]
-    return chat(template, kind, model, [*acts, _answer(template, first, stream=stream)], stream=stream)
+    return chat(template, kind, model, [*acts, _response(template, first, stream=stream)], stream=stream)
 
 
 def failed_over(template: RequestTemplate) -> Planned:
     """The first provider fails in its own way, the second succeeds."""
-    model = template.rng.choice(_SECOND_ANSWERS)
+    model = template.rng.choice(_SECOND_RESPONSES)
     first, second = providers_of(model)
     stream = coin(template)
-    acts = [failure(first, template.rng), _answer(template, second, stream=stream)]
+    acts = [failure(first, template.rng), _response(template, second, stream=stream)]
     return chat(template, "failover", model, acts, stream=stream)
 
 
@@ -105,16 +105,16 @@ def all_limited(template: RequestTemplate) -> Planned:
 
 def callers_fault(template: RequestTemplate) -> Planned:
     """The provider refuses the request as the caller's mistake; no other is tried."""
-    status, answered = template.rng.choice(list(CALLER_ERRORS.items()))
-    model = template.rng.choice(_FIRST_ANSWERS)
+    status, responded = template.rng.choice(list(CALLER_ERRORS.items()))
+    model = template.rng.choice(_FIRST_RESPONSES)
     acts = [refusal(providers_of(model)[0], status)]
-    return chat(template, "provider 4xx", model, acts, stream=coin(template), status_code=answered)
+    return chat(template, "provider 4xx", model, acts, stream=coin(template), status_code=responded)
 
 
 def unreported(template: RequestTemplate) -> Planned:
     """The provider reports no usage, or implausible usage; the gateway estimates."""
-    model, stream = template.rng.choice(_FIRST_ANSWERS), coin(template)
-    script, attempt = _answer(template, providers_of(model)[0], stream=stream)
+    model, stream = template.rng.choice(_FIRST_RESPONSES), coin(template)
+    script, attempt = _response(template, providers_of(model)[0], stream=stream)
     script = msgspec.structs.replace(script, usage=template.rng.choice(("omitted", "unusable")))
     is_nonsense = script.usage == "unusable"
     act = (script, msgspec.structs.replace(attempt, tokens="delivered", reports_nonsense=is_nonsense))
@@ -124,7 +124,7 @@ def unreported(template: RequestTemplate) -> Planned:
 def renamed_usage(template: RequestTemplate) -> Planned:
     """The provider reports usage under other names, or with details and a cost."""
     stream, is_detailed = coin(template), coin(template)
-    script, attempt = _answer(template, "healthy", stream=stream)
+    script, attempt = _response(template, "healthy", stream=stream)
     script = msgspec.structs.replace(script, usage="detailed" if is_detailed else "other_names")
     attempt = msgspec.structs.replace(attempt, is_detailed=is_detailed)
     return chat(template, "other usage", "aurora-large", [(script, attempt)], stream=stream)
@@ -132,7 +132,7 @@ def renamed_usage(template: RequestTemplate) -> Planned:
 
 def cacheable(template: RequestTemplate) -> Planned:
     """A deterministic request of a cached model, for the first time."""
-    acts = [_answer(template, "healthy", stream=False)]
+    acts = [_response(template, "healthy", stream=False)]
     return chat(template, "cache miss", CACHED_MODEL, acts, stream=False, fields={"temperature": 0}, cache="miss")
 
 
@@ -184,7 +184,7 @@ def embedded(template: RequestTemplate) -> Planned:
 def limited(template: RequestTemplate) -> Planned:
     """A request with a key of a small plan: accepted, or refused with 429."""
     plan = template.rng.choice(LIMITED_PLANS)
-    acts = [_answer(template, "healthy", stream=False)]
+    acts = [_response(template, "healthy", stream=False)]
     return chat(template, "small plan", "aurora-large", acts, stream=False, key=plan.name, limited=plan.limit_type)
 
 

@@ -32,7 +32,7 @@ MONEY: Final = frozenset(
 """Samples in US dollars; the counters hold nano-US-dollars."""
 
 _CHARACTERS_PER_TOKEN: Final = 4  # the gateway's documented estimate where a provider reports no usage
-_ASSUMED_TOKENS: Final = 4_096  # the documented length of an abandoned answer whose request sets no limit
+_ASSUMED_TOKENS: Final = 4_096  # the documented length of an abandoned response whose request sets no limit
 _REMEMBERED_DURATIONS: Final = 5_000
 _OK: Final = 200
 _TOO_MANY: Final = 429
@@ -64,7 +64,7 @@ class TrafficCounters:
         self.statuses: Counter[int] = Counter()
         self.mismatches: list[str] = []
         self.durations_seconds: deque[float] = deque(maxlen=_REMEMBERED_DURATIONS)
-        self.real_answers = 0
+        self.real_responses = 0
         self.trace_ids: set[str] = set()
         self.slow_lookups = 0
         self._allows_slow_database = allows_slow_database
@@ -145,7 +145,7 @@ class TrafficCounters:
         self.ledger[f"rows {status}"] += 1
         self.ledger["rows cached"] += planned.cache == "hit"
         self.ledger["attempts"] += len(planned.attempts)
-        self.real_answers += bool(planned.attempts) and planned.attempts[-1].tokens == "answer" and observed.is_whole
+        self.real_responses += bool(planned.attempts) and planned.attempts[-1].tokens == "answer" and observed.is_whole
 
     def _attempt(self, planned: Planned, model: str, attempt: PlannedAttempt, observed: Observed) -> None:
         """Count one attempt."""
@@ -188,7 +188,7 @@ class TrafficCounters:
         self.ledger["reported (nano-USD)"] += difference + cost
 
     def _exposure(self, route: dict[str, str], tokens: tuple[int, int], cost: int, max_tokens: int) -> None:
-        """Count what the provider may charge for the rest of an answer that nobody waits for."""
+        """Count what the provider may charge for the rest of a response that nobody waits for."""
         input_price, output_price, _ = self._prices[route["model"], route["provider"]]
         longest = max(max_tokens, tokens[1]) if max_tokens else max(_ASSUMED_TOKENS, 2 * tokens[1])
         exposure = _whole(tokens[0] * input_price + longest * output_price) - cost

@@ -82,7 +82,7 @@ def _in_response(planned: Planned, observed: Observed) -> Iterator[str]:
     if observed.ended_in_error != planned.ends_in_error:
         yield "the stream ended " + ("in an error" if observed.ended_in_error else "without its error")
     if observed.is_whole != (planned.leaving == "stays" and not planned.ends_in_error):
-        yield "the answer is whole" if observed.is_whole else "the answer is not whole"
+        yield "the response is whole" if observed.is_whole else "the response is not whole"
     yield from _in_usage(planned, observed)
 
 
@@ -92,8 +92,8 @@ def _in_usage(planned: Planned, observed: Observed) -> Iterator[str]:
         return
     last = planned.attempts[-1]
     if last.tokens == "answer" and observed.usage is None:
-        yield "the answer reports no usage"
+        yield "the response reports no usage"
     if last.tokens == "reported" and observed.usage not in {None, (last.input_tokens, last.output_tokens)}:
-        yield f"the answer reports {observed.usage} tokens instead of {(last.input_tokens, last.output_tokens)}"
+        yield f"the response reports {observed.usage} tokens instead of {(last.input_tokens, last.output_tokens)}"
     if last.tokens == "delivered" and observed.usage is not None:
-        yield f"the answer reports {observed.usage} tokens, and the provider reported none"
+        yield f"the response reports {observed.usage} tokens, and the provider reported none"

@@ -20,8 +20,8 @@ class PlannedAttempt(msgspec.Struct, frozen=True, kw_only=True):
 
     `responded`: a head or a timeout comes (neither comes from a closed connection). `tokens`: `reported`, as
     `input_tokens` and `output_tokens` say; `delivered`, the provider reports none, so they are estimated from the
-    characters of the prompt and of what the client got; `prompt`, the provider had the request and never answered, so
-    that the prompt alone is estimated; `answer`, as the answer says (a real model); `none`. `is_detailed`: it reports
+    characters of the prompt and of what the client got; `prompt`, the provider had the request and never responded, so
+    that the prompt alone is estimated; `answer`, as the response says (a real model); `none`. `is_detailed`: it reports
     parts of both, and a cost. `reports_nonsense`: it reports counts of input and output that cannot be any.
     `is_abandoned`: the gateway hangs up on the provider while it works, because the client left or the time is over.
     """
@@ -45,7 +45,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     `max_tokens` is the limit that it sets, 0 for none. `after` is the number of a request that must have ended before.
     `read_chunks`: the client reads so many chunks with content, then leaves or releases the upstream's pause on `tag`.
     `limited`: a 429 may come instead, by this limit. `possible`: how an attempt at each provider would end, where a circuit
-    breaker decides which are made; `attempts` is then empty until the client has seen the answer.
+    breaker decides which are made; `attempts` is then empty until the client has seen the response.
     """
 
     number: int
@@ -79,7 +79,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """What the client saw of one request. `status_code` is None where it left before the head.
 
-    `characters` of content arrived; `usage` is what the answer reported, input and output.
+    `characters` of content arrived; `usage` is what the response reported, input and output.
     """
 
     status_code: int | None = None

@@ -1,4 +1,4 @@
-"""Requests that the gateway answers without a provider: bad keys, bad bodies, unknown models, unknown paths."""
+"""Requests that the gateway responds without a provider: bad keys, bad bodies, unknown models, unknown paths."""
 
 from typing import Any, Final
 

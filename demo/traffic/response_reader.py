@@ -39,14 +39,14 @@ class StreamReader:
         self.usage = read_usage(chunk) or self.usage
 
 
-def read_usage(answer: dict[str, Any]) -> tuple[int, int] | None:
-    """Return input and output tokens as an answer reports them; None where it reports none."""
-    usage = answer.get("usage")
+def read_usage(response: dict[str, Any]) -> tuple[int, int] | None:
+    """Return input and output tokens as a response reports them; None where it reports none."""
+    usage = response.get("usage")
     if not isinstance(usage, dict) or not isinstance(usage.get("prompt_tokens"), int):
         return None
     return usage["prompt_tokens"], usage.get("completion_tokens", 0)
 
 
-def read_characters(answer: dict[str, Any]) -> int:
+def read_characters(response: dict[str, Any]) -> int:
     """Return the characters of content in a whole chat completion; 0 for anything else."""
-    return sum(len(choice["message"].get("content") or "") for choice in answer.get("choices", ()))
+    return sum(len(choice["message"].get("content") or "") for choice in response.get("choices", ()))

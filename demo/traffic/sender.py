@@ -130,19 +130,19 @@ class Traffic:
     async def _leave_before(self, session: aiohttp.ClientSession, planned: Planned) -> Observed:
         """Leave when the upstream has the request; it never responds."""
 
-        async def wait_for_answer() -> int:
+        async def wait_for_head() -> int:
             async with self._request(session, planned) as response:
                 return response.status
 
-        answer = asyncio.create_task(wait_for_answer())
+        waiting = asyncio.create_task(wait_for_head())
         try:
             async with session.get(f"{self._upstream_url}/_upstream/arrived/{planned.tag}") as arrived:
                 has_arrived = arrived.status == _ARRIVED
-            if answer.done():
-                return Observed(status_code=answer.result(), failure="an answer came before the client left")
+            if waiting.done():
+                return Observed(status_code=waiting.result(), failure="a response came before the client left")
         finally:
-            answer.cancel()
-            await asyncio.wait({answer})
+            waiting.cancel()
+            await asyncio.wait({waiting})
         return Observed(failure=None if has_arrived else "the request never reached the upstream")
 
     async def _stay(self, session: aiohttp.ClientSession, planned: Planned, started_seconds: float) -> Observed:
@@ -188,13 +188,15 @@ class Traffic:
 
 def _whole(head: Observed, body: bytes) -> Observed:
     """Return what a body that is not streamed adds."""
-    answer = json.loads(body or b"{}")
-    if not isinstance(answer, dict):
+    response = json.loads(body or b"{}")
+    if not isinstance(response, dict):
         return head
     if head.status_code != _OK:
-        error = answer.get("error")
+        error = response.get("error")
         return msgspec.structs.replace(head, error_code=error.get("code") if isinstance(error, dict) else None)
-    return msgspec.structs.replace(head, characters=read_characters(answer), usage=read_usage(answer), is_whole=True)
+    return msgspec.structs.replace(
+        head, characters=read_characters(response), usage=read_usage(response), is_whole=True
+    )
 
 
 async def _wait_until(stop: asyncio.Event, seconds: float) -> None:

@@ -11,8 +11,8 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 Fault: TypeAlias = Literal[
-    "stall",  # never answer
-    "close_before_head",  # close the connection instead of answering
+    "stall",  # never respond
+    "close_before_head",  # close the connection instead of responding
     "close_after_head",  # a 200 head, then close
     "bad_json",  # a 200 whose body is cut off in the middle of its JSON
     "wrong_content_type",  # a 200 with an HTML page
@@ -21,7 +21,7 @@ UsageShape: TypeAlias = Literal[
     "reported",
     "omitted",
     "other_names",  # input_tokens and output_tokens, the latter as 12.0
-    "detailed",  # half of the prompt from the cache, a third of the answer reasoning, and a cost
+    "detailed",  # half of the prompt from the cache, a third of the response reasoning, and a cost
     "unusable",  # words and negative numbers
 ]
 
@@ -37,8 +37,8 @@ _DEFAULT_TOKENS: Final = 32
 class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What to do with one request.
 
-    `prompt_tokens`, `completion_tokens`: what to report; without them the words of the prompt and of the answer are counted.
-    `words`: how long the answer is; without it `completion_tokens`, else the request's `max_tokens`. A stream spreads them over
+    `prompt_tokens`, `completion_tokens`: what to report; without them the words of the prompt and of the response are counted.
+    `words`: how long the response is; without it `completion_tokens`, else the request's `max_tokens`. A stream spreads them over
     `chunks` chunks. After `pause_after_chunks` chunks with content it waits for a POST to `/_upstream/release/{tag}`, which may
     never come, and then ends as `after_pause` specifies. `tag` also makes the request's arrival visible at `/_upstream/arrived/{tag}`.
     """
@@ -96,7 +96,7 @@ def _is_in_range(script: Script) -> bool:
 class Habits(msgspec.Struct, frozen=True, kw_only=True):
     """What a persona does by itself: its latency, and the shares of its requests that go wrong (they add up to 1 at most).
 
-    `outage_every_seconds`, `outage_seconds`: it answers nothing but 503 for so long, again and again.
+    `outage_every_seconds`, `outage_seconds`: it responds nothing but 503 for so long, again and again.
     """
 
     first_byte_seconds: float = 0.05
@@ -113,7 +113,7 @@ class Habits(msgspec.Struct, frozen=True, kw_only=True):
         return every_seconds > 0 and elapsed_seconds % every_seconds > every_seconds - self.outage_seconds
 
     def status_of_list(self, elapsed_seconds: float) -> int:
-        """Return the HTTP status with which the list of models is answered: it costs no work, so only an outage stops it."""
+        """Return the HTTP status of the list of models: it costs no work, so only an outage stops it."""
         return 503 if self.is_out(elapsed_seconds) else 200
 
 

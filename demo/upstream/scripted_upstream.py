@@ -118,7 +118,7 @@ class ScriptedUpstream:
         body: dict[str, Any],
         script: Script,
     ) -> tuple[web.StreamResponse, str]:
-        """Act out what goes wrong before any answer; else let `act` answer."""
+        """Act out what goes wrong before any response; else let `act` respond."""
         match script.fault:
             case "stall":
                 await asyncio.Event().wait()
@@ -146,22 +146,22 @@ class ScriptedUpstream:
         return await act(request, body, script)
 
     async def _chat(self, request: web.Request, body: dict[str, Any], script: Script) -> tuple[web.StreamResponse, str]:
-        """Answer a chat completion, whole or streamed."""
-        answer = wire.ChatAnswer(body, script)
+        """Serve a chat completion, whole or streamed."""
+        chat = wire.ChatResponse(body, script)
         if body.get("stream") is not True:
-            return web.Response(body=answer.whole(), content_type=_JSON), "status_200"
+            return web.Response(body=chat.whole(), content_type=_JSON), "status_200"
         response = web.StreamResponse(headers={"content-type": "text/event-stream", "cache-control": "no-cache"})
         _limit_reuse(request, response)
         await response.prepare(request)
-        await response.write(answer.first_chunk())
+        await response.write(chat.first_chunk())
         if script.pause_after_chunks == 0 and (outcome := await self._pause(request, response, script)):
             return response, outcome
-        for sent, chunk in enumerate(answer.content_chunks(), 1):
+        for sent, chunk in enumerate(chat.content_chunks(), 1):
             await self._delay(script.chunk_delay_seconds)
             await response.write(chunk)
             if script.pause_after_chunks == sent and (outcome := await self._pause(request, response, script)):
                 return response, outcome
-        await response.write(answer.last_chunks())
+        await response.write(chat.last_chunks())
         await response.write_eof()
         return response, "status_200"
 
@@ -181,7 +181,7 @@ class ScriptedUpstream:
     async def _embed(
         self, _request: web.Request, body: dict[str, Any], script: Script
     ) -> tuple[web.StreamResponse, str]:
-        """Answer an embeddings request."""
+        """Serve an embeddings request."""
         return web.Response(body=wire.embeddings(body, script), content_type=_JSON), "status_200"
 
     async def _models(self, request: web.Request) -> web.Response:
@@ -198,7 +198,7 @@ class ScriptedUpstream:
         return web.Response(body=msgspec.json.encode(self.counters.as_json()), content_type=_JSON)
 
     async def _arrived(self, request: web.Request) -> web.Response:
-        """Answer when the tagged request has arrived; 408 when it does not come."""
+        """Respond when the tagged request has arrived; 408 when it does not come."""
         try:
             async with asyncio.timeout(_ARRIVAL_WAIT_SECONDS):
                 await self._gates.arrived(request.match_info["tag"]).wait()
@@ -222,13 +222,13 @@ class ScriptedUpstream:
         return web.Response(status=204)
 
     async def _set_list(self, request: web.Request) -> web.Response:
-        """Answer the persona's list of models with this status from now on."""
+        """Serve the persona's list of models with this status from now on."""
         self._list_statuses[request.match_info["persona"]] = int(request.match_info["status"])
         return web.Response(status=204)
 
 
 def _limit_reuse(request: web.Request, response: web.StreamResponse) -> None:
-    """Let no connection to the dying persona serve twice: then one that it closes without an answer was never just stale."""
+    """Let no connection to the dying persona serve twice: then one that it closes without a response was never just stale."""
     if request.match_info["persona"] == "dying":
         response.force_close()
 

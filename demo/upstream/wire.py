@@ -28,8 +28,8 @@ _SENTENCE: Final = (
 _WORDS: Final = _SENTENCE.split()
 
 
-class ChatAnswer:
-    """The answer to one chat request, whole or in pieces."""
+class ChatResponse:
+    """The response to one chat request, whole or in pieces."""
 
     def __init__(self, body: dict[str, Any], script: Script) -> None:
         self._body = body

@@ -220,7 +220,7 @@ class HistogramSeries(Series):
                 each._value = (  # noqa: SLF001  as above
                     list(self._counts)
                     if counts is None
-                    else [ours + theirs for ours, theirs in zip(self._counts, counts, strict=True)]
+                    else [own + added for own, added in zip(self._counts, counts, strict=True)]
                 )
                 each._sum += self._sum  # noqa: SLF001  as above
                 each._min = min(each._min, self._min)  # noqa: SLF001  as above

@@ -50,7 +50,7 @@ def test_the_fault_table_is_that_of_the_code() -> None:
 
 
 def test_the_fail_over_table_says_what_the_code_does() -> None:
-    rows = re.findall(r"^\| .*?answers (.*?)(?::.*?)? \| `(\w+)` \|", PAGE, re.MULTILINE)
+    rows = re.findall(r"^\| .*?returns (.*?)(?::.*?)? \| `(\w+)` \|", PAGE, re.MULTILINE)
     documented = {int(code): kind for codes, kind in rows for code in re.findall(r"\b\d{3}\b", codes)}
     assert len(documented) == 10
     for status in range(400, 600):

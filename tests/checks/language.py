@@ -36,6 +36,22 @@ WORDS: Final[Mapping[str, str]] = {
     "sketch of a request": "request template",
     "surprise": "mismatch",
 }
+PRODUCT: Final = ("app/", "otel/")
+PRODUCT_WORDS: Final[Mapping[str, str]] = {
+    "answer": "response, return",
+    "answered": "responded, served",
+    "nobody": "no caller, no component",
+    "whoever": "any caller",
+    "ours": "the gateway's",
+}
+"""Words that the product does not use; tests, documents and the demo may."""
+
+_USERS_NAMES: Final = re.compile(r"whole_answer(?=_seconds|_timeout)")
+"""A configuration key and an error kind, which configurations and dashboards hold."""
+
+_SPEAKING_NAME: Final = re.compile(r"\b\w*_(?:ask|asked|say|said|tell|told)\b|\b_?(?:ask|asked|say|said|tell|told)_\w+")
+"""An identifier of the product in the words of a conversation."""
+
 ALLOWED: Final[Mapping[str, Mapping[str, str]]] = {
     "tests/checks/language.py": dict.fromkeys(WORDS, "the list itself"),
     "tests/checks/test_language.py": dict.fromkeys(WORDS, "examples of what is found"),
@@ -63,6 +79,7 @@ def _pattern(word: str) -> re.Pattern[str]:
 
 
 _PATTERNS: Final = {word: _pattern(word) for word in WORDS}
+_PRODUCT_PATTERNS: Final = {word: _pattern(word) for word in PRODUCT_WORDS}
 
 
 def findings(path: str, text: str) -> Iterator[str]:
@@ -74,12 +91,27 @@ def findings(path: str, text: str) -> Iterator[str]:
         for found in pattern.finditer(text):
             line = text.count("\n", 0, found.start()) + 1
             yield f"{path}:{line}: {found.group()!r}; write: {WORDS[word]}"
+    if path.startswith(PRODUCT):
+        yield from _product_findings(path, text)
     if path.endswith(".py") and path not in ALLOWED:
         if _HEADER.match(text):
             yield f"{path}:1: a heading in capitals; write one summary sentence"
         for found in _FORMULA.finditer(text):
             line = text.count("\n", 0, found.start()) + 1
             yield f"{path}:{line}: {found.group()!r}; write sentences"
+
+
+def _product_findings(path: str, text: str) -> Iterator[str]:
+    """Return a line for each word that only the product does not use."""
+    text = _USERS_NAMES.sub(lambda found: "_" * len(found[0]), text)
+    for word, pattern in _PRODUCT_PATTERNS.items():
+        for found in pattern.finditer(text):
+            line = text.count("\n", 0, found.start()) + 1
+            yield f"{path}:{line}: {found.group()!r}; write: {PRODUCT_WORDS[word]}"
+    if path.endswith(".py"):
+        for found in _SPEAKING_NAME.finditer(text):
+            line = text.count("\n", 0, found.start()) + 1
+            yield f"{path}:{line}: {found.group()!r}; write: query, request, report, log"
 
 
 def checked_paths() -> list[str]:

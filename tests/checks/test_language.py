@@ -35,6 +35,19 @@ def test_other_words_are_not(text: str) -> None:
     assert list(findings("a.md", text)) == []
 
 
+@pytest.mark.parametrize(
+    "text", ["an answer", "UpstreamAnswer", "first_answer", "answered_at", "nobody waits", "ours", "_ask(route)", "ask_stores", "was_told"]
+)  # fmt: skip
+def test_words_of_a_conversation_are_found_in_the_product_alone(text: str) -> None:
+    assert len(list(findings("app/a.py", text))) == 1
+    assert list(findings("tests/a.py", text)) == []
+
+
+@pytest.mark.parametrize("text", ["whole_answer_timeout", "whole_answer_seconds", "_task", "ask the operator", "hours"])
+def test_names_that_users_hold_and_prose_are_not(text: str) -> None:
+    assert list(findings("app/a.py", text)) == []
+
+
 def test_a_finding_names_the_line_and_the_replacement() -> None:
     assert list(findings("a.py", "one\na look-up\n")) == ["a.py:2: 'look-up'; write: lookup"]
 

@@ -42,7 +42,7 @@ def _counts(counters: TrafficCounters, *names: str) -> dict[Any, int]:
     return {key: count for key, count in counters.counts.items() if key[0] in names and count}
 
 
-def test_an_answer_moves_exactly_its_series() -> None:
+def test_a_response_moves_exactly_its_series() -> None:
     counters = _booked(_planned(attempts=(GOOD,)), _observed())
     assert counters.mismatches == []
     assert {key: count for key, count in counters.counts.items() if count} == {
@@ -88,7 +88,7 @@ def test_a_stream_also_counts_its_first_token_and_its_rate() -> None:
     assert _counts(counters, *names) == {series(names[0], **route): 1}
 
 
-def test_fail_over_counts_both_attempts_and_prices_the_one_that_answered() -> None:
+def test_fail_over_counts_both_attempts_and_prices_the_one_that_responded() -> None:
     second = PlannedAttempt(
         provider="b", status="success", has_content=True, tokens="reported", input_tokens=1, output_tokens=1
     )

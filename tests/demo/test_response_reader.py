@@ -1,4 +1,4 @@
-"""What the client reads of an answer, however the network cuts it, and what the demo says when its real model is missing."""
+"""What the client reads of a response, however the network cuts it, and what the demo says when its real model is missing."""
 
 from pathlib import Path
 
@@ -34,9 +34,12 @@ def test_a_stream_without_its_end_marker_is_not_done() -> None:
     assert (reader.is_done, reader.ended_in_error) == (False, True)
 
 
-def test_whole_answers() -> None:
-    answer = {"choices": [{"message": {"content": "two words"}}], "usage": {"prompt_tokens": 4, "completion_tokens": 2}}
-    assert (read_characters(answer), read_usage(answer)) == (9, (4, 2))
+def test_whole_responses() -> None:
+    response = {
+        "choices": [{"message": {"content": "two words"}}],
+        "usage": {"prompt_tokens": 4, "completion_tokens": 2},
+    }
+    assert (read_characters(response), read_usage(response)) == (9, (4, 2))
     assert read_usage({"usage": {"prompt_tokens": 4}}) == (4, 0)  # embeddings
     assert read_usage({"usage": {"prompt_tokens": "many"}}) is None
     assert (read_characters({}), read_usage({})) == (0, None)

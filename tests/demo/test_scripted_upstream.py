@@ -57,22 +57,26 @@ async def _settled_counters(http: aiohttp.ClientSession) -> dict[str, Any]:
     return await read_until(lambda: _counters(http), lambda found: not found["in_flight"], timeout_seconds=5)
 
 
-async def test_a_whole_answer_has_the_scripted_tokens(sdk: openai.AsyncOpenAI) -> None:
-    answer = await sdk.chat.completions.create(
+async def test_a_whole_response_has_the_scripted_tokens(sdk: openai.AsyncOpenAI) -> None:
+    response = await sdk.chat.completions.create(
         model="m", messages=MESSAGES, extra_body=_script(prompt_tokens=120, completion_tokens=7)
     )
-    assert len((answer.choices[0].message.content or "").split()) == 7
-    assert answer.usage is not None
-    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.total_tokens) == (120, 7, 127)
-    assert answer.model == "m"
+    assert len((response.choices[0].message.content or "").split()) == 7
+    assert response.usage is not None
+    assert (response.usage.prompt_tokens, response.usage.completion_tokens, response.usage.total_tokens) == (
+        120,
+        7,
+        127,
+    )
+    assert response.model == "m"
 
 
 async def test_without_a_script_max_tokens_is_the_length_and_the_words_of_the_prompt_are_its_tokens(
     sdk: openai.AsyncOpenAI,
 ) -> None:
-    answer = await sdk.chat.completions.create(model="m", messages=MESSAGES, max_tokens=5)
-    assert answer.usage is not None
-    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (3, 5)
+    response = await sdk.chat.completions.create(model="m", messages=MESSAGES, max_tokens=5)
+    assert response.usage is not None
+    assert (response.usage.prompt_tokens, response.usage.completion_tokens) == (3, 5)
 
 
 async def test_a_stream_brings_the_role_the_chunks_the_reason_and_the_usage_that_was_asked_for(
@@ -162,7 +166,7 @@ async def test_a_closed_connection_after_the_head(http: aiohttp.ClientSession) -
             await response.read()
 
 
-async def test_answers_that_are_not_the_wire_format(http: aiohttp.ClientSession) -> None:
+async def test_responses_that_are_not_the_wire_format(http: aiohttp.ClientSession) -> None:
     async with http.post("/healthy/v1/chat/completions", json=_body(fault="bad_json")) as response:
         assert response.content_type == "application/json"
         with pytest.raises(ValueError, match=r"Expecting|Unterminated"):
@@ -264,7 +268,7 @@ def test_habits_are_seeded_and_heavy_tailed() -> None:
     assert delays[1_980] > 5 * delays[1_000]  # p99 against the median
 
 
-def test_longer_answers_take_longer() -> None:
+def test_longer_responses_take_longer() -> None:
     def total(tokens: int) -> float:
         script = improvise(Habits(), {"max_tokens": tokens}, elapsed_seconds=0.0, rng=random.Random(3))
         return script.delay_seconds
@@ -308,5 +312,5 @@ async def test_a_list_of_models_can_be_taken_down_and_calls_go_on(http: aiohttp.
             assert told.status == 204
         async with http.get("/healthy/v1/models") as listed, http.get("/slow/v1/models") as other:
             assert (listed.status, other.status) == (status, 200)
-        async with http.post("/healthy/v1/chat/completions", json=_body()) as answered:
-            assert answered.status == 200
+        async with http.post("/healthy/v1/chat/completions", json=_body()) as responded:
+            assert responded.status == 200

@@ -31,7 +31,7 @@ def test_a_scenario_is_chosen_by_name(name: str) -> None:
     assert read_settings({"SCENARIO": name}, new_seed=1).scenario is SCENARIOS[name]
 
 
-def test_an_unknown_scenario_is_answered_with_those_that_there_are() -> None:
+def test_an_unknown_scenario_ends_with_those_that_there_are() -> None:
     names = "outage, brownout, cost-spike, latency-spike, error-surge, recovery"
     with pytest.raises(SettingError, match=f"^SCENARIO takes one of {names}$"):
         read_settings({"SCENARIO": "doom"}, new_seed=1)

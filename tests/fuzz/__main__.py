@@ -55,7 +55,7 @@ def lines(report: Report) -> list[str]:
     return [
         f"fuzz: {report.inputs} inputs in {report.seconds:.0f} s, seed {report.seed}",
         f"  kinds: {kinds}",
-        f"  answers: {statuses}",
+        f"  responses: {statuses}",
         f"  log lines: {dict(report.voices)}",
         *(f"  {name}: {value}" for name, value in report.figures.items()),
         *found,

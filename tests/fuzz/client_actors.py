@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from tests.fuzz.client_acts import Act
-from tests.fuzz.wire import BadAnswerError, read_answer
+from tests.fuzz.wire import BadResponseError, read_response
 
 RESPONSE_SECONDS: Final = 60.0
 _STALL_SECONDS: Final = 0.05
@@ -87,11 +87,11 @@ class Actors:
     async def _whole(self, act: Act, reader: asyncio.StreamReader) -> None:
         """Read the response to its end; it must be one."""
         try:
-            answer = await read_answer(reader, act.methods[0])
-        except (BadAnswerError, ConnectionError) as error:
+            response = await read_response(reader, act.methods[0])
+        except (BadResponseError, ConnectionError) as error:
             self._problem(act, f"{type(error).__name__} {error}")
             return
-        trace_id = None if answer is None else answer.header(b"x-trace-id")
+        trace_id = None if response is None else response.header(b"x-trace-id")
         if trace_id is None:
             self._problem(act, "the connection ended instead of a response")
         else:

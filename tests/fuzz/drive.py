@@ -8,12 +8,12 @@ from typing import Final
 
 import msgspec
 
-from tests.fuzz.answers import problems, trace_id
 from tests.fuzz.canaries import Keys
 from tests.fuzz.inputs import Input
-from tests.fuzz.wire import Answer, BadAnswerError, read_answer, read_body, read_head
+from tests.fuzz.responses import problems, trace_id
+from tests.fuzz.wire import BadResponseError, Response, read_body, read_head, read_response
 
-ANSWER_SECONDS: Final = 20.0
+RESPONSE_SECONDS: Final = 20.0
 QUIET_SECONDS: Final = 0.15
 _LIMIT: Final = 4 * 1024 * 1024
 _MOST_FAILURES: Final = 10
@@ -33,9 +33,9 @@ class ResponseCounters:
         self.sent: Counter[str] = Counter()
         self.statuses: Counter[int] = Counter()
         self.counted: Counter[tuple[str, int]] = Counter()
-        """Answers with a trace id by method (tame inputs) or `wild`, and status."""
+        """Responses with a trace id by method (tame inputs) or `wild`, and status."""
         self.not_seen = 0
-        """How many requests the gateway may have counted at the most whose answers no client saw."""
+        """How many requests the gateway may have counted at the most whose responses no client read."""
         self.failures: list[Failure] = []
 
     @property
@@ -43,11 +43,11 @@ class ResponseCounters:
         """How many inputs were sent."""
         return sum(self.sent.values())
 
-    def saw(self, made: Input, answer: Answer) -> None:
-        """Enter one answer's head."""
-        self.statuses[answer.status] += 1
-        if trace_id(answer) is not None:
-            self.counted[made.method or "wild", answer.status] += 1
+    def saw(self, made: Input, response: Response) -> None:
+        """Enter one response's head."""
+        self.statuses[response.status] += 1
+        if trace_id(response) is not None:
+            self.counted[made.method or "wild", response.status] += 1
 
     def fail(self, made: Input, problem: str) -> None:
         """Enter a failure; the first few are enough."""
@@ -94,27 +94,27 @@ class Driver:
                 await connection.close()
 
     async def _tame(self, connection: "_Connection", made: Input) -> "_Connection | None":
-        """Send a tame input and check its one answer; return the connection if it may be used again."""
+        """Send a tame input and check its one response; return the connection if it may be used again."""
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(RESPONSE_SECONDS):
                 await connection.write(made)
-                answer = await read_answer(connection.reader, made.method)
-        except (BadAnswerError, ConnectionError, TimeoutError) as error:
-            self._counters.fail(made, f"no answer to a well-formed request: {type(error).__name__} {error}")
-            answer = None
+                response = await read_response(connection.reader, made.method)
+        except (BadResponseError, ConnectionError, TimeoutError) as error:
+            self._counters.fail(made, f"no response to a well-formed request: {type(error).__name__} {error}")
+            response = None
         else:
-            if answer is None:
-                self._counters.fail(made, "the connection ended instead of an answer")
-        if answer is not None:
-            self._counters.saw(made, answer)
-            self._check(made, answer)
-            if not answer.closes:
+            if response is None:
+                self._counters.fail(made, "the connection ended instead of a response")
+        if response is not None:
+            self._counters.saw(made, response)
+            self._check(made, response)
+            if not response.closes:
                 return connection
         await connection.close()
         return None
 
     async def _wild(self, connection: "_Connection", made: Input) -> None:
-        """Send a wild input on a connection of its own and check whatever is answered."""
+        """Send a wild input on a connection of its own and check every response."""
         seen = 0
         try:
             # The server may have closed already: ENOTCONN is an OSError and no ConnectionError.
@@ -129,32 +129,33 @@ class Driver:
         self._counters.not_seen += max(0, made.most_requests - seen)
 
     async def _answers(self, connection: "_Connection", made: Input) -> int:
-        """Read answers until the server closes or is quiet; return how many were counted as requests."""
+        """Read responses until the server closes or is quiet; return how many were counted as requests."""
         seen = 0
         while True:
             try:
                 async with asyncio.timeout(QUIET_SECONDS) as patience:
                     head = await read_head(connection.reader)
-                    patience.reschedule(asyncio.get_running_loop().time() + ANSWER_SECONDS)
+                    patience.reschedule(asyncio.get_running_loop().time() + RESPONSE_SECONDS)
                     if head is None:
                         return seen
                     self._counters.saw(made, head)
                     seen += trace_id(head) is not None
                     if made.leave == "after_head":
                         return seen
-                    answer = await read_body(connection.reader, head, None)
+                    response = await read_body(connection.reader, head, None)
             except (TimeoutError, ConnectionError):
                 return seen
-            except BadAnswerError as error:
+            except BadResponseError as error:
                 if made.leave != "half_close":
                     self._counters.fail(made, str(error))
                 return seen
-            self._check(made, answer)
+            self._check(made, response)
 
-    def _check(self, made: Input, answer: Answer) -> None:
-        for problem in problems(made, answer, self._keys):
+    def _check(self, made: Input, response: Response) -> None:
+        for problem in problems(made, response, self._keys):
             self._counters.fail(
-                made, f"{problem} (status {answer.status}, headers {answer.headers!r}, body {answer.body[:300]!r})"
+                made,
+                f"{problem} (status {response.status}, headers {response.headers!r}, body {response.body[:300]!r})",
             )
 
 

@@ -1,6 +1,6 @@
 """Input: one thing that a client does to the gateway, as bytes on a connection.
 
-Tame inputs are well-formed HTTP/1.1 with exactly one answer that the client waits for; wild ones
+Tame inputs are well-formed HTTP/1.1 with exactly one response that the client waits for; wild ones
 are everything else, and may be answered several times or not at all.
 """
 
@@ -25,7 +25,7 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_tame(self) -> bool:
-        """Whether exactly one answer is due."""
+        """Whether exactly one response is due."""
         return self.method is not None
 
     @property

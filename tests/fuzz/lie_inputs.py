@@ -1,4 +1,4 @@
-"""Tame inputs whose hostile part is the provider's answer: usage, ids, names, framing, event streams, statuses, scripts that fail."""
+"""Tame inputs whose hostile part is the provider's response: usage, ids, names, framing, event streams, statuses, scripts that fail."""
 
 import base64
 import gzip
@@ -11,7 +11,7 @@ from tests.fuzz.canaries import ANSWER, MODEL, PROMPT, PROVIDER_SAYS, STEM
 from tests.fuzz.environment import LIAR, ODD_NAME, SILENT
 from tests.fuzz.hostile_values import NO_JSON, NUMBERS, STRUCTURES, TEXTS, Material, mutate
 from tests.fuzz.inputs import Input
-from tests.fuzz.lying_upstream import FIELD, chat_answer, embeddings_answer, event_stream, stream_chunks, whole
+from tests.fuzz.lying_upstream import FIELD, chat_response, embeddings_response, event_stream, stream_chunks, whole
 from tests.fuzz.request_inputs import (
     CHAT,
     EMBEDDINGS,
@@ -57,14 +57,14 @@ _STALL: Final = '{"fault":"stall"}'
 
 
 class LieInputs:
-    """Makes requests that bring their answers along."""
+    """Makes requests that bring their responses along."""
 
     def __init__(self, rng: random.Random, material: Material, requests: RequestInputs) -> None:
         self._rng = rng
         self._material = material
         self._requests = requests
         self._makers: list[tuple[Callable[[], Input], int]] = [
-            (self.whole_answer, 30), (self.stream, 34), (self.framing, 18), (self.embeddings, 8), (self.script, 10),
+            (self.whole_response, 30), (self.stream, 34), (self.framing, 18), (self.embeddings, 8), (self.script, 10),
         ]  # fmt: skip
 
     def one(self) -> Input:
@@ -73,9 +73,9 @@ class LieInputs:
         maker: Callable[[], Input] = self._rng.choices(makers, weights)[0]
         return maker()
 
-    def whole_answer(self) -> Input:
-        """A whole answer with lies in its JSON."""
-        body = self._lie_in(chat_answer(), in_choice="message")
+    def whole_response(self) -> Input:
+        """A whole response with lies in its JSON."""
+        body = self._lie_in(chat_response(), in_choice="message")
         if self._rng.random() < 0.15:
             body = self._mutated(body)
         return self._told("whole lie", whole(body, status=self._status()), stream=False)
@@ -83,7 +83,7 @@ class LieInputs:
     def embeddings(self) -> Input:
         """A list of embeddings with lies in its JSON."""
         rng = self._rng
-        body = self._lie_in(embeddings_answer(), in_choice=None)
+        body = self._lie_in(embeddings_response(), in_choice=None)
         fields = [*embeddings_fields(), (FIELD, _lie(whole(self._mutated(body) if rng.random() < 0.3 else body)))]
         return self._requests.post("embeddings lie", EMBEDDINGS, json_object(fields))
 
@@ -132,9 +132,9 @@ class LieInputs:
         return self._told("stream lie", wire, stream=rng.random() < 0.95)
 
     def framing(self) -> Input:
-        """An answer that is odd or broken as HTTP."""
+        """A response that is odd or broken as HTTP."""
         rng = self._rng
-        body = json.dumps(chat_answer()).encode()
+        body = json.dumps(chat_response()).encode()
         match rng.randrange(7):
             case 0:
                 wire = whole(body, status=rng.choice(_STATUSES))
@@ -159,7 +159,7 @@ class LieInputs:
                         (b"text/html", b"", b"text/event-stream", b"application/json; charset=utf-16")
                     ),
                 )
-        # An answer that is not whole on a connection that stays open costs the gateway's idle timeout.
+        # A response that is not whole on a connection that stays open costs the gateway's idle timeout.
         then = "keep" if rng.random() < 0.03 else "close"
         return self._told("framing lie", wire, stream=rng.random() < 0.3, then=then)
 
@@ -182,10 +182,10 @@ class LieInputs:
             fields.append(("stream_options", '{"include_usage":true}'))
         return self._requests.post(kind, CHAT, json_object([*fields, (FIELD, _lie(wire, then))]))
 
-    def _lie_in(self, answer: dict[str, Any], *, in_choice: str | None) -> bytes:
-        """Write the answer with one to three of its parts replaced."""
+    def _lie_in(self, response: dict[str, Any], *, in_choice: str | None) -> bytes:
+        """Write the response with one to three of its parts replaced."""
         rng = self._rng
-        fields = {name: json.dumps(value) for name, value in answer.items()}
+        fields = {name: json.dumps(value) for name, value in response.items()}
         for _ in range(rng.randint(1, 3)):
             match rng.randrange(6):
                 case 0 | 1:
@@ -206,9 +206,9 @@ class LieInputs:
                     fields.pop(rng.choice((*fields, "")), None)
         return _as_prose("{" + ",".join(f'"{name}":{value}' for name, value in fields.items()) + "}")
 
-    def _mutated(self, answer: bytes) -> bytes:
+    def _mutated(self, response: bytes) -> bytes:
         """Change some bytes; without canaries, for what is left of prose may look like an id."""
-        return mutate(self._rng, answer.replace(STEM.encode(), b"word"))
+        return mutate(self._rng, response.replace(STEM.encode(), b"word"))
 
     def _content(self) -> str:
         return json.dumps({"role": "assistant", "content": self._rng.choice((ANSWER, *TEXTS))})
@@ -240,8 +240,8 @@ def _lie(wire: bytes, then: str = "keep") -> str:
     return json.dumps({"wire": base64.b64encode(wire).decode(), "then": then})
 
 
-def _as_prose(answer: str) -> bytes:
-    """Encode an answer. A lone word cannot be told from an id that a provider gave: canaries stand in prose."""
+def _as_prose(response: str) -> bytes:
+    """Encode a response. A lone word cannot be told from an id that a provider gave: canaries stand in prose."""
     for word in (PROMPT, MODEL):
-        answer = answer.replace(f'"{word}"', f'"the prompt of a caller was {word} and so on"')
-    return answer.encode("utf-8", "surrogatepass")
+        response = response.replace(f'"{word}"', f'"the prompt of a caller was {word} and so on"')
+    return response.encode("utf-8", "surrogatepass")

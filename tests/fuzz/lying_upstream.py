@@ -1,7 +1,7 @@
-"""A provider that answers with exactly the bytes that its request asks for, in a process of its own: status lines, framing, JSON, all may lie.
+"""A provider that responds with exactly the bytes that its request asks for, in a process of its own: status lines, framing, JSON, all may lie.
 
-The request's field `x_lie` holds the answer: `{"wire": <base64 of the bytes>, "then": "keep" |
-"close"}`. Without it the answer is a plain one. Run it as `python -m tests.fuzz.lying_upstream`; it
+The request's field `x_lie` holds the response: `{"wire": <base64 of the bytes>, "then": "keep" |
+"close"}`. Without it the response is a plain one. Run it as `python -m tests.fuzz.lying_upstream`; it
 prints one ready line with its URL.
 """
 
@@ -20,13 +20,13 @@ FIELD: Final = "x_lie"
 _USAGE: Final = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 
 
-def chat_answer() -> dict[str, Any]:
+def chat_response() -> dict[str, Any]:
     """Return an honest chat completion."""
     choice = {"index": 0, "message": {"role": "assistant", "content": ANSWER}, "finish_reason": "stop"}
     return {"id": "chatcmpl-1", "object": "chat.completion", "model": "liar-1", "choices": [choice], "usage": _USAGE}
 
 
-def embeddings_answer() -> dict[str, Any]:
+def embeddings_response() -> dict[str, Any]:
     """Return an honest list of embeddings."""
     data = [{"object": "embedding", "index": 0, "embedding": [0.25, 0.5]}]
     return {"object": "list", "data": data, "model": "liar-e", "usage": {"prompt_tokens": 7, "total_tokens": 7}}
@@ -46,7 +46,7 @@ def stream_chunks() -> list[dict[str, Any]]:
 def whole(
     body: bytes, content_type: bytes = b"application/json", status: bytes = b"200 OK", extra: bytes = b""
 ) -> bytes:
-    """Return a well-framed answer."""
+    """Return a well-framed response."""
     length = b"content-length: %d\r\n" % len(body)
     return b"HTTP/1.1 " + status + b"\r\ncontent-type: " + content_type + b"\r\n" + length + extra + b"\r\n" + body
 
@@ -63,11 +63,11 @@ def event_stream(events: list[bytes]) -> bytes:
 
 def _honest(path: str, fields: dict[str, Any]) -> bytes:
     if path.endswith("/embeddings"):
-        return whole(json.dumps(embeddings_answer()).encode())
+        return whole(json.dumps(embeddings_response()).encode())
     if fields.get("stream") is True:
         events = [b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in stream_chunks()]
         return event_stream([*events, b"data: [DONE]\n\n"])
-    return whole(json.dumps(chat_answer()).encode())
+    return whole(json.dumps(chat_response()).encode())
 
 
 async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -79,7 +79,7 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
                 (int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0
             )
             body = await reader.readexactly(length)
-            wire, then = _answer(head.split(b" ", 2)[1].decode(), body)
+            wire, then = _response(head.split(b" ", 2)[1].decode(), body)
             writer.write(wire)
             await writer.drain()
             if then == "close":
@@ -89,8 +89,8 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         await writer.wait_closed()
 
 
-def _answer(path: str, body: bytes) -> tuple[bytes, str]:
-    """Return the bytes of the answer, and whether the connection is kept."""
+def _response(path: str, body: bytes) -> tuple[bytes, str]:
+    """Return the bytes of the response, and whether the connection is kept."""
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError):

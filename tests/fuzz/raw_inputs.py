@@ -117,7 +117,7 @@ class RawInputs:
         return self._input("pipelined", b"".join(parts))
 
     def partial(self) -> Input:
-        """A client that leaves: in the middle of a request, right after it, or with the first bytes of the answer."""
+        """A client that leaves: in the middle of a request, right after it, or with the first bytes of the response."""
         rng = self._rng
         made = self._tame()
         payload = made.payload

@@ -53,7 +53,7 @@ async def fuzz(folder: Path, *, inputs: int, seed: int, say: Callable[[str], Non
         except (aiohttp.ClientError, TimeoutError) as error:
             last = counters.failures[0].problem if counters.failures else "nothing else"
             report.problems.append(
-                f"the gateway does not answer: {type(error).__name__} {error}; exit code {ready.gateway.exit_code};"
+                f"the gateway does not respond: {type(error).__name__} {error}; exit code {ready.gateway.exit_code};"
                 f" before: {last}; its last lines: {ready.gateway.last_lines()}"
             )
         finally:
@@ -130,10 +130,10 @@ async def _wild_round(
     seen, not_seen = Counter(counters.counted), counters.not_seen
     await driver.send(inputs, workers=WILD_WORKERS)
     after = await gauge.settle(quiet, SETTLE_SECONDS)
-    answered = Counter(
+    responded = Counter(
         {status: count - seen[key, status] for (key, status), count in counters.counted.items() if key == "wild"}
     )
-    return after, wild_problems(before, after, answered, counters.not_seen - not_seen)
+    return after, wild_problems(before, after, responded, counters.not_seen - not_seen)
 
 
 async def _explain(ready: FuzzEnvironment, failure: Failure, seed: int) -> str:

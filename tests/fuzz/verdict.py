@@ -44,7 +44,7 @@ def count_problems(
     earlier, later = before.requests(), after.requests()
     keys = {key for key in {*expected, *later} if expected[key] or later[key] != earlier[key]}
     return [
-        f"{method} {status}: {expected[method, status]} answers, {later[method, status] - earlier[method, status]} counted"
+        f"{method} {status}: {expected[method, status]} responses, {later[method, status] - earlier[method, status]} counted"
         for method, status in sorted(keys)
         if expected[method, status] != later[method, status] - earlier[method, status]
     ]
@@ -57,7 +57,7 @@ def wild_problems(before: Reading, after: Reading, seen: Counter[int], not_seen:
         for (_, status), count in reading.requests().items():
             counted[status] += sign * count
     found = [
-        f"status {status}: {count} answers, {counted[status]} counted"
+        f"status {status}: {count} responses, {counted[status]} counted"
         for status, count in seen.items()
         if counted[status] < count
     ]

@@ -11,7 +11,7 @@ from app.store.schema import LEDGER
 
 
 class LedgerTotals(msgspec.Struct, frozen=True, kw_only=True):
-    """The calls of one provider, model and status. `provider` is None for answers from the cache and calls that reached none."""
+    """The calls of one provider, model and status. `provider` is None for responses from the cache and calls that reached none."""
 
     provider: str | None
     model: str

@@ -55,7 +55,7 @@ class ReceivedMetric(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReceivedRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One export request as it came in, whatever was answered. Header names are in lower case."""
+    """One export request as it came in, whatever the response. Header names are in lower case."""
 
     signal: Signal
     headers: Mapping[str, str]

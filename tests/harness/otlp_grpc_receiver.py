@@ -12,7 +12,7 @@ from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # ship
 
 from otel.config.otlp import Signal
 from tests.harness.otlp_data import ReceivedTelemetry
-from tests.harness.otlp_receiver import answer_body
+from tests.harness.otlp_receiver import response_body
 from tests.harness.otlp_script import Behaviour, Scripted
 
 _SERVICES: dict[Signal, str] = {
@@ -74,8 +74,10 @@ class OtlpGrpcReceiver(ReceivedTelemetry, Scripted):
         self._set(self.current()[0])  # let hanging calls go
         stopped.wait(5)
 
-    def answer_status(self, code: str, *, retry_after_seconds: float | None = None, message: str = "by script") -> None:
-        """Keep nothing and answer with this gRPC status, for example `UNAVAILABLE`, with a `RetryInfo` where asked for."""
+    def respond_status(
+        self, code: str, *, retry_after_seconds: float | None = None, message: str = "by script"
+    ) -> None:
+        """Keep nothing and response with this gRPC status, for example `UNAVAILABLE`, with a `RetryInfo` where asked for."""
         retry_after = None if retry_after_seconds is None else str(retry_after_seconds)
         self._set(Behaviour(kind="status", status=code, retry_after=retry_after, message=message))
 
@@ -97,7 +99,7 @@ def _export_method(receiver: OtlpGrpcReceiver, signal: Signal) -> Any:
                 context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
             case "slow":
                 released.wait(behaviour.seconds)
-        return answer_body(signal, behaviour)
+        return response_body(signal, behaviour)
 
     return export
 

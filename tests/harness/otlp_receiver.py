@@ -3,7 +3,7 @@
     with OtlpReceiver() as receiver:
         telemetry = ...  # built with OTEL_EXPORTER_OTLP_ENDPOINT = receiver.endpoint
         assert receiver.wait_until(lambda: len(receiver.spans) == 1)
-        receiver.answer_status(503, retry_after="1")
+        receiver.respond_status(503, retry_after="1")
 
 `otlp_grpc_receiver.py` is the same over gRPC.
 """
@@ -82,11 +82,11 @@ class OtlpReceiver(ReceivedTelemetry, Scripted):
         self._release()
         server.cut_connections()
 
-    def answer_status(self, status: int, *, retry_after: str | None = None) -> None:
-        """Keep nothing and answer with this HTTP status."""
+    def respond_status(self, status: int, *, retry_after: str | None = None) -> None:
+        """Keep nothing and response with this HTTP status."""
         self._set(Behaviour(kind="status", status=status, retry_after=retry_after))
 
-    def close_mid_answer(self, *, kept: bool = False) -> None:
+    def close_mid_response(self, *, kept: bool = False) -> None:
         """Close the connection in the middle of the status line; `kept`: after having kept what came."""
         self._set(Behaviour(kind="close", kept=kept))
 
@@ -145,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
-    # Answers go out at once, in one packet: the client waits for them.
+    # Responses go out at once, in one packet: the client waits for them.
     wbufsize = -1
     disable_nagle_algorithm = True
 
@@ -155,7 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
         signal = _SIGNALS.get(self.path.partition("?")[0])
         body = self.rfile.read(int(self.headers.get("content-length", "0")))
         if signal is None:
-            self._answer(404, b"")
+            self._response(404, b"")
             return
         headers = {key.lower(): value for key, value in self.headers.items()}
         behaviour, released = receiver.current()
@@ -164,15 +164,15 @@ class _Handler(BaseHTTPRequestHandler):
             body = gzip.decompress(body) if headers.get("content-encoding") == "gzip" else body
             receiver.take(signal, headers, body, accept=accept)
         except (OSError, EOFError, ValueError, zlib.error, DecodeError):
-            self._answer(400, b"")
+            self._response(400, b"")
             return
         self._behave(signal, behaviour, released)
 
     def _behave(self, signal: Signal, behaviour: Behaviour, released: threading.Event) -> None:
-        """Answer, or not."""
+        """Respond, or not."""
         match behaviour.kind:
             case "status":
-                self._answer(int(behaviour.status), b"", retry_after=behaviour.retry_after)
+                self._response(int(behaviour.status), b"", retry_after=behaviour.retry_after)
             case "black_hole":
                 released.wait()
                 self.close_connection = True
@@ -183,9 +183,9 @@ class _Handler(BaseHTTPRequestHandler):
             case _:
                 if behaviour.kind == "slow":
                     released.wait(behaviour.seconds)
-                self._answer(200, answer_body(signal, behaviour))
+                self._response(200, response_body(signal, behaviour))
 
-    def _answer(self, status: int, body: bytes, *, retry_after: str | None = None) -> None:
+    def _response(self, status: int, body: bytes, *, retry_after: str | None = None) -> None:
         self.send_response(status)
         self.send_header("content-type", "application/x-protobuf")
         self.send_header("content-length", str(len(body)))
@@ -199,24 +199,24 @@ class _Handler(BaseHTTPRequestHandler):
         """Write no access log."""
 
 
-def answer_body(signal: Signal, behaviour: Behaviour) -> bytes:
+def response_body(signal: Signal, behaviour: Behaviour) -> bytes:
     """Return the response message of an acknowledged request."""
     if behaviour.kind != "partial_success":
         return b""
-    answer: bytes
+    response: bytes
     if signal == "traces":
         traces = ExportTraceServiceResponse()
         traces.partial_success.rejected_spans = behaviour.rejected
         traces.partial_success.error_message = behaviour.message
-        answer = traces.SerializeToString()
+        response = traces.SerializeToString()
     elif signal == "metrics":
         metrics = ExportMetricsServiceResponse()
         metrics.partial_success.rejected_data_points = behaviour.rejected
         metrics.partial_success.error_message = behaviour.message
-        answer = metrics.SerializeToString()
+        response = metrics.SerializeToString()
     else:
         logs = ExportLogsServiceResponse()
         logs.partial_success.rejected_log_records = behaviour.rejected
         logs.partial_success.error_message = behaviour.message
-        answer = logs.SerializeToString()
-    return answer
+        response = logs.SerializeToString()
+    return response

@@ -65,7 +65,7 @@ def outage(receiver, status):
     yield "black hole"
     receiver.accept()
     yield "up"
-    receiver.answer_status(status)
+    receiver.respond_status(status)
     yield "503"
     receiver.accept()
     yield "up"

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.live
 
 DEADLINE_SECONDS = 45.0
 TRULY_UNKNOWN = {
-    # Embeddings have no first token, and a provider at an address where nothing listens never answered.
+    # Embeddings have no first token, and a provider at an address where nothing listens never responded.
     f"models.{EMBEDDING_MODEL}.time_to_first_token_p95_seconds",
     f"providers.{CLOSED_PROVIDER}.response_p95_seconds",
 }
@@ -64,8 +64,8 @@ def _unknown(summary: dict[str, Any], path: str = "") -> Iterator[str]:
 async def _summary(session: aiohttp.ClientSession) -> dict[str, Any]:
     async with session.get("/prometheus/metrics/summary") as response:
         assert response.status == 200
-        answer: dict[str, Any] = await response.json()
-        return answer
+        summary: dict[str, Any] = await response.json()
+        return summary
 
 
 async def test_every_documented_family_has_samples_where_it_belongs(tmp_path: Path) -> None:

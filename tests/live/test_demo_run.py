@@ -97,8 +97,8 @@ async def _visit(seen: str) -> None:
     pasted = json.loads(body)
     headers = {"authorization": authorization}
     async with httpx.AsyncClient(base_url=url, headers=headers, timeout=READY_SECONDS) as client:
-        answer = await client.post("/v1/chat/completions", json=pasted)
-        assert answer.status_code == 200
+        response = await client.post("/v1/chat/completions", json=pasted)
+        assert response.status_code == 200
         for fields in ({"model": "aurora-large"}, {"model": "cobalt-code", "stream": True}, {"model": "nope"}):
             await client.post("/v1/chat/completions", json=pasted | fields)
         async with client.stream("POST", "/v1/chat/completions", json=pasted | {"model": "harbor-8b", "stream": True}):

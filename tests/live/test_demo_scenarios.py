@@ -92,7 +92,7 @@ class ScenarioRun:
         self._session = session
 
     async def play(self, name: str) -> AsyncIterator[Moment]:
-        """Play a scenario; give moments as long as somebody asks for more. At the end all answers are in."""
+        """Play a scenario; give moments as long as somebody asks for more. At the end all responses are in."""
         scenario = SCENARIOS[name]
         stop = asyncio.Event()
         traffic = Traffic(

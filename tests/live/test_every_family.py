@@ -125,9 +125,9 @@ class Gateway:
 
     def scrape(self, category: Category | None = None) -> Samples:
         path = "/metrics" if category is None else f"/prometheus/metrics/{category}"
-        answer = self.client.get(path, headers={"accept": "text/plain;version=0.0.4"})
-        assert answer.status_code == 200
-        return read_exposition(answer.text)
+        response = self.client.get(path, headers={"accept": "text/plain;version=0.0.4"})
+        assert response.status_code == 200
+        return read_exposition(response.text)
 
     def pushed(self, family: str) -> Samples:
         """What the newest OTLP push says of a family, in the shape of a scrape."""
@@ -175,7 +175,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 # The events. Each is one exchange over HTTP with a certain outcome.
 
 
-def answered(gateway: Gateway) -> None:
+def responded(gateway: Gateway) -> None:
     assert gateway.chat().status_code == 200
 
 
@@ -196,9 +196,9 @@ def broken(gateway: Gateway) -> None:
     """Failures in a row open the breaker of a provider that is in no other case; then no provider is left to try."""
     for _ in range(5):
         assert gateway.chat({"breaking": {"status": 500}}, model="test/fragile").status_code == 502
-    answer = gateway.chat({"breaking": ANSWER}, model="test/fragile")
-    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "providers_unavailable")
-    assert 3_500 < int(answer.headers["retry-after"]) <= 3_600
+    response = gateway.chat({"breaking": ANSWER}, model="test/fragile")
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "providers_unavailable")
+    assert 3_500 < int(response.headers["retry-after"]) <= 3_600
 
 
 def not_reported(gateway: Gateway) -> None:
@@ -243,8 +243,8 @@ def left(gateway: Gateway) -> None:
     """A client that reads the head and the first chunk of a stream that stands still, and goes."""
     script = {"flaky": ANSWER | {"chunks": 4, "pause_after_chunks": 1, "tag": f"left{time.monotonic_ns()}"}}
     body = gateway.body(script, stream=True)
-    with gateway.client.stream("POST", "/v1/chat/completions", headers=gateway.headers(), json=body) as answer:
-        next(answer.iter_lines())
+    with gateway.client.stream("POST", "/v1/chat/completions", headers=gateway.headers(), json=body) as response:
+        next(response.iter_lines())
 
 
 def queued(gateway: Gateway) -> None:
@@ -267,7 +267,7 @@ def unwritable(gateway: Gateway) -> None:
         database.execute("BEGIN IMMEDIATE")
         before = gateway.scrape()["gatewayz_ledger_rows_dropped_total", ()]
         for _ in range(400):
-            answered(gateway)
+            responded(gateway)
             if gateway.scrape()["gatewayz_ledger_rows_dropped_total", ()] > before:
                 break
         database.execute("ROLLBACK")
@@ -280,12 +280,12 @@ def export_refused(gateway: Gateway) -> None:
     page = ("gatewayz_telemetry_dropped_total", (("reason", "rejected"), ("signal", "traces")))
     retries = ("gatewayz_telemetry_retries_total", (("signal", "traces"),))
     dropped_before = gateway.scrape()[page]
-    gateway.receiver.answer_status(400)
-    answered(gateway)
+    gateway.receiver.respond_status(400)
+    responded(gateway)
     wait_for(lambda: gateway.scrape()[page] > dropped_before, "a batch is refused", timeout_seconds=DEADLINE_SECONDS)
     retries_before = gateway.scrape()[retries]
-    gateway.receiver.answer_status(503)
-    answered(gateway)
+    gateway.receiver.respond_status(503)
+    responded(gateway)
     wait_for(
         lambda: gateway.scrape()[retries] > retries_before, "a batch is tried again", timeout_seconds=DEADLINE_SECONDS
     )
@@ -335,7 +335,7 @@ CASES: dict[str, Case] = {
         failed_over, 1, {"provider": "first"}, {"provider": "second"}, part="_count"
     ),
     "model_inference_requests_total": case(failed_over, 1, FIRST | {"status": "error"}, SECOND | {"status": "success"}),
-    "model_inference_duration_seconds": case(answered, 1, FIRST, part="_count"),
+    "model_inference_duration_seconds": case(responded, 1, FIRST, part="_count"),
     "gatewayz_attempt_failures_total": case(failed_over, 1, FIRST | {"error_kind": "upstream_5xx"}),
     "gatewayz_failed_attempt_duration_seconds": case(failed_over, 1, FIRST | {"fault": "provider"}, part="_count"),
     "gatewayz_overhead_seconds": case(answered, 1, {"operation": "chat", "stream": "false"}, part="_count"),
@@ -344,7 +344,7 @@ CASES: dict[str, Case] = {
     "tokens_used_total": Case(
         streamed, {"": {moved(**FIRST, token_type="input"): 10, moved(**FIRST, token_type="output"): 5}}
     ),
-    "credits_used_total": case(answered, 20e-6, FIRST),
+    "credits_used_total": case(responded, 20e-6, FIRST),
     "gatewayz_cost_by_provider": case(failed_over, 50e-6, {"provider": "second"}),
     "gatewayz_cost_usd_total": case(failed_over, 50e-6, SECOND | {"cost_source": "priced"}),
     "gatewayz_tokens_detail_total": Case(
@@ -354,7 +354,7 @@ CASES: dict[str, Case] = {
     "gatewayz_reported_cost_difference_usd_total": case(detailed, 103.456e-6, FIRST | {"direction": "over"}),
     "gatewayz_unpriced_tokens_total": case(unpriced, 15, {"provider": "second", "model": "test/unpriced"}),
     "gatewayz_exposure_usd_total": case(left, None, FIRST),
-    "database_query_duration_seconds": case(answered, None, {"operation": "insert"}, part="_count"),
+    "database_query_duration_seconds": case(responded, None, {"operation": "insert"}, part="_count"),
     "cache_hits_total": case(repeated, 1, {"cache": "response"}),
     "cache_misses_total": case(repeated, 1, {"cache": "response"}),
     "rate_limited_requests": case(refused, 1, {"limit_type": "key_requests"}),
@@ -367,18 +367,18 @@ CASES: dict[str, Case] = {
     "gatewayz_estimated_usage_total": case(not_reported, 1, FIRST),
     "gatewayz_implausible_usage_total": case(absurd, 1, FIRST | {"token_type": "output"}),
     "gatewayz_circuit_breaker_transitions_total": case(broken, 1, {"provider": "fragile", "state": "open"}),
-    "gatewayz_provider_probes_total": case(answered, None, {"provider": "second", "outcome": "up"}),
+    "gatewayz_provider_probes_total": case(responded, None, {"provider": "second", "outcome": "up"}),
     "active_api_keys": case(subscribed, 1, {}),
     "subscription_count": case(subscribed, 1, {"plan": "tight"}),
     "trial_active": case(tried, 1, {}),
     "gatewayz_event_loop_lag_seconds": case(listed, None, {}, part="_count"),
     "gatewayz_client_connections_closed_total": case(crowded, None, {"reason": "idlest"}),
     "gatewayz_ledger_rows_dropped_total": case(unwritable, None, {}),
-    "gatewayz_telemetry_exported_total": case(answered, None, {"signal": "traces"}, {"signal": "logs"}),
+    "gatewayz_telemetry_exported_total": case(responded, None, {"signal": "traces"}, {"signal": "logs"}),
     "gatewayz_telemetry_dropped_total": case(export_refused, None, {"signal": "traces", "reason": "rejected"}),
     "gatewayz_telemetry_retries_total": case(export_refused, None, {"signal": "traces"}),
     "gatewayz_telemetry_scrape_duration_seconds": case(listed, None, {}, part="_count"),
-    "process_cpu_seconds_total": case(answered, None, {}),
+    "process_cpu_seconds_total": case(responded, None, {}),
 }
 
 # What no HTTP event can move on purpose, or what is a state and no count: it is there, under the same labels everywhere.
@@ -494,7 +494,7 @@ def test_uptime_and_token_efficiency_are_those_of_the_ledger(gateway: Gateway) -
 
     calls = of_ledger()[0]
     failed(gateway)
-    answered(gateway)
+    responded(gateway)
     wait_for(lambda: of_ledger()[0] == calls + 2, "both calls are in the ledger", timeout_seconds=DEADLINE_SECONDS)
     wait_for(
         lambda: exposed() == pytest.approx(ratios()),
@@ -509,8 +509,8 @@ def test_a_request_is_in_progress_until_it_ends(gateway: Gateway) -> None:
     wait_for(lambda: gateway.scrape()[key] == 0, "earlier requests end", timeout_seconds=DEADLINE_SECONDS)
     script = {"flaky": ANSWER | {"chunks": 4, "pause_after_chunks": 1, "tag": "in-progress"}}
     body = gateway.body(script, stream=True)
-    with gateway.client.stream("POST", "/v1/chat/completions", headers=gateway.headers(), json=body) as answer:
-        lines = answer.iter_lines()
+    with gateway.client.stream("POST", "/v1/chat/completions", headers=gateway.headers(), json=body) as response:
+        lines = response.iter_lines()
         next(lines)
         assert gateway.scrape()[key] == 1
         assert_the_same_everywhere(gateway, IN_PROGRESS)

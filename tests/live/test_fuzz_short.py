@@ -15,16 +15,16 @@ from app.config.schema import AppConfig, ModelConfig, RouteConfig
 from otel.catalogue import CATALOGUE
 from otel.catalogue.spec import Kind
 from otel.labels import LabelBounds, known_label_sets
-from tests.fuzz.answers import problems
 from tests.fuzz.canaries import PROMPT, Keys, Leaks
 from tests.fuzz.drive import ResponseCounters
 from tests.fuzz.gauge import Reading
 from tests.fuzz.generate import make_batch
 from tests.fuzz.inputs import Input
+from tests.fuzz.responses import problems
 from tests.fuzz.run import fuzz
 from tests.fuzz.series import SeriesBounds, read_openmetrics, read_text
 from tests.fuzz.verdict import count_problems, wild_problems
-from tests.fuzz.wire import Answer, BadAnswerError, read_answer
+from tests.fuzz.wire import BadResponseError, Response, read_response
 
 INPUTS = 3_000
 KEYS = Keys(main="gwz_secret", limited="gwz_limited", revoked="gwz_revoked", monitoring="metrics-token")
@@ -62,56 +62,58 @@ ERROR = b'{"error":{"message":"m","type":"server_error","param":null,"code":"ups
 PROBLEM = b'{"type":"about:blank","title":"Not Found","status":404}'
 
 
-def json_answer(status: int, body: bytes, content_type: bytes = b"application/json") -> Answer:
-    return Answer(status, [(b"content-type", content_type), TRACED], body)
+def json_response(status: int, body: bytes, content_type: bytes = b"application/json") -> Response:
+    return Response(status, [(b"content-type", content_type), TRACED], body)
 
 
-def stream_answer(body: bytes) -> Answer:
-    return json_answer(200, body, b"text/event-stream; charset=utf-8")
-
-
-@pytest.mark.parametrize(
-    ("made", "answer"),
-    [
-        (CHAT, json_answer(200, b"{}")),
-        (CHAT, json_answer(502, ERROR)),
-        (CHAT, json_answer(400, b'{"error":"a provider\'s own words"}')),
-        (ELSEWHERE, json_answer(404, PROBLEM, b"application/problem+json")),
-        (CHAT, stream_answer(b'data: {"a":1}\n\ndata: [DONE]\n\n')),
-        (CHAT, stream_answer(b'data: {"error":{}}\n\n')),
-        (METRICS, Answer(200, [(b"content-type", b"text/plain"), GZIPPED], gzip.compress(b"a 1\n"))),
-        (METRICS, Answer(200, [(b"content-type", b"application/openmetrics-text; version=1.0.0")], b"a 1\n# EOF\n")),
-    ],
-)
-def test_good_answers_pass(made: Input, answer: Answer) -> None:
-    assert problems(made, answer, KEYS) == []
+def stream_response(body: bytes) -> Response:
+    return json_response(200, body, b"text/event-stream; charset=utf-8")
 
 
 @pytest.mark.parametrize(
-    ("made", "answer"),
+    ("made", "response"),
     [
-        pytest.param(CHAT, json_answer(500, ERROR.replace(b"upstream_failed", b"internal_error")), id="500"),
-        pytest.param(CHAT, json_answer(502, ERROR.replace(b"upstream_failed", b"other")), id="another code"),
-        pytest.param(CHAT, json_answer(502, b'{"error":{"message":"m"}}'), id="not the shape"),
-        pytest.param(CHAT, json_answer(401, b'{"error":"m"}'), id="another server's words"),
-        pytest.param(CHAT, json_answer(404, PROBLEM, b"application/problem+json"), id="a problem under /v1"),
-        pytest.param(ELSEWHERE, json_answer(404, ERROR), id="OpenAI's error elsewhere"),
-        pytest.param(ELSEWHERE, json_answer(405, PROBLEM, b"application/problem+json"), id="another status inside"),
-        pytest.param(CHAT, json_answer(400, b"<html>"), id="no JSON"),
-        pytest.param(CHAT, json_answer(200, b'{"a":'), id="cut off"),
-        pytest.param(CHAT, json_answer(200, b'"Traceback (most recent call last)"'), id="traceback"),
-        pytest.param(CHAT, json_answer(200, b'"/srv/app/main.py"'), id="path of a file"),
-        pytest.param(CHAT, json_answer(200, b'"gwz_secret"'), id="key"),
-        pytest.param(CHAT, Answer(200, [], b"{}"), id="no trace id"),
-        pytest.param(CHAT, stream_answer(b'data: {"a":1}\n\n'), id="stream without an end"),
-        pytest.param(CHAT, stream_answer(b"data: [DONE]\n"), id="stream inside an event"),
-        pytest.param(METRICS, Answer(200, [(b"content-type", b"text/plain"), GZIPPED], b"a 1\n"), id="not gzip"),
-        pytest.param(METRICS, Answer(200, [(b"content-type", b"application/openmetrics-text")], b"a 1\n"), id="no EOF"),
-        pytest.param(METRICS, Answer(200, [(b"content-type", b"text/html")], b"\n"), id="another type"),
+        (CHAT, json_response(200, b"{}")),
+        (CHAT, json_response(502, ERROR)),
+        (CHAT, json_response(400, b'{"error":"a provider\'s own words"}')),
+        (ELSEWHERE, json_response(404, PROBLEM, b"application/problem+json")),
+        (CHAT, stream_response(b'data: {"a":1}\n\ndata: [DONE]\n\n')),
+        (CHAT, stream_response(b'data: {"error":{}}\n\n')),
+        (METRICS, Response(200, [(b"content-type", b"text/plain"), GZIPPED], gzip.compress(b"a 1\n"))),
+        (METRICS, Response(200, [(b"content-type", b"application/openmetrics-text; version=1.0.0")], b"a 1\n# EOF\n")),
     ],
 )
-def test_bad_answers_are_found(made: Input, answer: Answer) -> None:
-    assert problems(made, answer, KEYS)
+def test_good_responses_pass(made: Input, response: Response) -> None:
+    assert problems(made, response, KEYS) == []
+
+
+@pytest.mark.parametrize(
+    ("made", "response"),
+    [
+        pytest.param(CHAT, json_response(500, ERROR.replace(b"upstream_failed", b"internal_error")), id="500"),
+        pytest.param(CHAT, json_response(502, ERROR.replace(b"upstream_failed", b"other")), id="another code"),
+        pytest.param(CHAT, json_response(502, b'{"error":{"message":"m"}}'), id="not the shape"),
+        pytest.param(CHAT, json_response(401, b'{"error":"m"}'), id="another server's words"),
+        pytest.param(CHAT, json_response(404, PROBLEM, b"application/problem+json"), id="a problem under /v1"),
+        pytest.param(ELSEWHERE, json_response(404, ERROR), id="OpenAI's error elsewhere"),
+        pytest.param(ELSEWHERE, json_response(405, PROBLEM, b"application/problem+json"), id="another status inside"),
+        pytest.param(CHAT, json_response(400, b"<html>"), id="no JSON"),
+        pytest.param(CHAT, json_response(200, b'{"a":'), id="cut off"),
+        pytest.param(CHAT, json_response(200, b'"Traceback (most recent call last)"'), id="traceback"),
+        pytest.param(CHAT, json_response(200, b'"/srv/app/main.py"'), id="path of a file"),
+        pytest.param(CHAT, json_response(200, b'"gwz_secret"'), id="key"),
+        pytest.param(CHAT, Response(200, [], b"{}"), id="no trace id"),
+        pytest.param(CHAT, stream_response(b'data: {"a":1}\n\n'), id="stream without an end"),
+        pytest.param(CHAT, stream_response(b"data: [DONE]\n"), id="stream inside an event"),
+        pytest.param(METRICS, Response(200, [(b"content-type", b"text/plain"), GZIPPED], b"a 1\n"), id="not gzip"),
+        pytest.param(
+            METRICS, Response(200, [(b"content-type", b"application/openmetrics-text")], b"a 1\n"), id="no EOF"
+        ),
+        pytest.param(METRICS, Response(200, [(b"content-type", b"text/html")], b"\n"), id="another type"),
+    ],
+)
+def test_bad_responses_are_found(made: Input, response: Response) -> None:
+    assert problems(made, response, KEYS)
 
 
 @pytest.mark.parametrize(
@@ -128,12 +130,12 @@ def test_bad_answers_are_found(made: Input, answer: Answer) -> None:
         b"HTTP/1.1 200",
     ],
 )
-async def test_the_reader_takes_no_broken_answers(data: bytes) -> None:
+async def test_the_reader_takes_no_broken_responses(data: bytes) -> None:
     reader = asyncio.StreamReader()
     reader.feed_data(data)
     reader.feed_eof()
-    with pytest.raises(BadAnswerError):
-        await read_answer(reader, "GET")
+    with pytest.raises(BadResponseError):
+        await read_response(reader, "GET")
 
 
 CONFIG = AppConfig(models=(ModelConfig(name="m", routes=(RouteConfig(provider="p", upstream_model="u"),)),))

@@ -1,4 +1,4 @@
-"""The gateway as a process, under load, while its OTLP endpoint is down, silent, and answers 503: `make faults` in short, without timings."""
+"""The gateway as a process, under load, while its OTLP endpoint is down, silent, and responses 503: `make faults` in short, without timings."""
 
 from collections.abc import AsyncIterator
 

@@ -53,7 +53,7 @@ routes = [{{ provider = "only", upstream_model = "f", input_usd_per_million = 1.
 
 
 class CallRecord:
-    """The senders' own record: when each answered call ended (monotonic seconds), and how it ended."""
+    """The senders' own record: when each served call ended (monotonic seconds), and how it ended."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -133,10 +133,10 @@ def send(address: str, secret: str, record: CallRecord, until: threading.Event) 
                 "x_script": {"flaky": script},
             }
             try:
-                answer = client.post("/v1/chat/completions", json=body)
+                response = client.post("/v1/chat/completions", json=body)
             except httpx.TransportError:
                 return
-            record.note(answer.headers["x-trace-id"], answer.status_code == 200)
+            record.note(response.headers["x-trace-id"], response.status_code == 200)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
@@ -146,7 +146,7 @@ def test_what_comes_from_the_ledger_goes_on(environment: Environment, number: si
     threads = [threading.Thread(target=send, args=(address, environment.secret, record, stop)) for _ in range(SENDERS)]
     for thread in threads:
         thread.start()
-    wait_for(lambda: len(record.ended) >= 200 and state(address)[0] is not None, "calls are answered and counted")
+    wait_for(lambda: len(record.ended) >= 200 and state(address)[0] is not None, "calls are served and counted")
     process.send_signal(number)
     ended_at = time.monotonic()
     process.wait(DEADLINE_SECONDS)
@@ -156,13 +156,13 @@ def test_what_comes_from_the_ledger_goes_on(environment: Environment, number: si
     assert process.returncode == (0 if number is signal.SIGTERM else -signal.SIGKILL)
 
     status = dict(environment.query("SELECT trace_id, status FROM ledger"))
-    answered = record.ended.keys()
-    lost = answered - status.keys()
+    responded = record.ended.keys()
+    lost = responded - status.keys()
     if number is signal.SIGTERM:
         assert not lost
     late = {trace_id for trace_id in lost if record.ended[trace_id] < ended_at - LOST_SECONDS}
-    assert not late, f"of {len(answered)} answered calls {len(lost)} are lost, {len(late)} of them too old"
-    for trace_id in answered & status.keys():
+    assert not late, f"of {len(responded)} served calls {len(lost)} are lost, {len(late)} of them too old"
+    for trace_id in responded & status.keys():
         assert (status[trace_id] == "success") == record.is_success[trace_id]
 
     # Make the calls some hours old, the last of them older than a day, so that there is something to roll up.
@@ -181,7 +181,7 @@ def test_what_comes_from_the_ledger_goes_on(environment: Environment, number: si
     more, one = CallRecord(), threading.Event()
     thread = threading.Thread(target=send, args=(address, environment.secret, more, one))
     thread.start()
-    wait_for(lambda: len(more.ended) >= 10, "calls are answered again")
+    wait_for(lambda: len(more.ended) >= 10, "calls are served again")
     one.set()
     thread.join(DEADLINE_SECONDS)
     wait_for(

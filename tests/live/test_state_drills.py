@@ -1,7 +1,7 @@
 """State drills: outages over real HTTP on an injected clock; what `/metrics` says at each minute equals values computed by hand.
 
 One gateway, one provider. Calls come at seconds 3, 13, 23, 33, 43 and 53 of each minute, probes at
-seconds 0 and 30; a call that is slow moves the clock while it is answered. The table of a drill has
+seconds 0 and 30; a call that is slow moves the clock while it is served. The table of a drill has
 one row per minute, as it looks just before the next minute's first probe: availability, error rate,
 latency score, breaker. The breaker opens after 5 failures in a row, for 60, 120, then 240 seconds.
 """
@@ -74,7 +74,7 @@ class Row(NamedTuple):
 
 
 class Call(NamedTuple):
-    """How the provider answers one call."""
+    """How the provider responds one call."""
 
     status: int = 200
     seconds: float = FAST_SECONDS
@@ -84,7 +84,7 @@ GOOD, FAILS = Call(), Call(status=500, seconds=0.0)
 
 
 class Scenario(NamedTuple):
-    """`call_at` answers a call by the second of its arrival, `is_up` a probe; `rows` is the table, `entered` the transitions."""
+    """`call_at` responds to a call by the second of its arrival, `is_up` a probe; `rows` is the table, `entered` the transitions."""
 
     call_at: Callable[[float], Call | None]
     is_up: Callable[[float], bool]
@@ -250,14 +250,14 @@ class Drill:
         """Seconds since the drill began."""
         return round(self.clock.monotonic() - 6_000.0, 6)
 
-    async def answer_call(self, _request: web.Request) -> web.Response:
+    async def respond_to_call(self, _request: web.Request) -> web.Response:
         self.asked += 1
         call = self.scenario.call_at(self.second)
         assert call is not None
         self.clock.advance(call.seconds)
         return web.json_response(ANSWER if call.status == 200 else {"error": {"message": "no"}}, status=call.status)
 
-    async def answer_probe(self, _request: web.Request) -> web.Response:
+    async def respond_to_probe(self, _request: web.Request) -> web.Response:
         return web.json_response({"data": [{"id": "a-1"}]}, status=200 if self.scenario.is_up(self.second) else 503)
 
     @contextlib.asynccontextmanager
@@ -265,7 +265,7 @@ class Drill:
         async with contextlib.AsyncExitStack() as stack:
             upstream = web.Application()
             upstream.add_routes(
-                [web.post("/v1/chat/completions", self.answer_call), web.get("/v1/models", self.answer_probe)]
+                [web.post("/v1/chat/completions", self.respond_to_call), web.get("/v1/models", self.respond_to_probe)]
             )
             runner = web.AppRunner(upstream)
             await runner.setup()
@@ -334,17 +334,17 @@ class Drill:
         await self._move_to(60 * (minute + 1))
 
     async def call(self) -> None:
-        """Make a call, and check what the caller gets: the provider's answer or failure, or a refusal while the breaker is open."""
+        """Make a call, and check what the caller gets: the provider's response or failure, or a refusal while the breaker is open."""
         expected, asked = self.scenario.call_at(self.second), self.asked
         body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
-        async with self.session.post("/v1/chat/completions", json=body) as answer:
-            said = await answer.json()
+        async with self.session.post("/v1/chat/completions", json=body) as response:
+            said = await response.json()
             if self.asked > asked:
-                assert answer.status == (200 if expected.status == 200 else 502)
+                assert response.status == (200 if expected.status == 200 else 502)
                 return
-            assert (answer.status, said["error"]["code"]) == (503, "providers_unavailable")
+            assert (response.status, said["error"]["code"]) == (503, "providers_unavailable")
             assert said["error"]["type"] == "server_error"
-            assert 1 <= int(answer.headers["retry-after"]) <= self.scenario.breaker.max_open_seconds
+            assert 1 <= int(response.headers["retry-after"]) <= self.scenario.breaker.max_open_seconds
 
     async def _move_to(self, second: float) -> None:
         assert second >= self.second, "calls do not overlap"
@@ -352,9 +352,9 @@ class Drill:
         await self.parts.states.advance()
 
     async def scrape(self) -> dict:
-        async with self.session.get("/metrics", headers={"accept": "text/plain;version=0.0.4"}) as answer:
-            assert answer.status == 200
-            return dict(read_exposition(await answer.text()))
+        async with self.session.get("/metrics", headers={"accept": "text/plain;version=0.0.4"}) as response:
+            assert response.status == 200
+            return dict(read_exposition(await response.text()))
 
 
 def seen(samples: dict) -> dict:

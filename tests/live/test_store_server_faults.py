@@ -1,7 +1,7 @@
 """Redis and PostgreSQL frozen, stopped and started again under load: every request is served, a failing cache is a miss, no ledger row is lost.
 
 The faults come one after the other while the same senders go on; each lasts until the gateway has
-met it and many more requests were answered.
+met it and many more requests were served.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.live
 
 DEADLINE_SECONDS = 60.0
 SENDERS = 6
-MORE_ANSWERS = 60
+MORE_RESPONSES = 60
 API_KEY = (("cache", "api_key"),)
 CONFIG = """
 [server]
@@ -51,7 +51,7 @@ routes = [{{ provider = "only", upstream_model = "f", input_usd_per_million = 1.
 
 
 class Senders:
-    """Clients that send one request after the other, half of them repeated ones, and what they were answered."""
+    """Clients that send one request after the other, half of them repeated ones, and the responses to them."""
 
     def __init__(self, gateway_url: str, secret: str) -> None:
         self.gateway_url = gateway_url
@@ -62,7 +62,7 @@ class Senders:
         self.trace_ids: list[str] = []
 
     @property
-    def answers(self) -> int:
+    def responses(self) -> int:
         return self.statuses.total()
 
     async def run(self) -> None:
@@ -120,7 +120,7 @@ class Faults:
         self._postgresql = postgresql
 
     async def play(self) -> None:
-        await self._hits("a repeated request is answered from the cache")
+        await self._hits("a repeated request is served from the cache")
         for take_away, give_back in ((self._redis.freeze, self._redis.thaw), (self._redis.stop, self._redis.start)):
             await asyncio.to_thread(take_away)
             await self._misses()
@@ -138,31 +138,31 @@ class Faults:
             await self._answers()
 
     async def _answers(self) -> None:
-        """Wait for more answers."""
-        before = self._senders.answers
+        """Wait for more responses."""
+        before = self._senders.responses
 
         async def more() -> bool:
-            return self._senders.answers >= before + MORE_ANSWERS
+            return self._senders.responses >= before + MORE_RESPONSES
 
-        await until(more, "requests are answered", timeout_seconds=DEADLINE_SECONDS)
+        await until(more, "requests are served", timeout_seconds=DEADLINE_SECONDS)
 
     async def _hits(self, what: str) -> None:
         before = self._senders.caches["hit"]
 
         async def more() -> bool:
-            return self._senders.caches["hit"] >= before + MORE_ANSWERS
+            return self._senders.caches["hit"] >= before + MORE_RESPONSES
 
         await until(more, what, timeout_seconds=DEADLINE_SECONDS)
 
     async def _misses(self) -> None:
-        """Wait until answers are misses alone: what was in flight has ended."""
+        """Wait until responses are misses alone: what was in flight has ended."""
 
         async def only_misses() -> bool:
-            hits, answers = self._senders.caches["hit"], self._senders.answers
+            hits, responses = self._senders.caches["hit"], self._senders.responses
             await self._answers()
-            return self._senders.caches["hit"] == hits and self._senders.answers > answers
+            return self._senders.caches["hit"] == hits and self._senders.responses > responses
 
-        await until(only_misses, "a cache that does not answer is a miss", timeout_seconds=DEADLINE_SECONDS)
+        await until(only_misses, "a cache that does not respond is a miss", timeout_seconds=DEADLINE_SECONDS)
 
     async def _key_queries(self) -> None:
         """Wait until the gateway asked the database for the key again."""
@@ -192,11 +192,11 @@ async def test_faults_of_the_servers_lose_nothing(
             postgresql.thaw()
             senders.stop()
             await sending
-        assert senders.statuses == {200: senders.answers}, (tmp_path / "gateway.log").read_text()[-3_000:]
+        assert senders.statuses == {200: senders.responses}, (tmp_path / "gateway.log").read_text()[-3_000:]
         assert set(senders.caches) == {"hit", "miss"}
 
         async def all_rows() -> bool:
-            return await _rows(database_url, "count(*)") == senders.answers
+            return await _rows(database_url, "count(*)") == senders.responses
 
         await until(all_rows, "every row is in the ledger", timeout_seconds=DEADLINE_SECONDS)
         samples = await scrape(session, gateway.url)
@@ -207,7 +207,7 @@ async def test_faults_of_the_servers_lose_nothing(
     totals: Counter[str] = Counter()
     for (name, _), value in samples.items():
         totals[name] += round(value * 1e9) if name == "gatewayz_cost_by_provider" else round(value)
-    assert totals["fastapi_requests_total"] == senders.answers
+    assert totals["fastapi_requests_total"] == senders.responses
     assert totals["gatewayz_cost_by_provider"] == cost
     assert totals["gatewayz_ledger_rows_dropped_total"] == 0
     log = (tmp_path / "gateway.log").read_text()

@@ -39,10 +39,10 @@ def compare_attempts(
     providers = {dict(labels).get("provider", "") for _, labels in samples} - _UNSCRIPTED - {""}
     for name in sorted(providers | personas.keys()):
         counted = personas.get(name, {"requests": 0, "with_traceparent": 0, "outcomes": {}})
-        answered = counted["outcomes"].get("status_200", 0)
+        responded = counted["outcomes"].get("status_200", 0)
         attempts = "model_inference_requests_total"
-        yield Line(f"upstream: answered by {name}", answered, _sum(samples, attempts, provider=name, status="success"))
-        failed = counted["requests"] - answered
+        yield Line(f"upstream: answered by {name}", responded, _sum(samples, attempts, provider=name, status="success"))
+        failed = counted["requests"] - responded
         errors = _sum(samples, attempts, provider=name, status="error")
         # An attempt that a caller cancelled is in the upstream's count of failures alone.
         yield Line(

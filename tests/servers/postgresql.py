@@ -49,7 +49,7 @@ class PostgresqlServer:
         subprocess.run([*command, "--locale=C", "--no-sync"], check=True, capture_output=True, cwd=folder, **self._as)
 
     def start(self) -> None:
-        """Start the server; returns when it answers."""
+        """Start the server; returns when it responds."""
         options = ["-k", self.folder, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=50"]
         with (self.folder / "log").open("ab") as log:
             command = [self._programs / "postgres", "-D", self.folder / "data", *options]
@@ -71,7 +71,7 @@ class PostgresqlServer:
             self._process = None
 
     def freeze(self) -> None:
-        """Stop every process of the server where it is; connections stay open and nothing answers."""
+        """Stop every process of the server where it is; connections stay open and nothing responds."""
         self._signal_all(signal.SIGSTOP)
 
     def thaw(self) -> None:

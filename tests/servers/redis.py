@@ -31,7 +31,7 @@ class RedisServer:
         return f"unix://{self._folder / 'socket'}"
 
     def start(self) -> None:
-        """Start the server, empty; returns when it answers."""
+        """Start the server, empty; returns when it responds."""
         path = self._folder / "socket"
         path.unlink(missing_ok=True)
         command = [self._program, "--port", "0", "--unixsocket", path, "--save", "", "--dir", self._folder]
@@ -51,7 +51,7 @@ class RedisServer:
             self._process = None
 
     def freeze(self) -> None:
-        """Stop the process where it is; connections stay open and nothing answers."""
+        """Stop the process where it is; connections stay open and nothing responds."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
@@ -62,7 +62,7 @@ class RedisServer:
 
 
 def _answers(path: Path) -> bool:
-    """Whether the server answers a ping: its socket file is there before it accepts."""
+    """Whether the server responds a ping: its socket file is there before it accepts."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(DEADLINE_SECONDS)
         try:

@@ -49,7 +49,7 @@ class CollectorHarness:
         self._session = session
 
     async def export(self, request: ExportRequest, headers: Mapping[str, str] | None = None) -> int:
-        """Send one export request; return the HTTP status. Raises `aiohttp.ClientError` where nothing answers."""
+        """Send one export request; return the HTTP status. Raises `aiohttp.ClientError` where nothing responds."""
         url = f"http://{LOOPBACK}:{self.ports.collector_otlp_http}/v1/{_SIGNALS[type(request)]}"
         async with self._session.post(
             url,

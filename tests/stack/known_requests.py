@@ -54,7 +54,7 @@ _SCRIPTS: Mapping[str, dict[str, Any]] = {
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """One request: its trace id, chosen by the caller, what was answered, and which providers were asked, in this order."""
+    """One request: its trace id, chosen by the caller, its response, and which providers were called, in this order."""
 
     trace_id: str
     status: int
@@ -92,11 +92,11 @@ class Scene:
         body = {"model": MODEL, "messages": [{"role": "user", "content": "say something"}], "x_script": script}
         async with (
             aiohttp.ClientSession() as session,
-            session.post(f"{self.gateway.url}/v1/chat/completions", json=body, headers=headers) as answer,
+            session.post(f"{self.gateway.url}/v1/chat/completions", json=body, headers=headers) as response,
         ):
-            await answer.read()
-            assert answer.headers["x-trace-id"] == trace_id
-            return answer.status
+            await response.read()
+            assert response.headers["x-trace-id"] == trace_id
+            return response.status
 
 
 @asynccontextmanager

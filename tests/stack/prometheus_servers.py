@@ -1,4 +1,4 @@
-"""Prometheus asked for its current answers: results by labels, without those that say how a sample came."""
+"""Queries Prometheus for current results, by labels, without those that show how a sample arrived."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ class Prometheus:
         self._session = session
 
     async def get(self, path: str, **query: str) -> Any:
-        """Return the `data` of an answer; raises `aiohttp.ClientResponseError`, for a query that does not parse as well."""
+        """Return the `data` of a response; raises `aiohttp.ClientResponseError`, for a query that does not parse as well."""
         async with self._session.get(f"{self._url}/api/v1/{path}", params=query) as response:
             response.raise_for_status()
             return json.loads(await response.read())["data"]
@@ -57,8 +57,8 @@ async def everywhere(
     servers: Mapping[str, Prometheus], query: str, at_seconds: float | None = None
 ) -> dict[str, Result]:
     """Ask all servers the same."""
-    answers = await asyncio.gather(*(server.ask(query, at_seconds) for server in servers.values()))
-    return dict(zip(servers, answers, strict=True))
+    responses = await asyncio.gather(*(server.ask(query, at_seconds) for server in servers.values()))
+    return dict(zip(servers, responses, strict=True))
 
 
 def _labels(metric: Mapping[str, str]) -> Labels:

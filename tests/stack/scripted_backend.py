@@ -1,11 +1,11 @@
 """A backend in a process of its own that takes OTLP, over HTTP and over gRPC, and misbehaves on command.
 
-As a program: one JSON command per line comes in, one JSON answer per line goes out. `Backend` is
+As a program: one JSON command per line comes in, one JSON response per line goes out. `Backend` is
 the test's end of it:
 
     async with running_backend() as backend:
         ...  # a Collector whose exporters lead to backend.http_port and backend.grpc_port
-        await backend.http("answer_status", 429, retry_after="1")
+        await backend.http("respond_status", 429, retry_after="1")
         assert await backend.log_bodies() == [...]
 """
 
@@ -45,8 +45,8 @@ def main() -> None:
                 _say({})
 
 
-def _say(answer: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(answer) + "\n")
+def _say(response: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(response) + "\n")
     sys.stdout.flush()
 
 
@@ -79,7 +79,7 @@ class Backend:
         return list((await self._ask("grpc", "report"))["span_numbers"])
 
     async def requests(self, receiver: str) -> int:
-        """Return how many requests came, whatever was answered."""
+        """Return how many requests came, whatever the responses."""
         return int((await self._ask(receiver, "report"))["requests"])
 
     async def _ask(self, receiver: str, do: str, arguments: Any = (), keywords: Any = None) -> dict[str, Any]:
@@ -94,8 +94,8 @@ async def _heard(process: asyncio.subprocess.Process) -> dict[str, Any]:
     async with asyncio.timeout(20):
         line = await process.stdout.readline()
     assert line, "the backend ended"
-    answer: dict[str, Any] = json.loads(line)
-    return answer
+    response: dict[str, Any] = json.loads(line)
+    return response
 
 
 @asynccontextmanager

@@ -47,8 +47,8 @@ class Stores:
 
     async def prometheus(self, query: str, **more: str | int) -> list[dict[str, Any]]:
         """Return the result of an instant query."""
-        answer = await self.get("prometheus", "/api/v1/query", query=query, **more)
-        result: list[dict[str, Any]] = answer["data"]["result"]
+        response = await self.get("prometheus", "/api/v1/query", query=query, **more)
+        result: list[dict[str, Any]] = response["data"]["result"]
         return result
 
     async def number(self, query: str) -> float:
@@ -73,7 +73,7 @@ class Stores:
 
     async def traces(self) -> dict[str, int]:
         """Return the number of spans by trace id of everything that the gateway sent since the start."""
-        answer = await self.get(
+        response = await self.get(
             "tempo",
             "/api/search",
             q='{ resource.service.name = "gatewayz" }',
@@ -82,17 +82,17 @@ class Stores:
             limit=MOST_TRACES,
             spss=20,
         )
-        return {each["traceID"].zfill(32): each["spanSets"][0]["matched"] for each in answer.get("traces") or []}
+        return {each["traceID"].zfill(32): each["spanSets"][0]["matched"] for each in response.get("traces") or []}
 
     async def span_count(self, trace_id: str) -> int:
         """Return how many spans, by their ids, Tempo shows of a trace that is asked for by its id; 0 where it has none."""
         try:
-            answer = await self.get("tempo", f"/api/v2/traces/{trace_id}")
+            response = await self.get("tempo", f"/api/v2/traces/{trace_id}")
         except aiohttp.ClientResponseError:
             return 0
         spans = {
             span["spanId"]
-            for group in answer.get("trace", {}).get("resourceSpans", [])
+            for group in response.get("trace", {}).get("resourceSpans", [])
             for scoped in group.get("scopeSpans", [])
             for span in scoped["spans"]
         }
@@ -111,17 +111,17 @@ class Stores:
     async def has_trace(self, trace_id: str) -> bool:
         """Whether Tempo finds a trace by its id."""
         try:
-            answer = await self.get("tempo", f"/api/v2/traces/{trace_id}")
+            response = await self.get("tempo", f"/api/v2/traces/{trace_id}")
         except aiohttp.ClientError:
             return False
-        return bool(answer.get("trace", {}).get("resourceSpans"))
+        return bool(response.get("trace", {}).get("resourceSpans"))
 
     async def request_logs(self) -> Counter[str]:
         """Return how often each trace id has a request log, of all lines since the start, page by page."""
         lines: Counter[str] = Counter()
         start, seen = self.start_seconds * 1_000_000_000, set[tuple[str, str, str]]()
         while True:
-            answer = await self.get(
+            response = await self.get(
                 "loki",
                 "/loki/api/v1/query_range",
                 query=REQUEST_LOGS,
@@ -132,7 +132,7 @@ class Stores:
             )
             page = [
                 (stamp, each["stream"].get("trace_id", ""), line)
-                for each in answer["data"]["result"]
+                for each in response["data"]["result"]
                 for stamp, line in each["values"]
             ]
             lines.update(trace_id for stamp, trace_id, line in page if (stamp, trace_id, line) not in seen)
@@ -150,7 +150,7 @@ class Stores:
 
     async def has_log(self, trace_id: str) -> bool:
         """Whether Loki has a line of this trace."""
-        answer = await self.get(
+        response = await self.get(
             "loki",
             "/loki/api/v1/query_range",
             query=f'{{job="gatewayz"}} | trace_id="{trace_id}"',
@@ -158,4 +158,4 @@ class Stores:
             end=(int(time.time()) + 5) * 1_000_000_000,
             limit=5,
         )
-        return bool(answer["data"]["result"])
+        return bool(response["data"]["result"])

@@ -42,7 +42,7 @@ SECONDS_OF_A_MINUTE = [
     (r"\[1m:15s\]", "[3s:1s]"),
     (r"\[\d+m\]", "[15s]"),  # an increase must outlast Alertmanager's group_wait, as five minutes do
     (r"for: \d+m", "for: 5s"),
-    (r"\)\) > 30\b", ")) > 0.5"),  # seconds of an answer
+    (r"\)\) > 30\b", ")) > 0.5"),  # seconds of a response
 ]
 FIRING_SECONDS = 300.0
 """The detector judges whole minutes, three at a time."""

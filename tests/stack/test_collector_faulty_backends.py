@@ -114,7 +114,7 @@ async def test_what_is_refused_for_good_is_lost_and_counted(
     async with running_pair(binaries["otelcol"], tmp_path, signal) as pair:
         await pair.send()
         await pair.drained()
-        await pair.script(("answer_status", http_status), ("answer_status", grpc_status))
+        await pair.script(("respond_status", http_status), ("respond_status", grpc_status))
         await pair.send(5)
         await pair.drained()
         await pair.accept()
@@ -139,16 +139,16 @@ async def test_what_is_refused_for_now_is_delivered_later_once(
             case "throttled":
                 # gRPC's RESOURCE_EXHAUSTED is for now only where it says when to come again.
                 if signal == "logs":
-                    await pair.backend.http("answer_status", 429)
+                    await pair.backend.http("respond_status", 429)
                 else:
-                    await pair.backend.grpc("answer_status", "RESOURCE_EXHAUSTED", retry_after_seconds=0.1)
+                    await pair.backend.grpc("respond_status", "RESOURCE_EXHAUSTED", retry_after_seconds=0.1)
             case "throttled for a second":
                 if signal == "logs":
-                    await pair.backend.http("answer_status", 429, retry_after="1")
+                    await pair.backend.http("respond_status", 429, retry_after="1")
                 else:
-                    await pair.backend.grpc("answer_status", "RESOURCE_EXHAUSTED", retry_after_seconds=1.0)
+                    await pair.backend.grpc("respond_status", "RESOURCE_EXHAUSTED", retry_after_seconds=1.0)
             case "unavailable":
-                await pair.script(("answer_status", 503), ("answer_status", "UNAVAILABLE"))
+                await pair.script(("respond_status", 503), ("respond_status", "UNAVAILABLE"))
             case "hanging":
                 await pair.script(("black_hole",), ("black_hole",))
             case _:
@@ -173,15 +173,15 @@ async def test_a_grpc_backend_that_does_not_say_when_to_come_again_loses_what_it
 ) -> None:
     """Tempo 2.9 says it only where `distributor.retry_after_on_resource_exhausted` is set."""
     async with running_pair(binaries["otelcol"], tmp_path, "traces") as pair:
-        await pair.backend.grpc("answer_status", "RESOURCE_EXHAUSTED")
+        await pair.backend.grpc("respond_status", "RESOURCE_EXHAUSTED")
         await pair.send()
         await pair.drained()
         assert await pair.counted("send_failed") == 10
 
 
-async def test_an_answer_that_breaks_off_is_asked_for_again(binaries: dict[str, Path], tmp_path: Path) -> None:
+async def test_a_response_that_breaks_off_is_asked_for_again(binaries: dict[str, Path], tmp_path: Path) -> None:
     async with running_pair(binaries["otelcol"], tmp_path, "logs") as pair:
-        await pair.backend.http("close_mid_answer", kept=True)
+        await pair.backend.http("close_mid_response", kept=True)
         await pair.send()
         await read_until(pair.attempts, lambda seen: seen >= 2, timeout_seconds=10)
         await pair.accept()
@@ -210,12 +210,12 @@ async def test_through_every_fault_in_turn_the_counters_balance(
     binaries: dict[str, Path], tmp_path: Path, signal: Signal
 ) -> None:
     faults: list[tuple[tuple[Any, ...], tuple[Any, ...]]] = [
-        (("answer_status", 400), ("answer_status", "INVALID_ARGUMENT")),
-        (("answer_status", 429), ("answer_status", "UNAVAILABLE")),
-        (("answer_status", 500), ("answer_status", "INTERNAL")),
+        (("respond_status", 400), ("respond_status", "INVALID_ARGUMENT")),
+        (("respond_status", 429), ("respond_status", "UNAVAILABLE")),
+        (("respond_status", 500), ("respond_status", "INTERNAL")),
         (("black_hole",), ("black_hole",)),
-        (("answer_status", 400), ("answer_status", "INVALID_ARGUMENT")),
-        (("answer_status", 503), ("answer_status", "UNAVAILABLE")),
+        (("respond_status", 400), ("respond_status", "INVALID_ARGUMENT")),
+        (("respond_status", 503), ("respond_status", "UNAVAILABLE")),
     ]
     async with running_pair(binaries["otelcol"], tmp_path, signal) as pair:
         for http, grpc in faults:
@@ -239,10 +239,10 @@ async def test_metrics_are_refused_and_counted_alike(binaries: dict[str, Path], 
         running_backend() as backend,
         running_collector(binaries["otelcol"], tmp_path, FILES, leading_to(backend)) as harness,
     ):
-        await backend.http("answer_status", 400)
+        await backend.http("respond_status", 400)
         assert await harness.export(metric_request([1, 2, 3])) == 200
         assert await harness.wait_counter("otelcol_exporter_send_failed_metric_points", 3) == 3
-        await backend.http("answer_status", 429)
+        await backend.http("respond_status", 429)
         assert await harness.export(metric_request([4, 5, 6])) == 200
         await read_until(lambda: backend.requests("http"), lambda seen: seen >= 3, timeout_seconds=10)
         await backend.http("accept")

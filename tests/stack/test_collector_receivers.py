@@ -74,7 +74,7 @@ async def test_with_tls_and_tokens_nobody_else_gets_in(
     ) as harness:
         await through(harness, OTEL_EXPORTER_OTLP_PROTOCOL="grpc", **trusted)
         await through(harness, OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf", **trusted)
-        assert await harness.export(log_request(["in the clear"])) == 400  # Go's server answers plain HTTP so
+        assert await harness.export(log_request(["in the clear"])) == 400  # Go's server responds plain HTTP so
         url = f"https://127.0.0.1:{harness.ports.collector_otlp_http}/v1/logs"
         body = log_request(["without the token"]).SerializeToString()
         kind = {"content-type": "application/x-protobuf"}

@@ -60,9 +60,11 @@ async def test_every_combination_of_files_is_valid(binaries: dict[str, Path], en
             return await validate(binaries["otelcol"], files, environ)
 
     found = combinations()
-    answers = await asyncio.gather(*(checked(files) for files in found))
-    assert {files: said for files, (code, said) in zip(found, answers, strict=True) if code} == {}
-    deprecated = {files: said for files, (_, said) in zip(found, answers, strict=True) if "deprecated" in said.lower()}
+    responses = await asyncio.gather(*(checked(files) for files in found))
+    assert {files: said for files, (code, said) in zip(found, responses, strict=True) if code} == {}
+    deprecated = {
+        files: said for files, (_, said) in zip(found, responses, strict=True) if "deprecated" in said.lower()
+    }
     assert deprecated == {}
 
 

@@ -52,15 +52,15 @@ def data_source(name: str) -> dict[str, Any]:
 
 async def trace_spans(played: Scene, trace_id: str) -> list[dict[str, Any]]:
     """Return the spans of a trace in Tempo, their attributes as a dictionary."""
-    answer = await played.stores.get("tempo", f"/api/v2/traces/{trace_id}")
+    response = await played.stores.get("tempo", f"/api/v2/traces/{trace_id}")
     spans = [
-        span for group in answer["trace"]["resourceSpans"] for scope in group["scopeSpans"] for span in scope["spans"]
+        span for group in response["trace"]["resourceSpans"] for scope in group["scopeSpans"] for span in scope["spans"]
     ]
     return [span | {"attributes": {pair["key"]: pair["value"] for pair in span["attributes"]}} for span in spans]
 
 
 async def lines_of(played: Scene, query: str) -> list[tuple[dict[str, str], dict[str, Any]]]:
-    answer = await played.stores.get(
+    response = await played.stores.get(
         "loki",
         "/loki/api/v1/query_range",
         query=query,
@@ -68,7 +68,7 @@ async def lines_of(played: Scene, query: str) -> list[tuple[dict[str, str], dict
         end=(int(time.time()) + 5) * 1_000_000_000,
         limit=100,
     )
-    return [(each["stream"], json.loads(line)) for each in answer["data"]["result"] for _, line in each["values"]]
+    return [(each["stream"], json.loads(line)) for each in response["data"]["result"] for _, line in each["values"]]
 
 
 def text(span: dict[str, Any], key: str) -> str:
@@ -107,7 +107,7 @@ async def test_an_exemplar_of_a_histogram_leads_to_the_trace(played: Scene, know
     assert destination["datasourceUid"] == data_source("Tempo")["uid"]
 
     async def exemplars(query: str) -> list[dict[str, Any]]:
-        answer = await played.stores.get(
+        response = await played.stores.get(
             "prometheus",
             "/api/v1/query_exemplars",
             query=query,
@@ -116,7 +116,7 @@ async def test_an_exemplar_of_a_histogram_leads_to_the_trace(played: Scene, know
         )
         return [
             exemplar["labels"] | {"value": float(exemplar["value"])}
-            for series in answer["data"]
+            for series in response["data"]
             for exemplar in series["exemplars"]
         ]
 
@@ -126,7 +126,7 @@ async def test_an_exemplar_of_a_histogram_leads_to_the_trace(played: Scene, know
 
     assert await holds_within(is_there, SECONDS)
     found = await exemplars(f'model_inference_duration_seconds_bucket{{provider="{FAST}", model="{MODEL}"}}')
-    # The only request that this provider answered.
+    # The only request that this provider served.
     assert {each[destination["name"]] for each in found} == {known.trace_id}
     spans = {_hex(span["spanId"]): span for span in await trace_spans(played, known.trace_id)}
     assert {text(spans[each["span_id"]], "peer.service") for each in found} == {FAST}
@@ -150,11 +150,11 @@ async def test_the_span_of_an_attempt_leads_to_the_metrics_of_its_provider(playe
         tags = f'provider="{text(span, "peer.service")}"'
         assert "$__tags" in query
 
-        async def answers(tags: str = tags) -> bool:
+        async def responses(tags: str = tags) -> bool:
             result = await played.stores.prometheus(f"provider_response_time_seconds_count{{{tags}}}")
             return bool(result) and float(result[0]["value"][1]) >= 1
 
-        assert await holds_within(answers, SECONDS), tags
+        assert await holds_within(responses, SECONDS), tags
         # `rate` needs two samples; the panel's query parses and selects by the tag.
         result = await played.stores.prometheus(query.replace("$__tags", tags))
         assert {each["metric"]["provider"] for each in result} <= {text(span, "peer.service")}
@@ -178,14 +178,14 @@ async def test_the_service_graph_has_an_edge_to_each_provider(played: Scene) -> 
 
 async def test_span_metrics_have_exemplars_under_the_same_name(played: Scene) -> None:
     async def latest() -> set[str]:
-        answer = await played.stores.get(
+        response = await played.stores.get(
             "prometheus",
             "/api/v1/query_exemplars",
             query=f'traces_spanmetrics_latency_bucket{{service="gatewayz", span_name="{ROUTE}"}}',
             start=played.stores.start_seconds,
             end=int(time.time()) + 5,
         )
-        return {each["labels"]["trace_id"] for series in answer["data"] for each in series["exemplars"]}
+        return {each["labels"]["trace_id"] for series in response["data"] for each in series["exemplars"]}
 
     async def are_there() -> bool:
         return bool(await latest())

@@ -144,14 +144,14 @@ def overlay(folder: Path, name: str, text: str) -> Sequence[str | Path]:
 
 
 @asynccontextmanager
-async def store_that_answers(status: int) -> AsyncIterator[str]:
+async def store_that_responds(status: int) -> AsyncIterator[str]:
     """Run a store that takes nothing."""
 
-    async def answer(request: aiohttp.web.BaseRequest) -> aiohttp.web.Response:
+    async def response(request: aiohttp.web.BaseRequest) -> aiohttp.web.Response:
         await request.read()
         return aiohttp.web.Response(status=status)
 
-    runner = aiohttp.web.ServerRunner(aiohttp.web.Server(answer))
+    runner = aiohttp.web.ServerRunner(aiohttp.web.Server(response))
     await runner.setup()
     try:
         await aiohttp.web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -359,14 +359,14 @@ service: { pipelines: { metrics: { processors: [memory_limiter, transform/rename
 
 
 async def test_a_store_that_refuses_for_good(drill: Drill) -> None:
-    async with store_that_answers(400) as url, drill.changed("otelcol", {"LOKI_URL": url}):
+    async with store_that_responds(400) as url, drill.changed("otelcol", {"LOKI_URL": url}):
         broken = await drill.broken()
     assert set(broken) == {"collector.logs_sent"}, broken
     assert "permanently" in broken["collector.logs_sent"]
 
 
 async def test_a_store_that_takes_nothing_for_now(drill: Drill) -> None:
-    async with store_that_answers(503) as url, drill.changed("otelcol", {"LOKI_URL": url}):
+    async with store_that_responds(503) as url, drill.changed("otelcol", {"LOKI_URL": url}):
         broken = await drill.broken()
     assert set(broken) == {"collector.logs_sent"}, broken
     assert "do not leave it" in broken["collector.logs_sent"]
@@ -375,7 +375,7 @@ async def test_a_store_that_takes_nothing_for_now(drill: Drill) -> None:
 async def test_a_queue_that_is_full(drill: Drill, folder: Path) -> None:
     small = "exporters: { otlp_http/loki: { sending_queue: { queue_size: 40000 } } }\n"
     files = overlay(folder, "small-queue", small)
-    async with store_that_answers(503) as url, drill.changed("otelcol", {"LOKI_URL": url}, collector_files=files):
+    async with store_that_responds(503) as url, drill.changed("otelcol", {"LOKI_URL": url}, collector_files=files):
         await drill.send(250)
         broken = await drill.broken()
     assert set(broken) == {"collector.logs_sent"}, broken

@@ -147,10 +147,10 @@ async def test_how_long_a_request_takes_to_be_visible_in_each_store(
             headers = {"authorization": f"Bearer {ready.keys['main']}"}
             tasks: list[asyncio.Task[dict[str, float]]] = []
             for number in range(PROBES):
-                async with session.post(url, json=body, headers=headers) as answer:
-                    assert answer.status == 200
-                    await answer.read()
-                    trace_id = answer.headers["x-trace-id"]
+                async with session.post(url, json=body, headers=headers) as response:
+                    assert response.status == 200
+                    await response.read()
+                    trace_id = response.headers["x-trace-id"]
                 tasks.append(asyncio.create_task(_watch(stores, trace_id, number + 1)))
                 await asyncio.sleep(PROBE_INTERVAL_SECONDS)  # a rate, not a wait for something
             delays = await asyncio.gather(*tasks)

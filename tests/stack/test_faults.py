@@ -90,11 +90,11 @@ async def test_nothing_is_lost_and_nothing_comes_twice(stack_with, tmp_path: Pat
 
 async def _compare(stores: Stores, process: GatewayProcess, sent: list[Sent], faults: list[Fault], say) -> None:
     """Hold every store against the driver's counters, and print the table."""
-    answered = {each.trace_id: each for each in sent if each.trace_id}
-    count = len(answered)
+    responded = {each.trace_id: each for each in sent if each.trace_id}
+    count = len(responded)
     say(f"{len(sent)} requests sent, {count} answered; those while no gateway ran were refused their connection")
     # None of these faults is one of the gateway or of its providers: every request that reached it was served.
-    assert Counter(each.status for each in answered.values()) == {200: count}
+    assert Counter(each.status for each in responded.values()) == {200: count}
 
     async def is_all_there() -> bool:
         return (
@@ -107,7 +107,7 @@ async def _compare(stores: Stores, process: GatewayProcess, sent: list[Sent], fa
     traces, logs = await stores.traces(), await stores.request_logs()
     say("fault                                       sent  traces    logs   lost  doubled  back to whole")
     for fault in faults:
-        met = [each for each in answered.values() if fault.began_seconds <= each.due_seconds <= fault.ended_seconds]
+        met = [each for each in responded.values() if fault.began_seconds <= each.due_seconds <= fault.ended_seconds]
         found_traces = sum(each.trace_id in traces for each in met)
         found_logs = sum(each.trace_id in logs for each in met)
         doubled = sum(logs[each.trace_id] > 1 for each in met)
@@ -115,17 +115,17 @@ async def _compare(stores: Stores, process: GatewayProcess, sent: list[Sent], fa
         say(
             f"{fault.what:40} {len(met):7} {found_traces:7} {found_logs:7} {lost:6} {doubled:8} {fault.catch_up_seconds:10.1f} s"
         )
-    expected = _expected(list(answered.values()))
+    expected = _expected(list(responded.values()))
     counted = {name: await stores.total(name) for name in expected}
     for name, value in expected.items():
         say(f"{name:46} counters {value:14.9g}  Prometheus {counted[name]:14.9g}")
     cost = (await stores.total("gatewayz_cost_by_provider")) * NANO
     ledger = read_ledger(process.database_path)
     say(f"{'cost in nano-USD':46} ledger {ledger['cost (nano-USD)']:13}  Prometheus {cost:14.0f}\n")
-    spans = {trace_id: 1 + each.attempts for trace_id, each in answered.items()}
+    spans = {trace_id: 1 + each.attempts for trace_id, each in responded.items()}
     # A search counts the spans of one block; what a trace holds in all is asked for by its id.
     partial = [trace_id for trace_id, count in spans.items() if traces.get(trace_id, 0) < count]
-    broken = [answered[each] for each in partial if await stores.span_count(each) < spans[each]]
+    broken = [responded[each] for each in partial if await stores.span_count(each) < spans[each]]
     say(
         f"traces that Tempo acknowledged and lost, or lost a part of: {len(broken)} ({len(broken) / PER_SECOND:.2f} s of traffic)"
     )
@@ -139,7 +139,7 @@ async def _compare(stores: Stores, process: GatewayProcess, sent: list[Sent], fa
     assert {trace_id: await stores.span_count(trace_id) for trace_id in odd} == {
         trace_id: spans[trace_id] for trace_id in odd
     }
-    assert logs == Counter(answered.keys())
+    assert logs == Counter(responded.keys())
     assert counted == expected
     assert round(cost) == ledger["cost (nano-USD)"]
 
@@ -155,16 +155,16 @@ def _was_taken_by_tempo(each: Sent, faults: list[Fault]) -> bool:
     )
 
 
-def _expected(answered: list[Sent]) -> dict[str, float]:
+def _expected(responded: list[Sent]) -> dict[str, float]:
     """Return what the driver's counters say of the sums in Prometheus."""
-    attempts = sum(each.attempts for each in answered)
+    attempts = sum(each.attempts for each in responded)
     return {
-        "fastapi_requests_total": len(answered),
-        "fastapi_requests_duration_seconds_count": len(answered),
+        "fastapi_requests_total": len(responded),
+        "fastapi_requests_duration_seconds_count": len(responded),
         "model_inference_requests_total": attempts,
-        "model_inference_duration_seconds_count": len(answered),
+        "model_inference_duration_seconds_count": len(responded),
         "provider_response_time_seconds_count": attempts,
-        "tokens_used_total": len(answered) * (PROMPT_TOKENS + COMPLETION_TOKENS),
+        "tokens_used_total": len(responded) * (PROMPT_TOKENS + COMPLETION_TOKENS),
     }
 
 

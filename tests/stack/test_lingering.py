@@ -49,10 +49,10 @@ class Harness:
             session.post(
                 f"{self.process.url}/v1/chat/completions",
                 json={"model": DIRECT_MODEL, "messages": [{"role": "user", "content": "hello"}]},
-            ) as answer,
+            ) as response,
         ):
-            assert answer.status == 200
-            await answer.read()
+            assert response.status == 200
+            await response.read()
 
     async def gauges(self) -> Counter[tuple[tuple[str, str], ...]]:
         """Return how many instances show each gauge series."""

@@ -53,7 +53,7 @@ def documented_queries() -> dict[str, str]:
 
 async def loki(playing: Scene, query: str) -> list[tuple[dict[str, str], str]]:
     """Return the labels and the text of each line, oldest first."""
-    answer: dict[str, Any] = await playing.stores.get(
+    response: dict[str, Any] = await playing.stores.get(
         "loki",
         "/loki/api/v1/query_range",
         query=query,
@@ -62,7 +62,9 @@ async def loki(playing: Scene, query: str) -> list[tuple[dict[str, str], str]]:
         limit=5_000,
         direction="forward",
     )
-    found = [(int(stamp), each["stream"], line) for each in answer["data"]["result"] for stamp, line in each["values"]]
+    found = [
+        (int(stamp), each["stream"], line) for each in response["data"]["result"] for stamp, line in each["values"]
+    ]
     return [(labels, line) for _, labels, line in sorted(found, key=lambda each: each[0])]
 
 
@@ -149,10 +151,10 @@ async def test_every_line_is_one_json_object_of_known_shape(played: Scene) -> No
 
 
 async def test_the_index_labels_are_few_and_bounded(played: Scene) -> None:
-    answer = await played.stores.get(
+    response = await played.stores.get(
         "loki", "/loki/api/v1/series", **{"match[]": '{job="gatewayz"}', "start": played.stores.start_seconds}
     )
-    assert {name for series in answer["data"] for name in series} <= {
+    assert {name for series in response["data"] for name in series} <= {
         "job",
         "service_name",
         "deployment_environment_name",

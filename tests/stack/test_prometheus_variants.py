@@ -1,4 +1,4 @@
-"""One gateway, one traffic, three ways into Prometheus: OTLP, remote write, and a scrape. All give the same answers."""
+"""One gateway, one traffic, three ways into Prometheus: OTLP, remote write, and a scrape. All give the same responses."""
 
 import asyncio
 import math
@@ -144,14 +144,14 @@ def as_asked_here(query: str) -> str:
 
 
 def may_be_empty(query: str) -> bool:
-    """Whether a query filters by a comparison, so that no result is an answer."""
+    """Whether a query filters by a comparison, so that no result is a response."""
     tree: Any = promql_parser.parse(query)
     return isinstance(tree, promql_parser.BinaryExpr) and str(tree.op) in {"<", ">", "=="}
 
 
-def differences(query: str, families: set[str], answers: dict[str, Result]) -> list[str]:
-    """Return in what the servers' answers to a query differ."""
-    (first, expected), *others = answers.items()
+def differences(query: str, families: set[str], responses: dict[str, Result]) -> list[str]:
+    """Return how the servers' results of a query differ."""
+    (first, expected), *others = responses.items()
     moving = any(MOVING.match(family) for family in families)
     extrapolated = re.search(r"rate\(|increase\(", query) or any(WINDOWED.match(family) for family in families)
     tolerance = TOLERANCE if extrapolated else 1e-9
@@ -184,26 +184,26 @@ async def compare_series(servers: dict[str, Prometheus], written: set[str]) -> t
     for family in sorted(written):
         if not MOVING.match(family):
             selector = f'{{__name__=~"{family}(_bucket|_sum|_count)?"}}'
-            answers = await everywhere(servers, selector)
-            compared += len(answers["otlp"])
-            problems += differences(selector, {family}, answers)
+            responses = await everywhere(servers, selector)
+            compared += len(responses["otlp"])
+            problems += differences(selector, {family}, responses)
     return compared, problems
 
 
-async def compare_answers(
+async def compare_responses(
     servers: dict[str, Prometheus], queries: list[str], written: set[str], at_seconds: float
 ) -> tuple[int, list[str]]:
-    """Compare the answers to each query; return how many have data, and what differs or should have data."""
-    answered, problems = 0, []
+    """Compare the responses to each query; return how many have data, and what differs or should have data."""
+    responded, problems = 0, []
     for query in queries:
         families = families_in(query)
-        answers = await everywhere(servers, query, at_seconds)
-        problems += differences(query, families, answers)
-        if answers["otlp"]:
-            answered += 1
+        responses = await everywhere(servers, query, at_seconds)
+        problems += differences(query, families, responses)
+        if responses["otlp"]:
+            responded += 1
         elif families <= written and not may_be_empty(query):
-            problems.append(f"{query}: no answer")
-    return answered, problems
+            problems.append(f"{query}: no result")
+    return responded, problems
 
 
 async def stored_twice(servers: dict[str, Prometheus]) -> list[str]:
@@ -214,7 +214,7 @@ async def stored_twice(servers: dict[str, Prometheus]) -> list[str]:
     return [f"{name}: {labels} under several jobs" for name, result in found.items() for labels in result]
 
 
-async def test_otlp_remote_write_and_scrape_give_the_same_answers(
+async def test_otlp_remote_write_and_scrape_give_the_same_responses(
     binaries: dict[str, Path], tmp_path: Path, say: Callable[[str], None]
 ) -> None:
     async with three_ways(binaries, tmp_path) as (servers, gateway, bench):
@@ -241,11 +241,11 @@ async def test_otlp_remote_write_and_scrape_give_the_same_answers(
         # `process_*` is what every server says of itself: whose it is, only `job` tells.
         asked = [query for query in dict.fromkeys(every) if "process_" not in query]
         # The window of the documented queries begins when all series are born, though its end is still to come.
-        answered, more = await compare_answers(servers, asked, written, born_seconds + WINDOW_SECONDS)
+        responded, more = await compare_responses(servers, asked, written, born_seconds + WINDOW_SECONDS)
         problems += more
         problems += await stored_twice(servers)
 
-        say(f"{sent} requests; {compared} series equal; {answered} of {len(asked)} queries with data")
+        say(f"{sent} requests; {compared} series equal; {responded} of {len(asked)} queries with data")
         say(
             f"without samples: {', '.join(spec.name for spec in DOCUMENTED_FAMILIES if spec.name not in written) or 'none'}"
         )

@@ -150,7 +150,7 @@ class _Worker:
         return value
 
     async def close(self) -> None:
-        """End the process for good."""
+        """End the process; no other is started."""
         self._is_closed = True
         self._stop_timer()
         await self._kill()
@@ -171,7 +171,7 @@ class _Worker:
             stdin.write(bytes(view[start : start + _PIECE_BYTES]))
             await stdin.drain()
         size = int.from_bytes(await stdout.readexactly(LENGTH_BYTES), "big")
-        reply: tuple[str, Any] = pickle.loads(await stdout.readexactly(size))  # noqa: S301  written by our own program
+        reply: tuple[str, Any] = pickle.loads(await stdout.readexactly(size))  # noqa: S301  written by the gateway itself
         return reply
 
     async def _start(self) -> asyncio.subprocess.Process:

@@ -165,7 +165,7 @@ def _split(body: bytes) -> tuple[dict[str, msgspec.Raw], bytes | None]:
         text, mark = masked
         fields = _FIELDS.decode(text)
     if any(mark.decode() in name for name in fields):
-        raise ValueError("a field's name is no text")
+        raise ValueError("a field's name is not text")
     return fields, mark
 
 

@@ -112,7 +112,7 @@ class UsageFields:
         self.has_details = False
 
     def merge(self, raw: msgspec.Raw) -> bool:
-        """Take in one object, or anything that stands in its place; return whether it counts the output."""
+        """Take in one object, or any other value of the field; return whether it counts the output."""
         if memoryview(raw).nbytes > _MAX_USAGE_BYTES:
             self.nonsense.add("total")
             return False
@@ -131,7 +131,7 @@ class UsageFields:
         return self._counts_output(usage.completion_tokens, usage.output_tokens, usage.total_tokens)
 
     def first(self, names: Iterable[str]) -> int | None:
-        """Return the first of the fields that is over 0; else 0 where one is there, None where none is."""
+        """Return the first of the fields that is over 0; else 0 where one is present, None where none is."""
         found = None
         for name in names:
             count = self.counts.get(name)

@@ -153,7 +153,7 @@ def test_what_lasts_becomes_the_normal_and_ends_the_anomaly() -> None:
     assert end.minutes == CONFIG.max_episode_minutes
 
 
-def test_longer_answers_are_not_slower_ones() -> None:
+def test_longer_responses_are_not_slower_ones() -> None:
     day = Day()
     day.run(80)
     found = day.run(20, only={"gamma"}, tokens=5.0)

@@ -49,7 +49,7 @@ async def test_what_was_refused_before_it_began_is_not_meanwhile(pipeline, scrap
     assert "export.metrics_taken" not in await pipeline.broken()
 
 
-async def test_a_collection_that_answers_indefinitely_is_not_waited_for(pipeline):
+async def test_a_collection_that_responds_indefinitely_is_not_waited_for(pipeline):
     pipeline.scrapes_by_an_old_collection = 1_000_000
     assert await pipeline.broken() == set()
 

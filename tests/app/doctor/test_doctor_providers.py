@@ -1,4 +1,4 @@
-"""The doctor asks each configured provider whether it answers, takes the key, and lists the models that are routed to it."""
+"""The doctor asks each configured provider whether it responds, takes the key, and lists the models that are routed to it."""
 
 import asyncio
 import json
@@ -27,9 +27,9 @@ MODELS = "/alpha/v1/models"
 def run(pipeline, tmp_path, capsys):
     """Return what runs the doctor on a gateway without a pipeline and gives the provider's checks."""
 
-    async def run(answer, text=CONFIG, environ=None):
-        if answer is not None:
-            pipeline.responses[MODELS] = answer
+    async def run(response, text=CONFIG, environ=None):
+        if response is not None:
+            pipeline.responses[MODELS] = response
         path = tmp_path / "g.toml"
         path.write_text(text.format(url=pipeline.url))
         pipeline.pushed = set()
@@ -56,7 +56,7 @@ async def test_a_provider_that_is_well(run, pipeline):
 
 
 @pytest.mark.parametrize(
-    ("answer", "broken", "said"),
+    ("response", "broken", "said"),
     [
         ((401, {}), "key", "the key of ALPHA_KEY is refused"),
         ((403, {}), "key", "ALPHA_KEY"),
@@ -66,13 +66,13 @@ async def test_a_provider_that_is_well(run, pipeline):
         ((200, {"data": [{"id": "s-1"}]}), "models", "not listed: l-1"),
     ],
 )
-async def test_each_fault_is_named_where_it_is(run, answer, broken, said):
-    checks = await run(answer)
+async def test_each_fault_is_named_where_it_is(run, response, broken, said):
+    checks = await run(response)
     assert [name for name, each in checks.items() if each["state"] == "broken"] == [broken]
     assert said in checks[broken]["found"] + checks[broken]["fix"]
 
 
-async def test_a_provider_that_does_not_answer(run, pipeline):
+async def test_a_provider_that_does_not_respond(run, pipeline):
     pipeline.down = {"alpha"}
     checks = await run(None)
     assert [name for name, each in checks.items() if each["state"] == "broken"] == ["reachable"]

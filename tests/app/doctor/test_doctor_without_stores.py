@@ -111,7 +111,7 @@ async def test_without_otlp_a_gateway_that_pushes_is_judged_by_what_it_counts(pi
         (302, {"api_key": "gwz_k"}, "docs/gateway.md"),
     ],
 )
-async def test_an_answer_that_was_not_to_be_expected_is_a_finding(pipeline, status, changes, fix):
+async def test_a_response_that_was_not_to_be_expected_is_a_finding(pipeline, status, changes, fix):
     path = "/gateway/v1/chat/completions" if "model" in changes else "/gateway/v1/models"
     pipeline.responses[path] = (status, {"error": {}})
     finding = (await pipeline.findings(timeout_seconds=0.5, **changes))["gateway.request"]
@@ -120,7 +120,7 @@ async def test_an_answer_that_was_not_to_be_expected_is_a_finding(pipeline, stat
     assert fix in finding.fix
 
 
-async def test_without_a_key_401_is_the_right_answer(pipeline):
+async def test_without_a_key_401_is_the_right_response(pipeline):
     facts = await pipeline.observe(timeout_seconds=0.5)
     marked = msgspec.structs.replace(facts.marked, status=401)
     findings = {each.check: each for each in judge_all(CHECKS, msgspec.structs.replace(facts, marked=marked))}

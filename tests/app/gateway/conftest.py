@@ -84,7 +84,7 @@ def sse(*items):
 
 
 class Exchange:
-    """One request at the upstream, and the means to answer it byte by byte."""
+    """One request at the upstream, and the means to respond it byte by byte."""
 
     def __init__(self, head, body, reader, writer, connection):
         lines = head.decode("latin-1").split("\r\n")
@@ -141,7 +141,7 @@ class Exchange:
                     pass
 
 
-async def answer(exchange):
+async def response(exchange):
     """What an upstream says when nothing else is scripted."""
     if exchange.path.endswith("/embeddings"):
         data = [{"object": "embedding", "index": 0, "embedding": [0.5, -0.25]}]
@@ -272,11 +272,11 @@ class RunningGateway:
 
     async def stream(self, **fields):
         """Stream a chat and return the data of its events."""
-        answer = await self.chat(stream=True, **fields)
-        assert answer.status == 200, answer.raw
-        assert answer.headers["content-type"].startswith("text/event-stream")
-        assert answer.raw.endswith(b"\n\n")
-        events = answer.raw[:-2].split(b"\n\n")
+        response = await self.chat(stream=True, **fields)
+        assert response.status == 200, response.raw
+        assert response.headers["content-type"].startswith("text/event-stream")
+        assert response.raw.endswith(b"\n\n")
+        events = response.raw[:-2].split(b"\n\n")
         assert all(event.startswith(b"data: ") for event in events), events
         return [event[6:] if event == b"data: [DONE]" else json.loads(event[6:]) for event in events]
 
@@ -332,7 +332,7 @@ async def stack() -> AsyncIterator[contextlib.AsyncExitStack]:
 
 @pytest.fixture
 def make_upstream(stack) -> Callable[..., Awaitable[Upstream]]:
-    async def make(script=answer, name="alpha"):
+    async def make(script=response, name="alpha"):
         upstream = Upstream(name, script)
         await upstream.start()
         stack.push_async_callback(upstream.stop)
@@ -456,7 +456,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
 def wire() -> SimpleNamespace:
     """The vocabulary of the scripts."""
     return SimpleNamespace(
-        answer=answer,
+        response=response,
         chunk=chunk,
         usage_chunk=usage_chunk,
         sse=sse,

@@ -31,7 +31,7 @@ def chunked(body: bytes, *, size: int = 20, trailers: bytes = b"", extension: by
     )
 
 
-class Answer:
+class Response:
     """One response, in parts."""
 
     def __init__(self, head: bytes, body: bytes) -> None:
@@ -45,7 +45,7 @@ class Answer:
 
     @property
     def same(self) -> tuple[object, ...]:
-        """What two answers to the same request have in common."""
+        """What two responses to the same request have in common."""
         changing = {"date", "x-trace-id", "x-request-id"}
         return (self.status, [field for field in self.headers if field[0] not in changing], self.body)
 
@@ -54,18 +54,18 @@ class Answer:
         return json.loads(self.body)["error"]["code"]
 
 
-def answers(raw: bytes) -> list[Answer]:
+def responses(raw: bytes) -> list[Response]:
     """Split what came on a connection by its framing; raises ValueError for what is no whole response."""
     found = []
     while raw:
         head, separator, raw = raw.partition(b"\r\n\r\n")
         if not separator:
             raise ValueError(f"no whole head: {head!r}")
-        answer = Answer(head, b"")
-        fields = dict(answer.headers)
+        response = Response(head, b"")
+        fields = dict(response.headers)
         if "content-length" in fields:
             length = int(fields["content-length"])
-            answer.body, raw = raw[:length], raw[length:]
+            response.body, raw = raw[:length], raw[length:]
         elif fields.get("transfer-encoding") == "chunked":
             while True:
                 size, _, raw = raw.partition(b"\r\n")
@@ -73,20 +73,20 @@ def answers(raw: bytes) -> list[Answer]:
                 piece, end, raw = raw[:length], raw[length : length + 2], raw[length + 2 :]
                 if end != b"\r\n" or len(piece) != length:
                     raise ValueError("broken chunk")
-                answer.body += piece
+                response.body += piece
                 if not length:
                     break
         else:
-            answer.body, raw = raw, b""
-        found.append(answer)
+            response.body, raw = raw, b""
+        found.append(response)
     return found
 
 
-async def read_one(reader: asyncio.StreamReader) -> Answer:
+async def read_one(reader: asyncio.StreamReader) -> Response:
     """Read one response with a Content-Length."""
-    answer = Answer((await reader.readuntil(b"\r\n\r\n"))[:-4], b"")
-    answer.body = await reader.readexactly(int(dict(answer.headers)["content-length"]))
-    return answer
+    response = Response((await reader.readuntil(b"\r\n\r\n"))[:-4], b"")
+    response.body = await reader.readexactly(int(dict(response.headers)["content-length"]))
+    return response
 
 
 async def exchange(port: int, *pieces: bytes, half_close: bool = False, pause_seconds: float = 0.01) -> bytes:

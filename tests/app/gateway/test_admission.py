@@ -31,7 +31,7 @@ class SlowClient:
     async def __aexit__(self, *_):
         self.writer.close()
 
-    async def answer(self):
+    async def response(self):
         async with asyncio.timeout(20):
             head = await self.reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
@@ -47,7 +47,7 @@ async def test_slow_bodies_of_one_key_leave_places_for_the_others(make_upstream,
     await many(stack, 3, gateway, wire.key, length=100)
     await wire.until(lambda: len(gateway.gateway.calls_in_flight) == 3, "three slow bodies")
     async with SlowClient(gateway, wire.key, length=100) as refused:
-        status, head, error = await refused.answer()
+        status, head, error = await refused.response()
     assert (status, error["code"], error["type"]) == (429, "rate_limit_exceeded", "requests")
     assert b"retry-after: 1\r\n" in head
     other = await gateway.post(CHAT, GOOD, {"authorization": f"Bearer {wire.other_key}"})
@@ -79,7 +79,7 @@ async def test_declared_bodies_of_one_key_are_bounded_before_a_byte_of_them_is_r
     await many(stack, 2, gateway, wire.key, length=900_000, sent=b" " * 1_000)
     await wire.until(lambda: calls.body_bytes == 1_800_000, "two bodies")
     async with SlowClient(gateway, wire.key, length=900_000) as refused:
-        status, head, error = await refused.answer()
+        status, head, error = await refused.response()
     assert (status, error["code"]) == (429, "rate_limit_exceeded")
     assert b"retry-after: 1\r\n" in head
     assert (await gateway.post(CHAT, GOOD, {"authorization": f"Bearer {wire.other_key}"})).status == 200
@@ -87,7 +87,7 @@ async def test_declared_bodies_of_one_key_are_bounded_before_a_byte_of_them_is_r
     async with SlowClient(gateway, wire.other_key, length=999_999):
         await wire.until(lambda: calls.body_bytes == 2_799_999, "the body of the other key")
         async with SlowClient(gateway, wire.other_key, length=900_000) as refused:
-            status, head, error = await refused.answer()
+            status, head, error = await refused.response()
     assert (status, error["code"]) == (503, "overloaded")
     assert b"retry-after: 1\r\n" in head
     assert gateway.recorder.of(RateLimited) == [RateLimited(limit_type="key_body_bytes")]
@@ -100,21 +100,21 @@ async def test_bodies_of_unknown_length_are_bounded_as_they_grow(make_upstream, 
     async with SlowClient(gateway, wire.key, framing="transfer-encoding: chunked", sent=piece) as client:
         await wire.until(lambda: gateway.gateway.calls_in_flight.body_bytes == 0x2000, "the first piece")
         client.writer.write(piece)
-        status, _, error = await client.answer()
+        status, _, error = await client.response()
     assert (status, error["code"]) == (429, "rate_limit_exceeded")
     recorded = await gateway.finished()
     assert recorded.of(RateLimited) == [RateLimited(limit_type="key_body_bytes")]
     assert gateway.gateway.calls_in_flight.body_bytes == 0
 
 
-async def test_a_refused_request_is_answered_without_its_body(make_upstream, make_gateway, wire):
+async def test_a_refused_request_ends_without_its_body(make_upstream, make_gateway, wire):
     gateway = await make_gateway(await make_upstream(), limits=(1, None))
     assert (await gateway.chat()).status == 200
     for key, expected in ((wire.key, 429), ("wrong", 401), ("expired-key", 403), ("no-database", 503)):
         async with SlowClient(gateway, key, length=900_000) as client:
-            assert (await client.answer())[0] == expected
+            assert (await client.response())[0] == expected
     async with SlowClient(gateway, wire.key, framing="transfer-encoding: chunked") as client:
-        assert (await client.answer())[0] == 429
+        assert (await client.response())[0] == 429
     recorded = await gateway.finished()
     assert recorded.of(RateLimited) == [RateLimited(limit_type="key_requests")] * 2
     assert len(recorded.calls) == 1
@@ -127,8 +127,8 @@ async def test_a_request_over_its_share_is_charged_nowhere(make_upstream, make_g
         for _ in range(5):
             assert (await gateway.chat()).status == 429
     await wire.until(lambda: len(gateway.gateway.calls_in_flight) == 0)
-    answer = await gateway.chat()
-    assert (answer.status, answer.headers["x-ratelimit-remaining-requests"]) == (200, "1")
+    response = await gateway.chat()
+    assert (response.status, response.headers["x-ratelimit-remaining-requests"]) == (200, "1")
 
 
 async def test_a_client_that_never_sends_its_body_is_charged_a_request(make_upstream, make_gateway, wire):
@@ -136,7 +136,7 @@ async def test_a_client_that_never_sends_its_body_is_charged_a_request(make_upst
         await make_upstream(), limits=(2, None), server_config=ServerConfig(receive_body_seconds=0.05)
     )
     async with SlowClient(gateway, wire.key, length=100) as client:
-        status, head, _ = await client.answer()
+        status, head, _ = await client.response()
     assert status == 408
     assert b"x-ratelimit-remaining-requests: 1\r\n" in head
 

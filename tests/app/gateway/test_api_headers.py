@@ -1,4 +1,4 @@
-"""What every answer of the API carries, and CORS: raw HTTP, as a browser sends it."""
+"""What every response of the API carries, and CORS: raw HTTP, as a browser sends it."""
 
 import asyncio
 import json
@@ -32,9 +32,9 @@ async def raw(gateway, method, path, headers=None, *, body=b"", key="good-key"):
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     writer.write(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
     async with asyncio.timeout(20):
-        answer = await reader.read()
+        response = await reader.read()
     writer.close()
-    start, _, rest = answer.partition(b"\r\n\r\n")
+    start, _, rest = response.partition(b"\r\n\r\n")
     lines = start.decode().split("\r\n")
     found = {}
     for line in lines[1:]:
@@ -73,14 +73,14 @@ async def test_a_preflight_needs_no_key(make_upstream, make_gateway, origins, pa
     assert (request.status_code, request.outcome) == (204, "ok")
 
 
-async def test_every_kind_of_answer_can_be_read_by_the_page(make_upstream, make_gateway, wire):
+async def test_every_kind_of_response_can_be_read_by_the_page(make_upstream, make_gateway, wire):
     async def talk(exchange):
         await exchange.stream(wire.chunk("Hello"), wire.chunk(finish="stop"))
 
     gateway = await make_gateway(await make_upstream(), server_config=server(PAGE))
     streaming = await make_gateway(await make_upstream(talk, "beta"), server_config=server(PAGE))
     origin = {"origin": PAGE}
-    answers = {
+    responses = {
         "whole": (200, await chat(gateway, origin)),
         "stream": (200, await chat(streaming, origin, stream=True)),
         "bad body": (400, await chat(gateway, origin, model=7)),
@@ -93,7 +93,7 @@ async def test_every_kind_of_answer_can_be_read_by_the_page(make_upstream, make_
         "no database": (503, await chat(gateway, origin, key="no-database")),
         "models": (200, await raw(gateway, "GET", "/v1/models", origin)),
     }
-    for name, (expected, (status, headers, _)) in answers.items():
+    for name, (expected, (status, headers, _)) in responses.items():
         assert status == expected, name
         assert headers["access-control-allow-origin"] == [PAGE], name
         assert headers["vary"] == ["Origin"], name
@@ -112,7 +112,7 @@ async def test_other_pages_cannot_read_anything(make_upstream, make_gateway, ori
     status, headers, _ = await raw(gateway, "GET", "/v1/models", {"origin": origin})
     assert status == 200
     assert "access-control-allow-origin" not in headers
-    assert headers["vary"] == ["Origin"]  # a cache in between must not give this answer to an allowed page
+    assert headers["vary"] == ["Origin"]  # a cache in between must not give this response to an allowed page
 
 
 @pytest.mark.parametrize("asked", ["x" * 5000, "a: b", "a\tb", ""])
@@ -126,11 +126,11 @@ async def test_what_a_preflight_asks_for_is_repeated_only_where_it_is_a_list_of_
     assert headers["access-control-allow-headers"] == ["authorization, content-type"]
 
 
-async def test_each_answer_has_one_request_id_which_is_the_trace_id(make_upstream, make_gateway):
+async def test_each_response_has_one_request_id_which_is_the_trace_id(make_upstream, make_gateway):
     gateway = await make_gateway(await make_upstream())
-    answers = [await chat(gateway), await chat(gateway, key=None), await raw(gateway, "GET", "/v1/nothing")]
-    ids = [headers["x-request-id"] for _, headers, _ in answers]
-    assert ids == [headers["x-trace-id"] for _, headers, _ in answers]
+    responses = [await chat(gateway), await chat(gateway, key=None), await raw(gateway, "GET", "/v1/nothing")]
+    ids = [headers["x-request-id"] for _, headers, _ in responses]
+    assert ids == [headers["x-trace-id"] for _, headers, _ in responses]
     assert all(len(each) == 1 and re.fullmatch("[0-9a-f]{32}", each[0]) for each in ids)
     assert len({each[0] for each in ids}) == 3
 
@@ -138,10 +138,10 @@ async def test_each_answer_has_one_request_id_which_is_the_trace_id(make_upstrea
 async def test_the_sdk_shows_the_request_id(make_upstream, make_gateway):
     gateway = await make_gateway(await make_upstream())
     async with openai.AsyncOpenAI(api_key="good-key", base_url=f"{gateway.url}/v1", max_retries=0) as client:
-        answer = await client.chat.completions.create(**CHAT)
+        response = await client.chat.completions.create(**CHAT)
         with pytest.raises(openai.NotFoundError) as refused:
             await client.chat.completions.create(**{**CHAT, "model": "no/such"})
-    assert re.fullmatch("[0-9a-f]{32}", answer._request_id)
+    assert re.fullmatch("[0-9a-f]{32}", response._request_id)
     assert re.fullmatch("[0-9a-f]{32}", refused.value.request_id)
 
 

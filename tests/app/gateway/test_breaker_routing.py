@@ -43,15 +43,15 @@ async def test_an_open_provider_is_skipped_until_its_time_is_over(make_upstream,
     first, second = await make_upstream(says(500)), await make_upstream(name="beta")
     gateway = await make(first, second)
     for _ in range(5):
-        answer = await gateway.chat()
-        assert (answer.status, answer.headers["x-gatewayz-provider"]) == (200, "beta")
+        response = await gateway.chat()
+        assert (response.status, response.headers["x-gatewayz-provider"]) == (200, "beta")
     assert len(first.exchanges) == 3
     assert len(second.exchanges) == 5
     recorded = await gateway.finished()
     assert [call.attempts for call in recorded.calls] == [2, 2, 2, 1, 1]
     assert transitions(recorded) == [("alpha", "open")]
 
-    first.script = wire.answer
+    first.script = wire.response
     clock.advance(10.0)
     assert (await gateway.chat()).headers["x-gatewayz-provider"] == "alpha"
     assert (await gateway.chat()).headers["x-gatewayz-provider"] == "alpha"
@@ -65,10 +65,10 @@ async def test_nobody_left_to_ask_is_a_503_of_its_own(make_upstream, make, clock
     for _ in range(3):
         assert (await gateway.chat(stream=stream)).status == 502
     clock.advance(2.5)
-    answer = await gateway.chat(stream=stream)
-    assert answer.status == 503
-    assert answer.headers["retry-after"] == "8"
-    assert answer.json["error"] | {"message": ""} == {
+    response = await gateway.chat(stream=stream)
+    assert response.status == 503
+    assert response.headers["retry-after"] == "8"
+    assert response.json["error"] | {"message": ""} == {
         "message": "",
         "type": "server_error",
         "param": None,
@@ -93,10 +93,10 @@ async def test_retry_after_is_that_of_the_first_to_come_back(make_upstream, make
     second.script = says(500)
     for _ in range(3):
         assert (await gateway.chat()).status == 502
-    answer = await gateway.chat()
-    assert (answer.status, answer.headers["retry-after"]) == (503, "6")
+    response = await gateway.chat()
+    assert (response.status, response.headers["retry-after"]) == (503, "6")
     assert len(first.exchanges) == 3
-    first.script = wire.answer
+    first.script = wire.response
     clock.advance(6.0)
     assert (await gateway.chat()).headers["x-gatewayz-provider"] == "alpha"
 
@@ -109,8 +109,8 @@ async def test_those_that_were_asked_decide_the_status(make_upstream, make):
     assert statuses == [502, 502, 502]
     assert transitions(await gateway.finished()) == [("alpha", "open")], "a rate limit opens no provider"
     assert len(second.exchanges) == 1, "it is skipped until its Retry-After is over"
-    answer = await gateway.chat()
-    assert (answer.status, answer.headers["retry-after"]) == (503, "7")
+    response = await gateway.chat()
+    assert (response.status, response.headers["retry-after"]) == (503, "7")
     assert (await gateway.finished()).of(RateLimited) == []
 
 
@@ -147,7 +147,7 @@ async def test_a_trial_whose_client_leaves_gives_its_slot_back(make_upstream, ma
         assert (refused.status, refused.headers["retry-after"]) == (503, "1"), "one trial at a time"
         call.cancel()
         await gateway.finished()
-    upstream.script = wire.answer
+    upstream.script = wire.response
     assert (await gateway.chat()).status == 200
     assert transitions(await gateway.finished()) == [("alpha", "open"), ("alpha", "half_open"), ("alpha", "closed")]
 
@@ -170,7 +170,7 @@ async def test_a_trial_stream_lets_the_others_in_as_soon_as_it_begins(make_upstr
     upstream.script = long_stream
     stream = asyncio.create_task(gateway.stream())
     await wire.until(lambda: gateway.states["alpha"].breaker_state == "closed", "the end of the trial")
-    upstream.script = wire.answer
+    upstream.script = wire.response
     assert (await gateway.chat()).status == 200
     go_on.set()
     assert (await stream)[-1] == b"[DONE]"
@@ -202,15 +202,15 @@ async def test_connections_that_were_closed_while_idle_open_nothing(make_upstrea
     gateway = await make(upstream)
     together = 4
     for _ in range(3):
-        answers = await asyncio.gather(*(gateway.chat() for _ in range(together)))
-        assert [answer.status for answer in answers] == [200] * together
+        responses = await asyncio.gather(*(gateway.chat() for _ in range(together)))
+        assert [response.status for response in responses] == [200] * together
     recorded = await gateway.finished()
     assert [attempt.error_kind for attempt in recorded.attempts].count("connect_error") >= BREAKER.consecutive_failures
     assert transitions(recorded) == []
     assert gateway.states["alpha"].error_rate == 0.0
 
 
-async def test_an_answer_from_the_cache_needs_no_provider(make_upstream, make):
+async def test_a_response_from_the_cache_needs_no_provider(make_upstream, make):
     upstream = await make_upstream()
     gateway = await make(upstream, cache_ttl_seconds=60.0)
     assert (await gateway.chat(temperature=0)).status == 200

@@ -1,4 +1,4 @@
-"""What a cache gives back is served only if it is an answer; what is too large for a canonical form is compared as it was written."""
+"""What a cache gives back is served only if it is a response; what is too large for a canonical form is compared as it was written."""
 
 import json
 
@@ -38,16 +38,16 @@ class SharedCache(MemoryResponseCache):
         b'{"choices":[' + b"[" * 100_000,
     ],
 )
-async def test_a_value_of_a_shared_cache_that_is_no_answer_is_a_miss(make_upstream, make_gateway, wire, value):
+async def test_a_value_of_a_shared_cache_that_is_no_response_is_a_miss(make_upstream, make_gateway, wire, value):
     cache = SharedCache(1_000_000, SystemClock())
     gateway = await make_gateway(await make_upstream(), cache_ttl_seconds=60.0, cache=cache)
     assert (await gateway.chat(temperature=0)).headers["x-gatewayz-cache"] == "miss"
     cache.forged = value
-    answer = await gateway.chat(temperature=0)
-    assert (answer.status, answer.headers["x-gatewayz-cache"], answer.json) == (200, "miss", wire.completion)
+    response = await gateway.chat(temperature=0)
+    assert (response.status, response.headers["x-gatewayz-cache"], response.json) == (200, "miss", wire.completion)
     cache.forged = None
-    answer = await gateway.chat(temperature=0)
-    assert (answer.headers["x-gatewayz-cache"], answer.json) == ("hit", wire.completion)
+    response = await gateway.chat(temperature=0)
+    assert (response.headers["x-gatewayz-cache"], response.json) == ("hit", wire.completion)
     recorded = await gateway.finished()
     assert [event.hit for event in recorded.of(CacheLookedUp)] == [False, False, True]
 
@@ -73,5 +73,5 @@ async def test_numbers_beyond_every_decoder_are_compared_as_they_were_written(ma
     gateway = await make_gateway(await make_upstream(script), cache_ttl_seconds=60.0)
     body = b'{"model":"acme/tiny","temperature":0,"messages":[{}],"x":[1e99999999999999999999,%b]}'
     for digits, cache in ((b"9" * 5_000, "miss"), (b"9" * 5_000, "hit"), (b"9" * 5_001, "miss")):
-        answer = await gateway.post(CHAT, body % digits)
-        assert (answer.status, answer.headers["x-gatewayz-cache"]) == (200, cache)
+        response = await gateway.post(CHAT, body % digits)
+        assert (response.status, response.headers["x-gatewayz-cache"]) == (200, cache)

@@ -12,15 +12,15 @@ from otel.events.usage import Usage
 pytestmark = pytest.mark.live
 
 
-async def test_chat_is_answered_byte_for_byte_and_accounted_for(make_upstream, make_gateway, wire):
+async def test_chat_is_served_byte_for_byte_and_accounted_for(make_upstream, make_gateway, wire):
     upstream = await make_upstream()
     gateway = await make_gateway(upstream)
-    answer = await gateway.chat()
-    assert answer.status == 200
-    assert answer.raw == json.dumps(wire.completion).encode()
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["x-gatewayz-provider"] == "alpha"
-    assert "x-gatewayz-cache" not in answer.headers
+    response = await gateway.chat()
+    assert response.status == 200
+    assert response.raw == json.dumps(wire.completion).encode()
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["x-gatewayz-provider"] == "alpha"
+    assert "x-gatewayz-cache" not in response.headers
     recorded = await gateway.finished()
     # 10 input tokens at 150 nano-USD and 4 output tokens at 600.
     usage = Usage(
@@ -45,7 +45,7 @@ async def test_chat_is_answered_byte_for_byte_and_accounted_for(make_upstream, m
         "127.0.0.1",
         upstream.port,
     )
-    assert recorded.rows[0].trace_id == answer.headers["x-trace-id"]
+    assert recorded.rows[0].trace_id == response.headers["x-trace-id"]
     assert recorded.rows[0].key_id == "key_1"
     assert recorded.of(CallerIdentified) == [CallerIdentified(key_id="key_1", plan="free")]
     assert recorded.of(CacheLookedUp) == []
@@ -74,12 +74,12 @@ async def test_the_provider_gets_our_key_and_the_trace_and_nothing_of_the_client
     upstream = await make_upstream()
     gateway = await make_gateway(upstream)
     body = b'{"model":"acme/tiny","messages":[{"role":"user","content":"x"}]}'
-    answer = await gateway.post(
+    response = await gateway.post(
         "/v1/chat/completions", body, {"cookie": "a=b", "x-forwarded-for": "9.9.9.9", "openai-organization": "org-1"}
     )
     headers = upstream.exchanges[0].headers
     assert headers["authorization"] == "Bearer key-of-alpha"
-    assert headers["traceparent"] == f"00-{answer.headers['x-trace-id']}-0000000000000001-01"
+    assert headers["traceparent"] == f"00-{response.headers['x-trace-id']}-0000000000000001-01"
     assert headers["content-type"] == "application/json"
     assert headers["accept-encoding"] == "identity"
     assert headers["user-agent"] == "gatewayz"
@@ -111,25 +111,25 @@ async def test_usage_in_odd_shapes(make_upstream, make_gateway, wire, *, usage, 
     assert found.cost_nanousd == input_tokens * 150 + output_tokens * 600
 
 
-async def test_a_compressed_answer_is_relayed_in_plain(make_upstream, make_gateway, wire):
+async def test_a_compressed_response_is_relayed_in_plain(make_upstream, make_gateway, wire):
     packed = gzip.compress(json.dumps(wire.completion).encode())
     upstream = await make_upstream(lambda exchange: exchange.reply(packed, headers={"content-encoding": "gzip"}))
     gateway = await make_gateway(upstream)
-    answer = await gateway.chat()
-    assert answer.json == wire.completion
-    assert "content-encoding" not in answer.headers
+    response = await gateway.chat()
+    assert response.json == wire.completion
+    assert "content-encoding" not in response.headers
 
 
-async def test_lone_surrogates_of_a_provider_do_not_break_its_answer(make_upstream, make_gateway, wire):
+async def test_lone_surrogates_of_a_provider_do_not_break_its_response(make_upstream, make_gateway, wire):
     body = json.dumps({**wire.completion, "usage": None}).replace("Hello there", "\\ud83d").encode()
     upstream = await make_upstream(lambda exchange: exchange.reply(body))
     gateway = await make_gateway(upstream)
-    answer = await gateway.chat()
-    assert (answer.status, answer.raw) == (200, body)
+    response = await gateway.chat()
+    assert (response.status, response.raw) == (200, body)
     assert (await gateway.finished()).calls[0].status == "success"
 
 
-async def test_deterministic_answers_come_from_the_cache_where_the_model_allows_it(make_upstream, make_gateway):
+async def test_deterministic_responses_come_from_the_cache_where_the_model_allows_it(make_upstream, make_gateway):
     upstream = await make_upstream()
     gateway = await make_gateway(upstream, cache_ttl_seconds=60.0)
     first = await gateway.chat(temperature=0)
@@ -195,8 +195,8 @@ async def test_a_client_that_leaves_before_the_first_byte_cancels_the_upstream_c
 async def test_many_calls_at_once_each_have_their_own_account(make_upstream, make_gateway):
     upstream = await make_upstream()
     gateway = await make_gateway(upstream)
-    answers = await asyncio.gather(*(gateway.chat(stream=bool(i % 2)) for i in range(40)))
-    assert {answer.status for answer in answers} == {200}
+    responses = await asyncio.gather(*(gateway.chat(stream=bool(i % 2)) for i in range(40)))
+    assert {response.status for response in responses} == {200}
     recorded = await gateway.finished()
     assert len(recorded.calls) == 40
     assert len({row.call_id for row in recorded.rows}) == 40

@@ -13,7 +13,7 @@ from app.config.schema import AppConfig, ProviderConfig, ServerConfig
 from app.server.acceptor import AcceptedProtocol, Acceptor
 from app.server.connections import Connections
 from app.server.descriptors import MOST_CONNECTIONS, max_client_connections
-from tests.app.gateway.raw_client import answers, exchange, get, post
+from tests.app.gateway.raw_client import exchange, get, post, responses
 
 READ_SECONDS = 20.0
 
@@ -33,18 +33,18 @@ async def ended(reader):
             return True
 
 
-async def answered(reader):
+async def responded(reader):
     """Read one response with a Content-Length."""
     async with asyncio.timeout(READ_SECONDS):
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
-        return answers(head + await reader.readexactly(length))[0]
+        return responses(head + await reader.readexactly(length))[0]
 
 
 async def test_connections_that_send_nothing_make_room_for_others(make_upstream, make_gateway, wire, caplog):
     gateway = await make_gateway(await make_upstream(), max_client_connections=8)
     used_reader, used = await connect(gateway.port, get())
-    assert (await answered(used_reader)).status == 200
+    assert (await responded(used_reader)).status == 200
     with caplog.at_level(logging.WARNING):
         idle = [await connect(gateway.port) for _ in range(30)]
         await wire.until(lambda: gateway.connections.closed["idlest"] == 23, "the closing of the idlest")
@@ -53,7 +53,7 @@ async def test_connections_that_send_nothing_make_room_for_others(make_upstream,
             assert await ended(reader)
         assert (await gateway.chat()).status == 200
         used.write(get())
-        assert (await answered(used_reader)).status == 200
+        assert (await responded(used_reader)).status == 200
     (record,) = caplog.records
     assert (record.name, record.levelname) == ("gatewayz.connections", "WARNING")
     assert "the bound of 8 client connections is reached" in record.getMessage()
@@ -67,14 +67,14 @@ async def test_used_connections_make_room_the_idlest_first(make_upstream, make_g
     gateway = await make_gateway(await make_upstream(), max_client_connections=4)
     clients = [await connect(gateway.port, get()) for _ in range(4)]
     for reader, _ in clients:
-        assert (await answered(reader)).status == 200
+        assert (await responded(reader)).status == 200
     clients[0][1].write(get())
-    assert (await answered(clients[0][0])).status == 200
+    assert (await responded(clients[0][0])).status == 200
     newest = await connect(gateway.port, get())
-    assert (await answered(newest[0])).status == 200
+    assert (await responded(newest[0])).status == 200
     assert await ended(clients[1][0])
     clients[0][1].write(get())
-    assert (await answered(clients[0][0])).status == 200
+    assert (await responded(clients[0][0])).status == 200
     for _, writer in [*clients, newest]:
         writer.close()
 
@@ -92,7 +92,7 @@ async def test_what_is_being_served_is_never_closed_for_a_newer_connection(make_
     await wire.until(lambda: len(upstream.exchanges) == 3, "three calls")
     for _ in range(5):
         reader, writer = await connect(gateway.port, post())
-        refused = await answered(reader)
+        refused = await responded(reader)
         assert (refused.status, json.loads(refused.body)["error"]["code"]) == (503, "overloaded")
         assert await ended(reader)
         writer.close()
@@ -100,7 +100,7 @@ async def test_what_is_being_served_is_never_closed_for_a_newer_connection(make_
     assert len(upstream.exchanges) == 3
     may_go_on.set()
     for reader, writer in clients:
-        assert (await answered(reader)).status == 200
+        assert (await responded(reader)).status == 200
         writer.close()
     await gateway.finished()
 
@@ -121,14 +121,14 @@ async def test_monitoring_is_reachable_while_every_connection_is_being_served(ma
     assert gateway.connections.open == 19
     for path in (b"/health/live", b"/metrics", b"/prometheus/metrics/summary"):
         reader, writer = await connect(gateway.port, get(path))
-        # The application of these tests has no such path; that it answers is what counts.
-        assert (await answered(reader)).status == 404
+        # The application of these tests has no such path; that it responds is what counts.
+        assert (await responded(reader)).status == 404
         assert await ended(reader)
         writer.close()
     # A connection beyond the bound is like any other once others have ended.
     may_go_on.set()
     for reader, writer in clients:
-        assert (await answered(reader)).status == 200
+        assert (await responded(reader)).status == 200
         writer.close()
     for _, writer in silent[:-1]:
         writer.close()
@@ -136,7 +136,7 @@ async def test_monitoring_is_reachable_while_every_connection_is_being_served(ma
     reader, writer = silent[-1]
     for _ in range(2):
         writer.write(get())
-        assert (await answered(reader)).status == 200
+        assert (await responded(reader)).status == 200
     writer.close()
     await gateway.finished()
 
@@ -247,8 +247,8 @@ async def test_a_pipeline_is_parsed_one_request_at_a_time_and_read_no_further(ma
     assert len(gateway.recorder.requests) == 1
     assert gateway.connections.unparsed_bytes < 100_000
     may_go_on.set()
-    assert (await answered(reader)).status == 200
-    assert (await answered(reader)).status == 404
+    assert (await responded(reader)).status == 200
+    assert (await responded(reader)).status == 404
     writer.close()
     sending.cancel()
     await wire.until(lambda: gateway.connections.open == 0, "the end of the connection")
@@ -262,11 +262,11 @@ async def send_all(writer, data):
     await writer.drain()
 
 
-async def test_each_of_many_pipelined_requests_is_answered_and_counted_once(make_upstream, make_gateway):
+async def test_each_of_many_pipelined_requests_is_served_and_counted_once(make_upstream, make_gateway):
     gateway = await make_gateway(await make_upstream())
     count = 3_000
     raw = await exchange(gateway.port, get(b"/v1/nowhere") * count + post() + get(b"/v1/models", b"connection: close"))
-    assert [answer.status for answer in answers(raw)] == [404] * count + [200, 200]
+    assert [response.status for response in responses(raw)] == [404] * count + [200, 200]
     recorded = await gateway.finished()
     assert len(recorded.requests) == count + 2
 

@@ -45,10 +45,10 @@ async def drive(make_upstream, make_gateway, telemetry):
         if b"fail" in exchange.body:
             await exchange.reply({"error": {"message": "overloaded"}}, status=500)
         else:
-            await gateway_answer(exchange)
+            await gateway_response(exchange)
 
     upstream = await make_upstream()
-    gateway_answer = upstream.script
+    gateway_response = upstream.script
     upstream.script = by_turns
     gateway = await make_gateway(upstream, recorder=telemetry.recorder)
     for _ in range(3):

@@ -7,12 +7,12 @@ import pytest
 pytestmark = pytest.mark.live
 
 
-async def test_embeddings_are_answered_and_accounted_for(make_upstream, make_gateway):
+async def test_embeddings_are_served_and_accounted_for(make_upstream, make_gateway):
     upstream = await make_upstream()
     gateway = await make_gateway(upstream)
     body = b'{"input": ["a", "b"], "model": "acme/embed", "dimensions": 2, "encoding_format": "float"}'
-    answer = await gateway.post("/v1/embeddings", body)
-    assert (answer.status, answer.json["data"][0]["embedding"]) == (200, [0.5, -0.25])
+    response = await gateway.post("/v1/embeddings", body)
+    assert (response.status, response.json["data"][0]["embedding"]) == (200, [0.5, -0.25])
     assert upstream.exchanges[0].path == "/v1/embeddings"
     sent = upstream.exchanges[0].body
     assert sent == b'{"input":["a", "b"],"model":"alpha-tiny","dimensions":2,"encoding_format":"float"}'
@@ -44,9 +44,9 @@ async def test_usage_is_estimated_where_none_is_reported(make_upstream, make_gat
     assert (usage.input_tokens, usage.output_tokens, usage.estimated) == (tokens, 0, True)
 
 
-@pytest.mark.parametrize("answer", [{"data": []}, {"data": "x"}, {"choices": [{}]}, [], {"error": {"code": 500}}])
-async def test_what_is_no_embedding_fails_over(make_upstream, make_gateway, answer):
-    liar = await make_upstream(lambda exchange: exchange.reply(answer))
+@pytest.mark.parametrize("response", [{"data": []}, {"data": "x"}, {"choices": [{}]}, [], {"error": {"code": 500}}])
+async def test_what_is_no_embedding_fails_over(make_upstream, make_gateway, response):
+    liar = await make_upstream(lambda exchange: exchange.reply(response))
     gateway = await make_gateway(liar, await make_upstream(name="beta"))
     body = json.dumps({"model": "acme/embed", "input": "x"}).encode()
     found = await gateway.post("/v1/embeddings", body)

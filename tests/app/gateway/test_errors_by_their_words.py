@@ -112,7 +112,7 @@ async def test_a_notice_is_no_error(make_upstream, make_gateway, wire, document)
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_the_other_form_of_answer_is_none_and_its_usage_counts(
+async def test_the_other_form_of_response_is_none_and_its_usage_counts(
     make_upstream, make_gateway, wire, caplog, *, stream
 ):
     async def script(exchange):
@@ -132,7 +132,7 @@ async def test_the_other_form_of_answer_is_none_and_its_usage_counts(
     ]
 
 
-async def test_codes_in_a_json_answer_to_a_stream_are_read(make_upstream, make_gateway):
+async def test_codes_in_a_json_response_to_a_stream_are_read(make_upstream, make_gateway):
     error = {"error": {"message": "slow down", "code": 429}}
     gateway = await make_gateway(await make_upstream(lambda exchange: exchange.reply(error)))
     assert (await gateway.chat(stream=True)).status == 429

@@ -30,11 +30,11 @@ WHOLE_ERRORS = [
 
 
 @pytest.mark.parametrize(("fields", "kind"), WHOLE_ERRORS)
-async def test_an_error_in_a_whole_answer_fails_over(make_upstream, make_gateway, wire, fields, kind):
+async def test_an_error_in_a_whole_response_fails_over(make_upstream, make_gateway, wire, fields, kind):
     alpha = await make_upstream(lambda exchange: exchange.reply(whole(wire, **fields, usage=None)))
     gateway = await make_gateway(alpha, await make_upstream(name="beta"))
-    answer = await gateway.chat()
-    assert (answer.status, answer.json) == (200, wire.completion)
+    response = await gateway.chat()
+    assert (response.status, response.json) == (200, wire.completion)
     recorded = await gateway.finished()
     assert [(each.status, each.error_kind) for each in recorded.attempts] == [("error", kind), ("success", None)]
     assert recorded.attempts[0].usage == NO_USAGE
@@ -50,13 +50,13 @@ async def test_an_error_in_a_whole_answer_fails_over(make_upstream, make_gateway
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/embeddings"])
-async def test_an_error_in_place_of_an_answer_is_an_error(make_upstream, make_gateway, path, document):
+async def test_an_error_in_place_of_a_response_is_an_error(make_upstream, make_gateway, path, document):
     gateway = await make_gateway(await make_upstream(lambda exchange: exchange.reply(document)))
     is_chat = path.endswith("completions")
     body = b'{"model":"acme/tiny","messages":[{}]}' if is_chat else b'{"model":"acme/embed","input":"x"}'
-    answer = await gateway.post(path, body)
-    assert answer.status >= 400
-    assert "error" in answer.json
+    response = await gateway.post(path, body)
+    assert response.status >= 400
+    assert "error" in response.json
     (row,) = (await gateway.finished()).rows
     assert (row.status, row.cost_nanousd) == ("error", 0)
 
@@ -88,7 +88,7 @@ async def test_an_empty_error_is_none(make_upstream, make_gateway, wire, place, 
 
 
 @pytest.mark.parametrize("reason", ["content_filter", "length", "tool_calls", "eos", "sensitive"])
-async def test_other_reasons_to_finish_are_answers(make_upstream, make_gateway, wire, reason):
+async def test_other_reasons_to_finish_are_responses(make_upstream, make_gateway, wire, reason):
     async def script(exchange):
         if exchange.json.get("stream"):
             await exchange.stream(wire.chunk("Hello"), wire.chunk(finish=reason), done=False)
@@ -172,13 +172,13 @@ async def test_an_error_after_the_first_content_ends_the_stream(make_upstream, m
         await exchange.end()
 
     gateway = await make_gateway(await make_upstream(script), await make_upstream(name="beta"))
-    answer = await gateway.chat(stream=True, stream_options={"include_usage": usage})
-    assert answer.raw.startswith(wire.sse(wire.chunk("Partial ")))
-    assert b"[DONE]" not in answer.raw
-    last = wire.json.decode(answer.raw[:-2].rpartition(b"\n\n")[2].removeprefix(b"data: "))
+    response = await gateway.chat(stream=True, stream_options={"include_usage": usage})
+    assert response.raw.startswith(wire.sse(wire.chunk("Partial ")))
+    assert b"[DONE]" not in response.raw
+    last = wire.json.decode(response.raw[:-2].rpartition(b"\n\n")[2].removeprefix(b"data: "))
     assert isinstance(last["error"]["message"], str), "the official SDKs raise on an event with an error"
     assert set(last["error"]) >= {"message", "type", "param", "code"}
-    assert answer.raw.count(b'"error":{"') == 1
+    assert response.raw.count(b'"error":{"') == 1
     (row,) = (await gateway.finished()).rows
     # "Say hello" and "Partial ": what was delivered is counted.
     assert (row.status, row.input_tokens, row.output_tokens, row.usage_estimated) == ("error", 3, 2, True)
@@ -196,8 +196,8 @@ async def test_text_beside_an_error_is_delivered_and_counted(make_upstream, make
         await exchange.end()
 
     gateway = await make_gateway(await make_upstream(script))
-    answer = await gateway.chat(stream=True)
-    _, second, last = answer.raw[:-2].split(b"\n\n")
+    response = await gateway.chat(stream=True)
+    _, second, last = response.raw[:-2].split(b"\n\n")
     assert wire.json.decode(second[6:]) == wire.chunk(" there")
     assert b"key-of-alpha" not in last
     assert b"10.1.2.3" not in last

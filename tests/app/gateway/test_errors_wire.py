@@ -65,13 +65,13 @@ BAD_BODIES = [
 async def test_bad_bodies_are_named_and_never_quoted(make_upstream, make_gateway, body, param):
     upstream = await make_upstream()
     gateway = await make_gateway(upstream)
-    answer = await gateway.post(CHAT, body)
-    assert (answer.status, answer.headers["content-type"]) == (400, "application/json")
-    error = answer.json["error"]
+    response = await gateway.post(CHAT, body)
+    assert (response.status, response.headers["content-type"]) == (400, "application/json")
+    error = response.json["error"]
     assert set(error) == {"message", "type", "param", "code"}
     assert (error["type"], error["param"]) == ("invalid_request_error", param)
     recorded = await gateway.finished()
-    assert b"SECRET" not in answer.raw
+    assert b"SECRET" not in response.raw
     assert "SECRET" not in repr(recorded.all)
     assert recorded.calls == []
     assert not upstream.exchanges
@@ -106,8 +106,8 @@ async def test_odd_but_valid_bodies_pass(make_upstream, make_gateway, body):
 )
 async def test_bad_embeddings(make_upstream, make_gateway, body, param):
     gateway = await make_gateway(await make_upstream())
-    answer = await gateway.post("/v1/embeddings", json.dumps(body).encode())
-    assert (answer.status, answer.json["error"]["param"]) == (400, param)
+    response = await gateway.post("/v1/embeddings", json.dumps(body).encode())
+    assert (response.status, response.json["error"]["param"]) == (400, param)
 
 
 @pytest.mark.parametrize(
@@ -117,8 +117,8 @@ async def test_bad_embeddings(make_upstream, make_gateway, body, param):
 async def test_bad_credentials(make_upstream, make_gateway, value):
     gateway = await make_gateway(await make_upstream())
     del gateway.session.headers["authorization"]
-    answer = await gateway.post(CHAT, json.dumps(GOOD).encode(), {"authorization": value} if value else None)
-    assert (answer.status, answer.json["error"]["code"]) == (401, "invalid_api_key")
+    response = await gateway.post(CHAT, json.dumps(GOOD).encode(), {"authorization": value} if value else None)
+    assert (response.status, response.json["error"]["code"]) == (401, "invalid_api_key")
     assert "good-key" not in repr((await gateway.finished()).all)
 
 
@@ -131,8 +131,8 @@ async def test_two_credentials_are_none(make_upstream, make_gateway):
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
 async def test_the_scheme_is_case_insensitive(make_upstream, make_gateway, scheme):
     gateway = await make_gateway(await make_upstream())
-    answer = await gateway.post(CHAT, json.dumps(GOOD).encode(), {"authorization": f"{scheme} good-key"})
-    assert answer.status == 200
+    response = await gateway.post(CHAT, json.dumps(GOOD).encode(), {"authorization": f"{scheme} good-key"})
+    assert response.status == 200
 
 
 async def test_credentials_are_checked_before_the_body_and_the_size_before_both(make_upstream, make_gateway):
@@ -157,20 +157,20 @@ async def test_a_body_that_hides_its_size_is_bounded_too(make_upstream, make_gat
 
 async def test_the_limits_are_checked_before_the_body_and_the_model(make_upstream, make_gateway):
     gateway = await make_gateway(await make_upstream(), limits=(3, None))
-    answer = await gateway.chat(model="none")
-    assert (answer.status, answer.json["error"]["code"]) == (404, "model_not_found")
-    assert answer.headers["x-ratelimit-remaining-requests"] == "2"
-    answer = await gateway.post(CHAT, b"no json")
-    assert (answer.status, answer.headers["x-ratelimit-remaining-requests"]) == (400, "1")
+    response = await gateway.chat(model="none")
+    assert (response.status, response.json["error"]["code"]) == (404, "model_not_found")
+    assert response.headers["x-ratelimit-remaining-requests"] == "2"
+    response = await gateway.post(CHAT, b"no json")
+    assert (response.status, response.headers["x-ratelimit-remaining-requests"]) == (400, "1")
     assert (await gateway.chat()).status == 200
     assert (await gateway.chat(model="none")).status == 429
     assert (await gateway.post(CHAT, b"no json")).status == 429
 
 
-async def test_a_database_that_does_not_answer_is_a_503(make_upstream, make_gateway):
+async def test_a_database_that_does_not_respond_is_a_503(make_upstream, make_gateway):
     gateway = await make_gateway(await make_upstream())
-    answer = await gateway.post(CHAT, json.dumps(GOOD).encode(), {"authorization": "Bearer no-database"})
-    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    response = await gateway.post(CHAT, json.dumps(GOOD).encode(), {"authorization": "Bearer no-database"})
+    assert (response.status, response.headers["retry-after"]) == (503, "1")
     assert (await gateway.finished()).of(ExceptionMapped) == [ExceptionMapped(exception_type="StoreUnavailableError")]
 
 
@@ -179,12 +179,16 @@ async def test_more_requests_than_admitted_are_a_503(make_upstream, make_gateway
     gateway = await make_gateway(upstream, max_concurrent_requests=2)
     held = [asyncio.create_task(gateway.chat()) for _ in range(2)]
     await wire.until(lambda: len(upstream.exchanges) == 2, "two calls in flight")
-    answer = await gateway.chat()
-    assert (answer.status, answer.json["error"]["code"], answer.headers["retry-after"]) == (503, "overloaded", "1")
+    response = await gateway.chat()
+    assert (response.status, response.json["error"]["code"], response.headers["retry-after"]) == (
+        503,
+        "overloaded",
+        "1",
+    )
     for task in held:
         task.cancel()
     await gateway.finished()
-    upstream.script = wire.answer
+    upstream.script = wire.response
     assert (await gateway.chat()).status == 200
 
 
@@ -231,11 +235,11 @@ class BrokenRecorder(RecordingRecorder):
 
 async def test_a_defect_of_ours_is_a_500_without_a_traceback(make_upstream, make_gateway, caplog):
     gateway = await make_gateway(await make_upstream(), recorder=BrokenRecorder())
-    answer = await gateway.chat()
-    assert (answer.status, answer.json["error"]["code"]) == (500, "internal_error")
-    assert answer.json["error"]["type"] == "server_error"
-    assert b"SECRET" not in answer.raw
-    assert b"Traceback" not in answer.raw
+    response = await gateway.chat()
+    assert (response.status, response.json["error"]["code"]) == (500, "internal_error")
+    assert response.json["error"]["type"] == "server_error"
+    assert b"SECRET" not in response.raw
+    assert b"Traceback" not in response.raw
     assert gateway.recorder.of(ExceptionMapped) == [ExceptionMapped(exception_type="ZeroDivisionError")]
     assert "ZeroDivisionError" in caplog.text
 
@@ -262,10 +266,10 @@ BODIES = st.one_of(
 @given(body=BODIES, path=st.sampled_from([CHAT, "/v1/embeddings"]))
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_no_body_makes_a_5xx(body, path, fuzzed):
-    answer = await fuzzed.post(path, body)
-    assert answer.status in {200, 400, 404}
-    if answer.status != 200:
-        assert set(answer.json["error"]) == {"message", "type", "param", "code"}
+    response = await fuzzed.post(path, body)
+    assert response.status in {200, 400, 404}
+    if response.status != 200:
+        assert set(response.json["error"]) == {"message", "type", "param", "code"}
     await fuzzed.finished()
 
 
@@ -278,6 +282,6 @@ async def raw(gateway, data):
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     writer.write(data)
     async with asyncio.timeout(5):
-        answer = await reader.readuntil(b"\r\n\r\n")
+        response = await reader.readuntil(b"\r\n\r\n")
     writer.close()
-    return answer
+    return response

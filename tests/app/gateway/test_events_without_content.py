@@ -1,4 +1,4 @@
-"""Events that carry no content, and ends of streams as providers make them: the answer is whole, and its usage is read."""
+"""Events that carry no content, and ends of streams as providers make them: the response is whole, and its usage is read."""
 
 import asyncio
 
@@ -59,12 +59,12 @@ async def test_an_event_without_content_is_harmless(make_upstream, make_gateway,
         await exchange.end()
 
     gateway = await make_gateway(await make_upstream(script))
-    answer = await gateway.chat(stream=True)
-    assert (answer.status, text_of(wire, answer.raw)) == (200, "Hello")
-    assert answer.raw.endswith(b"data: [DONE]\n\n")
-    assert b"prompt_tokens" not in answer.raw, "the client did not ask for usage"
-    assert b"data: null" not in answer.raw
-    assert b"data: \n" not in answer.raw
+    response = await gateway.chat(stream=True)
+    assert (response.status, text_of(wire, response.raw)) == (200, "Hello")
+    assert response.raw.endswith(b"data: [DONE]\n\n")
+    assert b"prompt_tokens" not in response.raw, "the client did not ask for usage"
+    assert b"data: null" not in response.raw
+    assert b"data: \n" not in response.raw
     (row,) = (await gateway.finished()).rows
     assert (row.status, row.attempts, row.input_tokens, row.output_tokens) == ("success", 1, 10, 4)
     assert not row.usage_estimated
@@ -80,7 +80,7 @@ async def test_data_of_another_kind_is_not_the_wire_format(make_upstream, make_g
 @pytest.mark.parametrize(
     "nothing", [b'data: {"object": "x"}\n\n', b"event: ping\ndata: {}\n\n", b"data: null\n\n", b": c\n\n"]
 )
-async def test_a_stream_of_nothing_is_no_answer(make_upstream, make_gateway, wire, nothing):
+async def test_a_stream_of_nothing_is_no_response(make_upstream, make_gateway, wire, nothing):
     async def script(exchange):
         await exchange.stream_head()
         await exchange.send(nothing + wire.sse(b"[DONE]"))
@@ -144,7 +144,7 @@ def of_choice(wire, index, content=None, finish=None):
     ],
 )
 async def test_every_choice_must_finish(make_upstream, make_gateway, wire, *, n, finished, is_whole):
-    """A close without an end marker is an end only where nothing of the answer can be missing."""
+    """A close without an end marker is an end only where nothing of the response can be missing."""
 
     async def script(exchange):
         await exchange.stream_head()

@@ -150,12 +150,12 @@ def limits(kind):
 
 
 @pytest.mark.parametrize(("script", "kind", "http_status", "status"), FAILURES)
-async def test_the_next_provider_answers(make_upstream, make_gateway, wire, *, script, kind, http_status, status):
+async def test_the_next_provider_responds(make_upstream, make_gateway, wire, *, script, kind, http_status, status):
     first, second = await make_upstream(script), await make_upstream(name="beta")
     gateway = await make_gateway(first, second, **limits(kind))
-    answer = await gateway.chat()
-    assert (answer.status, answer.json) == (200, wire.completion)
-    assert answer.headers["x-gatewayz-provider"] == "beta"
+    response = await gateway.chat()
+    assert (response.status, response.json) == (200, wire.completion)
+    assert response.headers["x-gatewayz-provider"] == "beta"
     recorded = await gateway.finished()
     failed, good = recorded.attempts
     assert (failed.status, failed.error_kind) == ("error", kind)
@@ -174,10 +174,10 @@ async def test_the_next_provider_answers(make_upstream, make_gateway, wire, *, s
 @pytest.mark.parametrize(("script", "kind", "http_status", "status"), FAILURES)
 async def test_the_last_failure_decides_the_status(make_upstream, make_gateway, *, script, kind, http_status, status):
     gateway = await make_gateway(await make_upstream(script), **limits(kind))
-    answer = await gateway.chat()
-    assert answer.status == status
-    assert set(answer.json) == {"error"}
-    assert set(answer.json["error"]) == {"message", "type", "param", "code"}
+    response = await gateway.chat()
+    assert response.status == status
+    assert set(response.json) == {"error"}
+    assert set(response.json["error"]) == {"message", "type", "param", "code"}
     recorded = await gateway.finished()
     assert (recorded.calls[0].status, recorded.calls[0].error_kind) == ("error", kind)
     assert recorded.attempts[0].http_status == http_status
@@ -185,7 +185,7 @@ async def test_the_last_failure_decides_the_status(make_upstream, make_gateway, 
     assert [event.exception_type for event in recorded.of(ExceptionMapped)] == mapped
     if status == 429:
         assert recorded.of(RateLimited) == [RateLimited(limit_type="upstream")]
-        assert answer.headers["retry-after"] == "1"
+        assert response.headers["retry-after"] == "1"
 
 
 STREAM_FAILURES = [
@@ -215,9 +215,9 @@ async def test_streams_fail_over_before_their_first_byte(make_upstream, make_gat
 @pytest.mark.parametrize(("script", "kind"), STREAM_FAILURES)
 async def test_a_stream_that_never_began_has_an_http_status(make_upstream, make_gateway, script, kind):
     gateway = await make_gateway(await make_upstream(script), **limits(kind))
-    answer = await gateway.chat(stream=True)
-    assert answer.status == (504 if kind == "first_byte_timeout" else 502)
-    assert answer.headers["content-type"] == "application/json"
+    response = await gateway.chat(stream=True)
+    assert response.status == (504 if kind == "first_byte_timeout" else 502)
+    assert response.headers["content-type"] == "application/json"
     assert (await gateway.finished()).calls[0].error_kind == kind
 
 
@@ -256,10 +256,10 @@ async def test_a_connection_that_is_never_accepted_times_out(make_upstream, make
         await asyncio.sleep(0.05)
         slow = ProviderConfig(name="slow", base_url=f"http://127.0.0.1:{port}/v1", connect_seconds=0.2)
         gateway = await make_gateway(slow)
-        answer = await gateway.chat()
+        response = await gateway.chat()
         for filler in fillers:
             filler.close()
-    assert (answer.status, answer.json["error"]["code"]) == (504, "upstream_timeout")
+    assert (response.status, response.json["error"]["code"]) == (504, "upstream_timeout")
     attempt = (await gateway.finished()).attempts[0]
     assert attempt.error_kind == "connect_timeout"
     assert attempt.response_seconds == pytest.approx(0.2, abs=0.15)
@@ -270,8 +270,12 @@ async def test_waiting_for_a_free_connection_is_bounded_too(make_upstream, make_
     gateway = await make_gateway(upstream, max_connections=1, pool_wait_seconds=0.2)
     first = asyncio.create_task(gateway.chat())
     await wire.until(lambda: upstream.exchanges, "the first call")
-    answer = await gateway.chat()
-    assert (answer.status, answer.json["error"]["code"], answer.headers["retry-after"]) == (503, "overloaded", "1")
+    response = await gateway.chat()
+    assert (response.status, response.json["error"]["code"], response.headers["retry-after"]) == (
+        503,
+        "overloaded",
+        "1",
+    )
     first.cancel()
     recorded = await gateway.finished()
     assert {attempt.error_kind for attempt in recorded.attempts} == {"pool_timeout", None}
@@ -288,9 +292,9 @@ async def test_all_rate_limited_gives_the_shortest_wait(make_upstream, make_gate
         for wait, name in zip(waits, ("alpha", "beta"), strict=True)
     ]
     gateway = await make_gateway(*upstreams)
-    answer = await gateway.chat()
-    assert (answer.status, answer.headers["retry-after"]) == (429, expected)
-    assert answer.json["error"]["code"] == "upstream_rate_limited"
+    response = await gateway.chat()
+    assert (response.status, response.headers["retry-after"]) == (429, expected)
+    assert response.json["error"]["code"] == "upstream_rate_limited"
     recorded = await gateway.finished()
     assert recorded.of(RateLimited) == [RateLimited(limit_type="upstream")]
     assert recorded.of(ExceptionMapped) == []
@@ -324,8 +328,8 @@ async def test_the_callers_own_mistake_comes_back_with_the_providers_words(
     first = await make_upstream(says(error, upstream_status))
     second = await make_upstream(name="beta")
     gateway = await make_gateway(first, second)
-    answer = await gateway.chat(stream=stream)
-    assert (answer.status, answer.json) == (status, {"error": error["error"]})
+    response = await gateway.chat(stream=stream)
+    assert (response.status, response.json) == (status, {"error": error["error"]})
     assert not second.exchanges
     recorded = await gateway.finished()
     assert (recorded.attempts[0].error_kind, recorded.attempts[0].http_status) == ("upstream_4xx", upstream_status)
@@ -337,16 +341,16 @@ async def test_the_callers_own_mistake_comes_back_with_the_providers_words(
 @pytest.mark.parametrize("body", [b"<html>no</html>", b'["error"]', b'{"detail":"x"}', b"", b'{"error":' + b"[" * 9000])
 async def test_a_refusal_that_is_no_error_object_is_not_passed_on(make_upstream, make_gateway, body):
     gateway = await make_gateway(await make_upstream(says(body, 400)))
-    answer = await gateway.chat()
-    assert (answer.status, answer.json["error"]["code"]) == (400, "provider_refused")
+    response = await gateway.chat()
+    assert (response.status, response.json["error"]["code"]) == (400, "provider_refused")
 
 
 async def test_a_connection_that_the_provider_closed_while_idle_is_not_used(make_upstream, make_gateway, wire):
-    async def answer_and_close(exchange):
+    async def respond_and_close(exchange):
         await exchange.reply(wire.completion)
         exchange.close()
 
-    upstream = await make_upstream(answer_and_close)
+    upstream = await make_upstream(respond_and_close)
     gateway = await make_gateway(upstream)
     for _ in range(5):
         assert (await gateway.chat()).status == 200

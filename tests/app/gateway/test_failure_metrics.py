@@ -76,7 +76,7 @@ class Scripts:
         if "stream_options" in exchange.json:
             await exchange.reply({"error": {"message": "Unrecognized request argument: stream_options"}}, 400)
         else:
-            await self.wire.answer(exchange)
+            await self.wire.response(exchange)
 
 
 # By kind: the upstream's script (a name of `Scripts` as text), the provider's options, whether a stream is asked for.

@@ -26,7 +26,7 @@ def says(status, error=None, headers=None):
 
 
 def by_model(**scripts):
-    """Answer as the script of the model that is asked for says."""
+    """Response as the script of the model that is asked for says."""
 
     async def script(exchange):
         name = exchange.json["model"].removeprefix("alpha-")
@@ -72,7 +72,7 @@ async def test_our_own_pool_opens_nothing(make_upstream, make_gateway, wire):
         (503, "overloaded", "1")
     }
     go_on.set()
-    assert sorted(answer.status for answer in await asyncio.gather(*calls)) == [200] * 20 + [503] * 6
+    assert sorted(response.status for response in await asyncio.gather(*calls)) == [200] * 20 + [503] * 6
     assert (await gateway.chat(stream=True)).status == 200
     recorded = await gateway.finished()
     assert [attempt.error_kind for attempt in recorded.attempts].count("pool_timeout") == 6
@@ -85,8 +85,8 @@ async def test_a_full_pool_leads_to_the_next_provider(make_upstream, make_gatewa
     gateway = await make_gateway(first, second, max_connections=1, pool_wait_seconds=0.2)
     held = asyncio.create_task(gateway.chat())
     await wire.until(lambda: first.exchanges, "the first call")
-    answer = await gateway.chat()
-    assert (answer.status, answer.headers["x-gatewayz-provider"]) == (200, "beta")
+    response = await gateway.chat()
+    assert (response.status, response.headers["x-gatewayz-provider"]) == (200, "beta")
     held.cancel()
     await gateway.finished()
 
@@ -97,7 +97,7 @@ async def test_waiting_for_the_pool_is_not_waiting_for_the_provider(make_upstrea
 
     async def hold(exchange):
         await release.wait()
-        await wire.answer(exchange)
+        await wire.response(exchange)
 
     upstream = await make_upstream(hold)
     gateway = await make_gateway(
@@ -125,23 +125,23 @@ async def test_running_out_of_descriptors_is_not_the_providers_fault(make_upstre
 
     with monkeypatch.context() as patch:
         patch.setattr(aiohappyeyeballs, "start_connection", fail)
-        answers = [await gateway.chat() for _ in range(5)]
-    assert {(each.status, each.json["error"]["code"]) for each in answers} == {(503, "overloaded")}
-    assert all("retry-after" in each.headers for each in answers)
+        responses = [await gateway.chat() for _ in range(5)]
+    assert {(each.status, each.json["error"]["code"]) for each in responses} == {(503, "overloaded")}
+    assert all("retry-after" in each.headers for each in responses)
     assert (await gateway.chat()).status == 200
     recorded = await gateway.finished()
     assert {attempt.error_kind for attempt in recorded.attempts} == {"gateway_resources", None}
     assert untouched(gateway, recorded)
 
 
-async def test_long_whole_answers_have_a_time_of_their_own(make_upstream, make_gateway, wire):
+async def test_long_whole_responses_have_a_time_of_their_own(make_upstream, make_gateway, wire):
     async def slow(exchange):
         await asyncio.sleep(0.4)
         await exchange.reply(wire.completion)
 
     gateway = await make_gateway(await make_upstream(slow), first_byte_seconds=0.1, breaker=BREAKER)
-    answers = await asyncio.gather(*(gateway.chat() for _ in range(5)))
-    assert [answer.status for answer in answers] == [200] * 5
+    responses = await asyncio.gather(*(gateway.chat() for _ in range(5)))
+    assert [response.status for response in responses] == [200] * 5
     assert untouched(gateway, await gateway.finished())
 
 
@@ -149,7 +149,7 @@ async def test_a_model_that_is_too_slow_takes_no_other_down(make_upstream, make_
     async def hang(exchange):
         await exchange.gone()
 
-    upstream = await make_upstream(by_model(good=wire.answer, bad=hang))
+    upstream = await make_upstream(by_model(good=wire.response, bad=hang))
     gateway = await make_gateway(
         upstream, models=two_models, whole_answer_seconds=0.1, first_byte_seconds=0.1, breaker=BREAKER
     )
@@ -190,7 +190,7 @@ async def test_a_slow_reader_is_a_slow_client(make_upstream, make_gateway, wire)
     )
     for client in clients:
         client.close()
-    upstream.script = wire.answer
+    upstream.script = wire.response
     assert (await gateway.chat()).status == 200
     recorded = await gateway.finished()
     assert [each.error_kind for each in recorded.attempts] == ["slow_client"] * 3 + [None]
@@ -206,8 +206,8 @@ async def test_a_stream_that_lasts_until_the_limit_is_nobodys_failure(make_upstr
             await asyncio.sleep(0.02)
 
     gateway = await make_gateway(await make_upstream(steady), total_seconds=0.3, breaker=BREAKER)
-    answers = await asyncio.gather(*(gateway.chat(stream=True) for _ in range(4)))
-    assert all(b'"code":"upstream_timeout"' in answer.raw for answer in answers)
+    responses = await asyncio.gather(*(gateway.chat(stream=True) for _ in range(4)))
+    assert all(b'"code":"upstream_timeout"' in response.raw for response in responses)
     recorded = await gateway.finished()
     assert {each.error_kind for each in recorded.attempts} == {"total_timeout"}
     assert untouched(gateway, recorded)
@@ -227,9 +227,9 @@ async def test_a_flagged_prompt_is_its_callers_matter(make_upstream, make_gatewa
     first, second = await make_upstream(says(status, error)), await make_upstream(name="beta")
     gateway = await make_gateway(first, second, breaker=BREAKER)
     for _ in range(6):
-        answer = await gateway.chat()
-        assert answer.status == status
-        assert answer.json["error"]["message"] == error["message"]
+        response = await gateway.chat()
+        assert response.status == status
+        assert response.json["error"]["message"] == error["message"]
     assert not second.exchanges
     recorded = await gateway.finished()
     assert {each.error_kind for each in recorded.attempts} == {"content_policy"}
@@ -239,7 +239,7 @@ async def test_a_flagged_prompt_is_its_callers_matter(make_upstream, make_gatewa
 async def test_a_rate_limit_skips_one_model_for_as_long_as_it_says(make_upstream, make_gateway, wire, two_models):
     clock = ManualClock()
     limited = says(429, headers={"retry-after": "8"})
-    upstream = await make_upstream(by_model(good=wire.answer, bad=limited))
+    upstream = await make_upstream(by_model(good=wire.response, bad=limited))
     gateway = await make_gateway(upstream, models=two_models, clock=clock, breaker=BREAKER)
     assert (await gateway.chat(model="bad")).status == 429
     clock.advance(3.0)
@@ -252,7 +252,7 @@ async def test_a_rate_limit_skips_one_model_for_as_long_as_it_says(make_upstream
     assert (await gateway.chat(model="good")).status == 200
     assert len(upstream.exchanges) == 2
     clock.advance(5.0)
-    upstream.script = by_model(good=wire.answer, bad=wire.answer)
+    upstream.script = by_model(good=wire.response, bad=wire.response)
     assert (await gateway.chat(model="bad")).status == 200
     recorded = await gateway.finished()
     assert recorded.of(RateLimited) == [RateLimited(limit_type="upstream")] * 2
@@ -260,7 +260,7 @@ async def test_a_rate_limit_skips_one_model_for_as_long_as_it_says(make_upstream
 
 
 async def test_a_rate_limit_without_a_time_counts_for_its_model(make_upstream, make_gateway, wire, two_models):
-    upstream = await make_upstream(by_model(good=wire.answer, bad=says(429)))
+    upstream = await make_upstream(by_model(good=wire.response, bad=says(429)))
     gateway = await make_gateway(upstream, models=two_models, breaker=BREAKER)
     assert [(await gateway.chat(model="bad")).status for _ in range(4)] == [429, 429, 429, 503]
     assert (await gateway.chat(model="good")).status == 200
@@ -273,7 +273,7 @@ async def test_a_long_retry_after_is_bounded(make_upstream, make_gateway, wire):
     gateway = await make_gateway(upstream, clock=clock)
     assert (await gateway.chat()).status == 429
     clock.advance(BreakerConfig().max_pause_seconds)
-    upstream.script = wire.answer
+    upstream.script = wire.response
     assert (await gateway.chat()).status == 200
 
 
@@ -283,8 +283,8 @@ async def test_a_withdrawn_model_leads_to_the_next_provider_and_counts(make_upst
     first, second = await make_upstream(says(status, error)), await make_upstream(name="beta")
     gateway = await make_gateway(first, second, breaker=BREAKER)
     for _ in range(4):
-        answer = await gateway.chat()
-        assert (answer.status, answer.headers["x-gatewayz-provider"]) == (200, "beta")
+        response = await gateway.chat()
+        assert (response.status, response.headers["x-gatewayz-provider"]) == (200, "beta")
     assert len(first.exchanges) == 3, "the breaker of the model at this provider is open"
     recorded = await gateway.finished()
     assert [each.error_kind for each in recorded.attempts][:2] == ["model_unavailable", None]
@@ -340,7 +340,7 @@ async def test_a_caller_cannot_put_the_providers_fault_into_its_mouth(make_upstr
 
 @pytest.mark.parametrize("idle", [1, 2, 4, 8])
 async def test_the_second_attempt_is_on_a_fresh_connection(make_upstream, make_gateway, wire, idle):
-    """However many idle connections are dead, a healthy provider's caller gets an answer."""
+    """However many idle connections are dead, a healthy provider's caller gets a response."""
     gate = asyncio.Event()
 
     async def once(exchange):
@@ -355,7 +355,7 @@ async def test_the_second_attempt_is_on_a_fresh_connection(make_upstream, make_g
     calls = [asyncio.create_task(gateway.chat()) for _ in range(idle)]
     await wire.until(lambda: len(upstream.exchanges) == idle, "all connections")
     gate.set()
-    assert {answer.status for answer in await asyncio.gather(*calls)} == {200}
+    assert {response.status for response in await asyncio.gather(*calls)} == {200}
     for _ in range(3):
         assert (await gateway.chat()).status == 200
     assert not gateway.states["alpha"].error_rate

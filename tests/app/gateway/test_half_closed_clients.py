@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tests.app.gateway.raw_client import CHAT, READ_SECONDS, answers, exchange, get, post
+from tests.app.gateway.raw_client import CHAT, READ_SECONDS, exchange, get, post, responses
 
 STREAM = json.dumps({**json.loads(CHAT), "stream": True}).encode()
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -13,12 +13,12 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 @pytest.mark.parametrize("version", [b"HTTP/1.1", b"HTTP/1.0"])
 @pytest.mark.parametrize("body", [CHAT, STREAM])
-async def test_a_whole_request_is_answered(make_upstream, make_gateway, version, body):
+async def test_a_whole_request_is_served(make_upstream, make_gateway, version, body):
     gateway = await make_gateway(await make_upstream())
     request = post(body=body).replace(b"HTTP/1.1", version)
-    (answer,) = answers(await exchange(gateway.port, request, half_close=True))
-    assert answer.status == 200
-    assert answer.body.endswith(b"[DONE]\n\n" if body is STREAM else b"}")
+    (response,) = responses(await exchange(gateway.port, request, half_close=True))
+    assert response.status == 200
+    assert response.body.endswith(b"[DONE]\n\n" if body is STREAM else b"}")
     (call,) = (await gateway.finished()).calls
     assert call.status == "success"
 
@@ -27,21 +27,21 @@ async def test_a_whole_request_is_answered(make_upstream, make_gateway, version,
 async def test_a_slow_response_comes_too(make_upstream, make_gateway, wire, body):
     async def slow(each):
         await asyncio.sleep(1.5)
-        await wire.answer(each)
+        await wire.response(each)
 
     gateway = await make_gateway(await make_upstream(slow))
     raw = await exchange(gateway.port, post(body=body), half_close=True)
     assert raw.startswith(CONTINUE)
-    (answer,) = answers(raw.removeprefix(CONTINUE))
-    assert answer.status == 200
+    (response,) = responses(raw.removeprefix(CONTINUE))
+    assert response.status == 200
     (call,) = (await gateway.finished()).calls
     assert call.status == "success"
 
 
-async def test_every_pipelined_request_is_answered(make_upstream, make_gateway):
+async def test_every_pipelined_request_is_served(make_upstream, make_gateway):
     gateway = await make_gateway(await make_upstream())
     raw = await exchange(gateway.port, post() + get() + post(), half_close=True)
-    assert [answer.status for answer in answers(raw)] == [200, 200, 200]
+    assert [response.status for response in responses(raw)] == [200, 200, 200]
     assert len((await gateway.finished()).requests) == 3
 
 
@@ -50,7 +50,7 @@ async def test_what_is_not_whole_is_the_end(make_upstream, make_gateway, cut):
     upstream = await make_upstream()
     gateway = await make_gateway(upstream)
     raw = await exchange(gateway.port, get() + post()[:cut], half_close=True)
-    assert [answer.status for answer in answers(raw)] == [200]
+    assert [response.status for response in responses(raw)] == [200]
     assert not upstream.exchanges
     await gateway.finished()
 

@@ -25,8 +25,8 @@ class Health:
         self.asked = 0
         self.clock = ManualClock()
         self.is_asked = asyncio.Event()
-        self.answer_now = asyncio.Event()
-        self.answer_now.set()
+        self.respond_now = asyncio.Event()
+        self.respond_now.set()
         readiness = Readiness(
             check_database=self.check_database,
             is_cache_available=self.is_cache_available,
@@ -44,7 +44,7 @@ class Health:
     async def check_database(self):
         self.asked += 1
         self.is_asked.set()
-        await self.answer_now.wait()
+        await self.respond_now.wait()
         if not self.database:
             raise StoreUnavailableError("away")
 
@@ -59,9 +59,9 @@ class Health:
 async def test_liveness_asks_nobody():
     health = Health()
     health.database = health.cache = False
-    answer = await health.get("/health/live")
-    assert (answer.status_code, answer.json()) == (200, {"status": "live"})
-    assert answer.headers["cache-control"] == "no-store"
+    response = await health.get("/health/live")
+    assert (response.status_code, response.json()) == (200, {"status": "live"})
+    assert response.headers["cache-control"] == "no-store"
     assert health.asked == 0
 
 
@@ -72,9 +72,9 @@ async def test_liveness_asks_nobody():
 async def test_readiness_names_every_dependency(database, cache, code, status):
     health = Health()
     health.database, health.cache = database, cache
-    answer = await health.get()
-    assert answer.status_code == code
-    assert answer.json() == {
+    response = await health.get()
+    assert response.status_code == code
+    assert response.json() == {
         "status": status,
         "dependencies": {
             "database": {"status": "up" if database else "down"},
@@ -87,8 +87,8 @@ async def test_readiness_names_every_dependency(database, cache, code, status):
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
 async def test_head(path):
-    answer = await Health().get(path, method="HEAD")
-    assert (answer.status_code, answer.content) == (200, b"")
+    response = await Health().get(path, method="HEAD")
+    assert (response.status_code, response.content) == (200, b"")
 
 
 @pytest.mark.parametrize("database", [True, False])
@@ -97,8 +97,8 @@ async def test_readiness_shows_only_the_status_without_the_token(database):
     health.database = database
     bare = {"status": "ready" if database else "unavailable"}
     for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": f"Basic {TOKEN}"}):
-        answer = await health.get(headers=headers)
-        assert (answer.status_code, answer.json()) == (200 if database else 503, bare)
+        response = await health.get(headers=headers)
+        assert (response.status_code, response.json()) == (200 if database else 503, bare)
     detailed = await health.get(headers={"authorization": f"Bearer {TOKEN}"})
     assert detailed.json()["dependencies"]["providers"] == PROVIDERS
 
@@ -111,11 +111,11 @@ async def test_readiness_is_bare_where_the_monitoring_endpoints_are_closed():
 
 async def test_many_readiness_checks_ask_the_database_once():
     health = Health()
-    health.answer_now.clear()
+    health.respond_now.clear()
     checks = [asyncio.create_task(health.get()) for _ in range(50)]
     await health.is_asked.wait()
-    health.answer_now.set()
-    assert {answer.status_code for answer in await asyncio.gather(*checks)} == {200}
+    health.respond_now.set()
+    assert {response.status_code for response in await asyncio.gather(*checks)} == {200}
     assert health.asked == 1
     await health.get()
     assert health.asked == 1
@@ -126,7 +126,7 @@ async def test_many_readiness_checks_ask_the_database_once():
 
 async def test_a_database_that_hangs_is_unavailable_and_is_asked_no_second_time():
     health = Health()
-    health.answer_now.clear()
+    health.respond_now.clear()
     first = asyncio.create_task(health.get())
     await health.is_asked.wait()
     health.clock.advance(TIMEOUT_SECONDS)
@@ -134,14 +134,14 @@ async def test_a_database_that_hangs_is_unavailable_and_is_asked_no_second_time(
     assert (await health.get()).status_code == 503
     assert (await health.get()).status_code == 503
     assert health.asked == 1
-    health.answer_now.set()
+    health.respond_now.set()
     assert (await first).status_code == 200
     health.clock.advance(SHARE_SECONDS)
     assert (await health.get()).status_code == 200
     assert health.asked == 2
 
 
-async def test_a_hanging_question_is_answered_with_no_at_its_time_limit():
+async def test_a_hanging_question_ends_with_no_at_its_time_limit():
     """By the event loop's own clock: the limit is what ends the wait."""
     never = asyncio.Event()
 
@@ -153,7 +153,7 @@ async def test_a_hanging_question_is_answered_with_no_at_its_time_limit():
     assert await shared.get() is False
 
 
-async def test_a_question_that_fails_in_any_way_is_answered_with_no():
+async def test_a_question_that_fails_in_any_way_ends_with_no():
     async def fail():
         raise OSError("no route")
 

@@ -8,7 +8,7 @@ import pytest
 
 from app.config.schema import ServerConfig
 from app.server.http_framing import ChunkedBody
-from tests.app.gateway.raw_client import CHAT, answers, chunked, exchange, get, post
+from tests.app.gateway.raw_client import CHAT, chunked, exchange, get, post, responses
 
 CLOSE = get(b"/v1/models", b"connection: close")
 CHUNKED = post(body=b"").replace(b"content-length: 0", b"transfer-encoding: chunked")
@@ -16,7 +16,7 @@ SMALL = ServerConfig(max_header_bytes=2_000)
 
 
 async def statuses(gateway, *pieces):
-    return [answer.status for answer in answers(await exchange(gateway.port, *pieces))]
+    return [response.status for response in responses(await exchange(gateway.port, *pieces))]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ async def test_no_phase_goes_on_without_end(make_upstream, make_gateway, kind):
     except ConnectionError:
         pytest.fail("the connection was reset before the response was read")
     writer.close()
-    *_, last = answers(raw)
+    *_, last = responses(raw)
     assert (last.status, last.code) == (431, "headers_too_large")
     assert gateway.connections.unparsed_bytes == 0
     recorded = await gateway.finished()
@@ -112,12 +112,12 @@ async def test_what_is_ambiguous_or_too_much_is_refused_and_nothing_behind_it_is
     make_upstream, make_gateway, request_bytes
 ):
     gateway = await make_gateway(await make_upstream())
-    (answer,) = answers(await exchange(gateway.port, request_bytes + get()))
-    assert answer.status in {400, 414, 431, 501, 505}
-    assert answer.code in {
+    (response,) = responses(await exchange(gateway.port, request_bytes + get()))
+    assert response.status in {400, 414, 431, 501, 505}
+    assert response.code in {
         "invalid_http", "uri_too_long", "headers_too_large", "not_implemented", "http_version_not_supported",
     }  # fmt: skip
-    assert dict(answer.headers)["connection"] == "close"
+    assert dict(response.headers)["connection"] == "close"
     assert gateway.recorder.requests == []
 
 
@@ -148,8 +148,8 @@ async def test_broken_chunks_end_the_connection(make_upstream, make_gateway, bod
     upstream = await make_upstream()
     gateway = await make_gateway(upstream)
     pieces = [CHUNKED, *[bytes([byte]) for byte in body]] if apart else [CHUNKED + body + get()]
-    (answer,) = answers(await exchange(gateway.port, *pieces, pause_seconds=0))
-    assert (answer.status, answer.code) == (400, "invalid_http")
+    (response,) = responses(await exchange(gateway.port, *pieces, pause_seconds=0))
+    assert (response.status, response.code) == (400, "invalid_http")
     assert not upstream.exchanges
     await gateway.finished()
 
@@ -163,7 +163,7 @@ async def test_chunks_of_any_size_in_any_segments_are_one_body(make_upstream, ma
     request = CHUNKED + chunked(CHAT, size=size, extension=extension, trailers=b"x: y\r\nz:\r\n") + CLOSE
     pieces = [request[start : start + segment] for start in range(0, len(request), segment)]
     raw = await exchange(gateway.port, *pieces, pause_seconds=0)
-    assert [answer.status for answer in answers(raw)] == [200, 200]
+    assert [response.status for response in responses(raw)] == [200, 200]
     assert upstream.exchanges[0].json["messages"] == json.loads(CHAT)["messages"]
     await gateway.finished()
 
@@ -180,12 +180,12 @@ async def test_http_1_0_gets_no_chunks_and_the_end_of_the_connection(make_upstre
     gateway = await make_gateway(await make_upstream())
     body = json.dumps({**json.loads(CHAT), "stream": stream}).encode()
     raw = await exchange(gateway.port, post(*fields, body=body).replace(b"HTTP/1.1", b"HTTP/1.0"))
-    (answer,) = answers(raw)
-    fields = dict(answer.headers)
-    assert answer.status == 200
+    (response,) = responses(raw)
+    fields = dict(response.headers)
+    assert response.status == 200
     assert "transfer-encoding" not in fields
     assert fields["connection"] == "close"
-    assert answer.body.endswith(b"data: [DONE]\n\n" if stream else b"}")
+    assert response.body.endswith(b"data: [DONE]\n\n" if stream else b"}")
     await gateway.finished()
 
 
@@ -210,7 +210,7 @@ async def test_a_body_of_tiny_chunks_is_served(make_upstream, make_gateway, ends
     body = b"".join(b"1\r\n%c\r\n" % byte for byte in padded) + b"0\r\n\r\n"
     close = b"" if ends else CLOSE
     got = await exchange(gateway.port, CHUNKED + body + close, half_close=ends)
-    assert [answer.status for answer in answers(got)] == ([200] if ends else [200, 200])
+    assert [response.status for response in responses(got)] == ([200] if ends else [200, 200])
     await gateway.finished()
 
 

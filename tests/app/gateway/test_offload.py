@@ -77,8 +77,8 @@ async def test_a_bad_request_of_many_messages_is_told_the_same(make_upstream, ma
         (HEAVY.replace(b"acme/tiny", b""), "model"),
         (b'{"model":"acme/tiny",' + b",".join(b'"f%d":[1,2,3]' % number for number in range(30_000)) + b"}", None),
     ):
-        answer = await gateway.post(CHAT, body)
-        assert (answer.status, answer.json["error"]["param"]) == (400, param)
+        response = await gateway.post(CHAT, body)
+        assert (response.status, response.json["error"]["param"]) == (400, param)
     assert (await gateway.finished()).calls == []
 
 
@@ -115,40 +115,44 @@ async def test_a_process_that_dies_is_replaced(make_upstream, make_gateway, wire
 
 async def test_a_request_that_is_not_read_in_time_is_a_503(make_upstream, make_gateway):
     gateway = await make_gateway(await make_upstream(), offload=Offload(deadline_seconds=1e-9))
-    answer = await gateway.post(CHAT, HEAVY)
-    assert (answer.status, answer.json["error"]["code"], answer.headers["retry-after"]) == (503, "overloaded", "1")
+    response = await gateway.post(CHAT, HEAVY)
+    assert (response.status, response.json["error"]["code"], response.headers["retry-after"]) == (
+        503,
+        "overloaded",
+        "1",
+    )
     recorded = await gateway.finished()
     assert recorded.of(ExceptionMapped) == [ExceptionMapped(exception_type="OverloadedError")]
     assert (await gateway.chat()).status == 200
 
 
-async def test_a_large_answer_is_read_elsewhere_and_counted_the_same(make_upstream, make_gateway, wire):
+async def test_a_large_response_is_read_elsewhere_and_counted_the_same(make_upstream, make_gateway, wire):
     choice = {"index": 0, "message": {"content": "word, " * 10, "x": [[]] * 30}, "finish_reason": "stop"}
-    answer = {**wire.completion, "choices": [choice] * 2_000}
+    response = {**wire.completion, "choices": [choice] * 2_000}
 
     async def script(exchange):
-        await exchange.reply(answer)
+        await exchange.reply(response)
 
     gateway = await make_gateway(await make_upstream(script))
-    assert not is_light(json.dumps(answer).encode())
+    assert not is_light(json.dumps(response).encode())
     received = await gateway.chat()
-    assert received.json == answer
+    assert received.json == response
     usage = (await gateway.finished()).of(CallFinished)[0].usage
     assert (usage.input_tokens, usage.output_tokens) == (10, 4)
     assert set(gateway.gateway.offload.pids()) == {"responses"}
 
 
-async def test_a_large_answer_that_is_none_leads_to_the_next_provider(make_upstream, make_gateway, wire):
+async def test_a_large_response_that_is_none_leads_to_the_next_provider(make_upstream, make_gateway, wire):
     async def script(exchange):
         await exchange.reply(b'{"choices":[' + b"[]," * 200_000 + b"]")
 
     gateway = await make_gateway(await make_upstream(script), await make_upstream(name="beta"))
-    answer = await gateway.chat()
-    assert (answer.status, answer.headers["x-gatewayz-provider"]) == (200, "beta")
+    response = await gateway.chat()
+    assert (response.status, response.headers["x-gatewayz-provider"]) == (200, "beta")
     assert (await gateway.finished()).attempts[0].error_kind == "bad_response"
 
 
-async def test_an_answer_that_cannot_be_read_in_time_ends_in_a_503_and_one_attempt(make_upstream, make_gateway):
+async def test_a_response_that_cannot_be_read_in_time_ends_in_a_503_and_one_attempt(make_upstream, make_gateway):
     async def script(exchange):
         await exchange.reply(b'{"choices":[' + b"[]," * 200_000 + b"{}]}")
 

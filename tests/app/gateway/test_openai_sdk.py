@@ -1,4 +1,4 @@
-"""The official OpenAI SDK, unchanged, against the gateway on a socket: answers, streams, and its typed errors."""
+"""The official OpenAI SDK, unchanged, against the gateway on a socket: responses, streams, and its typed errors."""
 
 import time
 
@@ -62,8 +62,8 @@ async def test_leaving_a_stream_early(make_upstream, make_gateway, make_client, 
 
 async def test_embeddings(make_upstream, make_gateway, make_client):
     client = await make_client(await make_gateway(await make_upstream()))
-    answer = await client.embeddings.create(model="acme/embed", input="text", encoding_format="float")
-    assert answer.data[0].embedding == [0.5, -0.25]
+    response = await client.embeddings.create(model="acme/embed", input="text", encoding_format="float")
+    assert response.data[0].embedding == [0.5, -0.25]
 
 
 async def test_models(make_upstream, make_gateway, make_client):
@@ -141,7 +141,7 @@ async def test_rate_limit_of_the_key(make_upstream, make_gateway, make_client):
 async def test_token_limit_of_the_plan(make_upstream, make_gateway, make_client):
     gateway = await make_gateway(await make_upstream(), plan=PlanConfig(name="free", plan_tokens_per_minute=10))
     client = await make_client(gateway)
-    # 14 tokens are charged after the answer; the next call finds the budget below zero.
+    # 14 tokens are charged after the response; the next call finds the budget below zero.
     await client.chat.completions.create(model="acme/tiny", messages=MESSAGES)
     with pytest.raises(openai.RateLimitError) as caught:
         await client.chat.completions.create(model="acme/tiny", messages=MESSAGES, stream=True)

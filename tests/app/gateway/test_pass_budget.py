@@ -127,10 +127,10 @@ async def test_calls_that_waited_for_the_same_key_begin_a_few_at_a_time(
 
     monkeypatch.setattr(gateway.gateway._keys, "find", found)
     monkeypatch.setattr(gateway_module, "try_providers", begun)
-    answers = [asyncio.create_task(gateway.chat(stream=stream)) for _ in range(calls)]
+    responses = [asyncio.create_task(gateway.chat(stream=stream)) for _ in range(calls)]
     await wire.until(lambda: len(waiting) == calls)
     passes = Passes()
     release.set()
-    assert {(await answer).status for answer in answers} == {200}
+    assert {(await response).status for response in responses} == {200}
     assert passes.stop() == (calls, 16)
     await gateway.finished()

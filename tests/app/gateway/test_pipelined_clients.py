@@ -39,15 +39,15 @@ async def test_a_client_that_leaves_ends_its_call_although_another_request_waits
     assert len(upstream.exchanges) == 1
 
 
-async def test_a_head_that_is_broken_and_too_large_gets_one_answer(make_upstream, make_gateway, caplog) -> None:
+async def test_a_head_that_is_broken_and_too_large_gets_one_response(make_upstream, make_gateway, caplog) -> None:
     gateway = await make_gateway(await make_upstream(), server_config=ServerConfig(max_header_bytes=1_000))
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     with caplog.at_level(logging.ERROR):
         writer.write(b"GET / HTTP/1.1\r\n: no name\r\n" + b"x" * 5_000)
         async with asyncio.timeout(5.0):
-            answer = await reader.read()
+            response = await reader.read()
     writer.close()
-    head, _, body = answer.partition(b"\r\n\r\n")
+    head, _, body = response.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
     assert json.loads(body)["error"]["code"] == "invalid_http"
     assert caplog.records == []
@@ -63,15 +63,15 @@ async def test_a_body_that_is_broken_from_its_start_is_refused_although_the_clie
     )
     writer.write(f"{head}transfer-encoding: chunked\r\n\r\nno length\r\n".encode())
     async with asyncio.timeout(5.0):
-        answer = await reader.read()
+        response = await reader.read()
     writer.close()
-    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert response.startswith(b"HTTP/1.1 400 ")
     recorded = await gateway.finished()
     assert [request.status_code for request in recorded.requests] == [499]
     assert recorded.of(ExceptionMapped) == []
 
 
-async def test_whole_requests_are_answered_whole_although_what_follows_them_is_no_http(
+async def test_whole_requests_are_served_whole_although_what_follows_them_is_no_http(
     make_upstream, make_gateway, wire
 ) -> None:
     may_go_on = asyncio.Event()
@@ -88,23 +88,23 @@ async def test_whole_requests_are_answered_whole_although_what_follows_them_is_n
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     writer.write(chat_request(wire, stream=True))
     async with asyncio.timeout(5.0):
-        answer = await reader.readuntil(b"first")
+        response = await reader.readuntil(b"first")
         writer.write(chat_request(wire, stream=True) + b"\x00\x01 is no HTTP\r\n\r\n")
         await writer.drain()
         may_go_on.set()
-        answer += await reader.read()
+        response += await reader.read()
     writer.close()
-    assert answer.count(b"HTTP/1.1 200 OK") == 2
-    assert answer.count(b"[DONE]") == 2
-    assert answer.count(b"HTTP/1.1 ") == 3
-    last_head, _, last_body = answer[answer.rindex(b"HTTP/1.1 ") :].partition(b"\r\n\r\n")
+    assert response.count(b"HTTP/1.1 200 OK") == 2
+    assert response.count(b"[DONE]") == 2
+    assert response.count(b"HTTP/1.1 ") == 3
+    last_head, _, last_body = response[response.rindex(b"HTTP/1.1 ") :].partition(b"\r\n\r\n")
     assert last_head.startswith(b"HTTP/1.1 400 ")
     assert json.loads(last_body)["error"]["code"] == "invalid_http"
     recorded = await gateway.finished()
     assert [request.status_code for request in recorded.requests] == [200, 200]
 
 
-async def test_a_waiting_request_with_a_broken_body_does_not_cut_the_answer_before_it(
+async def test_a_waiting_request_with_a_broken_body_does_not_cut_the_response_before_it(
     make_upstream, make_gateway, wire
 ) -> None:
     may_go_on = asyncio.Event()
@@ -121,11 +121,11 @@ async def test_a_waiting_request_with_a_broken_body_does_not_cut_the_answer_befo
     await wire.until(lambda: upstream.exchanges, "the first call")
     may_go_on.set()
     async with asyncio.timeout(5.0):
-        answer = await reader.read()
+        response = await reader.read()
     writer.close()
-    assert answer.startswith(b"HTTP/1.1 200 OK")
-    assert answer.count(b"HTTP/1.1 ") == 2
-    assert b"HTTP/1.1 400 " in answer
+    assert response.startswith(b"HTTP/1.1 200 OK")
+    assert response.count(b"HTTP/1.1 ") == 2
+    assert b"HTTP/1.1 400 " in response
     recorded = await gateway.finished()
     assert [request.status_code for request in recorded.requests] == [200]
 

@@ -147,13 +147,13 @@ async def test_usage_wherever_a_stream_puts_it(make_upstream, make_gateway, wire
         "every chunk": [wire.chunk("Hel", usage=None), {**last, "usage": usage}, wire.chunk(usage=None)],
     }[place]
     gateway = await make_gateway(await make_upstream(lambda exchange: exchange.stream(*chunks)))
-    answer = await gateway.chat(stream=True, **({"stream_options": {"include_usage": True}} if asked else {}))
+    response = await gateway.chat(stream=True, **({"stream_options": {"include_usage": True}} if asked else {}))
     if asked:
-        assert answer.raw == wire.sse(*chunks, b"[DONE]")
+        assert response.raw == wire.sse(*chunks, b"[DONE]")
     else:
-        assert b"usage" not in answer.raw
-        assert b'"content": "Hel"' in answer.raw
-        assert (b'"x_groq":{"id":"r"}' in answer.raw) == (place == "x_groq")
+        assert b"usage" not in response.raw
+        assert b'"content": "Hel"' in response.raw
+        assert (b'"x_groq":{"id":"r"}' in response.raw) == (place == "x_groq")
     (row,) = (await gateway.finished()).rows
     assert (row.status, row.input_tokens, row.output_tokens, row.usage_estimated) == ("success", 5_000, 700, False)
 

@@ -1,4 +1,4 @@
-"""How a provider is reached, and what it may answer: heads, statuses, `stream_options`, headers, query, proxies."""
+"""How a provider is reached, and what it may respond: heads, statuses, `stream_options`, headers, query, proxies."""
 
 import asyncio
 import logging
@@ -33,13 +33,13 @@ async def test_a_large_head_is_read(make_upstream, make_gateway, wire, *, stream
 
 @LIVE
 @pytest.mark.parametrize("status", [201, 202, 203, 206, 226])
-async def test_any_2xx_with_an_answer_is_an_answer(make_upstream, make_gateway, wire, status):
+async def test_any_2xx_with_a_response_is_a_response(make_upstream, make_gateway, wire, status):
     async def script(exchange):
         await exchange.reply(wire.completion, status)
 
     gateway = await make_gateway(await make_upstream(script))
-    answer = await gateway.chat()
-    assert (answer.status, answer.json) == (200, wire.completion)
+    response = await gateway.chat()
+    assert (response.status, response.json) == (200, wire.completion)
     recorded = await gateway.finished()
     assert (recorded.attempts[0].http_status, recorded.attempts[0].usage.output_tokens) == (status, 4)
 
@@ -56,7 +56,7 @@ def refuses(wire, status, body):
         if "stream_options" in exchange.json:
             await exchange.reply(body, status)
         else:
-            await wire.answer(exchange)
+            await wire.response(exchange)
 
     return script
 
@@ -82,8 +82,8 @@ async def test_a_refused_stream_options_is_left_out_and_remembered(
 async def test_a_refusal_of_the_callers_own_field_is_the_callers(make_upstream, make_gateway, wire):
     upstream = await make_upstream(refuses(wire, *REFUSALS[0]))
     gateway = await make_gateway(upstream)
-    answer = await gateway.chat(stream=True, stream_options={"include_usage": True})
-    assert (answer.status, "stream_options" in answer.json["error"]["message"]) == (422, True)
+    response = await gateway.chat(stream=True, stream_options={"include_usage": True})
+    assert (response.status, "stream_options" in response.json["error"]["message"]) == (422, True)
     assert len(upstream.exchanges) == 1
 
 
@@ -93,7 +93,7 @@ async def test_a_refusal_that_comes_again_is_not_remembered(make_upstream, make_
 
     async def script(exchange):
         if exchange.json["messages"][0]["role"] == "user":
-            await wire.answer(exchange)
+            await wire.response(exchange)
         else:
             await exchange.reply({"error": {"message": f"bad role {exchange.json['messages'][0]['role']}"}}, 400)
 
@@ -228,7 +228,7 @@ async def test_two_targets_of_one_model_at_one_provider_have_their_own_breakers(
         if exchange.json["model"] == "old":
             await exchange.reply({"error": {"message": "gone"}}, 404)
         else:
-            await wire.answer(exchange)
+            await wire.response(exchange)
 
     routes = tuple(RouteConfig(provider="alpha", upstream_model=name) for name in ("old", "new"))
     gateway = await make_gateway(await make_upstream(script), models=[ModelConfig(name="acme/tiny", routes=routes)])

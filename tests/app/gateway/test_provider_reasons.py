@@ -57,10 +57,10 @@ def warnings(caplog):
 @pytest.mark.parametrize("stream", [False, True])
 async def test_every_envelope_becomes_openais(make_upstream, make_gateway, *, name, stream):
     body, message = ENVELOPES[name]
-    answer = await (await make_gateway(await make_upstream(says(body)))).chat(stream=stream)
-    assert answer.status == 400
-    error = answer.json["error"]
-    assert set(answer.json) == {"error"}
+    response = await (await make_gateway(await make_upstream(says(body)))).chat(stream=stream)
+    assert response.status == 400
+    error = response.json["error"]
+    assert set(response.json) == {"error"}
     assert error["message"] == message
     assert {"message", "type", "param", "code"} <= set(error)
     assert isinstance(error["type"], str)
@@ -76,11 +76,11 @@ async def test_secrets_and_addresses_stay_here(make_upstream, make_gateway):
         error = {"message": message, "type": key, key: [{"again": message}], "param": None, "code": None}
         await exchange.reply({"error": error}, 400)
 
-    answer = await (await make_gateway(upstream := await make_upstream(leak))).chat()
-    assert answer.status == 400
+    response = await (await make_gateway(upstream := await make_upstream(leak))).chat()
+    assert response.status == 400
     for secret in (b"key-of-alpha", b"127.0.0.1", str(upstream.port).encode(), b"10.1.2.3", b"internal", b"fd00"):
-        assert secret not in answer.raw, secret
-    assert b"8.8.8.8" in answer.raw
+        assert secret not in response.raw, secret
+    assert b"8.8.8.8" in response.raw
 
 
 def test_a_deep_error_object_is_cut_and_not_followed():
@@ -144,7 +144,7 @@ LOGGED = {
 async def test_no_part_of_a_document_that_is_no_error_is_logged(
     make_upstream, make_gateway, caplog, *, name, inside_200
 ):
-    """It may be a part of the answer, or quote the prompt."""
+    """It may be a part of the response, or quote the prompt."""
     body, reason = LOGGED[name]
 
     async def named(exchange):
@@ -265,8 +265,8 @@ async def test_an_error_inside_a_200_that_blames_the_caller_is_passed_on(make_up
     error = {"code": "context_length_exceeded", "message": "too long"}
     first, second = await make_upstream(says({"error": error}, 200)), await make_upstream(name="beta")
     gateway = await make_gateway(first, second)
-    answer = await gateway.chat()
-    assert (answer.status, answer.json["error"]["message"]) == (400, "too long")
+    response = await gateway.chat()
+    assert (response.status, response.json["error"]["message"]) == (400, "too long")
     assert not second.exchanges
     assert gateway.states["alpha"].error_rate is None
 

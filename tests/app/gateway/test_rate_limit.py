@@ -92,7 +92,7 @@ async def test_tokens_are_charged_afterwards_and_a_debt_is_worked_off() -> None:
     assert (await limiter.admit(who)).remaining_tokens == 1
 
 
-async def test_the_answer_names_the_budget_that_needs_longest() -> None:
+async def test_the_response_names_the_budget_that_needs_longest() -> None:
     limiter = RateLimiter([PlanConfig(name="free", plan_tokens_per_minute=60)], ManualClock())
     who = caller(requests=1)
     assert (await limiter.admit(who)).allowed

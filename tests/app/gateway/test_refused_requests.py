@@ -93,8 +93,8 @@ async def test_a_refused_size_leads_on_and_opens_nothing(make_upstream, make_gat
     second = await make_upstream(name="beta")
     gateway = await make_gateway(first, second, breaker=BREAKER)
     for _ in range(5):
-        answer = await gateway.chat(stream=stream)
-        assert (answer.status, answer.headers["x-gatewayz-provider"]) == (200, "beta")
+        response = await gateway.chat(stream=stream)
+        assert (response.status, response.headers["x-gatewayz-provider"]) == (200, "beta")
     assert len(first.exchanges) == 5
     recorded = await gateway.finished()
     assert [each.error_kind for each in recorded.attempts] == ["size_refused", None] * 5
@@ -105,8 +105,8 @@ async def test_a_refused_size_leads_on_and_opens_nothing(make_upstream, make_gat
 @pytest.mark.live
 async def test_a_size_that_every_provider_refuses_is_a_413(make_upstream, make_gateway):
     gateway = await make_gateway(await make_upstream(says(*SIZES[0])), breaker=BREAKER)
-    answer = await gateway.chat()
-    assert (answer.status, answer.json["error"]["message"]) == (413, SIZES[0][1])
+    response = await gateway.chat()
+    assert (response.status, response.json["error"]["message"]) == (413, SIZES[0][1])
 
 
 @pytest.mark.live
@@ -118,8 +118,8 @@ async def test_who_hangs_up_on_a_large_body_may_serve_small_ones(make_upstream, 
     first, second = await make_upstream(hang_up), await make_upstream(name="beta")
     gateway = await make_gateway(first, second, breaker=BREAKER)
     for _ in range(4):
-        answer = await gateway.chat(messages=[{"role": "user", "content": "x" * size}])
-        assert (answer.status, answer.headers["x-gatewayz-provider"]) == (200, "beta")
+        response = await gateway.chat(messages=[{"role": "user", "content": "x" * size}])
+        assert (response.status, response.headers["x-gatewayz-provider"]) == (200, "beta")
     recorded = await gateway.finished()
     assert {each.error_kind for each in recorded.attempts} == {kind, None}
     assert bool(recorded.of(BreakerChanged)) == (kind == "connect_error")

@@ -57,12 +57,12 @@ async def test_compressed_bodies_reach_the_provider_decoded(make_upstream, make_
 )
 async def test_other_codings_are_refused_by_name(make_upstream, make_gateway, coding, named):
     gateway = await make_gateway(await make_upstream())
-    answer = await gateway.post(CHAT, b"\x00\x01", {"content-encoding": coding})
-    assert (answer.status, answer.json["error"]["code"]) == (415, "unsupported_content_encoding")
-    assert answer.headers["accept-encoding"] == "gzip, deflate"
-    assert named in answer.json["error"]["message"]
-    assert "gzip" in answer.json["error"]["message"]
-    assert "script" not in answer.json["error"]["message"]
+    response = await gateway.post(CHAT, b"\x00\x01", {"content-encoding": coding})
+    assert (response.status, response.json["error"]["code"]) == (415, "unsupported_content_encoding")
+    assert response.headers["accept-encoding"] == "gzip, deflate"
+    assert named in response.json["error"]["message"]
+    assert "gzip" in response.json["error"]["message"]
+    assert "script" not in response.json["error"]["message"]
     assert (await gateway.finished()).calls == []
 
 
@@ -80,9 +80,9 @@ async def test_other_codings_are_refused_by_name(make_upstream, make_gateway, co
 )
 async def test_a_body_that_is_not_what_its_header_says_is_a_400(make_upstream, make_gateway, coding, body):
     gateway = await make_gateway(await make_upstream())
-    answer = await gateway.post(CHAT, body, {"content-encoding": coding})
-    assert answer.status == 400
-    assert repr(coding) in answer.json["error"]["message"]
+    response = await gateway.post(CHAT, body, {"content-encoding": coding})
+    assert response.status == 400
+    assert repr(coding) in response.json["error"]["message"]
 
 
 async def test_the_bound_of_bodies_holds_for_what_they_become(make_upstream, make_gateway):
@@ -90,8 +90,8 @@ async def test_the_bound_of_bodies_holds_for_what_they_become(make_upstream, mak
     bomb = packed(GOOD + b" " * 50_000_000)
     assert len(bomb) < 100_000
     for body, coding in ((bomb, "gzip"), (packed(bomb), "gzip, gzip")):
-        answer = await gateway.post(CHAT, body, {"content-encoding": coding})
-        assert (answer.status, answer.json["error"]["code"]) == (413, "request_too_large")
+        response = await gateway.post(CHAT, body, {"content-encoding": coding})
+        assert (response.status, response.json["error"]["code"]) == (413, "request_too_large")
     assert gateway.gateway.calls_in_flight.body_bytes == 0
 
 
@@ -101,16 +101,16 @@ async def test_the_bound_of_bodies_holds_for_what_they_become(make_upstream, mak
 )
 async def test_lone_surrogates_are_passed_on_as_they_are(make_upstream, make_gateway, content):
     async def script(exchange):
-        answer = {"choices": [{"index": 0, "message": {"content": "y"}, "finish_reason": "stop"}]}
-        await exchange.reply(answer)
+        response = {"choices": [{"index": 0, "message": {"content": "y"}, "finish_reason": "stop"}]}
+        await exchange.reply(response)
 
     upstream = await make_upstream(script)
     gateway = await make_gateway(upstream, cache_ttl_seconds=60.0)
     messages = b'[{"role":"user","content":"%b"}]' % content
     body = b'{"model":"acme/tiny","temperature":0,"messages":%b,"stream_options":{"x":"\\ud800"}}' % messages
     for cache in ("miss", "hit"):
-        answer = await gateway.post(CHAT, body)
-        assert (answer.status, answer.headers["x-gatewayz-cache"]) == (200, cache)
+        response = await gateway.post(CHAT, body)
+        assert (response.status, response.headers["x-gatewayz-cache"]) == (200, cache)
     assert messages in upstream.exchanges[0].body
     assert b'{"x":"\\ud800"}' in upstream.exchanges[0].body
     assert len(upstream.exchanges) == 1
@@ -158,17 +158,17 @@ async def test_nesting_is_bounded_by_a_number_of_ours(make_upstream, make_gatewa
     def deep(levels):
         return nested(levels) if inner == "arrays" else b'{"]":' * levels + b"1" + b"}" * levels
 
-    answer = await gateway.post(path, body % deep(MAX_DEPTH - 3))
-    assert answer.status == 200
+    response = await gateway.post(path, body % deep(MAX_DEPTH - 3))
+    assert response.status == 200
     for levels in (MAX_DEPTH - 2, 700, 5_000, 100_000):
-        answer = await gateway.post(path, body % deep(levels))
-        assert (answer.status, answer.json["error"]["type"]) == (400, "invalid_request_error")
-        assert f"more than {MAX_DEPTH} levels" in answer.json["error"]["message"]
+        response = await gateway.post(path, body % deep(levels))
+        assert (response.status, response.json["error"]["type"]) == (400, "invalid_request_error")
+        assert f"more than {MAX_DEPTH} levels" in response.json["error"]["message"]
     assert len((await gateway.finished()).calls) == 1
 
 
 @pytest.mark.parametrize("levels", [MAX_DEPTH - 3, MAX_DEPTH, 700, 5_000, 100_000])
-async def test_deeply_nested_answers_are_no_answers(make_upstream, make_gateway, wire, levels):
+async def test_deeply_nested_responses_are_no_responses(make_upstream, make_gateway, wire, levels):
     deep = b'{"choices":[{"index":0,"message":%b,"finish_reason":"stop"}]}' % nested(levels)
 
     async def script(exchange):

@@ -1,4 +1,4 @@
-"""Room for large answers: one key has a half, who waits goes on when others have ended, and nothing stays behind."""
+"""Room for large responses: one key has a half, who waits goes on when others have ended, and nothing stays behind."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ def share_of(room, owner, size):
     return share
 
 
-async def test_small_answers_need_no_room():
+async def test_small_responses_need_no_room():
     room = ResponseBudget(max_bytes=1)
     for _ in range(100):
         assert room.share("key").try_hold(LARGE_BYTES)
@@ -33,7 +33,7 @@ async def test_one_owner_holds_a_half_and_leaves_the_other_to_others():
     assert room.share("third").try_hold(20 * MIB)
 
 
-async def test_one_that_holds_nothing_may_hold_an_answer_of_any_size():
+async def test_one_that_holds_nothing_may_hold_a_response_of_any_size():
     room = ResponseBudget(max_bytes=10 * MIB)
     share = share_of(room, "key", 64 * MIB)
     assert share.try_hold(64 * MIB)
@@ -61,7 +61,7 @@ async def test_nobody_waits_indefinitely():
 
 
 @pytest.mark.parametrize("length_is_known", [True, False])
-async def test_large_answers_of_one_key_come_one_after_the_other(
+async def test_large_responses_of_one_key_come_one_after_the_other(
     make_upstream, make_gateway, wire, length_is_known
 ) -> None:
     text = "a" * 3 * MIB
@@ -81,7 +81,7 @@ async def test_large_answers_of_one_key_come_one_after_the_other(
     room = ResponseBudget(max_bytes=8 * MIB)
     gateway = await make_gateway(await make_upstream(script), response_budget=room)
     got = await asyncio.gather(*(gateway.chat() for _ in range(4)))
-    assert [answer.status for answer in got] == [200] * 4
+    assert [response.status for response in got] == [200] * 4
     await gateway.finished()
     assert room.held_bytes == 0
 
@@ -114,8 +114,8 @@ async def test_an_event_of_many_megabytes_is_passed_on_as_it_is_and_needs_room(
 
     room = ResponseBudget(max_bytes=32 * MIB)
     gateway = await make_gateway(await make_upstream(script), response_budget=room)
-    answer = await gateway.chat(stream=True)
-    assert text.encode() in answer.raw
+    response = await gateway.chat(stream=True)
+    assert text.encode() in response.raw
     await gateway.finished()
     assert room.held_bytes == 0
     taken = share_of(room, "other", 31 * MIB)

@@ -77,7 +77,7 @@ def test_escapes_are_the_text_that_they_stand_for() -> None:
     assert key(b'{"a":"\\u00e9\\/"}') == key('{"a":"é/"}'.encode())
 
 
-def test_callers_and_models_do_not_share_answers() -> None:
+def test_callers_and_models_do_not_share_responses() -> None:
     assert len({key(b"{}"), key(b"{}", key_id="key_2"), key(b"{}", model="large"), key(b"{}", "key_1s", "mall")}) == 4
     assert len(key(b"{}")) == 32
 
@@ -89,7 +89,7 @@ def test_what_is_no_json_has_no_key() -> None:
 
 
 @pytest.mark.parametrize(
-    ("temperature", "n", "stream", "answer"),
+    ("temperature", "n", "stream", "response"),
     [
         (0, None, None, True),
         (0.0, 1, False, True),
@@ -104,11 +104,11 @@ def test_what_is_no_json_has_no_key() -> None:
         (0, None, "no", False),
     ],
 )
-def test_deterministic_is_said_in_so_many_words(temperature, n, stream, answer) -> None:
-    assert is_deterministic(temperature=temperature, n=n, stream=stream) is answer
+def test_deterministic_is_said_in_so_many_words(temperature, n, stream, response) -> None:
+    assert is_deterministic(temperature=temperature, n=n, stream=stream) is response
 
 
-async def test_an_answer_is_kept_until_its_time_is_over() -> None:
+async def test_a_response_is_kept_until_its_time_is_over() -> None:
     clock = ManualClock()
     cache = MemoryResponseCache(10_000, clock)
     assert await cache.get(b"k") is None

@@ -67,7 +67,7 @@ async def test_a_whole_response_is_in_progress_until_its_client_has_taken_it(big
     gateway = await big()
     client = await ask(gateway.port, extra=extra)
     taken = await read(client, 100_000)
-    await wire.until(lambda: attempts(gateway), "the provider's answer")
+    await wire.until(lambda: attempts(gateway), "the provider's response")
     assert ended(gateway) == []
     assert len(gateway.gateway.calls_in_flight) == 1
     taken += await read(client, BIG_BYTES - taken)

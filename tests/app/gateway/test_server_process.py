@@ -273,15 +273,15 @@ async def test_heads_are_bounded(start):
         head = b"GET /health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-big: "
         writer.write(head + b"x" * size + end)
         async with asyncio.timeout(20):
-            answer = await reader.read()
+            response = await reader.read()
         writer.close()
-        return answer
+        return response
 
     for size in (5_000, 500_000):
         for end in (b"\r\n\r\n", b""):
-            answer = await get(size, end)
-            assert answer.startswith(b"HTTP/1.1 431 "), (size, end)
-            assert json.loads(answer.split(b"\r\n\r\n")[1])["error"]["code"] == "headers_too_large"
+            response = await get(size, end)
+            assert response.startswith(b"HTTP/1.1 431 "), (size, end)
+            assert json.loads(response.split(b"\r\n\r\n")[1])["error"]["code"] == "headers_too_large"
     assert (await get(3_000)).startswith(b"HTTP/1.1 200 ")
 
 

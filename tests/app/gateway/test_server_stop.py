@@ -132,9 +132,9 @@ async def get(port, path):
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET %b HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n" % path)
     async with asyncio.timeout(30):
-        answer = await reader.read()
+        response = await reader.read()
     writer.close()
-    return int(answer.split()[1])
+    return int(response.split()[1])
 
 
 @pytest.mark.parametrize("redirections", ["", ">&- 2>&-", "<&- >&- 2>&-", ">/dev/full 2>/dev/full"])

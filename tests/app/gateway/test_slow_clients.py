@@ -24,8 +24,8 @@ async def read_to_end(reader):
         return await reader.read()
 
 
-def error_of(answer):
-    head, _, body = answer.partition(b"\r\n\r\n")
+def error_of(response):
+    head, _, body = response.partition(b"\r\n\r\n")
     return int(head.split(b" ")[1]), json.loads(body)["error"]["code"]
 
 
@@ -59,13 +59,13 @@ async def test_the_second_head_of_a_connection_has_its_time_too(make_upstream, m
     gateway = await make_gateway(await make_upstream(), server_config=server(head=SHORT))
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     writer.write(HEAD % len(CHAT) + CHAT + b"GET /v1/mod")
-    answers = (await read_to_end(reader)).partition(b"HTTP/1.1 408 ")
-    assert answers[0].startswith(b"HTTP/1.1 200 ")
-    assert b"request_timeout" in answers[2]
+    responses = (await read_to_end(reader)).partition(b"HTTP/1.1 408 ")
+    assert responses[0].startswith(b"HTTP/1.1 200 ")
+    assert b"request_timeout" in responses[2]
     writer.close()
 
 
-async def test_a_head_that_comes_while_an_answer_is_made_waits_for_it(make_upstream, make_gateway, wire):
+async def test_a_head_that_comes_while_a_response_is_made_waits_for_it(make_upstream, make_gateway, wire):
     go = asyncio.Event()
 
     async def when_told(exchange):
@@ -95,8 +95,8 @@ async def test_a_body_that_does_not_end_is_408(make_upstream, make_gateway, tran
     async with asyncio.timeout(READ_SECONDS):
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
-        answer = head + await reader.readexactly(length)
-    assert error_of(answer) == (408, "request_timeout")
+        response = head + await reader.readexactly(length)
+    assert error_of(response) == (408, "request_timeout")
     writer.close()
     recorded = await gateway.finished()
     assert [request.status_code for request in recorded.requests] == [408]
@@ -142,7 +142,9 @@ async def test_a_client_that_reads_nothing_of_a_stream_is_one_that_left(make_ups
 
 
 @pytest.mark.parametrize("connection", [b"connection: keep-alive", b"connection: close"])
-async def test_a_client_that_reads_nothing_of_a_whole_answer_is_cut_off(make_upstream, make_gateway, wire, connection):
+async def test_a_client_that_reads_nothing_of_a_whole_response_is_cut_off(
+    make_upstream, make_gateway, wire, connection
+):
     big = {**wire.completion, "padding": "x" * 20_000_000}
     gateway = await make_gateway(
         await make_upstream(lambda exchange: exchange.reply(big)), server_config=server(stall=SHORT)

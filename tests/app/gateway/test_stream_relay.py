@@ -39,8 +39,8 @@ async def test_a_client_that_asked_gets_every_chunk_untouched(make_upstream, mak
     sent = [wire.chunk("Hi", usage=None), wire.chunk(finish="stop", usage=None), wire.usage_chunk()]
     upstream = await make_upstream(lambda exchange: exchange.stream(*sent))
     gateway = await make_gateway(upstream)
-    answer = await gateway.chat(stream=True, stream_options={"include_usage": True, "x": 1})
-    assert answer.raw == wire.sse(*sent, b"[DONE]")
+    response = await gateway.chat(stream=True, stream_options={"include_usage": True, "x": 1})
+    assert response.raw == wire.sse(*sent, b"[DONE]")
     assert upstream.exchanges[0].json["stream_options"] == {"include_usage": True, "x": 1}
 
 
@@ -57,8 +57,8 @@ async def test_nothing_but_usage_is_taken_out_of_a_chunk(make_upstream, make_gat
     )
     upstream = await make_upstream(lambda exchange: exchange.stream(payload, wire.chunk(finish="stop")))
     gateway = await make_gateway(upstream)
-    answer = await gateway.chat(stream=True)
-    first = answer.raw.split(b"\n\n")[0]
+    response = await gateway.chat(stream=True)
+    first = response.raw.split(b"\n\n")[0]
     assert first == (b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"\\u00e9 x"},"n":1.50}],"x":{"y": 1}}')
 
 
@@ -109,7 +109,7 @@ async def test_each_chunk_arrives_when_the_provider_sends_it(make_upstream, make
         assert (await response.content.read()).endswith(b"data: [DONE]\n\n")
 
 
-async def test_comments_pass_once_the_answer_has_begun(make_upstream, make_gateway, wire):
+async def test_comments_pass_once_the_response_has_begun(make_upstream, make_gateway, wire):
     upstream = await make_upstream(
         lambda exchange: _send(
             exchange,
@@ -117,9 +117,9 @@ async def test_comments_pass_once_the_answer_has_begun(make_upstream, make_gatew
         )
     )
     gateway = await make_gateway(upstream)
-    answer = await gateway.chat(stream=True)
+    response = await gateway.chat(stream=True)
     expected = wire.sse(wire.chunk("a")) + b": still here\n\n" + wire.sse(wire.chunk(finish="stop"), b"[DONE]")
-    assert answer.raw == expected
+    assert response.raw == expected
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
@@ -267,7 +267,7 @@ async def test_a_client_that_leaves_in_the_middle_cancels_the_upstream_call(make
 
 
 async def test_a_slow_client_slows_the_provider_down(make_upstream, make_gateway, wire):
-    """The gateway buffers a bounded part of a large answer while the client does not read."""
+    """The gateway buffers a bounded part of a large response while the client does not read."""
     sent = 0
     big = wire.sse(wire.chunk("x" * 60_000))
 

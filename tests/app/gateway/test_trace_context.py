@@ -35,8 +35,8 @@ async def test_a_callers_trace_goes_on_to_the_provider(make_upstream, make_gatew
     with OtlpReceiver() as receiver:
         async with pushed_telemetry(receiver, {"OTEL_PROPAGATORS": propagators}) as telemetry:
             gateway = await make_gateway(upstream, recorder=telemetry.recorder)
-            answer = await gateway.post("/v1/chat/completions", CHAT, headers)
-            assert (answer.status, answer.headers["x-trace-id"]) == (200, TRACE_ID)
+            response = await gateway.post("/v1/chat/completions", CHAT, headers)
+            assert (response.status, response.headers["x-trace-id"]) == (200, TRACE_ID)
         server, attempt = sorted(receiver.trace(TRACE_ID), key=lambda span: span["kind"], reverse=True)
     assert (server["kind"], server["parent_span_id"]) == ("SERVER", SPAN_ID)
     assert (attempt["kind"], attempt["parent_span_id"]) == ("CLIENT", server["span_id"])
@@ -53,8 +53,8 @@ async def test_a_format_that_is_not_named_begins_a_trace_of_its_own(make_upstrea
     with OtlpReceiver() as receiver:
         async with pushed_telemetry(receiver, {"OTEL_PROPAGATORS": propagators}) as telemetry:
             gateway = await make_gateway(upstream, recorder=telemetry.recorder)
-            answer = await gateway.post("/v1/chat/completions", CHAT, headers)
-        trace_id = answer.headers["x-trace-id"]
+            response = await gateway.post("/v1/chat/completions", CHAT, headers)
+        trace_id = response.headers["x-trace-id"]
         assert trace_id != TRACE_ID
         assert [span["parent_span_id"] for span in receiver.trace(trace_id) if span["kind"] == "SERVER"] == [""]
     assert (propagators == "none") is not bool(context_headers(upstream.exchanges[0]))

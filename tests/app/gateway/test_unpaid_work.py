@@ -64,7 +64,7 @@ async def test_the_prompt_of_a_call_that_the_shutdown_ended_is_counted(make_upst
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("script", [hang, only_a_head, half_a_body])
-async def test_the_prompt_of_an_answer_that_came_too_late_is_counted(make_upstream, make_gateway, *, script, stream):
+async def test_the_prompt_of_a_response_that_came_too_late_is_counted(make_upstream, make_gateway, *, script, stream):
     seconds = {"first_byte_seconds": 0.1, "whole_answer_seconds": 0.1, "idle_seconds": 0.1, "total_seconds": 0.2}
     gateway = await make_gateway(await make_upstream(script), await make_upstream(name="beta"), **seconds)
     assert (await gateway.chat(stream=stream)).status == 200
@@ -77,7 +77,7 @@ async def test_the_prompt_of_an_answer_that_came_too_late_is_counted(make_upstre
 
 
 async def test_abandoned_prompts_are_charged_to_the_token_limit(make_upstream, make_gateway, wire):
-    """A caller cannot have prompts worked on for nothing by leaving before the answer."""
+    """A caller cannot have prompts worked on for nothing by leaving before the response."""
     upstream = await make_upstream(hang)
     gateway = await make_gateway(upstream, limits=(None, 100))
     call = asyncio.create_task(gateway.chat(messages=[{"role": "user", "content": "word " * 200}]))
@@ -99,7 +99,7 @@ async def test_a_refusal_costs_nothing(make_upstream, make_gateway, status):
 
 
 @pytest.mark.parametrize("body", [b"<html>hello</html>", b'{"error":{"message":"no","code":500}}', b"", b"{}"])
-async def test_a_page_that_is_no_answer_costs_nothing(make_upstream, make_gateway, body):
+async def test_a_page_that_is_no_response_costs_nothing(make_upstream, make_gateway, body):
     gateway = await make_gateway(await make_upstream(lambda exchange: exchange.reply(body)))
     assert (await gateway.chat()).status == 502
     assert [attempt.usage for attempt in (await gateway.finished()).attempts] == [NO_USAGE]

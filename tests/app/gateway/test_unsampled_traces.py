@@ -35,7 +35,7 @@ async def test_a_failed_request_leaves_its_trace_and_a_good_one_does_not(make_up
             failed = await gateway.post("/v1/chat/completions", CHAT, caller(2))
             assert (failed.status, failed.headers["x-trace-id"]) == (502, f"{2:032x}")
             assert (await gateway.post("/v1/chat/completions", CHAT, caller(3, "01"))).status == 502
-            upstream.script = wire.answer
+            upstream.script = wire.response
             assert (await gateway.post("/v1/chat/completions", CHAT, caller(4))).status == 200
         held, sampled = trace_of(receiver, 2), trace_of(receiver, 3)
         assert [trace_of(receiver, number) for number in (1, 4)] == [[], []]
@@ -73,7 +73,7 @@ async def test_a_slow_request_leaves_its_trace(make_upstream, make_gateway, wire
 
     async def slowly(exchange):
         await go.wait()
-        await wire.answer(exchange)
+        await wire.response(exchange)
 
     upstream = await make_upstream()
     now = [1_000_000_000]
@@ -83,11 +83,11 @@ async def test_a_slow_request_leaves_its_trace(make_upstream, make_gateway, wire
             gateway = await make_gateway(upstream, recorder=telemetry.recorder)
             await gateway.post("/v1/chat/completions", CHAT, caller(1))
             upstream.script = slowly
-            answer = asyncio.create_task(gateway.post("/v1/chat/completions", CHAT, caller(2)))
+            response = asyncio.create_task(gateway.post("/v1/chat/completions", CHAT, caller(2)))
             await wire.until(lambda: len(upstream.exchanges) == 2, "the second request")
             now[0] += 31_000_000_000
             go.set()
-            assert (await answer).status == 200
+            assert (await response).status == 200
             upstream.script = refuse
             assert (await gateway.post("/v1/chat/completions", CHAT, caller(3))).status == 502
         traces = [[span["name"] for span in trace_of(receiver, number)] for number in (1, 2, 3)]
@@ -142,11 +142,11 @@ async def test_many_unsampled_requests_at_once_hold_no_more_than_the_bound(make_
             hold.max_spans = 12
             gateway = await make_gateway(upstream, recorder=telemetry.recorder)
             calls = [gateway.post("/v1/chat/completions", CHAT, caller(number + 1)) for number in range(20)]
-            answers = asyncio.gather(*calls)
+            responses = asyncio.gather(*calls)
             await wire.until(lambda: len(upstream.exchanges) == 20, "every attempt")
             assert hold.spans == 12
             go.set()
-            assert {answer.status for answer in await answers} == {502}
+            assert {response.status for response in await responses} == {502}
             assert hold.spans == 0
             text = telemetry.exposition.respond(method="GET", accept=None, accept_encoding=None).body.decode()
         kinds = [span["kind"] for span in receiver.spans]

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from tests.app.gateway.raw_client import CHAT, answers, chunked, exchange, get, post
+from tests.app.gateway.raw_client import CHAT, chunked, exchange, get, post, responses
 
 CLOSE = get(b"/v1/models", b"connection: close")
 OFFERS = {
@@ -40,8 +40,8 @@ def cut_at(cut, request):
 
 
 async def only(gateway, *pieces, more=b""):
-    """Send a request in pieces, then one that ends the connection; return all answers but the last."""
-    *wanted, last = answers(await exchange(gateway.port, *pieces, more + CLOSE))
+    """Send a request in pieces, then one that ends the connection; return all responses but the last."""
+    *wanted, last = responses(await exchange(gateway.port, *pieces, more + CLOSE))
     assert last.status == 200
     return wanted
 
@@ -66,8 +66,8 @@ async def test_the_response_is_the_one_without_the_offer(make_upstream, make_gat
 async def test_byte_by_byte(make_upstream, make_gateway, offer):
     gateway = await make_gateway(await make_upstream())
     request = post(*OFFERS[offer]) + CLOSE
-    found = answers(await exchange(gateway.port, *[bytes([byte]) for byte in request], pause_seconds=0))
-    assert [answer.status for answer in found] == [200, 200]
+    found = responses(await exchange(gateway.port, *[bytes([byte]) for byte in request], pause_seconds=0))
+    assert [response.status for response in found] == [200, 200]
     await gateway.finished()
 
 
@@ -81,11 +81,11 @@ async def test_a_body_in_chunks_belongs_to_its_request(make_upstream, make_gatew
 
 
 @pytest.mark.parametrize("offer", OFFERS)
-async def test_a_request_behind_an_offer_is_answered(make_upstream, make_gateway, offer):
+async def test_a_request_behind_an_offer_is_served(make_upstream, make_gateway, offer):
     gateway = await make_gateway(await make_upstream())
     request = get(b"/v1/models", *OFFERS[offer])
     found = await only(gateway, request + request, more=get(b"/v1/models"))
-    assert [answer.status for answer in found] == [200] * 3
+    assert [response.status for response in found] == [200] * 3
     recorded = await gateway.finished()
     assert [request.status_code for request in recorded.requests] == [200] * 4
 
@@ -99,7 +99,7 @@ async def test_what_stands_in_a_body_is_no_request(make_upstream, make_gateway, 
     request = post(*OFFERS[offer], body=smuggled)
     # A length that is a little short leaves bytes that are no request either.
     request = request.replace(b"content-length: %d" % len(smuggled), b"content-length: %d" % (len(smuggled) - surplus))
-    (found,) = answers(await exchange(gateway.port, *cut_at(cut, request)))
+    (found,) = responses(await exchange(gateway.port, *cut_at(cut, request)))
     assert found.status == 400
     assert dict(found.headers)["connection"] == "close"
     recorded = await gateway.finished()
@@ -110,6 +110,6 @@ async def test_what_stands_in_a_body_is_no_request(make_upstream, make_gateway, 
 async def test_connect_is_refused_and_nothing_behind_it_is_served(make_upstream, make_gateway, target):
     gateway = await make_gateway(await make_upstream())
     request = b"CONNECT " + target + b" HTTP/1.1\r\nhost: gateway:80\r\n\r\n"
-    (found,) = answers(await exchange(gateway.port, request + get()))
+    (found,) = responses(await exchange(gateway.port, request + get()))
     assert found.status in {400, 501}
     assert gateway.recorder.requests == []

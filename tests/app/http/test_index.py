@@ -38,11 +38,11 @@ async def client(tmp_path):
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
 async def test_the_index_lists_endpoints_that_exist(client, path):
-    answer = await client.get(path)
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == "application/json"
-    assert "x-request-id" not in answer.headers  # no traffic
-    endpoints = answer.json()["endpoints"]
+    response = await client.get(path)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    assert "x-request-id" not in response.headers  # no traffic
+    endpoints = response.json()["endpoints"]
     assert {"POST /v1/chat/completions", "GET /v1/models", "GET /health/ready", "GET /metrics"} <= set(endpoints)
     for endpoint in endpoints:
         method, _, where = endpoint.partition(" ")
@@ -51,7 +51,7 @@ async def test_the_index_lists_endpoints_that_exist(client, path):
             assert status in {200, 401}, endpoint
     head = await client.head(path)
     assert (head.status_code, head.content) == (200, b"")
-    assert head.headers["content-length"] == str(len(answer.content))
+    assert head.headers["content-length"] == str(len(response.content))
 
 
 async def test_health_and_monitoring_have_an_index_each(client):
@@ -62,7 +62,7 @@ async def test_health_and_monitoring_have_an_index_each(client):
     assert (await client.post("/")).status_code == 405
 
 
-async def test_an_answer_without_a_trace_has_a_request_id_all_the_same(client):
+async def test_a_response_without_a_trace_has_a_request_id_all_the_same(client):
     """With telemetry off."""
     ids = [(await client.get("/v1/nothing")).headers["x-request-id"] for _ in range(3)]
     assert len(set(ids)) == 3

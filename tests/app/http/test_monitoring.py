@@ -51,25 +51,25 @@ async def client(metered):
 
 
 async def test_everything_is_at_both_paths(client, metered):
-    answers = [await client.get(path) for path in ("/metrics", "/prometheus/metrics/all")]
-    assert [answer.status_code for answer in answers] == [200, 200]
-    assert [answer.text for answer in answers] == [metered.text()] * 2
-    assert answers[0].headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    responses = [await client.get(path) for path in ("/metrics", "/prometheus/metrics/all")]
+    assert [response.status_code for response in responses] == [200, 200]
+    assert [response.text for response in responses] == [metered.text()] * 2
+    assert responses[0].headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
 
 
 @pytest.mark.parametrize("category", Category)
 async def test_each_category_has_its_endpoint(client, metered, category):
-    answer = await client.get(f"/prometheus/metrics/{category}")
-    assert answer.status_code == 200
-    assert answer.text == metered.text(category)
+    response = await client.get(f"/prometheus/metrics/{category}")
+    assert response.status_code == 200
+    assert response.text == metered.text(category)
     names = {spec.name for spec in families_of(category)}
-    assert {line.split()[2] for line in answer.text.splitlines() if line.startswith("# TYPE")} <= names
+    assert {line.split()[2] for line in response.text.splitlines() if line.startswith("# TYPE")} <= names
 
 
 async def test_names_are_a_repeatable_query(client, metered):
     query = "name[]=cache_hits_total&name[]=provider_response_time_seconds_bucket"
-    answer = await client.get(f"/metrics?{query}")
-    assert answer.text == metered.text(names=["cache_hits_total", "provider_response_time_seconds"])
+    response = await client.get(f"/metrics?{query}")
+    assert response.text == metered.text(names=["cache_hits_total", "provider_response_time_seconds"])
     assert (await client.get("/metrics?name[]=unknown")).text == ""
     assert (await client.get("/metrics", params={"name[]": "cache_hits_total"})).text.startswith(
         "# HELP cache_hits_total"
@@ -77,22 +77,22 @@ async def test_names_are_a_repeatable_query(client, metered):
 
 
 async def test_negotiation(client):
-    answer = await client.get("/metrics", headers={"accept": OPENMETRICS})
-    assert answer.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
-    assert answer.headers["vary"] == "Accept, Accept-Encoding"
-    assert any(sample.exemplar for family in parse_openmetrics(answer.text) for sample in family.samples)
+    response = await client.get("/metrics", headers={"accept": OPENMETRICS})
+    assert response.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert response.headers["vary"] == "Accept, Accept-Encoding"
+    assert any(sample.exemplar for family in parse_openmetrics(response.text) for sample in family.samples)
 
 
 async def test_a_header_in_several_lines_is_one_header(client):
     headers = [("accept", "text/plain;q=0.1"), ("accept", OPENMETRICS), ("accept-encoding", "gzip")]
-    answer = await client.get("/metrics", headers=headers)
-    assert answer.headers["content-type"].startswith(OPENMETRICS)
+    response = await client.get("/metrics", headers=headers)
+    assert response.headers["content-type"].startswith(OPENMETRICS)
 
 
 async def test_gzip(client):
-    answer = await client.get("/metrics", headers={"accept-encoding": "gzip"})
-    assert answer.headers["content-encoding"] == "gzip"
-    assert answer.text.startswith("# HELP ")
+    response = await client.get("/metrics", headers={"accept-encoding": "gzip"})
+    assert response.headers["content-encoding"] == "gzip"
+    assert response.text.startswith("# HELP ")
     assert "content-encoding" not in (await client.get("/metrics")).headers
 
 
@@ -107,22 +107,22 @@ async def test_head_has_the_headers_of_get_and_no_body(client, path):
 
 
 async def test_summary(client):
-    answer = await client.get("/prometheus/metrics/summary")
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.json()["performance"]["cache_hits"] == 3
-    assert answer.json()["business"]["cost_usd_by_provider"] == {"openai": 0.25}
-    assert answer.json()["system"]["requests_total"] is None
+    response = await client.get("/prometheus/metrics/summary")
+    assert response.headers["content-type"] == "application/json"
+    assert response.json()["performance"]["cache_hits"] == 3
+    assert response.json()["business"]["cost_usd_by_provider"] == {"openai": 0.25}
+    assert response.json()["system"]["requests_total"] is None
     only = await client.get("/prometheus/metrics/summary?category=business")
-    assert only.json()["business"] == answer.json()["business"]
+    assert only.json()["business"] == response.json()["business"]
     assert "system" not in only.json()
 
 
 @pytest.mark.parametrize("category", ["latency", "", "System", "all"])
 async def test_summary_of_an_unknown_category_is_400_and_names_the_five(client, category):
-    answer = await client.get("/prometheus/metrics/summary", params={"category": category})
-    assert answer.status_code == 400
-    assert answer.headers["content-type"] == "application/problem+json"
-    problem = answer.json()
+    response = await client.get("/prometheus/metrics/summary", params={"category": category})
+    assert response.status_code == 400
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = response.json()
     assert problem["status"] == 400
     assert problem["title"] == "Bad Request"
     assert all(known in problem["detail"] for known in Category)
@@ -130,16 +130,16 @@ async def test_summary_of_an_unknown_category_is_400_and_names_the_five(client, 
 
 @pytest.mark.parametrize("path", ["xyz", "System", "summaries", "%22"])
 async def test_an_unknown_page_is_404(client, path):
-    answer = await client.get(f"/prometheus/metrics/{path}")
-    assert answer.status_code == 404
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["status"] == 404
+    response = await client.get(f"/prometheus/metrics/{path}")
+    assert response.status_code == 404
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["status"] == 404
 
 
 async def test_docs(client):
-    answer = await client.get("/prometheus/metrics/docs")
-    assert answer.headers["content-type"] == "text/markdown; charset=utf-8"
-    assert "`gatewayz_provider_health_score`" in answer.text
+    response = await client.get("/prometheus/metrics/docs")
+    assert response.headers["content-type"] == "text/markdown; charset=utf-8"
+    assert "`gatewayz_provider_health_score`" in response.text
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -165,10 +165,10 @@ BAD = [
 @pytest.mark.parametrize("path", [*PATHS, "/prometheus/metrics/xyz"])
 async def test_with_a_token_every_page_asks_for_it(metered, path):
     async with client_of(metered, TOKEN) as client:
-        answer = await client.get(path)
-        assert answer.status_code == 401
-        assert answer.headers["www-authenticate"] == 'Bearer realm="monitoring"'
-        assert answer.headers["content-type"] == "application/problem+json"
+        response = await client.get(path)
+        assert response.status_code == 401
+        assert response.headers["www-authenticate"] == 'Bearer realm="monitoring"'
+        assert response.headers["content-type"] == "application/problem+json"
         assert (await client.head(path)).status_code == 401
         assert (await client.get(path, headers={"authorization": f"Bearer {TOKEN}"})).status_code in {200, 404}
 
@@ -177,9 +177,9 @@ async def test_with_a_token_every_page_asks_for_it(metered, path):
 async def test_tokens(metered, header, status):
     async with client_of(metered, TOKEN) as client:
         headers = [] if header is None else [("authorization", header.encode())]
-        answer = await client.get("/metrics", headers=headers)
-        assert answer.status_code == status
-        assert TOKEN not in answer.text
+        response = await client.get("/metrics", headers=headers)
+        assert response.status_code == status
+        assert TOKEN not in response.text
 
 
 async def test_two_authorization_headers_are_refused(metered):
@@ -224,10 +224,10 @@ async def test_a_query_is_bounded_and_not_kept(metered, client):
     assert parse_query_string.cache_info().currsize == kept
     for query in ("&".join(["a"] * (MAX_QUERY_FIELDS + 1)), "name[]=" + "x" * MAX_QUERY_BYTES):
         for path in ("/metrics", "/prometheus/metrics/system", "/prometheus/metrics/summary"):
-            answer = await client.get(f"{path}?{query}")
-            assert answer.status_code == 400
-            assert answer.headers["content-type"] == "application/problem+json"
-            assert len(answer.content) < 500
+            response = await client.get(f"{path}?{query}")
+            assert response.status_code == 400
+            assert response.headers["content-type"] == "application/problem+json"
+            assert len(response.content) < 500
 
 
 @pytest.mark.parametrize(
@@ -254,5 +254,5 @@ async def test_scrapes_that_cannot_wait_are_503(metered):
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         assert refused.headers["content-type"] == "application/problem+json"
         go.set()
-        assert [answer.status_code for answer in await asyncio.gather(*scrapes)] == [200, 200]
+        assert [response.status_code for response in await asyncio.gather(*scrapes)] == [200, 200]
         assert (await client.get("/metrics")).status_code == 200

@@ -40,8 +40,8 @@ def connection() -> Iterator[http.client.HTTPConnection]:
 
 def ask(connection, method, headers=None):
     connection.request(method, "/metrics", headers=headers or {})
-    answer = connection.getresponse()
-    return answer, answer.read()
+    response = connection.getresponse()
+    return response, response.read()
 
 
 def test_head_and_get_take_turns_on_one_connection(connection):

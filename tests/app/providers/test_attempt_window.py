@@ -195,7 +195,7 @@ def test_what_says_nothing_of_the_provider_is_no_outcome():
         assert outcome.failed
 
 
-def test_a_stream_is_as_slow_as_its_first_token_and_an_answer_as_its_end():
+def test_a_stream_is_as_slow_as_its_first_token_and_a_response_as_its_end():
     assert outcome_of(finished("success")) == Outcome(
         failed=False, latency_seconds=4.0, duration_seconds=4.0, input_tokens=3, output_tokens=2
     )

@@ -114,7 +114,7 @@ class BreakerMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.admitted)
     @rule(data=st.data())
-    def answer(self, data):
+    def response(self, data):
         """A call that gets content: a trial's closes the breaker, and its end counts there; any other changes nothing."""
         index = data.draw(st.integers(0, len(self.admitted) - 1))
         self.breaker.advance(self.now)

@@ -1,4 +1,4 @@
-"""Probes over real HTTP: what they ask, what they make of each answer, and what they leave alone."""
+"""Probes over real HTTP: what they ask, what they make of each response, and what they leave alone."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ LIST = json.dumps({"object": "list", "data": [{"id": "a-1", "object": "model"}, 
 
 
 class Harness:
-    """One provider `p` whose every answer is scripted, and what the gateway knows of it."""
+    """One provider `p` whose every response is scripted, and what the gateway knows of it."""
 
     def __init__(self, base_url, *, timeout_seconds=5.0, **provider_options):
         self.clock = ManualClock()
@@ -54,17 +54,17 @@ class Harness:
 
 @pytest.fixture
 async def provider():
-    """A server that answers with `provider.answer` and keeps what it was asked."""
+    """A server that responds with `provider.response` and keeps the requests."""
 
     async def handle(request):
         state.requests.append(request)
-        if state.answer is None:
+        if state.response is None:
             await asyncio.Event().wait()
-        status, body = state.answer
+        status, body = state.response
         return web.Response(status=status, body=body, headers={"location": "/elsewhere"})
 
     class State:
-        answer = (200, LIST)
+        response = (200, LIST)
 
     state = State()
     state.requests = []
@@ -105,7 +105,7 @@ async def test_the_path_is_the_configurations(provider):
     ],
 )  # fmt: skip
 async def test_what_a_status_says(provider, status, finding):
-    provider.answer = (status, b"")
+    provider.response = (status, b"")
     harness = Harness(provider.url)
     await harness.probes.probe_providers()
     assert harness.findings == [("p", finding)]
@@ -127,7 +127,7 @@ async def test_each_change_of_what_probes_find_is_one_line_with_its_reason(provi
     caplog.set_level(logging.INFO, logger="gatewayz.providers")
     harness = Harness(provider.url)
     for status in (200, 503, 503, 429, 404, 200, 401):
-        provider.answer = (status, b"{}")
+        provider.response = (status, b"{}")
         await harness.probes.probe_providers()
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
@@ -144,7 +144,7 @@ async def test_each_change_of_what_probes_find_is_one_line_with_its_reason(provi
 
 
 async def test_a_probe_takes_bounded_time(provider):
-    provider.answer = None
+    provider.response = None
     harness = Harness(provider.url, timeout_seconds=0.2)
     started = time.monotonic()
     await harness.probes.probe_providers()
@@ -159,7 +159,7 @@ async def test_availability_follows_the_probes_and_is_absent_without_any(provide
     assert harness.gauge("provider_error_rate") == []
     await harness.probes.probe_providers()
     harness.clock.advance(30.0)
-    provider.answer = (503, b"")
+    provider.response = (503, b"")
     await harness.probes.probe_providers()
     harness.clock.advance(30.0)
     assert harness.gauge("provider_availability") == [(0.5, {"provider": "p"})]
@@ -170,7 +170,7 @@ async def test_availability_follows_the_probes_and_is_absent_without_any(provide
 async def test_a_provider_that_is_full_keeps_what_was_known_of_it(provider):
     harness = Harness(provider.url)
     await harness.probes.probe_providers()
-    provider.answer = (429, b"")
+    provider.response = (429, b"")
     harness.clock.advance(30.0)
     await harness.probes.probe_providers()
     harness.clock.advance(30.0)
@@ -192,25 +192,25 @@ async def test_models_are_listed_or_not(provider):
 
 
 @pytest.mark.parametrize(
-    "answer", [(404, LIST), (200, b"<html>"), (200, b'{"data": [1]}'), (200, b"[" * 5_000), (200, b"")]
+    "response", [(404, LIST), (200, b"<html>"), (200, b'{"data": [1]}'), (200, b"[" * 5_000), (200, b"")]
 )
-async def test_what_is_no_list_makes_it_unknown(provider, answer):
+async def test_what_is_no_list_makes_it_unknown(provider, response):
     harness = Harness(provider.url)
     await harness.probes.probe_models()
-    provider.answer = answer
+    provider.response = response
     await harness.probes.probe_models()
     assert harness.gauge("gatewayz_model_listed") == []
 
 
 async def test_an_endless_list_is_given_up(provider):
-    provider.answer = (200, b" " * (MAX_LIST_BYTES + 1) + LIST)
+    provider.response = (200, b" " * (MAX_LIST_BYTES + 1) + LIST)
     harness = Harness(provider.url)
     await harness.probes.probe_models()
     assert harness.gauge("gatewayz_model_listed") == []
 
 
 async def test_what_may_be_on_a_further_page_is_unknown(provider):
-    provider.answer = (200, b'{"data": [{"id": "a-1"}], "has_more": true}')
+    provider.response = (200, b'{"data": [{"id": "a-1"}], "has_more": true}')
     harness = Harness(provider.url)
     await harness.probes.probe_models()
     assert harness.gauge("gatewayz_model_listed") == [(1.0, {"provider": "p", "model": "one"})]

@@ -47,7 +47,7 @@ def test_a_provider_that_was_neither_probed_nor_called_is_unknown(states):
     assert provider_reading(states["p"]) == {"status": "unknown", "circuit_breaker": "closed", "probe": None}
 
 
-def test_a_provider_that_never_answered_a_probe_is_down(states, clock):
+def test_a_provider_that_never_responded_to_a_probe_is_down(states, clock):
     states["p"].probed(available=False)
     clock.advance(4.2)
     assert provider_reading(states["p"]) == {
@@ -94,7 +94,7 @@ def test_each_change_is_logged_once(states, caplog):
     assert [record.provider for record in caplog.records] == ["p"] * 3
 
 
-def test_a_provider_that_never_answered_is_logged(states, caplog):
+def test_a_provider_that_never_responded_is_logged(states, caplog):
     states["p"].probed(available=False, reason="ClientConnectorError")
     states["p"].probed(available=False, reason="ClientConnectorError")
     assert [record.getMessage() for record in caplog.records] == [

@@ -49,9 +49,11 @@ async def first_scrape(tmp_path):
         telemetry = build_pipeline(telemetry_config_from_environ({}), settings)
         app = create_app(config, resolve_secrets(config, {}), telemetry, random_bytes=os.urandom)
         async with app.lifespan():
-            answer = telemetry.exposition.respond(method="GET", accept="text/plain;version=0.0.4", accept_encoding=None)
+            response = telemetry.exposition.respond(
+                method="GET", accept="text/plain;version=0.0.4", accept_encoding=None
+            )
         telemetry.shutdown(1.0)
-        return read_exposition(answer.body.decode())
+        return read_exposition(response.body.decode())
 
     return scrape
 

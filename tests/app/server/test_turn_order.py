@@ -44,7 +44,7 @@ class Transport(asyncio.Transport):
 
 
 class Server:
-    """Connections of one server whose application only answers; `served` has the paths in their order."""
+    """Connections of one server whose application only responds; `served` has the paths in their order."""
 
     def __init__(self):
         self.served = []

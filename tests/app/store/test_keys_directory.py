@@ -147,11 +147,11 @@ async def test_a_slow_database_delays_a_key_that_was_good_lately_only_a_little(
     keys, clock, recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new = await keys.create(name="Ada", plan="free")
-    may_answer = asyncio.Event()
+    may_respond = asyncio.Event()
 
     class SlowKeys:
         async def find_by_hash(self, secret_sha256: str):
-            await may_answer.wait()
+            await may_respond.wait()
             return await keys.find_by_hash(secret_sha256)
 
     directory = StoredKeyDirectory(keys, PLANS, clock, recorder)
@@ -161,7 +161,7 @@ async def test_a_slow_database_delays_a_key_that_was_good_lately_only_a_little(
     clock.advance(6)
     assert (await directory.find(new.secret)).key_id == new.key.key_id
     # The query went on: what it found counts from then on.
-    may_answer.set()
+    may_respond.set()
     await asyncio.gather(*directory._queries.values())
     with pytest.raises(InvalidApiKeyError):
         await directory.find(new.secret)

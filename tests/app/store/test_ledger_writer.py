@@ -103,7 +103,7 @@ async def test_a_row_that_comes_twice_is_kept_once(engine, recorder, make_row) -
     assert [(total.calls, total.cost_nanousd) for total in await ledger_totals(engine)] == [(2, 14)]
 
 
-async def test_a_commit_whose_answer_was_lost_is_not_doubled(engine, recorder, make_row) -> None:
+async def test_a_commit_whose_response_was_lost_is_not_doubled(engine, recorder, make_row) -> None:
     lost = []
 
     @event.listens_for(engine.sync_engine, "commit")
@@ -224,7 +224,7 @@ async def test_a_hanging_database_does_not_keep_the_event_loop_from_ending(
         await engine.dispose()
 
 
-async def test_a_database_that_never_answers_loses_nothing_before_the_end(make_row, recorder, caplog) -> None:
+async def test_a_database_that_never_responds_loses_nothing_before_the_end(make_row, recorder, caplog) -> None:
     engine = create_engine("postgresql+asyncpg://u@127.0.0.1:1/x", DisabledRecorder())
     ledger = LedgerWriter(engine, FAST, recorder)
     ledger.start()

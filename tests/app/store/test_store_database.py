@@ -108,7 +108,7 @@ async def test_a_server_that_is_stopped_does_not_keep_the_database_open(postgres
         postgresql.thaw()
 
 
-async def test_a_server_that_does_not_answer_is_named_as_the_reason(postgresql) -> None:
+async def test_a_server_that_does_not_respond_is_named_as_the_reason(postgresql) -> None:
     url = postgresql.new_database()
     postgresql.freeze()
     try:

@@ -1,4 +1,4 @@
-"""The gauges of the database: what it says while it answers, nothing while it does not, from one instance at a time."""
+"""The gauges of the database: what it says while it responds, nothing while it does not, from one instance at a time."""
 
 import asyncio
 import itertools

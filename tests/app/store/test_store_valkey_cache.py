@@ -18,9 +18,9 @@ DEADLINE_SECONDS = 20.0
 
 @asynccontextmanager
 async def scripted_server(
-    answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    response: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
 ) -> AsyncIterator[str]:
-    """A TCP server on a free port whose connections do what `answer` does until they are closed."""
+    """A TCP server on a free port whose connections do what `response` does until they are closed."""
     connections: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -28,7 +28,7 @@ async def scripted_server(
         assert task is not None
         connections.add(task)
         try:
-            await answer(reader, writer)
+            await response(reader, writer)
         except (ConnectionError, asyncio.CancelledError):
             pass
         finally:
@@ -74,7 +74,7 @@ async def opened(url: str, clock=None, *, seconds: float = DEADLINE_SECONDS) -> 
 
 
 @pytest.mark.live
-async def test_a_real_server_keeps_answers_until_their_time_is_over(redis_server) -> None:
+async def test_a_real_server_keeps_responses_until_their_time_is_over(redis_server) -> None:
     async with opened(redis_server.url) as cache:
         assert await cache.is_available()
         assert await cache.get(b"\x00\xffkey") is None
@@ -147,7 +147,7 @@ async def test_a_failing_server_is_untouched_for_a_while_and_its_return_is_notic
 
 
 @pytest.mark.live
-async def test_a_request_that_is_cancelled_does_not_spoil_the_next_answer() -> None:
+async def test_a_request_that_is_cancelled_does_not_spoil_the_next_response() -> None:
     arrived, cancelled = asyncio.Event(), asyncio.Event()
 
     async def late_first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -34,8 +34,8 @@ def _services(run: StackRun, expected: set[str]) -> str:
 def one_request(run: StackRun) -> Iterator[str]:
     """Send one request without a key, which needs no provider, and find it in all three stores."""
     trace_id, span_id = secrets.token_hex(16), secrets.token_hex(8)
-    answer = run.ask("gateway", "/v1/models", headers={"traceparent": f"00-{trace_id}-{span_id}-01"})
-    yield _expect("GET /v1/models without a key", answer.status, _UNAUTHORIZED)
+    response = run.ask("gateway", "/v1/models", headers={"traceparent": f"00-{trace_id}-{span_id}-01"})
+    yield _expect("GET /v1/models without a key", response.status, _UNAUTHORIZED)
     count = 'sum(fastapi_requests_total{path="/v1/models", status_code="401"})'
     seconds = wait_for("the request in Prometheus", lambda: run.sample(count))
     yield f"{_expect('counted in Prometheus', run.sample(count), 1.0)}, after {seconds:.1f} s"

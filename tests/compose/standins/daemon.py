@@ -69,11 +69,11 @@ def running_daemon(folder: Path) -> Iterator[dict[str, str]]:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         stack.callback(_end, process)
-        _wait_until_it_answers(process, environ, folder / "dockerd.log")
+        _wait_until_it_responds(process, environ, folder / "dockerd.log")
         yield environ
 
 
-def _wait_until_it_answers(process: "subprocess.Popen[bytes]", environ: Mapping[str, str], log: Path) -> None:
+def _wait_until_it_responds(process: "subprocess.Popen[bytes]", environ: Mapping[str, str], log: Path) -> None:
     docker = str(shutil.which("docker"))
     deadline = time.monotonic() + _START_SECONDS
     while subprocess.run([docker, "info"], env=environ, capture_output=True, check=False).returncode:

@@ -39,8 +39,8 @@ class StackFailedError(RuntimeError):
     """A stack did not come up, or something was not found in it in time; the message says what."""
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """What a server answered: the status and the body."""
+class Response(msgspec.Struct, frozen=True):
+    """A server's response: the status and the body."""
 
     status: int
     body: bytes
@@ -69,37 +69,37 @@ class StackRun:
 
     def ask(
         self, name: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
-    ) -> Answer:
-        """Send a request to a published port; raises OSError where nothing answers."""
+    ) -> Response:
+        """Send a request to a published port; raises OSError where nothing responds."""
         request = urllib.request.Request(self.urls[name] + path, data=body, headers=dict(headers or {}))  # noqa: S310  loopback
         try:
             with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
                 request, timeout=_HTTP_SECONDS
             ) as response:
-                return Answer(response.status, response.read())
+                return Response(response.status, response.read())
         except urllib.error.HTTPError as error:
-            return Answer(error.code, error.read())
+            return Response(error.code, error.read())
 
     def sample(self, query: str) -> float | None:
         """Return the one value of a PromQL query; None where it has none. Raises ValueError where it has several."""
-        answer = self.ask("prometheus", f"/api/v1/query?query={urllib.parse.quote(query)}")
-        result: list[dict[str, Any]] = json.loads(answer.body)["data"]["result"]
+        response = self.ask("prometheus", f"/api/v1/query?query={urllib.parse.quote(query)}")
+        result: list[dict[str, Any]] = json.loads(response.body)["data"]["result"]
         if len(result) > 1:
             raise ValueError(f"{query} has {len(result)} values")
         return float(result[0]["value"][1]) if result else None
 
     def log_lines(self, query: str) -> list[str]:
         """Return the lines of a LogQL query, of the last hour."""
-        answer = self.ask("loki", f"/loki/api/v1/query_range?query={urllib.parse.quote(query)}&since=1h")
-        streams = json.loads(answer.body)["data"]["result"]
+        response = self.ask("loki", f"/loki/api/v1/query_range?query={urllib.parse.quote(query)}&since=1h")
+        streams = json.loads(response.body)["data"]["result"]
         return [line for stream in streams for _, line in stream["values"]]
 
     def span_names(self, trace_id: str) -> list[str]:
         """Return the names of a trace's spans; none where Tempo does not have it."""
-        answer = self.ask("tempo", f"/api/traces/{trace_id}")
-        if answer.status != _OK:
+        response = self.ask("tempo", f"/api/traces/{trace_id}")
+        if response.status != _OK:
             return []
-        batches = json.loads(answer.body)["batches"]
+        batches = json.loads(response.body)["batches"]
         return [span["name"] for batch in batches for scope in batch["scopeSpans"] for span in scope["spans"]]
 
 

@@ -97,9 +97,9 @@ def test_a_slow_endpoint(receiver, harness):
 
 def test_unavailable_with_a_requested_wait(receiver, harness):
     if receiver.protocol == "grpc":
-        receiver.answer_status("UNAVAILABLE", retry_after_seconds=0.7)
+        receiver.respond_status("UNAVAILABLE", retry_after_seconds=0.7)
     else:
-        receiver.answer_status(503, retry_after="1")
+        receiver.respond_status(503, retry_after="1")
     harness.record(100)
     wait_for_failure(harness)
     receiver.accept()
@@ -114,7 +114,7 @@ def test_unavailable_with_a_requested_wait(receiver, harness):
     [(429, "RESOURCE_EXHAUSTED"), (408, "DEADLINE_EXCEEDED"), (502, "ABORTED"), (504, "DATA_LOSS"), (500, "INTERNAL")],
 )
 def test_statuses_that_are_tried_again(receiver, harness, http_status, grpc_code):
-    receiver.answer_status(grpc_code if receiver.protocol == "grpc" else http_status)
+    receiver.respond_status(grpc_code if receiver.protocol == "grpc" else http_status)
     harness.record(70)
     wait_for_failure(harness)
     receiver.accept()
@@ -125,7 +125,7 @@ def test_statuses_that_are_tried_again(receiver, harness, http_status, grpc_code
     ("http_status", "grpc_code"), [(400, "INVALID_ARGUMENT"), (401, "UNAUTHENTICATED"), (404, "UNIMPLEMENTED")]
 )
 def test_statuses_that_refuse(receiver, harness, caplog, http_status, grpc_code):
-    receiver.answer_status(grpc_code if receiver.protocol == "grpc" else http_status)
+    receiver.respond_status(grpc_code if receiver.protocol == "grpc" else http_status)
     harness.record(130)
     assert harness.delivery.force_flush(5.0)
     stats = harness.delivery.stats.snapshot()
@@ -144,7 +144,7 @@ def test_a_message_that_is_too_large_for_grpc_is_refused():
         OtlpGrpcReceiver() as receiver,
         DeliveryHarness(receiver.endpoint, OTEL_EXPORTER_OTLP_PROTOCOL="grpc") as harness,
     ):
-        receiver.answer_status("RESOURCE_EXHAUSTED", message="grpc: received message larger than max (5 vs. 4)")
+        receiver.respond_status("RESOURCE_EXHAUSTED", message="grpc: received message larger than max (5 vs. 4)")
         harness.record(1)
         assert harness.delivery.force_flush(5.0)
         assert harness.delivery.stats.snapshot()["traces"].dropped["rejected"] == 1
@@ -206,7 +206,7 @@ def test_an_idle_connection_that_the_endpoint_closed_is_no_failure(caplog):
 
 def test_a_connection_that_breaks_in_the_middle_of_the_response_is_tried_again_with_the_same_bytes():
     with OtlpReceiver() as receiver, DeliveryHarness(receiver.endpoint, OTEL_METRICS_EXPORTER="none") as harness:
-        receiver.close_mid_answer(kept=True)
+        receiver.close_mid_response(kept=True)
         harness.record(1)
         wait_for_failure(harness)
         receiver.accept()

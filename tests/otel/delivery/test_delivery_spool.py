@@ -220,7 +220,7 @@ def test_what_an_endpoint_leaves_without_a_response_until_the_end_is_stored_whol
 @pytest.mark.live
 def test_what_an_endpoint_refuses_at_the_end_is_reported_as_lost():
     with OtlpReceiver() as receiver:
-        receiver.answer_status(401)
+        receiver.respond_status(401)
         harness = DeliveryHarness(
             receiver.endpoint,
             OTEL_BSP_SCHEDULE_DELAY="60000",

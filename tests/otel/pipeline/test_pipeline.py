@@ -45,9 +45,9 @@ def telemetry():
 
 
 def text(telemetry: Pipeline, category: Category | None = None, accept: str = "text/plain") -> str:
-    answer = telemetry.exposition.respond(method="GET", accept=accept, accept_encoding=None, category=category)
-    assert answer.status == 200
-    return answer.body.decode()
+    response = telemetry.exposition.respond(method="GET", accept=accept, accept_encoding=None, category=category)
+    assert response.status == 200
+    return response.body.decode()
 
 
 def names(exposition: str) -> set[str]:
@@ -142,7 +142,7 @@ def test_an_application_adds_a_family_of_its_own() -> None:
     telemetry.shutdown(1)
 
 
-def test_scrapes_after_shutdown_get_the_last_answer() -> None:
+def test_scrapes_after_shutdown_get_the_last_response() -> None:
     telemetry = build()
     serve_one(telemetry)
     before = text(telemetry)

@@ -1,4 +1,4 @@
-"""What every answer must be, whatever the input was."""
+"""What every response must be, whatever the input was."""
 
 import gzip
 import json
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tests.fuzz.canaries import BASIC, TOKEN, Keys
 from tests.fuzz.inputs import Input
-from tests.fuzz.wire import Answer
+from tests.fuzz.wire import Response
 
 MAPPED: Final = {
     501: {"not_implemented"},
@@ -17,7 +17,7 @@ MAPPED: Final = {
     504: {"upstream_timeout"},
     505: {"http_version_not_supported"},
 }
-"""The statuses from 500 on that the gateway may answer, and the code that its error object then has."""
+"""The statuses from 500 on that the gateway may respond, and the code that its error object then has."""
 
 REFUSED: Final = {
     400: {"invalid_http"},
@@ -27,7 +27,7 @@ REFUSED: Final = {
     501: {"not_implemented"},
     505: {"http_version_not_supported"},
 }
-"""What bytes that become no request are answered with, uncounted and without a trace id; the connection ends with it."""
+"""The responses to bytes that are not a request: uncounted, without a trace id, and the end of the connection."""
 
 _WITHOUT_V1 = re.compile(r"/(chat|completions|embeddings|models|responses)(/|$)")
 _TRACE_ID: Final = re.compile(rb"[0-9a-f]{32}")
@@ -41,38 +41,38 @@ _PROVIDER_STATUSES: Final = frozenset({400, 403, 404, 409, 413, 422})
 _ERROR_KEYS: Final = {"message", "type", "param", "code"}
 
 
-def problems(made: Input, answer: Answer, keys: Keys) -> list[str]:
-    """Return what is wrong with an answer; empty for a good one."""
-    if answer.header(b"content-encoding") == b"gzip":
+def problems(made: Input, response: Response, keys: Keys) -> list[str]:
+    """Return what is wrong with a response; empty for a good one."""
+    if response.header(b"content-encoding") == b"gzip":
         try:
-            answer = Answer(answer.status, answer.headers, gzip.decompress(answer.body))
+            response = Response(response.status, response.headers, gzip.decompress(response.body))
         except (OSError, EOFError, zlib.error) as error:
             return [f"not gzip: {type(error).__name__}"]
-    found = _common(answer, keys)
-    if is_refusal(answer):
-        return found if answer.closes else [*found, "a connection that stays open after bytes that are no HTTP"]
-    return [*found, *_served(made, answer)]
+    found = _common(response, keys)
+    if is_refusal(response):
+        return found if response.closes else [*found, "a connection that stays open after bytes that are no HTTP"]
+    return [*found, *_served(made, response)]
 
 
-def _served(made: Input, answer: Answer) -> list[str]:
-    """Check the answer to a request."""
+def _served(made: Input, response: Response) -> list[str]:
+    """Check the response to a request."""
     found: list[str] = []
-    status = answer.status
+    status = response.status
     if status >= 500 and status not in MAPPED:
         found.append(f"a {status} that is not mapped")
-    if status >= 400 and answer.body:
-        found += _error(made, answer)
-    elif answer.header(b"content-type") == b"text/event-stream; charset=utf-8":
-        found += _events(answer.body)
+    if status >= 400 and response.body:
+        found += _error(made, response)
+    elif response.header(b"content-type") == b"text/event-stream; charset=utf-8":
+        found += _events(response.body)
     elif made.path is not None and made.path.startswith("/v1/") and status == 200 and made.method != "HEAD":
         try:
-            json.loads(answer.body)
+            json.loads(response.body)
         except (ValueError, RecursionError) as error:
             found.append(f"a 200 that is no JSON: {type(error).__name__}")
     if status == 200 and made.method == "GET" and not is_traffic(made):
-        found += _monitoring(answer)
-    if made.is_tame and is_traffic(made) and trace_id(answer) is None:
-        found.append("an answer without a trace id")
+        found += _monitoring(response)
+    if made.is_tame and is_traffic(made) and trace_id(response) is None:
+        found.append("a response without a trace id")
     return found
 
 
@@ -84,40 +84,40 @@ def is_traffic(made: Input) -> bool:
     return not monitoring and not re.fullmatch(r"/prometheus/metrics/[^/]+", path)
 
 
-def is_refusal(answer: Answer) -> bool:
-    """Whether the answer is to bytes that became no request."""
-    if trace_id(answer) is not None or answer.status not in REFUSED:
+def is_refusal(response: Response) -> bool:
+    """Whether the response is to bytes that became no request."""
+    if trace_id(response) is not None or response.status not in REFUSED:
         return False
     try:
-        error = json.loads(answer.body)["error"]
-        return set(error) == _ERROR_KEYS and error["code"] in REFUSED[answer.status]
+        error = json.loads(response.body)["error"]
+        return set(error) == _ERROR_KEYS and error["code"] in REFUSED[response.status]
     except (ValueError, RecursionError, KeyError, TypeError):
         return False
 
 
-def trace_id(answer: Answer) -> bytes | None:
+def trace_id(response: Response) -> bytes | None:
     """Return the trace id, which every counted request gets."""
-    return answer.header(b"x-trace-id")
+    return response.header(b"x-trace-id")
 
 
-def _common(answer: Answer, keys: Keys) -> list[str]:
+def _common(response: Response, keys: Keys) -> list[str]:
     found = []
-    raw = answer.body + b"\n".join(name + b": " + value for name, value in answer.headers)
+    raw = response.body + b"\n".join(name + b": " + value for name, value in response.headers)
     inside = _INSIDES.search(raw)
     if inside is not None:
         found.append(f"the insides of the program: {raw[max(0, inside.start() - 80) : inside.end() + 80]!r}")
     if any(key.encode() in raw for key in keys.all) or TOKEN.encode() in raw.lower() or BASIC.encode() in raw:
-        found.append("a key in the answer")
-    shown = trace_id(answer)
+        found.append("a key in the response")
+    shown = trace_id(response)
     if shown is not None and _TRACE_ID.fullmatch(shown) is None:
         found.append(f"not a trace id: {shown!r}")
     return found
 
 
-def _monitoring(answer: Answer) -> list[str]:
-    """Check that a monitoring answer is whole, whatever was negotiated; the regular scrapes parse them."""
-    body = answer.body
-    content_type = (answer.header(b"content-type") or b"").partition(b";")[0]
+def _monitoring(response: Response) -> list[str]:
+    """Check that a monitoring response is whole, whatever was negotiated; the regular scrapes parse them."""
+    body = response.body
+    content_type = (response.header(b"content-type") or b"").partition(b";")[0]
     end = _ENDS.get(content_type)
     if end is None:
         return [f"monitoring as {content_type!r}"]
@@ -129,13 +129,13 @@ def _monitoring(answer: Answer) -> list[str]:
     )
 
 
-def _error(made: Input, answer: Answer) -> list[str]:
+def _error(made: Input, response: Response) -> list[str]:
     """Check an error's shape: OpenAI's under /v1, problem+json elsewhere; where the path is not known, one of the two."""
-    content_type = answer.header(b"content-type") or b""
+    content_type = response.header(b"content-type") or b""
     try:
-        body = json.loads(answer.body)
+        body = json.loads(response.body)
     except (ValueError, RecursionError):
-        return [f"an error that is no JSON: {answer.body[:200]!r}"]
+        return [f"an error that is no JSON: {response.body[:200]!r}"]
     is_problem = content_type == b"application/problem+json"
     if made.path is not None and "//" not in made.path:
         is_api = made.path == "/v1" or made.path.startswith("/v1/")
@@ -146,11 +146,11 @@ def _error(made: Input, answer: Answer) -> list[str]:
         keys = set(body) if isinstance(body, dict) else set()
         ok = {"type", "title", "status"} <= keys <= {"type", "title", "status", "detail"} and body[
             "status"
-        ] == answer.status
-        return [] if ok else [f"not a problem: {answer.body[:200]!r}"]
+        ] == response.status
+        return [] if ok else [f"not a problem: {response.body[:200]!r}"]
     if content_type != b"application/json":
         return [f"an error as {content_type!r}"]
-    return _openai_error(answer.status, body)
+    return _openai_error(response.status, body)
 
 
 def _openai_error(status: int, body: Any) -> list[str]:
