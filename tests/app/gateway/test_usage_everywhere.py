@@ -81,8 +81,8 @@ class Observed:
         self._database = database
 
     def samples(self):
-        answer = self.telemetry.exposition.respond(method="GET", accept=None, accept_encoding=None)
-        return read_exposition(answer.body.decode())
+        response = self.telemetry.exposition.respond(method="GET", accept=None, accept_encoding=None)
+        return read_exposition(response.body.decode())
 
     def lines(self):
         return [json.loads(line) for line in self._stdout.getvalue().splitlines()]
@@ -137,11 +137,11 @@ def answering(case: Case, wire):
     """Return what the upstream does: the case's usage in its places."""
 
     async def whole(exchange):
-        answer = dict(wire.completion)
+        response = dict(wire.completion)
         if case.model == "acme/embed":
-            answer = {"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}]}
-        answer.pop("usage", None)
-        await exchange.reply(answer if case.usages is ... else answer | {"usage": case.usages})
+            response = {"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}]}
+        response.pop("usage", None)
+        await exchange.reply(response if case.usages is ... else response | {"usage": case.usages})
 
     async def streamed(exchange):
         chunks = [wire.chunk("Hel")]
@@ -302,11 +302,11 @@ async def test_every_shape_costs_the_same_everywhere(observed, wire):
         before = observed.samples()
         if case.model == "acme/embed":
             body = json.dumps({"model": case.model, "input": "Say hello"}).encode()
-            answer = await observed.gateway.post("/v1/embeddings", body)
+            response = await observed.gateway.post("/v1/embeddings", body)
         else:
-            answer = await observed.gateway.chat(model=case.model, stream=case.is_stream)
-        assert answer.status == 200, case.name
-        trace_id = answer.headers["x-trace-id"]
+            response = await observed.gateway.chat(model=case.model, stream=case.is_stream)
+        assert response.status == 200, case.name
+        trace_id = response.headers["x-trace-id"]
         traces[trace_id] = case
         await wire.until(
             lambda trace_id=trace_id: any(

@@ -1,7 +1,7 @@
 """Usage in the shapes of the field, and what each costs: integers computed by hand, in nano-US-dollars.
 
 Per token the model `acme/tiny` costs 2 000 of input, 200 cached, 2 500 written into the cache, 4 000 for an hour, 40 000 of
-sound; and 8 000 of output, 10 000 of reasoning, 80 000 of sound. The prompt is estimated at 3 tokens, the whole answer at
+sound; and 8 000 of output, 10 000 of reasoning, 80 000 of sound. The prompt is estimated at 3 tokens, the whole response at
 3 and the streamed one at 2.
 """
 
@@ -502,7 +502,7 @@ WHOLE = [
     Case("embeddings", {"prompt_tokens": 6, "total_tokens": 6}, 6, 0, 120, model="acme/embed"),
     Case("embeddings, a total alone", {"total_tokens": 6}, 6, 0, 120, model="acme/embed"),
 ]
-"""Answers that are not streamed."""
+"""Responses that are not streamed."""
 
 STREAMED = [
     stream("usage alone", [("alone", PLAIN)], 10, 4, 52_000),
@@ -592,4 +592,4 @@ STREAMED = [
     ),
     stream("no price, streamed", [("alone", PLAIN)], 10, 4, 0, source="unpriced", unpriced=14, model="acme/unpriced"),
 ]  # fmt: skip
-"""Answers that are streamed."""
+"""Responses that are streamed."""
