@@ -17,7 +17,6 @@ MAX_SERIES: Final = 100_000
 MAX_LABEL_VALUES: Final = 500
 """Of one label of one family: more than that is not a bounded set."""
 
-_SERVER_ERROR: Final = 500
 _UNAUTHORIZED: Final = frozenset({401, 403})
 _MAX_SHOWN: Final = 5
 _AFTER_A_REQUEST: Final = (http.REQUESTS, http.RESPONSES, http.REQUEST_DURATION)
@@ -205,7 +204,7 @@ def _request(facts: Facts) -> Verdict:
     what = f"{marked.method} {marked.path}"
     if marked.status is None:
         return broken(f"{what}: {marked.trouble}", "the gateway accepts connections but does not serve: see its log")
-    if marked.status >= _SERVER_ERROR:
+    if marked.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return broken(
             f"{what} returned {marked.status}, trace {marked.trace_id}",
             "see the gateway's log line of this trace; docs/gateway.md explains each status",

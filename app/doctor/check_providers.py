@@ -12,7 +12,6 @@ from app.doctor.check_gateway import shown
 from app.doctor.facts import Facts, ProviderResponse
 from app.doctor.findings import Check, Verdict, broken, ok, unknown
 
-_SERVER_ERROR: Final = 500
 _REFUSED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _NOT_THERE: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE})
 _REDIRECTS: Final = range(300, 400)
@@ -41,7 +40,7 @@ def _reachable(provider: ProviderResponse) -> Verdict:
             f"{provider.url}: {provider.trouble}",
             "correct its base_url, start it, or see what is between (a proxy, a firewall, a certificate)",
         )
-    if provider.status >= _SERVER_ERROR:
+    if provider.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return broken(f"{provider.url} returned {provider.status}", "the provider is down, or a proxy in front of it")
     return ok(f"{provider.url} returned {provider.status}")
 
