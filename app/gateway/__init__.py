@@ -4,7 +4,7 @@
             -> failover -> attempt -> exchange -> provider_client -> connector -> provider
     whole response    -> openai/completion             -> client
     streamed response -> openai/chunks -> stream_relay -> client
-    end of an attempt -> openai/counted_usage -> pricing -> telemetry, app/providers
+    end of an attempt -> openai/counted_usage -> pricing, exposure -> telemetry, app/providers
     end of a call     -> telemetry, ledger, rate_limit
 
 `Gateway` in `gateway.py` is the way in; `ports.py` is what it needs from the outside.

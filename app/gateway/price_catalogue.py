@@ -41,7 +41,7 @@ class _Found(msgspec.Struct):
     notes: list[str]
 
 
-class _Answer(msgspec.Struct):
+class _Reply(msgspec.Struct):
     version: str
     found: list[_Found | None]
 
@@ -56,15 +56,15 @@ def catalogue_prices(config: AppConfig, unix_seconds: float) -> dict[Target, Cat
     if not wanted:
         return {}
     targets = list(wanted)
-    answer = _read([wanted[target] for target in targets], unix_seconds)
+    reply = _read([wanted[target] for target in targets], unix_seconds)
     return {
         target: CataloguePrice(
             name=found.name,
-            version=answer.version,
+            version=reply.version,
             rates=tuple(_rates(each) for each in found.rates),
             notes=tuple(found.notes),
         )
-        for target, found in zip(targets, answer.found, strict=True)
+        for target, found in zip(targets, reply.found, strict=True)
         if found is not None
     }
 
@@ -83,21 +83,21 @@ def _wanted(config: AppConfig) -> dict[Target, dict[str, str | None]]:
     }
 
 
-def _read(targets: Sequence[Mapping[str, str | None]], unix_seconds: float) -> _Answer:
+def _read(targets: Sequence[Mapping[str, str | None]], unix_seconds: float) -> _Reply:
     """Run the process that reads the package."""
     command = [sys.executable, "-P", str(Path(read_price_catalogue.__file__))]
-    question = msgspec.json.encode({"unix_seconds": unix_seconds, "targets": targets})
+    request = msgspec.json.encode({"unix_seconds": unix_seconds, "targets": targets})
     environ = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
     try:
-        done = subprocess.run(  # noqa: S603  this interpreter, a file of our own
-            command, input=question, capture_output=True, timeout=_SECONDS, check=False, env=environ
+        done = subprocess.run(  # noqa: S603  this interpreter, a file of the gateway
+            command, input=request, capture_output=True, timeout=_SECONDS, check=False, env=environ
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ConfigError(f'prices = "catalogue": the price catalogue cannot be read: {type(error).__name__}') from None
     if done.returncode == read_price_catalogue.NOT_INSTALLED:
         raise ConfigError('prices = "catalogue" needs the package genai-prices: install the extra `catalogue`')
     try:
-        return msgspec.json.decode(done.stdout, type=_Answer)
+        return msgspec.json.decode(done.stdout, type=_Reply)
     except msgspec.DecodeError:
         reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2][:200]
         raise ConfigError(f'prices = "catalogue": the price catalogue cannot be read: {reason}') from None

@@ -31,13 +31,13 @@ _COMPONENTS: Final = {
 _THOUSAND: Final = 1_000
 
 
-def read_catalogue(question: Mapping[str, Any]) -> dict[str, Any]:
+def read_catalogue(request: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the catalogue has of each target, None where it has nothing."""
     snapshot = importlib.import_module("genai_prices.data_snapshot").get_snapshot()
-    now = datetime.fromtimestamp(question["unix_seconds"], UTC)
+    now = datetime.fromtimestamp(request["unix_seconds"], UTC)
     return {
         "version": importlib.metadata.version("genai-prices"),
-        "found": [_look_up(snapshot, target, now) for target in question["targets"]],
+        "found": [_look_up(snapshot, target, now) for target in request["targets"]],
     }
 
 
@@ -104,7 +104,7 @@ def _height(prices: Any) -> tuple[Any, Any]:
 
 if __name__ == "__main__":
     try:
-        answer = read_catalogue(json.load(sys.stdin))
+        reply = read_catalogue(json.load(sys.stdin))
     except ModuleNotFoundError:
         sys.exit(NOT_INSTALLED)
-    json.dump(answer, sys.stdout)
+    json.dump(reply, sys.stdout)

@@ -1,4 +1,4 @@
-"""Chooses which of many waiting clients is next, so that few of one kind do not stand behind thousands of another.
+"""Chooses which of many waiting clients is next, so that a few of one kind do not wait behind thousands of another.
 
 The lanes take turns, one entry each, and within a lane the clients, by their address. What watches
 the gateway is alternately the newest and the oldest of its client: behind a proxy all have one
@@ -25,7 +25,7 @@ _Entry = TypeVar("_Entry")
 _LANES: Final[tuple[Lane, ...]] = get_args(Lane)
 _WATCHING_PATHS: Final = ("/health/", "/metrics", "/prometheus/")
 WATCHING_STARTS: Final = tuple(f"{method} {path}".encode() for method in ("GET", "HEAD") for path in _WATCHING_PATHS)
-"""How such requests begin on the wire: a guess that costs nothing, made before a head is parsed."""
+"""The first bytes of such requests: a cheap guess, made before a head is parsed."""
 
 MOST_START_BYTES: Final = max(map(len, WATCHING_STARTS))
 

@@ -103,7 +103,7 @@ def summary(counters: TrafficCounters, *, elapsed_seconds: float, in_flight: int
     ledger = counters.ledger
     return [
         f"  {'requests':<12}{counters.requests:,} in {elapsed_seconds:.0f} s, {per_second:.0f} a second, {in_flight} in flight",
-        f"  {'responses':<12}{responses(counters):,} whole, {counters.real_responses} of them from the real model; p95 {p95(counters)}",
+        f"  {'answers':<12}{responses(counters):,} whole, {counters.real_responses} of them from the real model; p95 {p95(counters)}",
         f"  {'errors':<12}{causes(counters)}",
         f"  {'tokens':<12}{ledger['input tokens']:,} in, {ledger['output tokens']:,} out",
         f"  {'cost':<12}{usd(ledger['cost (nano-USD)'])}, charged {usd(ledger['credits (nano-USD)'])}",

@@ -252,8 +252,8 @@ def queued(gateway: Gateway) -> None:
     tag = f"queued{time.monotonic_ns()}"
     script = {"healthy": ANSWER | {"chunks": 4, "pause_after_chunks": 1, "tag": tag}}
     body = gateway.body(script, stream=True, model="test/narrow")
-    with gateway.client.stream("POST", "/v1/chat/completions", headers=gateway.headers(), json=body) as answer:
-        lines = answer.iter_lines()
+    with gateway.client.stream("POST", "/v1/chat/completions", headers=gateway.headers(), json=body) as response:
+        lines = response.iter_lines()
         next(lines)
         assert gateway.chat({"healthy": ANSWER}, model="test/narrow").status_code == 503
         httpx.post(f"{gateway.upstream}/_upstream/release/{tag}").raise_for_status()
@@ -338,7 +338,7 @@ CASES: dict[str, Case] = {
     "model_inference_duration_seconds": case(responded, 1, FIRST, part="_count"),
     "gatewayz_attempt_failures_total": case(failed_over, 1, FIRST | {"error_kind": "upstream_5xx"}),
     "gatewayz_failed_attempt_duration_seconds": case(failed_over, 1, FIRST | {"fault": "provider"}, part="_count"),
-    "gatewayz_overhead_seconds": case(answered, 1, {"operation": "chat", "stream": "false"}, part="_count"),
+    "gatewayz_overhead_seconds": case(responded, 1, {"operation": "chat", "stream": "false"}, part="_count"),
     "gatewayz_longest_chunk_gap_seconds": case(streamed, 1, FIRST, part="_count"),
     "gatewayz_pool_wait_seconds": case(queued, 1, {"provider": "narrow"}, part="_count"),
     "tokens_used_total": Case(

@@ -131,8 +131,8 @@ def call_seconds(connection: socket.socket, upstream: SlowUpstream, model: str, 
 
 def shown(gateway: Program) -> tuple[float, float]:
     """Return sum and count of the metric."""
-    answer = httpx.get(f"{gateway.url}/metrics", headers={"accept": ACCEPT})
-    samples = read_exposition(answer.text)
+    response = httpx.get(f"{gateway.url}/metrics", headers={"accept": ACCEPT})
+    samples = read_exposition(response.text)
     name = "gatewayz_overhead_seconds"
     return samples.get((f"{name}_sum", WHOLE), 0.0), samples.get((f"{name}_count", WHOLE), 0.0)
 

@@ -4,7 +4,7 @@
     whole response    -> completion -> response_shape, usage
     streamed response -> sse -> chunks -> response_shape, usage, chunk_fields
     refusal           -> provider_reason -> refusal_kind -> failures
-    usage             -> plausible_usage, else input_estimate, text_units -> counted_usage
+    usage             -> usage_fields -> usage, reported_cost -> plausible_usage, else input_estimate -> counted_usage
     failures          -> caller_error -> error_body -> client
 
 All of it works on bytes, without I/O and without a clock; a large request is read in a child process.

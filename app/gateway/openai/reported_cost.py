@@ -1,4 +1,4 @@
-"""What a response cost by the provider's own figure, in whole nano-US-dollars.
+"""Reads the cost that a provider reports with a response, in whole nano-US-dollars.
 
 Input: the undecoded fields about money of a `usage` object. Output: one amount, or None; a figure
 that cannot be one is ignored and named. Known: OpenRouter's `cost`, with `cost_details` where the

@@ -1,8 +1,8 @@
-"""The fields of a response's `usage` objects, merged by name before anything is made of them.
+"""Merges the fields of a response's `usage` objects by name, before they are interpreted.
 
 Input: undecoded `usage` objects. Output: counts by the field's name, those of nested objects as
-`prompt.cached_tokens`. Because fields are merged before they are read, a usage means the same
-however it is spread over the chunks of a stream.
+`prompt.cached_tokens`. Because fields are merged before they are read, the result
+does not depend on how a usage is spread over the chunks of a stream.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""How much memory bodies and answers take: each is held once, what is made of a part of it is small, and all bounds have a total."""
+"""How much memory bodies and responses take: each is held once, what is made of a part of it is small, and all bounds have a total."""
 
 import gzip
 import json
@@ -165,7 +165,7 @@ def test_reading_a_large_text_takes_few_copies_of_it(most_mib, read) -> None:
         pytest.param(filled(BEFORE, b"a", "😀".encode() + AFTER), id="one emoji"),
     ],
 )
-async def test_the_largest_answer_is_read_within_the_memory_of_its_process(body) -> None:
+async def test_the_largest_response_is_read_within_the_memory_of_its_process(body) -> None:
     offload = Offload(largest_bytes={"requests": SIZE, "responses": SIZE})
     try:
         assert (await offload.run("responses", "p", read_response, body, "chat")).finish_reason == "stop"

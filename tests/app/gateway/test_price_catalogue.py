@@ -188,8 +188,8 @@ async def test_a_call_is_priced_by_the_catalogue(make_upstream, make_gateway):
     ]
 
 
-def test_the_answer_is_json_that_keeps_decimal_numbers():
+def test_the_response_is_json_that_keeps_decimal_numbers():
     target = {"provider": "openai", "base_url": "", "model": "gpt-4o-mini"}
-    answer = read_price_catalogue.read_catalogue({"unix_seconds": NOW, "targets": [target]})
-    assert json.loads(json.dumps(answer)) == answer
-    assert answer["found"][0]["rates"][0]["input"] == "0.15"
+    response = read_price_catalogue.read_catalogue({"unix_seconds": NOW, "targets": [target]})
+    assert json.loads(json.dumps(response)) == response
+    assert response["found"][0]["rates"][0]["input"] == "0.15"

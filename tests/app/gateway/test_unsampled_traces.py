@@ -57,8 +57,8 @@ async def test_exemplars_point_to_failed_requests_that_are_exported(make_upstrea
     with OtlpReceiver() as receiver:
         async with pushed_telemetry(receiver, hold=HoldRules(failed=failed)) as telemetry:
             gateway = await make_gateway(upstream, recorder=telemetry.recorder)
-            answer = await gateway.post("/v1/chat/completions", CHAT, caller(1))
-            assert answer.status == 502
+            response = await gateway.post("/v1/chat/completions", CHAT, caller(1))
+            assert response.status == 502
             text = telemetry.exposition.respond(
                 method="GET", accept="application/openmetrics-text", accept_encoding=None
             ).body.decode()
