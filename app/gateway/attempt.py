@@ -21,6 +21,7 @@ from app.gateway.openai.request import CallRequest, Operation
 from app.gateway.openai.usage import ReportedUsage
 from app.gateway.overhead import OverheadTimer
 from app.gateway.ports import AttemptPermit, Clock
+from app.gateway.quota_headers import Quotas
 from otel.events import AttemptFinished, AttemptStarted, AttemptStatus, CancelPhase, ErrorKind, RequestScope
 from otel.events.usage import NO_USAGE, Usage
 
@@ -110,6 +111,10 @@ class Attempt:
         """The head of the response arrived."""
         self._http_status = http_status
         self._response_seconds = self._clock.monotonic() - self.started_seconds
+
+    def report_quotas(self, quotas: Quotas) -> None:
+        """The provider has reported what is left of the quotas of the gateway's account."""
+        self._permit.report_quotas(quotas)
 
     def produced_token(self) -> None:
         """Content of a stream arrived: how long the gateway waited for it since the last is a gap."""

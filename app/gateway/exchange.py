@@ -20,6 +20,7 @@ from app.gateway.openai.failures import MAX_ERROR_BYTES, UpstreamFailure, failur
 from app.gateway.openai.request import CallRequest
 from app.gateway.openai.stream_options import blames_stream_options
 from app.gateway.ports import Clock
+from app.gateway.quota_headers import read_quotas
 from otel.events import ErrorKind
 
 _SUCCESSES: Final = range(200, 300)
@@ -85,6 +86,9 @@ class UpstreamResponse:
             must_be_fresh=self._must_be_fresh,
         )
         self.attempt.responded(response.status)
+        quotas = read_quotas(response.headers)
+        if quotas:
+            self.attempt.report_quotas(quotas)
         self.attempt.content_type = response.content_type
         if response.status in _SUCCESSES:
             return

@@ -5,6 +5,7 @@ from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
+from app.gateway.quota_headers import Quotas
 from otel.events import AttemptFinished
 from otel.events.usage import CostSource
 
@@ -83,6 +84,9 @@ class AttemptPermit(Protocol):
 
     def content_arrived(self) -> None:
         """Count that content of a streamed response arrived, long before the attempt may end; never raises."""
+
+    def report_quotas(self, quotas: Quotas) -> None:
+        """Store what is left of the target's quotas; never raises."""
 
     def pause(self, seconds: float) -> None:
         """Skip the target for so long, as its rate limit requires; never raises."""

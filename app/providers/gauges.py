@@ -8,10 +8,11 @@ longer configured has none.
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
+from app.gateway.quota_headers import Quota
 from app.providers.probes import Probes
 from app.providers.provider import ProviderState
 from app.providers.registry import ProviderStates
-from otel.catalogue import providers, semconv
+from otel.catalogue import causes, providers, semconv
 from otel.metrics.instruments import Sample, SampleSource
 
 Observe: TypeAlias = Callable[[str, SampleSource], None]
@@ -53,6 +54,18 @@ def observe_providers(observe: Observe, states: ProviderStates, probes: Probes) 
             for (provider, model), is_listed in probes.listed_models().items()
         ]
 
+    def quotas(value_of: Callable[[Quota], int | None]) -> SampleSource:
+        def source() -> Iterable[Sample]:
+            return [
+                (value, {semconv.PROVIDER: provider, semconv.MODEL: model, semconv.QUOTA: kind})
+                for (provider, model, kind), quota in states.quotas().items()
+                if (value := value_of(quota)) is not None
+            ]
+
+        return source
+
+    observe(causes.QUOTA_REMAINING, quotas(lambda quota: quota.remaining))
+    observe(causes.QUOTA_LIMIT, quotas(lambda quota: quota.limit))
     observe(providers.AVAILABILITY, known(lambda state: state.availability))
     observe(providers.ERROR_RATE, known(lambda state: state.error_rate))
     observe(providers.HEALTH_SCORE, known(lambda state: state.health))

@@ -14,6 +14,7 @@ import msgspec
 from app.config.schema import BreakerConfig, ProviderConfig
 from app.gateway.fault import Scope, fault_of
 from app.gateway.ports import AttemptObserver, Clock
+from app.gateway.quota_headers import Quotas
 from app.providers.attempt_window import AttemptWindow
 from app.providers.attempt_windows import AttemptWindows
 from app.providers.availability import Availability
@@ -190,6 +191,10 @@ class AttemptPermit:
         self._target_phase = target_phase
         self._clock = clock
         self._finished = False
+
+    def report_quotas(self, quotas: Quotas) -> None:
+        """Store what is left of the quotas of this model."""
+        self._target.report_quotas(quotas)
 
     def pause(self, seconds: float) -> None:
         """Skip the target for so long."""

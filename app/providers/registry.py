@@ -9,6 +9,7 @@ from typing import Final
 
 from app.config.schema import AppConfig
 from app.gateway.ports import AttemptObserver, Blocked, Clock, Target
+from app.gateway.quota_headers import Quota, QuotaKind
 from app.providers.attempt_windows import AttemptWindows
 from app.providers.breaker import BreakerState
 from app.providers.provider import AttemptPermit, ProviderState
@@ -82,6 +83,15 @@ class ProviderStates:
         for provider, model, upstream_model in self._routes:
             state = self._states[provider].targets[upstream_model].breaker_state
             found[provider, model] = min(found.get((provider, model), state), state, key=_BEST_FIRST.index)
+        return found
+
+    def quotas(self) -> dict[tuple[str, str, QuotaKind], Quota]:
+        """Return what is left of the known quotas of each model at each of its providers: the most where it has several targets there."""
+        found: dict[tuple[str, str, QuotaKind], Quota] = {}
+        for provider, model, upstream_model in self._routes:
+            for kind, quota in self._states[provider].targets[upstream_model].quotas.items():
+                key = provider, model, kind
+                found[key] = max(found.get(key, quota), quota, key=lambda each: each.remaining)
         return found
 
     async def advance(self) -> None:

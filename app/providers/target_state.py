@@ -5,17 +5,21 @@ one model are no evidence about the provider's other models.
 """
 
 import logging
+from collections.abc import Mapping
 from typing import Final
 
 from app.config.schema import BreakerConfig
 from app.gateway.ports import Clock
+from app.gateway.quota_headers import Quota, QuotaKind, Quotas
 from app.providers.breaker import BreakerState, CircuitBreaker, Transition
 
 _LOGGER: Final = logging.getLogger("gatewayz.breaker")
+_QUOTA_SECONDS: Final = 300.0
+"""Most quotas are per minute: what was left longer ago says nothing about now."""
 
 
 class TargetState:
-    """One target, for one event loop; `breaker_state` is safe from any thread."""
+    """One target, for one event loop; `breaker_state` and `quotas` are safe from any thread."""
 
     def __init__(self, provider: str, upstream_model: str, breaker: BreakerConfig, clock: Clock) -> None:
         self._provider = provider
@@ -23,12 +27,25 @@ class TargetState:
         self._config = breaker
         self._clock = clock
         self._paused_until_seconds = float("-inf")
+        self._quotas: Mapping[QuotaKind, tuple[Quota, float]] = {}
         self.breaker = CircuitBreaker(breaker, clock.monotonic(), self._breaker_changed)
 
     @property
     def breaker_state(self) -> BreakerState:
         """The state that the circuit breaker is in."""
         return self.breaker.state(self._clock.monotonic())
+
+    @property
+    def quotas(self) -> dict[QuotaKind, Quota]:
+        """What the provider last reported to be left, where that is not older than 5 minutes."""
+        oldest_seconds = self._clock.monotonic() - _QUOTA_SECONDS
+        return {kind: quota for kind, (quota, at_seconds) in self._quotas.items() if at_seconds >= oldest_seconds}
+
+    def report_quotas(self, quotas: Quotas) -> None:
+        """Store what the provider reports to be left; a kind that it omits stays as it was."""
+        now_seconds = self._clock.monotonic()
+        # Replaced, not changed: another thread may read the old one.
+        self._quotas = {**self._quotas, **{kind: (quota, now_seconds) for kind, quota in quotas.items()}}
 
     def pause(self, seconds: float) -> None:
         """Skip the target for so long, within bounds; a shorter pause does not end a longer one."""

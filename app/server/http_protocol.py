@@ -243,9 +243,7 @@ class HttpConnection(ReadFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProt
             # Reading had stopped if much of the body arrived before the application read it; a refusal reads none of it.
             self.read_as_needed()
             if waits:
-                self._arrived_seconds = self.clock.monotonic()
-                # Called later, not from here: many waiting requests would make a deep stack.
-                self._loop.call_soon(self.turns.take, partial(self._go_on, was_waiting=True), self._place)
+                self._take_in_turn(partial(self._go_on, was_waiting=True))
 
     def _become_idle(self) -> None:
         """Wait for a request."""

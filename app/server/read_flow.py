@@ -6,6 +6,7 @@ the connection, and the client would never read the response.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from app.gateway.overhead import OverheadTimer
@@ -73,6 +74,12 @@ class ReadFlow:
         if self._input.starts_with(WATCHING_STARTS):
             return "watching"
         return "kept" if self._was_served else "new"
+
+    def _take_in_turn(self, act: Callable[[], None]) -> None:
+        """Call `act` when it is this connection's turn; the time of the request that waits here begins now."""
+        self._arrived_seconds = self.clock.monotonic()
+        # Called later, not from here: many waiting requests would make a deep stack.
+        asyncio.get_running_loop().call_soon(self.turns.take, act, self._place)
 
     def start_timer(self) -> OverheadTimer:
         """Return the timer of the request that begins now."""

@@ -31,6 +31,7 @@ from demo.upstream.script import (
 
 READY_LINE: Final = "scripted upstream: ready on "
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+QUOTA_REQUESTS: Final = 10_000
 _OK: Final = 200
 _ARRIVAL_WAIT_SECONDS: Final = 30.0
 _JSON: Final = "application/json"
@@ -48,10 +49,12 @@ class ScriptedUpstream:
         self._started_seconds = monotonic()
         self._list_statuses: dict[str, int] = {}
         self._ending = asyncio.Event()
+        self._limited_requests = 0
 
     def application(self) -> web.Application:
         """Return the application with its routes."""
         app = web.Application(client_max_size=MAX_BODY_BYTES)
+        app.on_response_prepare.append(self._add_quota)
         personas = "/{persona:" + "|".join(PERSONAS) + "}/v1"
         app.add_routes(
             [
@@ -66,6 +69,15 @@ class ScriptedUpstream:
             ]
         )
         return app
+
+    async def _add_quota(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Report what is left of a quota of the flaky persona, as hosted providers do; it is full again when it is used up."""
+        if request.match_info.get("persona") == "flaky" and request.method == "POST":
+            left = QUOTA_REQUESTS - self._limited_requests % QUOTA_REQUESTS - 1
+            self._limited_requests += 1
+            response.headers.update(
+                {"x-ratelimit-limit-requests": str(QUOTA_REQUESTS), "x-ratelimit-remaining-requests": str(left)}
+            )
 
     def _answered(
         self, act: Callable[[web.Request, dict[str, Any], Script], Awaitable[tuple[web.StreamResponse, str]]]

@@ -8,6 +8,8 @@ from otel.catalogue.spec import DURATION_BUCKETS_SECONDS, Category, Kind, Label,
 ATTEMPT_FAILURES: Final = "gatewayz_attempt_failures_total"
 FAILED_DURATION: Final = "gatewayz_failed_attempt_duration_seconds"
 
+QUOTA_REMAINING: Final = "gatewayz_upstream_quota_remaining"
+QUOTA_LIMIT: Final = "gatewayz_upstream_quota_limit"
 OVERHEAD: Final = "gatewayz_overhead_seconds"
 LONGEST_GAP: Final = "gatewayz_longest_chunk_gap_seconds"
 POOL_WAIT: Final = "gatewayz_pool_wait_seconds"
@@ -104,6 +106,32 @@ FAMILIES: Final[tuple[MetricSpec, ...]] = (
             "sum by (provider) (rate(gatewayz_pool_wait_seconds_count[5m])) * 60",
             "histogram_quantile(0.95, sum by (le, provider) (rate(gatewayz_pool_wait_seconds_bucket[5m])))",
         ),
+        documented=False,
+    ),
+    MetricSpec(
+        name=QUOTA_REMAINING,
+        instrument="gatewayz.upstream.quota.remaining",
+        kind=Kind.OBSERVABLE_GAUGE,
+        unit="1",
+        help="What the provider last reported to be left of a quota of the gateway's account; absent where it reported none for 5 minutes.",
+        labels=(labels.PROVIDER, labels.MODEL, Label(semconv.QUOTA, values=semconv.QUOTAS)),
+        categories=(Category.PROVIDERS,),
+        series_limit=4_000,
+        updated_by="each response with rate-limit headers",
+        queries=("min by (provider, model) (gatewayz_upstream_quota_remaining / gatewayz_upstream_quota_limit) < 0.1",),
+        documented=False,
+    ),
+    MetricSpec(
+        name=QUOTA_LIMIT,
+        instrument="gatewayz.upstream.quota.limit",
+        kind=Kind.OBSERVABLE_GAUGE,
+        unit="1",
+        help="The size of that quota, where the provider reports it.",
+        labels=(labels.PROVIDER, labels.MODEL, Label(semconv.QUOTA, values=semconv.QUOTAS)),
+        categories=(Category.PROVIDERS,),
+        series_limit=4_000,
+        updated_by="each response with rate-limit headers",
+        queries=("max by (provider, model, quota) (gatewayz_upstream_quota_limit)",),
         documented=False,
     ),
 )

@@ -40,6 +40,7 @@ OUTCOME: Final = "outcome"
 ERROR_KIND: Final = "error_kind"
 FAULT: Final = "fault"
 STREAM: Final = "stream"
+QUOTA: Final = "quota"
 JOB_NAME: Final = "job_name"
 """A periodic job. The key is not `job`, because Prometheus puts that one on every series."""
 
@@ -63,6 +64,7 @@ ERROR_KINDS: Final = (
     "rate_limited", "upstream_4xx", "content_policy", "size_refused", "upstream_5xx", "upstream_auth", "upstream_quota",
     "model_unavailable", "bad_response", "stream_broken", "slow_client", "pool_timeout", "gateway_resources", "field_refused",
 )  # fmt: skip
+QUOTAS: Final = ("requests", "tokens", "input_tokens", "output_tokens")
 LLM_OPERATIONS: Final = ("chat", "embeddings")
 BOOLEANS: Final = ("true", "false")
 FAULT_DOMAINS: Final = ("caller", "policy", "provider", "network", "gateway")

@@ -404,6 +404,8 @@ PRESENT = {
     "gatewayz_circuit_breaker_state": moved(provider="fragile", state="half_open"),
     "gatewayz_model_circuit_breaker_state": moved(provider="first", model="test/model", state="open"),
     "gatewayz_client_connections": moved(),
+    "gatewayz_upstream_quota_remaining": moved(**FIRST, quota="requests"),
+    "gatewayz_upstream_quota_limit": moved(**FIRST, quota="requests"),
     "gatewayz_model_listed": moved(provider="fragile", model="test/fragile"),
     "process_resident_memory_bytes": moved(),
     "process_open_fds": moved(),
