@@ -22,13 +22,16 @@ class OverheadTimer:
     a wait that is not open.
     """
 
-    __slots__ = ("_clock", "_own_seconds", "_pool_seconds", "_since", "_soon", "_stopped", "_wait", "provider_seconds")
+    __slots__ = (
+        "_clock", "_own_seconds", "_pool_seconds", "_since", "_soon", "_soon_for", "_stopped", "_wait", "provider_seconds",
+    )  # fmt: skip
 
     def __init__(self, clock: Callable[[], float], started_seconds: float | None = None) -> None:
         self._clock = clock
         self._since = clock() if started_seconds is None else started_seconds
         self._wait: WaitFor | None = None
         self._soon: asyncio.Handle | None = None
+        self._soon_for: WaitFor | None = None
         self._own_seconds = 0.0
         self._pool_seconds: float | None = None
         self._stopped = False
@@ -44,11 +47,11 @@ class OverheadTimer:
     def wait_when_flushed(self, reason: WaitFor) -> None:
         """Begin a wait in the next pass of the event loop: what was written leaves the process at the end of this one."""
         if self._soon is None:
-            self._soon = asyncio.get_running_loop().call_soon(self._begin_soon, reason)
+            self._soon, self._soon_for = asyncio.get_running_loop().call_soon(self._begin_soon, reason), reason
 
     def resume(self, reason: WaitFor) -> None:
         """End a wait: what was waited for has arrived."""
-        if self._soon is not None:
+        if self._soon is not None and self._soon_for == reason:
             self._soon.cancel()
             self._soon = None
         if self._wait == reason:

@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from app.gateway.clock import ManualClock
+from app.gateway.openai.chunks import StreamChunks
 from tests.harness.metered_gateway import GatewayTelemetry
 
 pytestmark = pytest.mark.live
@@ -160,6 +161,22 @@ async def test_gaps_are_waits_for_content_and_no_overhead(make_upstream, start, 
     assert await ended(telemetry, wire, OVERHEAD, STREAMED) == 0.0
     (span,) = (each for each in telemetry.objects() if each.get("kind") == "SpanKind.CLIENT")
     assert span["attributes"]["gatewayz.longest_chunk_gap_seconds"] == pytest.approx(7.0)
+
+
+async def test_the_time_between_reading_a_chunk_and_writing_it_is_overhead(
+    make_upstream, start, telemetry, clock, *, wire, monkeypatch
+):
+    feed = StreamChunks.feed
+
+    def slow(chunks, data):
+        clock.advance(0.01 * data.count(b"data: "))
+        return feed(chunks, data)
+
+    monkeypatch.setattr(StreamChunks, "feed", slow)
+    gateway = await start(await make_upstream())
+    events = await gateway.stream()
+    # The usage is an event that this caller does not get.
+    assert await ended(telemetry, wire, OVERHEAD, STREAMED) == pytest.approx(0.01 * (len(events) + 1))
 
 
 @pytest.mark.parametrize("texts", [(), ("all at once",)])

@@ -91,3 +91,12 @@ async def test_what_arrives_at_once_is_not_waited_for(clock: ManualClock, timer:
     await asyncio.sleep(0)
     clock.advance(1.0)
     assert timer.overhead_seconds == 1.0
+
+
+async def test_the_end_of_another_wait_leaves_what_is_about_to_begin(clock: ManualClock, timer: OverheadTimer) -> None:
+    timer.wait_when_flushed("provider")
+    timer.resume("body")
+    await asyncio.sleep(0)
+    clock.advance(1.0)
+    timer.resume("provider")
+    assert (timer.overhead_seconds, timer.provider_seconds) == (0.0, 1.0)
