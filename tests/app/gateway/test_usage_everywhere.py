@@ -1,5 +1,6 @@
 """What a call costs is the same in the ledger, the metrics, the log line and the span, to the nano-dollar, whatever the provider reports."""
 
+import asyncio
 import io
 import json
 import random
@@ -353,6 +354,28 @@ async def test_every_shape_costs_the_same_everywhere(observed, wire):
                 if value != wanted[key]
             ]
     assert differences == []
+
+
+async def test_what_abandoned_work_may_cost_is_the_same_everywhere(observed, wire):
+    observed.upstream.script = lambda exchange: exchange.gone()
+    call = asyncio.create_task(observed.gateway.chat(max_tokens=100))
+    await wire.until(lambda: observed.upstream.exchanges, "the request at the provider")
+    call.cancel()
+    await wire.until(lambda: len(observed.rows()) == 1, "the ledger's row")
+    observed.telemetry.shutdown(5.0)
+    route = (("model", "acme/tiny"), ("provider", "alpha"))
+    (row,) = observed.rows().values()
+    (line,) = (line for line in observed.lines() if line.get("logger") == "gatewayz.request")
+    (span,) = (span for span in observed.lines() if span.get("kind") == "SpanKind.CLIENT")
+    said = {
+        "ledger": row["exposure_nanousd"],
+        "metric": round(observed.samples()["gatewayz_exposure_usd_total", route] * NANO),
+        "line": round(line["exposure_usd"] * NANO),
+        "span": round(span["attributes"]["gatewayz.exposure_usd"] * NANO),
+    }
+    # 100 tokens of output, at 8 000 nano-US-dollars.
+    assert set(said.values()) == {800_000}, said
+    assert row["cost_nanousd"] == row["credits_nanousd"] == 3 * 2_000
 
 
 async def test_the_first_use_of_a_target_without_a_price_is_one_warning(make_upstream, make_gateway, caplog):
