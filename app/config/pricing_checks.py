@@ -24,6 +24,8 @@ def check_prices(key_path: str, route: RouteConfig) -> Iterator[Finding]:
                 f"{tier_path}.above_input_tokens", repr(tier.above_input_tokens), "more than that of the tier before"
             )
         longest = max(longest, tier.above_input_tokens)
+    if route.price_tiers and not has_price(route):
+        yield Finding(f"{key_path}.price_tiers", "tiers without prices beside them", "prices of the route itself too")
 
 
 def check_charges(key_path: str, model: ModelConfig) -> Iterator[Finding]:

@@ -76,8 +76,9 @@ class UsageReader:
         if not fields.counts and not fields.nonsense and not fields.costs:
             return None
         nonsense = set(fields.nonsense)
-        total, cached, written = fields.counts.get("total_tokens"), fields.first(_CACHED) or 0, self._written()
-        output_tokens = fields.first(_OUTPUT)
+        total, output_tokens, cached, written = fields.counts.get("total_tokens"), fields.first(_OUTPUT), 0, 0
+        if fields.has_parts:
+            cached, written = fields.first(_CACHED) or 0, self._written()
         input_tokens = self._input_tokens(total, output_tokens, cached + written)
         hidden = 0
         if input_tokens is None and output_tokens is not None and total is not None and total >= output_tokens:
@@ -87,8 +88,9 @@ class UsageReader:
         elif input_tokens is not None and output_tokens is not None:
             hidden = self._hidden_tokens(total, input_tokens, output_tokens)
             output_tokens += hidden
-        cached = _part("cached", cached, input_tokens, nonsense)
-        written = _part("cache_write", written, None if input_tokens is None else input_tokens - cached, nonsense)
+        if fields.has_parts:
+            cached = _part("cached", cached, input_tokens, nonsense)
+            written = _part("cache_write", written, None if input_tokens is None else input_tokens - cached, nonsense)
         reported = ReportedUsage(
             input_tokens=input_tokens,
             output_tokens=output_tokens,
@@ -99,7 +101,7 @@ class UsageReader:
             cost_nanousd=cost_nanousd(fields.costs, nonsense) if fields.costs else None,
             nonsense=frozenset(nonsense),
         )
-        return self._with_details(reported, nonsense) if fields.has_details or hidden else reported
+        return self._with_details(reported, nonsense) if fields.has_parts or hidden else reported
 
     def _with_details(self, reported: ReportedUsage, nonsense: set[DisbelievedCount]) -> ReportedUsage:
         """Return the usage with the details that few responses have."""
@@ -121,7 +123,7 @@ class UsageReader:
     def _hidden_tokens(self, total: int | None, input_tokens: int, output_tokens: int) -> int:
         """Return the reasoning that the output leaves out: the total has it, or its own count shows that the output cannot."""
         without = 0 if total is None else max(total - input_tokens - output_tokens, 0)
-        if without or not self._fields.has_details:
+        if without or not self._fields.has_parts:
             return without
         reasoning = self._fields.first(_REASONING) or 0
         # Perplexity's, beside the output and not below it, is in no total either.

@@ -7,7 +7,7 @@ does not depend on how a usage is spread over the chunks of a stream.
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -66,21 +66,23 @@ class _Usage(msgspec.Struct, gc=False):
 _USAGE: Final = msgspec.json.Decoder(_Usage)
 _COSTS: Final = ("cost", "cost_details", "cost_in_usd_ticks", "estimated_cost", "is_byok")
 _FLAT: Final = _Usage.__struct_fields__[:11]
-_NESTED: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
-    name: (prefix, _Created.__struct_fields__ if prefix == "created" else _Details.__struct_fields__)
-    for name, prefix in (
-        ("prompt_tokens_details", "prompt"),
-        ("input_tokens_details", "prompt"),
-        ("input_token_details", "prompt"),
-        ("completion_tokens_details", "completion"),
-        ("output_tokens_details", "completion"),
-        ("output_token_details", "completion"),
-        ("cache_creation", "created"),
-    )
+_BASIC, _FURTHER = _FLAT[:5], _FLAT[5:]
+_NO_FURTHER: Final = (None,) * len(_FURTHER)
+_NESTED: Final = {
+    "prompt_tokens_details": "prompt",
+    "input_tokens_details": "prompt",
+    "input_token_details": "prompt",
+    "completion_tokens_details": "completion",
+    "output_tokens_details": "completion",
+    "output_token_details": "completion",
+    "cache_creation": "created",
 }
-_PATHS: Final[Mapping[str, tuple[str, ...]]] = {
-    prefix: tuple(f"{prefix}.{field}" for field in fields) for prefix, fields in set(_NESTED.values())
-}
+"""The objects in a usage, in the order of its fields, by the first part of their fields' paths."""
+_NESTED_PATHS: Final = tuple(
+    tuple(f"{prefix}.{field}" for field in (_Created if prefix == "created" else _Details).__struct_fields__)
+    for prefix in _NESTED.values()
+)
+_NO_COSTS: Final = (ABSENT,) * len(_COSTS)
 _PART_OF: Final[Mapping[str, DisbelievedCount]] = {
     "prompt_tokens": "input",
     "input_tokens": "input",
@@ -103,13 +105,13 @@ _PART_OF: Final[Mapping[str, DisbelievedCount]] = {
 
 
 class UsageFields:
-    """The fields of one response. `costs` are undecoded; `has_details`: one of the nested fields, or reasoning, is over 0."""
+    """The fields of one response. `costs` are undecoded; `has_parts`: a field beside input, output and total is over 0."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
         self.costs: dict[str, bytes] = {}
         self.nonsense: set[DisbelievedCount] = set()
-        self.has_details = False
+        self.has_parts = False
 
     def merge(self, raw: msgspec.Raw) -> bool:
         """Take in one object, or any other value of the field; return whether it counts the output."""
@@ -120,13 +122,14 @@ class UsageFields:
             usage = _USAGE.decode(raw)
         except (msgspec.DecodeError, RecursionError):
             return self._merge_readable(raw)
-        flat = msgspec.structs.astuple(usage)
-        self._take(zip(_FLAT, flat[:11], strict=True))
-        for name, (prefix, _) in _NESTED.items():
-            details = getattr(usage, name)
+        values = msgspec.structs.astuple(usage)
+        self._take(_BASIC, values)
+        if values[len(_BASIC) : len(_FLAT)] != _NO_FURTHER:
+            self._take(_FURTHER, values[len(_BASIC) :], is_part=True)
+        for paths, details in zip(_NESTED_PATHS, values[len(_FLAT) :], strict=False):
             if details is not None:
-                self._take(zip(_PATHS[prefix], msgspec.structs.astuple(details), strict=True), nested=True)
-        if not all(part is ABSENT for part in flat[-len(_COSTS) :]):
+                self._take(paths, msgspec.structs.astuple(details), is_part=True)
+        if values[-len(_COSTS) :] != _NO_COSTS:
             self._take_costs({name: bytes(getattr(usage, name)) for name in _COSTS})
         return self._counts_output(usage.completion_tokens, usage.output_tokens, usage.total_tokens)
 
@@ -141,18 +144,18 @@ class UsageFields:
                 found = 0
         return found
 
-    def _take(self, values: Iterable[tuple[str, Any]], *, nested: bool = False) -> None:
-        """Take in the values that are counts; a null, nonsense and 0 replace nothing."""
+    def _take(self, names: Sequence[str], values: Iterable[Any], *, is_part: bool = False) -> None:
+        """Take in the values that are counts, one for each name; a null, nonsense and 0 replace nothing."""
         counts = self.counts
-        for name, value in values:
+        for name, value in zip(names, values, strict=False):
             if value is None:
                 continue
-            count = _count(value)
+            count = value if type(value) is int and 0 <= value <= _MAX_COUNT else _count(value)
             if count is None:
                 self.nonsense.add(_PART_OF.get(name, "cached"))
             elif count:
                 counts[name] = count
-                self.has_details = self.has_details or nested or name == "reasoning_tokens"
+                self.has_parts = self.has_parts or is_part
             else:
                 counts.setdefault(name, 0)
 
@@ -178,11 +181,12 @@ class UsageFields:
             return False
         if not isinstance(usage, dict):
             return False
-        self._take((name, usage.get(name)) for name in _FLAT)
-        for name, (prefix, fields) in _NESTED.items():
+        self._take(_BASIC, map(usage.get, _BASIC))
+        self._take(_FURTHER, map(usage.get, _FURTHER), is_part=True)
+        for name, paths in zip(_NESTED, _NESTED_PATHS, strict=True):
             details = usage.get(name)
             if isinstance(details, dict):
-                self._take(((f"{prefix}.{field}", details.get(field)) for field in fields), nested=True)
+                self._take(paths, [details.get(path.partition(".")[2]) for path in paths], is_part=True)
         self._take_costs({name: json.dumps(usage[name]).encode() for name in _COSTS if name in usage})
         return self._counts_output(
             *(usage.get(name) for name in ("completion_tokens", "output_tokens", "total_tokens"))
