@@ -195,6 +195,26 @@ def test_the_example_mentions_every_key() -> None:
         ),
         (
             "input_usd_per_million = 3",
+            "price_tiers = [{ above_input_tokens = 9 }]",
+            "models[1].routes[0].price_tiers: tiers without prices beside them; allowed: prices of the route itself too",
+        ),
+        (
+            "input_usd_per_million = 3",
+            "input_usd_per_million = 3, price_tiers = [{ above_input_tokens = 9 }, { above_input_tokens = 9 }]",
+            "models[1].routes[0].price_tiers[1].above_input_tokens: 9; allowed: more than that of the tier before",
+        ),
+        (
+            "input_usd_per_million = 3",
+            "input_usd_per_million = 3, price_tiers = [{ above_input_tokens = 0, output_usd_per_million = -1 }]",
+            "models[1].routes[0].price_tiers[0].output_usd_per_million: -1.0; allowed: 0 to 1,000,000",
+        ),
+        (
+            'base_url = "https://beta.example/v1"',
+            'base_url = "https://beta.example/v1"\nprices = "list"',
+            "providers[1].prices: 'list'; allowed: 'configuration', 'catalogue'",
+        ),
+        (
+            "input_usd_per_million = 3",
             "output_usd_per_million = inf",
             "models[1].routes[0].output_usd_per_million: inf",
         ),

@@ -204,7 +204,7 @@ def models(price: str, multiplier: str) -> str:
         ("input_usd_per_million = 100", "100000", "input_usd_per_million (100.0)"),
         ("usd_per_request = 20", "100000", "usd_per_request (20.0)"),
         (
-            "price_tiers = [{ above_input_tokens = 1, reasoning_usd_per_million = 11 }]",
+            "input_usd_per_million = 1\nprice_tiers = [{ above_input_tokens = 1, reasoning_usd_per_million = 11 }]",
             "100000",
             "price_tiers[0].reasoning_usd_per_million (11.0)",
         ),
