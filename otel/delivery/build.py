@@ -7,9 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.metrics.export import MetricsData
-from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.version import __version__ as sdk_version
 
 from otel.config.environ import BatchConfig, TelemetryConfig
@@ -30,8 +28,6 @@ from otel.delivery.transport.backoff import Backoff
 from otel.delivery.transport.http import HttpSender
 from otel.delivery.transport.sender import Sender
 from otel.delivery.worker import Worker
-from otel.logs.fast_logger import FastLogRecord
-from otel.traces.fast_span import FastSpan
 
 USER_AGENT: Final = f"gatewayz-otel OTel-OTLP-Exporter-Python/{sdk_version}"
 _ENCODER_PAUSE_SECONDS: Final = 0.0005
@@ -109,17 +105,15 @@ class _Builder:
 
         span_processor = log_processor = None
         if config.traces is not None:
-            spans: SignalQueue[ReadableSpan | FastSpan] = self._queue(
-                config.traces, make_span_batch_encoder().encode, config.span_batch
-            )
-            span_processor = SpanDelivery(spans, flush("traces"))
+            of_spans = make_span_batch_encoder()
+            spans = self._queue(config.traces, of_spans.encode, config.span_batch)
+            span_processor = SpanDelivery(spans, flush("traces"), of_spans.encode_early)
         if config.metrics is not None:
             self._metrics(config.metrics, collect_metrics)
         if config.logs is not None:
-            logs: SignalQueue[ReadableLogRecord | FastLogRecord] = self._queue(
-                config.logs, make_log_batch_encoder().encode, config.log_batch
-            )
-            log_processor = LogDelivery(logs, flush("logs"))
+            of_logs = make_log_batch_encoder()
+            logs = self._queue(config.logs, of_logs.encode, config.log_batch)
+            log_processor = LogDelivery(logs, flush("logs"), of_logs.encode_early)
         encoder = None
         if self._lanes:
             encoder = Worker(

@@ -36,6 +36,9 @@ class DeliveryHarness:
             "OTEL_BSP_SCHEDULE_DELAY": "20",
             "OTEL_BLRP_SCHEDULE_DELAY": "20",
             "OTEL_METRIC_EXPORT_INTERVAL": "100",
+            # Small batches, so that there are several of them.
+            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "64",
+            "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE": "64",
             **environ,
         }
         config = telemetry_config_from_environ(self.environ, buffer_bytes=buffer_bytes, spool_folder=spool)

@@ -20,6 +20,7 @@ _RESOURCE: Final = b"\x0a"
 _SCOPE_ITEMS: Final = b"\x12"
 _SCOPE: Final = b"\x0a"
 _ITEM: Final = b"\x12"
+_MAX_HEADS: Final = 256
 _SCHEMA_URL: Final = b"\x1a"
 
 
@@ -57,8 +58,22 @@ class _Head(NamedTuple):
     after_scope: bytes
 
 
+class _Group(NamedTuple):
+    """The items of one resource and scope."""
+
+    head: _Head
+    bodies: list[bytes]
+
+
+class EncodedItem(NamedTuple):
+    """An item's message, and the head of its resource and scope."""
+
+    head: _Head
+    body: bytes
+
+
 class BatchEncoder(Generic[ItemT]):
-    """Encodes batches, and caches the head of the last resource and scope. Safe from any thread.
+    """Encodes batches, and caches the heads of resources and scopes. Safe from any thread.
 
     `encode_item` returns an item's message or raises `UnsupportedValueError`; `encode_by_sdk` is the SDK's encoder for any batch, and `parts_of`
     takes apart what that returns for one item.
@@ -73,22 +88,26 @@ class BatchEncoder(Generic[ItemT]):
         self._encode_item = encode_item
         self._encode_by_sdk = encode_by_sdk
         self._parts_of = parts_of
-        self._head: _Head | None = None
+        self._heads: dict[tuple[int, int], _Head] = {}
 
-    def encode(self, items: Sequence[ItemT]) -> bytes:
+    def encode_early(self, item: ItemT) -> EncodedItem | ItemT:
+        """Return the item encoded, or as it is where the SDK has to encode it. Never raises."""
+        try:
+            return EncodedItem(self._head(item), self._encode_item(item))
+        except Exception:  # noqa: BLE001  `encode` raises it again, and its caller counts it
+            return item
+
+    def encode(self, items: Sequence[EncodedItem | ItemT]) -> bytes:
         """Return the request's bytes; raises what the SDK's encoder raises for an item that cannot be encoded."""
-        if not items:
-            return b""
-        resource, scope = items[0].resource, items[0].instrumentation_scope
-        if any(each.resource is not resource or each.instrumentation_scope is not scope for each in items):
-            body: bytes = self._encode_by_sdk(items).SerializeToString()
-            return body
-        head = self._head
-        if head is None or head.resource is not resource or head.scope is not scope:
-            head = self._head = self._make_head(items[0])
-        content = b"".join([delimited(_ITEM, self._encode_one(each)) for each in items])
-        of_scope = delimited(_SCOPE_ITEMS, head.before_items + content + head.after_items)
-        return delimited(_RESOURCE_ITEMS, head.before_scope + of_scope + head.after_scope)
+        by_resource: dict[int, dict[int, _Group]] = {}
+        for each in items:
+            head, body = each if type(each) is EncodedItem else (self._head(each), None)  # type: ignore[arg-type]  # narrowed by its type
+            by_scope = by_resource.setdefault(id(head.resource), {})
+            group = by_scope.get(id(head.scope))
+            if group is None:
+                group = by_scope[id(head.scope)] = _Group(head, [])
+            group.bodies.append(delimited(_ITEM, self._encode_one(each) if body is None else body))  # type: ignore[arg-type]  # likewise
+        return b"".join(_of_resource(list(groups.values())) for groups in by_resource.values())
 
     def _encode_one(self, item: ItemT) -> bytes:
         try:
@@ -96,6 +115,16 @@ class BatchEncoder(Generic[ItemT]):
         except (UnsupportedValueError, UnicodeEncodeError, struct.error, TypeError, AttributeError, OverflowError):
             body: bytes = self._parts_of(self._encode_by_sdk([item])).item.SerializeToString()
             return body
+
+    def _head(self, item: ItemT) -> _Head:
+        """Return the head of the item's resource and scope, which it keeps alive, so that their `id`s stay theirs."""
+        key = id(item.resource), id(item.instrumentation_scope)
+        head = self._heads.get(key)
+        if head is None:
+            if len(self._heads) >= _MAX_HEADS:
+                self._heads.clear()
+            head = self._heads[key] = self._make_head(item)
+        return head
 
     def _make_head(self, item: ItemT) -> _Head:
         of_resource, of_scope, _ = self._parts_of(self._encode_by_sdk([item]))
@@ -107,6 +136,15 @@ class BatchEncoder(Generic[ItemT]):
             after_items=text_field(_SCHEMA_URL, of_scope.schema_url),
             after_scope=text_field(_SCHEMA_URL, of_resource.schema_url),
         )
+
+
+def _of_resource(groups: Sequence[_Group]) -> bytes:
+    """Return the items of one resource as a field of the request."""
+    scopes = [
+        delimited(_SCOPE_ITEMS, b"".join((head.before_items, *bodies, head.after_items))) for head, bodies in groups
+    ]
+    head = groups[0].head
+    return delimited(_RESOURCE_ITEMS, b"".join((head.before_scope, *scopes, head.after_scope)))
 
 
 def _submessage(tag: bytes, message: Any, field: str) -> bytes:

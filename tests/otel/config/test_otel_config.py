@@ -197,7 +197,7 @@ PUSH = {ENDPOINT: "http://c:4318"}
         ("OTEL_BSP_SCHEDULE_DELAY", "-5", "milliseconds from 1", "using 500"),
         ("OTEL_BLRP_SCHEDULE_DELAY", "\u0665", "milliseconds from 1", "using 500"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "-1", "from 1", "using 8192"),
-        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "9000", "to 8192", "using 64"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "9000", "to 8192", "using 512"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "1m", "milliseconds from 1", "using 15000"),
         ("OTEL_TRACES_SAMPLER", "xray", "parentbased_traceidratio", "using parentbased_always_on"),
         ("OTEL_LOG_LEVEL", "loud", "warning", "using info"),

@@ -146,3 +146,10 @@ def test_text_that_no_utf8_can_carry_fails_as_with_the_sdk(text):
         encode_logs([record])
     with pytest.raises(by_sdk.type):
         make_log_batch_encoder().encode([record])
+
+
+@given(st.lists(SPANS, max_size=5), st.data())
+def test_items_that_were_encoded_early_give_the_same_request(spans, data):
+    encoder = make_span_batch_encoder()
+    early = [encoder.encode_early(span) if data.draw(st.booleans()) else span for span in spans]
+    assert encoder.encode(early) == encode_spans(spans).SerializeToString()
