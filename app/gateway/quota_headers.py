@@ -46,6 +46,7 @@ _PAIRS: Final = (
 _STRUCTURED: Final = istr("ratelimit")
 _POLICY: Final = istr("ratelimit-policy")
 _MAX_FIELD_CHARS: Final = 1_000
+_MAX_DIGITS: Final = 15
 # An older draft lists policies after the limit: "100, 100;w=60". Some providers write "99.0".
 _COUNT: Final = re.compile(r"\s*(\d{1,15})(?:\.0+)?\s*(?:[,;].*)?", re.ASCII | re.DOTALL)
 _ITEM: Final = re.compile(r'"([^"]{1,64})"((?:\s*;[^;,"]*(?:"[^"]*")?)*)')
@@ -96,6 +97,8 @@ def _items(field: str) -> list[tuple[str, dict[str, str]]]:
 
 def _count(text: str) -> int | None:
     """Return a count; None for what is none: text, a fraction, less than 0, more than 15 digits."""
+    if len(text) <= _MAX_DIGITS and text.isascii() and text.isdigit():
+        return int(text)
     match = _COUNT.fullmatch(text[:_MAX_FIELD_CHARS])
     return None if match is None else int(match[1])
 

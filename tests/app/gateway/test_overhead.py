@@ -7,7 +7,9 @@ import socket
 import pytest
 
 from app.gateway.clock import ManualClock
+from app.gateway.connector import _ResponseHandler
 from app.gateway.openai.chunks import StreamChunks
+from app.server.http_exchange import Exchange
 from tests.harness.metered_gateway import GatewayTelemetry
 
 pytestmark = pytest.mark.live
@@ -87,6 +89,25 @@ async def test_what_the_gateway_itself_takes_is_overhead(make_upstream, start, t
     (line,) = (each for each in objects if each.get("logger") == "gatewayz.request")
     (span,) = (each for each in objects if each.get("kind") == "SpanKind.SERVER")
     assert (line["overhead_ms"], span["attributes"]["gatewayz.overhead_seconds"]) == (250.0, pytest.approx(0.25))
+
+
+async def test_waiting_for_the_event_loop_is_overhead(make_upstream, start, telemetry, clock, *, wire, monkeypatch):
+    """Between the arrival of the request and its task, and between the arrival of the response and that task."""
+    run, data_received = Exchange.run, _ResponseHandler.data_received
+
+    async def late(exchange, *arguments):
+        clock.advance(0.5)
+        await run(exchange, *arguments)
+
+    def late_response(connection, data):
+        data_received(connection, data)
+        clock.advance(0.25)
+
+    monkeypatch.setattr(Exchange, "run", late)
+    monkeypatch.setattr(_ResponseHandler, "data_received", late_response)
+    gateway = await start(await make_upstream())
+    assert (await gateway.chat()).status == 200
+    assert await ended(telemetry, wire, OVERHEAD, WHOLE) == pytest.approx(0.75)
 
 
 async def test_an_upload_is_the_clients_time(make_upstream, start, telemetry, clock, wire):
