@@ -88,7 +88,7 @@ class _ResponseHandler(ResponseHandler):
 
     def data_received(self, data: bytes) -> None:
         """Take what came; before the head of the response only so many status lines."""
-        if self._overhead is not None:
+        if data and self._overhead is not None:
             self._has_response = True
             self._overhead.resume("provider")
         if self._payload is None or self._payload is EMPTY_PAYLOAD:
