@@ -33,6 +33,7 @@ MONEY: Final = frozenset(
 
 _CHARACTERS_PER_TOKEN: Final = 4  # the gateway's documented estimate where a provider reports no usage
 _ASSUMED_TOKENS: Final = 4_096  # the documented length of an abandoned response whose request sets no limit
+_CACHED: Final = {"token_detail": "cached"}
 _REMEMBERED_DURATIONS: Final = 5_000
 _OK: Final = 200
 _TOO_MANY: Final = 429
@@ -168,11 +169,14 @@ class TrafficCounters:
         if attempt.reports_nonsense:
             for token_type in ("input", "output"):
                 self._count("gatewayz_implausible_usage_total", **route, token_type=token_type)
-        self._money(planned, attempt, route, tokens)
+        self._money(planned, attempt, observed, tokens)
 
-    def _money(self, planned: Planned, attempt: PlannedAttempt, route: dict[str, str], tokens: tuple[int, int]) -> None:
+    def _money(self, planned: Planned, attempt: PlannedAttempt, observed: Observed, tokens: tuple[int, int]) -> None:
         """Count the tokens of an attempt, their cost, and what it may cost on top."""
+        route = {"provider": attempt.provider, "model": planned.model or ""}
         cost = self._usage(route, tokens, is_estimated=attempt.tokens in {"delivered", "prompt"})
+        if attempt.tokens == "answer" and observed.cached_tokens:
+            self._count("gatewayz_tokens_detail_total", observed.cached_tokens, **route, **_CACHED)
         if attempt.is_detailed:
             self._details(route, tokens, cost)
         if attempt.is_abandoned and not planned.is_embedding:

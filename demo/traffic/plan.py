@@ -79,7 +79,8 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """What the client saw of one request. `status_code` is None where it left before the head.
 
-    `characters` of content arrived; `usage` is what the response reported, input and output.
+    `characters` of content arrived; `usage` is what the response reported, input and output, `cached_tokens` of
+    the input.
     """
 
     status_code: int | None = None
@@ -87,6 +88,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     cache: str | None = None
     characters: int = 0
     usage: tuple[int, int] | None = None
+    cached_tokens: int = 0
     ended_in_error: bool = False
     is_whole: bool = False
     duration_seconds: float = 0.0

@@ -14,6 +14,7 @@ class StreamReader:
         self.characters = 0
         self.content_chunks = 0
         self.usage: tuple[int, int] | None = None
+        self.cached_tokens = 0
         self.ended_in_error = False
         self.is_done = False
         self._rest = b""
@@ -37,6 +38,7 @@ class StreamReader:
             self.characters += len(text)
             self.content_chunks += bool(text)
         self.usage = read_usage(chunk) or self.usage
+        self.cached_tokens = read_cached_tokens(chunk) or self.cached_tokens
 
 
 def read_usage(response: dict[str, Any]) -> tuple[int, int] | None:
@@ -45,6 +47,12 @@ def read_usage(response: dict[str, Any]) -> tuple[int, int] | None:
     if not isinstance(usage, dict) or not isinstance(usage.get("prompt_tokens"), int):
         return None
     return usage["prompt_tokens"], usage.get("completion_tokens", 0)
+
+
+def read_cached_tokens(response: dict[str, Any]) -> int:
+    """Return how many of the input tokens the provider had in its cache, as it reports; 0 where it does not."""
+    details = (response.get("usage") or {}).get("prompt_tokens_details") or {}
+    return int(details.get("cached_tokens") or 0)
 
 
 def read_characters(response: dict[str, Any]) -> int:

@@ -16,7 +16,7 @@ import msgspec
 from demo.gateway_config import MAX_BODY_BYTES
 from demo.traffic.counters import TrafficCounters
 from demo.traffic.plan import Observed, Planned
-from demo.traffic.response_reader import StreamReader, read_characters, read_usage
+from demo.traffic.response_reader import StreamReader, read_cached_tokens, read_characters, read_usage
 
 REQUEST_SECONDS: Final = 150.0
 _OK: Final = 200
@@ -181,6 +181,7 @@ class Traffic:
             head,
             characters=reader.characters,
             usage=reader.usage,
+            cached_tokens=reader.cached_tokens,
             ended_in_error=reader.ended_in_error,
             is_whole=reader.is_done,
         )
@@ -195,7 +196,11 @@ def _whole(head: Observed, body: bytes) -> Observed:
         error = response.get("error")
         return msgspec.structs.replace(head, error_code=error.get("code") if isinstance(error, dict) else None)
     return msgspec.structs.replace(
-        head, characters=read_characters(response), usage=read_usage(response), is_whole=True
+        head,
+        characters=read_characters(response),
+        usage=read_usage(response),
+        cached_tokens=read_cached_tokens(response),
+        is_whole=True,
     )
 
 

@@ -128,6 +128,7 @@ def _compared(*, failed: int, error_metric: int) -> Findings:
     labels = {"provider": TARGET, "model": "aurora-mini"}
     samples = {
         series("model_inference_requests_total", **labels, status="error"): float(error_metric),
+        series("gatewayz_attempt_failures_total", **labels, error_kind="upstream_5xx"): float(error_metric),
         series("provider_response_time_seconds_count", provider=TARGET): float(failed),
         series("gatewayz_attempts_per_request_sum", model="aurora-mini"): float(failed),
     }

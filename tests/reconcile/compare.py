@@ -49,6 +49,8 @@ COMPARED: Final = (
     "cache_misses_total",
     "rate_limited_requests",
 )
+FAILURES: Final = "gatewayz_attempt_failures_total"
+"""By kind; how many there are of all kinds is known."""
 ZERO: Final = (
     "fastapi_requests_in_progress",
     "gatewayz_ledger_rows_dropped_total",
@@ -79,6 +81,11 @@ def compare_metrics(
         mine, theirs = counters.counts[key] + unexpected.least[key], metrics.get(key, 0)
         if (mine or theirs) and not (with_breakers and not is_certain(key[0], dict(key[1]))):
             yield Line(_label(key), mine, theirs, unexpected.spare[key])
+    errors, failures = (
+        sum(round(value) for (each, labels), value in samples.items() if each == name and condition in ((), *labels))
+        for name, condition in (("model_inference_requests_total", ("status", "error")), (FAILURES, ()))
+    )
+    yield Line(f"model_inference_requests_total that are errors = sum of {FAILURES}", errors, failures)
     for name in ZERO:
         yield Line(f"{name} at the end", 0, sum(round(value) for key, value in samples.items() if key[0] == name))
 

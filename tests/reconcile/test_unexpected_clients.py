@@ -18,7 +18,7 @@ CHAT = {"app_name": "gatewayz", "method": "POST", "path": "/v1/chat/completions"
 ROW = {
     "key_id": "theirs", "trace_id": "t1", "model": "m", "provider": "healthy", "status": "success", "error_kind": None,
     "stream": 0, "cached": 0, "attempts": 1, "input_tokens": 7, "output_tokens": 3, "usage_estimated": 0, "cost_source": "priced",
-    "reported_nanousd": None, "exposure_nanousd": 0,
+    "reported_nanousd": None, "exposure_nanousd": 0, "cached_tokens": 0,
     "cost_nanousd": 10, "credits_nanousd": 12, "first_token_ms": None,
 }  # fmt: skip
 

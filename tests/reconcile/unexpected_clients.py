@@ -19,7 +19,8 @@ _LOGGER: Final = "gatewayz.request"
 _UNREACHABLE: Final = frozenset({"connect_error", "connect_timeout"})
 _COLUMNS: Final = (
     "key_id, trace_id, model, provider, status, error_kind, stream, cached, attempts, input_tokens, output_tokens,"
-    " usage_estimated, cost_nanousd, credits_nanousd, first_token_ms, cost_source, reported_nanousd, exposure_nanousd"
+    " usage_estimated, cost_nanousd, credits_nanousd, first_token_ms, cost_source, reported_nanousd, exposure_nanousd,"
+    " cached_tokens"
 )
 
 
@@ -60,6 +61,7 @@ class LedgerCall(msgspec.Struct, frozen=True, array_like=True):
     cost_source: str | None
     reported_nanousd: int | None
     exposure_nanousd: int
+    cached_tokens: int
 
 
 class Allowance:
@@ -156,6 +158,7 @@ class Allowance:
         for source in ("priced", "estimated") if counts is self.spare else (call.cost_source or "priced",):
             counts[series("gatewayz_cost_usd_total", **route, cost_source=source)] += call.cost_nanousd
         counts[series("gatewayz_exposure_usd_total", **route)] += call.exposure_nanousd
+        counts[series("gatewayz_tokens_detail_total", **route, token_detail="cached")] += call.cached_tokens
         counts[series("credits_used_total", **route)] += call.credits_nanousd
         counts[series("gatewayz_estimated_usage_total", **route)] += call.usage_estimated
 
