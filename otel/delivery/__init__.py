@@ -1,6 +1,6 @@
 """Delivery of telemetry by OTLP: it blocks no request and loses nothing without counting it.
 
-    span, log record -> processors -> signal_queue (pending) -> encode_loop -> buffer (batches) -> export_loop -> transport
+    span, log record -> processors (encode) -> signal_queue (pending) -> encode_loop (batches) -> buffer -> export_loop -> transport
     collected metrics -> metric_push -> push_queue -> metric_push -> transport
     what shutdown cannot deliver -> spool -> the next start
 
