@@ -7,6 +7,7 @@ machine disturbs either view at random; the calls with the least of both are the
 import json
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -139,7 +140,7 @@ def shown(gateway: Program) -> tuple[float, float]:
 
 def keep_apart(gateway: Program) -> None:
     """Give the gateway a core of its own, so that client and upstream do not interrupt it when they wake up."""
-    cores = sorted(os.sched_getaffinity(0))
+    cores = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
     if len(cores) > 1:
         for task in Path(f"/proc/{gateway.process.pid}/task").iterdir():
             os.sched_setaffinity(int(task.name), cores[:1])
