@@ -20,8 +20,10 @@ FURTHER: Final[tuple[MetricSpec, ...]] = (
         help="Parts of tokens_used_total: cached, cache_write and audio_input of the input, reasoning and audio_output of the output.",
         labels=(labels.PROVIDER, labels.MODEL, Label(semconv.TOKEN_DETAIL, values=semconv.TOKEN_DETAILS)),
         categories=(Category.MODELS, Category.BUSINESS),
+        series_limit=20_000,
         starts_at_zero=True,
-        updated_by="the end of each upstream attempt whose provider reported such tokens",
+        most_at_zero=500,
+        updated_by="the end of each upstream attempt whose provider reported such tokens; above 100 targets a series begins with its first",
         queries=(
             (
                 'sum by (model) (rate(gatewayz_tokens_detail_total{token_detail="cached"}[1h]))'
@@ -38,6 +40,7 @@ FURTHER: Final[tuple[MetricSpec, ...]] = (
         help="What providers charge, in US dollars, by provider, model and where the number comes from.",
         labels=(labels.PROVIDER, labels.MODEL, Label(semconv.COST_SOURCE, values=semconv.COST_SOURCES)),
         categories=(Category.MODELS, Category.BUSINESS),
+        series_limit=20_000,
         starts_at_zero=True,
         updated_by="the end of each upstream attempt that cost something",
         queries=(
@@ -67,8 +70,10 @@ FURTHER: Final[tuple[MetricSpec, ...]] = (
         help="By how much the provider's own figures are over or under the target's price, in US dollars.",
         labels=(labels.PROVIDER, labels.MODEL, Label(semconv.DIRECTION, values=semconv.DIRECTIONS)),
         categories=(Category.BUSINESS,),
+        series_limit=20_000,
         starts_at_zero=True,
-        updated_by="the end of each upstream attempt whose provider reported a cost, at a target with a price",
+        most_at_zero=500,
+        updated_by="the end of each attempt with a reported cost and a price; above 250 targets a series begins with its first",
         queries=(
             "sum by (provider, model, direction) (increase(gatewayz_reported_cost_difference_usd_total[24h])) > 0",
         ),
