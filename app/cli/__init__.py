@@ -1,7 +1,7 @@
 """The command line: one module per command.
 
     arguments -> standard_streams -> main -> app/config/load -> one of
-        app/process/serve | keys | check_config | app/doctor/command
+        app/process/serve | keys | usage | check_config | app/doctor/command
     completion is made from the parser alone
 
 `main` in `main.py` returns the exit code.

@@ -1,4 +1,4 @@
-"""The command line: `gatewayz serve | keys | prices | doctor | check-config | completion`, or `python -m app`.
+"""The command line: `gatewayz serve | keys | prices | usage | doctor | check-config | completion`, or `python -m app`.
 
 The exit code is 0 when the command succeeded, 1 when it failed (one line on stderr is the reason),
 and 2 when the arguments are invalid.
@@ -15,6 +15,7 @@ from app.cli.completion import add_completion_parser, completion_script
 from app.cli.keys import add_keys_parser, run_keys
 from app.cli.prices import add_prices_parser, run_prices
 from app.cli.standard_streams import StandardStream
+from app.cli.usage import add_usage_parser, run_usage
 from app.config.load import CONFIG_VARIABLE, ConfigError, load_config
 from app.doctor.parser import add_doctor_parser
 from app.version import VERSION
@@ -27,6 +28,7 @@ _EXAMPLES = """examples:
   {program} --config gatewayz.toml serve --port 0   serve a configuration on any free port
   {program} --config gatewayz.toml check-config     print every mistake of a configuration
   {program} --config gatewayz.toml prices           list what each target costs
+  {program} usage --by model                        report tokens and costs of the last 30 days
   {program} doctor                                  follow one request through the pipeline
 """
 
@@ -67,6 +69,8 @@ def _run(args: argparse.Namespace, path: str | None, environ: Mapping[str, str])
         return run_keys(args, config, environ)
     if args.command == "prices":
         return run_prices(args, config)
+    if args.command == "usage":
+        return run_usage(args, config, environ)
     if isinstance(sys.stdout, StandardStream):
         # Log lines have a thread of their own, and a bounded queue that counts what it drops.
         sys.stdout.wait_for_reader()
@@ -93,7 +97,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
     config_option = argparse.ArgumentParser(add_help=False)
     config_option.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help="as before the command")
     commands = parser.add_subparsers(
-        dest="command", required=True, metavar="serve|keys|prices|doctor|check-config|completion"
+        dest="command", required=True, metavar="serve|keys|prices|usage|doctor|check-config|completion"
     )
     serve = commands.add_parser(
         "serve", parents=[config_option], help="serve requests until SIGTERM or SIGINT; a second signal ends at once"
@@ -102,6 +106,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
     serve.add_argument("--port", type=_port, help="the port, 0 for any free one (default: server.port)")
     add_keys_parser(commands, config_option)
     add_prices_parser(commands, config_option)
+    add_usage_parser(commands, config_option)
     add_doctor_parser(commands, config_option)
     commands.add_parser(
         "check-config",

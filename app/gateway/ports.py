@@ -117,7 +117,10 @@ class ProviderGate(Protocol):
 
 
 class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One call as the ledger keeps it. Money in nano-US-dollars, times in milliseconds (Unix epoch, UTC); usage as in `Usage` of otel."""
+    """One call as the ledger keeps it. Money in nano-US-dollars, times in milliseconds (Unix epoch, UTC); usage as in `Usage` of otel.
+
+    `tags` is a JSON object of the caller's tags.
+    """
 
     call_id: str
     started_unix_ms: int
@@ -148,6 +151,7 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
     reported_nanousd: int | None = None
     unpriced_tokens: int = 0
     exposure_nanousd: int = 0
+    tags: str | None = None
 
 
 class Ledger(Protocol):

@@ -51,12 +51,20 @@ _SUMMED: Final = (
     "unpriced_tokens",
     "exposure_nanousd",
 )
-_SUMS: Final[dict[str, ColumnElement[Any]]] = {
+SOURCES: Final = ("reported", "priced", "estimated")
+"""Where costs that are summed apart come from; what is left of a cost is of calls that are unpriced in part."""
+
+SUMS: Final[dict[str, ColumnElement[Any]]] = {
     "calls": func.count(),
     "successes": func.sum(case((SUCCEEDED, 1), else_=0)),
     "failures": func.sum(case((FAILED, 1), else_=0)),
     **{name: func.sum(LEDGER.c[name]) for name in _SUMMED},
+    **{
+        f"{source}_cost_nanousd": func.sum(case((LEDGER.c.cost_source == source, LEDGER.c.cost_nanousd), else_=0))
+        for source in SOURCES
+    },
 }
+"""Every sum of the rollup, over rows of the ledger."""
 # Constants are written out: PostgreSQL does not recognise two parameters of one value as the same expression in GROUP BY.
 _HOUR: Final = LEDGER.c.started_unix_ms - LEDGER.c.started_unix_ms % literal_column(str(HOUR_MS), BigInteger)
 _PROVIDER: Final = func.coalesce(LEDGER.c.provider, literal_column("''"))
@@ -108,9 +116,9 @@ async def bring_up_to_date(connection: AsyncConnection, hour_unix_ms: int, *, pu
         await connection.execute(delete(HOURLY_COSTS).where(HOURLY_COSTS.c.hour_unix_ms == hour_unix_ms))
     gone = purge or is_purged
     insert = insert_into(connection.dialect, HOURLY_COSTS).from_select(
-        ["hour_unix_ms", "provider", "model", "plan", *_SUMS, "ledger_purged"], _sums_of(hour_unix_ms, gone)
+        ["hour_unix_ms", "provider", "model", "plan", *SUMS, "ledger_purged"], _sums_of(hour_unix_ms, gone)
     )
-    added = {name: HOURLY_COSTS.c[name] + insert.excluded[name] for name in _SUMS}
+    added = {name: HOURLY_COSTS.c[name] + insert.excluded[name] for name in SUMS}
     await connection.execute(
         insert.on_conflict_do_update(index_elements=["hour_unix_ms", "provider", "model", "plan"], set_=added)
     )
@@ -123,7 +131,7 @@ async def bring_up_to_date(connection: AsyncConnection, hour_unix_ms: int, *, pu
 def _sums_of(hour_unix_ms: int, gone: bool) -> Select[Any]:
     keys = (_PROVIDER, LEDGER.c.model, LEDGER.c.plan)
     return (
-        select(literal(hour_unix_ms, BigInteger), *keys, *_SUMS.values(), literal(gone, Boolean))
+        select(literal(hour_unix_ms, BigInteger), *keys, *SUMS.values(), literal(gone, Boolean))
         .where(_in_hour(hour_unix_ms))
         .group_by(*keys)
     )

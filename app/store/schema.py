@@ -67,7 +67,28 @@ LEDGER = Table(
     Column("reported_nanousd", BigInteger, comment="the provider's own figure"),
     _counter("unpriced_tokens", "input and output that no price is known for"),
     _counter("exposure_nanousd", "what the provider may charge beyond the cost for abandoned work"),
+    Column("tags", Text, comment="JSON object of the caller's tags; null: none"),
     Index(None, "started_unix_ms"),
+    # All that a report by key reads, in the order of its groups: neither the table nor a sort is needed.
+    Index(
+        "ix_ledger_key_usage",
+        "key_id",
+        "started_unix_ms",
+        "status",
+        "error_kind",
+        "input_tokens",
+        "output_tokens",
+        "cached_tokens",
+        "cache_write_tokens",
+        "reasoning_tokens",
+        "input_audio_tokens",
+        "output_audio_tokens",
+        "cost_source",
+        "cost_nanousd",
+        "credits_nanousd",
+        "unpriced_tokens",
+        "exposure_nanousd",
+    ),
 )
 
 # One row per hour, provider, model and plan (`app/store/cost_rollup.py`); kept when the ledger's rows are purged.
@@ -93,6 +114,9 @@ HOURLY_COSTS = Table(
     _counter("output_audio_tokens"),
     _counter("unpriced_tokens"),
     _counter("exposure_nanousd"),
+    _counter("reported_cost_nanousd"),
+    _counter("priced_cost_nanousd"),
+    _counter("estimated_cost_nanousd"),
 )
 
 DETECTOR_STATE = Table(

@@ -126,7 +126,7 @@ async def test_rows_wait_while_the_disk_is_full(tmp_path, recorder, make_row, po
     mount, umount = shutil.which("mount"), shutil.which("umount")
     if os.geteuid() != 0 or mount is None or umount is None:
         pytest.skip("a small disk of its own needs root and mount")
-    mounted = subprocess.run([mount, "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=False, capture_output=True)  # noqa: ASYNC221
+    mounted = subprocess.run([mount, "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], check=False, capture_output=True)  # noqa: ASYNC221
     if mounted.returncode:
         pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.decode().strip()}")
     try:
@@ -140,7 +140,7 @@ async def _fill_and_free(disk: Path, recorder, make_row, poll_until, caplog) -> 
     ledger = LedgerWriter(engine, LedgerConfig(commit_seconds=0.01, commit_rows=50), recorder)
     ledger.start()
     filler = disk / "filler"
-    filler.write_bytes(b"x" * 700_000)
+    filler.write_bytes(b"x" * 1_700_000)
     for number in range(1_000):
         ledger.append(make_row(number, started_unix_ms=number))
     await poll_until(lambda: "the database fails" in caplog.text, "the writer met the full disk")

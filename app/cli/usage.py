@@ -1,0 +1,131 @@
+"""`gatewayz usage`: what calls used and cost, from the ledger, by day, provider, model, key, plan or tag.
+
+Prints a table, CSV or JSON on stdout and one line per error on stderr. The exit code is 0, 1 when the
+database failed or an invoice differs, 2 when the arguments are invalid.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Final, TextIO
+
+from app.cli.usage_output import FORMATS, Report, rendered
+from app.config.load import ConfigError, resolve_database_url
+from app.config.schema import AppConfig
+from app.errors import StoreUnavailableError
+from app.gateway.clock import SystemClock
+from app.gateway.ports import Clock
+from app.store.database import DatabaseOpenError, close_database, open_database
+from app.store.usage_report import DAY_MS, DIMENSIONS, read_usage
+from otel.recording.noop import DisabledRecorder
+
+_EXAMPLES: Final = """examples:
+  gatewayz usage                                        the last 30 days, by day
+  gatewayz usage --by provider,model --from 2026-11-01  this month's cost of each model
+  gatewayz usage --by key --format csv > keys.csv       for a spreadsheet
+"""
+_DEFAULT_DAYS: Final = 30
+_FIRST_DAY: Final = date(1970, 1, 1)
+
+
+class UsageError(Exception):
+    """Ends the command with a line on stderr and an exit code."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def add_usage_parser(
+    subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]", common: argparse.ArgumentParser
+) -> None:
+    """Add `usage` with its options."""
+    parser = subparsers.add_parser(
+        "usage",
+        parents=[common],
+        help="report tokens and costs from the ledger",
+        description="Sums the ledger's calls, exactly. Days are UTC. Exit code: 1 where the database failed, 2 for invalid arguments.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--by",
+        default="day",
+        metavar="LIST",
+        help="day, provider, model, key, plan; several with commas (default: day)",
+    )
+    parser.add_argument(
+        "--from", dest="since", type=_day, metavar="DAY", help="the first day, as in 2026-11-01 (default: 30 days)"
+    )
+    parser.add_argument("--to", dest="until", type=_day, metavar="DAY", help="the last day (default: today)")
+    parser.add_argument("--format", choices=FORMATS, default="table", help="table, csv or json (default: table)")
+
+
+def run_usage(
+    args: argparse.Namespace,
+    config: AppConfig,
+    environ: Mapping[str, str],
+    *,
+    clock: Clock | None = None,
+    stdout: TextIO | None = None,
+    stderr: TextIO | None = None,
+) -> int:
+    """Run the command and return the exit code. Starts an event loop of its own."""
+    clock = clock or SystemClock()
+    try:
+        by = _dimensions(args.by)
+        first, last = _days(args, clock)
+        report = asyncio.run(_read(by, first, last, resolve_database_url(config, environ), clock))
+    except UsageError as error:
+        print(f"usage: {error}", file=stderr or sys.stderr)
+        return error.exit_code
+    except (ConfigError, DatabaseOpenError, StoreUnavailableError) as error:
+        reason = error.__cause__ if isinstance(error, StoreUnavailableError) else error
+        print(f"usage: {' '.join(str(getattr(reason, 'orig', None) or reason).split())}", file=stderr or sys.stderr)
+        return 1
+    print(rendered(report, args.format), file=stdout or sys.stdout)
+    return 0
+
+
+async def _read(by: Sequence[str], first: date, last: date, url: str, clock: Clock) -> Report:
+    engine = await open_database(url, DisabledRecorder())
+    try:
+        groups = await read_usage(engine, by, _unix_ms(first), _unix_ms(last) + DAY_MS, clock.unix_ms())
+    finally:
+        await close_database(engine)
+    return Report(by=tuple(by), first=first, last=last, groups=groups)
+
+
+def _dimensions(text: str) -> list[str]:
+    """Return what to group by; raises `UsageError`."""
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in DIMENSIONS:
+            raise UsageError(f"--by takes {', '.join(DIMENSIONS)}, not {name[:40]!r}", 2)
+    if len(set(names)) < len(names):
+        raise UsageError("--by has a name twice", 2)
+    return names
+
+
+def _days(args: argparse.Namespace, clock: Clock) -> tuple[date, date]:
+    last = args.until or datetime.fromtimestamp(clock.unix_ms() / 1_000, UTC).date()
+    first = args.since or max(_FIRST_DAY, last - timedelta(days=_DEFAULT_DAYS - 1))
+    if first > last:
+        raise UsageError(f"--from {first} is after --to {last}", 2)
+    return first, last
+
+
+def _day(text: str) -> date:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a day as in 2026-11-01") from None
+    if day < _FIRST_DAY:
+        raise argparse.ArgumentTypeError(f"{text} is before {_FIRST_DAY}")
+    return day
+
+
+def _unix_ms(day: date) -> int:
+    return (day - _FIRST_DAY).days * DAY_MS
