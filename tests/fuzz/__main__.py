@@ -1,6 +1,6 @@
-"""`python -m tests.fuzz`: 100 000 malformed and hostile inputs against a running gateway, then 6 500 misbehaving clients.
+"""`python -m tests.fuzz`: 100 000 hostile inputs against a running gateway, then 6 500 misbehaving clients, then 1 000 scrapes under load.
 
-FUZZ_INPUTS=, MISBEHAVING_CLIENTS= and FUZZ_SEED= change how many and which.
+FUZZ_INPUTS=, MISBEHAVING_CLIENTS=, CUT_SCRAPES= and FUZZ_SEED= change how many and which.
 """
 
 import asyncio
@@ -12,11 +12,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.fuzz.consistent_cuts import CutReport, watch_cuts
 from tests.fuzz.misbehave import ClientReport, misbehave
 from tests.fuzz.run import Report, fuzz
 
 DEFAULT_INPUTS = 100_000
 DEFAULT_CLIENTS = 6_500
+DEFAULT_SCRAPES = 1_000
 
 
 def say(line: str) -> None:
@@ -25,13 +27,14 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-async def _main(inputs: int, clients: int, seed: int, folder: Path) -> int:
+async def _main(inputs: int, clients: int, scrapes: int, seed: int, folder: Path) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     say(f"fuzz: {inputs} inputs, FUZZ_SEED={seed}")
     (folder / "inputs").mkdir()
     (folder / "clients").mkdir()
+    (folder / "cuts").mkdir()
     report = await fuzz(folder / "inputs", inputs=inputs, seed=seed, say=say, stop=stop)
     for line in lines(report):
         say(line)
@@ -44,7 +47,13 @@ async def _main(inputs: int, clients: int, seed: int, folder: Path) -> int:
     client_report = await misbehave(folder / "clients", clients=clients, seed=seed, say=say)
     for line in client_lines(client_report):
         say(line)
-    return 1 if client_report.problems else 0
+    if client_report.problems:
+        return 1
+    say(f"fuzz: {scrapes} scrapes under load")
+    cut_report = await watch_cuts(folder / "cuts", scrapes=scrapes)
+    for line in cut_lines(cut_report):
+        say(line)
+    return 1 if cut_report.problems else 0
 
 
 def lines(report: Report) -> list[str]:
@@ -77,6 +86,16 @@ def client_lines(report: ClientReport) -> list[str]:
     ]
 
 
+def cut_lines(report: CutReport) -> list[str]:
+    """Return the report on scrapes and pushes under load as text."""
+    return [
+        f"fuzz: {report.scrapes} scrapes and {report.pushes} pushes of {report.requests} requests in {report.seconds:.0f} s",
+        f"  different numbers of requests that they showed: {report.states}; successful attempts: {report.successes}",
+        *(f"PROBLEM: {problem}" for problem in report.problems),
+        f"fuzz: {len(report.problems)} problems" if report.problems else "fuzz: each is a consistent cut",
+    ]
+
+
 def number(name: str, default: int) -> int:
     """Return a positive number from the environment; ends the program for anything else."""
     text = os.environ.get(name) or str(default)
@@ -92,6 +111,7 @@ if __name__ == "__main__":
             _main(
                 number("FUZZ_INPUTS", DEFAULT_INPUTS),
                 number("MISBEHAVING_CLIENTS", DEFAULT_CLIENTS),
+                number("CUT_SCRAPES", DEFAULT_SCRAPES),
                 number("FUZZ_SEED", random.SystemRandom().randrange(1, 2**31)),
                 run_folder,
             )
