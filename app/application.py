@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.anomaly.watch import AnomalyWatch
 from app.config.load import Secrets
 from app.config.schema import AppConfig
+from app.gateway.budgets.budgets import Budgets
 from app.gateway.capacity.offload import Offload
 from app.gateway.clock import SystemClock
 from app.gateway.gateway import Gateway
@@ -52,10 +53,12 @@ from app.server.descriptors import descriptor_limit, max_client_connections
 from app.store.database import check_database, close_database, create_engine, migrate
 from app.store.database_file import DatabaseFile, database_file
 from app.store.detector_state import StoredDetectorState
+from app.store.gauges import observe_budgets
 from app.store.jobs import StoreJobs
 from app.store.key_directory import StoredKeyDirectory
 from app.store.keys import ApiKeys
 from app.store.ledger import LedgerWriter
+from app.store.spending import LedgerSpending, budget_jobs, read_spending
 from app.store.valkey_cache import ValkeyResponseCache, open_valkey_cache
 from otel.events import Recorder
 from otel.instrument.asgi import AsgiApp, RequestTelemetry
@@ -81,6 +84,7 @@ class Parts(msgspec.Struct, frozen=True):
     event_loop_watch: EventLoopWatch
     exposure: Exposure
     connections: Connections
+    budgets: Budgets
 
 
 def create_app(
@@ -101,6 +105,7 @@ def create_app(
     observe_providers(telemetry.observe, parts.states, parts.probes)
     observe_jobs(telemetry.observe, parts.jobs)
     observe_connections(telemetry.observe, parts.connections)
+    observe_budgets(telemetry.observe, parts.budgets.plan_readings)
     # They only have to be unique; used where telemetry is off and a request has no trace id.
     request_ids = random.Random(random_bytes(32))  # noqa: S311
     app = build_app(
@@ -180,6 +185,7 @@ def _build_parts(
         {provider.name: provider for provider in providers},
         catalogue_prices(config, clock.unix_ms() / 1_000),
     )
+    budgets = Budgets(config.plans, LedgerSpending(engine), clock, lambda: f"{ids.getrandbits(128):032x}")
     gateway = Gateway(
         models=models,
         gate=states,
@@ -193,10 +199,12 @@ def _build_parts(
         offload=Offload(
             largest_bytes={"requests": config.server.max_body_bytes, "responses": models.largest_response_bytes}
         ),
+        budgets=budgets,
     )
     store_jobs = StoreJobs(engine, config, clock, holder=random_bytes(16).hex())
     periodic: tuple[Job, ...] = (
         *store_jobs.jobs(),
+        *budget_jobs(budgets, config.jobs),
         *provider_jobs(config.probes, states, probes),
         *anomalies.jobs(),
     )
@@ -218,6 +226,7 @@ def _build_parts(
         watch,
         exposure,
         Connections(max_connections),
+        budgets,
     )
 
 
@@ -248,6 +257,7 @@ def _lifespan(parts: Parts) -> Callable[[Litestar], AbstractAsyncContextManager[
             if isinstance(parts.cache, ValkeyResponseCache):
                 stack.push_async_callback(parts.cache.close)
             stack.push_async_callback(parts.gateway.close)
+            await read_spending(parts.budgets)
             parts.ledger.start()
             stack.push_async_callback(close_ledger)
             for provider in parts.providers:

@@ -94,6 +94,34 @@ class RateLimitedError(GatewayError):
         self.limit_type = limit_type
 
 
+class BudgetSpentError(RateLimitedError):
+    """A budget of the caller's key or plan does not hold what the call may cost at most, in nano-US-dollars.
+
+    `waits_for_others`: calls in flight have reserved what is missing.
+    """
+
+    type = "insufficient_quota"
+    code = "insufficient_quota"
+
+    def __init__(
+        self,
+        *,
+        owner: str,
+        period: str,
+        largest_cost_nanousd: int,
+        waits_for_others: bool,
+        retry_after_seconds: float,
+    ) -> None:
+        reason = "is reserved by calls in flight" if waits_for_others else "is spent"
+        whole, part = divmod(largest_cost_nanousd, 1_000_000_000)
+        super().__init__(
+            f"Budget reached: the budget of the {owner} per {period} {reason}, as far as this call needs it"
+            f" (up to {whole}.{part:09d} USD). A smaller max_completion_tokens needs less. Retry after the time that Retry-After gives.",
+            limit_type="budget",
+            retry_after_seconds=retry_after_seconds,
+        )
+
+
 class UpstreamRateLimitedError(RateLimitedError):
     """Every provider of the model returned 429."""
 

@@ -110,4 +110,9 @@ def _summary(config: AppConfig) -> Iterator[str]:
             )
             if (limit := getattr(plan, name)) is not None
         ]
+        limits += [
+            f"{usd:g} {name.replace('_', ' ')}"
+            for name in ("key_usd_per_day", "key_usd_per_month", "plan_usd_per_day", "plan_usd_per_month")
+            if (usd := getattr(plan, name)) is not None
+        ]
         yield f"plan {plan.name}: {', '.join(limits) or 'no limits'}"

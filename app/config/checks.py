@@ -75,7 +75,7 @@ def _findings(config: AppConfig) -> Iterator[Finding]:
     if not config.plans:
         yield Finding("plans", "an empty array", "at least one plan")
     for index, plan in enumerate(config.plans):
-        yield from check_plan(f"plans[{index}]", plan)
+        yield from check_plan(f"plans[{index}]", plan, config.retention.ledger_days)
 
 
 def _sections(config: AppConfig) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from app.config.pricing_checks import check_charges, check_prices
 from app.config.rules import (
+    MAX_AMOUNT,
     MAX_MULTIPLIER,
     Finding,
     check_amount,
@@ -33,6 +34,7 @@ _OWN_HEADERS: Final = frozenset(
 _MAX_SHOWN_CHARS: Final = 60
 
 OPERATIONS: Final = ("chat", "embeddings")
+_MONTH_DAYS: Final = 31
 PRICE_SOURCES: Final = ("configuration", "catalogue")
 
 
@@ -187,8 +189,22 @@ def _route(key_path: str, route: RouteConfig, providers: Sequence[str]) -> Itera
     yield from check_prices(key_path, route)
 
 
-def check_plan(key_path: str, plan: PlanConfig) -> Iterator[Finding]:
-    """Check one plan: a limit that is set is at least 1."""
+def check_plan(key_path: str, plan: PlanConfig, ledger_days: int) -> Iterator[Finding]:
+    """Check one plan: a limit that is set is at least 1, and the ledger keeps a month where that has a budget."""
+    for key in ("key_usd_per_day", "key_usd_per_month", "plan_usd_per_day", "plan_usd_per_month"):
+        usd = getattr(plan, key)
+        if usd is not None and not 0 < usd <= MAX_AMOUNT:
+            yield Finding(
+                f"{key_path}.{key}",
+                repr(usd),
+                f"more than 0, at most {MAX_AMOUNT:,.0f}; leave the key out for no budget",
+            )
+        if usd is not None and key.endswith("month") and ledger_days < _MONTH_DAYS:
+            yield Finding(
+                f"{key_path}.{key}",
+                f"set, and retention.ledger_days is {ledger_days}",
+                f"retention.ledger_days of {_MONTH_DAYS} or more: spending comes from the ledger after a restart",
+            )
     for key, limit in (
         ("key_requests_per_minute", plan.key_requests_per_minute),
         ("key_tokens_per_minute", plan.key_tokens_per_minute),

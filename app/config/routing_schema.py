@@ -101,3 +101,11 @@ class PlanConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Requests of all keys of the plan together; without it no limit."""
     plan_tokens_per_minute: int | None = None
     """Tokens of all keys of the plan together; without it no limit."""
+    key_usd_per_day: float | None = None
+    """What calls of each key of the plan may cost per day (UTC), in US dollars; without it no budget."""
+    key_usd_per_month: float | None = None
+    """What calls of each key of the plan may cost per calendar month; without it no budget."""
+    plan_usd_per_day: float | None = None
+    """What calls of all keys of the plan together may cost per day; without it no budget."""
+    plan_usd_per_month: float | None = None
+    """What calls of all keys of the plan together may cost per calendar month; without it no budget."""

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from app.gateway.attempt import Attempt
+from app.gateway.budgets.budgets import Reservation
 from app.gateway.call_usage import total_usage
 from app.gateway.cancellation import InterruptedCallError
 from app.gateway.capacity.response_budget import ResponseBudget, ResponseShare
@@ -38,11 +39,13 @@ class Call:
         clock: Clock,
         room: ResponseShare | None = None,
         timer: OverheadTimer | None = None,
+        reservation: Reservation | None = None,
     ) -> None:
         self.call_id = call_id
         self.scope = scope
         self.caller = caller
         self.request = request
+        self.reservation = reservation
         self.room = room or ResponseBudget().share(caller.key_id)
         self.timer = timer or OverheadTimer(clock.monotonic)
         self.delivering = False

@@ -22,12 +22,12 @@ def exposure_nanousd(usage: Usage, request: CallRequest, price: Price) -> int:
     """Return what the rest of an output may cost; 0 without a price, and for embeddings, which have no output."""
     if request.operation == "embeddings" or not price.is_known:
         return 0
-    whole = _whole_output_tokens(request, usage.output_tokens)
+    whole = most_output_tokens(request, usage.output_tokens)
     so_far = price.cost_nanousd(Tokens(usage.input_tokens, usage.output_tokens))
     return price.cost_nanousd(Tokens(usage.input_tokens, whole)) - so_far
 
 
-def _whole_output_tokens(request: CallRequest, delivered: int) -> int:
+def most_output_tokens(request: CallRequest, delivered: int = 0) -> int:
     """Return how long the output may become, which is never less than what was delivered."""
     limit = output_limit(request)
     choices = requested_choices(request)

@@ -11,8 +11,10 @@ from http import HTTPStatus
 
 import msgspec
 
-from app.errors import OverloadedError, RateLimitedError
+from app.errors import BudgetSpentError, OverloadedError, RateLimitedError
 from app.gateway.attempt import Attempt
+from app.gateway.budgets.budgets import Budgets, Reservation
+from app.gateway.budgets.largest_cost import largest_cost_nanousd
 from app.gateway.call import Call
 from app.gateway.capacity.offload import Offload, OffloadError
 from app.gateway.capacity.pass_budget import PassBudget
@@ -69,6 +71,7 @@ class Gateway:
         new_call_id: Callable[[], str],
         offload: Offload | None = None,
         response_budget: ResponseBudget | None = None,
+        budgets: Budgets | None = None,
     ) -> None:
         self.models = models
         self.calls_in_flight = calls_in_flight
@@ -76,6 +79,7 @@ class Gateway:
         self._gate = gate
         self._keys = keys
         self._limiter = limiter
+        self._budgets = budgets
         self._cache = cache
         self._ledger = ledger
         self._clock = clock
@@ -104,12 +108,31 @@ class Gateway:
         """Read the body of an admitted request; raises `InvalidRequestError`."""
         return await read_request(body, operation, self.offload, owner=caller.key_id)
 
+    async def reserve(
+        self, scope: RequestScope, caller: Caller, request: CallRequest, model: Model
+    ) -> Reservation | None:
+        """Reserve what the call may cost from the caller's budgets; None without any. Raises `BudgetSpentError`."""
+        if self._budgets is None or not self._budgets.hold_for(caller):
+            return None
+        try:
+            return await self._budgets.reserve(caller, await largest_cost_nanousd(request, model))
+        except BudgetSpentError:
+            scope.record(RateLimited(limit_type="budget"))
+            raise
+
     def start_timer(self) -> OverheadTimer:
         """Begin to time a request whose server has not begun."""
         return OverheadTimer(self._clock.monotonic)
 
-    def open_call(self, scope: RequestScope, caller: Caller, request: CallRequest, timer: OverheadTimer) -> Call:
-        """Begin the account of an admitted request."""
+    def open_call(
+        self,
+        scope: RequestScope,
+        caller: Caller,
+        request: CallRequest,
+        timer: OverheadTimer,
+        reservation: Reservation | None = None,
+    ) -> Call:
+        """Begin the account of an admitted request; `finalize` settles its reservation."""
         return Call(
             call_id=self._new_call_id(),
             scope=scope,
@@ -119,6 +142,7 @@ class Gateway:
             clock=self._clock,
             room=self._response_budget.share(caller.key_id),
             timer=timer,
+            reservation=reservation,
         )
 
     async def respond(self, call: Call, model: Model) -> WholeResponse:
@@ -152,12 +176,16 @@ class Gateway:
         """Give back what a call that has ended held, and charge its tokens to its caller's limits."""
         call.room.release()
         usage = call.usage
+        if call.reservation is not None and self._budgets is not None:
+            self._budgets.settle(call.reservation, usage.cost_nanousd)
         tokens = usage.input_tokens + usage.output_tokens
         if tokens:
             await self._limiter.charge_tokens(call.caller, tokens)
 
     async def close(self) -> None:
-        """End what was started for heavy work."""
+        """End what was started for heavy work, and settle what is left."""
+        if self._budgets is not None:
+            await self._budgets.close()
         await self.offload.close()
 
     async def _start(self) -> None:

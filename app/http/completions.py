@@ -1,7 +1,7 @@
 """Serves `POST /v1/chat/completions` and `POST /v1/embeddings`.
 
 The checks run in this order: a slot, declared size, caller, the caller's share of the slots,
-limits, body, model; then cache and providers. While a provider works the client's connection is
+limits, body, model, budgets; then cache and providers. While a provider works the client's connection is
 watched, and a client that leaves cancels the call.
 """
 
@@ -90,7 +90,8 @@ class CompletionEndpoint:
             )
             request = await gateway.read_request(caller, body, self._operation)
             model = gateway.models.find(request.model, request.operation)
-        call = served.call = gateway.open_call(telemetry, caller, request, served.timer)
+            reservation = await gateway.reserve(telemetry, caller, request, model)
+        call = served.call = gateway.open_call(telemetry, caller, request, served.timer, reservation)
         watch = asyncio.create_task(_watch_client(receive, interrupt))
         try:
             with call:

@@ -5,11 +5,13 @@ The configured models and plans bound the labels. The sources run in the thread 
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 
+from app.gateway.budgets.budgets import PlanReading
 from app.jobs.gauges import Observe
 from app.jobs.published import Published
 from app.store.business import BusinessCounts
 from app.store.uptime import ModelUsage
-from otel.catalogue import business, inference, semconv
+from otel.catalogue import business, inference, money, semconv
+from otel.events.usage import NANO
 from otel.metrics.instruments import Sample
 
 
@@ -32,6 +34,25 @@ def observe_keys(observe: Observe, counts: Published[BusinessCounts], plans: Col
     observe(business.ACTIVE_API_KEYS, number(lambda known: known.active_keys))
     observe(business.ACTIVE_TRIALS, number(lambda known: known.active_trials))
     observe(business.SUBSCRIPTIONS, subscriptions)
+
+
+def observe_budgets(observe: Observe, read: Callable[[], Iterable[PlanReading]]) -> None:
+    """Register the gauges of the plans' budgets."""
+
+    def labels(reading: PlanReading) -> dict[str, str]:
+        account = reading.budget.account
+        return {semconv.PLAN: account.owner_id, semconv.BUDGET_PERIOD: account.period}
+
+    def limits() -> Iterable[Sample]:
+        return [(reading.budget.limit_nanousd / NANO, labels(reading)) for reading in read()]
+
+    def remaining() -> Iterable[Sample]:
+        return [
+            (reading.left_nanousd / NANO, labels(reading)) for reading in read() if reading.left_nanousd is not None
+        ]
+
+    observe(money.BUDGET_LIMIT, limits)
+    observe(money.BUDGET_REMAINING, remaining)
 
 
 def observe_models(observe: Observe, records: Published[Mapping[str, ModelUsage]], models: Collection[str]) -> None:

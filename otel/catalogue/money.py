@@ -10,6 +10,13 @@ COST: Final = "gatewayz_cost_usd_total"
 UNPRICED_TOKENS: Final = "gatewayz_unpriced_tokens_total"
 REPORTED_COST_DIFFERENCE: Final = "gatewayz_reported_cost_difference_usd_total"
 EXPOSURE: Final = "gatewayz_exposure_usd_total"
+BUDGET_LIMIT: Final = "gatewayz_budget_limit_usd"
+BUDGET_REMAINING: Final = "gatewayz_budget_remaining_usd"
+
+_BUDGET_LABELS: Final = (
+    Label(semconv.PLAN, bound_by="configured plans"),
+    Label(semconv.BUDGET_PERIOD, values=semconv.BUDGET_PERIODS),
+)
 
 FURTHER: Final[tuple[MetricSpec, ...]] = (
     MetricSpec(
@@ -90,6 +97,35 @@ FURTHER: Final[tuple[MetricSpec, ...]] = (
         starts_at_zero=True,
         updated_by="each upstream attempt whose client left or whose time was over after its request was sent",
         queries=("sum by (provider, model) (increase(gatewayz_exposure_usd_total[24h]))",),
+        documented=False,
+    ),
+    MetricSpec(
+        name=BUDGET_LIMIT,
+        instrument="gatewayz.budget.limit",
+        kind=Kind.OBSERVABLE_GAUGE,
+        unit="USD",
+        help="What calls of all keys of a plan together may cost per day or month (UTC), in US dollars.",
+        labels=_BUDGET_LABELS,
+        categories=(Category.BUSINESS,),
+        updated_by="the configuration; absent for plans without such a budget",
+        queries=("max by (plan, period) (gatewayz_budget_limit_usd)",),
+        documented=False,
+    ),
+    MetricSpec(
+        name=BUDGET_REMAINING,
+        instrument="gatewayz.budget.remaining",
+        kind=Kind.OBSERVABLE_GAUGE,
+        unit="USD",
+        help="What is left of a plan's budget, in US dollars; never below 0. What calls in flight have reserved is not spent yet.",
+        labels=_BUDGET_LABELS,
+        categories=(Category.BUSINESS,),
+        updated_by="the end of each call, and the ledger every `jobs.business_seconds`",
+        queries=(
+            (
+                "min by (plan, period) (gatewayz_budget_remaining_usd)"
+                " / max by (plan, period) (gatewayz_budget_limit_usd) < 0.1"
+            ),
+        ),
         documented=False,
     ),
 )

@@ -27,6 +27,7 @@ TOKEN_DETAIL: Final = "token_detail"  # noqa: S105  likewise
 COST_SOURCE: Final = "cost_source"
 DIRECTION: Final = "direction"
 PLAN: Final = "plan"
+BUDGET_PERIOD: Final = "period"
 STATE: Final = "state"
 TYPE: Final = "type"
 OPERATION: Final = "operation"
@@ -49,6 +50,7 @@ TOKEN_TYPES: Final = ("input", "output")
 TOKEN_DETAILS: Final = ("cached", "cache_write", "reasoning", "audio_input", "audio_output")
 IMPLAUSIBLE_COUNTS: Final = ("input", "output", "total", *TOKEN_DETAILS, "cost")
 COST_SOURCES: Final = ("reported", "priced", "estimated", "unpriced")
+BUDGET_PERIODS: Final = ("day", "month")
 DIRECTIONS: Final = ("over", "under")
 BREAKER_STATES: Final = ("closed", "open", "half_open")
 PROBE_OUTCOMES: Final = ("up", "down", "unclear")
@@ -56,7 +58,7 @@ ANOMALY_TYPES: Final = ("latency_spike", "error_surge", "unusual_pattern")
 QUERY_OPERATIONS: Final = ("select", "insert", "update", "delete")
 CACHES: Final = ("response", "api_key")
 LIMIT_TYPES: Final = (
-    "key_requests", "key_tokens", "plan_requests", "plan_tokens", "key_concurrency", "key_body_bytes", "upstream",
+    "key_requests", "key_tokens", "plan_requests", "plan_tokens", "key_concurrency", "key_body_bytes", "upstream", "budget",
 )  # fmt: skip
 CANCEL_PHASES: Final = ("before_first_byte", "after_first_byte")
 ERROR_KINDS: Final = (

@@ -163,7 +163,14 @@ class RateLimited(msgspec.Struct, frozen=True, kw_only=True):
     """A request was refused with status 429."""
 
     limit_type: Literal[
-        "key_requests", "key_tokens", "plan_requests", "plan_tokens", "key_concurrency", "key_body_bytes", "upstream"
+        "key_requests",
+        "key_tokens",
+        "plan_requests",
+        "plan_tokens",
+        "key_concurrency",
+        "key_body_bytes",
+        "upstream",
+        "budget",
     ]
 
 

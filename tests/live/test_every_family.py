@@ -87,6 +87,7 @@ name = "free"
 [[plans]]
 name = "tight"
 key_requests_per_minute = 1
+plan_usd_per_day = 1000.0
 """
 
 Samples = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -407,6 +408,9 @@ PRESENT = {
     "gatewayz_upstream_quota_remaining": moved(**FIRST, quota="requests"),
     "gatewayz_upstream_quota_limit": moved(**FIRST, quota="requests"),
     "gatewayz_model_listed": moved(provider="fragile", model="test/fragile"),
+    "gatewayz_budget_limit_usd": moved(plan="tight", period="day"),
+    # tests/app/store/test_spending.py moves it.
+    "gatewayz_budget_remaining_usd": moved(plan="tight", period="day"),
     "process_resident_memory_bytes": moved(),
     "process_open_fds": moved(),
     "process_start_time_seconds": moved(),

@@ -364,6 +364,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
         catalogue=None,
         clock=None,
         breaker=None,
+        budgets=None,
         **provider_options,
     ):
         configs = [
@@ -397,6 +398,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
             new_call_id=lambda: f"call-{next(call_ids)}",
             offload=offload,
             response_budget=response_budget,
+            budgets=budgets,
         )
 
         @contextlib.asynccontextmanager
