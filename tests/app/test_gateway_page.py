@@ -11,6 +11,7 @@ from app.gateway.fault import FAULTS
 from app.gateway.openai.failures import CallerFaultError, UpstreamFailure, failure_of_status
 from app.http.exception_handlers import _CODES
 from app.http.route_table import TRAFFIC_PATHS
+from otel.catalogue import CATALOGUE
 from otel.events import ErrorKind, FaultDomain, RateLimited, RequestFinished
 
 PAGE = (Path(__file__).parents[2] / "docs" / "gateway.md").read_text()
@@ -69,5 +70,6 @@ def test_every_route_and_the_keys_that_it_names_exist() -> None:
     known = {name for each in sections for name in each.__struct_fields__}
     limit_types = set(get_args(get_type_hints(RateLimited)["limit_type"]))
     named = set(re.findall(r"`(\w+_(?:seconds|bytes|rows|requests|multiplier))`", PAGE))
-    assert named <= known | limit_types | set(RequestFinished.__struct_fields__)
+    families = {spec.name for spec in CATALOGUE}
+    assert named <= known | limit_types | set(RequestFinished.__struct_fields__) | families
     assert f"within {LEDGER_CLOSE_SECONDS:g} seconds" in PAGE
