@@ -23,10 +23,10 @@ export UV_PYTHON_DOWNLOADS := never
 # Compiled modules are kept, beside the packages and not beside the sources: without them each process compiles everything again.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup demo test check fmt fuzz faults lock wheels bench stack stack-down compose-test stack-native stack-test clean
+.PHONY: help setup demo test check fmt fuzz faults lock wheels bench bench-baselines stack stack-down compose-test stack-native stack-test clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .tools/bin/uv:
 	@echo "setup: installing uv $(UV_VERSION) into .tools"
@@ -84,8 +84,11 @@ fuzz: $(VENV)/.made-dev ## 100 000 malformed and hostile inputs, then 6 500 misb
 faults: $(VENV)/.made-dev ## OTLP endpoint down, black hole, 503: FAULT_SECONDS=60 each, under load
 	@$(BIN)/python -m bench.faults
 
-bench: $(VENV)/.made-dev ## the benchmarks, each with its baseline in the same run
+bench: $(VENV)/.made-dev ## the benchmarks, each with its baseline in the same run (a few minutes)
 	@for script in scrape delivery gateway; do echo "bench: $$script"; $(BIN)/python -m bench.$$script || exit 1; done
+
+bench-baselines: $(VENV)/.made $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv) ## Portkey (npm) and LiteLLM (pip) for `make bench`, into the user's cache
+	@$(BIN)/python -m bench.baselines
 
 wheels: $(VENV)/.made $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv) ## dist/: the wheel of the service, and that of otel alone
 	@$(BIN)/python -m packages.build

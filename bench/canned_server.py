@@ -1,12 +1,14 @@
 """Responds with prepared bytes, so that neither the provider nor the OTLP endpoint is what is measured.
 
-As a provider it sends a chat completion, or a stream of ten events a millisecond apart. As an OTLP endpoint it sends an
-empty 200. `python -m bench.canned_server` prints its URL.
+As a provider it sends a chat completion, or a stream of twelve parts with a pause between them, each in a write of its
+own. As an OTLP endpoint it sends an empty 200. `python -m bench.canned_server [PAUSE_SECONDS]` prints its URL; the pause
+is a millisecond, and with 0 the next part follows in the next turn of the event loop.
 """
 
 import asyncio
 import re
 import signal
+import sys
 from typing import cast
 
 import msgspec
@@ -14,7 +16,7 @@ import uvloop
 
 READY_LINE = "canned server: ready on "
 EVENTS = 10
-EVENT_SECONDS = 0.001
+PAUSE_SECONDS = 0.001
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _STREAM = re.compile(rb'"stream": ?true')
 
@@ -51,8 +53,9 @@ STREAM = (
 class Canned(asyncio.Protocol):
     """One connection, one request at a time."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, pause_seconds: float) -> None:
         self._loop = loop
+        self._pause_seconds = pause_seconds
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
 
@@ -61,7 +64,7 @@ class Canned(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one by its methods, not by its class
 
     def data_received(self, data: bytes) -> None:
-        """Response as soon as the body is whole."""
+        """Respond as soon as the body is whole."""
         self._buffer += data
         head, separator, body = self._buffer.partition(b"\r\n\r\n")
         length = _LENGTH.search(head)
@@ -71,22 +74,31 @@ class Canned(asyncio.Protocol):
         if not head.startswith(b"POST ") or b"/chat/completions " not in head.partition(b"\r\n")[0]:
             self._write(NOTHING)
         elif _STREAM.search(body):
-            self._write(STREAM[0])
-            for position, part in enumerate(STREAM[1:], 1):
-                self._loop.call_later(position * EVENT_SECONDS, self._write, part)
+            self._stream(0)
         else:
             self._write(WHOLE)
+
+    def _stream(self, position: int) -> None:
+        self._write(STREAM[position])
+        position += 1
+        if position == len(STREAM):
+            return
+        if self._pause_seconds:
+            self._loop.call_later(self._pause_seconds, self._stream, position)
+        else:
+            # The event loop joins the writes of one turn.
+            self._loop.call_soon(self._stream, position)
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
 
-async def main() -> None:
+async def main(pause_seconds: float) -> None:
     """Serve until SIGTERM."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    server = await loop.create_server(lambda: Canned(loop), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: Canned(loop, pause_seconds), "127.0.0.1", 0)
     print(f"{READY_LINE}http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     await stop.wait()
     server.close()
@@ -94,4 +106,4 @@ async def main() -> None:
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main())
+        runner.run(main(float(sys.argv[1]) if len(sys.argv) > 1 else PAUSE_SECONDS))

@@ -9,6 +9,7 @@ import asyncio
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -31,7 +32,7 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Connection(asyncio.Protocol):
-    """One connection of the load; `done` is set when it has nothing under way any more."""
+    """One connection of the load; `done` is set when it has nothing in flight any more."""
 
     def __init__(self, request: bytes, ends_at: float) -> None:
         self.took_seconds: list[float] = []
@@ -49,7 +50,7 @@ class Connection(asyncio.Protocol):
         self._next()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  the protocol's signature
-        """A response that was under way is not coming."""
+        """A response that was in flight is not coming."""
         if not self.done.is_set():
             self.failed += 1
             self.done.set()
@@ -84,13 +85,14 @@ def _is_whole(response: bytes) -> bool:
     return body.endswith(_LAST_CHUNK)
 
 
-async def run(url: str, secret: str, body: bytes, *, connections: int, seconds: float) -> LoadResult:
-    """Load the gateway at `url`; raises OSError when it is not there."""
+async def run(url: str, headers: Sequence[str], body: bytes, *, connections: int, seconds: float) -> LoadResult:
+    """Load the server at `url`, with header lines `name: value`; raises OSError when it is not reachable."""
     address = urlsplit(url)
     host, port = address.hostname or "", address.port or 80
     request = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nhost: {address.netloc}\r\nauthorization: Bearer {secret}\r\n"
-        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        f"POST /v1/chat/completions HTTP/1.1\r\nhost: {address.netloc}\r\n"
+        + "".join(f"{header}\r\n" for header in headers)
+        + f"content-length: {len(body)}\r\n\r\n"
     ).encode() + body
     loop = asyncio.get_running_loop()
     began = time.perf_counter()
@@ -115,7 +117,7 @@ async def run(url: str, secret: str, body: bytes, *, connections: int, seconds: 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--url", required=True)
-    parser.add_argument("--secret", required=True)
+    parser.add_argument("--header", action="append", default=[], help="`name: value`, as often as wanted")
     parser.add_argument("--body", required=True)
     parser.add_argument("--connections", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True)
@@ -124,7 +126,7 @@ def main() -> None:
         result = runner.run(
             run(
                 arguments.url,
-                arguments.secret,
+                arguments.header,
                 arguments.body.encode(),
                 connections=arguments.connections,
                 seconds=arguments.seconds,

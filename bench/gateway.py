@@ -1,136 +1,276 @@
-"""What telemetry costs a request: the gateway with everything on, against the same gateway with telemetry off.
+"""What the gateway and its telemetry cost a request, against itself without telemetry and against other gateways.
 
-    python -m bench.gateway [--rounds 5] [--seconds 3] [--connections 16]
+    python -m bench.gateway [--rounds 3] [--seconds 1] [--connections 1,16,64] [--variants bare,off,on] [--json FILE]
 
-Three gateway processes on the same upstream: telemetry off; on without export (metrics, spans and
-log lines are made, nothing leaves); on with all three signals exported by OTLP/HTTP at 100 %
-sampling to an endpoint that accepts and discards. Rounds are interleaved, so that a slow moment of
-the machine meets all three. CPU is that of the gateway's process, all of its threads, exporting
-included.
+Servers under test: a bare Litestar and aiohttp pass-through, the gateway with telemetry off and with
+everything exported at 100 % sampling, and where they are installed Portkey and LiteLLM
+(`make bench-baselines`). Each runs alone on one core; load, upstream and OTLP endpoint have the
+others. In each round every server is started, warmed up and loaded, so that a slow moment of the
+machine meets all of them. CPU and context switches are those of all processes of the server. Needs Linux.
 """
 
 import argparse
 import asyncio
-import statistics
+import math
+import os
+import platform
+import shutil
 import sys
 import tempfile
-from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
+import aiohttp
 import msgspec
 
 from bench import canned_server
+from bench.baselines import baselines_folder, find_baselines
 from bench.closed_load import LoadResult
-from bench.environment import DIRECT_MODEL, bench_environment, process_cpu_seconds
-from demo.process import Child, ChildFailedError, run_to_end, start_child
+from bench.cores import Cores, available_cores, on_cores, split_cores
+from bench.environment import DIRECT_MODEL, bench_environment
+from bench.gateway_report import KINDS, Measured, Report, Setting, to_json
+from bench.gateway_tables import as_text
+from bench.gateway_variants import (
+    EXPLAINED,
+    START_SECONDS,
+    Variant,
+    baseline_variants,
+    gateway_variants,
+)
+from bench.load import PATH, Load, find_load
+from bench.server_cost import PROC, Cost, read_cost, switches_between
+from demo.process import Child, ChildFailedError, start_child
 
-OFF, QUIET, EXPORTED = "off", "on, no export", "on, exported"
-VARIANTS = (OFF, QUIET, EXPORTED)
-MESSAGES = [{"role": "user", "content": "say something"}]
+MESSAGES = [
+    {"role": "system", "content": "You are a helpful assistant that answers in one short sentence."},
+    {"role": "user", "content": "Tell me about the fox. " * 12},
+]
 BODIES = {
-    kind: msgspec.json.encode({"model": DIRECT_MODEL, "messages": MESSAGES, "stream": kind == "stream"}).decode()
-    for kind in ("plain", "stream")
+    kind: msgspec.json.encode({"model": DIRECT_MODEL, "messages": MESSAGES, "stream": kind == "streamed"})
+    for kind in KINDS
 }
+ENDS = {"whole": b'"usage"', "streamed": b"data: [DONE]"}
+"""What a whole response contains, by kind."""
+
+CANNED = ("bench.canned_server", "0")
+UPSTREAM = "bench.canned_server, streams of 12 parts without a pause"
+WARM_UP_CONNECTIONS = 16
+WARM_UP_SECONDS = 1
+SETTLE_SECONDS = 5.0
+IDLE_SECONDS = 0.2
+IDLE_SHARE = 0.1
+"""A server that uses less of a core than this for so long has nothing left to do."""
+
+RESPONSES_PER_CONNECTION = 4
+LONGEST_SECONDS = 8
+"""For a server that is too slow for so many responses in the time of the plan."""
 
 
-class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """One variant in one round."""
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What to run. `variants` are names; empty stands for all that are installed."""
 
-    per_second: float
-    cpu_microseconds: float
-    p50_milliseconds: float
-    p99_milliseconds: float
+    rounds: int
+    seconds: int
+    connections: tuple[int, ...]
+    variants: tuple[str, ...]
 
 
-async def measure(gateway: Child, secret: str, kind: str, *, connections: int, seconds: float) -> Measured:
-    """Load one gateway; raises `ChildFailedError` when it does not respond as it should."""
-    before = process_cpu_seconds(gateway.pid) or 0.0
-    arguments = ("--url", gateway.url, "--secret", secret, "--body", BODIES[kind])
-    output = await run_to_end(
-        ("bench.closed_load", *arguments, "--connections", str(connections), "--seconds", str(seconds))
-    )
-    result = msgspec.json.decode(output, type=LoadResult)
-    used = (process_cpu_seconds(gateway.pid) or 0.0) - before
+class Bed(msgspec.Struct, frozen=True, kw_only=True):
+    """What all measurements of a round share. `folder` takes the logs of the servers."""
+
+    plan: Plan
+    load: Load
+    cores: Cores
+    folder: Path
+    round: int = 1
+
+
+def progress(line: str) -> None:
+    """Print what the run does now."""
+    print(f"gateway: {line}", file=sys.stderr, flush=True)
+
+
+async def check(server: Child, variant: Variant) -> None:
+    """Send one request of each kind; raises `ChildFailedError` where the response is not 200 and whole."""
+    async with aiohttp.ClientSession() as session:
+        for kind, body in BODIES.items():
+            async with session.post(server.url + PATH, data=body, headers=variant.headers) as response:
+                text = await response.read()
+            if response.status != 200 or ENDS[kind] not in text:
+                raise ChildFailedError(
+                    f"{variant.name} returned {response.status} and {text[-300:].decode(errors='replace')!r}, {kind}"
+                )
+
+
+async def settled_cost(server: Child) -> Cost:
+    """Wait until the server has nothing left to do, at most `SETTLE_SECONDS`; return what it has used.
+
+    So exports that follow a load count as costs of its requests, and do not disturb the next load.
+    """
+    cost, waited = read_cost(server.pid), 0.0
+    while waited < SETTLE_SECONDS:
+        await asyncio.sleep(IDLE_SECONDS)
+        waited += IDLE_SECONDS
+        before, cost = cost, read_cost(server.pid)
+        if cost.cpu_seconds - before.cpu_seconds <= IDLE_SECONDS * IDLE_SHARE:
+            break
+    return cost
+
+
+def enough_seconds(result: LoadResult, connections: int, seconds: int) -> int:
+    """Return how long a load must be, at most `LONGEST_SECONDS`, for a few responses on each connection.
+
+    At the end of a load each connection has a request in flight, whose costs count and which itself does not.
+    """
+    wanted = RESPONSES_PER_CONNECTION * connections
+    if result.responded >= wanted:
+        return seconds
+    return max(seconds, min(LONGEST_SECONDS, math.ceil(seconds * wanted / max(1, result.responded))))
+
+
+async def measure(server: Child, variant: Variant, bed: Bed, kind: str, connections: int) -> Measured:
+    """Load one server, and again for longer where it is slow; raises `ChildFailedError` where a request fails."""
+    seconds = bed.plan.seconds
+    while True:
+        before = await settled_cost(server)
+        result = await bed.load.run(server.url, variant.headers, BODIES[kind], connections=connections, seconds=seconds)
+        enough = enough_seconds(result, connections, seconds)
+        if result.failed or enough == seconds:
+            break
+        seconds = enough
+    after = await settled_cost(server)
     if result.failed or not result.responded:
         raise ChildFailedError(
-            f"{result.failed} requests failed, {result.responded} were served; {gateway.last_lines()}"
+            f"{variant.name}: {result.failed} requests failed and {result.responded} did not, {kind} at "
+            f"{connections} connections\n{server.last_lines()}"
         )
     return Measured(
+        variant=variant.name,
+        kind=kind,
+        connections=connections,
+        round=bed.round,
         per_second=result.responded / result.seconds,
-        cpu_microseconds=used / result.responded * 1e6,
         p50_milliseconds=result.p50_milliseconds,
         p99_milliseconds=result.p99_milliseconds,
+        cpu_microseconds=(after.cpu_seconds - before.cpu_seconds) / result.responded * 1e6,
+        context_switches=switches_between(before, after) / result.responded,
     )
 
 
-async def run(*, rounds: int, seconds: float, connections: int) -> dict[tuple[str, str], list[Measured]]:
-    """Measure every variant with every kind of request in every round."""
-    found: dict[tuple[str, str], list[Measured]] = defaultdict(list)
-    with tempfile.TemporaryDirectory(prefix="gatewayz-bench-") as name:
+async def measure_round(variant: Variant, bed: Bed) -> list[Measured]:
+    """Start one server on its core, warm it up, load it at every point and end it."""
+    log_path = bed.folder / f"{variant.name}.log"
+    with on_cores(bed.cores.server):
+        server = await start_child(variant.name, variant.arguments, log_path=log_path, environ=variant.environ)
+    try:
+        await server.wait_ready(variant.ready_line, START_SECONDS)
+        await check(server, variant)
+        for body in BODIES.values():
+            await bed.load.run(
+                server.url, variant.headers, body, connections=WARM_UP_CONNECTIONS, seconds=WARM_UP_SECONDS
+            )
+        return [
+            await measure(server, variant, bed, kind, connections)
+            for kind in KINDS
+            for connections in bed.plan.connections
+        ]
+    finally:
+        await server.stop()
+
+
+async def measure_all(variants: Sequence[Variant], bed: Bed) -> tuple[list[Measured], dict[str, str]]:
+    """Measure every variant in every round; return the figures, and why a variant that is not required has none."""
+    measured: list[Measured] = []
+    failed: dict[str, str] = {}
+    for number in range(1, bed.plan.rounds + 1):
+        for variant in variants:
+            if variant.name in failed:
+                continue
+            progress(f"round {number} of {bed.plan.rounds}: {variant.name}")
+            try:
+                measured += await measure_round(variant, msgspec.structs.replace(bed, round=number))
+            except (ChildFailedError, aiohttp.ClientError) as error:
+                if variant.required:
+                    raise
+                failed[variant.name] = "it failed: " + str(error).partition("\n")[0]
+                progress(f"skips {variant.name}, which failed: {error}")
+    return [each for each in measured if each.variant not in failed], failed
+
+
+async def run(plan: Plan) -> Report:
+    """Start upstream and OTLP endpoint, measure, and end them; raises `ChildFailedError`."""
+    load, cores, load_average = find_load(), split_cores(available_cores()), os.getloadavg()[0]
+    progress(f"{cores.describe()}; load is made by {load.name}; load average {load_average:.1f}")
+    with tempfile.TemporaryDirectory(prefix="gatewayz-bench-") as name, on_cores(cores.load):
         folder = Path(name)
-        sink = await start_child("OTLP endpoint", ("bench.canned_server",), log_path=folder / "sink.log")
+        sink = await start_child("OTLP endpoint", CANNED, log_path=folder / "sink.log")
         try:
             await sink.wait_ready(canned_server.READY_LINE)
-            upstream = (("bench.canned_server",), canned_server.READY_LINE)
-            async with bench_environment(folder, upstream) as bench:
-                otlp = {"OTEL_EXPORTER_OTLP_ENDPOINT": sink.url}
-                async with (
-                    bench.gateway(bench.write_config(telemetry=False), {}) as off,
-                    bench.gateway(bench.write_config(), {}) as quiet,
-                    bench.gateway(bench.write_config(), otlp) as exported,
-                ):
-                    gateways = dict(zip(VARIANTS, (off, quiet, exported), strict=True))
-                    for gateway in gateways.values():
-                        await measure(gateway, bench.secret, "plain", connections=connections, seconds=1.0)
-                    for number in range(rounds):
-                        print(f"round {number + 1} of {rounds}", file=sys.stderr, flush=True)
-                        for kind in BODIES:
-                            for variant in VARIANTS[number % 3 :] + VARIANTS[: number % 3]:
-                                found[kind, variant].append(
-                                    await measure(
-                                        gateways[variant], bench.secret, kind, connections=connections, seconds=seconds
-                                    )
-                                )
+            async with bench_environment(folder, (CANNED, canned_server.READY_LINE)) as bench:
+                found = find_baselines(baselines_folder(), shutil.which("node"))
+                others, skipped = baseline_variants(bench, sink.url, found)
+                variants = [*gateway_variants(bench, sink.url), *others]
+                if plan.variants:
+                    variants = [each for each in variants if each.name in plan.variants]
+                    skipped = {name: reason for name, reason in skipped.items() if name in plan.variants}
+                for each in variants:
+                    progress(f"{each.name}: {EXPLAINED[each.name]}")
+                for missing, reason in skipped.items():
+                    progress(f"skips {missing}: {reason}")
+                measured, failed = await measure_all(variants, Bed(plan=plan, load=load, cores=cores, folder=folder))
         finally:
             await sink.stop()
-    return found
-
-
-def show(found: dict[tuple[str, str], list[Measured]]) -> None:
-    """Print the medians over the rounds, and the medians of each round's ratios to the gateway without telemetry."""
-    print(
-        f"{'':<8}{'telemetry':<15}{'req/s':>8}{'ratio':>7}{'CPU us/req':>12}{'ratio':>7}{'added us':>10}{'p50 ms':>9}{'p99 ms':>9}"
+    setting = Setting(
+        rounds=plan.rounds,
+        seconds=plan.seconds,
+        load=load.name,
+        upstream=UPSTREAM,
+        cores=cores.describe(),
+        core_count=os.cpu_count() or 1,
+        load_average_before=load_average,
+        python=platform.python_version(),
+        system=f"{platform.system()} {platform.machine()}",
+        skipped=skipped | failed,
     )
-    for kind in BODIES:
-        base = found[kind, OFF]
-        for variant in VARIANTS:
-            rounds = found[kind, variant]
-            per_second, cpu, p50, p99 = (
-                statistics.median(getattr(each, field) for each in rounds) for field in Measured.__struct_fields__
-            )
-            pairs = list(zip(rounds, base, strict=True))
-            kept = statistics.median(one.per_second / other.per_second for one, other in pairs)
-            cost = statistics.median(one.cpu_microseconds / other.cpu_microseconds for one, other in pairs)
-            added = statistics.median(one.cpu_microseconds - other.cpu_microseconds for one, other in pairs)
-            print(
-                f"{kind:<8}{variant:<15}{per_second:>8.0f}{kept:>7.2f}{cpu:>12.0f}{cost:>7.2f}{added:>10.0f}{p50:>9.2f}{p99:>9.1f}"
-            )
+    return Report(setting=setting, measured=measured)
+
+
+def parse(arguments: Sequence[str] | None = None) -> tuple[Plan, Path | None]:
+    """Read the command line; return the plan and where the JSON goes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=1, help="of each point")
+    parser.add_argument("--connections", default="1,16,64")
+    parser.add_argument("--variants", default="", help=f"of {', '.join(EXPLAINED)}; all that are installed by default")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every round, medians and ratios")
+    read = parser.parse_args(arguments)
+    variants = tuple(filter(None, read.variants.split(",")))
+    if unknown := [name for name in variants if name not in EXPLAINED]:
+        parser.error(f"--variants: {unknown[0]!r} is none of {', '.join(EXPLAINED)}")
+    if (
+        not all(each.isdecimal() and int(each) for each in read.connections.split(","))
+        or min(read.rounds, read.seconds) < 1
+    ):
+        parser.error("--rounds, --seconds and each of --connections are at least 1")
+    connections = tuple(int(each) for each in read.connections.split(","))
+    return Plan(rounds=read.rounds, seconds=read.seconds, connections=connections, variants=variants), read.json
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--connections", type=int, default=16)
-    arguments = parser.parse_args()
+    plan, path = parse()
+    if not (PROC / "self/stat").exists():
+        print("bench.gateway reads /proc, which only Linux has", file=sys.stderr)
+        return 2
     try:
-        found = asyncio.run(run(rounds=arguments.rounds, seconds=arguments.seconds, connections=arguments.connections))
+        report = asyncio.run(run(plan))
     except KeyboardInterrupt:
         return 130
-    except ChildFailedError as error:
+    except (ChildFailedError, aiohttp.ClientError) as error:
         print(f"gateway: {error}", file=sys.stderr)
         return 1
-    show(found)
+    if path is not None:
+        path.write_bytes(to_json(report))
+    print(as_text(report))
     return 0
 
 

@@ -25,6 +25,7 @@ import aiohttp
 import msgspec
 
 from bench.environment import process_cpu_seconds
+from bench.page import put_into
 from bench.server_load import ServerLoad
 from compose.native.build import BuildError, build, cache_folder, say_on_stderr
 from compose.native.ports import free_ports
@@ -181,15 +182,6 @@ def table(rows: dict[str, Row], remarks: list[str]) -> str:
     return "\n".join([*lines, "", *remarks])
 
 
-def put_into(page: Path, text: str) -> None:
-    """Replace what is between the page's two comments; raises ValueError where they are missing."""
-    begin, end = "<!-- servers: begin -->", "<!-- servers: end -->"
-    old = page.read_text()
-    if begin not in old or end not in old:
-        raise ValueError(f"{page} lacks {begin} and {end}")
-    page.write_text(f"{old.partition(begin)[0]}{begin}\n{text}\n{end}{old.partition(end)[2]}")
-
-
 async def run(arguments: argparse.Namespace) -> str:
     binaries = build(SERVERS, cache_folder(), say_on_stderr)
     with tempfile.TemporaryDirectory(prefix="bench-servers-") as folder:
@@ -218,7 +210,7 @@ def main() -> int:
         return 1
     print(text)
     if arguments.page is not None:
-        put_into(arguments.page, text)
+        put_into(arguments.page, "servers", text)
     return 0
 
 
