@@ -1,15 +1,20 @@
 import asyncio
 import contextlib
+import sys
 from pathlib import Path
 
 import pytest
 
+from bench import canned_server, external_server
 from bench.closed_load import LoadResult
 from bench.load import Load, find_load, parse_wrk
-from demo.process import ChildFailedError
+from demo.process import ChildFailedError, start_child
 
 SUMMARY = '{"requests":5022,"failed":2,"duration_us":2001500,"p50_us":3050,"p99_us":8811}\n'
 HEADING = "Running 2s test @ http://127.0.0.1:8000/\n  1 threads and 16 connections\nRequests/sec:   2509.20\n"
+NO_POST = ("bench.external_server", sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "{port}")
+"""A server that returns 501 to every request of a load."""
+
 RESPONSE = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 
 
@@ -83,3 +88,20 @@ async def test_the_python_program_sends_the_headers_and_the_body() -> None:
     assert result.responded == len(received)
     assert received[0].startswith(b"POST /v1/chat/completions HTTP/1.1\r\n")
     assert b"\r\nauthorization: Bearer a\r\nx-b: c\r\ncontent-length: 2\r\n\r\n{}" in received[0]
+
+
+@pytest.mark.live
+@pytest.mark.skipif(find_load().wrk is None, reason="wrk is not installed")
+@pytest.mark.parametrize(("module", "fails"), [(("bench.canned_server", "0"), False), (NO_POST, True)])
+async def test_the_script_makes_wrk_post_and_count_error_responses(
+    module: tuple[str, ...], fails: bool, tmp_path: Path
+) -> None:
+    server = await start_child("server", module, log_path=tmp_path / "server.log")
+    try:
+        await server.wait_ready(external_server.READY_LINE if fails else canned_server.READY_LINE)
+        result = await find_load().run(server.url, {"x-a": "b"}, b'{"stream":true}', connections=2, seconds=1)
+    finally:
+        await server.stop()
+    assert (result.failed > 0) is fails
+    assert (result.responded > 0) is not fails
+    assert result.p50_milliseconds > 0
