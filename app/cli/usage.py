@@ -9,8 +9,11 @@ import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Final, TextIO
 
+from app.cli.invoice import InvoiceError, read_invoice
+from app.cli.invoice_comparison import Comparison, compare, comparison_text, upstream_names
 from app.cli.usage_output import FORMATS, Report, rendered
 from app.config.load import ConfigError, resolve_database_url
 from app.config.schema import AppConfig
@@ -24,6 +27,8 @@ from otel.recording.noop import DisabledRecorder
 _EXAMPLES: Final = """examples:
   gatewayz usage                                        the last 30 days, by day
   gatewayz usage --by provider,model --from 2026-11-01  this month's cost of each model
+  gatewayz usage --invoice november.csv --provider openai
+                                                        each difference to what the provider bills
   gatewayz usage --by key --format csv > keys.csv       for a spreadsheet
 """
 _DEFAULT_DAYS: Final = 30
@@ -46,7 +51,8 @@ def add_usage_parser(
         "usage",
         parents=[common],
         help="report tokens and costs from the ledger",
-        description="Sums the ledger's calls, exactly. Days are UTC. Exit code: 1 where the database failed, 2 for invalid arguments.",
+        description="Sums the ledger's calls, exactly. Days are UTC."
+        " Exit code: 1 where the database failed or the invoice differs, 2 for invalid arguments.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -60,6 +66,8 @@ def add_usage_parser(
         "--from", dest="since", type=_day, metavar="DAY", help="the first day, as in 2026-11-01 (default: 30 days)"
     )
     parser.add_argument("--to", dest="until", type=_day, metavar="DAY", help="the last day (default: today)")
+    parser.add_argument("--invoice", metavar="FILE", help="compare with a provider's export: CSV or JSON lines")
+    parser.add_argument("--provider", help="whose export it is (default: the only provider of the configuration)")
     parser.add_argument("--format", choices=FORMATS, default="table", help="table, csv or json (default: table)")
 
 
@@ -75,13 +83,18 @@ def run_usage(
     """Run the command and return the exit code. Starts an event loop of its own."""
     clock = clock or SystemClock()
     try:
+        url = resolve_database_url(config, environ)
+        if args.invoice is not None:
+            comparison = _compare(args, config, url, clock)
+            print(comparison_text(comparison, args.format), file=stdout or sys.stdout)
+            return 1 if comparison.differences else 0
         by = _dimensions(args.by)
         first, last = _days(args, clock)
-        report = asyncio.run(_read(by, first, last, resolve_database_url(config, environ), clock))
+        report = asyncio.run(_read(by, first, last, url, clock))
     except UsageError as error:
         print(f"usage: {error}", file=stderr or sys.stderr)
         return error.exit_code
-    except (ConfigError, DatabaseOpenError, StoreUnavailableError) as error:
+    except (ConfigError, DatabaseOpenError, InvoiceError, StoreUnavailableError) as error:
         reason = error.__cause__ if isinstance(error, StoreUnavailableError) else error
         print(f"usage: {' '.join(str(getattr(reason, 'orig', None) or reason).split())}", file=stderr or sys.stderr)
         return 1
@@ -96,6 +109,34 @@ async def _read(by: Sequence[str], first: date, last: date, url: str, clock: Clo
     finally:
         await close_database(engine)
     return Report(by=tuple(by), first=first, last=last, groups=groups)
+
+
+def _compare(args: argparse.Namespace, config: AppConfig, url: str, clock: Clock) -> Comparison:
+    """Compare an invoice with the ledger, from its first day to its last one, or the days that were given."""
+    provider = _invoice_provider(args, config)
+    invoice = read_invoice(Path(args.invoice))
+    days = [day for day, _ in invoice]
+    first, last = args.since or min(days), args.until or max(days)
+    if first > last:
+        raise UsageError(f"--from {first} is after --to {last}", 2)
+    report = asyncio.run(_read(("day", "provider", "model"), first, last, url, clock))
+    ledger = {
+        (_FIRST_DAY + timedelta(milliseconds=int(day)), str(model)): sums
+        for (day, name, model), sums in report.groups.items()
+        if name == provider
+    }
+    chosen = {key: line for key, line in invoice.items() if first <= key[0] <= last}
+    return compare(chosen, ledger, upstream_names(config, provider))
+
+
+def _invoice_provider(args: argparse.Namespace, config: AppConfig) -> str:
+    names = [provider.name for provider in config.providers]
+    if args.provider is not None:
+        # One that is no longer configured is still in the ledger.
+        return str(args.provider)
+    if len(names) != 1:
+        raise UsageError(f"--invoice needs --provider; the configuration has: {', '.join(names) or 'none'}", 2)
+    return names[0]
 
 
 def _dimensions(text: str) -> list[str]:

@@ -125,12 +125,12 @@ def _csv(report: Report) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*report.by, *_COLUMNS])
     for group, sums in _ordered(report):
-        writer.writerow([*map(_inert, _names(group)), *(_value(name, sums) for name in _COLUMNS)])
+        writer.writerow([*map(inert, _names(group)), *(_value(name, sums) for name in _COLUMNS)])
     return text.getvalue().rstrip("\n")
 
 
-def _inert(text: str) -> str:
-    """Keep a spreadsheet from taking a name for a formula."""
+def inert(text: str) -> str:
+    """Keep a spreadsheet from taking text for a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 

@@ -126,7 +126,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(run, options, line):
 
 def test_a_database_that_cannot_be_opened_is_one_line_and_exit_code_1(tmp_path, capsys):
     config = AppConfig(database=DatabaseConfig(url=f"sqlite+aiosqlite:///{tmp_path}/no/g.db"))
-    args = type("Args", (), {"by": "day", "since": None, "until": None, "format": "table"})()
+    args = type("Args", (), {"by": "day", "since": None, "until": None, "format": "table", "invoice": None})()
     assert run_usage(args, config, {}) == 1
     assert capsys.readouterr().err.startswith("usage: database sqlite")
 

@@ -1,0 +1,166 @@
+"""Compares a provider's invoice with the ledger by day and model, and names each difference.
+
+The invoice has the provider's names of models, the ledger the public ones: the routes of the
+configuration connect them. A cost agrees where it is equal within the digits of the invoice.
+"""
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from app.cli.invoice import InvoiceLine
+from app.cli.usage_output import inert
+from app.config.schema import AppConfig
+from app.store.usage_report import UsageSums
+from otel.events.usage import NANO
+
+Kind: TypeAlias = Literal["missing here", "missing there", "input tokens", "output tokens", "cost USD"]
+
+_SNAPSHOT_MARKS: Final = ("-", "@", ":")
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One figure that differs: `here` is the ledger's, `there` the invoice's; None where the line is missing."""
+
+    day: str
+    model: str
+    difference: Kind
+    here: str | None
+    there: str | None
+    by: str | None = None
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """How many days and models were compared, and all differences."""
+
+    compared: int
+    differences: list[Difference]
+
+
+def upstream_names(config: AppConfig, provider: str) -> dict[str, str]:
+    """Return the provider's name of each public model that it serves."""
+    return {
+        model.name: route.upstream_model
+        for model in config.models
+        for route in model.routes
+        if route.provider == provider
+    }
+
+
+def compare(
+    invoice: Mapping[tuple[date, str], InvoiceLine],
+    ledger: Mapping[tuple[date, str], UsageSums],
+    names: Mapping[str, str],
+) -> Comparison:
+    """Compare; the ledger is by day and public model, `names` gives the provider's name of each."""
+    known = set(names.values())
+    there = _merged_invoice(invoice, known)
+    here: dict[tuple[date, str], UsageSums] = defaultdict(UsageSums)
+    for (day, model), sums in ledger.items():
+        # What failed without any use is in no invoice.
+        if sums.input_tokens or sums.output_tokens or sums.cost_nanousd:
+            here[day, names.get(model, model)] = here[day, names.get(model, model)].plus(sums)
+    keys = sorted(here.keys() | there.keys())
+    differences = [each for key in keys for each in _differences(key, here.get(key), there.get(key))]
+    return Comparison(len(keys), differences)
+
+
+def _merged_invoice(
+    invoice: Mapping[tuple[date, str], InvoiceLine], known: set[str]
+) -> dict[tuple[date, str], InvoiceLine]:
+    """Add the lines of a model's snapshots, as in `gpt-4o-2024-08-06`, to those of the name that requests use."""
+    merged: dict[tuple[date, str], InvoiceLine] = {}
+    for (day, model), line in invoice.items():
+        key = (day, _requested_name(model, known))
+        merged[key] = _sum(merged[key], line) if key in merged else line
+    return merged
+
+
+def _requested_name(model: str, known: set[str]) -> str:
+    if model in known:
+        return model
+    stems = [name for name in known if model.startswith(tuple(name + mark for mark in _SNAPSHOT_MARKS))]
+    stem = max(stems, key=len, default=model)
+    # Only a date or a version follows: `gpt-4o-mini` is another model than `gpt-4o`.
+    return stem if not any(char.isalpha() for char in model.removeprefix(stem)) else model
+
+
+def _sum(one: InvoiceLine, two: InvoiceLine) -> InvoiceLine:
+    return InvoiceLine(
+        input_tokens=_plus(one.input_tokens, two.input_tokens),
+        output_tokens=_plus(one.output_tokens, two.output_tokens),
+        cost_nanousd=two.cost_nanousd if one.cost_nanousd is None else one.cost_nanousd + (two.cost_nanousd or 0),
+        rounding_nanousd=one.rounding_nanousd + two.rounding_nanousd,
+    )
+
+
+def _plus(one: int | None, two: int | None) -> int | None:
+    return two if one is None else one + (two or 0)
+
+
+def _differences(key: tuple[date, str], here: UsageSums | None, there: InvoiceLine | None) -> Iterator[Difference]:
+    day, model = key[0].isoformat(), key[1]
+    if there is None and here is not None:
+        ours = _line(here.input_tokens, here.output_tokens, Decimal(here.cost_nanousd))
+        yield Difference(day, model, "missing there", ours, None)
+    elif here is None and there is not None:
+        theirs = _line(there.input_tokens, there.output_tokens, there.cost_nanousd)
+        yield Difference(day, model, "missing here", None, theirs)
+    elif here is not None and there is not None:
+        counts: tuple[tuple[Kind, int, int | None], ...] = (
+            ("input tokens", here.input_tokens, there.input_tokens),
+            ("output tokens", here.output_tokens, there.output_tokens),
+        )
+        for kind, mine, other in counts:
+            if other is not None and mine != other:
+                yield Difference(day, model, kind, str(mine), str(other), f"{mine - other:+d}")
+        if there.cost_nanousd is not None:
+            by = here.cost_nanousd - there.cost_nanousd
+            if abs(by) > there.rounding_nanousd:
+                sign = "+" if by > 0 else ""
+                yield Difference(
+                    day, model, "cost USD", _usd(Decimal(here.cost_nanousd)), _usd(there.cost_nanousd), sign + _usd(by)
+                )
+
+
+def _line(inputs: int | None, outputs: int | None, cost: Decimal | None) -> str:
+    parts = [f"{count} {what}" for count, what in ((inputs, "input"), (outputs, "output")) if count is not None]
+    return ", ".join([*parts, *([] if cost is None else [f"{_usd(cost)} USD"])])
+
+
+def _usd(nanousd: Decimal) -> str:
+    return f"{(nanousd / NANO).normalize():f}"
+
+
+def comparison_text(comparison: Comparison, form: str) -> str:
+    """Return the differences as a table, as CSV or as JSON."""
+    if form == "json":
+        return msgspec.json.format(msgspec.json.encode(comparison), indent=2).decode()
+    if form == "csv":
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(Difference.__struct_fields__)
+        writer.writerows([inert(each or "") for each in msgspec.structs.astuple(row)] for row in comparison.differences)
+        return text.getvalue().rstrip("\n")
+    return "\n".join(_sentences(comparison))
+
+
+def _sentences(comparison: Comparison) -> Iterator[str]:
+    for each in comparison.differences:
+        where = f"{each.day} {each.model}: "
+        if each.difference == "missing here":
+            yield f"{where}missing here: the invoice has {each.there}"
+        elif each.difference == "missing there":
+            yield f"{where}missing there: the ledger has {each.here}"
+        else:
+            yield f"{where}{each.difference} differ by {each.by}: {each.here} here, {each.there} there"
+    differing = len({(each.day, each.model) for each in comparison.differences})
+    yield (
+        f"{differing} of {comparison.compared} lines differ" if differing else f"all {comparison.compared} lines agree"
+    )

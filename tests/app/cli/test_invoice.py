@@ -1,0 +1,198 @@
+"""`gatewayz usage --invoice`: each difference between a provider's export and the ledger is named; bad files are one line."""
+
+import asyncio
+import csv
+import io
+import json
+from datetime import date
+from decimal import Decimal
+
+import msgspec
+import pytest
+from sqlalchemy import insert
+
+from app.cli.invoice import InvoiceError, InvoiceLine, read_invoice
+from app.cli.main import main
+from app.gateway.ports import LedgerRow
+from app.store.database import close_database, open_database
+from app.store.schema import LEDGER
+from otel.recording.noop import DisabledRecorder
+
+CONFIG = """
+[[providers]]
+name = "openai"
+base_url = "https://openai.example/v1"
+[[models]]
+name = "small"
+routes = [{ provider = "openai", upstream_model = "gpt-4o-mini" }]
+[[models]]
+name = "fast"
+routes = [{ provider = "openai", upstream_model = "gpt-4o-mini" }]
+[[models]]
+name = "large"
+routes = [{ provider = "openai", upstream_model = "gpt-4o" }]
+"""
+SECOND = '[[providers]]\nname = "azure"\nbase_url = "https://azure.example/v1"\n'
+NOON = 1_700_049_600_000
+"""2023-11-15T12:00Z."""
+
+
+def call(number, model, inputs, outputs, cost, **changes):
+    values = {
+        "call_id": f"call_{number}", "started_unix_ms": NOON, "trace_id": "t", "key_id": "k", "plan": "free",
+        "operation": "chat", "model": model, "provider": "openai", "status": "success", "error_kind": None,
+        "stream": False, "cached": False, "attempts": 1, "input_tokens": inputs, "output_tokens": outputs,
+        "usage_estimated": False, "cost_nanousd": cost, "credits_nanousd": 0, "duration_ms": 1, "first_token_ms": None,
+    }  # fmt: skip
+    return LedgerRow(**(values | changes))
+
+
+CALLS = [
+    call(1, "small", 1_000, 100, 210_000),
+    call(2, "fast", 500, 50, 105_000),
+    call(3, "large", 2_000, 10, 5_100_000),
+    call(4, "large", 0, 0, 0, status="error"),
+    call(5, "large", 7, 7, 7, provider="azure"),
+    call(6, "large", 9, 9, 90_000, started_unix_ms=NOON + 86_400_000),
+]
+GOOD = """date,model,input_tokens,output_tokens,cost
+2023-11-15,gpt-4o-mini-2024-07-18,"1,000",100,$0.00021
+2023-11-15,gpt-4o-mini,500,50,0.000105
+2023-11-15,gpt-4o,2000,10,0.0051
+2023-11-16,gpt-4o,9,9,0.0001
+"""
+
+
+@pytest.fixture
+def run(tmp_path, capsys):
+    (tmp_path / "g.toml").write_text(CONFIG)
+    url = f"sqlite+aiosqlite:///{tmp_path}/g.db"
+
+    async def fill() -> None:
+        engine = await open_database(url, DisabledRecorder())
+        async with engine.begin() as connection:
+            await connection.execute(insert(LEDGER), [msgspec.structs.asdict(each) for each in CALLS])
+        await close_database(engine)
+
+    asyncio.run(fill())
+
+    def run_command(text, *options, config=CONFIG):
+        (tmp_path / "g.toml").write_text(config)
+        (tmp_path / "invoice").write_text(text)
+        arguments = ["--config", str(tmp_path / "g.toml"), "usage", "--invoice", str(tmp_path / "invoice"), *options]
+        return main(arguments, {"GATEWAYZ_DATABASE__URL": url}), capsys.readouterr()
+
+    return run_command
+
+
+def test_an_invoice_that_agrees(run):
+    assert run(GOOD) == (0, ("all 3 lines agree\n", ""))
+
+
+def test_every_difference_is_named(run):
+    invoice = """Day,Model,Prompt Tokens,Completion Tokens,Cost USD
+2023-11-15,gpt-4o,1990,11,0.0050
+2023-11-15,o3,5,6,0.7
+2023-11-17,gpt-4o-realtime,1,1,0
+"""
+    code, printed = run(invoice)
+    assert code == 1
+    assert printed.out.splitlines() == [
+        "2023-11-15 gpt-4o: input tokens differ by +10: 2000 here, 1990 there",
+        "2023-11-15 gpt-4o: output tokens differ by -1: 10 here, 11 there",
+        "2023-11-15 gpt-4o: cost USD differ by +0.0001: 0.0051 here, 0.005 there",
+        "2023-11-15 gpt-4o-mini: missing there: the ledger has 1500 input, 150 output, 0.000315 USD",
+        "2023-11-15 o3: missing here: the invoice has 5 input, 6 output, 0.7 USD",
+        "2023-11-16 gpt-4o: missing there: the ledger has 9 input, 9 output, 0.00009 USD",
+        "2023-11-17 gpt-4o-realtime: missing here: the invoice has 1 input, 1 output, 0 USD",
+        "5 of 5 lines differ",
+    ]
+    code, printed = run(invoice, "--format", "csv", "--to", "2023-11-15")
+    rows = list(csv.DictReader(io.StringIO(printed.out)))
+    assert (code, len(rows)) == (1, 5)
+    assert rows[0] == {
+        "day": "2023-11-15", "model": "gpt-4o", "difference": "input tokens", "here": "2000", "there": "1990", "by": "'+10",
+    }  # fmt: skip
+    code, printed = run(invoice, "--format", "json", "--from", "2023-11-17")
+    assert json.loads(printed.out)["differences"][0]["difference"] == "missing here"
+
+
+def test_only_what_the_file_has_is_compared(run):
+    assert run("date,model,cost\n2023-11-16,gpt-4o,0.00009\n")[0] == 0
+    assert run("date,model,output_tokens\n2023-11-16,gpt-4o,9\n")[0] == 0
+
+
+def test_a_provider_must_be_clear(run):
+    code, printed = run(GOOD, config=CONFIG + SECOND)
+    assert (code, printed.err) == (2, "usage: --invoice needs --provider; the configuration has: openai, azure\n")
+    assert run(GOOD, "--provider", "openai", config=CONFIG + SECOND)[0] == 0
+    assert run("date,model,cost\n2023-11-15,large,0.000000007\n", "--provider", "azure")[0] == 0
+
+
+def read(tmp_path, text):
+    path = tmp_path / "export"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_invoice(path)
+
+
+ANTHROPIC = """usage_date_utc,model_version,api_key,usage_input_tokens_no_cache,usage_input_tokens_cache_write_5m,\
+usage_input_tokens_cache_write_1h,usage_input_tokens_cache_read,usage_output_tokens
+2026-11-01,claude-x,k,1,2,3,4,5
+2026-11-01,claude-x,k,10,20,30,40,50
+"""
+OPENAI = (
+    '{"object": "x", "start_time": 1793491200, "model": "gpt-x", "input_tokens": 110, "input_cached_tokens": 40, "output_tokens": 55}\n'
+    '{"start_time": "2026-11-01T23:30:00-02:00", "model": "gpt-x", "amount": {"value": 0.06, "currency": "usd"}}\n'
+)
+
+
+def test_the_column_names_of_providers(tmp_path):
+    day = date(2026, 11, 1)
+    assert read(tmp_path, ANTHROPIC) == {(day, "claude-x"): InvoiceLine(input_tokens=110, output_tokens=55)}
+    found = read(tmp_path, "\ufeff" + OPENAI)
+    assert found[day, "gpt-x"] == InvoiceLine(input_tokens=110, output_tokens=55)
+    assert found[date(2026, 11, 2), "gpt-x"].cost_nanousd == Decimal(60_000_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "has no lines of usage"),
+        ("date,model,cost\n", "has no lines of usage"),
+        ("when,model,cost\n1,m,1\n", "line 2: has nothing for the day: the column is called date, day, "),
+        ("date,cost\n2026-11-01,1\n", "line 2: has nothing for the model: the column is called model, "),
+        (
+            "date,model\n2026-11-01,m\n",
+            "line 2: has no tokens and no cost: they are called input_tokens, output_tokens, cost",
+        ),
+        ("date,model,cost\n\n01/11/2026,m,1\n", "line 3: date '01/11/2026' is not a day as in 2026-11-01"),
+        ("date,model,cost\n2026-11-01,m,much\n", "line 2: cost 'much' is not a number"),
+        ("date,model,cost\n2026-11-01,m,1e999999\n", "line 2: cost '1e999999' is not a number"),
+        ("date,model,cost\n2026-11-01,m,1e-999999\n", "line 2: cost '1e-999999' is not a number"),
+        ("date,model,cost\n2026-11-01,m,NaN\n", "line 2: cost 'NaN' is not a number"),
+        ("date,model,input_tokens\n2026-11-01,m,1.5\n", "line 2: tokens '1.5' is not a whole number"),
+        ("date,model,input_tokens\n2026-11-01,m,-1\n", "line 2: tokens '-1' is not a whole number"),
+        ("date,model,cost\n2026-11-01,m,1,2\n", "line 2: has more cells than the header"),
+        ('{"date": "2026-11-01"\n', "line 1 is not a JSON object: a file of JSON has one on each line"),
+        ("[{}]\n", "line 1 is not a JSON object: a file of JSON has one on each line"),
+        ("[" * 100_000, "line 1 is not a JSON object: a file of JSON has one on each line"),
+        (b"date,model,cost\n\xff", "is not UTF-8 text"),
+        ("x" * 1_000_001, "line 1 is longer than 1,000,000 characters"),
+        (
+            "date,model,cost\n2026-11-01,\x00" + "y" * 200_000 + ",1\n",
+            "is not CSV: field larger than field limit (131072)",
+        ),
+    ],
+    ids=range(19),
+)
+def test_a_bad_file_is_one_line(tmp_path, text, reason):
+    with pytest.raises(InvoiceError) as caught:
+        read(tmp_path, text)
+    assert str(caught.value).startswith(f"{tmp_path / 'export'}: {reason}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_missing_is_one_line_and_exit_code_1(run, tmp_path):
+    code, printed = run(GOOD, "--invoice", str(tmp_path / "none.csv"))
+    assert code == 1
+    assert printed.err == f"usage: {tmp_path}/none.csv: cannot be read: No such file or directory\n"
