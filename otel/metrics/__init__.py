@@ -1,7 +1,7 @@
 """Metrics: an event becomes samples.
 
     measurements -> instruments -> label_set, bound_series -> pending
-    pending -> SDK aggregation (views, exemplar_reservoir), when a reader collects
+    pending -> SDK aggregation (views, aggregations, exemplar_reservoir), when a reader collects
     SDK aggregation -> reader (exemplars) -> exposition and push
 
 `process` is read when a collection asks for it.

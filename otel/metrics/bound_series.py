@@ -2,7 +2,7 @@
 
 The instrument cleans, copies, filters, sorts and hashes the same labels for each value, and the
 aggregation takes a lock for each, which together is nine tenths of the cost of a measurement. A
-bound series adds values up in plain attributes and passes the sum on when a reader collects. The
+bound series adds values up in a delta, which is passed on when a reader collects. The
 instrument itself takes each value that it may refuse, and all values where the SDK is not built as
 expected.
 """
@@ -12,14 +12,14 @@ import sys
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from time import time_ns
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from opentelemetry.context import Context, get_current
 from opentelemetry.sdk.metrics import TraceBasedExemplarFilter
 from opentelemetry.sdk.metrics._internal import _view_instrument_match as sdk_match
-from opentelemetry.sdk.metrics._internal.aggregation import _ExplicitBucketHistogramAggregation, _SumAggregation
 from opentelemetry.trace import get_current_span
 
+from otel.metrics.aggregations import CumulativeHistogram, CumulativeSum
 from otel.metrics.exemplar_reservoir import LatestExemplarReservoir, Offered
 from otel.metrics.pending import Pending
 from otel.traces.context import TracedContext
@@ -37,8 +37,60 @@ class _UnknownConsumer:
 _UNKNOWN: Final = _UnknownConsumer()
 
 
-class Series:
-    """One series of `instrument`, until the next collection. Used under the lock of `pending`.
+class SumDelta:
+    """What a counter's series added up between two collections; `exemplars` by slot."""
+
+    __slots__ = ("aggregations", "exemplars", "total")
+
+    def __init__(self, aggregations: tuple[Any, ...]) -> None:
+        self.aggregations = aggregations
+        self.exemplars: dict[int, Offered] = {}
+        self.total: float = 0
+
+    def pass_on(self) -> None:
+        """Move it into the aggregations."""
+        total = self.total
+        for each in self.aggregations:
+            with each._lock:  # noqa: SLF001  the SDK has no public bound instruments
+                each._value = total if each._value is None else each._value + total  # noqa: SLF001  as above
+            if self.exemplars:
+                each._reservoir.put(self.exemplars)  # noqa: SLF001  as above
+
+
+class HistogramDelta:
+    """What a histogram's series recorded between two collections; `exemplars` by bucket."""
+
+    __slots__ = ("aggregations", "counts", "exemplars", "highest", "lowest", "sum")
+
+    def __init__(self, aggregations: tuple[Any, ...], buckets: int) -> None:
+        self.aggregations = aggregations
+        self.exemplars: dict[int, Offered] = {}
+        self.counts = [0] * buckets
+        self.sum: float = 0
+        self.lowest, self.highest = math.inf, -math.inf
+
+    def pass_on(self) -> None:
+        """Move it into the aggregations."""
+        for each in self.aggregations:
+            with each._lock:  # noqa: SLF001  as above
+                counts = each._value  # noqa: SLF001  as above
+                each._value = (  # noqa: SLF001  as above
+                    list(self.counts)
+                    if counts is None
+                    else [own + added for own, added in zip(self.counts, counts, strict=True)]
+                )
+                each._sum += self.sum  # noqa: SLF001  as above
+                each._min = min(each._min, self.lowest)  # noqa: SLF001  as above
+                each._max = max(each._max, self.highest)  # noqa: SLF001  as above
+            if self.exemplars:
+                each._reservoir.put(self.exemplars)  # noqa: SLF001  as above
+
+
+AnyDelta = TypeVar("AnyDelta", SumDelta, HistogramDelta)
+
+
+class Series(Generic[AnyDelta]):
+    """One series of `instrument`. Used under the lock of `pending`.
 
     `may_fall`: values below 0 are allowed. A subclass adds values up.
     """
@@ -47,14 +99,14 @@ class Series:
         "_aggregations",
         "_bound_to",
         "_consumer",
-        "_exemplars",
+        "_delta",
         "_filter",
-        "_has_pending",
         "_instrument",
         "_is_trace_based",
         "_labels",
         "_lowest",
         "_pending",
+        "_period",
         "_write",
     )
 
@@ -74,25 +126,26 @@ class Series:
         self._is_trace_based = False
         self._aggregations: tuple[Any, ...] = ()
         self._bound_to: object = None
-        self._exemplars: dict[int, Offered] = {}
-        self._has_pending = False
+        self._period = -1
+        self._delta: AnyDelta = self._new_delta()
 
     def record(self, value: float, context: Context | None) -> None:
         """Add or record the value; the span of `context` may become its exemplar."""
         is_valid = self._lowest <= value < math.inf
         if is_valid and self._bound_to is not self._consumer._reader_storages:  # noqa: SLF001  replaced, never changed in place, when a reader comes or goes
-            self.flush()
             self._bind()
         if is_valid and self._aggregations:
-            if not self._has_pending:
-                self._has_pending = True
-                self._pending.series.append(self)
+            pending = self._pending
+            if self._period != pending.period:
+                self._period = pending.period
+                self._delta = self._new_delta()
+                pending.deltas.append(self._delta)
             slot = self._add(value)
             if not self._is_trace_based:
                 self._offer(slot, value, context or get_current())
             elif type(context) is TracedContext:
                 if context.is_sampled:
-                    self._exemplars[slot] = (value, time_ns(), self._labels, context.span_context)
+                    self._delta.exemplars[slot] = (value, time_ns(), self._labels, context.span_context)
             else:
                 context = context or get_current()
                 if context:  # without a span there is nothing to take
@@ -105,30 +158,24 @@ class Series:
         now_ns = time_ns()
         if self._filter.should_sample(value, now_ns, self._labels, context):
             span = get_current_span(context).get_span_context()
-            self._exemplars[slot] = (value, now_ns, self._labels, span)
+            self._delta.exemplars[slot] = (value, now_ns, self._labels, span)
 
-    def flush(self) -> None:
-        """Pass on what was added up since the last call."""
-        if self._has_pending:
-            self._has_pending = False
-            exemplars, self._exemplars = self._exemplars, {}
-            self._pass_on()
-            aggregations = self._aggregations if exemplars else ()
-            for aggregation in aggregations:
-                aggregation._reservoir.put(exemplars)  # noqa: SLF001  the SDK has no public bound instruments
-
-    def _add(self, value: float) -> int:
-        """Add a value up; returns the slot of its exemplar."""
+    def _new_delta(self) -> AnyDelta:
+        """Return an empty delta for the aggregations of now."""
         raise NotImplementedError
 
-    def _pass_on(self) -> None:
-        """Move what was added up into the aggregations."""
+    def _add(self, value: float) -> int:
+        """Add a value to the delta; returns the slot of its exemplar."""
         raise NotImplementedError
 
     def _bind(self) -> None:
-        """Find the aggregations; without any where the SDK replaces them or is not built as expected."""
+        """Find the aggregations; without any where the SDK replaces them or is not built as expected.
+
+        What was measured before still goes to the earlier ones.
+        """
         self._bound_to = self._consumer._reader_storages  # noqa: SLF001  as above
         self._aggregations = ()
+        self._period = -1
         try:
             matches = [
                 match
@@ -153,79 +200,53 @@ class Series:
         )
 
 
-class SumSeries(Series):
+class SumSeries(Series[SumDelta]):
     """A series of a counter."""
 
-    __slots__ = ("_total",)
+    __slots__ = ()
 
-    aggregation_type = _SumAggregation
+    aggregation_type = CumulativeSum
 
-    def __init__(
-        self, pending: Pending, instrument: object, write: Write, labels: Mapping[str, str], *, may_fall: bool
-    ) -> None:
-        super().__init__(pending, instrument, write, labels, may_fall=may_fall)
-        self._total: float = 0
+    def _new_delta(self) -> SumDelta:
+        return SumDelta(self._aggregations)
 
     def _add(self, value: float) -> int:
-        self._total += value
+        self._delta.total += value
         return 0
 
-    def _pass_on(self) -> None:
-        total, self._total = self._total, 0
-        for each in self._aggregations:
-            with each._lock:  # noqa: SLF001  as above
-                each._value = total if each._value is None else each._value + total  # noqa: SLF001  as above
 
-
-class HistogramSeries(Series):
+class HistogramSeries(Series[HistogramDelta]):
     """A series of a histogram with explicit buckets, the same in all aggregations."""
 
-    __slots__ = ("_boundaries", "_counts", "_max", "_min", "_sum")
+    __slots__ = ("_boundaries",)
 
-    aggregation_type = _ExplicitBucketHistogramAggregation
+    aggregation_type = CumulativeHistogram
 
     def __init__(
         self, pending: Pending, instrument: object, write: Write, labels: Mapping[str, str], *, may_fall: bool
     ) -> None:
-        super().__init__(pending, instrument, write, labels, may_fall=may_fall)
         self._boundaries: tuple[float, ...] = ()
-        self._reset()
-
-    def _reset(self) -> None:
-        self._counts = [0] * (len(self._boundaries) + 1)
-        self._sum: float = 0
-        self._min, self._max = math.inf, -math.inf
+        super().__init__(pending, instrument, write, labels, may_fall=may_fall)
 
     def _fits(self, aggregations: Sequence[Any]) -> bool:
         if not aggregations or not super()._fits(aggregations):
             return False
         self._boundaries = aggregations[0]._boundaries  # noqa: SLF001  as above
-        self._reset()
         return all(each._boundaries == self._boundaries for each in aggregations)  # noqa: SLF001  as above
 
-    def _add(self, value: float) -> int:
-        slot = bisect_left(self._boundaries, value)
-        self._counts[slot] += 1
-        self._sum += value
-        if value < self._min:  # noqa: PLR1730  a call of `min` costs three times as much
-            self._min = value
-        if value > self._max:  # noqa: PLR1730
-            self._max = value
-        return slot
+    def _new_delta(self) -> HistogramDelta:
+        return HistogramDelta(self._aggregations, len(self._boundaries) + 1)
 
-    def _pass_on(self) -> None:
-        for each in self._aggregations:
-            with each._lock:  # noqa: SLF001  as above
-                counts = each._value  # noqa: SLF001  as above
-                each._value = (  # noqa: SLF001  as above
-                    list(self._counts)
-                    if counts is None
-                    else [own + added for own, added in zip(self._counts, counts, strict=True)]
-                )
-                each._sum += self._sum  # noqa: SLF001  as above
-                each._min = min(each._min, self._min)  # noqa: SLF001  as above
-                each._max = max(each._max, self._max)  # noqa: SLF001  as above
-        self._reset()
+    def _add(self, value: float) -> int:
+        delta = self._delta
+        slot = bisect_left(self._boundaries, value)
+        delta.counts[slot] += 1
+        delta.sum += value
+        if value < delta.lowest:  # noqa: PLR1730  a call of `min` costs three times as much
+            delta.lowest = value
+        if value > delta.highest:  # noqa: PLR1730
+            delta.highest = value
+        return slot
 
 
 def _aggregation(match: Any, labels: Mapping[str, str]) -> Any:

@@ -42,6 +42,11 @@ class LatestExemplarReservoir(ExemplarReservoir):
         with self._lock:
             self._slots.update(offered)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to collect."""
+        return not self._slots
+
     def collect(self, point_attributes: Any) -> list[Exemplar]:
         """Return and remove the exemplars, in the order of the buckets."""
         with self._lock:

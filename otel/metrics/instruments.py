@@ -5,7 +5,7 @@ callback is registered, so that a family without a source is absent instead of e
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
@@ -66,7 +66,7 @@ class Instruments:
             series = labels.series[name] = self._series(name, labels)
         series.record(value, context)
 
-    def _series(self, name: str, labels: LabelSet) -> Series:
+    def _series(self, name: str, labels: LabelSet) -> Series[Any]:
         """Return a family's series with these labels."""
         instrument, write = self._instrument(name)
         kind = self._specs[name].kind

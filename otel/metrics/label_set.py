@@ -4,7 +4,7 @@ Equal labels give the same object, so that it can hold its bound series. Values 
 `otel/labels.py`, because a label set is kept for the life of the process.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from otel.metrics.bound_series import Series
 
@@ -24,7 +24,7 @@ class LabelSet(dict[str, str]):
     def __init__(self, labels: dict[str, str] | None = None) -> None:
         super().__init__(labels or {})
         self._larger: dict[tuple[str, str], LabelSet] = {}
-        self.series: dict[str, Series] = {}
+        self.series: dict[str, Series[Any]] = {}
 
     def plus(self, key: str, value: str) -> "LabelSet":
         """Return the set with this label; `value` is from a closed set."""

@@ -6,9 +6,10 @@ A view cannot rename an attribute, so instruments record the documented label ke
 from collections.abc import Callable, Iterable
 
 from opentelemetry.sdk.metrics import ExemplarReservoir
-from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
+from opentelemetry.sdk.metrics.view import Aggregation, View
 
 from otel.catalogue.spec import Kind, MetricSpec
+from otel.metrics.aggregations import HistogramAggregation, SumAggregation
 from otel.metrics.exemplar_reservoir import LatestExemplarReservoir
 
 
@@ -21,14 +22,19 @@ def build_views(catalogue: Iterable[MetricSpec], meter_name: str | None = None) 
             name=spec.stream_name,
             description=spec.help,
             attribute_keys=set(spec.label_keys),
-            aggregation=(
-                ExplicitBucketHistogramAggregation(boundaries=spec.buckets) if spec.kind is Kind.HISTOGRAM else None
-            ),
+            aggregation=_aggregation(spec),
             aggregation_cardinality_limit=spec.series_limit,
             exemplar_reservoir_factory=_reservoirs,
         )
         for spec in catalogue
     ]
+
+
+def _aggregation(spec: MetricSpec) -> Aggregation | None:
+    """Return that of a synchronous family; an observable one has the SDK's default."""
+    if spec.kind is Kind.HISTOGRAM:
+        return HistogramAggregation(boundaries=spec.buckets)
+    return SumAggregation() if spec.kind in {Kind.COUNTER, Kind.UP_DOWN_COUNTER} else None
 
 
 def _reservoirs(_aggregation: object) -> Callable[..., ExemplarReservoir]:

@@ -20,6 +20,7 @@ from otel.catalogue.spec import Category, Kind, Label, MetricSpec
 from otel.metrics.exemplar_reservoir import LatestExemplarReservoir
 from otel.metrics.instruments import Instruments
 from otel.metrics.label_set import LabelSet
+from otel.metrics.reader import OVERFLOW_ATTRIBUTE
 from otel.metrics.views import build_views
 from otel.traces.context import traced_context
 
@@ -97,7 +98,11 @@ def _value(point: Any) -> Any:
         ]
         return point.count, point.sum, point.min, point.max, point.bucket_counts, exemplars
     # The SDK keeps a random exemplar of a sum; only whether there is one, and its span, are certain.
-    return point.value, {(each.trace_id, each.span_id) for each in point.exemplars}
+    value = point.value
+    if OVERFLOW_ATTRIBUTE in point.attributes:
+        # Several series add to it, each its own sum: floats differ in the last digits by the order of additions.
+        value = round(value, 9)
+    return value, {(each.trace_id, each.span_id) for each in point.exemplars}
 
 
 def label_set(root: LabelSet, labels: Mapping[str, str]) -> LabelSet:
