@@ -107,11 +107,11 @@ def _plus(one: int | None, two: int | None) -> int | None:
 def _differences(key: tuple[date, str], here: UsageSums | None, there: InvoiceLine | None) -> Iterator[Difference]:
     day, model = key[0].isoformat(), key[1]
     if there is None and here is not None:
-        ours = _line(here.input_tokens, here.output_tokens, Decimal(here.cost_nanousd))
-        yield Difference(day, model, "missing there", ours, None)
+        counted = _line(here.input_tokens, here.output_tokens, Decimal(here.cost_nanousd))
+        yield Difference(day, model, "missing there", counted, None)
     elif here is None and there is not None:
-        theirs = _line(there.input_tokens, there.output_tokens, there.cost_nanousd)
-        yield Difference(day, model, "missing here", None, theirs)
+        billed = _line(there.input_tokens, there.output_tokens, there.cost_nanousd)
+        yield Difference(day, model, "missing here", None, billed)
     elif here is not None and there is not None:
         counts: tuple[tuple[Kind, int, int | None], ...] = (
             ("input tokens", here.input_tokens, there.input_tokens),

@@ -16,12 +16,13 @@ from app.cli.invoice import InvoiceError, read_invoice
 from app.cli.invoice_comparison import Comparison, compare, comparison_text, upstream_names
 from app.cli.usage_output import FORMATS, Report, rendered
 from app.config.load import ConfigError, resolve_database_url
+from app.config.rules import TAG_NAME
 from app.config.schema import AppConfig
 from app.errors import StoreUnavailableError
 from app.gateway.clock import SystemClock
 from app.gateway.ports import Clock
 from app.store.database import DatabaseOpenError, close_database, open_database
-from app.store.usage_report import DAY_MS, DIMENSIONS, read_usage
+from app.store.usage_report import DAY_MS, DIMENSIONS, TAG_PREFIX, read_usage
 from otel.recording.noop import DisabledRecorder
 
 _EXAMPLES: Final = """examples:
@@ -60,7 +61,7 @@ def add_usage_parser(
         "--by",
         default="day",
         metavar="LIST",
-        help="day, provider, model, key, plan; several with commas (default: day)",
+        help="day, provider, model, key, plan, tag:NAME; several with commas (default: day)",
     )
     parser.add_argument(
         "--from", dest="since", type=_day, metavar="DAY", help="the first day, as in 2026-11-01 (default: 30 days)"
@@ -143,8 +144,9 @@ def _dimensions(text: str) -> list[str]:
     """Return what to group by; raises `UsageError`."""
     names = [name.strip() for name in text.split(",")]
     for name in names:
-        if name not in DIMENSIONS:
-            raise UsageError(f"--by takes {', '.join(DIMENSIONS)}, not {name[:40]!r}", 2)
+        tag = name.removeprefix(TAG_PREFIX)
+        if name not in DIMENSIONS and (tag == name or not TAG_NAME.fullmatch(tag)):
+            raise UsageError(f"--by takes {', '.join(DIMENSIONS)} and {TAG_PREFIX}NAME, not {name[:40]!r}", 2)
     if len(set(names)) < len(names):
         raise UsageError("--by has a name twice", 2)
     return names

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from app.config.routing_checks import check_model, check_names, check_plan, check_provider
+from app.config.routing_checks import check_model, check_names, check_plan, check_provider, check_tag_headers
 from app.config.rules import (
     Finding,
     check_count,
@@ -86,6 +86,7 @@ def _sections(config: AppConfig) -> Iterator[Finding]:
         yield Finding(
             "server.host", repr(host), "a host name or address to listen on, without scheme, port and brackets"
         )
+    yield from check_tag_headers(server.tag_headers)
     yield from check_origins("server.cors_origins", server.cors_origins)
     if not 0 <= server.port <= _MAX_PORT:
         yield Finding("server.port", repr(server.port), f"0 (any free port) to {_MAX_PORT}")

@@ -23,6 +23,7 @@ _TOML_TYPES = {int: "integer", str: "string", bool: "boolean", float: "float"}
 _EXAMPLES = {
     "cors_origins": '["https://app.example.com"]',
     "headers": '{ x-title = "shop" }',
+    "tag_headers": '{ team = "x-team" }',
     "headers_env": '{ x-team = "TEAM" }',
 }
 _ANY_KEY = "[...]"

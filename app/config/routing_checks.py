@@ -1,7 +1,7 @@
 """Checks of providers, models and plans: names, URLs, ranges, and the references between them."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -9,6 +9,7 @@ from app.config.pricing_checks import check_charges, check_prices
 from app.config.rules import (
     MAX_AMOUNT,
     MAX_MULTIPLIER,
+    TAG_NAME,
     Finding,
     check_amount,
     check_count,
@@ -35,6 +36,8 @@ _MAX_SHOWN_CHARS: Final = 60
 
 OPERATIONS: Final = ("chat", "embeddings")
 _MONTH_DAYS: Final = 31
+_MAX_TAGS: Final = 8
+_NO_TAGS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key"})
 PRICE_SOURCES: Final = ("configuration", "catalogue")
 
 
@@ -213,3 +216,23 @@ def check_plan(key_path: str, plan: PlanConfig, ledger_days: int) -> Iterator[Fi
     ):
         if limit is not None:
             yield from check_count(f"{key_path}.{key}", limit, "1 or more; leave the key out for no limit")
+
+
+def check_tag_headers(headers: Mapping[str, str]) -> Iterator[Finding]:
+    """Check the tags of calls: few, with plain names, each from a header of its own that holds no secret."""
+    key_path = "server.tag_headers"
+    if len(headers) > _MAX_TAGS:
+        yield Finding(key_path, f"{len(headers)} tags", f"at most {_MAX_TAGS}")
+    for name, header in headers.items():
+        if not TAG_NAME.fullmatch(name):
+            yield Finding(
+                key_path, f"the name {name[:_MAX_SHOWN_CHARS]!r}", "1 to 32 of a-z, 0-9 and _, a letter first"
+            )
+        elif not _HEADER_NAME.fullmatch(header) or header.lower() in _NO_TAGS:
+            yield Finding(
+                f"{key_path}.{name}",
+                repr(header[:_MAX_SHOWN_CHARS]),
+                'the name of a header as in "x-team"; none with secrets',
+            )
+    if len({header.lower() for header in headers.values()}) < len(headers):
+        yield Finding(key_path, "one header for two tags", "a header for each")

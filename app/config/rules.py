@@ -15,6 +15,7 @@ MAX_NAME_CHARS: Final = 128
 _MAX_SHOWN_NAMES: Final = 10
 _VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]{0,31}://[^/?#@*\s]{1,255}")
+TAG_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
 MAX_AMOUNT: Final = 1_000_000.0
 MAX_MULTIPLIER: Final = 100_000.0
 """Of a cost that the provider reports, which has no price in the configuration."""

@@ -65,6 +65,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """How long requests and their responses may continue after SIGTERM."""
     cors_origins: tuple[str, ...] | Literal["*"] = ()
     """The pages that may call `/v1` from a browser, or `*` for all; an empty list turns CORS off."""
+    tag_headers: dict[str, str] = {}
+    """Tags of calls, for the ledger, the log line and `gatewayz usage --by tag:NAME`: the name of each, and its request header; at most 8."""
 
 
 class MonitoringConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,8 +6,11 @@ block into an end. It does no I/O.
 """
 
 import asyncio
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
+
+import msgspec
 
 from app.gateway.attempt import Attempt
 from app.gateway.budgets.budgets import Reservation
@@ -40,12 +43,14 @@ class Call:
         room: ResponseShare | None = None,
         timer: OverheadTimer | None = None,
         reservation: Reservation | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> None:
         self.call_id = call_id
         self.scope = scope
         self.caller = caller
         self.request = request
         self.reservation = reservation
+        self._tags = tags or {}
         self.room = room or ResponseBudget().share(caller.key_id)
         self.timer = timer or OverheadTimer(clock.monotonic)
         self.delivering = False
@@ -162,6 +167,7 @@ class Call:
                 error_kind=error_kind,
                 cancel_phase=cancel_phase,
                 usage=usage,
+                tags=self._tags or None,
             )
         )
         self._ledger.append(
@@ -195,5 +201,6 @@ class Call:
                 reported_nanousd=usage.reported_nanousd,
                 unpriced_tokens=usage.unpriced_tokens,
                 exposure_nanousd=usage.exposure_nanousd,
+                tags=msgspec.json.encode(self._tags).decode() if self._tags else None,
             )
         )

@@ -6,7 +6,7 @@ a `GatewayError`. It speaks HTTP neither as a server nor as a client: that is do
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 import msgspec
@@ -130,7 +130,9 @@ class Gateway:
         caller: Caller,
         request: CallRequest,
         timer: OverheadTimer,
+        *,
         reservation: Reservation | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> Call:
         """Begin the account of an admitted request; `finalize` settles its reservation."""
         return Call(
@@ -143,6 +145,7 @@ class Gateway:
             room=self._response_budget.share(caller.key_id),
             timer=timer,
             reservation=reservation,
+            tags=tags,
         )
 
     async def respond(self, call: Call, model: Model) -> WholeResponse:

@@ -34,6 +34,7 @@ from app.http.responses import (
     send_json,
     status_of,
 )
+from app.http.tag_headers import TagHeaders
 from otel.events import ExceptionMapped, OverheadMeasured, RateLimited, RequestScope
 from otel.instrument.asgi import Message, Receive, Scope, Send, is_cut, request_scope
 
@@ -47,6 +48,7 @@ class CompletionEndpoint:
         self._max_body_bytes = server.max_body_bytes
         self._receive_body_seconds = server.receive_body_seconds
         self._keepalive_comment_seconds = server.keepalive_comment_seconds
+        self._tags = TagHeaders(server.tag_headers)
         self._decoding = LoopYield()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,6 +81,7 @@ class CompletionEndpoint:
             slot.claim(caller.key_id, declared_bytes)
             # Charged before the body is read: a body that turns out invalid has cost as much work as any other.
             headers += limit_headers(await gateway.admit(telemetry, caller))
+            tags = self._tags.read(scope)
             codings = content_codings(scope)
             body = await read_body(
                 served.timed(receive),
@@ -91,7 +94,9 @@ class CompletionEndpoint:
             request = await gateway.read_request(caller, body, self._operation)
             model = gateway.models.find(request.model, request.operation)
             reservation = await gateway.reserve(telemetry, caller, request, model)
-        call = served.call = gateway.open_call(telemetry, caller, request, served.timer, reservation)
+        call = served.call = gateway.open_call(
+            telemetry, caller, request, served.timer, reservation=reservation, tags=tags
+        )
         watch = asyncio.create_task(_watch_client(receive, interrupt))
         try:
             with call:

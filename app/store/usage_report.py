@@ -13,6 +13,7 @@ from sqlalchemy import BigInteger, ColumnElement, Dialect, Select, String, cast,
 from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.config.rules import TAG_NAME
 from app.store.cost_rollup import SUMS, hour_of, roll_up
 from app.store.database import database_errors
 from app.store.schema import HOURLY_COSTS, LEDGER
@@ -102,8 +103,9 @@ def _of_ledger(name: str, dialect: Dialect) -> ColumnElement[Any]:
     if name == "provider":
         return func.coalesce(LEDGER.c.provider, literal_column("''"))
     if name.startswith(TAG_PREFIX):
-        # Tags have names of letters, digits and _ alone (`app/config/routing_checks.py`).
         tag = name.removeprefix(TAG_PREFIX)
+        if not TAG_NAME.fullmatch(tag):  # it becomes a part of the statement
+            raise ValueError(f"{tag!r} is not the name of a tag")
         if dialect.name == "postgresql":
             found: ColumnElement[Any] = cast(LEDGER.c.tags, JSON).op("->>")(literal_column(f"'{tag}'", String))
         else:

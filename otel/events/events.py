@@ -128,7 +128,8 @@ class AttemptFinished(msgspec.Struct, frozen=True, kw_only=True):
 class CallFinished(msgspec.Struct, frozen=True, kw_only=True):
     """One LLM call (all attempts of one request) ended.
 
-    `provider` is None when the response came from the cache.
+    `provider` is None when the response came from the cache. `tags` are the caller's own, bounded;
+    they are for logs, never for labels.
     """
 
     operation: Literal["chat", "embeddings"]
@@ -142,6 +143,7 @@ class CallFinished(msgspec.Struct, frozen=True, kw_only=True):
     error_kind: str | None = None
     cancel_phase: CancelPhase | None = None
     usage: Usage = NO_USAGE
+    tags: Mapping[str, str] | None = None
 
 
 class OverheadMeasured(msgspec.Struct, frozen=True, kw_only=True):

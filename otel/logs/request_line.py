@@ -65,6 +65,7 @@ class RequestLine(msgspec.Struct, omit_defaults=True, kw_only=True):
     unpriced_tokens: int | None = None
     exposure_usd: float | None = None
     reported_cost_usd: float | None = None
+    tags: Mapping[str, str] | None = None
 
 
 class RequestSummary:
@@ -163,4 +164,5 @@ class RequestSummary:
         line.output_audio_tokens = usage.output_audio_tokens or None
         line.unpriced_tokens = usage.unpriced_tokens or None
         line.exposure_usd = usage.exposure_nanousd / NANO if usage.exposure_nanousd else None
+        line.tags = call.tags or None
         line.reported_cost_usd = None if usage.reported_nanousd is None else usage.reported_nanousd / NANO

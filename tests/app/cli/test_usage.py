@@ -110,7 +110,8 @@ def test_days_without_calls_are_no_error(run):
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (["--by", "colour"], "usage: --by takes day, provider, model, key, plan, not 'colour'"),
+        (["--by", "colour"], "usage: --by takes day, provider, model, key, plan and tag:NAME, not 'colour'"),
+        (["--by", "tag:'x"], 'and tag:NAME, not "tag:\'x"'),
         (["--by", "day,day"], "usage: --by has a name twice"),
         (["--from", "2023-11-15"], "usage: --from 2023-11-15 is after --to 2023-11-14"),
         (["--from", "yesterday"], "argument --from: 'yesterday' is not a day as in 2026-11-01"),

@@ -429,6 +429,7 @@ CHANGED = {
     "anomalies.error_rise": "0.25",
     "breaker.failure_ratio": "0.25",
     "providers.0.base_url": "https://beta.example/v1",
+    "server.tag_headers": '{ team = "x-team" }',
     "providers.0.headers": '{ x-title = "gatewayz" }',
     "providers.0.headers_env": '{ x-team = "TEAM" }',
     "providers.0.proxy": "http://127.0.0.1:3128",
