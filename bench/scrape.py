@@ -1,13 +1,15 @@
 """Scrape cost against the stock exporter: cold, from shared bytes, and per category, for 1 000 and 10 000 lines.
 
-Both readers hang on one provider, so they hold the same series. Half of the lines are counters with
-three labels, half belong to histograms. "cold" collects and renders; "render" is its part after the
-SDK's own collection; "first" has no label text kept yet. Run: python -m bench.scrape
+Both have a provider of their own and the same series: the stock exporter with the SDK's aggregations,
+this project's with its own views. Half of the lines are counters with three labels, half belong to
+histograms. "cold" collects and renders; of the series none, a tenth or all changed since the last
+collection; "first" has no label text kept yet. Run: python -m bench.scrape
 """
 
 import statistics
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
@@ -18,7 +20,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from otel.catalogue.spec import Category, Kind, Label, MetricSpec
 from otel.exposition import Exposition
+from otel.metrics.instruments import Instruments
+from otel.metrics.label_set import LabelSet
 from otel.metrics.reader import SharedReader
+from otel.metrics.views import build_views
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
 LINES_PER_HISTOGRAM_SERIES = len(BOUNDS) + 3
@@ -44,46 +49,65 @@ def specs() -> list[MetricSpec]:
                     labels=labels,
                     categories=categories,
                     buckets=BOUNDS,
+                    series_limit=100_000,
                 )
             )
     return result
 
 
-def build(lines: int) -> tuple[SharedReader, Exposition, CollectorRegistry, Callable[[], None]]:
+class Both(NamedTuple):
+    """The two expositions of the same series."""
+
+    reader: SharedReader
+    exposition: Exposition
+    registry: CollectorRegistry
+    providers: tuple[MeterProvider, ...]
+    """Held, because the readers do not hold them."""
+    record: Callable[[int], None]
+    """Changes every n-th series of this project's provider."""
+
+
+def build(lines: int) -> Both:
     catalogue = specs()
-    reader = SharedReader(clock=time.monotonic, share_seconds=0)
     registry = CollectorRegistry()
     stock = PrometheusMetricReader(disable_target_info=True, scope_info_enabled=False, registry=registry)
-    views = [
+    stock_views = [
         View(
             instrument_name=spec.instrument,
             aggregation=ExplicitBucketHistogramAggregation(BOUNDS) if spec.kind is Kind.HISTOGRAM else None,
-            aggregation_cardinality_limit=100_000,
+            aggregation_cardinality_limit=spec.series_limit,
         )
         for spec in catalogue
     ]
-    meter = MeterProvider([reader, stock], views=views, shutdown_on_exit=False).get_meter("bench")
-    counters = [meter.create_counter(spec.name) for spec in catalogue if spec.kind is Kind.COUNTER]
-    histograms = [meter.create_histogram(spec.name, "s") for spec in catalogue if spec.kind is Kind.HISTOGRAM]
+    stock_provider = MeterProvider([stock], views=stock_views, shutdown_on_exit=False)
+    reader = SharedReader(clock=time.monotonic, share_seconds=0)
+    provider = MeterProvider([reader], views=build_views(catalogue), shutdown_on_exit=False)
+    instruments = Instruments(provider.get_meter("bench"), catalogue)
+    stock_instruments = Instruments(stock_provider.get_meter("bench"), catalogue)
+    root = LabelSet()
+    sizes = {Kind.COUNTER: lines // 2 // FAMILIES, Kind.HISTOGRAM: lines // 2 // LINES_PER_HISTOGRAM_SERIES // FAMILIES}
+    label_sets = [
+        root.plus("provider", f"p{number % 20}").plus("model", f"model-{number}").plus("status", "success")
+        for number in range(max(sizes.values()))
+    ]
 
-    def record() -> None:
-        for number in range(lines // 2 // FAMILIES):
-            labels = {"provider": f"p{number % 20}", "model": f"model-{number}", "status": "success"}
-            for counter in counters:
-                counter.add(1, labels)
-        for number in range(lines // 2 // LINES_PER_HISTOGRAM_SERIES // FAMILIES):
-            labels = {"provider": f"p{number % 20}", "model": f"model-{number}", "status": "success"}
-            for histogram in histograms:
-                histogram.record(0.3, labels)
+    def record(every: int) -> None:
+        for spec in catalogue:
+            for labels in label_sets[: sizes[spec.kind] : every]:
+                instruments.record(spec.name, 0.3, labels)
 
-    record()
-    return reader, Exposition(reader, catalogue), registry, record
+    record(1)
+    for spec in catalogue:
+        for labels in label_sets[: sizes[spec.kind]]:
+            stock_instruments.record(spec.name, 0.3, dict(labels))  # a label set belongs to one `Instruments`
+    return Both(reader, Exposition(reader, catalogue), registry, (provider, stock_provider), record)
 
 
-def milliseconds(work: Callable[[], object], rounds: int = ROUNDS) -> float:
-    """The median of `rounds` runs."""
+def milliseconds(work: Callable[[], object], before: Callable[[], object] = lambda: None) -> float:
+    """The median of the rounds, each after `before`."""
     times = []
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
+        before()
         started = time.perf_counter()
         work()
         times.append((time.perf_counter() - started) * 1000)
@@ -95,7 +119,7 @@ def scrape(exposition: Exposition, accept: str | None = None, category: Category
 
 
 def measure(lines: int) -> None:
-    reader, exposition, registry, record = build(lines)
+    reader, exposition, registry, _providers, record = build(lines)
     started = time.perf_counter()
     reader.snapshot()
     collected = time.perf_counter()
@@ -104,20 +128,27 @@ def measure(lines: int) -> None:
     stock = milliseconds(lambda: generate_latest(registry))
     collect = milliseconds(lambda: reader.snapshot(0))
     cold = milliseconds(lambda: scrape(exposition))
+    tenth = milliseconds(lambda: scrape(exposition), lambda: record(10))
+    every = milliseconds(lambda: scrape(exposition), lambda: record(1))
     push: list[MetricsData] = []
     pushed = milliseconds(lambda: push.append(reader.collect_for_push()))
     rows = [
         ("stock exporter, collect + text", stock),
-        ("gatewayz, collect + text (cold)", cold),
-        ("gatewayz, SDK collection alone", collect),
-        ("gatewayz, text alone (cold - collection)", cold - collect),
+        ("gatewayz, collect + text (cold), no series changed", cold),
+        ("gatewayz, collect + text (cold), a tenth changed", tenth),
+        ("gatewayz, collect + text (cold), every series changed", every),
+        ("gatewayz, collection alone, no series changed", collect),
+        (
+            "gatewayz, collection alone, every series changed",
+            milliseconds(lambda: reader.snapshot(0), lambda: record(1)),
+        ),
         ("gatewayz, text alone, the very first time", first),
         ("gatewayz, collect + OpenMetrics (cold)", milliseconds(lambda: scrape(exposition, OPENMETRICS))),
         ("gatewayz, collect + one category (cold)", milliseconds(lambda: scrape(exposition, None, Category.PROVIDERS))),
         ("gatewayz, collection for a push", pushed),
     ]
     with TracerProvider(shutdown_on_exit=False).get_tracer("bench").start_as_current_span("bench"):
-        record()
+        record(1)
     scrape(exposition)
     traced = milliseconds(lambda: scrape(exposition, OPENMETRICS))
     rows.append(("gatewayz, collect + OpenMetrics, an exemplar in every series", traced))

@@ -1,7 +1,7 @@
 """The sample lines of one family, the same in both formats except for exemplars.
 
-Text that does not change between scrapes (escaped labels, their order, the text up to the value) is
-cached per series and dropped with the series.
+Text that does not change between scrapes is cached per series and dropped with the series: escaped
+labels, their order, the text up to the value, and the lines while the reader has the same point.
 """
 
 import operator
@@ -28,7 +28,18 @@ class _SeriesText:
     `colliding` are other attribute sets that translate to the same labels.
     """
 
-    __slots__ = ("attributes", "bounds", "colliding", "exemplar_source", "exemplars", "labels", "prefixes")
+    __slots__ = (
+        "attributes",
+        "bounds",
+        "colliding",
+        "exemplar_source",
+        "exemplars",
+        "labels",
+        "lines",
+        "lines_with_exemplars",
+        "point",
+        "prefixes",
+    )
 
     def __init__(self, attributes: Any, labels: str) -> None:
         self.attributes = attributes  # held to prevent the reuse of its id, the key of the cache
@@ -38,6 +49,9 @@ class _SeriesText:
         self.prefixes: list[str] = []
         self.exemplar_source: tuple[Sequence[float] | None, list[SeriesExemplars]] = (None, [])
         self.exemplars: Mapping[int, str] = _NO_EXEMPLARS
+        self.point: Point | None = None
+        self.lines = ""
+        self.lines_with_exemplars: tuple[Point | None, Mapping[int, str], str] = (None, _NO_EXEMPLARS, "")
 
 
 class SeriesWriter:
@@ -49,37 +63,59 @@ class SeriesWriter:
     def __init__(self) -> None:
         self._series: dict[int, _SeriesText] = {}  # by id(attributes), in the order of the exposition
         self._known: set[int] = set()  # ids of all attribute sets, colliding ones included
+        self._points: Sequence[Point] = ()
+        self._text = b""
 
     def lines(self, family: Family) -> list[str]:
-        """Return the sample lines without exemplars, sorted by labels, each with its line feed."""
-        lines: list[str] = []
-        for text, point in self._pairs(family):
-            if isinstance(point, NumberDataPoint):
-                lines.append(f"{self._number_prefix(family, text)}{number(point.value)}\n")
-                continue
+        """Return the lines of each series without exemplars, sorted by labels, each line with its line feed."""
+        return [self._lines(family, text, point) for text, point in self._pairs(family)]
+
+    def sample_text(self, family: Family) -> bytes:
+        """Return these lines as bytes; a lone surrogate, which UTF-8 cannot encode, becomes `?`."""
+        points = family.points
+        is_same = len(points) == len(self._points) and all(map(operator.is_, points, self._points))
+        if not is_same:
+            self._text, self._points = "".join(self.lines(family)).encode("utf-8", "replace"), points
+        return self._text
+
+    def sample_text_with_exemplars(self, family: Family, exemplars: Exemplars) -> bytes:
+        """Return them with exemplars: ` # {trace_id=…} value timestamp`."""
+        lines = [self._lines_with_exemplars(family, text, point, exemplars) for text, point in self._pairs(family)]
+        return "".join(lines).encode("utf-8", "replace")
+
+    def _lines(self, family: Family, text: _SeriesText, point: Point) -> str:
+        """Return the lines of one series, rendered again only where its point is another one."""
+        if text.point is point:
+            return text.lines
+        if isinstance(point, NumberDataPoint):
+            lines = f"{self._number_prefix(family, text)}{number(point.value)}\n"
+        else:
             bounds, counts = classic_buckets(point)
             values = [*map(str, counts), number(point.sum), str(point.count)]
             prefixes = self._histogram_prefixes(family, text, bounds)
-            lines.extend([f"{prefix}{value}\n" for prefix, value in zip(prefixes, values, strict=True)])
+            lines = "".join([f"{prefix}{value}\n" for prefix, value in zip(prefixes, values, strict=True)])
+        text.point, text.lines = point, lines
         return lines
 
-    def lines_with_exemplars(self, family: Family, exemplars: Exemplars) -> list[str]:
-        """Return the same lines with exemplars: ` # {trace_id=…} value timestamp`."""
-        lines: list[str] = []
-        for text, point in self._pairs(family):
-            if isinstance(point, NumberDataPoint):
-                newest = _exemplar_texts(text, exemplars, None)
-                lines.append(f"{self._number_prefix(family, text)}{number(point.value)}{newest.get(0, '')}\n")
-                continue
-            bounds, counts = classic_buckets(point)
-            newest = _exemplar_texts(text, exemplars, bounds)
-            prefixes = self._histogram_prefixes(family, text, bounds)
-            lines.extend(
+    def _lines_with_exemplars(self, family: Family, text: _SeriesText, point: Point, exemplars: Exemplars) -> str:
+        """Return the lines of one series, rendered again only where its point or an exemplar is another one."""
+        bounds, counts = (None, []) if isinstance(point, NumberDataPoint) else classic_buckets(point)
+        newest = _exemplar_texts(text, exemplars, bounds)
+        if not newest:
+            return self._lines(family, text, point)
+        known_point, known_newest, known_lines = text.lines_with_exemplars
+        if known_point is point and known_newest is newest:
+            return known_lines
+        if isinstance(point, NumberDataPoint):
+            lines = f"{self._number_prefix(family, text)}{number(point.value)}{newest.get(0, '')}\n"
+        else:
+            prefixes = self._histogram_prefixes(family, text, bounds or ())
+            parts = [
                 f"{prefix}{count}{newest.get(bucket, '')}\n"
                 for bucket, (prefix, count) in enumerate(zip(prefixes, counts, strict=False))
-            )
-            lines.append(f"{prefixes[-2]}{number(point.sum)}\n")
-            lines.append(f"{prefixes[-1]}{point.count}\n")
+            ]
+            lines = "".join([*parts, f"{prefixes[-2]}{number(point.sum)}\n{prefixes[-1]}{point.count}\n"])
+        text.lines_with_exemplars = (point, newest, lines)
         return lines
 
     def _pairs(self, family: Family) -> list[tuple[_SeriesText, Point]]:

@@ -88,17 +88,13 @@ class SharedBytes:
             return text.metadata(family).encode("utf-8", "replace") + self._sample_bytes(family)
         head = openmetrics.metadata(family, self._names).encode("utf-8", "replace")
         if openmetrics.carries_exemplars(family, self._names) and self._has_exemplars(family):
-            lines = self._writer(family).lines_with_exemplars(family, self._exemplars)
-            return head + "".join(lines).encode("utf-8", "replace")
+            return head + self._writer(family).sample_text_with_exemplars(family, self._exemplars)
         return head + self._sample_bytes(family)
 
     def _sample_bytes(self, family: Family) -> bytes:
-        """Return the sample lines that both formats share.
-
-        A lone surrogate, which UTF-8 cannot encode, becomes `?`.
-        """
+        """Return the sample lines that both formats share."""
         if family.name not in self._samples:
-            self._samples[family.name] = "".join(self._writer(family).lines(family)).encode("utf-8", "replace")
+            self._samples[family.name] = self._writer(family).sample_text(family)
         return self._samples[family.name]
 
     def _has_exemplars(self, family: Family) -> bool:

@@ -31,7 +31,7 @@ class _Keeping:
         """Return the point of this collection, the last one where nothing was measured since."""
         kept = self._kept
         # With an exemplar that came without a value the SDK makes a point of its own.
-        if kept is not None and self._value is None and self._reservoir.is_empty:
+        if kept is not None and self._value is None and not self._reservoir.offered:
             object.__setattr__(kept, "time_unix_nano", collection_start_nano)
             return kept
         point = super().collect(collection_aggregation_temporality, collection_start_nano)  # type: ignore[misc]  # the SDK's

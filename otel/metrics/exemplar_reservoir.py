@@ -24,7 +24,8 @@ class LatestExemplarReservoir(ExemplarReservoir):
 
     def __init__(self, boundaries: Sequence[float] = (), **_: object) -> None:
         self._boundaries = boundaries
-        self._slots: dict[int, Offered] = {}
+        self.offered: dict[int, Offered] = {}
+        """What waits for the collection, by slot."""
         self._lock = threading.Lock()
 
     def offer(self, value: float, time_unix_nano: int, attributes: Any, context: Context) -> None:
@@ -35,22 +36,17 @@ class LatestExemplarReservoir(ExemplarReservoir):
             span_context = get_current_span(context).get_span_context()
         slot = bisect_left(self._boundaries, value)
         with self._lock:
-            self._slots[slot] = (value, time_unix_nano, attributes, span_context)
+            self.offered[slot] = (value, time_unix_nano, attributes, span_context)
 
     def put(self, offered: Mapping[int, Offered]) -> None:
         """Replace the exemplars of several buckets, by the bucket's index."""
         with self._lock:
-            self._slots.update(offered)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to collect."""
-        return not self._slots
+            self.offered.update(offered)
 
     def collect(self, point_attributes: Any) -> list[Exemplar]:
         """Return and remove the exemplars, in the order of the buckets."""
         with self._lock:
-            slots, self._slots = self._slots, {}
+            slots, self.offered = self.offered, {}
         return [_exemplar(*slots[slot], point_attributes or {}) for slot in sorted(slots)]
 
 

@@ -57,17 +57,17 @@ class ExemplarStore:
 
     def absorb(self, points: Iterable[DataPointT]) -> None:
         """Add the exemplars of a whole collection, and remove series that are not in it."""
-        latest: dict[int, SeriesExemplars] = {}
-        unpushed: dict[int, SeriesExemplars] = {}
-        for point in points:
+        points = list(points)
+        has_any = self._latest or self._unpushed
+        alive = {id(point.attributes) for point in points} if has_any else set()
+        latest = {key: kept for key, kept in self._latest.items() if key in alive}
+        unpushed = {key: kept for key, kept in self._unpushed.items() if key in alive}
+        for point in [point for point in points if point.exemplars]:
             key = id(point.attributes)
-            known, pending = self._latest.get(key), self._unpushed.get(key)
-            if point.exemplars:
-                known, pending = _merge(known, point), _merge(pending, point)
-            if known is not None:
-                latest[key] = known
-            if pending is not None:
-                unpushed[key] = pending
+            for kept in (latest, unpushed):
+                merged = _merge(kept.get(key), point)
+                if merged is not None:
+                    kept[key] = merged
         self._latest, self._unpushed = latest, unpushed
 
     @property
