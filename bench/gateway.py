@@ -11,6 +11,7 @@ machine meets all of them. CPU and context switches are those of all processes o
 
 import argparse
 import asyncio
+import itertools
 import math
 import os
 import platform
@@ -62,7 +63,7 @@ IDLE_SHARE = 0.1
 """A server that uses less of a core than this for so long has nothing left to do."""
 
 RESPONSES_PER_CONNECTION = 4
-LONGEST_SECONDS = 8
+LONGEST_SECONDS = 10
 """For a server that is too slow for so many responses in the time of the plan."""
 
 
@@ -129,7 +130,7 @@ def enough_seconds(result: LoadResult, connections: int, seconds: int) -> int:
 
 
 async def measure(server: Child, variant: Variant, bed: Bed, kind: str, connections: int) -> Measured:
-    """Load one server, and again for longer where it is slow; raises `ChildFailedError` where a request fails."""
+    """Load one server, again for longer where it is slow; raises `ChildFailedError` where a request or all responses are missing."""
     seconds = bed.plan.seconds
     while True:
         before = await settled_cost(server)
@@ -139,11 +140,12 @@ async def measure(server: Child, variant: Variant, bed: Bed, kind: str, connecti
             break
         seconds = enough
     after = await settled_cost(server)
-    if result.failed or not result.responded:
+    if result.failed:
         raise ChildFailedError(
-            f"{variant.name}: {result.failed} requests failed and {result.responded} did not, {kind} at "
-            f"{connections} connections\n{server.last_lines()}"
+            f"{result.failed} of {result.failed + result.responded} requests failed\n{server.last_lines()}"
         )
+    if not result.responded:
+        raise ChildFailedError(f"no response in {seconds} s\n{server.last_lines()}")
     return Measured(
         variant=variant.name,
         kind=kind,
@@ -157,9 +159,14 @@ async def measure(server: Child, variant: Variant, bed: Bed, kind: str, connecti
     )
 
 
-async def measure_round(variant: Variant, bed: Bed) -> list[Measured]:
-    """Start one server on its core, warm it up, load it at every point and end it."""
+async def measure_round(variant: Variant, bed: Bed) -> tuple[list[Measured], dict[str, str]]:
+    """Start one server on its core, warm it up, load it at every point and end it.
+
+    Return the figures, and why a point has none where the variant is not required. Raises `ChildFailedError`.
+    """
     log_path = bed.folder / f"{variant.name}.log"
+    measured: list[Measured] = []
+    failed: dict[str, str] = {}
     with on_cores(bed.cores.server):
         server = await start_child(variant.name, variant.arguments, log_path=log_path, environ=variant.environ)
     try:
@@ -169,32 +176,46 @@ async def measure_round(variant: Variant, bed: Bed) -> list[Measured]:
             await bed.load.run(
                 server.url, variant.headers, body, connections=WARM_UP_CONNECTIONS, seconds=WARM_UP_SECONDS
             )
-        return [
-            await measure(server, variant, bed, kind, connections)
-            for kind in KINDS
-            for connections in bed.plan.connections
-        ]
+        for kind, connections in itertools.product(KINDS, bed.plan.connections):
+            try:
+                measured.append(await measure(server, variant, bed, kind, connections))
+            except ChildFailedError as error:
+                point = f"{variant.name} in round {bed.round}, {kind} at {connections} connections"
+                if variant.required:
+                    raise ChildFailedError(f"{point}: {error}") from error
+                failed[point] = str(error).partition("\n")[0]
+                progress(f"skips {point}: {error}")
     finally:
         await server.stop()
+    return measured, failed
 
 
 async def measure_all(variants: Sequence[Variant], bed: Bed) -> tuple[list[Measured], dict[str, str]]:
-    """Measure every variant in every round; return the figures, and why a variant that is not required has none."""
+    """Measure every variant in every round; return the figures, and why something that is not required has none.
+
+    A variant that does not even start is not tried again in later rounds. Raises `ChildFailedError`.
+    """
     measured: list[Measured] = []
     failed: dict[str, str] = {}
+    dropped: set[str] = set()
     for number in range(1, bed.plan.rounds + 1):
         for variant in variants:
-            if variant.name in failed:
+            if variant.name in dropped:
                 continue
             progress(f"round {number} of {bed.plan.rounds}: {variant.name}")
             try:
-                measured += await measure_round(variant, msgspec.structs.replace(bed, round=number))
+                figures, missing = await measure_round(variant, msgspec.structs.replace(bed, round=number))
             except (ChildFailedError, aiohttp.ClientError) as error:
                 if variant.required:
                     raise
-                failed[variant.name] = "it failed: " + str(error).partition("\n")[0]
+                dropped.add(variant.name)
+                point = variant.name if number == 1 else f"{variant.name} from round {number} on"
+                failed[point] = "it failed: " + str(error).partition("\n")[0]
                 progress(f"skips {variant.name}, which failed: {error}")
-    return [each for each in measured if each.variant not in failed], failed
+            else:
+                measured += figures
+                failed |= missing
+    return measured, failed
 
 
 async def run(plan: Plan) -> Report:

@@ -40,7 +40,7 @@ class Spread(msgspec.Struct, frozen=True):
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
-    """How and where it was measured. `skipped` holds a reason by variant."""
+    """How and where it was measured. `skipped` holds a reason by variant, or by variant and point."""
 
     rounds: int
     seconds: int

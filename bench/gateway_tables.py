@@ -69,19 +69,23 @@ def ratio_rows(report: Report) -> list[list[str]]:
 def remarks(report: Report) -> list[str]:
     """Return how it was measured, one fact a line."""
     setting = report.setting
-    lines = [
+    return [
+        *_busy(report),
         f"Rounds: {setting.rounds}, {setting.seconds} s for each row; medians, lowest and highest in brackets.",
         f"Cores: {setting.cores}.",
         f"Load: {setting.load}. Upstream: {setting.upstream}. {setting.system}, {setting.core_count} cores, Python {setting.python}.",
         *(f"{name}: {EXPLAINED[name]}." for name in report.variants()),
         *(f"{name} was skipped: {reason}." for name, reason in setting.skipped.items()),
     ]
-    if setting.load_average_before > BUSY_LOAD_AVERAGE:
-        lines.append(
-            f"The machine was busy with other work (load average {setting.load_average_before:.1f} before the run): "
-            f"absolute figures are too low, and the spread is wide."
-        )
-    return lines
+
+
+def _busy(report: Report) -> list[str]:
+    """Return a warning where the machine had other work."""
+    load_average = report.setting.load_average_before
+    if load_average <= BUSY_LOAD_AVERAGE:
+        return []
+    reason = f"load average {load_average:.1f} before the run"
+    return [f"The machine was busy with other work ({reason}): absolute figures are too low, and the spread is wide."]
 
 
 def as_text(report: Report) -> str:
@@ -91,12 +95,12 @@ def as_text(report: Report) -> str:
 
 
 def as_markdown(report: Report) -> str:
-    """Return both tables for a page, ratios first."""
+    """Return remarks and both tables for a page, ratios first."""
     listed = "\n".join(
         textwrap.fill(line, 100, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)
         for line in remarks(report)
     )
-    return "\n\n".join([_markdown(ratio_rows(report), 2), _markdown(figure_rows(report), 3), listed])
+    return "\n\n".join([listed, _markdown(ratio_rows(report), 2), _markdown(figure_rows(report), 3)])
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:

@@ -1,7 +1,9 @@
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import aiohttp
+import msgspec
 import pytest
 
 from bench import canned_server, external_server, pass_through
@@ -55,7 +57,7 @@ def test_mistakes_on_the_command_line_are_named(
 
 @pytest.mark.parametrize(
     ("responded", "connections", "seconds"),
-    [(4000, 16, 1), (64, 16, 1), (32, 16, 2), (60, 64, 5), (2, 64, 8), (0, 1, 4)],
+    [(4000, 16, 1), (64, 16, 1), (32, 16, 2), (60, 64, 5), (2, 64, 10), (0, 1, 4)],
 )
 def test_a_slow_server_is_loaded_until_the_requests_in_flight_at_the_end_matter_little(
     responded: int, connections: int, seconds: int
@@ -86,6 +88,24 @@ async def test_a_baseline_that_fails_is_skipped_by_name_and_the_others_go_on(tmp
 async def test_a_required_server_that_fails_ends_the_run(tmp_path: Path) -> None:
     with pytest.raises(ChildFailedError, match="on ended with exit code 1"):
         await measure_all([variant("on", "bench.no_such_module", required=True)], bed(tmp_path))
+
+
+@pytest.mark.live
+async def test_a_point_that_fails_takes_no_figure_of_another_point_away(tmp_path: Path) -> None:
+    class FailsStreamed(Load, frozen=True):
+        async def run(
+            self, url: str, headers: Mapping[str, str], body: bytes, *, connections: int, seconds: float
+        ) -> LoadResult:
+            failed = int(body == BODIES["streamed"])
+            return LoadResult(responded=100, failed=failed, seconds=seconds, p50_milliseconds=1.0, p99_milliseconds=2.0)
+
+    portkey = variant("Portkey", CANNED, "0")
+    beds = msgspec.structs.replace(bed(tmp_path), load=FailsStreamed(None))
+    measured, failed = await measure_all([portkey], beds)
+    assert [(each.kind, each.per_second) for each in measured] == [("whole", 100.0)]
+    assert failed == {"Portkey in round 1, streamed at 1 connections": "1 of 101 requests failed"}
+    with pytest.raises(ChildFailedError, match="streamed at 1 connections: 1 of 101 requests failed"):
+        await measure_all([msgspec.structs.replace(portkey, required=True)], beds)
 
 
 @pytest.mark.live

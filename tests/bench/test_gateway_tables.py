@@ -4,8 +4,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.gateway_report import Measured, Report, Setting, Spread
-from bench.gateway_tables import as_markdown, as_text, figure_rows, number, ratio_rows, remarks
+from bench.gateway_report import Measured, Report, Setting, Spread, from_json
+from bench.gateway_tables import DOCS, as_markdown, as_text, figure_rows, number, ratio_rows, remarks
 from bench.page import put_into
 
 SETTING = Setting(
@@ -62,7 +62,8 @@ def test_the_page_has_both_tables_between_its_comments(tmp_path: Path) -> None:
     page.write_text("above\n<!-- gateway: begin -->\nold\n<!-- gateway: end -->\nbelow\n")
     put_into(page, "gateway", as_markdown(RUN))
     text = page.read_text()
-    assert text.startswith("above\n<!-- gateway: begin -->\n| response | connections | on/off requests/s |")
+    assert text.startswith("above\n<!-- gateway: begin -->\n- Rounds: 1, 2 s for each row")
+    assert "\n\n| response | connections | on/off requests/s |" in text
     assert "|---|---|---:|---:|---:|---:|---:|\n| whole | 16 | 0.50 | 2.00 |" in text
     assert "| whole | 16 | bare | 4000 |" in text
     assert text.endswith("\n<!-- gateway: end -->\nbelow\n")
@@ -75,3 +76,10 @@ def test_a_page_without_the_comments_is_not_touched(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="lacks <!-- gateway: begin --> and <!-- gateway: end -->"):
         put_into(page, "gateway", "new")
     assert page.read_text() == "above\n<!-- gateway: begin -->\n"
+
+
+def test_the_page_of_this_project_is_made_from_its_report(tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    page.write_text((DOCS / "performance.md").read_text())
+    put_into(page, "gateway", as_markdown(from_json(DOCS / "performance.json")))
+    assert page.read_text() == (DOCS / "performance.md").read_text(), "run python -m bench.gateway_tables"
