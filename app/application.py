@@ -58,7 +58,7 @@ from app.store.jobs import StoreJobs
 from app.store.key_directory import StoredKeyDirectory
 from app.store.keys import ApiKeys
 from app.store.ledger import LedgerWriter
-from app.store.spending import LedgerSpending, budget_jobs, read_spending
+from app.store.spending import budget_jobs, open_budgets, read_spending
 from app.store.valkey_cache import ValkeyResponseCache, open_valkey_cache
 from otel.events import Recorder
 from otel.instrument.asgi import AsgiApp, RequestTelemetry
@@ -185,7 +185,7 @@ def _build_parts(
         {provider.name: provider for provider in providers},
         catalogue_prices(config, clock.unix_ms() / 1_000),
     )
-    budgets = Budgets(config.plans, LedgerSpending(engine), clock, lambda: f"{ids.getrandbits(128):032x}")
+    budgets = open_budgets(config.plans, engine, clock, lambda: f"{ids.getrandbits(128):032x}", secrets.cache_url)
     gateway = Gateway(
         models=models,
         gate=states,

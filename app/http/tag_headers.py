@@ -1,7 +1,7 @@
 """Reads the tags of a call from the request headers that the configuration names.
 
 A tag is for the ledger, the log line and reports; it is never a label of a metric. Raises
-`InvalidRequestError` for a value that is not allowed: a call that nobody can attribute is refused,
+`InvalidRequestError` for a value that is not allowed: a call that cannot be attributed is refused,
 not counted under nothing.
 """
 

@@ -2,7 +2,9 @@
 
     secret    -> key_directory -> fresh_entries, else keys -> caller
     call ends -> ledger -> commits in groups -> table `ledger`
-    response  -> valkey_cache
+    response  -> valkey_cache -> valkey_server
+    budgets   -> valkey_spending -> valkey_server; spending reads the ledger
+    reports   -> usage_report
     jobs      -> cost_rollup -> retention -> table `hourly_costs`
               -> uptime, business -> gauges, where this instance holds the lease (leases)
 

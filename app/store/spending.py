@@ -3,19 +3,23 @@
 Raises `StoreUnavailableError` when the database fails.
 """
 
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.config.schema import JobsConfig
+from app.config.schema import JobsConfig, PlanConfig
 from app.errors import StoreUnavailableError
-from app.gateway.budgets.accounts import Account
+from app.gateway.budgets.accounts import Account, has_budgets
 from app.gateway.budgets.budgets import Budgets
+from app.gateway.ports import Clock
 from app.jobs.scheduler import Job
 from app.store.database import database_errors
 from app.store.schema import LEDGER
+from app.store.valkey_server import open_valkey_server
+from app.store.valkey_spending import ValkeySpending
 
 _QUERY_SECONDS: Final = 30.0
 
@@ -36,6 +40,19 @@ class LedgerSpending:
             async with self._engine.connect() as connection:
                 spent = await connection.scalar(query)
         return int(spent or 0)
+
+
+def open_budgets(
+    plans: Sequence[PlanConfig], engine: AsyncEngine, clock: Clock, new_id: Callable[[], str], server_url: str | None
+) -> Budgets:
+    """Return the budgets of the plans, shared where there is a Valkey or Redis server; connects to nothing yet."""
+    reader = LedgerSpending(engine)
+    if server_url is None or not any(has_budgets(plan) for plan in plans):
+        return Budgets(plans, reader, clock, new_id)
+    server = open_valkey_server(
+        server_url, clock, use="budgets", consequence="each process counts its own spending until it responds"
+    )
+    return Budgets(plans, reader, clock, new_id, ValkeySpending(server, reader, clock))
 
 
 def budget_jobs(budgets: Budgets, cadence: JobsConfig) -> tuple[Job, ...]:

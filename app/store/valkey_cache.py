@@ -1,29 +1,13 @@
 """The response cache in a Valkey or Redis server, shared by processes and hosts.
 
-A server that is unavailable, slow or full is a miss. It never fails a request and delays none for
-longer than `operation_seconds`: after a failure the server is skipped for `rest_seconds`. The
-server's own `maxmemory` bounds the memory. The caller records `CacheLookedUp`.
+A server that is unavailable, slow or full is a miss (`app/store/valkey_server.py`). The server's own
+`maxmemory` bounds the memory. The caller records `CacheLookedUp`.
 """
 
-import asyncio
-import logging
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit
-
-from app.config.load import ConfigError
 from app.gateway.ports import Clock
+from app.store.valkey_server import OPERATION_SECONDS, ValkeyServer, open_valkey_server
 
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
-
-T = TypeVar("T")
-
-_LOGGER = logging.getLogger(__name__)
 _KEY_PREFIX = b"gatewayz:response:"
-_MAX_CONNECTIONS = 64
-_OPERATION_SECONDS = 0.25
-_NO_URL = "cache.url: not a URL of a Valkey or Redis server, as in redis://host:6379/0"
 
 
 class ValkeyResponseCache:
@@ -31,89 +15,37 @@ class ValkeyResponseCache:
 
     is_own = False
 
-    def __init__(
-        self, client: "Redis", clock: Clock, *, operation_seconds: float = _OPERATION_SECONDS, rest_seconds: float = 1.0
-    ) -> None:
-        self._client = client
-        self._clock = clock
-        self._operation_seconds = operation_seconds
-        self._rest_seconds = rest_seconds
-        self._resting_until = float("-inf")
-        self._is_failing = False
+    def __init__(self, server: ValkeyServer) -> None:
+        self._server = server
 
     async def get(self, key: bytes) -> bytes | None:
         """Return the stored response, or None."""
-        value = await self._attempt(lambda: self._client.get(_KEY_PREFIX + key))
+        value = await self._server.attempt(lambda: self._server.client.get(_KEY_PREFIX + key))
         return value if isinstance(value, bytes) else None
 
     async def put(self, key: bytes, value: bytes, ttl_seconds: float) -> None:
         """Store a response for `ttl_seconds`, in whole milliseconds; below one it is not stored."""
         ttl_ms = round(ttl_seconds * 1_000)
         if ttl_ms > 0:
-            await self._attempt(lambda: self._client.set(_KEY_PREFIX + key, value, px=ttl_ms))
+            await self._server.attempt(lambda: self._server.client.set(_KEY_PREFIX + key, value, px=ttl_ms))
 
     async def is_available(self) -> bool:
         """Ping the server, also while it is skipped. For readiness."""
-        try:
-            async with asyncio.timeout(self._operation_seconds):
-                await self._client.ping()
-        except Exception:  # noqa: BLE001  whatever the driver raises, the server is unavailable
-            return False
-        return True
+        return await self._server.is_available()
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
-
-    async def _attempt(self, operation: Callable[[], Awaitable[T]]) -> T | None:
-        if self._clock.monotonic() < self._resting_until:
-            return None
-        try:
-            async with asyncio.timeout(self._operation_seconds):
-                result = await operation()
-        except Exception as error:  # noqa: BLE001  a broken cache fails no request, whatever the driver raises
-            self._note_failure(error)
-            return None
-        if self._is_failing:
-            self._is_failing = False
-            _LOGGER.warning("response cache: the server responds again")
-        return result
-
-    def _note_failure(self, error: Exception) -> None:
-        self._resting_until = self._clock.monotonic() + self._rest_seconds
-        if not self._is_failing:
-            self._is_failing = True
-            _LOGGER.warning("response cache: the server fails, every lookup is a miss: %s", _reason(error))
+        await self._server.close()
 
 
-def open_valkey_cache(url: str, clock: Clock, *, operation_seconds: float = _OPERATION_SECONDS) -> ValkeyResponseCache:
-    """Create the cache without connecting; raises `ConfigError` without the driver, or for a URL that it does not take.
-
-    `valkey://` and `valkeys://` (TLS) are `redis://` and `rediss://` by another name.
-    """
-    try:
-        from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415  installed with `production` only
-        from redis.asyncio.retry import Retry  # noqa: PLC0415  likewise
-        from redis.backoff import NoBackoff  # noqa: PLC0415  likewise
-    except ImportError as error:
-        raise ConfigError("cache.url needs the package redis: install the extra `production`") from error
-    try:
-        pool = BlockingConnectionPool.from_url(
-            "redis" + url.removeprefix("valkey") if url.startswith("valkey") else url,
-            max_connections=_MAX_CONNECTIONS,
-            timeout=operation_seconds,
-            socket_timeout=operation_seconds,
-            socket_connect_timeout=operation_seconds,
-            retry=Retry(NoBackoff(), 0),  # the next request is the retry
-            protocol=2,  # every server speaks it, and connecting takes no handshake
-            driver_info=None,
+def open_valkey_cache(url: str, clock: Clock, *, operation_seconds: float = OPERATION_SECONDS) -> ValkeyResponseCache:
+    """Create the cache without connecting; raises what `open_valkey_server` raises."""
+    return ValkeyResponseCache(
+        open_valkey_server(
+            url,
+            clock,
+            use="response cache",
+            consequence="every lookup is a miss",
+            operation_seconds=operation_seconds,
         )
-    except ValueError:
-        raise ConfigError(_NO_URL) from None
-    if urlsplit(url).port == 0:  # redis would take its own default
-        raise ConfigError(_NO_URL)
-    return ValkeyResponseCache(Redis.from_pool(pool), clock, operation_seconds=operation_seconds)
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__} {error}".split())
+    )

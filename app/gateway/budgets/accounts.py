@@ -57,6 +57,9 @@ class SharedSpending(Protocol):
     async def settle(self, reservation_id: str, budgets: tuple[Budget, ...], nanousd: int, cost_nanousd: int) -> None:
         """Replace what was reserved by what the call cost; never raises."""
 
+    async def close(self) -> None:
+        """Close the connections."""
+
 
 def budgets_of(plan: PlanConfig, key_id: str | None, unix_ms: int) -> Iterator[Budget]:
     """Yield the budgets that hold for a key of the plan at a moment; without a key those of the plan alone."""

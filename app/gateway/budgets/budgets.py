@@ -137,8 +137,10 @@ class Budgets:
                 yield PlanReading(budget, left)
 
     async def close(self) -> None:
-        """Wait for what is being settled."""
+        """Wait for what is being settled, and close the shared accounts."""
         await asyncio.gather(*self._settling, return_exceptions=True)
+        if self._shared is not None:
+            await self._shared.close()
 
     async def _load(self, budget: Budget) -> None:
         """Read what an account spent before, once. In a period that began under this process a database that fails is no reason to refuse."""

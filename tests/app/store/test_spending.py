@@ -2,19 +2,17 @@
 
 import msgspec
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 
 from app.config.schema import JobsConfig, PlanConfig
 from app.errors import BudgetSpentError, StoreUnavailableError
 from app.gateway.budgets.accounts import Account
 from app.gateway.budgets.budgets import Budgets
 from app.gateway.ports import Caller
-from app.store.database import create_engine
 from app.store.gauges import observe_budgets
 from app.store.schema import LEDGER
-from app.store.spending import LedgerSpending, budget_jobs, read_spending
+from app.store.spending import LedgerSpending, budget_jobs, open_budgets, read_spending
 from otel.catalogue import money, semconv
-from otel.recording.noop import DisabledRecorder
 
 DAY = 1_699_920_000_000
 """The start of the day that the clock of these tests stands in."""
@@ -65,11 +63,29 @@ async def test_plans_without_budgets_have_no_job(engine, clock) -> None:
     assert budget_jobs(Budgets([plan], LedgerSpending(engine), clock, lambda: "id"), JobsConfig()) == ()
 
 
-async def test_a_database_that_fails_leaves_the_spending_unknown(tmp_path, clock) -> None:
-    broken = create_engine(f"sqlite+aiosqlite:///{tmp_path}/none.db", DisabledRecorder())
-    budgets = Budgets([PlanConfig(name="free", plan_usd_per_day=1.0)], LedgerSpending(broken), clock, lambda: "id")
+async def test_a_database_that_fails_leaves_the_spending_unknown(engine, clock) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(text("DROP TABLE ledger"))
+    budgets = Budgets([PlanConfig(name="free", plan_usd_per_day=1.0)], LedgerSpending(engine), clock, lambda: "id")
     await read_spending(budgets)
     assert [reading.left_nanousd for reading in budgets.plan_readings()] == [None]
     with pytest.raises(StoreUnavailableError):
         await budgets.reserve(Caller(key_id="key_1", plan="free"), 1)
-    await broken.dispose()
+
+
+@pytest.mark.live
+async def test_processes_with_a_server_share_their_budgets(engine, clock, redis_server) -> None:
+    plan = f"shared-{engine.dialect.name}"
+    plans = [PlanConfig(name=plan, plan_usd_per_day=1.0)]
+    caller = Caller(key_id="key_1", plan=plan)
+    numbers = iter(range(10))
+    one, two, alone = (
+        open_budgets(plans, engine, clock, lambda: str(next(numbers)), url)
+        for url in (redis_server.url, redis_server.url, None)
+    )
+    await one.reserve(caller, USD)
+    with pytest.raises(BudgetSpentError):
+        await two.reserve(caller, USD)
+    await alone.reserve(caller, USD)
+    for budgets in (one, two, alone):
+        await budgets.close()

@@ -181,6 +181,6 @@ def test_without_the_driver_the_error_names_the_extra(monkeypatch, clock) -> Non
 @pytest.mark.parametrize("scheme", ["valkey", "valkeys"])
 async def test_valkey_is_redis_by_another_name(scheme, clock) -> None:
     async with opened(f"{scheme}://user:pass@127.0.0.1:7/3", clock) as cache:
-        settings = cache._client.connection_pool.connection_kwargs
+        settings = cache._server.client.connection_pool.connection_kwargs
         assert (settings["host"], settings["port"], settings["db"]) == ("127.0.0.1", 7, 3)
-        assert ("SSL" in cache._client.connection_pool.connection_class.__name__) == (scheme == "valkeys")
+        assert ("SSL" in cache._server.client.connection_pool.connection_class.__name__) == (scheme == "valkeys")
