@@ -9,6 +9,9 @@ import msgspec
 
 CACHED_MODEL: Final = "aurora-mini"
 EMBEDDING_MODEL: Final = "pebble-embed"
+TRUSTED_MODEL: Final = "willow-9b"
+"""Costs what its provider reports."""
+
 REAL_MODEL: Final = "smollm2-135m"
 REAL_PROVIDER: Final = "local"
 CLOSED_PROVIDER: Final = "gone"
@@ -24,11 +27,17 @@ MAX_BODY_BYTES: Final = 256 * 1024
 
 
 class RoutePrice(msgspec.Struct, frozen=True):
-    """One route: the provider, and US dollars per million input and output tokens."""
+    """One route: the provider, and US dollars per million input and output tokens.
+
+    `cached_usd` is for input from the provider's cache, None for the price of other input. `trusts_cost`: a cost that
+    the provider reports counts instead.
+    """
 
     provider: str
     input_usd: str
     output_usd: str
+    cached_usd: str | None = None
+    trusts_cost: bool = False
 
 
 class DemoModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +59,10 @@ class LimitedPlan(msgspec.Struct, frozen=True):
 
 
 MODELS: Final = (
-    DemoModel(name="aurora-large", routes=(RoutePrice("healthy", "2.5", "10"), RoutePrice("slow", "2.0", "8.5"))),
+    DemoModel(
+        name="aurora-large",
+        routes=(RoutePrice("healthy", "2.5", "10", cached_usd="0.25"), RoutePrice("slow", "2.0", "8.5")),
+    ),
     DemoModel(name=CACHED_MODEL, routes=(RoutePrice("healthy", "0.15", "0.6"),), cache_ttl_seconds=3_600.0),
     DemoModel(name="harbor-8b", routes=(RoutePrice("flaky", "0.055", "0.0825"), RoutePrice("healthy", "0.07", "0.11"))),
     DemoModel(
@@ -65,6 +77,7 @@ MODELS: Final = (
     DemoModel(
         name="delta-1b", routes=(RoutePrice(CLOSED_PROVIDER, "0.01", "0.02"), RoutePrice("flaky", "0.02", "0.03"))
     ),
+    DemoModel(name=TRUSTED_MODEL, routes=(RoutePrice("healthy", "0.2", "0.4", trusts_cost=True),)),
     DemoModel(
         name=EMBEDDING_MODEL,
         operation="embeddings",
@@ -173,7 +186,8 @@ def _cadences(cadence: float | None) -> tuple[str, ...]:
 def _model(model: DemoModel) -> str:
     routes = ",\n".join(
         f"  {{ provider = {_text(route.provider)}, upstream_model = {_text(upstream_name(model, route))},"
-        f" input_usd_per_million = {float(route.input_usd)}, output_usd_per_million = {float(route.output_usd)} }}"
+        f" input_usd_per_million = {float(route.input_usd)}, output_usd_per_million = {float(route.output_usd)}"
+        f"{_cost(route)} }}"
         for route in model.routes
     )
     return (
@@ -181,6 +195,11 @@ def _model(model: DemoModel) -> str:
         f"credit_multiplier = {float(model.credit_multiplier)}\ncache_ttl_seconds = {model.cache_ttl_seconds}\n"
         f"routes = [\n{routes},\n]\n"
     )
+
+
+def _cost(route: RoutePrice) -> str:
+    cached = "" if route.cached_usd is None else f", cached_input_usd_per_million = {float(route.cached_usd)}"
+    return cached + (", trust_reported_cost = true" if route.trusts_cost else "")
 
 
 def upstream_name(model: DemoModel, route: RoutePrice) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from demo.gateway_config import CACHED_MODEL, EMBEDDING_MODEL, LIMITED_PLANS, REAL_MODEL, REAL_PROVIDER
+from demo.gateway_config import CACHED_MODEL, EMBEDDING_MODEL, LIMITED_PLANS, REAL_MODEL, REAL_PROVIDER, TRUSTED_MODEL
 from demo.traffic.outcomes import CALLER_ERRORS, Act, failure, is_in_trouble, rate_limited, refusal, stall, success
 from demo.traffic.plan import CHAT_PATH, EMBEDDINGS_PATH, Planned, PlannedAttempt
 from demo.traffic.request_template import RequestTemplate, chat, coin, providers_of, scripts_of
@@ -122,12 +122,13 @@ def unreported(template: RequestTemplate) -> Planned:
 
 
 def renamed_usage(template: RequestTemplate) -> Planned:
-    """The provider reports usage under other names, or with details and a cost."""
+    """The provider reports usage under other names, or with details and a cost; half of the costs are trusted."""
     stream, is_detailed = coin(template), coin(template)
+    model = TRUSTED_MODEL if is_detailed and coin(template) else "aurora-large"
     script, attempt = _response(template, "healthy", stream=stream)
     script = msgspec.structs.replace(script, usage="detailed" if is_detailed else "other_names")
     attempt = msgspec.structs.replace(attempt, is_detailed=is_detailed)
-    return chat(template, "other usage", "aurora-large", [(script, attempt)], stream=stream)
+    return chat(template, "other usage", model, [(script, attempt)], stream=stream)
 
 
 def cacheable(template: RequestTemplate) -> Planned:
@@ -163,7 +164,7 @@ def embedded(template: RequestTemplate) -> Planned:
     )
     acts: list[Act] = [(script, attempt)]
     if provider == second:
-        acts.insert(0, (Script(status=500), PlannedAttempt(provider=first, status="error")))
+        acts.insert(0, (Script(status=500), PlannedAttempt(provider=first, status="error", error_kind="upstream_5xx")))
     prompt = template.prompt
     body = {"model": EMBEDDING_MODEL, "input": [prompt], FIELD: scripts_of(acts)}
     return Planned(

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final, TypeAlias
 
-from demo.gateway_config import DemoModel
+from demo.gateway_config import DemoModel, RoutePrice
 from demo.traffic.mismatch import as_observed, is_slow_lookup, mismatch_in, without_key
 from demo.traffic.plan import Observed, Planned, PlannedAttempt
 from demo.upstream.script import REPORTED_COST_USD
@@ -33,10 +33,13 @@ MONEY: Final = frozenset(
 
 _CHARACTERS_PER_TOKEN: Final = 4  # the gateway's documented estimate where a provider reports no usage
 _ASSUMED_TOKENS: Final = 4_096  # the documented length of an abandoned response whose request sets no limit
-_CACHED: Final = {"token_detail": "cached"}
+_REPORTED_COST: Final = int(Decimal(REPORTED_COST_USD) * 10**9)
 _REMEMBERED_DURATIONS: Final = 5_000
 _OK: Final = 200
 _TOO_MANY: Final = 429
+_LEAST_CERTAIN_FIRST: Final = ("estimated", "priced", "reported")
+"""A ledger row has the source of its least certain attempt."""
+
 _KEYS_WITHOUT_LOOKUP: Final = frozenset({"none", "malformed"})
 _NOT_ALLOWED: Final = 405
 _PAYLOAD_TOO_LARGE: Final = 413
@@ -70,11 +73,7 @@ class TrafficCounters:
         self.slow_lookups = 0
         self._allows_slow_database = allows_slow_database
         self._prices = {
-            (model.name, route.provider): (
-                Decimal(route.input_usd) * _NANO,
-                Decimal(route.output_usd) * _NANO,
-                Decimal(model.credit_multiplier),
-            )
+            (model.name, route.provider): _Price(route, model.credit_multiplier)
             for model in models
             for route in model.routes
         }
@@ -130,8 +129,8 @@ class TrafficCounters:
             self._count("cache_hits_total" if planned.cache == "hit" else "cache_misses_total", cache="response")
         if planned.upstream_limited:
             self._count("rate_limited_requests", limit_type="upstream")
-        for attempt in planned.attempts:
-            self._attempt(planned, model, attempt, observed)
+        costs = [self._attempt(planned, model, attempt, observed) for attempt in planned.attempts]
+        self._row_cost(planned, model, costs)
         self._count("gatewayz_attempts_per_request_count", model=model)
         self._count("gatewayz_attempts_per_request_sum", len(planned.attempts), model=model)
         if planned.leaving != "stays":
@@ -148,8 +147,18 @@ class TrafficCounters:
         self.ledger["attempts"] += len(planned.attempts)
         self.real_responses += bool(planned.attempts) and planned.attempts[-1].tokens == "answer" and observed.is_whole
 
-    def _attempt(self, planned: Planned, model: str, attempt: PlannedAttempt, observed: Observed) -> None:
-        """Count one attempt."""
+    def _row_cost(self, planned: Planned, model: str, costs: list[tuple[str, int]]) -> None:
+        """Add what a call cost to the sums of the ledger's rows: by model, by the last provider, by source."""
+        cost = sum(amount for _, amount in costs)
+        if not cost:
+            return
+        sources = {source for source, _ in costs}
+        source = next(each for each in _LEAST_CERTAIN_FIRST if each in sources)
+        for group in (f"of {model}", f"at {planned.attempts[-1].provider}", source):
+            self.ledger[f"cost {group} (nano-USD)"] += cost
+
+    def _attempt(self, planned: Planned, model: str, attempt: PlannedAttempt, observed: Observed) -> tuple[str, int]:
+        """Count one attempt; return where its cost comes from, empty where nothing was used, and the cost."""
         route = {"provider": attempt.provider, "model": model}
         self.attempts[attempt.provider] += 1
         self.abandoned[attempt.provider] += attempt.is_abandoned
@@ -157,6 +166,9 @@ class TrafficCounters:
             self._count("provider_response_time_seconds_count", provider=attempt.provider)
         if attempt.status != "cancelled":
             self._count("model_inference_requests_total", **route, status=attempt.status)
+        if attempt.status == "error":
+            error_kind = (attempt.streamed_error_kind if planned.stream else "") or attempt.error_kind
+            self._count("gatewayz_attempt_failures_total", **route, error_kind=error_kind)
         if attempt.status == "success":
             self._count("model_inference_duration_seconds_count", **route)
         if planned.stream and attempt.has_content:
@@ -169,51 +181,77 @@ class TrafficCounters:
         if attempt.reports_nonsense:
             for token_type in ("input", "output"):
                 self._count("gatewayz_implausible_usage_total", **route, token_type=token_type)
-        self._money(planned, attempt, observed, tokens)
+        return self._money(planned, attempt, observed, tokens)
 
-    def _money(self, planned: Planned, attempt: PlannedAttempt, observed: Observed, tokens: tuple[int, int]) -> None:
-        """Count the tokens of an attempt, their cost, and what it may cost on top."""
+    def _money(
+        self, planned: Planned, attempt: PlannedAttempt, observed: Observed, tokens: tuple[int, int]
+    ) -> tuple[str, int]:
+        """Count the tokens of an attempt, their cost, and what it may cost on top; return the source and the cost."""
         route = {"provider": attempt.provider, "model": planned.model or ""}
-        cost = self._usage(route, tokens, is_estimated=attempt.tokens in {"delivered", "prompt"})
-        if attempt.tokens == "answer" and observed.cached_tokens:
-            self._count("gatewayz_tokens_detail_total", observed.cached_tokens, **route, **_CACHED)
+        price = self._prices[route["model"], route["provider"]]
+        cached_tokens = tokens[0] // 2 if attempt.is_detailed else observed.cached_tokens
+        if attempt.tokens not in {"reported", "answer"}:
+            cached_tokens = 0
+        cost = price.cost(tokens, cached_tokens)
+        source = "estimated" if attempt.tokens in {"delivered", "prompt"} else "priced"
+        self._detail(route, "cached", cached_tokens)
         if attempt.is_detailed:
-            self._details(route, tokens, cost)
+            self._detail(route, "reasoning", tokens[1] // 3)
+            self._reported(route, cost)
+            if price.trusts_cost:
+                cost, source = _REPORTED_COST, "reported"
+        self._usage(route, tokens, cost, source)
         if attempt.is_abandoned and not planned.is_embedding:
             self._exposure(route, tokens, cost, planned.max_tokens)
+        return (source if sum(tokens) else ""), cost
 
-    def _details(self, route: dict[str, str], tokens: tuple[int, int], cost: int) -> None:
-        """Count the parts of the tokens, and by how much the provider's figure differs from the price."""
-        for token_detail, count in (("cached", tokens[0] // 2), ("reasoning", tokens[1] // 3)):
+    def _detail(self, route: dict[str, str], token_detail: str, count: int) -> None:
+        """Count a part of the tokens."""
+        if count:
             self._count("gatewayz_tokens_detail_total", count, **route, token_detail=token_detail)
-        difference = int(Decimal(REPORTED_COST_USD) * 10**9) - cost
+            self.ledger[f"{token_detail} tokens"] += count
+
+    def _reported(self, route: dict[str, str], priced: int) -> None:
+        """Count the provider's own figure, and by how much it differs from the price."""
+        difference = _REPORTED_COST - priced
         direction = "over" if difference > 0 else "under"
         self._count("gatewayz_reported_cost_difference_usd_total", abs(difference), **route, direction=direction)
-        self.ledger["reported (nano-USD)"] += difference + cost
+        self.ledger["reported (nano-USD)"] += _REPORTED_COST
 
     def _exposure(self, route: dict[str, str], tokens: tuple[int, int], cost: int, max_tokens: int) -> None:
         """Count what the provider may charge for the rest of a response that nobody waits for."""
-        input_price, output_price, _ = self._prices[route["model"], route["provider"]]
         longest = max(max_tokens, tokens[1]) if max_tokens else max(_ASSUMED_TOKENS, 2 * tokens[1])
-        exposure = _whole(tokens[0] * input_price + longest * output_price) - cost
+        exposure = self._prices[route["model"], route["provider"]].cost((tokens[0], longest)) - cost
         self._count("gatewayz_exposure_usd_total", exposure, **route)
         self.ledger["exposure (nano-USD)"] += exposure
 
-    def _usage(self, route: dict[str, str], tokens: tuple[int, int], *, is_estimated: bool) -> int:
-        """Count the tokens of an attempt and their price; return that."""
-        input_price, output_price, multiplier = self._prices[route["model"], route["provider"]]
-        cost = _whole(tokens[0] * input_price + tokens[1] * output_price)
-        credit = _whole(cost * multiplier)
+    def _usage(self, route: dict[str, str], tokens: tuple[int, int], cost: int, source: str) -> None:
+        """Count the tokens of an attempt and their cost."""
+        credit = _whole(cost * self._prices[route["model"], route["provider"]].credit_multiplier)
         for token_type, count in zip(("input", "output"), tokens, strict=True):
             self._count("tokens_used_total", count, **route, token_type=token_type)
             self.ledger[f"{token_type} tokens"] += count
         self._count("gatewayz_cost_by_provider", cost, provider=route["provider"])
-        source = "estimated" if is_estimated else "priced"
         self._count("gatewayz_cost_usd_total", cost, **route, cost_source=source)
         self._count("credits_used_total", credit, **route)
         self.ledger["cost (nano-USD)"] += cost
         self.ledger["credits (nano-USD)"] += credit
-        return cost
+
+
+class _Price:
+    """A route's prices, in nano-US-dollars per token."""
+
+    def __init__(self, route: RoutePrice, credit_multiplier: str) -> None:
+        self._input = Decimal(route.input_usd) * _NANO
+        self._cached = self._input if route.cached_usd is None else Decimal(route.cached_usd) * _NANO
+        self._output = Decimal(route.output_usd) * _NANO
+        self.credit_multiplier = Decimal(credit_multiplier)
+        self.trusts_cost = route.trusts_cost
+
+    def cost(self, tokens: tuple[int, int], cached_tokens: int = 0) -> int:
+        """Return the price of input and output, so much of the input from the provider's cache."""
+        input_price = (tokens[0] - cached_tokens) * self._input + cached_tokens * self._cached
+        return _whole(input_price + tokens[1] * self._output)
 
 
 def _tokens(planned: Planned, attempt: PlannedAttempt, observed: Observed) -> tuple[int, int]:

@@ -15,7 +15,9 @@ from demo.upstream.script import Script
 _BROKEN_CHUNKS: Final = 6
 
 
-def _paused(template: RequestTemplate, provider: str, status: str, **script: object) -> tuple[Act, int]:
+def _paused(
+    template: RequestTemplate, provider: str, status: str, error_kind: str = "", **script: object
+) -> tuple[Act, int]:
     """Stream some chunks without delay and then pause; returns how many."""
     read_chunks = template.rng.randint(1, _BROKEN_CHUNKS - 1)
     fields = {
@@ -29,6 +31,7 @@ def _paused(template: RequestTemplate, provider: str, status: str, **script: obj
         "status": status,
         "has_content": True,
         "tokens": "delivered",
+        "error_kind": error_kind,
         "is_abandoned": "after_pause" not in script,
     }
     return (msgspec.convert(fields | script, Script), msgspec.convert(attempt, PlannedAttempt)), read_chunks
@@ -37,7 +40,8 @@ def _paused(template: RequestTemplate, provider: str, status: str, **script: obj
 def broken(template: RequestTemplate) -> Planned:
     """The stream breaks, or the provider sends an error, after the client received a part."""
     after_pause = template.rng.choice(("break", "error_event"))
-    act, read_chunks = _paused(template, "breaking", "error", after_pause=after_pause)
+    error_kind = "stream_broken" if after_pause == "break" else "upstream_5xx"
+    act, read_chunks = _paused(template, "breaking", "error", error_kind, after_pause=after_pause)
     return chat(
         template,
         "broken stream",
@@ -53,7 +57,7 @@ def broken(template: RequestTemplate) -> Planned:
 
 def fell_silent(template: RequestTemplate) -> Planned:
     """The stream stops in the middle; the gateway's idle timeout ends it."""
-    act, read_chunks = _paused(template, "stalling", "error")
+    act, read_chunks = _paused(template, "stalling", "error", "idle_timeout")
     return chat(
         template,
         "silent stream",

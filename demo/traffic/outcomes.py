@@ -17,7 +17,11 @@ Act: TypeAlias = tuple[Script | None, PlannedAttempt]
 """What the upstream does (None: nothing listens there), and how the gateway counts it."""
 
 _SERVER_ERRORS: Final = (500, 502, 503, 504, 529)
-_ACCOUNT_ERRORS: Final = (401, 402, 403, 404, 410)
+_ACCOUNT_ERRORS: Final = {
+    401: "upstream_auth", 402: "upstream_quota", 403: "upstream_auth", 404: "model_unavailable", 410: "model_unavailable",
+}  # fmt: skip
+"""A provider's 4xx that blames the gateway's account, and the kind of the failure."""
+
 CALLER_ERRORS: Final = {400: 400, 409: 409, 413: 413, 422: 422, 415: 400, 418: 400}
 """A provider's 4xx that blames the caller, and the status that the gateway passes on."""
 
@@ -81,22 +85,31 @@ def failure(provider: str, rng: random.Random) -> Act:
 def rate_limited(provider: str, rng: random.Random) -> Act:
     """Respond with 429."""
     script = Script(status=429, retry_after=rng.choice(("1", "2", "30", None)), delay_seconds=0.002)
-    return script, PlannedAttempt(provider=provider, status="error")
+    return script, PlannedAttempt(provider=provider, status="error", error_kind="rate_limited")
 
 
 def refusal(provider: str, status: int) -> Act:
     """Blame the caller."""
-    return Script(status=status, delay_seconds=0.005), PlannedAttempt(provider=provider, status="error")
+    attempt = PlannedAttempt(provider=provider, status="error", error_kind="upstream_4xx")
+    return Script(status=status, delay_seconds=0.005), attempt
 
 
 def stall(provider: str) -> Act:
     """Never respond; the gateway's timeout ends it, and the prompt is counted: the provider may bill it."""
-    return Script(fault="stall"), PlannedAttempt(provider=provider, status="error", tokens="prompt", is_abandoned=True)
+    attempt = PlannedAttempt(
+        provider=provider,
+        status="error",
+        tokens="prompt",
+        is_abandoned=True,
+        error_kind="whole_answer_timeout",
+        streamed_error_kind="first_byte_timeout",
+    )
+    return Script(fault="stall"), attempt
 
 
 def _server_error(provider: str, rng: random.Random) -> Act:
     return Script(status=rng.choice(_SERVER_ERRORS), delay_seconds=0.005), PlannedAttempt(
-        provider=provider, status="error"
+        provider=provider, status="error", error_kind="upstream_5xx"
     )
 
 
@@ -107,19 +120,26 @@ def _nonsense(provider: str, rng: random.Random) -> Act:
             Script(fault="bad_json"),
             Script(fault="wrong_content_type"),
             Script(fault="close_after_head"),
-            Script(status=rng.choice(_ACCOUNT_ERRORS)),
+            *(Script(status=status) for status in _ACCOUNT_ERRORS),
         )
     )
     # A 200 whose body is cut off cost the provider work; a page of HTML or a refusal did not.
     is_cut_off = script.fault == "close_after_head"
-    return script, PlannedAttempt(provider=provider, status="error", tokens="prompt" if is_cut_off else "none")
+    attempt = PlannedAttempt(
+        provider=provider,
+        status="error",
+        tokens="prompt" if is_cut_off else "none",
+        error_kind=_ACCOUNT_ERRORS.get(script.status, "bad_response"),
+        streamed_error_kind="stream_broken" if is_cut_off else "",
+    )
+    return script, attempt
 
 
 def _outage(provider: str, rng: random.Random) -> Act:
     """Close the connection without a response, or respond with 503."""
     if rng.random() < 0.5:  # noqa: PLR2004  one half
-        return Script(status=503), PlannedAttempt(provider=provider, status="error")
-    return Script(fault="close_before_head"), PlannedAttempt(provider=provider, status="error", responded=False)
+        return Script(status=503), PlannedAttempt(provider=provider, status="error", error_kind="upstream_5xx")
+    return Script(fault="close_before_head"), _unconnected(provider)
 
 
 def _stall(provider: str, _rng: random.Random) -> Act:
@@ -127,7 +147,11 @@ def _stall(provider: str, _rng: random.Random) -> Act:
 
 
 def _closed(provider: str, _rng: random.Random) -> Act:
-    return None, PlannedAttempt(provider=provider, status="error", responded=False)
+    return None, _unconnected(provider)
+
+
+def _unconnected(provider: str) -> PlannedAttempt:
+    return PlannedAttempt(provider=provider, status="error", responded=False, error_kind="connect_error")
 
 
 _WAYS: Final[dict[str, Callable[[str, random.Random], Act]]] = {

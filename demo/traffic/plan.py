@@ -24,6 +24,7 @@ class PlannedAttempt(msgspec.Struct, frozen=True, kw_only=True):
     that the prompt alone is estimated; `answer`, as the response says (a real model); `none`. `is_detailed`: it reports
     parts of both, and a cost. `reports_nonsense`: it reports counts of input and output that cannot be any.
     `is_abandoned`: the gateway hangs up on the provider while it works, because the client left or the time is over.
+    `error_kind`: why it fails; `streamed_error_kind`: why where the request is streamed, empty where that is the same.
     """
 
     provider: str
@@ -36,6 +37,8 @@ class PlannedAttempt(msgspec.Struct, frozen=True, kw_only=True):
     is_detailed: bool = False
     reports_nonsense: bool = False
     is_abandoned: bool = False
+    error_kind: str = ""
+    streamed_error_kind: str = ""
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):

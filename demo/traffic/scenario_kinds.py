@@ -51,7 +51,7 @@ def _call(template: RequestTemplate, scenario: Scenario, cadence: float) -> Plan
         if template.rng.random() < condition.failed_share:
             # A failure takes as long as a response: quick ones would come in a row and open the breaker.
             script = Script(status=template.rng.choice(_SERVER_ERRORS), delay_seconds=first_byte_seconds)
-            acts.append((script, PlannedAttempt(provider=provider, status="error")))
+            acts.append((script, PlannedAttempt(provider=provider, status="error", error_kind="upstream_5xx")))
         else:
             tokens = min(template.arrival.output_tokens * phase.token_factor, _MOST_TOKENS)
             delays = (first_byte_seconds, generation_seconds)

@@ -20,7 +20,12 @@ DONE: Final = b"data: [DONE]\n\n"
 HTML_PAGE: Final = b"<!doctype html><title>502</title><h1>The proxy is confused</h1>"
 EMBEDDING_LENGTH: Final = 16
 
-_KINDS: Final = {400: "invalid_request_error", 404: "not_found_error", 429: "rate_limit_error"}
+_KINDS: Final = {
+    400: "invalid_request_error",
+    402: "insufficient_quota",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
 _SENTENCE: Final = (
     "the gateway counts every token that a model gives and every request that a client sends so that nobody has to guess what "
     "happened when a provider slows down or a stream breaks in the middle of a sentence"

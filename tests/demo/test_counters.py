@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from demo.gateway_config import DemoModel, RoutePrice
 from demo.traffic.counters import KEY_LOOKUPS, TrafficCounters, series
 from demo.traffic.mismatch import mismatch_in
+from demo.traffic.outcomes import stall
 from demo.traffic.plan import CHAT_PATH, Observed, Planned, PlannedAttempt
 
 MODELS = (
@@ -70,6 +72,9 @@ def test_a_response_moves_exactly_its_series() -> None:
         "output tokens": 3,
         "cost (nano-USD)": 2_850,
         "credits (nano-USD)": 3_563,
+        "cost of m (nano-USD)": 2_850,
+        "cost at a (nano-USD)": 2_850,
+        "cost priced (nano-USD)": 2_850,
     }
     assert dict(counters.attempts) == {"a": 1}
 
@@ -220,3 +225,36 @@ def test_a_key_that_the_database_did_not_find_in_time_is_booked_as_seen_where_th
     other = TrafficCounters(MODELS, allows_slow_database=True)
     other.add(planned, Observed(status_code=503, error_code="overloaded"))
     assert other.mismatches
+
+
+@pytest.mark.parametrize(("trusts_cost", "cost", "source"), [(False, 6_175, "priced"), (True, 123_456, "reported")])
+def test_cached_input_has_its_own_price_and_a_trusted_cost_replaces_it(
+    trusts_cost: bool, cost: int, source: str
+) -> None:
+    route = RoutePrice("a", "1", "0.6", cached_usd="0.125", trusts_cost=trusts_cost)
+    counters = TrafficCounters((DemoModel(name="m", routes=(route,)),))
+    counters.add(_planned(attempts=(msgspec.structs.replace(GOOD, is_detailed=True),)), _observed())
+    # The price: 4 x 1 000 of the input, 3 x 125 from the cache, 3 x 600.
+    for what in ("cost (nano-USD)", f"cost {source} (nano-USD)", "cost at a (nano-USD)", "cost of m (nano-USD)"):
+        assert counters.ledger[what] == cost
+    assert counters.ledger["reported (nano-USD)"] == 123_456
+    assert counters.ledger["cached tokens"] == 3
+    assert _counts(counters, "gatewayz_reported_cost_difference_usd_total") == {
+        series("gatewayz_reported_cost_difference_usd_total", provider="a", model="m", direction="over"): 117_281
+    }
+
+
+@pytest.mark.parametrize(("stream", "error_kind"), [(False, "whole_answer_timeout"), (True, "first_byte_timeout")])
+def test_a_failed_attempt_counts_under_its_kind_and_a_row_has_its_least_certain_source(
+    stream: bool, error_kind: str
+) -> None:
+    _, stalled = stall("a")
+    second = msgspec.structs.replace(GOOD, provider="b")
+    planned = _planned(attempts=(stalled, second), stream=stream, prompt_characters=9, max_tokens=1)
+    counters = _booked(planned, _observed(provider="b"))
+    assert _counts(counters, "gatewayz_attempt_failures_total") == {
+        series("gatewayz_attempt_failures_total", provider="a", model="m", error_kind=error_kind): 1
+    }
+    # 3 x 150 are estimated; 7 x 2 500 and 3 x 10 000 are priced, in one row of the last provider.
+    assert counters.ledger["cost at b (nano-USD)"] == counters.ledger["cost estimated (nano-USD)"] == 47_950
+    assert counters.counts[series("gatewayz_cost_usd_total", provider="b", model="m", cost_source="priced")] == 47_500

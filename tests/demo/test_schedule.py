@@ -11,6 +11,7 @@ from demo.traffic.arrivals import MAX_GAP_SECONDS, Arrival, read_trace, replay
 from demo.traffic.outcomes import OUTAGE_EVERY_SECONDS, OUTAGE_SECONDS
 from demo.traffic.plan import Planned
 from demo.traffic.schedule import DEMO_MIX, EVEN_MIX, ScheduleOptions, schedule
+from otel.catalogue.semconv import ERROR_KINDS
 
 TRACE = read_trace()
 
@@ -91,6 +92,8 @@ def test_a_request_tells_every_provider_that_it_will_meet_what_to_do() -> None:
         assert set(scripts) == set(providers) - {"gone"}
         # Only the last attempt may end well, and only then none is left to try.
         assert all(attempt.status == "error" for attempt in each.attempts[:-1])
+        for attempt in each.attempts:
+            assert (attempt.error_kind in ERROR_KINDS) == (attempt.status == "error")
 
 
 def test_the_dying_provider_is_away_for_a_while_and_then_back() -> None:

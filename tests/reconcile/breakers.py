@@ -16,7 +16,11 @@ NOTES: Final = (
     "left out: failed attempts by model, attempts per call by model, because the circuit breakers decide which are made and no client",
     "sees it; by provider they are compared with what the upstream counted (left column of the lines that begin with `upstream:`)",
 )
-_REPLACED: Final = ("provider_response_time_seconds_count", "gatewayz_attempts_per_request_sum")
+_REPLACED: Final = (
+    "gatewayz_attempt_failures_total",
+    "provider_response_time_seconds_count",
+    "gatewayz_attempts_per_request_sum",
+)
 _UNSCRIPTED: Final = frozenset({REAL_PROVIDER, CLOSED_PROVIDER})
 
 

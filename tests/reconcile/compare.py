@@ -48,9 +48,10 @@ COMPARED: Final = (
     "cache_hits_total",
     "cache_misses_total",
     "rate_limited_requests",
+    "gatewayz_attempt_failures_total",
 )
+COST: Final = "gatewayz_cost_usd_total"
 FAILURES: Final = "gatewayz_attempt_failures_total"
-"""By kind; how many there are of all kinds is known."""
 ZERO: Final = (
     "fastapi_requests_in_progress",
     "gatewayz_ledger_rows_dropped_total",
@@ -108,6 +109,17 @@ def compare_ledger(
     ):
         metric = sum(_as_count(name, value) for key, value in samples.items() if key[0] == name)
         yield Line(f"ledger {what} = sum of {name} (nano-USD)", rows.get(f"{what} (nano-USD)", 0), metric)
+    for token_detail in ("cached", "reasoning"):
+        name = "gatewayz_tokens_detail_total"
+        metric = _sums(samples, name, "token_detail")[token_detail]
+        yield Line(f"ledger {token_detail} tokens = sum of {name}", rows.get(f"{token_detail} tokens", 0), metric)
+    for model, metric in sorted(_sums(samples, COST, "model").items()):
+        yield Line(
+            f"ledger cost of {model} = sum of {COST} (nano-USD)", rows.get(f"cost of {model} (nano-USD)", 0), metric
+        )
+    by_provider = _sums(samples, "gatewayz_cost_by_provider", "provider")
+    for provider, metric in sorted(_sums(samples, COST, "provider").items()):
+        yield Line(f"gatewayz_cost_by_provider of {provider} = sum of {COST} (nano-USD)", by_provider[provider], metric)
 
 
 def compare_upstream(
@@ -149,11 +161,18 @@ def read_ledger(path: Path) -> dict[str, int]:
             "credits (nano-USD)",
             "reported (nano-USD)",
             "exposure (nano-USD)",
+            "cached tokens",
+            "reasoning tokens",
         )
         sums = connection.execute(
             "SELECT sum(cached), sum(attempts), sum(input_tokens), sum(output_tokens), sum(cost_nanousd),"
-            " sum(credits_nanousd), sum(reported_nanousd), sum(exposure_nanousd) FROM ledger"
+            " sum(credits_nanousd), sum(reported_nanousd), sum(exposure_nanousd), sum(cached_tokens),"
+            " sum(reasoning_tokens) FROM ledger"
         ).fetchone()
+        for column, word in (("model", "of "), ("provider", "at "), ("cost_source", "")):
+            query = f"SELECT {column}, sum(cost_nanousd) FROM ledger GROUP BY 1 HAVING sum(cost_nanousd) != 0"  # noqa: S608  constant names
+            for group, cost in connection.execute(query):
+                totals[f"cost {word}{group} (nano-USD)"] = cost
     finally:
         connection.close()
     return dict(totals) | {name: amount or 0 for name, amount in zip(names, sums, strict=True)}
@@ -222,6 +241,15 @@ async def _read_upstream(session: aiohttp.ClientSession, upstream_url: str) -> d
     async with session.get(f"{upstream_url}/_upstream/counters") as response:
         counters: dict[str, Any] = await response.json()
         return counters
+
+
+def _sums(samples: Mapping[Series, float], name: str, label: str) -> Counter[str]:
+    """Add up the samples of a family for each value of a label."""
+    sums: Counter[str] = Counter()
+    for (found, labels), value in samples.items():
+        if found == name:
+            sums[dict(labels)[label]] += _as_count(name, value)
+    return sums
 
 
 def _as_count(name: str, value: float) -> int:

@@ -10,7 +10,7 @@ from demo.gateway_config import DemoModel, RoutePrice
 from demo.traffic.counters import TrafficCounters, series
 from demo.traffic.plan import CHAT_PATH, Observed, Planned, PlannedAttempt
 from tests.harness.exposition import read_exposition
-from tests.reconcile.compare import compare_ledger, compare_metrics, compare_upstream, read_ledger
+from tests.reconcile.compare import FAILURES, compare_ledger, compare_metrics, compare_upstream, read_ledger
 from tests.reconcile.findings import Findings, Line
 from tests.reconcile.report import table, verdict
 
@@ -69,9 +69,11 @@ def ledger_path(tmp_path: Path) -> Path:
     connection = sqlite3.connect(path)
     connection.execute(
         "CREATE TABLE ledger (status, cached, attempts, input_tokens, output_tokens, cost_nanousd, credits_nanousd,"
-        " reported_nanousd, exposure_nanousd)"
+        " reported_nanousd, exposure_nanousd, cached_tokens, reasoning_tokens, model, provider, cost_source)"
     )
-    connection.execute("INSERT INTO ledger VALUES ('success', 0, 1, 7, 3, 2850, 3563, NULL, 0)")
+    connection.execute(
+        "INSERT INTO ledger VALUES ('success', 0, 1, 7, 3, 2850, 3563, NULL, 0, 0, 0, 'm', 'healthy', 'priced')"
+    )
     connection.commit()
     connection.close()
     return path
@@ -124,7 +126,32 @@ def test_a_wrong_count_is_found_and_named(counters: TrafficCounters, right: str,
     assert "differ" in verdict(findings)
 
 
-@pytest.mark.parametrize("column", ["attempts", "input_tokens", "output_tokens", "cost_nanousd", "credits_nanousd"])
+def test_a_failure_of_another_kind_is_found_although_the_sum_is_right(counters: TrafficCounters) -> None:
+    route = {"provider": "healthy", "model": "m"}
+    counters.counts[series("model_inference_requests_total", **route, status="error")] += 1
+    counters.counts[series(FAILURES, **route, error_kind="upstream_5xx")] += 1
+    text = EXPOSITION.replace('status="error"} 0', 'status="error"} 1')
+    right = f'{text}{FAILURES}{{provider="healthy",model="m",error_kind="upstream_5xx"}} 1\n'
+    assert _differences(counters, right) == []
+    differences = _differences(counters, right.replace("upstream_5xx", "rate_limited"))
+    assert [line.what.partition("{")[0] for line in differences] == [FAILURES, FAILURES]
+
+
+@pytest.mark.parametrize("column", ["model", "provider", "cost_source"])
+def test_a_cost_that_the_ledger_has_under_another_name_is_found(
+    counters: TrafficCounters, ledger_path: Path, column: str
+) -> None:
+    connection = sqlite3.connect(ledger_path)
+    connection.execute(f"UPDATE ledger SET {column} = 'other'")  # noqa: S608  a column of the parametrisation
+    connection.commit()
+    connection.close()
+    lines = compare_ledger(counters, read_ledger(ledger_path), read_exposition(EXPOSITION))
+    assert [line for line in lines if not line.is_equal]
+
+
+@pytest.mark.parametrize(
+    "column", ["attempts", "input_tokens", "output_tokens", "cost_nanousd", "credits_nanousd", "cached_tokens"]
+)
 def test_a_wrong_ledger_is_found(counters: TrafficCounters, ledger_path: Path, column: str) -> None:
     connection = sqlite3.connect(ledger_path)
     connection.execute(f"UPDATE ledger SET {column} = {column} + 1")  # noqa: S608  a column of the parametrisation

@@ -18,7 +18,7 @@ CHAT = {"app_name": "gatewayz", "method": "POST", "path": "/v1/chat/completions"
 ROW = {
     "key_id": "theirs", "trace_id": "t1", "model": "m", "provider": "healthy", "status": "success", "error_kind": None,
     "stream": 0, "cached": 0, "attempts": 1, "input_tokens": 7, "output_tokens": 3, "usage_estimated": 0, "cost_source": "priced",
-    "reported_nanousd": None, "exposure_nanousd": 0, "cached_tokens": 0,
+    "reported_nanousd": None, "exposure_nanousd": 0, "cached_tokens": 0, "reasoning_tokens": 0,
     "cost_nanousd": 10, "credits_nanousd": 12, "first_token_ms": None,
 }  # fmt: skip
 
@@ -84,6 +84,18 @@ def test_failover_of_another_client_is_known_by_the_order_of_the_routes(
     # Which attempt the tokens belong to is open.
     assert allowance.spare[series("gatewayz_cost_by_provider", provider="healthy")] == 10
     assert allowance.spare[series("gatewayz_cost_by_provider", provider="slow")] == 10
+
+
+def test_the_kind_of_an_only_attempt_is_known_and_of_several_it_may_be_any(
+    counters: TrafficCounters, make_clients
+) -> None:
+    failed = {"status": "error", "error_kind": "rate_limited"}
+    allowance = make_clients(failed, failed | {"provider": "slow", "attempts": 2}).read(counters)
+    family = "gatewayz_attempt_failures_total"
+    assert allowance.least[series(family, provider="healthy", model="m", error_kind="rate_limited")] == 1
+    for provider in ("healthy", "slow"):
+        kind = series(family, provider=provider, model="m", error_kind="connect_error")
+        assert (allowance.least[kind], allowance.spare[kind]) == (0, 1)
 
 
 def test_a_request_without_a_known_key_may_have_been_looked_up(counters: TrafficCounters, make_clients) -> None:

@@ -14,13 +14,14 @@ import msgspec
 
 from demo.gateway_config import CLOSED_PROVIDER, REAL_MODEL, DemoModel
 from demo.traffic.counters import APP_NAME, KEY_LOOKUPS, Series, TrafficCounters, series
+from otel.catalogue.semconv import ERROR_KINDS
 
 _LOGGER: Final = "gatewayz.request"
 _UNREACHABLE: Final = frozenset({"connect_error", "connect_timeout"})
 _COLUMNS: Final = (
     "key_id, trace_id, model, provider, status, error_kind, stream, cached, attempts, input_tokens, output_tokens,"
     " usage_estimated, cost_nanousd, credits_nanousd, first_token_ms, cost_source, reported_nanousd, exposure_nanousd,"
-    " cached_tokens"
+    " cached_tokens, reasoning_tokens"
 )
 
 
@@ -62,6 +63,7 @@ class LedgerCall(msgspec.Struct, frozen=True, array_like=True):
     reported_nanousd: int | None
     exposure_nanousd: int
     cached_tokens: int
+    reasoning_tokens: int
 
 
 class Allowance:
@@ -107,6 +109,10 @@ class Allowance:
         self.ledger["credits (nano-USD)"] += call.credits_nanousd
         self.ledger["reported (nano-USD)"] += call.reported_nanousd or 0
         self.ledger["exposure (nano-USD)"] += call.exposure_nanousd
+        self.ledger["cached tokens"] += call.cached_tokens
+        self.ledger["reasoning tokens"] += call.reasoning_tokens
+        for group in (f"of {call.model}", f"at {call.provider}", call.cost_source) if call.cost_nanousd else ():
+            self.ledger[f"cost {group} (nano-USD)"] += call.cost_nanousd
         self.least[series("gatewayz_attempts_per_request_count", model=call.model)] += 1
         self.least[series("gatewayz_attempts_per_request_sum", model=call.model)] += call.attempts
         if call.cached:
@@ -123,6 +129,7 @@ class Allowance:
         """Allow for an attempt that failed, so that another was made."""
         self.attempts[provider] += 1
         self.least[series("model_inference_requests_total", provider=provider, model=call.model, status="error")] += 1
+        self._failures(provider, call, None)
         if provider != CLOSED_PROVIDER:
             self.spare[series("provider_response_time_seconds_count", provider=provider)] += 1
             self.spare_abandoned[provider] += 1
@@ -140,6 +147,8 @@ class Allowance:
             self.attempts[provider] += 1
             self.spare_abandoned[provider] += call.status == "error" and call.error_kind not in _UNREACHABLE
             self.least[series("model_inference_requests_total", **route, status=call.status)] += 1
+            if call.status == "error":
+                self._failures(provider, call, call.error_kind if call.attempts == 1 else None)
         has_content = call.stream and call.first_token_ms is not None
         self.least[series("gatewayz_time_to_first_token_seconds_count", **route)] += has_content
         if call.status == "success":
@@ -148,6 +157,14 @@ class Allowance:
             self.least[series("gatewayz_output_tokens_per_second_count", **route)] += is_timed
         self._usage(provider, call, self.least if call.attempts == 1 else self.spare)
 
+    def _failures(self, provider: str, call: LedgerCall, kind: str | None) -> None:
+        """Allow for a failed attempt of a kind, or of any: of several attempts the ledger has one kind."""
+        counts = self.spare if kind is None else self.least
+        for error_kind in ERROR_KINDS if kind is None else (kind,):
+            counts[
+                series("gatewayz_attempt_failures_total", provider=provider, model=call.model, error_kind=error_kind)
+            ] += 1
+
     def _usage(self, provider: str, call: LedgerCall, counts: Counter[Series]) -> None:
         """Allow for tokens and money; of several attempts it is not known which one they belong to."""
         route = {"provider": provider, "model": call.model}
@@ -155,10 +172,11 @@ class Allowance:
         counts[series("tokens_used_total", **route, token_type="output")] += call.output_tokens
         counts[series("gatewayz_cost_by_provider", provider=provider)] += call.cost_nanousd
         # The source of several attempts is that of the least certain one.
-        for source in ("priced", "estimated") if counts is self.spare else (call.cost_source or "priced",):
+        for source in ("reported", "priced", "estimated") if counts is self.spare else (call.cost_source or "priced",):
             counts[series("gatewayz_cost_usd_total", **route, cost_source=source)] += call.cost_nanousd
         counts[series("gatewayz_exposure_usd_total", **route)] += call.exposure_nanousd
-        counts[series("gatewayz_tokens_detail_total", **route, token_detail="cached")] += call.cached_tokens
+        for token_detail, count in (("cached", call.cached_tokens), ("reasoning", call.reasoning_tokens)):
+            counts[series("gatewayz_tokens_detail_total", **route, token_detail=token_detail)] += count
         counts[series("credits_used_total", **route)] += call.credits_nanousd
         counts[series("gatewayz_estimated_usage_total", **route)] += call.usage_estimated
 

@@ -22,6 +22,7 @@ from tests.harness.exposition import scrape
 from tests.harness.polling import holds_within
 from tests.reconcile.compare import compare_ledger, compare_metrics, read_ledger, reconcile
 from tests.reconcile.report import table
+from tests.stack.money_and_causes import assert_causes, assert_money
 from tests.stack.stores import Stores
 
 REQUESTS = 5_000
@@ -91,6 +92,9 @@ async def test_five_thousand_mixed_requests_are_the_same_number_in_every_store(
             differences = [line for line in lines if not line.is_equal]
             assert differences == []
             assert len(lines) > 150
+            for text in await assert_money(stores, counters, ready.database_path):
+                say(text)
+            say(await assert_causes(stores, counters))
             traces, logs = await stores.traces(), await stores.request_logs()
             assert arrived, (len(traces), len(logs))
             assert len(traces) == len(logs) == REQUESTS
