@@ -58,12 +58,12 @@ def compare(
     ledger: Mapping[tuple[date, str], UsageSums],
     names: Mapping[str, str],
 ) -> Comparison:
-    """Compare; the ledger is by day and public model, `names` gives the provider's name of each."""
+    """Compare the two; the ledger is by day and public model, `names` gives the provider's name of each model."""
     known = set(names.values())
     there = _merged_invoice(invoice, known)
     here: dict[tuple[date, str], UsageSums] = defaultdict(UsageSums)
     for (day, model), sums in ledger.items():
-        # What failed without any use is in no invoice.
+        # A call that failed without using tokens is on no invoice.
         if sums.input_tokens or sums.output_tokens or sums.cost_nanousd:
             here[day, names.get(model, model)] = here[day, names.get(model, model)].plus(sums)
     keys = sorted(here.keys() | there.keys())
@@ -155,11 +155,12 @@ def _sentences(comparison: Comparison) -> Iterator[str]:
     for each in comparison.differences:
         where = f"{each.day} {each.model}: "
         if each.difference == "missing here":
-            yield f"{where}missing here: the invoice has {each.there}"
+            yield f"{where}missing in the ledger: the invoice has {each.there}"
         elif each.difference == "missing there":
-            yield f"{where}missing there: the ledger has {each.here}"
+            yield f"{where}missing in the invoice: the ledger has {each.here}"
         else:
-            yield f"{where}{each.difference} differ by {each.by}: {each.here} here, {each.there} there"
+            figures = f"{each.here} in the ledger, {each.there} in the invoice, difference {each.by}"
+            yield f"{where}{each.difference}: {figures}"
     differing = len({(each.day, each.model) for each in comparison.differences})
     yield (
         f"{differing} of {comparison.compared} lines differ" if differing else f"all {comparison.compared} lines agree"

@@ -95,7 +95,9 @@ def _parser(program: str) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"gatewayz {VERSION}")
     # The option may follow the command too; there it has no default, which would replace the value before the command.
     config_option = argparse.ArgumentParser(add_help=False)
-    config_option.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help="as before the command")
+    config_option.add_argument(
+        "--config", metavar="FILE", default=argparse.SUPPRESS, help="the same option as before the command"
+    )
     commands = parser.add_subparsers(
         dest="command", required=True, metavar="serve|keys|prices|usage|doctor|check-config|completion"
     )

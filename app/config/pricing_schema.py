@@ -9,25 +9,25 @@ class PriceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     input_usd_per_million: float | None = None
     """The provider's price of input tokens; 0.0 where they are free."""
     cached_input_usd_per_million: float | None = None
-    """Of input tokens that the provider read from its cache; by default that of all input."""
+    """The price of input tokens that the provider read from its cache; by default that of all input."""
     cache_write_usd_per_million: float | None = None
-    """Of input tokens that the provider wrote into its cache; by default that of all input."""
+    """The price of input tokens that the provider wrote into its cache; by default that of all input."""
     cache_write_1h_usd_per_million: float | None = None
-    """Of those of them that it keeps for an hour; by default that of all cache writes."""
+    """The price of cache writes that the provider stores for an hour; by default that of all cache writes."""
     output_usd_per_million: float | None = None
     """The provider's price of output tokens; 0.0 where they are free."""
     reasoning_usd_per_million: float | None = None
-    """Of output tokens that are hidden reasoning; by default that of all output."""
+    """The price of output tokens that are hidden reasoning; by default that of all output."""
     audio_input_usd_per_million: float | None = None
-    """Of input tokens that are sound; by default that of all input."""
+    """The price of audio input tokens; by default that of all input."""
     audio_output_usd_per_million: float | None = None
-    """Of output tokens that are sound; by default that of all output."""
+    """The price of audio output tokens; by default that of all output."""
     usd_per_request: float | None = None
     """The price of each request, beside its tokens; by default none."""
 
 
 class PriceTierConfig(PriceConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Prices of requests with a long input; those that are left out are as in the target itself."""
+    """Prices of requests with a long input; a price that is left out is the target's."""
 
     above_input_tokens: int
-    """They hold, for all tokens of a request, where its input has more tokens than this."""
+    """The prices apply to all tokens of a request whose input has more tokens than this."""

@@ -33,7 +33,7 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     trust_reported_cost: bool = False
     """Whether the cost that the provider reports beside its usage (`usage.cost` and the like) is the cost."""
     stream_options: bool = True
-    """Whether requests for a stream request its usage (`stream_options`)."""
+    """Whether the gateway adds `stream_options` to requests for a stream, so that it reports its usage."""
     pool_wait_seconds: float = 5.0
     """The timeout of the wait for a free connection."""
     connect_seconds: float = 2.0

@@ -66,7 +66,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     cors_origins: tuple[str, ...] | Literal["*"] = ()
     """The pages that may call `/v1` from a browser, or `*` for all; an empty list turns CORS off."""
     tag_headers: dict[str, str] = {}
-    """Tags of calls, for the ledger, the log line and `gatewayz usage --by tag:NAME`: the name of each, and its request header; at most 8."""
+    """Tags of calls in the ledger, the log line and `gatewayz usage --by tag:NAME`: name and request header of each; at most 8."""
 
 
 class MonitoringConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -81,7 +81,7 @@ class MonitoringConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class TelemetrySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The file's part of telemetry; everything else is an `OTEL_*` variable."""
+    """The telemetry settings of the file; all others are `OTEL_*` variables."""
 
     enabled: bool = True
     """Whether there are metrics, traces and logs at all."""
@@ -94,9 +94,9 @@ class TelemetrySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     semconv_opt_in: tuple[Literal["http", "database", "gen_ai_latest_experimental"], ...] = ()
     """Metrics under the names of OpenTelemetry's semantic conventions, beside the documented ones; as with `OTEL_SEMCONV_STABILITY_OPT_IN`."""
     export_failed_traces: bool = True
-    """Whether a request that fails leaves its trace although it is not sampled (flag 00 of its caller, or a ratio)."""
+    """Whether the trace of a failed request is exported although it is not sampled (flag 00 of its caller, or a ratio)."""
     export_slower_than_seconds: float = 0.0
-    """A request that takes longer leaves its trace although it is not sampled; 0 leaves that to the sampler."""
+    """The trace of a request that takes longer is exported although it is not sampled; 0 leaves that to the sampler."""
     shutdown_seconds: float = 4.0
     """The deadline of the last push at shutdown."""
 

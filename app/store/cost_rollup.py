@@ -52,7 +52,7 @@ _SUMMED: Final = (
     "exposure_nanousd",
 )
 SOURCES: Final = ("reported", "priced", "estimated")
-"""Where costs that are summed apart come from; what is left of a cost is of calls that are unpriced in part."""
+"""The sources of which the cost has a sum of its own; the rest is the cost of calls that are unpriced in part."""
 
 SUMS: Final[dict[str, ColumnElement[Any]]] = {
     "calls": func.count(),
@@ -76,9 +76,10 @@ def hour_of(unix_ms: int) -> int:
 
 
 async def roll_up(engine: AsyncEngine, now_unix_ms: int) -> int:
-    """Bring every hour that has ended up to date, the oldest first, each in a transaction of its own; returns how many needed it.
+    """Sum again every hour that has ended and has changed, the oldest first; returns how many.
 
-    Raises `StoreUnavailableError`; the hours before the failure are done.
+    Each hour is a transaction of its own. Raises `StoreUnavailableError`; the hours before the failure
+    are committed.
     """
     with database_errors():
         hours = await _hours_to_sum(engine, hour_of(now_unix_ms))
@@ -89,7 +90,7 @@ async def roll_up(engine: AsyncEngine, now_unix_ms: int) -> int:
 
 
 async def _hours_to_sum(engine: AsyncEngine, before_unix_ms: int) -> list[int]:
-    """Return the hours whose rows in the ledger are not those of the rollup, in order. Counts the ledger over its index."""
+    """Return, in order, the hours of which ledger and rollup have different numbers of calls. Counts over the ledger's index."""
     counted = select(_HOUR, func.count()).where(LEDGER.c.started_unix_ms < before_unix_ms).group_by(_HOUR)
     summed = (
         select(HOURLY_COSTS.c.hour_unix_ms, func.sum(HOURLY_COSTS.c.calls))

@@ -16,7 +16,7 @@ from otel.metrics.instruments import Sample
 
 
 def observe_keys(observe: Observe, counts: Published[BusinessCounts], plans: Collection[str]) -> None:
-    """Register the business gauges. A configured plan without a subscription is a true 0; other plans are summed as `other`."""
+    """Register the business gauges. A configured plan without a subscription has the value 0; other plans are summed as `other`."""
 
     def subscriptions() -> Iterable[Sample]:
         known = counts.read()

@@ -181,7 +181,7 @@ FURTHER: Final[tuple[MetricSpec, ...]] = (
         instrument="gatewayz.gen_ai.usage_implausible",
         kind=Kind.COUNTER,
         unit="{report}",
-        help="Token counts that a provider reported and that are impossible, by count; the gateway estimates instead.",
+        help="Impossible token counts and costs that a provider reported, by count; the gateway estimates instead.",
         labels=(labels.PROVIDER, labels.MODEL, Label(semconv.TOKEN_TYPE, values=semconv.IMPLAUSIBLE_COUNTS)),
         categories=(Category.MODELS,),
         updated_by="the end of each attempt whose provider reported an impossible count",

@@ -95,7 +95,7 @@ FURTHER: Final[tuple[MetricSpec, ...]] = (
         labels=(labels.PROVIDER, labels.MODEL),
         categories=(Category.BUSINESS,),
         starts_at_zero=True,
-        updated_by="each upstream attempt whose client left or whose time was over after its request was sent",
+        updated_by="each upstream attempt whose client left, or that timed out, after its request was sent",
         queries=("sum by (provider, model) (increase(gatewayz_exposure_usd_total[24h]))",),
         documented=False,
     ),

@@ -288,6 +288,6 @@ def _log_level(reader: EnvironReader) -> str:
 
 
 def _warn_of_delta(reader: EnvironReader) -> None:
-    """Warn of delta temporality: it loses undelivered pushes, which cumulative ones repair."""
+    """Warn of delta temporality: it loses the counts of a lost push, which the next cumulative push repairs."""
     name = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
     reader.choice(name, ("cumulative",), used="using cumulative: a push that is lost then costs no count")

@@ -50,8 +50,8 @@ _CONVENTIONS: Final = """\
 
 Off unless `OTEL_SEMCONV_STABILITY_OPT_IN` or `telemetry.semconv_opt_in` names the opt-in. Their values are those of the
 documented families, counted once under each name. Over OTLP they have the dotted names, and attributes with the conventions'
-keys. Names, units and buckets are those of the semantic conventions 1.44.0 (HTTP, databases) and 1.41.1 (GenAI). None is in
-a category.
+keys. Names, units and buckets are those of the semantic conventions 1.44.0 (HTTP, databases) and 1.41.1 (GenAI). They are in
+no category.
 
 | name | over OTLP | opt-in | type | labels | meaning | equal to |
 |---|---|---|---|---|---|---|

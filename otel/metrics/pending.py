@@ -20,7 +20,7 @@ class Pending:
     """The deltas of the changed series.
 
     `deltas` and `period`, which counts collections, are used under `lock`, which one thread may
-    take several times. A series begins a delta for each period in which it changes.
+    acquire several times. A series begins a delta for each period in which it changes.
     """
 
     __slots__ = ("_passing", "deltas", "lock", "period")

@@ -1,4 +1,4 @@
-"""Which metric changes with the tokens and the money of an attempt: one line per metric."""
+"""Records the tokens and the money of an attempt, one line per metric."""
 
 from collections.abc import Callable
 from typing import Final, TypeAlias
@@ -37,12 +37,12 @@ def record_usage(record: Record, usage: Usage, provider: LabelSet, route: LabelS
 
 
 def _record_money(record: Record, usage: Usage, provider: LabelSet, route: LabelSet, context: Context) -> None:
-    """Count what the attempt cost, may cost, and is not known to cost."""
+    """Count the cost of the attempt, its exposure, and its tokens without a price."""
     if usage.credits_nanousd:
         record(inference.CREDITS, usage.credits_nanousd / NANO, route, context)
     if usage.cost_nanousd:
         record(business.PROVIDER_COST, usage.cost_nanousd / NANO, provider, context)
-        # An application that does not say where its cost comes from has priced it by itself.
+        # An application that passes no source has priced its tokens itself.
         by_source = route.plus(semconv.COST_SOURCE, usage.cost_source or "priced")
         record(money.COST, usage.cost_nanousd / NANO, by_source, context)
     if usage.unpriced_tokens:

@@ -130,7 +130,7 @@ class AttemptAttributes:
         return self._redact(text) if text is not None and _IDENTIFIER.fullmatch(text) else None
 
     def _known_identifier(self, text: str | None) -> str | None:
-        """Return the same for a text of which there are few, as models and finish reasons are."""
+        """Return the same from a cache, for texts with few values, such as models and finish reasons."""
         if text is None:
             return None
         try:

@@ -35,7 +35,7 @@ from otel.traces.trace_state import without_free_text
 _ERROR: Final = Status(StatusCode.ERROR)
 _NO_SECRETS: Final = KnownSecrets()
 _PARAMETER: Final = frozenset("{<:*")
-"""What a parameter of a route template has in any framework."""
+"""In any framework, a parameter of a route template contains one of these."""
 
 
 class SpanWriter:
@@ -78,7 +78,7 @@ class SpanWriter:
             if path != semconv.UNMATCHED:
                 attributes["http.route"] = path
                 if _PARAMETER.isdisjoint(path):
-                    # What fills a parameter in is the client's text.
+                    # The value of a parameter is the client's text.
                     attributes["url.path"] = path
             if version in conventions.PROTOCOL_VERSIONS:
                 attributes["network.protocol.version"] = version
@@ -99,7 +99,7 @@ class SpanWriter:
 
     @staticmethod
     def request_failed(span: Span, context: Context) -> None:
-        """Let exemplars point to a failed request that is not sampled, where its trace will be exported for that."""
+        """Let exemplars point to a failed, unsampled request, if its trace will be exported because it failed."""
         if type(span) is FastSpan and span.held is not None and type(context) is TracedContext:
             context.is_sampled = span.held.exports_failures
 
@@ -161,7 +161,7 @@ class SpanWriter:
 
     @staticmethod
     def overhead_measured(span: Span, event: OverheadMeasured) -> None:
-        """Set what the gateway itself spent on the server span."""
+        """Set on the server span the time of the call that the gateway itself spent."""
         if span.is_recording():
             _add_again(span, {"gatewayz.overhead_seconds": event.seconds})
 

@@ -1,6 +1,6 @@
 """`python -m tests.fuzz`: 100 000 hostile inputs against a running gateway, then 6 500 misbehaving clients, then 1 000 scrapes under load.
 
-FUZZ_INPUTS=, MISBEHAVING_CLIENTS=, CUT_SCRAPES= and FUZZ_SEED= change how many and which.
+FUZZ_INPUTS=, MISBEHAVING_CLIENTS=, CUT_SCRAPES= and FUZZ_SEED= set the numbers and the seed.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ async def _main(inputs: int, clients: int, scrapes: int, seed: int, folder: Path
     if report.problems:
         return 1
     if stop.is_set():
-        say("fuzz: stopped before its end; no defect until then")
+        say("fuzz: interrupted; no defect was found until then")
         return 130
     say(f"fuzz: {clients} misbehaving clients, FUZZ_SEED={seed}")
     client_report = await misbehave(folder / "clients", clients=clients, seed=seed, say=say)

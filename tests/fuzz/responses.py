@@ -17,7 +17,7 @@ MAPPED: Final = {
     504: {"upstream_timeout"},
     505: {"http_version_not_supported"},
 }
-"""The statuses from 500 on that the gateway may respond, and the code that its error object then has."""
+"""The statuses from 500 on that the gateway may respond with, and the codes of their error objects."""
 
 REFUSED: Final = {
     400: {"invalid_http"},
@@ -27,7 +27,7 @@ REFUSED: Final = {
     501: {"not_implemented"},
     505: {"http_version_not_supported"},
 }
-"""The responses to bytes that are not a request: uncounted, without a trace id, and the end of the connection."""
+"""The responses to bytes that are not a request. They are not counted, have no trace id and end the connection."""
 
 _WITHOUT_V1 = re.compile(r"/(chat|completions|embeddings|models|responses)(/|$)")
 _TRACE_ID: Final = re.compile(rb"[0-9a-f]{32}")
@@ -105,7 +105,7 @@ def _common(response: Response, keys: Keys) -> list[str]:
     raw = response.body + b"\n".join(name + b": " + value for name, value in response.headers)
     inside = _INSIDES.search(raw)
     if inside is not None:
-        found.append(f"the insides of the program: {raw[max(0, inside.start() - 80) : inside.end() + 80]!r}")
+        found.append(f"internals of the program: {raw[max(0, inside.start() - 80) : inside.end() + 80]!r}")
     if any(key.encode() in raw for key in keys.all) or TOKEN.encode() in raw.lower() or BASIC.encode() in raw:
         found.append("a key in the response")
     shown = trace_id(response)
@@ -139,7 +139,7 @@ def _error(made: Input, response: Response) -> list[str]:
     is_problem = content_type == b"application/problem+json"
     if made.path is not None and "//" not in made.path:
         is_api = made.path == "/v1" or made.path.startswith("/v1/")
-        # Paths of the API without its prefix are told about it in the API's shape; which ones, is tested elsewhere.
+        # Paths of the API without its prefix get an error in the API's shape; other tests check which ones.
         if is_api == is_problem and (is_problem or _WITHOUT_V1.match(made.path) is None):
             return [f"an error of the other kind: {content_type!r}"]
     if is_problem:

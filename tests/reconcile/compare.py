@@ -60,7 +60,7 @@ ZERO: Final = (
     "gatewayz_telemetry_record_failures_total",
     "gatewayz_telemetry_log_lines_dropped_total",
 )
-"""Must be 0 or absent when all is done."""
+"""Must be 0 or absent at the end."""
 
 _API_KEY_CACHE: Final = (("cache", "api_key"),)
 
@@ -72,7 +72,7 @@ def compare_metrics(
     *,
     with_breakers: bool = False,
 ) -> Iterator[Line]:
-    """Compare with `/metrics`; a line for each series that either side has moved. `with_breakers` leaves out what these make uncertain."""
+    """Compare with `/metrics`; a line for each series that either side has changed. `with_breakers` leaves out what breakers make uncertain."""
     metrics = {key: _as_count(key[0], value) for key, value in samples.items() if key[0] in COMPARED}
     # Whether a key was in the cache depends on the clock; that it was looked up does not.
     lookups = sum(metrics.pop((name, _API_KEY_CACHE), 0) for name in ("cache_hits_total", "cache_misses_total"))
@@ -233,7 +233,7 @@ def _notes(unexpected: Allowance) -> tuple[str, ...]:
         return ()
     calls = f"{unexpected.requests:,} requests, {unexpected.calls:,} of them calls to a model"
     return (
-        f"the gateway also served {calls}, that the traffic program did not send or did not wait for; they are allowed for",
+        f"the gateway also served {calls}, that the traffic program did not send or did not wait for; the comparison allows for them",
     )
 
 

@@ -1,4 +1,4 @@
-"""With the conventions opted in to, real servers have them under the names that stock dashboards query, equal to the documented ones."""
+"""With the opt-in, real servers store the conventions' metrics under the names of stock dashboards, with the documented metrics' values."""
 
 import random
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ async def test_prometheus_has_each_convention_as_the_gateway_shows_it(
         stores = playing.stores
         async with aiohttp.ClientSession() as session:
             shown = await scrape(session, playing.gateway.url)
-        # The jobs of the gateway go on to query its database, so that only requests stand still.
+        # The gateway's jobs continue to query its database, so only the metrics of requests are final.
         expected = {
             series: value
             for series, value in shown.items()

@@ -34,7 +34,7 @@ class Budget(msgspec.Struct, frozen=True):
 
 
 class Shortage(msgspec.Struct, frozen=True):
-    """The budget that does not hold a call: what was spent of it, and what calls in flight have reserved."""
+    """A budget that is too small for a call: what was spent of it, and what calls in flight have reserved."""
 
     budget: Budget
     spent_nanousd: int
@@ -52,7 +52,7 @@ class SharedSpending(Protocol):
     """Accounts that several gateway processes share."""
 
     async def reserve(self, reservation_id: str, budgets: tuple[Budget, ...], nanousd: int) -> Shortage | None:
-        """Reserve from all of the budgets, or from none: then return the one that is short. A server that fails refuses nothing."""
+        """Reserve from all of the budgets; if one is short, from none, and return it. A server that fails refuses nothing."""
 
     async def settle(self, reservation_id: str, budgets: tuple[Budget, ...], nanousd: int, cost_nanousd: int) -> None:
         """Replace what was reserved by what the call cost; never raises."""

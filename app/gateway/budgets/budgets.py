@@ -1,8 +1,8 @@
-"""Keeps the spending of every account in this process, so that no call begins that its budgets do not hold.
+"""Tracks the spending of every account in this process, and refuses a call that exceeds its budgets.
 
 What calls in flight may cost at most is reserved. Earlier spending comes from the ledger, once for each
-account. Where spending is shared, both must hold the call: a server that fails leaves this process's
-own knowledge. Between a check and its reservation nothing awaits.
+account. Where spending is shared, the shared budgets must allow the call too; while their server
+fails, this process's own sums decide. Between a check and its reservation nothing awaits.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from app.gateway.budgets.accounts import (
 from app.gateway.ports import Caller, Clock
 
 _RETRY_SECONDS: Final = 1.0
-"""Where calls in flight have reserved what is missing: most give a part of it back."""
+"""Where calls in flight have reserved what is missing: most cost less than they reserve."""
 
 _SWEPT_PER_RESERVATION: Final = 4
 
@@ -125,7 +125,7 @@ class Budgets:
             for budget in budgets_of(plan, None, self._clock.unix_ms()):
                 spent = await self._reader.spent_nanousd(budget.account)
                 spending = self._spending.setdefault(budget.account, _Spending(spent, budget.end_unix_ms))
-                # Rows that are not committed yet are in the own sum only.
+                # Rows that are not committed yet are in this process's sum only.
                 spending.spent = max(spending.spent, spent)
 
     def plan_readings(self) -> Iterator[PlanReading]:
@@ -143,7 +143,7 @@ class Budgets:
             await self._shared.close()
 
     async def _load(self, budget: Budget) -> None:
-        """Read what an account spent before, once. In a period that began under this process a database that fails is no reason to refuse."""
+        """Read what an account spent before, once. If the database fails, a period that began after this process is taken as unspent."""
         async with self._loading:
             if budget.account in self._spending:
                 return

@@ -7,7 +7,7 @@ PIECE_BYTES: Final = 256 * 1024
 
 
 class GrowingBytes:
-    """One body that arrives in pieces; each is copied once, and is not held any more."""
+    """One body that arrives in pieces; each piece is copied once and then released."""
 
     # A list of pieces would be held beside the copy that joins them. `BytesIO` grows its block in place
     # where the allocator can, by an eighth at most, and hands it out without a copy.

@@ -1,8 +1,8 @@
 """A response that is not streamed, checked just enough to be passed on byte for byte.
 
 Input: the body of a 2xx response. Output: what accounting needs of it, and the provider's
-failure where the response is an error inside a 2xx. A pure function of bytes; of a body of any size
-only what is read becomes an object.
+failure where the response is an error inside a 2xx. A pure function of bytes. Only the fields that
+are read become objects, whatever the size of the body.
 """
 
 import re
@@ -81,7 +81,7 @@ def _read_stream(body: bytes) -> ParsedResponse:
 
 
 def _read_chat(body: bytes) -> ParsedResponse:
-    """Read a chat completion; raises ValueError for what is none."""
+    """Read a chat completion; raises ValueError for anything else."""
     head, choices = decode_chat(body)
     error = error_beside(head) or (None if choices else error_itself(body))
     units, finish_reason = 0, None
@@ -98,7 +98,7 @@ def _read_chat(body: bytes) -> ParsedResponse:
 
 
 def _read_embeddings(body: bytes) -> ParsedResponse:
-    """Read a list of embeddings; raises ValueError for what is none."""
+    """Read a list of embeddings; raises ValueError for anything else."""
     head = decode_document(body, EMBEDDINGS)
     error = error_beside(head) or error_itself(body)
     if not error and (head.data is ABSENT or _LIST.match(memoryview(head.data)) is None):

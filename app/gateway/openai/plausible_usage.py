@@ -57,7 +57,7 @@ class Delivered(msgspec.Struct, frozen=True):
 
 
 class BelievedUsage(msgspec.Struct, frozen=True):
-    """The counts that are believed, None for one to be estimated; `disbelieved` names what was reported and is not.
+    """The plausible counts, None for one that has to be estimated; `disbelieved` names the implausible ones.
 
     `total_tokens` is set where it is all that was reported. The details of a count that is not
     believed are 0.
@@ -91,7 +91,7 @@ def believe(reported: ReportedUsage, request: CallRequest, delivered: Delivered)
     if input_tokens is not None and not _can_be_input(input_tokens, request):
         doubts.add("input")
         input_tokens = None
-    # Below what is believed of every request, the request is not looked at.
+    # The request is not read for counts that are plausible for every request.
     is_small = not is_total_only and (output_tokens or 0) <= HIDDEN_OUTPUT_TOKENS
     most = HIDDEN_OUTPUT_TOKENS if is_small else most_output_tokens(request, delivered)
     reasoning_tokens = reported.reasoning_tokens
@@ -145,7 +145,7 @@ def requested_choices(request: CallRequest) -> int:
 
 
 def _can_be_input(tokens: int, request: CallRequest) -> bool:
-    """Whether a request can have so many tokens: a byte is a token at the most."""
+    """Whether a request can have this many tokens: one per byte, and an allowance for what is not in its body."""
     beyond = tokens - len(request.body)
     if beyond <= INPUT_ALLOWANCE_TOKENS:
         return True

@@ -114,7 +114,7 @@ class UsageFields:
         self.has_parts = False
 
     def merge(self, raw: msgspec.Raw) -> bool:
-        """Take in one object, or any other value of the field; return whether it counts the output."""
+        """Merge one object, or any other value of the field; return whether it has a count of the output."""
         if memoryview(raw).nbytes > _MAX_USAGE_BYTES:
             self.nonsense.add("total")
             return False
@@ -145,7 +145,7 @@ class UsageFields:
         return found
 
     def _take(self, names: Sequence[str], values: Iterable[Any], *, is_part: bool = False) -> None:
-        """Take in the values that are counts, one for each name; a null, nonsense and 0 replace nothing."""
+        """Merge the values that are counts, one for each name; a null, an impossible value and 0 replace nothing."""
         counts = self.counts
         for name, value in zip(names, values, strict=False):
             if value is None:
@@ -160,20 +160,20 @@ class UsageFields:
                 counts.setdefault(name, 0)
 
     def _take_costs(self, costs: Mapping[str, bytes]) -> None:
-        """Take in the fields about money; a null or a 0 replaces nothing."""
+        """Merge the fields about money; a null or a 0 replaces nothing."""
         for name, value in costs.items():
             if value and value != b"null" and (name not in self.costs or value.strip(b"0.")):
                 self.costs[name] = value
 
     def _counts_output(self, completion: object, output: object, total: object) -> bool:
-        """Whether one object counts the output, by itself or in a total that is larger than the input."""
+        """Whether one object has a count of the output, by itself or in a total that is larger than the input."""
         if _count(completion) or _count(output):
             return True
         total_tokens = _count(total) or 0
         return total_tokens > (self.first(("prompt_tokens", "input_tokens")) or 0)
 
     def _merge_readable(self, raw: msgspec.Raw) -> bool:
-        """Take in what can be read of usage whose fields are not all numbers; each of the others is nonsense."""
+        """Merge the readable fields of usage whose fields are not all numbers; the other fields are `nonsense`."""
         try:
             # Unlike msgspec, json reads numbers of any size: 1e400 is infinite, not an error.
             usage = json.loads(bytes(raw), parse_int=_integer)

@@ -1,6 +1,6 @@
-"""Encodes a finished span as an OTLP `Span`: the bytes of the SDK's encoder in a quarter of its time.
+"""Encodes a finished span as an OTLP `Span`: the same bytes as the SDK's encoder, in less time.
 
-The SDK's encoder encodes spans with events or links.
+Spans with events or links go to the SDK's encoder.
 
 Format: `opentelemetry/proto/trace/v1/trace.proto`.
 """
@@ -58,7 +58,7 @@ class SpanEncoder:
         self._attributes = AttributeEncoder(_ATTRIBUTES)
 
     def encode(self, span: ReadableSpan | FastSpan) -> bytes:
-        """Return the span's message; raises `UnsupportedValueError`, or what a field of another type raises."""
+        """Return the span's message; raises `UnsupportedValueError`, or the error of a field of the wrong type."""
         ended = span.ended() if type(span) is FastSpan else _ended(span)  # type: ignore[arg-type]  # narrowed by its type
         if ended is None:
             raise UnsupportedValueError
@@ -100,7 +100,7 @@ def _encode_by_sdk(spans: Sequence[ReadableSpan | FastSpan]) -> Any:
 
 
 def _ended(span: ReadableSpan) -> EndedSpan | None:
-    """Return the parts of the SDK's span to encode, None where the SDK has to."""
+    """Return the parts of the SDK's span to encode, None where the SDK has to encode it."""
     context = span.context
     if context is None or span.events or span.links or not span.start_time or not span.end_time:
         return None

@@ -98,13 +98,13 @@ def test_every_difference_is_named(run):
     code, printed = run(invoice)
     assert code == 1
     assert printed.out.splitlines() == [
-        "2023-11-15 gpt-4o: input tokens differ by +10: 2000 here, 1990 there",
-        "2023-11-15 gpt-4o: output tokens differ by -1: 10 here, 11 there",
-        "2023-11-15 gpt-4o: cost USD differ by +0.0001: 0.0051 here, 0.005 there",
-        "2023-11-15 gpt-4o-mini: missing there: the ledger has 1500 input, 150 output, 0.000315 USD",
-        "2023-11-15 o3: missing here: the invoice has 5 input, 6 output, 0.7 USD",
-        "2023-11-16 gpt-4o: missing there: the ledger has 9 input, 9 output, 0.00009 USD",
-        "2023-11-17 gpt-4o-realtime: missing here: the invoice has 1 input, 1 output, 0 USD",
+        "2023-11-15 gpt-4o: input tokens: 2000 in the ledger, 1990 in the invoice, difference +10",
+        "2023-11-15 gpt-4o: output tokens: 10 in the ledger, 11 in the invoice, difference -1",
+        "2023-11-15 gpt-4o: cost USD: 0.0051 in the ledger, 0.005 in the invoice, difference +0.0001",
+        "2023-11-15 gpt-4o-mini: missing in the invoice: the ledger has 1500 input, 150 output, 0.000315 USD",
+        "2023-11-15 o3: missing in the ledger: the invoice has 5 input, 6 output, 0.7 USD",
+        "2023-11-16 gpt-4o: missing in the invoice: the ledger has 9 input, 9 output, 0.00009 USD",
+        "2023-11-17 gpt-4o-realtime: missing in the ledger: the invoice has 1 input, 1 output, 0 USD",
         "5 of 5 lines differ",
     ]
     code, printed = run(invoice, "--format", "csv", "--to", "2023-11-15")

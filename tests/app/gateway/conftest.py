@@ -44,11 +44,11 @@ SUMMED = (
     "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens", "input_audio_tokens",
     "output_audio_tokens", "cost_nanousd", "credits_nanousd", "unpriced_tokens", "exposure_nanousd",
 )  # fmt: skip
-"""What a call has of each, its attempts have together."""
+"""Of each of these a call has the sum of its attempts."""
 KEY = "good-key"
 OTHER_KEY = "other-key"
 DEADLINE_SECONDS = 20.0
-"""Of everything that a test waits for: far more than it takes, because the machine may be busy with something else."""
+"""The limit of every wait in a test: far more than it takes, because the machine may be busy."""
 
 USAGE = {"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14}
 COMPLETION = {
@@ -84,7 +84,7 @@ def sse(*items):
 
 
 class Exchange:
-    """One request at the upstream, and the means to respond it byte by byte."""
+    """One request at the upstream, and the means to respond byte by byte."""
 
     def __init__(self, head, body, reader, writer, connection):
         lines = head.decode("latin-1").split("\r\n")
@@ -142,7 +142,7 @@ class Exchange:
 
 
 async def response(exchange):
-    """What an upstream says when nothing else is scripted."""
+    """The response of an upstream that has no script of its own."""
     if exchange.path.endswith("/embeddings"):
         data = [{"object": "embedding", "index": 0, "embedding": [0.5, -0.25]}]
         usage = {"prompt_tokens": 6, "total_tokens": 6}
@@ -185,7 +185,7 @@ class Upstream:
             while not writer.is_closing():
                 head = await reader.readuntil(b"\r\n\r\n")
                 if head.startswith(b"GET "):
-                    # A probe is no call: no script is asked, and no test finds it among the exchanges.
+                    # A probe is no call: it runs no script, and is not among the exchanges.
                     await Exchange(head, b"", reader, writer, connection).reply({"data": []})
                     continue
                 length = next(
@@ -246,7 +246,7 @@ class InProcessServer(GatewayServer):
 
 
 class RunningGateway:
-    """A gateway on a socket, and everything that it told its ports."""
+    """A gateway on a socket, and everything that its ports recorded."""
 
     def __init__(self, *, port, gateway, recorder, ledger, server, app):
         self.port = port
@@ -281,7 +281,7 @@ class RunningGateway:
         return [event[6:] if event == b"data: [DONE]" else json.loads(event[6:]) for event in events]
 
     async def finished(self):
-        """Wait until every request has ended, and check that the recorded agree; returns them."""
+        """Wait until every request has ended, check that events, ledger and sums agree, and return the events."""
         await until(lambda: all(request.finished for request in self.recorder.requests), "the end of every request")
         requests = self.recorder.requests
         calls = self.recorder.of(CallFinished)

@@ -28,7 +28,7 @@ MONTH = 1_698_796_800_000
 
 
 class Spending:
-    """What the ledger says."""
+    """A ledger with scripted spending."""
 
     def __init__(self, **spent):
         self.spent = spent
@@ -113,7 +113,7 @@ async def test_calls_of_other_processes_count_after_the_next_reading():
     await kept.refresh()
     kept.settle(await kept.reserve(CALLER, 0), USD // 4)
     await kept.refresh()
-    assert [each.left_nanousd for each in kept.plan_readings()] == [USD // 2], "rows on their way count"
+    assert [each.left_nanousd for each in kept.plan_readings()] == [USD // 2], "rows that are not committed yet count"
     spending.spent["free"] = 2 * USD
     await kept.refresh()
     assert [each.left_nanousd for each in kept.plan_readings()] == [0]

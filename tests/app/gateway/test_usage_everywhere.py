@@ -72,7 +72,7 @@ class KeptRows:
 
 
 class Observed:
-    """A gateway with the real telemetry and the real ledger, and what they say of one call after the other."""
+    """A gateway with the real telemetry and the real ledger, and what they record of each call."""
 
     def __init__(self, gateway, upstream, telemetry, stdout, database):
         self.gateway = gateway
@@ -135,7 +135,7 @@ async def observed(make_upstream, make_gateway, stack, tmp_path):
 
 
 def answering(case: Case, wire):
-    """Return what the upstream does: the case's usage in its places."""
+    """Return a script that responds with the case's usage, at the places that the case names."""
 
     async def whole(exchange):
         response = dict(wire.completion)
@@ -333,7 +333,7 @@ async def test_every_shape_costs_the_same_everywhere(observed, wire):
         ]
     await wire.until(lambda: len(observed.rows()) == len(traces), "the ledger's rows")
     observed.telemetry.shutdown(5.0)
-    said = {
+    recorded = {
         "ledger": {trace_id: of_ledger(row) for trace_id, row in observed.rows().items()},
         "line": {
             line["trace_id"]: of_line(line) for line in observed.lines() if line.get("logger") == "gatewayz.request"
@@ -344,7 +344,7 @@ async def test_every_shape_costs_the_same_everywhere(observed, wire):
             if span.get("kind") == "SpanKind.CLIENT"
         },
     }
-    for place, by_trace in said.items():
+    for place, by_trace in recorded.items():
         assert by_trace.keys() == traces.keys(), place
         for trace_id, found in by_trace.items():
             wanted = expected(traces[trace_id])
@@ -367,14 +367,14 @@ async def test_what_abandoned_work_may_cost_is_the_same_everywhere(observed, wir
     (row,) = observed.rows().values()
     (line,) = (line for line in observed.lines() if line.get("logger") == "gatewayz.request")
     (span,) = (span for span in observed.lines() if span.get("kind") == "SpanKind.CLIENT")
-    said = {
+    recorded = {
         "ledger": row["exposure_nanousd"],
         "metric": round(observed.samples()["gatewayz_exposure_usd_total", route] * NANO),
         "line": round(line["exposure_usd"] * NANO),
         "span": round(span["attributes"]["gatewayz.exposure_usd"] * NANO),
     }
     # 100 tokens of output, at 8 000 nano-US-dollars.
-    assert set(said.values()) == {800_000}, said
+    assert set(recorded.values()) == {800_000}, recorded
     assert row["cost_nanousd"] == row["credits_nanousd"] == 3 * 2_000
 
 

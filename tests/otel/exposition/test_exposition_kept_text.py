@@ -1,4 +1,4 @@
-"""Text that is kept from earlier scrapes is what a new exposition writes of the same collection."""
+"""Text retained from earlier scrapes equals what a new exposition writes for the same collection."""
 
 from typing import Any
 
