@@ -4,7 +4,8 @@
     CATALOGUE -> instruments, views, endpoints, reference page, summary
 
 Dashboards and alert rules are checked against it. A new metric is one entry in a table, and one
-line in `otel/metrics/measurements.py` where an event updates it.
+line in `otel/metrics/measurements.py` where an event updates it (tokens and money:
+`usage_measurements.py`), or a callback in a `gauges.py`.
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
 """Configuration by the `OTEL_*` variables.
 
-environ -> otlp (endpoints, TLS), limits, via values -> TelemetryConfig;  unused -> warnings
+environ -> otlp (endpoints, TLS), limits, propagators, conventions, via values -> TelemetryConfig;  unused -> warnings
 """
