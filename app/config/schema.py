@@ -49,7 +49,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Open client connections; by default what the limit of file descriptors allows, at most 4096."""
     max_concurrent_requests_per_key: int | None = None
     """More requests of one key at the same time are refused with 429; by default one half of all."""
-    max_body_bytes_in_flight: int = 192 * 1024 * 1024
+    max_body_bytes_in_flight: int = 128 * 1024 * 1024
     """Request bodies in memory or on their way, of all requests; above it 503."""
     max_body_bytes_in_flight_per_key: int | None = None
     """Request bodies in memory or on their way, of one key; above it 429; by default one half of all."""

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import aiohttp
 from aiohttp import ClientRequest, ClientTimeout
@@ -21,6 +21,7 @@ from aiohttp.connector import Connection
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.tracing import Trace
 
+from app.gateway.bounded_reads import READ_BYTES, BoundedReads
 from app.gateway.cancellation import Interrupt, InterruptedCallError, RunningTime
 from app.gateway.overhead import OverheadTimer, WaitFor
 
@@ -63,6 +64,15 @@ class _ResponseHandler(ResponseHandler):
     _interim_responses = 0
     _overhead: OverheadTimer | None = None
     _has_response = False
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, read_buffer: memoryview) -> None:
+        super().__init__(loop)
+        self._read_buffer = read_buffer
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Read in small pieces from now on."""
+        super().connection_made(transport)
+        cast("asyncio.Transport", transport).set_protocol(BoundedReads(self, self._read_buffer))
 
     def serve(self, timer: OverheadTimer) -> None:
         """Send the next request, whose time `timer` splits."""
@@ -123,7 +133,9 @@ class LiveConnector(aiohttp.TCPConnector):
     ) -> None:
         super().__init__(limit=limit, keepalive_timeout=keepalive_timeout)
         # mypy: `partial` is invariant, so a subclass of what the base makes is another type to it.
-        self._factory = functools.partial(_ResponseHandler, loop=asyncio.get_running_loop())  # type: ignore[assignment]
+        self._factory = functools.partial(
+            _ResponseHandler, loop=asyncio.get_running_loop(), read_buffer=memoryview(bytearray(READ_BYTES))
+        )  # type: ignore[assignment]
         self._served: weakref.WeakSet[ResponseHandler] = weakref.WeakSet()
         self._pool_wait_seconds = pool_wait_seconds
         self._connect_seconds = connect_seconds

@@ -14,7 +14,7 @@ import aiohttp
 from app.gateway.attempt import Attempt
 from app.gateway.cancellation import Deadlines, Interrupt, InterruptedCallError, Reason
 from app.gateway.capacity.growing_bytes import GrowingBytes
-from app.gateway.capacity.response_budget import ResponseShare
+from app.gateway.capacity.response_budget import MEDIUM_BYTES, ResponseShare
 from app.gateway.large_request_body import LARGE_BODY_BYTES, LargeRequestBody
 from app.gateway.openai.failures import MAX_ERROR_BYTES, UpstreamFailure, failure_of_status
 from app.gateway.openai.request import CallRequest
@@ -24,6 +24,8 @@ from app.gateway.quota_headers import read_quotas
 from otel.events import ErrorKind
 
 _SUCCESSES: Final = range(200, 300)
+_STREAM_READ_BYTES: Final = 8 * 1024
+"""With as much of an event that is not complete it needs no room."""
 _KINDS: Final[dict[Reason, ErrorKind]] = {
     "first_byte_timeout": "first_byte_timeout",
     "whole_answer_timeout": "whole_answer_timeout",
@@ -71,6 +73,8 @@ class UpstreamResponse:
     async def open(self, request: CallRequest) -> None:
         """Send the request and read until the head of a 2xx response."""
         upstream_model = self.attempt.route.upstream_model
+        # Nothing is left of what an earlier attempt has read.
+        self.room.release()
         takes_options = not self.leaves_out_added_fields and self._provider.takes_stream_options(upstream_model)
         body: bytes | LargeRequestBody
         if len(request.body) > LARGE_BODY_BYTES:
@@ -107,10 +111,10 @@ class UpstreamResponse:
         raise failure
 
     async def read(self) -> bytes:
-        """Return the next bytes of the body, as they come; empty at its end."""
+        """Return the next bytes of the body, as they come, of a stream 8 KiB at most; empty at its end."""
         response = self._opened()
         try:
-            data = await self._read_part(response)
+            data = await self._read_part(response, _STREAM_READ_BYTES if self.attempt.is_stream else -1)
         except (aiohttp.ClientError, OSError, ValueError):
             # Cut off, or its framing or compression is broken; all of it is a body that is not whole.
             self.attempt.response_began()
@@ -126,14 +130,15 @@ class UpstreamResponse:
             self.attempt.response_began()
             raise UpstreamFailure("bad_response", http_status=response.status, reason="over max_response_bytes")
         if response.content_length is not None and "content-encoding" not in response.headers:
-            await self._make_room(response.content_length)
+            await self.make_room(response.content_length)
         body = GrowingBytes()
         left = self._max_bytes
         try:
             while left >= 0 and (part := await self.read()):
-                if not self.room.has(self._max_bytes - left + len(part)):
+                read_bytes = self._max_bytes - left + len(part)
+                if not self.room.has(read_bytes):
                     # The length is unknown: room for the largest response is held. Two calls that each held a half would wait for each other.
-                    await self._make_room(self._max_bytes)
+                    await self.make_room(MEDIUM_BYTES if read_bytes <= MEDIUM_BYTES else self._max_bytes)
                 body.add(part)
                 left -= len(part)
         except UpstreamFailure as failure:
@@ -145,10 +150,11 @@ class UpstreamResponse:
         if left < 0:
             self.attempt.response_began()
             raise UpstreamFailure("bad_response", http_status=response.status, reason="over max_response_bytes")
+        self.room.shrink(self._max_bytes - left)
         return body.take()
 
-    async def _make_room(self, size_bytes: int) -> None:
-        """Wait for room for a large response; the provider is not to blame for the time that passes."""
+    async def make_room(self, size_bytes: int) -> None:
+        """Wait for room for a response, or an event, of this size; the provider is not to blame for the time that passes."""
         if not self.room.has(size_bytes):
             self.pause()
             self._timer.wait("room")
@@ -192,10 +198,11 @@ class UpstreamResponse:
             return b""
         return b"".join(parts)
 
-    async def _read_part(self, response: aiohttp.ClientResponse) -> bytes:
-        """Return the next bytes of a body."""
+    async def _read_part(self, response: aiohttp.ClientResponse, most_bytes: int = -1) -> bytes:
+        """Return the next bytes of a body: what has arrived, or the first `most_bytes` of it."""
         self._timer.wait("provider")
-        part = await response.content.readany()
+        content = response.content
+        part = await (content.readany() if most_bytes < 0 else content.read(most_bytes))
         self._timer.resume("provider")
         return part
 

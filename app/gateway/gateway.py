@@ -45,6 +45,11 @@ from otel.events import CacheLookedUp, CallerIdentified, RateLimited, RequestSco
 _STARTS_PER_PASS = 16
 """Calls that make their first attempt in one pass of the event loop: a quarter of a millisecond each."""
 
+_RESPONSES_PER_PASS = 16
+_LARGE_RESPONSES_PER_PASS = 1
+_LARGE_BYTES = 64 * 1024
+"""One of a megabyte takes three milliseconds."""
+
 
 class WholeResponse(msgspec.Struct, frozen=True):
     """A response that is not streamed. `provider` is None where it came from the cache; `cache` is None where it was not used."""
@@ -87,6 +92,8 @@ class Gateway:
         self._response_budget = response_budget or ResponseBudget(max_bytes=room_for(models.largest_response_bytes))
         self._stream_pacing = StreamPacing()
         self._starts = PassBudget(_STARTS_PER_PASS)
+        self._responses = PassBudget(_RESPONSES_PER_PASS)
+        self._large_responses = PassBudget(_LARGE_RESPONSES_PER_PASS)
         self.offload = offload or Offload()
 
     async def identify(self, scope: RequestScope, secret: str) -> Caller:
@@ -226,7 +233,10 @@ class Gateway:
         return body
 
     async def _read_response(self, body: bytes, attempt: Attempt) -> ParsedResponse:
-        """Read a response, in another process where it is large."""
+        """Read a response, in another process where it is large: hundreds may have come in the same moment."""
+        budget = self._large_responses if len(body) > _LARGE_BYTES else self._responses
+        if not budget.take():
+            await budget.wait()
         try:
             return await self.offload.run(
                 "responses", attempt.route.provider.name, read_response, body, attempt.operation

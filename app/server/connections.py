@@ -19,7 +19,7 @@ CloseReason: TypeAlias = Literal["idlest", "refused", "no_descriptor", "unparsed
 left; because incomplete requests took too much memory in all."""
 
 
-_UNPARSED_BYTES: Final = 64 * 1024 * 1024
+_UNPARSED_BYTES: Final = 24 * 1024 * 1024
 _UNUSED_SHARE: Final = 0.25
 _OVER_SHARE: Final = 0.9
 """An episode of closing ends when so small a share of the bound is in use."""

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from uvicorn.server import ServerState
 
 from app.gateway.overhead import SCOPE_KEY, OverheadTimer
+from app.server.http_framing import chunked
 from app.server.http_head import RequestHead
 from otel.instrument.asgi import DELIVERY_KEY, AsgiApp, Message, Scope
 
@@ -189,9 +190,13 @@ class Exchange:
             self._write_body(connection, whole[end:], is_last=is_last)
         else:
             self._write_body(connection, body, is_last=is_last)
-        if is_last and (not self._buffered_bytes or await self._is_emptied(connection)):
-            self._buffered_bytes = 0
-            self._complete(connection)
+        if is_last:
+            if not self._buffered_bytes or await self._is_emptied(connection):
+                self._buffered_bytes = 0
+                self._complete(connection)
+        elif not connection.is_writable:
+            # What comes next is not read while this much is unread.
+            await self._wait_for_reader(connection)
 
     async def _wait_for_reader(self, connection: ExchangeConnection) -> None:
         """Wait until the client has taken enough; that time is the client's."""
@@ -248,11 +253,8 @@ class Exchange:
         if not self._has_content:
             pass
         elif self._is_chunked:
-            piece = b"".join((b"%x\r\n" % len(body), body, b"\r\n")) if body else b""
-            if is_last:
-                piece += b"0\r\n\r\n"
-            if piece:
-                connection.transport.write(piece)
+            for part in chunked(body, is_last=is_last):
+                connection.transport.write(part)
         else:
             if self._missing_bytes is not None:
                 self._missing_bytes -= len(body)

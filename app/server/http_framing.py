@@ -23,6 +23,9 @@ _LOOK_BYTES: Final = 64
 _LINES_AT_ONCE: Final = 250
 """Less than a millisecond; a read of tiny chunks has forty times as many."""
 
+_COPIED_BYTES: Final = 4 * 1024
+"""A larger piece is not copied to be framed: it would be held twice while its client does not read."""
+
 
 class Body(Protocol):
     """A body that is being received."""
@@ -151,3 +154,12 @@ def body_of(framing: Framing, budget_bytes: int) -> Body:
 
 def _broken() -> RequestRefusedError:
     return RequestRefusedError(HTTPStatus.BAD_REQUEST, "invalid_http", "Invalid HTTP request received.")
+
+
+def chunked(body: bytes | memoryview, *, is_last: bool) -> tuple[bytes | memoryview, ...]:
+    """Return a piece in chunked framing, ready to be written; a small one as one."""
+    end = b"0\r\n\r\n" if is_last else b""
+    if not body:
+        return (end,) if end else ()
+    parts = (b"%x\r\n" % len(body), body, b"\r\n" + end)
+    return parts if len(body) > _COPIED_BYTES else (b"".join(parts),)

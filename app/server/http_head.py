@@ -18,7 +18,8 @@ MAX_TARGET_BYTES: Final = 8_192
 """RFC 9112, section 3, recommends 8,000 at least. A router's cache of 1,024 paths is bounded by it."""
 
 MAX_FIELDS: Final = 256
-"""A parsed field costs some 200 bytes however short it is: bytes alone do not bound memory."""
+FIELD_BYTES: Final = 200
+"""A parsed field costs so much however short it is: bytes alone do not bound memory."""
 
 _HEAD_END: Final = b"\r\n\r\n"
 _LINE_ENDS: Final = b"\r\n"
@@ -80,9 +81,9 @@ class HeadParser:
         self._parser: Any = None
 
     @property
-    def size_bytes(self) -> int:
-        """Bytes taken so far."""
-        return self._size_bytes
+    def held_bytes(self) -> int:
+        """What the bytes taken so far and the fields in them take."""
+        return self._size_bytes + FIELD_BYTES * len(self._headers)
 
     def feed(self, data: bytes, start: int) -> tuple[int, RequestHead | None]:
         """Take bytes from `start` on, at most to the head's end; return where that is, and the head when it is complete.

@@ -12,10 +12,11 @@ from app.server.http_head import HeadParser, RequestHead
 class RequestInput:
     """The bytes of one connection; `max_header_bytes` bounds what is not content, in each phase of a message.
 
-    `hold` gets the change of the bytes that wait here, and returns whether all connections together may hold so many.
+    `hold` gets the change of the bytes that wait here and of the head of the request that is served, and returns whether all
+    connections together may hold so many.
     """
 
-    __slots__ = ("_at", "_body", "_data", "_head", "_hold", "_max_header_bytes", "_reported_bytes")
+    __slots__ = ("_at", "_body", "_data", "_head", "_hold", "_max_header_bytes", "_reported_bytes", "_served_bytes")
 
     def __init__(self, max_header_bytes: int, hold: Callable[[int], bool]) -> None:
         self._max_header_bytes = max_header_bytes
@@ -25,6 +26,7 @@ class RequestInput:
         self._head: HeadParser | None = None
         self._body: Body | None = None
         self._reported_bytes = 0
+        self._served_bytes = 0
 
     @property
     def is_in_head(self) -> bool:
@@ -56,6 +58,7 @@ class RequestInput:
         self._at, head = parser.feed(self._data, self._at)
         if head is not None:
             self._head = None
+            self._served_bytes = parser.held_bytes
             if head.framing != 0:
                 self._body = body_of(head.framing, self._max_header_bytes)
         return head
@@ -73,12 +76,18 @@ class RequestInput:
         if self._at:
             self._data = self._data[self._at :]
             self._at = 0
-        held_bytes = len(self._data) + (0 if self._head is None else self._head.size_bytes)
+        held_bytes = len(self._data) + self._served_bytes + (0 if self._head is None else self._head.held_bytes)
         change, self._reported_bytes = held_bytes - self._reported_bytes, held_bytes
         return not change or self._hold(change)
 
+    def end_request(self) -> None:
+        """The request that was served is over: its head is forgotten."""
+        self._served_bytes = 0
+        self.release_taken()
+
     def drop(self) -> None:
         """Forget everything."""
+        self._served_bytes = 0
         self._data = b""
         self._at = 0
         self._head = None

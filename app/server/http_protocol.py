@@ -19,25 +19,25 @@ from app.gateway.ports import Clock
 from app.server.acceptor import AcceptedProtocol
 from app.server.asgi_scope import asgi_scope
 from app.server.connections import Connections
+from app.server.end_flow import EndFlow
 from app.server.half_close import HALF_CLOSE, watch_half_close
 from app.server.http_exchange import Exchange
 from app.server.http_head import RequestHead, RequestRefusedError
 from app.server.http_input import RequestInput
 from app.server.http_refusal import late_head, no_connection, refusal
 from app.server.lanes import is_watching
-from app.server.read_flow import READ_BYTES, ReadFlow
+from app.server.read_flow import READ_BYTES
 from app.server.timers import Timers
 from app.server.turns import Turns
-from app.server.write_flow import WriteFlow
+from app.server.write_flow import HIGH_WATER_BYTES, WriteFlow
 
 _logger = logging.getLogger("uvicorn.error")
 
 
-class HttpConnection(ReadFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProtocol):
+class HttpConnection(EndFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProtocol):
     """One connection. Timers are set only where a client makes the server wait: a request that comes in one piece costs none."""
 
     server_config: ServerConfig = ServerConfig()
-    connections: Connections
 
     def __init__(
         self,
@@ -55,14 +55,13 @@ class HttpConnection(ReadFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProt
         self._input = RequestInput(self.server_config.max_header_bytes, self.connections.hold)
         self._exchange: Exchange | None = None
         self._task: asyncio.Task[None] | None = None
-        self._is_refused = False
         self._is_at_end = False
-        self._final_bytes: bytes | None = None
         self._timers = Timers(self._loop)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A connection without a request is as idle as one between two requests."""
         self.transport = transport = cast("asyncio.Transport", transport)
+        transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
         self.server_state.connections.add(self)  # type: ignore[arg-type]  # its own protocols are meant
         client = get_remote_addr(transport)
         self._addresses = {"server": get_local_addr(transport), "client": client}
@@ -165,11 +164,6 @@ class HttpConnection(ReadFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProt
                 self._timers.set("head", seconds, lambda: self._refuse(late_head(seconds)))
             self.read_as_needed()
 
-    @property
-    def _is_ended(self) -> bool:
-        """Whether further bytes of the client are ignored."""
-        return self._is_refused or self.transport.is_closing()
-
     def _take(self, source: RequestInput) -> None:
         """Take heads and bodies; raises `RequestRefusedError`."""
         while source.waiting_bytes and not self._is_ended:
@@ -230,6 +224,7 @@ class HttpConnection(ReadFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProt
     def _end_exchange(self, exchange: Exchange) -> None:
         """Request and response are complete: continue with what the client has sent meanwhile."""
         self._exchange = self._task = None
+        self._input.end_request()
         waits = bool(self._input.waiting_bytes)
         if self._is_at_end and not waits:
             self.transport.close()
@@ -250,43 +245,6 @@ class HttpConnection(ReadFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProt
         self.connections.is_idle(self)
         if not self._input.waiting_bytes:
             self._timers.set("idle", self._keep_alive_seconds, self.transport.close)
-
-    def _refuse(self, error: RequestRefusedError) -> None:
-        """Refuse bytes that are not a request, and close; a response that has begun is finished first."""
-        _logger.warning("%s", error.message)
-        self._is_refused = True
-        self._input.drop()
-        self._timers.stop("head")
-        exchange = self._exchange
-        if self.transport.is_closing():
-            return
-        if exchange is None or not exchange.response_started:
-            if exchange is not None:
-                # The request will never be complete.
-                exchange.leave()
-            self._end_output(refusal(error))
-        elif exchange.response_complete:
-            self._end_output(b"")
-        else:
-            # The application responds without the body and is about to end; if it does not, it waits for bytes that never come.
-            self._final_bytes = refusal(error)
-            self._discard_for_a_while()
-
-    def _end_output(self, final_bytes: bytes) -> None:
-        """Write the last bytes of this connection, and close it once the client can have read them.
-
-        Closing at once would reset the connection where the client has sent more than was read, and it would never read its response.
-        """
-        self._is_refused = True
-        self._final_bytes = None
-        self.connections.is_idle(self)
-        self.transport.write(final_bytes)
-        if self._is_at_end:
-            self.transport.close()
-            return
-        self.transport.write_eof()
-        self._read(True)
-        self._discard_for_a_while()
 
 
 def bounded_protocol(server: ServerConfig, connections: Connections, clock: Clock) -> type[HttpConnection]:

@@ -7,7 +7,8 @@ the process.
 import asyncio
 from typing import Final
 
-_HIGH_WATER_BYTES: Final = 64 * 1024
+HIGH_WATER_BYTES: Final = 16 * 1024
+"""Hundreds of clients may leave so much of their streams unread."""
 
 
 class WriteFlow:
@@ -47,7 +48,7 @@ class WriteFlow:
         finally:
             self._emptied = None
             if not transport.is_closing():
-                transport.set_write_buffer_limits(high=_HIGH_WATER_BYTES)
+                transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
 
     def _writing_ended(self) -> None:
         """The connection has ended: nothing waits for it."""

@@ -38,7 +38,7 @@ _TRIES: Final = 2
 _MIB: Final = 1024 * 1024
 # Address space of the program, and copies. A request is copied for lone surrogates in it, a response for NaN and the like.
 _MEMORY: Final[Mapping[Lane, tuple[int, int]]] = MappingProxyType(
-    {"requests": (40 * _MIB, 4), "responses": (40 * _MIB, 2)}
+    {"requests": (34 * _MIB, 4), "responses": (34 * _MIB, 2)}
 )
 _USUAL_BYTES: Final[Mapping[Lane, int]] = MappingProxyType({"requests": 10 * _MIB, "responses": 64 * _MIB})
 

@@ -137,7 +137,7 @@ def test_the_example_mentions_every_key() -> None:
             "max_body_bytes_in_flight_per_key = 1_000_000",
             (
                 "server.max_body_bytes_in_flight_per_key: 1000000; "
-                "allowed: max_body_bytes (10485760) to max_body_bytes_in_flight (201326592)"
+                "allowed: max_body_bytes (10485760) to max_body_bytes_in_flight (134217728)"
             ),
         ),
         ("port = 0", "port = 65536", "server.port: 65536; allowed: 0 (any free port) to 65535"),

@@ -13,6 +13,7 @@ from app.config.schema import AppConfig, ProviderConfig, ServerConfig
 from app.server.acceptor import AcceptedProtocol, Acceptor
 from app.server.connections import Connections
 from app.server.descriptors import MOST_CONNECTIONS, max_client_connections
+from app.server.http_head import FIELD_BYTES
 from tests.app.gateway.raw_client import exchange, get, post, responses
 
 READ_SECONDS = 20.0
@@ -310,3 +311,21 @@ async def test_a_connection_that_has_ended_leaves_no_cycles(make_upstream, make_
         gc.garbage.clear()
         gc.enable()
     assert not left & {"HttpConnection", "RequestInput", "HeadParser", "HttpRequestParser", "RequestHead", "Timers"}
+
+
+async def test_the_head_of_a_request_counts_until_its_response_has_ended(make_upstream, make_gateway, wire):
+    may_go_on = asyncio.Event()
+
+    async def slow(exchange):
+        await may_go_on.wait()
+        await exchange.reply(wire.completion)
+
+    gateway = await make_gateway(await make_upstream(slow))
+    fields = [b"x-%d: " % number for number in range(100)]
+    reader, writer = await connect(gateway.port, post(*fields))
+    await wire.until(lambda: gateway.connections.unparsed_bytes > len(fields) * FIELD_BYTES, "the head")
+    may_go_on.set()
+    assert (await responded(reader)).status == 200
+    await wire.until(lambda: gateway.connections.unparsed_bytes == 0, "the end of the head")
+    writer.close()
+    await gateway.finished()

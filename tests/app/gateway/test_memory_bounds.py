@@ -13,17 +13,21 @@ from app.config.routing_schema import ProviderConfig
 from app.config.schema import ServerConfig
 from app.errors import InvalidRequestError
 from app.gateway import json_bounds
+from app.gateway.bounded_reads import READ_BYTES
 from app.gateway.capacity.loop_yield import LoopYield
 from app.gateway.capacity.offload import Offload, memory_bytes
-from app.gateway.capacity.response_budget import ResponseBudget, room_for
+from app.gateway.capacity.response_budget import FREE_BYTES, MEDIUM_BYTES_PER_OWNER, ResponseBudget, room_for
+from app.gateway.exchange import _STREAM_READ_BYTES
 from app.gateway.in_flight import calls_in_flight
 from app.gateway.large_request_body import LargeRequestBody
 from app.gateway.openai import lenient_json, lone_surrogates, long_strings
 from app.gateway.openai.completion import read_response
 from app.gateway.openai.request import parse_chat
 from app.gateway.openai.request_reading import summarize
+from app.gateway.provider_client import _READ_BUFFER_BYTES
 from app.http.request_input import read_body
 from app.server.connections import _UNPARSED_BYTES
+from app.server.write_flow import HIGH_WATER_BYTES
 
 MIB = 1024 * 1024
 SIZE = 4 * MIB
@@ -178,11 +182,21 @@ async def test_the_largest_response_is_read_within_the_memory_of_its_process(bod
 def test_the_bounds_of_one_key_have_a_total_below_512_mb() -> None:
     server, provider = ServerConfig(), ProviderConfig(name="p", base_url="http://p/v1")
     largest = provider.max_response_bytes
-    responses = ResponseBudget(max_bytes=room_for(largest)).max_bytes_per_owner
-    bodies = calls_in_flight(server, 4_096).max_body_bytes_per_key
-    children = memory_bytes("requests", server.max_body_bytes) + memory_bytes("responses", largest)
-    assert [bodies // MIB, responses // MIB, children // MIB, _UNPARSED_BYTES // MIB] == [96, 64, 80 + 168, 64]
-    assert bodies + responses + children + _UNPARSED_BYTES < 512_000_000
+    calls = calls_in_flight(server, 4_096)
+    # Of each stream: what is read ahead, one piece with the begin of the next event, and what waits for the client.
+    unread = 2 * _READ_BUFFER_BYTES + READ_BYTES + _STREAM_READ_BYTES + FREE_BYTES + HIGH_WATER_BYTES
+    bounds = [
+        calls.max_body_bytes_per_key,
+        ResponseBudget(max_bytes=room_for(largest)).max_bytes_per_owner - MEDIUM_BYTES_PER_OWNER,
+        MEDIUM_BYTES_PER_OWNER,
+        calls.limit_per_key * (40 * 1024 + unread),
+        memory_bytes("requests", server.max_body_bytes),
+        memory_bytes("responses", largest),
+        _UNPARSED_BYTES,
+        4_096 * 4 * 1024,
+    ]
+    assert [round(bound / MIB) for bound in bounds] == [64, 64, 16, 55, 74, 162, 24, 16]
+    assert sum(bounds) < 512_000_000
 
 
 @pytest.fixture

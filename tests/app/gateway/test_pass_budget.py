@@ -67,9 +67,9 @@ async def test_one_that_left_holds_nobody_up():
 
 
 @pytest.mark.live
-@pytest.mark.parametrize("case", [(40_000, 1), (10, 16)], ids=["large", "small"])
+@pytest.mark.parametrize("case", [(40_000, 4_096, 16), (10, 10, 16)], ids=["large", "small"])
 async def test_pieces_of_many_streams_are_read_a_few_at_a_time(make_upstream, make_gateway, wire, monkeypatch, case):
-    (characters, at_most), streams, release = case, 40, asyncio.Event()
+    (characters, counted_from, at_most), streams, release = case, 40, asyncio.Event()
 
     async def script(exchange):
         await exchange.stream_head()
@@ -94,7 +94,7 @@ async def test_pieces_of_many_streams_are_read_a_few_at_a_time(make_upstream, ma
     passes = Passes()
 
     def noted(self, data):
-        if len(data) > characters:
+        if len(data) > counted_from:
             passes.note()
         return feed(self, data)
 
@@ -103,6 +103,37 @@ async def test_pieces_of_many_streams_are_read_a_few_at_a_time(make_upstream, ma
     assert {(await call).status for call in calls} == {200}
     pieces, most = passes.stop()
     assert pieces >= streams
+    # Those that were woken, and as many that came later.
+    assert most <= 2 * at_most
+    await gateway.finished()
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("case", [(100_000, 1), (10, 16)], ids=["large", "small"])
+async def test_responses_that_came_in_the_same_moment_are_read_a_few_at_a_time(
+    make_upstream, make_gateway, wire, monkeypatch, case
+):
+    (characters, at_most), calls, release = case, 40, asyncio.Event()
+
+    async def script(exchange):
+        await release.wait()
+        await exchange.reply(wire.completion | {"padding": "a" * characters})
+
+    upstream = await make_upstream(script)
+    gateway = await make_gateway(upstream)
+    read, passes = gateway_module.read_response, Passes()
+
+    def noted(*args):
+        passes.note()
+        return read(*args)
+
+    monkeypatch.setattr(gateway_module, "read_response", noted)
+    calling = [asyncio.create_task(gateway.chat()) for _ in range(calls)]
+    await wire.until(lambda: len(upstream.exchanges) == calls)
+    release.set()
+    assert {(await call).status for call in calling} == {200}
+    pieces, most = passes.stop()
+    assert pieces == calls
     assert most <= at_most
     await gateway.finished()
 

@@ -2,10 +2,15 @@
 
 import asyncio
 import json
+from collections import Counter
 
 import pytest
 
-from app.gateway.capacity.response_budget import LARGE_BYTES, ResponseBudget, room_for
+from app.gateway.bounded_reads import BoundedReads
+from app.gateway.capacity.response_budget import FREE_BYTES, MEDIUM_BYTES, ResponseBudget, ResponseShare, room_for
+from app.server.http_exchange import Exchange
+from app.server.write_flow import HIGH_WATER_BYTES
+from tests.app.gateway.raw_client import post
 
 MIB = 1024 * 1024
 
@@ -19,7 +24,7 @@ def share_of(room, owner, size):
 async def test_small_responses_need_no_room():
     room = ResponseBudget(max_bytes=1)
     for _ in range(100):
-        assert room.share("key").try_hold(LARGE_BYTES)
+        assert room.share("key").try_hold(FREE_BYTES)
     assert room.held_bytes == 0
 
 
@@ -121,3 +126,97 @@ async def test_an_event_of_many_megabytes_is_passed_on_as_it_is_and_needs_room(
     taken = share_of(room, "other", 31 * MIB)
     assert (await gateway.chat(stream=True)).status == 503
     taken.release()
+
+
+def test_what_is_not_needed_is_given_back() -> None:
+    room = ResponseBudget()
+    share = share_of(room, "key", MEDIUM_BYTES)
+    share.shrink(100 * 1024)
+    assert room.held_bytes == 100 * 1024
+    assert share.try_hold(3 * MIB)
+    assert room.held_bytes == 3 * MIB + 100 * 1024
+    share.shrink(2 * MIB)
+    assert room.held_bytes == 2 * MIB
+    share.shrink(FREE_BYTES)
+    assert room.held_bytes == 0
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("length_is_known", [True, False])
+async def test_medium_responses_of_one_key_hold_no_more_than_its_share(
+    make_upstream, make_gateway, wire, monkeypatch, length_is_known
+) -> None:
+    body = json.dumps(wire.completion | {"padding": "a" * 300 * 1024}).encode()
+
+    async def script(exchange):
+        if length_is_known:
+            await exchange.reply(body)
+            return
+        await exchange.raw(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n")
+        await exchange.send(body)
+        await exchange.end()
+
+    room, most = ResponseBudget(medium_bytes_per_owner=2 * MEDIUM_BYTES), []
+    held = ResponseShare._holds
+
+    def noted(self, size_bytes):
+        most.append(room.held_bytes)
+        return held(self, size_bytes)
+
+    monkeypatch.setattr(ResponseShare, "_holds", noted)
+    gateway = await make_gateway(await make_upstream(script), response_budget=room)
+    got = await asyncio.gather(*(gateway.chat() for _ in range(20)))
+    assert [response.status for response in got] == [200] * 20
+    assert len(most) == 20
+    assert max(most) <= 2 * MEDIUM_BYTES
+    await gateway.finished()
+    assert room.held_bytes == 0
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("case", [(500, 96 * 1024), (60_000, 200 * 1024)])
+async def test_of_a_stream_that_nobody_reads_little_is_held(
+    make_upstream, make_gateway, wire, monkeypatch, case
+) -> None:
+    (characters, most_bytes), counted, most = case, Counter(), []
+    event = wire.sse(wire.chunk("a" * characters))
+    # Few chunks: their framing is read, and never written.
+    events = event * max(1, 64 * 1024 // len(event))
+
+    async def script(exchange):
+        await exchange.stream_head()
+        for _ in range(16 * MIB // len(events)):
+            await exchange.send(events)
+
+    arrived, written = BoundedReads.buffer_updated, Exchange._write_body
+
+    def read(self, nbytes):
+        counted["read"] += nbytes
+        most.append(counted["read"] - counted["written"] + counted["buffered"])
+        arrived(self, nbytes)
+
+    def write(self, connection, body, *, is_last):
+        written(self, connection, body, is_last=is_last)
+        counted["written"] += len(body)
+        counted["buffered"] = connection.transport.get_write_buffer_size()
+
+    monkeypatch.setattr(BoundedReads, "buffer_updated", read)
+    monkeypatch.setattr(Exchange, "_write_body", write)
+    room = ResponseBudget()
+    gateway = await make_gateway(await make_upstream(script), response_budget=room)
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port, limit=1024)
+    fields = {"model": "acme/tiny", "messages": [{"role": "user", "content": "a"}], "stream": True}
+    writer.write(post(body=json.dumps(fields).encode()))
+    # The gateway's side of the connection is full once the kernel takes no more.
+    await wire.until(lambda: counted["buffered"] > HIGH_WATER_BYTES, "a client that does not read")
+    seen = -1
+    while seen != counted["read"]:
+        seen = counted["read"]
+        for _ in range(200):
+            await asyncio.sleep(0)
+    assert max(most) <= most_bytes
+    assert room.held_bytes == 0 if characters < FREE_BYTES else 0 < room.held_bytes < 2 * characters
+    assert reader is not None
+    writer.transport.abort()
+    await gateway.finished()
+    assert room.held_bytes == 0

@@ -42,6 +42,9 @@ class Transport(asyncio.Transport):
     def get_write_buffer_size(self):
         return 0
 
+    def set_write_buffer_limits(self, high=None, low=None):
+        pass
+
 
 class Server:
     """Connections of one server whose application only responds; `served` has the paths in their order."""

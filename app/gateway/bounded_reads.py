@@ -1,0 +1,31 @@
+"""Bounds how much is read at once from a provider's connection.
+
+The event loop reads up to 256 KB for a protocol that takes bytes, and a few hundred streams whose
+clients do not read would hold so much each. A protocol that offers a buffer decides itself.
+"""
+
+import asyncio
+from typing import Final
+
+READ_BYTES: Final = 16 * 1024
+
+
+class BoundedReads(asyncio.BufferedProtocol):
+    """Stands between a connection and its protocol, which takes bytes. `buffer` may be shared: it is filled and emptied within one callback."""
+
+    def __init__(self, protocol: asyncio.Protocol, buffer: memoryview) -> None:
+        self._buffer = buffer
+        self._data_received = protocol.data_received
+        # What else a connection tells is told to the protocol itself.
+        self.connection_lost = protocol.connection_lost  # type: ignore[method-assign]
+        self.eof_received = protocol.eof_received  # type: ignore[method-assign]
+        self.pause_writing = protocol.pause_writing  # type: ignore[method-assign]
+        self.resume_writing = protocol.resume_writing  # type: ignore[method-assign]
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio's signature
+        """Return where the next bytes go."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Bytes have arrived."""
+        self._data_received(bytes(self._buffer[:nbytes]))
