@@ -111,10 +111,11 @@ class UpstreamResponse:
         raise failure
 
     async def read(self) -> bytes:
-        """Return the next bytes of the body, as they come, of a stream 8 KiB at most; empty at its end."""
+        """Return the next bytes of the body, as they come, of a stream 8 KiB at most unless it holds room; empty at its end."""
         response = self._opened()
+        is_bounded = self.attempt.is_stream and not self.room.held_bytes
         try:
-            data = await self._read_part(response, _STREAM_READ_BYTES if self.attempt.is_stream else -1)
+            data = await self._read_part(response, _STREAM_READ_BYTES if is_bounded else -1)
         except (aiohttp.ClientError, OSError, ValueError):
             # Cut off, or its framing or compression is broken; all of it is a body that is not whole.
             self.attempt.response_began()

@@ -105,6 +105,7 @@ class ResponseStream:
         chunks = self._chunks
         # What was read before has gone to the client.
         self._piece = b""
+        held_bytes = chunks.held_bytes
         try:
             data = await self._response.read()
         except UpstreamFailure:
@@ -117,8 +118,9 @@ class ResponseStream:
             self._units = chunks.output_units
             self._attempt.produced_token()
         self._ended = chunks.done or chunks.failure is not None or not data
-        if not self._piece and not self._ended:
+        if not self._piece and not self._ended and chunks.held_bytes <= held_bytes:
             # Reading what has arrived already does not wait: a flood of empty events must not block the event loop.
+            # What an event grows by is bounded, and has waited for its turn.
             await self._pacing.tedious.wait()
 
     async def _feed(self, data: bytes) -> bytes:
