@@ -68,7 +68,7 @@ class ByteBudget:
                 del self._waiting[each]
 
     def _forget(self, owner: str, entry: tuple[asyncio.Future[None], int]) -> None:
-        """Let one that waits no more stand in nobody's way."""
+        """Remove one that waits no more: those behind it go on without it."""
         waiting = self._waiting.get(owner)
         if waiting is not None and entry in waiting:
             waiting.remove(entry)
