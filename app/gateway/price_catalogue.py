@@ -1,7 +1,7 @@
 """The prices of targets whose provider has `prices = "catalogue"`, from the dated data of the package `genai-prices`.
 
-Read once, at the start, by a process of its own that ends before the first request; compiled to the
-same exact integers as configured prices. What the configuration says of a target wins.
+Read once, at the start, by a child process that ends before the first request; compiled to the
+same exact integers as configured prices. A configured price replaces the catalogue's.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What a provider's response says is left of the quota of the gateway's account, from its rate-limit headers.
+"""Reads from a response's rate-limit headers what is left of the quota of the gateway's account at the provider.
 
 Sources: the API references of OpenAI (`x-ratelimit-*`, also Azure, Groq, Cerebras with a unit of time, OpenRouter
 without a kind) and Anthropic (`anthropic-ratelimit-*`), and draft-ietf-httpapi-ratelimit-headers (`RateLimit` with
@@ -55,7 +55,7 @@ _DRAFT_07: Final = re.compile(r"limit=(\d{1,15}),\s*remaining=(\d{1,15})\b", re.
 
 
 def read_quotas(headers: Mapping[str, str]) -> Quotas:
-    """Return what is left, by kind; empty for a response that says nothing. `headers` ignores case."""
+    """Return what is left, by kind; empty for a response without such headers. `headers` ignores case."""
     found: dict[QuotaKind, Quota] = {}
     for kind, remaining_name, limit_name in _PAIRS:
         if remaining_name in headers and kind not in found:

@@ -77,7 +77,7 @@ def _at(name: str, value: Any, start: int) -> str:
 
 
 def _current(prices: Any, now: datetime) -> tuple[Any, list[str]]:
-    """Return the prices of today; of those that vary with the time of day the dearest, so that no cost is understated."""
+    """Return the prices of today; where one varies with the time of day, the highest, so that no cost is understated."""
     if not isinstance(prices, list):
         return prices, []
     candidates = []
@@ -90,7 +90,7 @@ def _current(prices: Any, now: datetime) -> tuple[Any, list[str]]:
             break
     if not candidates:
         return prices[0].prices, []
-    notes = ["varies with the time of day: the dearest price counts"] if len(candidates) > 1 else []
+    notes = ["varies with the time of day: the highest price counts"] if len(candidates) > 1 else []
     return max(candidates, key=_height), notes
 
 

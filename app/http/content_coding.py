@@ -105,7 +105,7 @@ class _Coding:
     def decode(self, data: bytes) -> Iterator[tuple[bytes, int]]:
         """Yield what comes out of the next bytes, in pieces, each with how many bytes were worked on."""
         if self._window_bits is None:
-            # RFC 9110 means the zlib format; some clients send the bare stream. The first two bytes tell.
+            # RFC 9110 means the zlib format; some clients send the bare stream. The first two bytes differ.
             data, self._beginning = self._beginning + data, b""
             if len(data) < _HEADER_BYTES:
                 self._beginning = data

@@ -15,7 +15,7 @@ from app.providers.breaker import BreakerState, CircuitBreaker, Transition
 
 _LOGGER: Final = logging.getLogger("gatewayz.breaker")
 _QUOTA_SECONDS: Final = 300.0
-"""Most quotas are per minute: what was left longer ago says nothing about now."""
+"""Most quotas are per minute: an older value is of an earlier period."""
 
 
 class TargetState:
@@ -37,7 +37,7 @@ class TargetState:
 
     @property
     def quotas(self) -> dict[QuotaKind, Quota]:
-        """What the provider last reported to be left, where that is not older than 5 minutes."""
+        """What is left, as the provider last reported it within 5 minutes."""
         oldest_seconds = self._clock.monotonic() - _QUOTA_SECONDS
         return {kind: quota for kind, (quota, at_seconds) in self._quotas.items() if at_seconds >= oldest_seconds}
 

@@ -1,4 +1,4 @@
-"""A thread that runs one loop's `step` whenever it is due or woken, until it is told to end and the loop is done."""
+"""A thread that runs one loop's `step` whenever it is due or woken, until it is stopped and the loop is done."""
 
 import logging
 import threading

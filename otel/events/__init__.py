@@ -1,4 +1,4 @@
-"""Events: what an application tells telemetry, and the ports that take it.
+"""Events: what an application reports to telemetry, and the ports that accept it.
 
     application -> events (usage: tokens and money) -> Recorder, RequestScope, AttemptScope
 

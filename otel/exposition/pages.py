@@ -48,7 +48,7 @@ class MonitoringPages:
         """The reference page."""
 
     async def families(self, headers: Headers, query: bytes, category: Category | None = None) -> ExpositionResponse:
-        """Return an exposition of all families or of one category, in the format that the headers ask for."""
+        """Return an exposition of all families or of one category, in the format that the headers request."""
         accept, accept_encoding = list_header(headers, b"accept"), list_header(headers, b"accept-encoding")
         names = _query_values(query, "name[]")
         return await self._in_thread(

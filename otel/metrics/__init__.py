@@ -4,5 +4,5 @@
     pending -> SDK aggregation (views, aggregations, exemplar_reservoir), when a reader collects
     SDK aggregation -> reader (exemplars) -> exposition and push
 
-`process` is read when a collection asks for it.
+`process` is read at each collection.
 """

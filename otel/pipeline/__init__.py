@@ -3,7 +3,7 @@
     OTEL_* configuration, PipelineSettings -> build_pipeline -> Pipeline (recorder, providers, exposition, delivery)
 
 `resource` names the process on all signals, `self_telemetry` makes the pipeline's own families, and
-`console_exporters` write where `OTEL_*_EXPORTER=console` asks for it.
+`console_exporters` write where `OTEL_*_EXPORTER` is `console`.
 """
 
 from otel.pipeline.build import PipelineSettings, build_pipeline

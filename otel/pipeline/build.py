@@ -69,8 +69,8 @@ class PipelineSettings(msgspec.Struct, frozen=True, kw_only=True):
     none. `families` are added to the `catalogue`, whose documented names `naming` may change.
     `conventions` are those that can be opted in to.
     `scope_name` is the instrumentation scope of the built-in signals. `secrets` are redacted wherever
-    they are in log lines and spans, as are the values of the export's headers. `hold` says which
-    requests leave their trace although they are not sampled.
+    they are in log lines and spans, as are the values of the export's headers. `hold` selects the
+    requests whose trace is exported although they are not sampled.
     """
 
     bounds: LabelBounds

@@ -89,8 +89,8 @@ class Pipeline:
     def install_logging(self, level: int | None = None, *, quiet: Sequence[str] = ()) -> None:
         """Send everything that is logged in this process through telemetry, in place of the root logger's handlers.
 
-        `level` is the lowest that is recorded: by default INFO, or DEBUG where `OTEL_LOG_LEVEL` asks
-        for it. For the loggers in `quiet` it is at least WARNING.
+        `level` is the lowest that is recorded: by default INFO, or DEBUG where `OTEL_LOG_LEVEL` is
+        `debug`. For the loggers in `quiet` it is at least WARNING.
         """
         level = self._log_level if level is None else level
         root = logging.getLogger()

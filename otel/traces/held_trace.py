@@ -135,9 +135,9 @@ class HeldTrace:
 
 
 def build_hold(rules: HoldRules, sampler: str, sinks: int) -> TraceHold | None:
-    """Return the hold, None where nothing can come of it.
+    """Return the hold, None where it would export nothing.
 
-    `always_off` and `parentbased_always_off` ask for no traces of the process's own.
+    With `always_off` and `parentbased_always_off` the process has no traces of its own.
     """
     is_off = sampler in {"always_off", "parentbased_always_off"}
     return TraceHold(rules) if rules.hold_any and sinks and not is_off else None

@@ -1,7 +1,7 @@
 """The most that a call is expected to cost, which is reserved from its budgets before the first attempt.
 
 The input is estimated from its text, a quarter added; the output is as long as the caller's limit, else
-as in `app/gateway/exposure.py`. Every token has the dearest price of its kind, at the dearest target.
+as in `app/gateway/exposure.py`. Every token has the highest price of its kind, at the most expensive target.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ _LARGE_BODY_BYTES: Final = 64 * 1024
 
 
 async def largest_cost_nanousd(request: CallRequest, model: Model) -> int:
-    """Return the cost of one attempt at the dearest target; 0 where no target has a price."""
+    """Return the cost of one attempt at the most expensive target; 0 where no target has a price."""
     if len(request.body) > _LARGE_BODY_BYTES:
         # It takes long enough to delay other requests.
         estimate = await asyncio.to_thread(estimated_input_tokens, request)
@@ -33,7 +33,7 @@ async def largest_cost_nanousd(request: CallRequest, model: Model) -> int:
 
 
 def _dearest(price: Price) -> Price:
-    """Return a price at which every token costs as the dearest of its kind."""
+    """Return a price at which every token has the highest price of its kind."""
     return msgspec.structs.replace(
         price, rates=_dearest_rates(price.rates), tiers=tuple(_dearest_rates(tier) for tier in price.tiers)
     )

@@ -93,7 +93,7 @@ def test_a_price_that_varies_with_the_time_of_day_is_the_dearest():
         seconds = datetime(2026, 11, 1, hour, tzinfo=UTC).timestamp()
         (found,) = read_price_catalogue.read_catalogue({"unix_seconds": seconds, "targets": [target]})["found"]
         assert found["rates"] == [{"above_input_tokens": 0, "input": "0.27", "cached_input": "0.07", "output": "1.1"}]
-        assert "varies with the time of day: the dearest price counts" in found["notes"]
+        assert "varies with the time of day: the highest price counts" in found["notes"]
 
 
 def test_the_prices_of_a_day_are_those_that_had_begun():
