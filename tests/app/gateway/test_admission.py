@@ -144,9 +144,9 @@ async def test_a_client_that_never_sends_its_body_is_charged_a_request(make_upst
 @pytest.mark.parametrize(
     ("server", "max_connections", "expected"),
     [
-        (ServerConfig(), 4_096, (500, 96 * 1024 * 1024)),
-        (ServerConfig(), 48, (24, 96 * 1024 * 1024)),
-        (ServerConfig(max_concurrent_requests=1), 4_096, (1, 96 * 1024 * 1024)),
+        (ServerConfig(), 4_096, (500, 64 * 1024 * 1024)),
+        (ServerConfig(), 48, (24, 64 * 1024 * 1024)),
+        (ServerConfig(max_concurrent_requests=1), 4_096, (1, 64 * 1024 * 1024)),
         (ServerConfig(max_body_bytes=200 * 1024 * 1024), 4_096, (500, 200 * 1024 * 1024)),
         (
             ServerConfig(max_concurrent_requests_per_key=900, max_body_bytes_in_flight_per_key=20_000_000),
