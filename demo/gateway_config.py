@@ -88,6 +88,8 @@ REAL: Final = DemoModel(name=REAL_MODEL, routes=(RoutePrice(REAL_PROVIDER, "0.01
 
 FREE_PLAN: Final = "demo"
 VISITOR_PLAN: Final = "yours"
+VISITOR_USD_PER_DAY: Final = 100.0
+"""A budget that no one at the keyboard reaches, so that its gauges are there to be looked at."""
 """Of the key that the demo prints for its user."""
 
 LIMITED_PLANS: Final = (
@@ -136,7 +138,10 @@ class GatewayFile(msgspec.Struct, frozen=True, kw_only=True):
         names = dict.fromkeys(route.provider for model in self.models for route in model.routes)
         tables += [self._provider(name) for name in names]
         tables += [_model(model) for model in self.models]
-        tables += [f"[[plans]]\nname = {_text(name)}\n" for name in (FREE_PLAN, VISITOR_PLAN)]
+        tables += [
+            f"[[plans]]\nname = {_text(FREE_PLAN)}\n",
+            f"[[plans]]\nname = {_text(VISITOR_PLAN)}\nplan_usd_per_day = {VISITOR_USD_PER_DAY}\n",
+        ]
         tables += [
             f"[[plans]]\nname = {_text(plan.name)}\n{plan.limit_type}_per_minute = {plan.per_minute}\n"
             for plan in LIMITED_PLANS

@@ -8,6 +8,7 @@ from sqlalchemy import insert, text
 from sqlalchemy.dialects import sqlite
 
 from app.store.cost_rollup import HOUR_MS, SUMS, roll_up
+from app.store.database import open_database
 from app.store.retention import purge_ledger
 from app.store.schema import HOURLY_COSTS, LEDGER
 from app.store.usage_report import DAY_MS, UsageSums, ledger_query, read_usage
@@ -94,9 +95,9 @@ async def test_nothing_is_reported_of_days_without_calls(engine, make_row) -> No
         assert await read_usage(engine, by, START - 9 * DAY_MS, START, NOW) == {}
 
 
-async def test_reports_read_an_index(engine) -> None:
-    if engine.dialect.name != "sqlite":
-        pytest.skip("PostgreSQL's planner decides by statistics")
+async def test_reports_read_an_index(sqlite_url, recorder) -> None:
+    """In SQLite: PostgreSQL's planner decides by statistics."""
+    engine = await open_database(sqlite_url, recorder)
 
     async def plan(query) -> str:
         sql = str(query.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
@@ -109,3 +110,4 @@ async def test_reports_read_an_index(engine) -> None:
     assert "USING INDEX ix_ledger_started_unix_ms" in await plan(ledger_query(["plan"], START, NOW, engine.dialect))
     hour = HOURLY_COSTS.c.hour_unix_ms
     assert "USING INDEX sqlite_autoindex_hourly_costs" in await plan(HOURLY_COSTS.select().where(hour >= START))
+    await engine.dispose()
