@@ -40,6 +40,7 @@ _STATUSES: Final = {
 _EXCEPTIONS: Final = {"UpstreamFailedError", "UpstreamTimeoutError", "OverloadedError", "StoreUnavailableError"}
 _JOBS: Final = {
     "anomalies",
+    "budgets",
     "business",
     "circuit_breakers",
     "cost_rollup",
