@@ -171,7 +171,12 @@ async def drill(binaries: dict[str, Path], folder: Path) -> AsyncIterator[Drill]
     async with bench_environment(folder) as bench:
         endpoint = f"http://127.0.0.1:{ports.collector_otlp_http}"
         gateway = GatewayProcess(
-            bench, {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_METRIC_EXPORT_INTERVAL": "1000"}
+            bench,
+            {
+                "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+                "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+                "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE": "64",  # each fits the small queue of a drill
+            },
         )
         choices = Choices(
             gateway_address=gateway.url.removeprefix("http://"), prometheus_file=prometheus_file(folder, "as it is")
