@@ -7,6 +7,7 @@ it returns; group commit pays for that.
 import asyncio
 import sqlite3
 import time
+from collections.abc import Callable
 from typing import Any
 
 import aiosqlite
@@ -33,12 +34,28 @@ class _StoppableConnection(aiosqlite.Connection):
     _is_stopped = False
     _stopped: asyncio.Future[Any] | None = None
 
+    def __init__(self, connector: Callable[[], sqlite3.Connection], iter_chunk_size: int) -> None:
+        self._made: sqlite3.Connection | None = None
+
+        def connect() -> sqlite3.Connection:
+            self._made = connector()
+            return self._made
+
+        super().__init__(connect, iter_chunk_size)
+
     def stop(self) -> asyncio.Future[Any] | None:
         """Stop the thread, once; a second caller waits for the same end."""
         if not self._is_stopped:
             self._is_stopped = True
+            # aiosqlite forgets a connection that was being made when its caller was cancelled.
+            self._tx.put_nowait((None, self._close_made))
             self._stopped = super().stop()
         return self._stopped
+
+    def _close_made(self) -> None:
+        """Close the connection, in its thread; closing it again does nothing."""
+        if self._made is not None:
+            self._made.close()
 
 
 def sqlite_connect_args() -> dict[str, Any]:
