@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final, Literal, TypeAlias
 
-import msgspec
-
 from otel.events import CallerIdentified, CallFinished, OverheadMeasured, RateLimited, RequestFinished
 from otel.events.usage import NANO
 from otel.labels import LabelBounds
+from otel.logs.writer import Line
 
 LOGGER: Final = "gatewayz.request"
 
@@ -25,13 +24,9 @@ _CLIENT_LEFT: Final = 499
 """No standard status: the client left before the response began."""
 
 
-class RequestLine(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """The fields of the line, in their order; those that are None are omitted. `timestamp` is set by the writer."""
+class RequestLine(Line, omit_defaults=True, kw_only=True):
+    """The fields of the line, in their order; those that are None are omitted."""
 
-    timestamp: str = ""
-    level: str
-    logger: str
-    message: str
     method: str
     path: str
     status: int
@@ -112,21 +107,17 @@ class RequestSummary:
         kind = None if self.call is None else self.call.error_kind
         return self.exception_type or kind or str(finished.status_code)
 
-    def level(self, finished: RequestFinished) -> str:
-        """Return the level: error for errors, warning for refusals, otherwise info."""
-        return _LEVELS.get(self.outcome(finished), "info")
-
     def line(self, finished: RequestFinished, logger: str) -> RequestLine:
-        """Return the line; fields that do not apply stay None."""
-        caller, call = self.caller, self.call
+        """Return the line: an error for errors, a warning for refusals; fields that do not apply stay None."""
+        caller, call, outcome = self.caller, self.call, self.outcome(finished)
         line = RequestLine(
-            level=self.level(finished),
+            level=_LEVELS.get(outcome, "info"),
             logger=logger,
             message=f"{self._method} {self._path} {finished.status_code}",
             method=self._method,
             path=self._path,
             status=finished.status_code,
-            outcome=self.outcome(finished),
+            outcome=outcome,
             duration_ms=round(finished.duration_seconds * 1000, 3),
             overhead_ms=None if self.overhead is None else round(self.overhead.seconds * 1000, 3),
             response_bytes=finished.response_bytes,

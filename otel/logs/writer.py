@@ -10,7 +10,7 @@ import logging
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 from opentelemetry._logs import Logger, SeverityNumber
@@ -55,10 +55,10 @@ _LEVELS: Final = {
 FieldValue = str | int | float | bool | None
 
 
-class Line(Protocol):
-    """A `msgspec.Struct` with a line's fields."""
+class Line(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """The fields that every line begins with; a subclass has more. `timestamp` is set by the writer."""
 
-    timestamp: str
+    timestamp: str = ""
     level: str
     logger: str
     message: str
@@ -127,7 +127,7 @@ class LogWriter:
         try:
             body = self._encode(line).decode()
         except Exception:  # noqa: BLE001  as in `emit`
-            fields = msgspec.structs.asdict(line)  # type: ignore[arg-type]  # a line is a structure
+            fields = msgspec.structs.asdict(line)
             self.emit(line.level, line.logger, line.message, fields, context=context, unix_ns=now_ns, trusted=True)
         else:
             self._send(line.level, now_ns, body, context)
