@@ -35,16 +35,16 @@ class Instruments:
         self._meter = meter
         self._specs = {spec.name: spec for spec in catalogue}
         self._recording: dict[str, tuple[object, Write]] = {}
-        self.pending = self._pending = pending or Pending()
+        self.pending = pending or Pending()
         """Shared by instruments whose measurements a collection must see together."""
         # The SDK calls callbacks before it reads any aggregation. This one observes nothing, so the
         # instrument never becomes a metric.
         meter.create_observable_gauge("otel.pending_measurements", [self._flush])
-        self.lock = self._pending.lock
+        self.lock = self.pending.lock
         """Held while an event is measured, so that a collection sees all of its measurements or none."""
 
     def _flush(self, _: CallbackOptions) -> Iterable[Observation]:
-        self._pending.flush()
+        self.pending.flush()
         return ()
 
     def record(self, name: str, value: float, labels: Mapping[str, str], context: Context | None = None) -> None:
@@ -71,7 +71,7 @@ class Instruments:
         instrument, write = self._instrument(name)
         kind = self._specs[name].kind
         series = HistogramSeries if kind is Kind.HISTOGRAM else SumSeries
-        return series(self._pending, instrument, write, labels, may_fall=kind is Kind.UP_DOWN_COUNTER)
+        return series(self.pending, instrument, write, labels, may_fall=kind is Kind.UP_DOWN_COUNTER)
 
     def _instrument(self, name: str) -> tuple[object, Write]:
         """Return a family's instrument and its record function, creating it on first use."""
