@@ -27,22 +27,29 @@ def _later(item: Any) -> Any:
     return item
 
 
-class SpanDelivery(SpanProcessor):
-    """Enqueues each sampled span when it ends. `shutdown` only closes the intake: `Delivery.shutdown` delivers."""
+class _Enqueuing:
+    """What both processors do: `shutdown` only closes the intake, because `Delivery.shutdown` delivers."""
 
-    def __init__(
-        self,
-        queue: SignalQueue[Any],
-        flush: Flush,
-        encode: Callable[[Any], Any] = _later,
-    ) -> None:
+    def __init__(self, queue: SignalQueue[Any], flush: Flush, encode: Callable[[Any], Any] = _later) -> None:
         self._queue = queue
         self._flush = flush
         self._encode = encode
 
-    def offer(self, span: FastSpan) -> None:
-        """Enqueue a sampled span that has ended, encoded."""
-        self._queue.offer(self._encode(span))
+    def offer(self, item: FastSpan | FastLogRecord) -> None:
+        """Enqueue a sampled span that has ended, or a record, encoded."""
+        self._queue.offer(self._encode(item))
+
+    def shutdown(self) -> None:
+        """Enqueue no more."""
+        self._queue.close_intake()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Wait until everything that was enqueued is delivered or dropped; returns whether it is."""
+        return self._flush(timeout_millis / 1000)
+
+
+class SpanDelivery(_Enqueuing, SpanProcessor):
+    """Enqueues each sampled span when it ends."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Do nothing: only finished spans are delivered."""
@@ -52,31 +59,9 @@ class SpanDelivery(SpanProcessor):
         if span.context is not None and span.context.trace_flags.sampled:
             self._queue.offer(span)
 
-    def shutdown(self) -> None:
-        """Enqueue no more spans."""
-        self._queue.close_intake()
 
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Wait until every span that has ended is delivered or dropped; returns whether it is."""
-        return self._flush(timeout_millis / 1000)
-
-
-class LogDelivery(LogRecordProcessor):
-    """Enqueues each log record. `shutdown` only closes the intake: `Delivery.shutdown` delivers."""
-
-    def __init__(
-        self,
-        queue: SignalQueue[Any],
-        flush: Flush,
-        encode: Callable[[Any], Any] = _later,
-    ) -> None:
-        self._queue = queue
-        self._flush = flush
-        self._encode = encode
-
-    def offer(self, record: FastLogRecord) -> None:
-        """Enqueue a record, encoded."""
-        self._queue.offer(self._encode(record))
+class LogDelivery(_Enqueuing, LogRecordProcessor):
+    """Enqueues each log record."""
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Enqueue a copy of the record without its context, which would keep a whole request alive."""
@@ -90,11 +75,3 @@ class LogDelivery(LogRecordProcessor):
                 limits=log_record.limits,
             )
         )
-
-    def shutdown(self) -> None:
-        """Enqueue no more records."""
-        self._queue.close_intake()
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Wait until every record that was emitted is delivered or dropped; returns whether it is."""
-        return self._flush(timeout_millis / 1000)
