@@ -15,6 +15,7 @@ from typing import TextIO
 
 import msgspec
 
+from app.cli.command_error import CommandError, report_error
 from app.config.load import ConfigError, resolve_database_url
 from app.config.rules import MAX_NAME_CHARS
 from app.config.schema import AppConfig
@@ -27,14 +28,6 @@ from otel.recording.noop import DisabledRecorder
 
 _MAX_TRIAL_DAYS = 3_650
 _COLUMNS = ("key_id", "secret", "status", "plan", "created", "trial ends", "name")
-
-
-class _KeysError(Exception):
-    """Ends the command with a line on stderr and an exit code."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
 
 
 def add_keys_parser(
@@ -69,13 +62,8 @@ def run_keys(
     try:
         url = resolve_database_url(config, environ)
         text = asyncio.run(_run(args, config, url, clock, random_bytes))
-    except _KeysError as error:
-        print(f"keys: {error}", file=stderr or sys.stderr)
-        return error.exit_code
-    except (ConfigError, DatabaseOpenError, StoreUnavailableError) as error:
-        reason = error.__cause__ if isinstance(error, StoreUnavailableError) else error
-        print(f"keys: {' '.join(str(getattr(reason, 'orig', None) or reason).split())}", file=stderr or sys.stderr)
-        return 1
+    except (CommandError, ConfigError, DatabaseOpenError, StoreUnavailableError) as error:
+        return report_error("keys", error, stderr or sys.stderr)
     print(text, file=stdout or sys.stdout)
     return 0
 
@@ -101,11 +89,11 @@ async def _run(
 def _check_new_key(args: argparse.Namespace, config: AppConfig) -> None:
     plans = [plan.name for plan in config.plans]
     if args.plan not in plans:
-        raise _KeysError(f"no plan {args.plan!r}; the configuration has: {', '.join(plans)}", 2)
+        raise CommandError(f"no plan {args.plan!r}; the configuration has: {', '.join(plans)}", 2)
     if not args.name.strip() or len(args.name) > MAX_NAME_CHARS or not args.name.isprintable():
-        raise _KeysError(f"--name takes 1 to {MAX_NAME_CHARS} printable characters", 2)
+        raise CommandError(f"--name takes 1 to {MAX_NAME_CHARS} printable characters", 2)
     if args.trial_days is not None and not 1 <= args.trial_days <= _MAX_TRIAL_DAYS:
-        raise _KeysError(f"--trial-days takes 1 to {_MAX_TRIAL_DAYS}, not {args.trial_days}", 2)
+        raise CommandError(f"--trial-days takes 1 to {_MAX_TRIAL_DAYS}, not {args.trial_days}", 2)
 
 
 async def _create(keys: ApiKeys, args: argparse.Namespace, clock: Clock) -> str:
@@ -119,10 +107,10 @@ async def _create(keys: ApiKeys, args: argparse.Namespace, clock: Clock) -> str:
 
 async def _revoke(keys: ApiKeys, args: argparse.Namespace, clock: Clock) -> str:
     if args.key_id.startswith("gwz_"):
-        raise _KeysError("this is a secret; give the key's id, key_…, as `keys list` shows it", 2)
+        raise CommandError("this is a secret; give the key's id, key_…, as `keys list` shows it", 2)
     result = await keys.revoke(args.key_id)
     if result is None:
-        raise _KeysError(f"no key {args.key_id!r}; `keys list` shows the ids", 1)
+        raise CommandError(f"no key {args.key_id!r}; `keys list` shows the ids", 1)
     key, is_new = result
     if args.json:
         return _json(_as_json(key, clock))

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final, TextIO
 
+from app.cli.command_error import CommandError, report_error
 from app.cli.invoice import InvoiceError, read_invoice
 from app.cli.invoice_comparison import Comparison, compare, comparison_text, upstream_names
 from app.cli.usage_output import FORMATS, Report, rendered
@@ -34,14 +35,6 @@ _EXAMPLES: Final = """examples:
 """
 _DEFAULT_DAYS: Final = 30
 _FIRST_DAY: Final = date(1970, 1, 1)
-
-
-class UsageError(Exception):
-    """Ends the command with a line on stderr and an exit code."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
 
 
 def add_usage_parser(
@@ -92,13 +85,8 @@ def run_usage(
         by = _dimensions(args.by)
         first, last = _days(args, clock)
         report = asyncio.run(_read(by, first, last, url, clock))
-    except UsageError as error:
-        print(f"usage: {error}", file=stderr or sys.stderr)
-        return error.exit_code
-    except (ConfigError, DatabaseOpenError, InvoiceError, StoreUnavailableError) as error:
-        reason = error.__cause__ if isinstance(error, StoreUnavailableError) else error
-        print(f"usage: {' '.join(str(getattr(reason, 'orig', None) or reason).split())}", file=stderr or sys.stderr)
-        return 1
+    except (CommandError, ConfigError, DatabaseOpenError, InvoiceError, StoreUnavailableError) as error:
+        return report_error("usage", error, stderr or sys.stderr)
     print(rendered(report, args.format), file=stdout or sys.stdout)
     return 0
 
@@ -117,9 +105,7 @@ def _compare(args: argparse.Namespace, config: AppConfig, url: str, clock: Clock
     provider = _invoice_provider(args, config)
     invoice = read_invoice(Path(args.invoice))
     days = [day for day, _ in invoice]
-    first, last = args.since or min(days), args.until or max(days)
-    if first > last:
-        raise UsageError(f"--from {first} is after --to {last}", 2)
+    first, last = _in_order(args.since or min(days), args.until or max(days))
     report = asyncio.run(_read(("day", "provider", "model"), first, last, url, clock))
     ledger = {
         (_FIRST_DAY + timedelta(milliseconds=int(day)), str(model)): sums
@@ -136,27 +122,32 @@ def _invoice_provider(args: argparse.Namespace, config: AppConfig) -> str:
         # One that is no longer configured is still in the ledger.
         return str(args.provider)
     if len(names) != 1:
-        raise UsageError(f"--invoice needs --provider; the configuration has: {', '.join(names) or 'none'}", 2)
+        raise CommandError(f"--invoice needs --provider; the configuration has: {', '.join(names) or 'none'}", 2)
     return names[0]
 
 
 def _dimensions(text: str) -> list[str]:
-    """Return what to group by; raises `UsageError`."""
+    """Return what to group by; raises `CommandError`."""
     names = [name.strip() for name in text.split(",")]
     for name in names:
         tag = name.removeprefix(TAG_PREFIX)
         if name not in DIMENSIONS and (tag == name or not TAG_NAME.fullmatch(tag)):
-            raise UsageError(f"--by takes {', '.join(DIMENSIONS)} and {TAG_PREFIX}NAME, not {name[:40]!r}", 2)
+            raise CommandError(f"--by takes {', '.join(DIMENSIONS)} and {TAG_PREFIX}NAME, not {name[:40]!r}", 2)
     if len(set(names)) < len(names):
-        raise UsageError("--by has a name twice", 2)
+        raise CommandError("--by has a name twice", 2)
     return names
 
 
 def _days(args: argparse.Namespace, clock: Clock) -> tuple[date, date]:
     last = args.until or datetime.fromtimestamp(clock.unix_ms() / 1_000, UTC).date()
     first = args.since or max(_FIRST_DAY, last - timedelta(days=_DEFAULT_DAYS - 1))
+    return _in_order(first, last)
+
+
+def _in_order(first: date, last: date) -> tuple[date, date]:
+    """Return both days; raises `CommandError` where the first is after the last."""
     if first > last:
-        raise UsageError(f"--from {first} is after --to {last}", 2)
+        raise CommandError(f"--from {first} is after --to {last}", 2)
     return first, last
 
 
