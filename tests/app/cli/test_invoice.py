@@ -1,22 +1,17 @@
 """`gatewayz usage --invoice`: each difference between a provider's export and the ledger is named; bad files are one line."""
 
-import asyncio
 import csv
 import io
 import json
 from datetime import date
 from decimal import Decimal
 
-import msgspec
 import pytest
-from sqlalchemy import insert
 
 from app.cli.invoice import InvoiceError, InvoiceLine, read_invoice
 from app.cli.main import main
 from app.gateway.ports import LedgerRow
-from app.store.database import close_database, open_database
-from app.store.schema import LEDGER
-from otel.recording.noop import DisabledRecorder
+from tests.app.cli.ledger_file import ledger_file
 
 CONFIG = """
 [[providers]]
@@ -66,15 +61,7 @@ GOOD = """date,model,input_tokens,output_tokens,cost
 @pytest.fixture
 def run(tmp_path, capsys):
     (tmp_path / "g.toml").write_text(CONFIG)
-    url = f"sqlite+aiosqlite:///{tmp_path}/g.db"
-
-    async def fill() -> None:
-        engine = await open_database(url, DisabledRecorder())
-        async with engine.begin() as connection:
-            await connection.execute(insert(LEDGER), [msgspec.structs.asdict(each) for each in CALLS])
-        await close_database(engine)
-
-    asyncio.run(fill())
+    url = ledger_file(tmp_path, CALLS)
 
     def run_command(text, *options, config=CONFIG):
         (tmp_path / "g.toml").write_text(config)

@@ -1,13 +1,10 @@
 """`gatewayz usage`: exact sums as a table, CSV and JSON; every mistake is one line."""
 
-import asyncio
 import csv
 import io
 import json
 
-import msgspec
 import pytest
-from sqlalchemy import insert
 
 from app.cli.main import main
 from app.cli.usage import run_usage
@@ -15,9 +12,7 @@ from app.cli.usage_output import usd
 from app.config.schema import AppConfig, DatabaseConfig
 from app.gateway.clock import ManualClock
 from app.gateway.ports import LedgerRow
-from app.store.database import close_database, open_database
-from app.store.schema import LEDGER
-from otel.recording.noop import DisabledRecorder
+from tests.app.cli.ledger_file import ledger_file
 
 DAY_MS = 86_400_000
 NOW = 1_700_000_000_000
@@ -45,16 +40,7 @@ CALLS = [
 
 @pytest.fixture
 def url(tmp_path):
-    url = f"sqlite+aiosqlite:///{tmp_path}/g.db"
-
-    async def fill() -> None:
-        engine = await open_database(url, DisabledRecorder())
-        async with engine.begin() as connection:
-            await connection.execute(insert(LEDGER), [msgspec.structs.asdict(each) for each in CALLS])
-        await close_database(engine)
-
-    asyncio.run(fill())
-    return url
+    return ledger_file(tmp_path, CALLS)
 
 
 @pytest.fixture
