@@ -14,10 +14,11 @@ RUN python -m venv --without-pip venv \
  && rm requirements.txt
 COPY otel otel
 COPY app app
+COPY console console
 # What is compiled here is found at run time, where the user may not write. With a prefix Python looks nowhere else: the standard library's
 # modules must be there too, and importing the server compiles those that it uses.
 ENV PYTHONPYCACHEPREFIX=/opt/gatewayz/pycache
-RUN venv/bin/python -m compileall -q venv/lib app otel \
+RUN venv/bin/python -m compileall -q venv/lib app console otel \
  && venv/bin/python -c "import app.cli.main, app.process.serve, http.client"
 
 FROM ${PYTHON_IMAGE} AS runtime

@@ -1,6 +1,6 @@
 """`python -m packages.build` makes two wheels in `dist/`: the service, and `otel/` alone.
 
-The service's wheel holds `app` and `otel`, so that one file installs it. The other wheel is built
+The service's wheel holds `app`, `console` and `otel`, so that one file installs it. The other wheel is built
 from a copy of `otel/` in a temporary folder with `packages/otel/pyproject.toml`, because the build
 backend reads only what lies below the project file. Needs no network: uv brings the backend.
 """
@@ -27,7 +27,7 @@ def build(folder: Path) -> tuple[Path, Path]:
     with tempfile.TemporaryDirectory(prefix="gatewayz-wheels-") as temporary:
         service, otel = Path(temporary) / "service", Path(temporary) / "otel"
         service.mkdir()
-        for name in ("app", "otel"):
+        for name in ("app", "console", "otel"):
             shutil.copytree(ROOT / name, service / name, ignore=_NO_SOURCES)
         for name in ("pyproject.toml", "README.md", "LICENSE"):
             shutil.copy(ROOT / name, service / name)

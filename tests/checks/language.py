@@ -36,7 +36,7 @@ WORDS: Final[Mapping[str, str]] = {
     "sketch of a request": "request template",
     "surprise": "mismatch",
 }
-PRODUCT: Final = ("app/", "otel/")
+PRODUCT: Final = ("app/", "console/", "otel/")
 PRODUCT_WORDS: Final[Mapping[str, str]] = {
     "answer": "response, return",
     "answered": "responded, served",
@@ -118,7 +118,7 @@ def checked_paths() -> list[str]:
     """Return the tracked text files that are not pending."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S607  git of the user's PATH
     if listed.returncode:
-        paths = [str(path.relative_to(ROOT)) for top in ("app", "otel", "demo", "tests", "docs", "bench", "compose")
+        paths = [str(path.relative_to(ROOT)) for top in ("app", "console", "otel", "demo", "tests", "docs", "bench", "compose")
                  for path in sorted((ROOT / top).rglob("*"))]  # fmt: skip
     else:
         paths = listed.stdout.split("\0")

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("app", "otel", "demo", "compose", "packages", "tests", "dashboards")
+FOLDERS = ("app", "console", "otel", "demo", "compose", "packages", "tests", "dashboards")
 
 
 def test_each_named_module_exists():

@@ -1,0 +1,78 @@
+"""Read-only connections beside the writer, each lent to one caller at a time.
+
+A read sees the file as of its first statement, and neither waits for the writer nor stops it. It
+ends with `QueryTimeoutError` at its deadline.
+"""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+DEFAULT_TIMEOUT_SECONDS: Final = 5.0
+_STEPS_BETWEEN_CHECKS: Final = 20_000
+"""Of SQLite's virtual machine: about a millisecond."""
+_CACHE_KIB: Final = 8_192
+
+
+class QueryTimeoutError(Exception):
+    """The query took longer than it may."""
+
+
+class Readers:
+    """Lends connections; at most `limit` at once, further callers wait. Used from worker threads, never the event loop."""
+
+    def __init__(self, path: Path, *, limit: int = 4, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._monotonic = monotonic
+        self._free: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        self._slots = threading.BoundedSemaphore(limit)
+
+    @contextmanager
+    def connection(self, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> Iterator[sqlite3.Connection]:
+        """Lend a connection inside one read transaction; raises `QueryTimeoutError` when the block's queries take too long."""
+        deadline = self._monotonic() + timeout_seconds
+        if not self._slots.acquire(timeout=timeout_seconds):
+            raise QueryTimeoutError(f"no reader was free within {timeout_seconds:g} s")
+        try:
+            with self._lock:
+                connection = self._free.pop() if self._free else None
+            connection = connection or self._open()
+            try:
+                connection.set_progress_handler(
+                    lambda: int(self._monotonic() > deadline),
+                    _STEPS_BETWEEN_CHECKS,
+                )
+                connection.execute("BEGIN")
+                yield connection
+            except sqlite3.OperationalError as error:
+                if "interrupted" in str(error):
+                    raise QueryTimeoutError(f"the query took more than {timeout_seconds:g} s") from None
+                raise
+            finally:
+                connection.set_progress_handler(None, 0)
+                if connection.in_transaction:
+                    connection.rollback()
+                with self._lock:
+                    self._free.append(connection)
+        finally:
+            self._slots.release()
+
+    def close(self) -> None:
+        """Close the connections that are not lent."""
+        with self._lock:
+            free, self._free = self._free, []
+        for connection in free:
+            connection.close()
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"{self._path.as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        return connection
