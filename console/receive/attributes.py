@@ -5,9 +5,11 @@ counts, which the specification leaves open.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from console.store.values import EMPTY, Value, encode, encode_sorted, tagged_bytes, tagged_float
+
+_SCALARS: Final = frozenset({"string_value", "int_value", "bool_value"})
 
 
 def attributes_of(pairs: Iterable[Any]) -> dict[str, Value]:
@@ -37,17 +39,11 @@ def encoded_sorted(pairs: Any) -> str:
 
 
 def _value(message: Any, kind: str | None) -> Value:
-    if kind == "int_value":
-        number: int = message.int_value
-        return number
+    if kind is not None and kind in _SCALARS:
+        scalar: Value = getattr(message, kind)
+        return scalar
     if kind == "double_value":
         return tagged_float(message.double_value)
-    if kind == "bool_value":
-        flag: bool = message.bool_value
-        return flag
-    if kind == "string_value":
-        text: str = message.string_value
-        return text
     if kind == "array_value":
         return [value_of(each) for each in message.array_value.values]
     if kind == "kvlist_value":

@@ -35,11 +35,14 @@ def _record(span: Any, now_ns: int, refusals: Refusals) -> SpanRecord | None:
     trace_id, span_id = span.trace_id, span.span_id
     start_ns, end_ns = span.start_time_unix_nano, span.end_time_unix_nano
     if len(trace_id) != _TRACE_ID_BYTES or trace_id == _NO_TRACE:
-        return refusals.refuse("a span has no valid trace id")
+        refusals.refuse("a span has no valid trace id")
+        return None
     if len(span_id) != _SPAN_ID_BYTES or span_id == _NO_SPAN:
-        return refusals.refuse("a span has no valid span id")
+        refusals.refuse("a span has no valid span id")
+        return None
     if start_ns > MAX_NS or end_ns > MAX_NS:
-        return refusals.refuse("a span has a time after the year 2262")
+        refusals.refuse("a span has a time after the year 2262")
+        return None
     # A start that was not set is that of the end, or of the receipt.
     start_ns = start_ns or end_ns or now_ns
     parent, status, attributes = span.parent_span_id, span.status, attributes_of(span.attributes)

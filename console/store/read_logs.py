@@ -42,7 +42,7 @@ def newest_log_id(connection: sqlite3.Connection) -> int:
 def search_log_ids(
     connection: sqlite3.Connection, words: str, *, before_id: int | None = None, limit: int = 100
 ) -> list[int]:
-    """Return ids of log records that contain all words (the last one as a prefix), newest arrival first.
+    """Return ids of log records that contain all words, each from its beginning, newest arrival first.
 
     `before_id` continues a page. Any text is valid: only its words count, and without one nothing
     is found.
@@ -104,8 +104,12 @@ def _generations(connection: sqlite3.Connection) -> Iterator[int]:
 
 def _match(words: str) -> str | None:
     """Return the FTS5 query: each word quoted, so that no character of it is an operator."""
-    quoted = [f'"{word.replace(chr(34), "")}"' for word in words.split() if any(char.isalnum() for char in word)]
-    return f"{' '.join(quoted)}*" if quoted else None
+    quoted = [
+        f'"{word.replace(chr(34), "")}"*'
+        for word in words.replace("\x00", " ").split()
+        if any(char.isalnum() for char in word)
+    ]
+    return " ".join(quoted) or None
 
 
 def _record(connection: sqlite3.Connection, row: tuple) -> LogRecord:  # type: ignore[type-arg]  # columns of _LOG

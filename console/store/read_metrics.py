@@ -77,7 +77,7 @@ def read_histograms(
             " WHERE series_id = ? AND time_ns BETWEEN ? AND ? ORDER BY time_ns",
             (each, since_ns, until_ns),
         ):
-            yield HistogramPoint(*row[:7], _COUNTS.decode(row[7]))
+            yield HistogramPoint(row[0], row[1], row[2], row[3], row[4], row[5], row[6], _COUNTS.decode(row[7]))
 
 
 def read_exponentials(
@@ -92,7 +92,8 @@ def read_exponentials(
             " WHERE series_id = ? AND time_ns BETWEEN ? AND ? ORDER BY time_ns",
             (each, since_ns, until_ns),
         ):
-            yield ExponentialPoint(*row[:11], _COUNTS.decode(row[11]), row[12], _COUNTS.decode(row[13]))
+            positive, negative = _COUNTS.decode(row[11]), _COUNTS.decode(row[13])
+            yield ExponentialPoint(*row[:11], positive, row[12], negative)  # type: ignore[call-arg]  # mypy counts a row of `Any` as endless
 
 
 def read_summaries(
@@ -105,7 +106,7 @@ def read_summaries(
             " WHERE series_id = ? AND time_ns BETWEEN ? AND ? ORDER BY time_ns",
             (each, since_ns, until_ns),
         ):
-            yield SummaryPoint(*row[:5], _QUANTILES.decode(row[5]))
+            yield SummaryPoint(row[0], row[1], row[2], row[3], row[4], _QUANTILES.decode(row[5]))
 
 
 def read_exemplars(

@@ -201,4 +201,6 @@ A table holds `GENERATION` ids and is dropped whole when the last of them was de
 deleting single rows from an index of this kind would need their text again.
 """
 GENERATION: Final = 100_000
-CREATE_LOG_TEXT: Final = "CREATE VIRTUAL TABLE IF NOT EXISTS {table} USING fts5(words, content='', tokenize='unicode61')"
+CREATE_LOG_TEXT: Final = (
+    "CREATE VIRTUAL TABLE IF NOT EXISTS {table} USING fts5(words, content='', tokenize='unicode61')"
+)

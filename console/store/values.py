@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-Value: TypeAlias = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
+Value: TypeAlias = bool | int | float | str | list["Value"] | dict[str, "Value"] | None
 """A stored value, decoded."""
 Attributes: TypeAlias = Mapping[str, Value]
 
