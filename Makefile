@@ -23,7 +23,7 @@ export UV_PYTHON_DOWNLOADS := never
 # Compiled modules are kept, beside the packages and not beside the sources: without them each process compiles everything again.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup demo test check fmt fuzz faults lock wheels bench bench-baselines stack stack-down compose-test stack-native stack-test clean
+.PHONY: help setup demo test check fmt fuzz faults lock wheels page bench bench-baselines stack stack-down compose-test stack-native stack-test clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,7 @@ check: $(VENV)/.made-dev ## lint, types, import contracts, generated files and c
 	@echo "check: dashboards are up to date"; $(BIN)/python -m dashboards.generate --check
 	@echo "check: compose files"; $(BIN)/python -m tests.checks.compose
 	@echo "check: queries of rules, dashboards and documentation"; $(BIN)/python -m tests.checks.queries
+	@echo "check: the console's page is what its sources make"; $(BIN)/python -m packages.page --check
 
 fmt: $(VENV)/.made-dev ## format and fix what can be fixed
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
@@ -92,6 +93,9 @@ bench-baselines: $(VENV)/.made $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv)
 
 wheels: $(VENV)/.made $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv) ## dist/: the wheel of the service, and that of otel alone
 	@$(BIN)/python -m packages.build
+
+page: $(VENV)/.made ## build the console's page (Node 18 or newer; the result is committed)
+	@$(BIN)/python -m packages.page
 
 lock: $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv) ## pin the dependencies of pyproject.toml again, with hashes
 	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --extra production --extra catalogue -o requirements/runtime.txt

@@ -1,0 +1,54 @@
+// The legend of a chart, which is also its table: each series with its latest, smallest, mean and largest value.
+import { h } from "preact";
+import { UNKNOWN, clock, withUnit } from "../format.js";
+
+export function seriesName(series) {
+  const pairs = Object.entries(series.labels);
+  if (pairs.length === 0) return "all series";
+  if (pairs.length === 1) return pairs[0][1] || `no ${pairs[0][0]}`;
+  return pairs.map(([name, value]) => `${name}=${value}`).join(" ");
+}
+
+export function Legend({ chart, hovered }) {
+  const at = hovered === null || hovered >= chart.times.length ? null : hovered;
+  const text = (value) => (value === null || value === undefined ? UNKNOWN : withUnit(value, chart.unit));
+  return h(
+    "div",
+    { class: "legend scroll", tabIndex: 0, role: "region", "aria-label": "Values of the chart" },
+    h(
+      "table",
+      null,
+      h("caption", { class: "hidden-text" }, "Values of the chart"),
+      h(
+        "thead",
+        null,
+        h(
+          "tr",
+          null,
+          h("th", { scope: "col" }, "series"),
+          h("th", { scope: "col", class: "figure" }, at === null ? "latest" : clock(chart.times[at])),
+          h("th", { scope: "col", class: "figure wide" }, "min"),
+          h("th", { scope: "col", class: "figure wide" }, "mean"),
+          h("th", { scope: "col", class: "figure" }, "max"),
+        ),
+      ),
+      h(
+        "tbody",
+        null,
+        chart.series.map((series, index) => {
+          const known = series.values.filter((value) => value !== null);
+          const sum = known.reduce((total, value) => total + value, 0);
+          return h(
+            "tr",
+            { key: seriesName(series) },
+            h("th", { scope: "row" }, h("span", { class: `key s${(index % 8) + 1}`, "aria-hidden": "true" }), seriesName(series)),
+            h("td", { class: "figure" }, text(at === null ? known.at(-1) : series.values[at])),
+            h("td", { class: "figure wide" }, text(known.length ? Math.min(...known) : null)),
+            h("td", { class: "figure wide" }, text(known.length ? sum / known.length : null)),
+            h("td", { class: "figure" }, text(known.length ? Math.max(...known) : null)),
+          );
+        }),
+      ),
+    ),
+  );
+}

@@ -1,0 +1,111 @@
+// uPlot with the page's colours. Marks are elements over the canvas: links can be clicked, and the style sheet draws them.
+import UPlot from "uplot";
+import { axisTexts, clock, withUnit } from "../format.js";
+import { colour } from "../theme.js";
+
+const LEAST_BRUSH_PIXELS = 8;
+
+/** Returns `{update(data), fit(), destroy()}`. `read()` returns the latest chart, exemplars and annotations. */
+export function createPlot({ holder, data, chart, isStacked, height, read, onHover, onBrush, onExemplar }) {
+  const marks = [];
+  const options = {
+    width: Math.max(200, holder.clientWidth),
+    height,
+    legend: { show: false },
+    padding: [10, 8, 0, 0],
+    cursor: { y: false, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
+    scales: { x: { time: true }, y: { range: (plot, low, high) => valueRange(plot, low, high, read()) } },
+    axes: axes(chart.unit),
+    series: [{}, ...chart.series.map((_, index) => line(index, isStacked))],
+    bands: isStacked ? chart.series.slice(1).map((_, index) => ({ series: [index + 2, index + 1] })) : [],
+    tzDate: (seconds) => UPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
+    hooks: {
+      setCursor: [(plot) => onHover(plot.cursor.idx ?? null)],
+      setSelect: [(plot) => brush(plot, onBrush)],
+      draw: [(plot) => placeMarks(plot, marks, read(), onExemplar)],
+    },
+  };
+  const plot = new UPlot(options, data, holder);
+  return {
+    update: (next) => plot.setData(next),
+    fit: () => {
+      const width = Math.max(200, holder.clientWidth);
+      if (width !== plot.width) plot.setSize({ width, height });
+    },
+    destroy: () => plot.destroy(),
+  };
+}
+
+function line(index, isStacked) {
+  const stroke = colour(`series-${(index % 8) + 1}`);
+  return { stroke, width: isStacked ? 1 : 1.5, fill: isStacked ? `${stroke}33` : undefined, points: { show: false }, spanGaps: false };
+}
+
+function axes(unit) {
+  const shared = { stroke: colour("quiet"), font: `11px ${colour("font")}`, ticks: { show: false }, grid: { stroke: colour("grid"), width: 1 } };
+  return [
+    { ...shared, grid: { show: false }, space: 80, size: 26, values: (plot, times) => times.map((time) => tick(time, times)) },
+    { ...shared, size: sizeOfLabels, gap: 6, space: 36, values: (plot, values) => axisTexts(values, unit) },
+  ];
+}
+
+/** Returns the width that the longest label needs. */
+function sizeOfLabels(plot, labels) {
+  const longest = (labels ?? []).reduce((length, label) => Math.max(length, label.length), 0);
+  return Math.max(34, longest * 6.4 + 12);
+}
+
+function tick(time, times) {
+  const step = times.length > 1 ? times[1] - times[0] : 60;
+  const text = clock(time);
+  return step >= 60 ? text.replace(/:\d\d$/, "") : text;
+}
+
+/** Returns the bounds of the values: from 0 unless there are negative ones, with room for exemplars that are drawn at their value. */
+function valueRange(plot, low, high, { chart, exemplars }) {
+  let most = high ?? 1;
+  if (isAtValue(chart)) for (const exemplar of exemplars) most = Math.max(most, exemplar.value);
+  const least = Math.min(0, low ?? 0);
+  if (most <= least) most = least + 1;
+  return [least, most + (most - least) * 0.08];
+}
+
+/** A quantile or a mean of measurements has their unit; a rate has not, so there its exemplars lie on the axis. */
+function isAtValue(chart) {
+  return chart.function === "quantile" || chart.function === "average";
+}
+
+function brush(plot, onBrush) {
+  if (plot.select.width < LEAST_BRUSH_PIXELS) return;
+  const from = plot.posToVal(plot.select.left, "x");
+  const to = plot.posToVal(plot.select.left + plot.select.width, "x");
+  plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+  onBrush(from, to);
+}
+
+function placeMarks(plot, marks, { chart, exemplars, annotations }, onExemplar) {
+  for (const mark of marks.splice(0)) mark.remove();
+  const { min, max } = plot.scales.x;
+  const place = (mark, time) => {
+    mark.style.left = `${plot.valToPos(time, "x")}px`;
+    plot.over.append(mark);
+    marks.push(mark);
+  };
+  for (const annotation of annotations) {
+    if (annotation.at < min || annotation.at > max) continue;
+    const mark = document.createElement("div");
+    mark.className = `annotation ${annotation.kind}`;
+    place(mark, annotation.at);
+  }
+  for (const exemplar of exemplars) {
+    if (exemplar.at < min || exemplar.at > max) continue;
+    const mark = document.createElement("span");
+    mark.className = "exemplar";
+    mark.title = `${withUnit(exemplar.value, chart.unit.replace(/\/s$/, ""))} at ${clock(exemplar.at)}: open the trace`;
+    mark.style.top = `${plot.valToPos(isAtValue(chart) ? exemplar.value : 0, "y")}px`;
+    // The plot would take the press for the start of a brush.
+    mark.addEventListener("mousedown", (event) => event.stopPropagation());
+    mark.addEventListener("click", () => onExemplar(exemplar));
+    place(mark, exemplar.at);
+  }
+}

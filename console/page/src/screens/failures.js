@@ -1,0 +1,67 @@
+// Failures: failed attempts that have provider, model and kind in common.
+import { h } from "preact";
+import { linkTo } from "../address.js";
+import { apiUrl, useApi } from "../api.js";
+import { useConsole } from "../context.js";
+import { ago, count, instant } from "../format.js";
+import { Sources, basisWords } from "../parts/basis.js";
+import { Chips, Choose } from "../parts/filters.js";
+import { Head } from "../parts/head.js";
+import { Empty, Loaded } from "../parts/states.js";
+import { None, Table } from "../parts/table.js";
+import { rangeWords, timeRange } from "../time_range.js";
+import { facetValues } from "./facets.js";
+
+const FILTERS = ["provider", "model", "error_kind"];
+
+export function Failures({ address }) {
+  const { isPaused } = useConsole();
+  const range = timeRange(address);
+  const filters = Object.fromEntries(FILTERS.map((name) => [name, address.get(name)]));
+  const result = useApi(apiUrl("failures", { ...range.query, ...filters }), { isLive: range.isMoving && !isPaused });
+  const facets = useApi(apiUrl("facets", { field: FILTERS }));
+  return h(
+    "div",
+    null,
+    h(Head, { title: "Failures", about: `failed attempts, ${rangeWords(range)}`, withRange: true }),
+    h(
+      "div",
+      { class: "filters" },
+      h(Choose, { name: "provider", title: "Provider", values: facetValues(facets, "provider") }),
+      h(Choose, { name: "model", title: "Model", values: facetValues(facets, "model") }),
+      h(Choose, { name: "error_kind", title: "Kind", values: facetValues(facets, "error_kind") }),
+    ),
+    h(Chips, { names: FILTERS }),
+    h(Loaded, { result, what: "failures" }, (failures) => h(Groups, { failures })),
+  );
+}
+
+function Groups({ failures }) {
+  if (failures.groups.length === 0) {
+    return h(Empty, { title: "No attempt failed in this range" }, "Choose a longer range or remove a filter. Requests that were refused by the gateway itself are under Requests.");
+  }
+  const hint = (name) => basisWords(failures.basis[name] ?? failures.basis[`groups.${name}`] ?? failures.basis.groups);
+  const columns = [
+    { title: "Kind", isName: true, cell: (group) => h("span", null, group.error_kind, h("span", { class: "detail" }, group.fault ? `fault: ${group.fault}` : "fault: unknown")) },
+    { title: "Provider", cell: (group) => group.provider },
+    { title: "Model", cell: (group) => group.model },
+    { title: "Count", hint: hint("count"), isFigure: true, cell: (group) => count(group.count) },
+    { title: "Last seen", hint: hint("last_seen"), isTime: true, cell: (group) => ago(group.last_seen), cellTitle: (group) => instant(group.last_seen) },
+    { title: "First seen", hint: hint("first_seen"), isWide: true, isTime: true, cell: (group) => ago(group.first_seen), cellTitle: (group) => instant(group.first_seen) },
+    { title: "Reason", isWide: true, words: true, cell: (group) => (group.reason ? h("span", { class: "small" }, group.reason) : h(None)) },
+    { title: "Example", isWide: true, cell: (group) => (group.example_trace_id ? h("a", { class: "mono", href: linkTo("trace", { id: group.example_trace_id }) }, group.example_trace_id.slice(0, 8)) : h(None)) },
+  ];
+  return h(
+    "div",
+    null,
+    h(Table, {
+      caption: "Failed attempts by kind, provider and model; those seen last come first",
+      columns,
+      rows: failures.groups,
+      keyOf: (group) => `${group.provider} ${group.model} ${group.error_kind}`,
+      link: (group) => (group.example_trace_id ? linkTo("trace", { id: group.example_trace_id }) : undefined),
+    }),
+    failures.truncated ? h("p", { class: "quiet small" }, "More groups than shown: choose a provider or a shorter range.") : null,
+    h(Sources, { basis: failures.basis }),
+  );
+}

@@ -1,0 +1,153 @@
+// Now: a row per provider and per model, the broken ones first.
+import { h } from "preact";
+import { linkTo } from "../address.js";
+import { apiUrl, useApi } from "../api.js";
+import { useConsole } from "../context.js";
+import { ago, clock, count, duration, isKnown, number, percent, usd } from "../format.js";
+import { Sources, basisWords } from "../parts/basis.js";
+import { Totals } from "../parts/figures.js";
+import { Head } from "../parts/head.js";
+import { OverviewCharts } from "../parts/overview_charts.js";
+import { Sparkline } from "../parts/sparkline.js";
+import { Empty, Loaded, NO_TELEMETRY_CODE } from "../parts/states.js";
+import { None, Table } from "../parts/table.js";
+
+const OLD_SECONDS = 120;
+const LEVELS = { red: "broken", amber: "degraded", green: "healthy", unknown: "unknown" };
+
+export function Now() {
+  const { isPaused, meta } = useConsole();
+  const result = useApi(apiUrl("now"), { isLive: !isPaused });
+  return h(
+    "div",
+    null,
+    h(Head, { title: "Now", about: result.data ? `at ${clock(result.data.at)} UTC` : "" }),
+    h(Loaded, { result, what: "the state of providers and models" }, (now) => h(State, { now, meta })),
+  );
+}
+
+function State({ now, meta }) {
+  if (now.rows.length === 0) {
+    const others = meta?.services ?? [];
+    if (others.length === 0) {
+      return h(Empty, { title: "No telemetry yet", code: NO_TELEMETRY_CODE }, "Send OTLP to this console's receiver: from the gateway, a Collector or any OpenTelemetry program. This page fills by itself.");
+    }
+    return h(
+      Empty,
+      { title: "No provider or model has reported" },
+      `This screen shows what a gateway reports. Telemetry of ${others.slice(0, 5).join(", ")} is here:`,
+      [h("a", { href: linkTo("traces") }, "traces"), ", ", h("a", { href: linkTo("logs") }, "logs"), ", ", h("a", { href: linkTo("metrics") }, "metrics"), "."],
+    );
+  }
+  const isOld = isKnown(now.newest_sample) && now.at - now.newest_sample > OLD_SECONDS;
+  return h(
+    "div",
+    null,
+    isOld ? h("p", { class: "stale", role: "status" }, `The newest metric is from ${ago(now.newest_sample, now.at)}: the gateway stopped, or its telemetry does not arrive.`) : null,
+    h(Totals, { label: "The gateway as a whole", items: totals(now) }),
+    h(Table, { caption: "Providers and models, the broken ones first", class: "now", columns: columns(now.basis), rows: now.rows, keyOf: (row) => `${row.kind} ${row.name}`, link: rowLink }),
+    h(OverviewCharts),
+    h(Sources, { basis: now.basis }),
+  );
+}
+
+function totals({ totals: all, basis }) {
+  const hint = (name) => basisWords(basis[`totals.${name}`]);
+  return [
+    { title: "Requests per minute", value: number(all.requests_per_minute), hint: hint("requests_per_minute") },
+    { title: "5xx share", value: percent(all.error_share), hint: hint("error_share"), isBroken: all.error_share > 0.05 },
+    { title: "p95", value: duration(all.p95_seconds), hint: hint("p95_seconds") },
+    { title: "In progress", value: count(all.in_progress), hint: hint("in_progress") },
+    { title: "Tokens per minute", value: count(isKnown(all.tokens_per_minute) ? Math.round(all.tokens_per_minute) : null), hint: hint("tokens_per_minute") },
+    { title: "USD per hour", value: usd(all.usd_per_hour), hint: hint("usd_per_hour") },
+  ];
+}
+
+function rowLink(row) {
+  return linkTo("failures", { [row.kind]: row.name });
+}
+
+function columns(basis) {
+  const hint = (name) => basisWords(basis[name] ?? basis[`rows.${name}`]);
+  return [
+    { title: "Name", isName: true, cell: (row) => h(Name, { row }) },
+    { title: "Health", hint: hint("health") || hint("health.score"), cell: (row) => h(HealthCell, { row }) },
+    { title: "Breaker", hint: hint("breakers"), isWide: true, cell: (row) => h(Breakers, { row }) },
+    { title: "Errors", hint: hint("errors") || hint("errors.rate"), cell: (row) => h(ErrorsCell, { errors: row.errors }) },
+    { title: "p95", hint: hint("p95_seconds"), isFigure: true, isWide: true, cell: (row) => duration(row.p95_seconds) },
+    { title: "TTFT p95", hint: hint("ttft_p95_seconds"), isFigure: true, isWide: true, cell: (row) => duration(row.ttft_p95_seconds) },
+    { title: "Attempts/min", hint: hint("attempts_per_minute"), isFigure: true, isWide: true, cell: (row) => number(row.attempts_per_minute) },
+    { title: "USD/hour", hint: hint("usd_per_hour"), isFigure: true, isWide: true, cell: (row) => usd(row.usd_per_hour) },
+    { title: "Attempts", hint: hint("spark"), isWide: true, cell: (row) => h(Sparkline, { spark: row.spark }) },
+    { title: "Newest failure", hint: hint("newest_failure"), cell: (row) => h(Newest, { failure: row.newest_failure }) },
+  ];
+}
+
+function Name({ row }) {
+  const isReason = row.level === "red" || row.level === "amber";
+  return h(
+    "span",
+    null,
+    h("span", { class: `mark ${row.level}`, "aria-hidden": "true" }),
+    row.name,
+    h("span", { class: "kind" }, ` ${row.kind}`),
+    h("span", { class: "hidden-text" }, `, ${LEVELS[row.level]}`),
+    isReason && row.reasons.length ? h("span", { class: row.level === "red" ? "detail broken" : "detail" }, row.reasons.join("; ")) : null,
+  );
+}
+
+function HealthCell({ row }) {
+  if (row.kind === "model") {
+    if (!isKnown(row.uptime_24h)) return h("span", { class: "unknown" }, "unknown");
+    return h("span", null, percent(row.uptime_24h), h("span", { class: "detail" }, "uptime 24 h"));
+  }
+  const health = row.health;
+  if (!health || !isKnown(health.score)) return h("span", { class: "unknown" }, "unknown");
+  const latency = isKnown(health.latency_score) ? health.latency_score.toFixed(2) : "unknown";
+  return h(
+    "span",
+    null,
+    health.score.toFixed(2),
+    h("span", { class: "detail wide" }, h("span", { class: "term" }, `up ${percent(health.availability)}`), " ", h("span", { class: "term" }, `errors ${percent(health.error_rate)}`), " ", h("span", { class: "term" }, `latency ${latency}`)),
+  );
+}
+
+const STATES = { closed: "closed", open: "open", half_open: "half open" };
+
+function Breakers({ row }) {
+  if (row.breakers.length === 0) return h("span", { class: "unknown" }, "unknown");
+  const disturbed = row.breakers.filter((breaker) => breaker.state !== "closed");
+  if (disturbed.length === 0) return h("span", { class: "quiet" }, "closed");
+  return h(
+    "span",
+    null,
+    disturbed.slice(0, 3).map((breaker) => {
+      const name = row.kind === "model" ? breaker.provider : breaker.model;
+      return h("span", { key: `${breaker.provider} ${breaker.model}`, class: breaker.state === "open" ? "broken" : undefined }, STATES[breaker.state], h("span", { class: "detail" }, name ?? ""));
+    }),
+    disturbed.length > 3 ? h("span", { class: "detail" }, `and ${disturbed.length - 3} more`) : null,
+  );
+}
+
+function ErrorsCell({ errors }) {
+  if (!isKnown(errors.rate)) {
+    return errors.attempts === 0 ? h("span", { class: "quiet" }, "no attempts") : h("span", { class: "unknown" }, "unknown");
+  }
+  return h(
+    "span",
+    { class: errors.rate > 0 ? undefined : "quiet" },
+    percent(errors.rate),
+    errors.by_cause.slice(0, 2).map((cause, index) => h("span", { key: cause.error_kind, class: index ? "detail wide" : "detail" }, `${cause.error_kind}\u00a0${percent(cause.share)}`)),
+    errors.by_cause.length > 2 ? h("span", { class: "detail wide" }, `and ${errors.by_cause.length - 2} more`) : null,
+  );
+}
+
+function Newest({ failure }) {
+  if (!failure) return h(None);
+  return h(
+    "a",
+    { href: linkTo("trace", { id: failure.trace_id }), title: `Trace ${failure.trace_id}` },
+    clock(failure.at),
+    h("span", { class: "detail" }, failure.error_kind ?? "unknown"),
+  );
+}

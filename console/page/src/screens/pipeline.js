@@ -1,0 +1,114 @@
+// Pipeline: what senders have queued, dropped and exported; what this console holds; what the doctor found.
+import { h } from "preact";
+import { linkTo } from "../address.js";
+import { apiUrl, useApi } from "../api.js";
+import { useConsole } from "../context.js";
+import { ago, bytes, clock, count, instant, isKnown } from "../format.js";
+import { Sources, basisWords } from "../parts/basis.js";
+import { Totals } from "../parts/figures.js";
+import { Head } from "../parts/head.js";
+import { Empty, Loaded } from "../parts/states.js";
+import { Table } from "../parts/table.js";
+
+export function Pipeline() {
+  const { isPaused } = useConsole();
+  const result = useApi(apiUrl("pipeline"), { isLive: !isPaused });
+  return h(
+    "div",
+    null,
+    h(Head, { title: "Pipeline", about: "how telemetry travels, and what was lost on its way" }),
+    h(Loaded, { result, what: "the pipeline" }, (pipeline) => h(State, { pipeline })),
+  );
+}
+
+function State({ pipeline }) {
+  const { store, basis } = pipeline;
+  const hint = (name) => basisWords(basis[name]);
+  return h(
+    "div",
+    null,
+    h(Totals, {
+      label: "The console's file",
+      items: [
+        { title: "File", value: bytes(store.bytes), note: isKnown(store.max_bytes) ? `of ${bytes(store.max_bytes)}` : "no limit", hint: hint("store.bytes") },
+        { title: "Waiting to be written", value: count(store.queued), hint: hint("store.queued") },
+        ...store.signals.map((signal) => ({ title: signal.signal, value: count(signal.rows), note: isKnown(signal.oldest) ? `since ${clock(signal.oldest)}` : "none yet", hint: hint("store.signals") || hint("store") })),
+      ],
+    }),
+    h(Part, { title: "Senders" }, h(Senders, { pipeline, hint })),
+    h(Part, { title: "This console's receiver" }, h(Receiver, { store, hint })),
+    h(Part, { title: "Doctor" }, h(Doctor, { doctor: pipeline.doctor })),
+    h(Part, { title: "Series per family" }, h(FamilyTable, { pipeline, hint })),
+    h(Sources, { basis }),
+  );
+}
+
+function Part({ title, children }) {
+  return h("section", { class: "section" }, h("h2", { class: "part-title" }, title), children);
+}
+
+function Senders({ pipeline, hint }) {
+  if (pipeline.deliveries.length === 0) {
+    return h(Empty, { title: "No sender reports its queue" }, "A gateway reports its own delivery in gatewayz_telemetry_* of /metrics, and pushes what it may. Other programs have no such metrics.");
+  }
+  const columns = [
+    { title: "Service", isName: true, cell: (row) => h("span", null, row.service, h("span", { class: "kind" }, ` ${row.instance ?? ""}`)) },
+    { title: "Signal", cell: (row) => row.signal },
+    { title: "Queued", hint: hint("deliveries"), isFigure: true, cell: (row) => count(row.queued_items) },
+    { title: "Queued bytes", isFigure: true, isWide: true, cell: (row) => bytes(row.queued_bytes) },
+    { title: "Exported", isFigure: true, cell: (row) => count(row.exported) },
+    { title: "Dropped", isFigure: true, cell: (row) => h(Dropped, { dropped: row.dropped }) },
+    { title: "Retries", isFigure: true, isWide: true, cell: (row) => count(row.retries) },
+    { title: "Newest", isWide: true, isTime: true, cell: (row) => (isKnown(row.newest_sample) ? ago(row.newest_sample, pipeline.at) : null), cellTitle: (row) => instant(row.newest_sample) },
+  ];
+  return h(Table, { caption: "What senders report about their telemetry", columns, rows: pipeline.deliveries, keyOf: (row) => `${row.service} ${row.instance} ${row.signal}` });
+}
+
+function Dropped({ dropped }) {
+  const reasons = Object.entries(dropped);
+  if (reasons.length === 0) return h("span", { class: "unknown" }, "unknown");
+  const lost = reasons.filter(([, value]) => value > 0);
+  const sum = reasons.reduce((total, [, value]) => total + value, 0);
+  return h("span", { class: sum > 0 ? "broken" : undefined }, count(sum), lost.map(([reason, value]) => h("span", { key: reason, class: "detail" }, `${reason} ${count(value)}`)));
+}
+
+function Receiver({ store, hint }) {
+  const columns = [
+    { title: "Signal", isName: true, cell: (row) => row.signal },
+    { title: "Kept", hint: hint("store.signals"), isFigure: true, cell: (row) => count(row.rows) },
+    { title: "Accepted", isFigure: true, cell: (row) => count(row.accepted) },
+    { title: "Sent back", hint: "429 or 503: the sender keeps and repeats them", isFigure: true, cell: (row) => count(row.refused) },
+    { title: "Rejected", hint: "invalid, reported to the sender as partial success", isFigure: true, cell: (row) => h("span", { class: row.rejected > 0 ? "broken" : undefined }, count(row.rejected)) },
+    { title: "Pruned", hint: "removed because of age, rows or bytes", isFigure: true, isWide: true, cell: (row) => count(row.pruned) },
+    { title: "Oldest", isWide: true, isTime: true, cell: (row) => (isKnown(row.oldest) ? clock(row.oldest) : null) },
+    { title: "Newest", isWide: true, isTime: true, cell: (row) => (isKnown(row.newest) ? clock(row.newest) : null) },
+  ];
+  return h(Table, { caption: "What this console received since it started", columns, rows: store.signals, keyOf: (row) => row.signal });
+}
+
+function Doctor({ doctor }) {
+  if (!doctor) {
+    return h(Empty, { title: "No result of the doctor is stored", code: "gatewayz doctor" }, "It follows one request through gateway, Collector and stores, and names the hop that is broken:");
+  }
+  const isBad = (finding) => ["fail", "failed", "error", "broken"].includes(finding.status.toLowerCase());
+  const columns = [
+    { title: "Result", cell: (finding) => h("span", { class: isBad(finding) ? "broken" : undefined }, finding.status) },
+    { title: "Check", isName: true, words: true, cell: (finding) => h("span", null, finding.title, h("span", { class: "detail" }, finding.detail)) },
+  ];
+  return h("div", null, h("p", { class: "quiet" }, `from ${instant(doctor.at).slice(0, 19)} UTC`), h(Table, { caption: "Findings of the doctor", columns, rows: doctor.findings, keyOf: (finding) => `${finding.title} ${finding.detail}` }));
+}
+
+function FamilyTable({ pipeline, hint }) {
+  if (pipeline.families.length === 0) return h(Empty, { title: "No metric yet" }, "Families appear here with the first metrics that arrive.");
+  const columns = [
+    { title: "Family", isName: true, words: true, cell: (row) => row.name },
+    { title: "Series", hint: hint("families"), isFigure: true, cell: (row) => count(row.series) },
+    { title: "Overflow", hint: "measurements beyond the sender's series limit", isFigure: true, cell: (row) => (isKnown(row.overflow) ? h("span", { class: row.overflow > 0 ? "broken" : undefined }, count(row.overflow)) : null) },
+  ];
+  return h(
+    "div",
+    null,
+    h(Table, { caption: "Series per family, the largest first", columns, rows: pipeline.families, keyOf: (row) => row.name, link: (row) => linkTo("metrics", { name: row.name }) }),
+    pipeline.families_truncated ? h("p", { class: "quiet small" }, "More families than shown.") : null,
+  );
+}
