@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-_NO_SOURCES: Final = shutil.ignore_patterns("__pycache__", "*.py[cod]")
+_NO_SOURCES: Final = shutil.ignore_patterns("__pycache__", "*.py[cod]", "src", "package.json", "package-lock.json")
+"""What no wheel needs: compiled modules, and what the console's page is built from."""
 
 
 def build(folder: Path) -> tuple[Path, Path]:

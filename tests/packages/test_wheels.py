@@ -98,6 +98,13 @@ def test_the_wheel_of_otel_names_only_what_it_imports(wheels):
     assert service.name == f"gatewayz_observability-{version()}-py3-none-any.whl"
 
 
+def test_the_wheel_of_the_service_has_the_built_page_and_not_what_it_is_built_from(wheels):
+    with zipfile.ZipFile(wheels[0]) as archive:
+        names = {name for name in archive.namelist() if name.startswith("console/page/") and not name.endswith("/")}
+    static = ROOT / "console" / "page" / "static"
+    assert names == {f"console/page/static/{path.name}" for path in static.iterdir()}
+
+
 def until_listening(process):
     """Return what the gateway printed up to its address, or up to its end."""
     lines = []
