@@ -23,7 +23,7 @@ export UV_PYTHON_DOWNLOADS := never
 # Compiled modules are kept, beside the packages and not beside the sources: without them each process compiles everything again.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup demo test check fmt fuzz faults lock wheels page bench bench-baselines stack stack-down compose-test stack-native stack-test clean
+.PHONY: help setup demo test check fmt fuzz faults lock wheels page bench bench-baselines stack stack-down compose-test stack-native stack-test reference-check clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,7 @@ check: $(VENV)/.made-dev ## lint, types, import contracts, generated files and c
 	@echo "check: metric names"; $(BIN)/python -m tests.checks.metric_names
 	@echo "check: configuration schema and page"; $(BIN)/python -m tests.checks.configuration --check
 	@echo "check: metrics page"; $(BIN)/python -m tests.checks.metrics_page --check
+	@echo "check: corrections page"; $(BIN)/python -m tests.checks.corrections_page --check
 	@echo "check: links of Markdown files"; $(BIN)/python -m tests.checks.links
 	@echo "check: dashboards are up to date"; $(BIN)/python -m dashboards.generate --check
 	@echo "check: compose files"; $(BIN)/python -m tests.checks.compose
@@ -126,6 +127,9 @@ stack-test: $(VENV)/.made-dev ## end-to-end tests against the native servers on 
 	@$(BIN)/python -m pytest -m stack -n 2 --dist loadfile tests/stack/test_faults.py tests/stack \
 		--deselect tests/stack/test_exact_counts.py; code=$$?; \
 		tail -n +1 .stack/report/*.txt 2>/dev/null; exit $$code
+
+reference-check: $(VENV)/.made-dev ## every query of the original document on the native servers, against the traffic's own counts (SEED=)
+	@$(BIN)/python -m tests.reference
 
 clean: ## remove what the other targets made inside the tree
 	@rm -rf .venv .venv-* .tools .demo .fuzz .mypy_cache .ruff_cache .hypothesis .import_linter_cache

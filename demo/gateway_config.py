@@ -12,6 +12,10 @@ EMBEDDING_MODEL: Final = "pebble-embed"
 TRUSTED_MODEL: Final = "willow-9b"
 """Costs what its provider reports."""
 
+EXAMPLE_MODEL: Final = "anthropic/claude-opus-4.5"
+EXAMPLE_PROVIDER: Final = "openrouter"
+"""What the example queries of the metrics reference ask for, so that they have a result in the demo as they are written."""
+
 REAL_MODEL: Final = "smollm2-135m"
 REAL_PROVIDER: Final = "local"
 CLOSED_PROVIDER: Final = "gone"
@@ -78,6 +82,7 @@ MODELS: Final = (
         name="delta-1b", routes=(RoutePrice(CLOSED_PROVIDER, "0.01", "0.02"), RoutePrice("flaky", "0.02", "0.03"))
     ),
     DemoModel(name=TRUSTED_MODEL, routes=(RoutePrice("healthy", "0.2", "0.4", trusts_cost=True),)),
+    DemoModel(name=EXAMPLE_MODEL, routes=(RoutePrice(EXAMPLE_PROVIDER, "5", "25"),)),
     DemoModel(
         name=EMBEDDING_MODEL,
         operation="embeddings",

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from demo.gateway_config import CLOSED_PROVIDER, REAL_PROVIDER
+from demo.gateway_config import CLOSED_PROVIDER, EXAMPLE_PROVIDER, REAL_PROVIDER
 from demo.scenarios import Phase, Scenario
 from demo.upstream.script import PERSONAS
 
@@ -63,7 +63,7 @@ def scenario_lines(scenario: str, phase: Phase, providers: Mapping[str, Mapping[
     return [head, titles, *(_provider_line(name, providers[name]) for name in providers if name not in _QUIET)]
 
 
-_QUIET: Final = frozenset({CLOSED_PROVIDER, REAL_PROVIDER, "stalling"})
+_QUIET: Final = frozenset({CLOSED_PROVIDER, EXAMPLE_PROVIDER, REAL_PROVIDER, "stalling"})
 """Providers that no scenario is about."""
 
 

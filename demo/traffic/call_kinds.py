@@ -7,14 +7,22 @@ from typing import Final
 
 import msgspec
 
-from demo.gateway_config import CACHED_MODEL, EMBEDDING_MODEL, LIMITED_PLANS, REAL_MODEL, REAL_PROVIDER, TRUSTED_MODEL
+from demo.gateway_config import (
+    CACHED_MODEL,
+    EMBEDDING_MODEL,
+    EXAMPLE_MODEL,
+    LIMITED_PLANS,
+    REAL_MODEL,
+    REAL_PROVIDER,
+    TRUSTED_MODEL,
+)
 from demo.traffic.outcomes import CALLER_ERRORS, Act, failure, is_in_trouble, rate_limited, refusal, stall, success
 from demo.traffic.plan import CHAT_PATH, EMBEDDINGS_PATH, Planned, PlannedAttempt
 from demo.traffic.request_template import RequestTemplate, chat, coin, providers_of, scripts_of
 from demo.upstream.script import FIELD, Script
 
 _FIRST_RESPONSES: Final = (
-    "aurora-large", CACHED_MODEL, "harbor-8b", "lantern-70b", "meadow-24b", "cobalt-code", "basalt-3b",
+    "aurora-large", CACHED_MODEL, "harbor-8b", "lantern-70b", "meadow-24b", "cobalt-code", "basalt-3b", EXAMPLE_MODEL,
 )  # fmt: skip
 _SECOND_RESPONSES: Final = (
     "aurora-large", "harbor-8b", "lantern-70b", "meadow-24b", "cobalt-code", "granite-3b", "delta-1b",

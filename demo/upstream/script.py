@@ -28,7 +28,7 @@ UsageShape: TypeAlias = Literal[
 FIELD: Final = "x_script"
 REPORTED_COST_USD: Final = "0.000123456"
 """What a detailed usage says that the request cost, whatever it was."""
-PERSONAS: Final = ("healthy", "slow", "flaky", "rate_limited", "dying", "breaking", "stalling")
+PERSONAS: Final = ("healthy", "slow", "flaky", "rate_limited", "dying", "breaking", "stalling", "openrouter")
 MAX_SECONDS: Final = 600.0
 _MAX_TOKENS: Final = 100_000
 _DEFAULT_TOKENS: Final = 32

@@ -1,24 +1,30 @@
-"""`docs/reference-corrections.md` names the documented queries as they are written, and queries that work in their place."""
-
-import re
-from pathlib import Path
+"""`docs/reference-corrections.md` is what the data of the reference says, and the queries that it recommends work."""
 
 import pytest
 
-from tests.checks.documented_queries import AS_WRITTEN, REPLACED
+from tests.checks.corrections_page import PAGE, page
 from tests.checks.promql import problems_of
+from tests.checks.queries import without_macros
+from tests.reference.entries import read_reference
 
-PAGE = (Path(__file__).parents[2] / "docs" / "reference-corrections.md").read_text()
-ROWS = re.findall(r"^\| `(.+?)` \| .+? \| `(.+)` \|$", PAGE.partition("## Not PromQL")[0], re.MULTILINE)
-
-
-def test_the_page_has_every_query_that_does_not_parse_with_its_replacement():
-    assert len(ROWS) == 19
-    assert REPLACED.items() <= dict(ROWS).items()
+REFERENCE = read_reference()
+QUERIES = {each.query: each for each in REFERENCE.prom_queries if each.corrected}
 
 
-@pytest.mark.parametrize(("query", "ours"), ROWS)
-def test_a_row_names_a_query_of_the_reference_and_one_that_works(query, ours):
-    assert query in REPLACED or query in {each.replace("\n", "") for each in AS_WRITTEN}
-    assert problems_of(ours) == []
-    assert query != ours
+def test_the_page_is_what_the_data_says():
+    assert PAGE.read_text() == page(REFERENCE)
+
+
+def test_the_page_has_a_row_for_every_query_that_was_corrected():
+    text = page(REFERENCE)
+    for query, entry in QUERIES.items():
+        assert f"| `{query.replace(chr(10), '')}` |" in text
+        assert f"| `{entry.corrected}` |" in text
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_a_corrected_query_is_sound_and_says_what_was_wrong(query):
+    entry = QUERIES[query]
+    assert problems_of(without_macros(entry.corrected)) == []
+    assert query != entry.corrected
+    assert bool(entry.why) != bool(entry.does_not_parse)
