@@ -1,12 +1,36 @@
-"""What a dashboard is made of, in the words of any caller that writes one.
+"""What a board is made of: rows of panels, their queries, and the choices at its top.
 
-Provides immutable descriptions that `render.py` turns into Grafana's JSON. Only
-what our dashboards use is here.
+Provides immutable descriptions that `render.py` turns into Grafana's JSON.
 """
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
+
+COLUMNS: Final = 24
+"""Of Grafana's grid."""
+
+FIRST_SCREEN_ROWS: Final = 17
+"""Grid rows that a window of 1280 x 800 pixels shows: 38 pixels each, below 140 pixels of bars and variables."""
+
+
+class Source(StrEnum):
+    """Data sources, by Grafana's names of their types."""
+
+    PROMETHEUS = "prometheus"
+    LOKI = "loki"
+    TEMPO = "tempo"
+
+    @property
+    def variable(self) -> str:
+        """The name of the boards' variable that chooses the data source."""
+        return f"{self.value}_datasource"
+
+    @property
+    def import_input(self) -> str:
+        """The name of the input that asks for the data source when a board is imported."""
+        return f"DS_{self.value.upper()}"
 
 
 class PanelKind(StrEnum):
@@ -14,16 +38,30 @@ class PanelKind(StrEnum):
 
     STAT = "stat"
     GAUGE = "gauge"
+    BAR_GAUGE = "bargauge"
     TIME_SERIES = "timeseries"
     PIE_CHART = "piechart"
+    HEATMAP = "heatmap"
+    STATE_TIMELINE = "state-timeline"
+    TABLE = "table"
+    LOGS = "logs"
+    NODE_GRAPH = "nodeGraph"
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """One PromQL query. `instant` asks for the value now, otherwise for the course over the dashboard's time range."""
+    """One query in the language of its data source.
+
+    `instant` asks for the value now, otherwise for the course over the board's time range.
+    `exemplars` shows the traces behind a histogram. `service_map` asks Tempo for its service graph,
+    which it computes from metrics; `expr` is empty then.
+    """
 
     expr: str
-    legend: str
+    legend: str = ""
     instant: bool = False
+    source: Source = Source.PROMETHEUS
+    exemplars: bool = False
+    service_map: bool = False
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -33,32 +71,64 @@ class Step(msgspec.Struct, frozen=True):
     value: float | None = None
 
 
-class Place(msgspec.Struct, frozen=True):
-    """Where a panel is on the grid of 24 columns, and its size."""
+class Meaning(msgspec.Struct, frozen=True):
+    """The text and colour in place of a value."""
 
-    x: int
-    y: int
-    width: int
-    height: int
+    value: int
+    text: str
+    color: str
+
+
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    """One column of a table: the label or value it shows, its title, and the unit of a value."""
+
+    field: str
+    title: str
+    unit: str = ""
+    width_pixels: int | None = None
 
 
 class Panel(msgspec.Struct, frozen=True, kw_only=True):
-    """One panel. `unit` is Grafana's name of a unit; `no_value` is what it says where the query finds nothing."""
+    """One panel.
+
+    - `unit` is Grafana's name of a unit; `no_value` is shown where the query finds nothing.
+    - `width` is in columns of the grid.
+    - `by` is the label (`provider` or `model`) by which its series differ; a click on one leads to
+      its board.
+    - `logs` and `traces` are the LogQL and TraceQL behind the panel's links; empty for the board's.
+    - `empty_when_well`: no data is the normal state, as in a list of what is broken.
+    """
 
     title: str
     description: str
     kind: PanelKind
     queries: tuple[Query, ...]
     unit: str
-    place: Place
+    width: int
     steps: tuple[Step, ...] = (Step("green"),)
-    minimum: float | None = None
+    minimum: float | None = 0
     maximum: float | None = None
+    decimals: int | None = None
     no_value: str = "no data"
+    by: str = ""
+    is_stacked: bool = False
+    meanings: tuple[Meaning, ...] = ()
+    columns: tuple[Column, ...] = ()
+    logs: str = ""
+    traces: str = ""
+    empty_when_well: bool = False
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """Panels beside each other. `is_purpose`: what the board is for, so it fits in the first screen."""
+
+    height: int
+    panels: tuple[Panel, ...]
+    is_purpose: bool = False
 
 
 class Variable(msgspec.Struct, frozen=True, kw_only=True):
-    """A choice at the top of a dashboard: one, several or all values of a label of a family."""
+    """A choice at the top of a board: one, several or all values of a label of a family."""
 
     name: str
     label: str
@@ -71,15 +141,34 @@ class Variable(msgspec.Struct, frozen=True, kw_only=True):
         return f"label_values({self.family}, {self.label_key})"
 
 
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """A choice of fixed values at the top of a board; the first is the default."""
+
+    name: str
+    label: str
+    values: tuple[str, ...]
+
+
 class Dashboard(msgspec.Struct, frozen=True, kw_only=True):
-    """One dashboard. `uid` is part of its URL and of links to it: it never changes. `folder` is where Grafana shows it."""
+    """One board. `uid` is part of its URL and of links to it: it never changes. `folder` is where Grafana shows it.
+
+    `logs` and `traces` are the LogQL and TraceQL that a panel's links open unless it has its own.
+    """
 
     uid: str
     title: str
     description: str
     folder: str
-    tags: tuple[str, ...]
     variables: tuple[Variable, ...]
-    panels: tuple[Panel, ...]
+    rows: tuple[Row, ...]
+    logs: str
+    traces: str
+    choices: tuple[Choice, ...] = ()
+    tags: tuple[str, ...] = ("gatewayz",)
     refresh: str = "30s"
     time_from: str = "now-1h"
+
+    @property
+    def panels(self) -> tuple[Panel, ...]:
+        """All panels, row by row."""
+        return tuple(panel for row in self.rows for panel in row.panels)

@@ -1,22 +1,26 @@
-"""A dashboard becomes Grafana's Classic JSON, the form that file provisioning reads in every version since 11.
+"""A board becomes Grafana's Classic JSON, the form that file provisioning and import read in every version since 11.
 
-Input: a `Dashboard`. Output: text, the same for the same dashboard. Data sources are named by
-their fixed uid.
+Input: a `Dashboard`. Output: text, the same for the same board.
 """
 
 import json
 from typing import Any, Final
 
-from dashboards.grafana.model import Dashboard, Panel, PanelKind, Query, Variable
+from dashboards.grafana.layout import Place, places
+from dashboards.grafana.links import panel_links, series_links
+from dashboards.grafana.model import Column, Dashboard, Panel, PanelKind, Query, Source
+from dashboards.grafana.panel_options import field_settings, panel_options
+from dashboards.grafana.templating import annotations, import_inputs, reference, variables
 
 SCHEMA_VERSION: Final = 39
-_PROMETHEUS: Final = {"type": "prometheus", "uid": "prometheus"}
-_REFRESH_WITH_TIME_RANGE: Final = 2
+_TRACES: Final = 20
+_LOG_LINES: Final = 100
 
 
 def render(dashboard: Dashboard) -> str:
-    """Return the JSON of a dashboard, with a newline at its end."""
+    """Return the JSON of a board, with a newline at its end."""
     document = {
+        "__inputs": import_inputs(),
         "uid": dashboard.uid,
         "title": dashboard.title,
         "description": dashboard.description,
@@ -29,101 +33,125 @@ def render(dashboard: Dashboard) -> str:
         "refresh": dashboard.refresh,
         "time": {"from": dashboard.time_from, "to": "now"},
         "timepicker": {},
-        "annotations": {"list": []},
-        "links": [],
-        "templating": {"list": [_variable(variable) for variable in dashboard.variables]},
-        "panels": [_panel(number, panel) for number, panel in enumerate(dashboard.panels, 1)],
+        "annotations": {"list": annotations()},
+        "links": [_other_boards()],
+        "templating": {"list": variables(dashboard)},
+        "panels": [
+            _panel(dashboard, number, panel, place) for number, (panel, place) in enumerate(places(dashboard), 1)
+        ],
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _variable(variable: Variable) -> dict[str, Any]:
+def _other_boards() -> dict[str, Any]:
+    """Return the list of boards in a board's header; it keeps the time range and the chosen values."""
     return {
-        "name": variable.name,
-        "label": variable.label,
-        "type": "query",
-        "datasource": _PROMETHEUS,
-        "definition": variable.query,
-        "query": {"query": variable.query, "refId": "PrometheusVariableQueryEditor-VariableQuery"},
-        "refresh": _REFRESH_WITH_TIME_RANGE,
-        "sort": 1,
-        "multi": True,
-        "includeAll": True,
-        "allValue": ".*",
-        "current": {"selected": True, "text": ["All"], "value": ["$__all"]},
-        "options": [],
-        "regex": "",
-        "hide": 0,
+        "title": "Boards",
+        "type": "dashboards",
+        "icon": "external link",
+        "tooltip": "",
+        "url": "",
+        "tags": ["gatewayz"],
+        "asDropdown": True,
+        "targetBlank": False,
+        "includeVars": True,
+        "keepTime": True,
     }
 
 
-def _panel(number: int, panel: Panel) -> dict[str, Any]:
-    place = panel.place
-    defaults: dict[str, Any] = {
-        "unit": panel.unit,
-        "noValue": panel.no_value,
-        "color": {"mode": _color_mode(panel.kind)},
-        "thresholds": {
-            "mode": "absolute",
-            "steps": [{"color": step.color, "value": step.value} for step in panel.steps],
-        },
-        "mappings": [],
-        "custom": {},
-    }
-    if panel.minimum is not None:
-        defaults["min"] = panel.minimum
-    if panel.maximum is not None:
-        defaults["max"] = panel.maximum
-    return {
+def _panel(dashboard: Dashboard, number: int, panel: Panel, place: Place) -> dict[str, Any]:
+    sources = {query.source for query in panel.queries}
+    if len(sources) != 1:
+        raise ValueError(f"{dashboard.uid}: {panel.title}: queries of one panel have one data source")
+    document = {
         "id": number,
         "title": panel.title,
         "description": panel.description,
         "type": panel.kind.value,
-        "datasource": _PROMETHEUS,
+        "datasource": reference(sources.pop()),
         "gridPos": {"x": place.x, "y": place.y, "w": place.width, "h": place.height},
-        "targets": [_target(chr(ord("A") + position), query) for position, query in enumerate(panel.queries)],
-        "fieldConfig": {"defaults": defaults, "overrides": []},
-        "options": _options(panel.kind),
+        "targets": [_target(panel, chr(ord("A") + number), query) for number, query in enumerate(panel.queries)],
+        "fieldConfig": {"defaults": _field_defaults(panel), "overrides": [_override(each) for each in panel.columns]},
+        "options": panel_options(panel),
+        "links": panel_links(dashboard, panel),
     }
+    if panel.columns:
+        document["transformations"] = _transformations(panel)
+    return document
 
 
-def _target(ref_id: str, query: Query) -> dict[str, Any]:
-    return {
-        "refId": ref_id,
-        "datasource": _PROMETHEUS,
+def _field_defaults(panel: Panel) -> dict[str, Any]:
+    defaults: dict[str, Any] = {
+        "unit": panel.unit,
+        "noValue": panel.no_value,
+        **field_settings(panel),
+        "thresholds": {
+            "mode": "absolute",
+            "steps": [{"color": step.color, "value": step.value} for step in panel.steps],
+        },
+        "mappings": _mappings(panel),
+        "links": series_links(panel),
+    }
+    bounds = {"min": panel.minimum, "max": panel.maximum, "decimals": panel.decimals}
+    return defaults | {name: value for name, value in bounds.items() if value is not None}
+
+
+def _mappings(panel: Panel) -> list[dict[str, Any]]:
+    if not panel.meanings:
+        return []
+    options = {
+        str(each.value): {"text": each.text, "color": each.color, "index": index}
+        for index, each in enumerate(panel.meanings)
+    }
+    return [{"type": "value", "options": options}]
+
+
+def _target(panel: Panel, ref_id: str, query: Query) -> dict[str, Any]:
+    target: dict[str, Any] = {"refId": ref_id, "datasource": reference(query.source)}
+    match query.source:
+        case Source.PROMETHEUS:
+            return target | _prometheus_target(panel, query)
+        case Source.LOKI:
+            kind = "instant" if query.instant else "range"
+            lines = {"maxLines": _LOG_LINES} if panel.kind is PanelKind.LOGS else {"legendFormat": query.legend}
+            return target | {"editorMode": "code", "expr": query.expr, "queryType": kind, **lines}
+        case Source.TEMPO:
+            if query.service_map:
+                return target | {"queryType": "serviceMap", "serviceMapQuery": query.expr, "filters": []}
+            return target | {
+                "queryType": "traceql",
+                "query": query.expr,
+                "limit": _TRACES,
+                "tableType": "traces",
+                "filters": [],
+            }
+
+
+def _prometheus_target(panel: Panel, query: Query) -> dict[str, Any]:
+    formats = {PanelKind.TABLE: "table", PanelKind.HEATMAP: "heatmap"}
+    target = {
         "editorMode": "code",
         "expr": query.expr,
         "legendFormat": query.legend,
         "instant": query.instant,
         "range": not query.instant,
+        "format": formats.get(panel.kind, "time_series"),
     }
+    return target | ({"exemplar": True} if query.exemplars else {})
 
 
-def _color_mode(kind: PanelKind) -> str:
-    """Values are coloured by thresholds where one value is the panel, by series where several are compared."""
-    return "palette-classic" if kind in {PanelKind.TIME_SERIES, PanelKind.PIE_CHART} else "thresholds"
+def _override(column: Column) -> dict[str, Any]:
+    """Return the settings of one column, which is found by its title."""
+    properties: list[dict[str, Any]] = [{"id": "unit", "value": column.unit}] if column.unit else []
+    if column.width_pixels is not None:
+        properties.append({"id": "custom.width", "value": column.width_pixels})
+    return {"matcher": {"id": "byName", "options": column.title}, "properties": properties}
 
 
-def _options(kind: PanelKind) -> dict[str, Any]:
-    last_value = {"calcs": ["lastNotNull"], "fields": "", "values": False}
-    match kind:
-        case PanelKind.STAT:
-            return {
-                "reduceOptions": last_value,
-                "colorMode": "background",
-                "graphMode": "area",
-                "textMode": "value_and_name",
-            }
-        case PanelKind.GAUGE:
-            return {"reduceOptions": last_value, "showThresholdLabels": False, "showThresholdMarkers": True}
-        case PanelKind.PIE_CHART:
-            legend = {"displayMode": "table", "placement": "right", "showLegend": True, "values": ["value", "percent"]}
-            return {"reduceOptions": last_value, "pieType": "donut", "legend": legend, "tooltip": {"mode": "single"}}
-        case PanelKind.TIME_SERIES:
-            legend = {
-                "displayMode": "table",
-                "placement": "bottom",
-                "showLegend": True,
-                "calcs": ["lastNotNull", "max"],
-            }
-            return {"legend": legend, "tooltip": {"mode": "multi", "sort": "desc"}}
+def _transformations(panel: Panel) -> list[dict[str, Any]]:
+    """Return what makes columns of a table: the results joined by their labels, in order, with titles."""
+    order = {column.field: index for index, column in enumerate(panel.columns)}
+    titles = {column.field: column.title for column in panel.columns}
+    organize = {"excludeByName": {"Time": True}, "indexByName": order, "renameByName": titles}
+    merge = [{"id": "merge", "options": {}}] if len(panel.queries) > 1 else []
+    return [*merge, {"id": "organize", "options": organize}]

@@ -6,9 +6,13 @@ import sys
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from dashboards.grafana import board_queries
+from dashboards.grafana.board_queries import QueryKind
+from dashboards.grafana.expansion import default_values, expand
 from otel.catalogue import CATALOGUE
 from tests.checks.promql import problems_of
 
@@ -17,9 +21,7 @@ RULES = ROOT / "dashboards" / "rules"
 GRAFANA = ROOT / "dashboards" / "grafana"
 PAGE = ROOT / "docs" / "queries.md"
 
-MACROS = (("$__rate_interval", "1m"), ("$__range", "1h"), ("$__interval", "1m"), ("$__tags", 'provider=~".*"'))
-_VARIABLE = re.compile(r"\$(\w+|\{\w+\})")
-_LABEL_VALUES = re.compile(r"label_values\((?P<selector>.+), *(?P<label>\w+)\)")
+MACROS = {"__rate_interval": "5m", "__range": "5m", "__interval": "1m", "__tags": 'provider=~".*"'}
 
 Query = tuple[str, str]
 """Where a query stands, and the query."""
@@ -33,28 +35,36 @@ def rule_queries() -> Iterator[Query]:
                 yield f"{path.name}: {rule.get('alert') or rule.get('record')}", rule["expr"]
 
 
-def panel_queries() -> Iterator[Query]:
-    """Yield each panel's queries, as Grafana sends them when every variable is All."""
+def boards() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield file name and decoded JSON of each board."""
     for path in sorted((GRAFANA / "json").rglob("*.json")):
-        for panel in json.loads(path.read_text())["panels"]:
-            for target in panel.get("targets", ()):
-                yield f"{path.name}: {panel['title']}", without_macros(target["expr"])
+        yield path.name, json.loads(path.read_text())
+
+
+def panel_queries() -> Iterator[Query]:
+    """Yield the PromQL of each panel and annotation, as Grafana sends it when every variable is All."""
+    for name, document in boards():
+        values = default_values(document) | MACROS
+        for query in (
+            *board_queries.panel_queries(document, values),
+            *board_queries.annotation_queries(document, values),
+        ):
+            if query.kind in {QueryKind.PROMQL, QueryKind.SERVICE_MAP}:
+                yield f"{name}: {query.place}", query.text
 
 
 def variable_queries() -> Iterator[Query]:
     """Yield for each variable a query that has one series for each of its values."""
-    for path in sorted((GRAFANA / "json").rglob("*.json")):
-        for variable in json.loads(path.read_text())["templating"]["list"]:
-            found = _LABEL_VALUES.fullmatch(variable["query"]["query"])
-            as_promql = f"count by ({found['label']}) ({found['selector']})" if found else variable["query"]["query"]
-            yield f"{path.name}: variable {variable['name']}", as_promql
+    for name, document in boards():
+        for variable in board_queries.variable_queries(document):
+            yield f"{name}: variable {variable.name}", f"count by ({variable.label}) ({variable.family})"
 
 
 def link_queries() -> Iterator[Query]:
     """Yield the queries that a trace's links to metrics open."""
     for source in yaml.safe_load((GRAFANA / "provisioning/datasources/datasources.yml").read_text())["datasources"]:
         for link in source["jsonData"].get("tracesToMetrics", {}).get("queries", ()):
-            yield f"datasources.yml: {link['name']}", without_macros(link["query"].replace("$$", "$"))
+            yield f"datasources.yml: {link['name']}", expand(link["query"].replace("$$", "$"), MACROS)
 
 
 def catalogue_queries() -> Iterator[Query]:
@@ -70,13 +80,6 @@ def page_queries() -> Iterator[Query]:
         for line in block.splitlines():
             if line and not line.startswith("#"):
                 yield PAGE.name, line
-
-
-def without_macros(query: str) -> str:
-    """Return a query of Grafana's as Prometheus gets it: macros and variables replaced."""
-    for macro, value in MACROS:
-        query = query.replace(macro, value)
-    return _VARIABLE.sub(".*", query)
 
 
 def problems() -> list[str]:

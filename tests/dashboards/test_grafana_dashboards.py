@@ -1,24 +1,39 @@
-"""The generated dashboards are up to date, and are what Grafana's Classic JSON has to be."""
+"""The generated boards are up to date, and are what Grafana's Classic JSON has to be."""
 
 import json
-from itertools import combinations
+import re
 
 import pytest
 
 from dashboards import generate
 from dashboards.grafana.definitions import DASHBOARDS
-from dashboards.grafana.definitions.gateway_overview import GATEWAY_OVERVIEW
+from dashboards.grafana.definitions.overview import OVERVIEW
 from dashboards.grafana.model import PanelKind
 from dashboards.grafana.render import render
 from otel.catalogue import CATALOGUE
 
-COLUMNS = 24
-PROMETHEUS = {"type": "prometheus", "uid": "prometheus"}
+DATA_SOURCES = {name: {"type": name, "uid": f"${{{name}_datasource}}"} for name in ("prometheus", "loki", "tempo")}
+WITHOUT_BOUNDS = {PanelKind.TABLE, PanelKind.LOGS, PanelKind.NODE_GRAPH}
+NAMES = {
+    "gatewayz-overview": "Gateway overview",
+    "gatewayz-on-call": "On call",
+    "gatewayz-providers": "Providers",
+    "gatewayz-models": "Models",
+    "gatewayz-cost": "Cost",
+    "gatewayz-latency": "Latency",
+    "gatewayz-logs-traces": "Logs and traces",
+    "gatewayz-pipeline": "Pipeline",
+}
 
 
 @pytest.fixture(params=DASHBOARDS, ids=lambda dashboard: dashboard.uid)
-def document(request):
-    return json.loads(render(request.param))
+def dashboard(request):
+    return request.param
+
+
+@pytest.fixture
+def document(dashboard):
+    return json.loads(render(dashboard))
 
 
 def test_the_committed_json_is_up_to_date():
@@ -26,7 +41,7 @@ def test_the_committed_json_is_up_to_date():
 
 
 def test_what_is_missing_stale_or_orphaned_is_named_and_repaired(tmp_path):
-    assert generate.problems(tmp_path) == ["Gatewayz/gatewayz-overview.json is missing"]
+    assert generate.problems(tmp_path) == [f"Gatewayz/{dashboard.uid}.json is missing" for dashboard in DASHBOARDS]
     generate.write(tmp_path)
     (tmp_path / "Gatewayz" / "gatewayz-overview.json").write_text("{}")
     (tmp_path / "old.json").write_text("{}")
@@ -43,18 +58,37 @@ def test_the_command_takes_check_and_nothing_else():
     assert generate.main(["--chek"]).startswith("usage")
 
 
-def test_uids_are_unique_and_fit_in_a_url():
-    uids = [dashboard.uid for dashboard in DASHBOARDS]
-    assert len(set(uids)) == len(uids)
-    assert all(len(uid) <= 40 and uid.replace("-", "").isalnum() for uid in uids)
+def test_there_are_eight_boards_whose_uids_fit_in_a_url():
+    assert {dashboard.uid: dashboard.title for dashboard in DASHBOARDS} == NAMES
+    assert all(len(uid) <= 40 and uid.replace("-", "").isalnum() for uid in NAMES)
 
 
-def test_the_form_is_the_one_that_file_provisioning_reads(document):
+def test_the_form_is_the_one_that_provisioning_and_import_read(document):
     assert document["schemaVersion"] >= 39
     assert document["editable"] is False
-    assert "__inputs" not in document
     assert "id" not in document
     assert {"uid", "title", "panels", "templating", "time"} <= document.keys()
+
+
+def test_each_data_source_is_a_variable_that_an_import_asks_for(document):
+    inputs = {each["pluginId"]: each for each in document["__inputs"]}
+    variables = {each["query"]: each for each in document["templating"]["list"] if each["type"] == "datasource"}
+    assert inputs.keys() == variables.keys() == DATA_SOURCES.keys()
+    for name, variable in variables.items():
+        assert inputs[name]["type"] == "datasource"
+        # An import replaces the value; provisioning does not, and Grafana then looks for the text.
+        assert variable["current"]["value"] == f"${{{inputs[name]['name']}}}"
+        assert variable["current"]["text"] == inputs[name]["pluginName"]
+        assert DATA_SOURCES[name]["uid"] == f"${{{variable['name']}}}"
+    without_choice = json.dumps([document["panels"], document["annotations"], document["links"]])
+    assert set(re.findall(r'"uid": "([^"]*)"', without_choice)) <= {each["uid"] for each in DATA_SOURCES.values()}
+
+
+def test_a_data_source_that_panels_read_can_be_chosen(document):
+    read = {panel["datasource"]["type"] for panel in document["panels"]}
+    for variable in document["templating"]["list"]:
+        if variable["type"] == "datasource":
+            assert (variable["hide"] == 0) is (variable["query"] in read)
 
 
 def test_each_panel_says_what_it_shows(document):
@@ -62,10 +96,46 @@ def test_each_panel_says_what_it_shows(document):
         assert panel["title"]
         assert panel["description"].endswith(".")
         assert panel["fieldConfig"]["defaults"]["unit"]
-        assert panel["datasource"] == PROMETHEUS
-        assert [target["datasource"] for target in panel["targets"]] == [PROMETHEUS] * len(panel["targets"])
+        assert panel["fieldConfig"]["defaults"]["noValue"]
+        assert panel["datasource"] in DATA_SOURCES.values()
+        assert all(target["datasource"] == panel["datasource"] for target in panel["targets"])
         assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"]) > 0
     assert len({panel["id"] for panel in document["panels"]}) == len(document["panels"])
+    assert len({panel["title"] for panel in document["panels"]}) == len(document["panels"])
+
+
+def test_each_panel_of_values_has_bounds_and_each_series_a_legend(dashboard):
+    for panel in dashboard.panels:
+        if panel.kind in WITHOUT_BOUNDS:
+            continue
+        # What is left of an error budget may be below 0.
+        assert panel.minimum == 0 or panel.title == "Error budget left"
+        if panel.unit in {"percent", "percentunit"}:
+            assert panel.maximum == (100 if panel.unit == "percent" else 1), panel.title
+        assert all(query.legend for query in panel.queries), panel.title
+        assert "{{" in panel.queries[0].legend or not panel.by, panel.title
+
+
+def test_columns_of_a_table_are_labels_of_its_query_or_its_value(dashboard):
+    for panel in (each for each in dashboard.panels if each.columns):
+        values = {"Value"} if len(panel.queries) == 1 else {f"Value #{'AB'[n]}" for n in range(len(panel.queries))}
+        for column in panel.columns:
+            assert column.field in values or all(column.field in query.expr for query in panel.queries), panel.title
+
+
+def test_a_series_of_a_panel_leads_to_the_board_of_its_provider_or_model(dashboard, document):
+    for panel, drawn in zip(dashboard.panels, document["panels"], strict=True):
+        links = drawn["fieldConfig"]["defaults"]["links"]
+        if panel.by:
+            (link,) = links
+            assert link["url"].startswith(f"/d/gatewayz-{panel.by}s?${{__url_time_range}}&")
+            assert link["url"].endswith(f"var-{panel.by}=${{__field.labels.{panel.by}}}")
+            assert all(
+                re.search(rf"by \([^)]*\b{panel.by}\b", query.expr) or "quantile" in query.expr
+                for query in panel.queries
+            )
+        else:
+            assert links == []
 
 
 def test_threshold_steps_rise_from_a_base(document):
@@ -75,28 +145,41 @@ def test_threshold_steps_rise_from_a_base(document):
         assert others == sorted(set(others))
 
 
-def test_panels_lie_on_the_grid_beside_each_other(document):
-    places = [panel["gridPos"] for panel in document["panels"]]
-    assert all(place["x"] + place["w"] <= COLUMNS for place in places)
-    for one, other in combinations(places, 2):
-        apart_x = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
-        apart_y = one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
-        assert apart_x or apart_y
-
-
-def test_every_variable_is_used_and_every_used_one_exists(document):
+def test_every_used_variable_exists(document):
     names = {variable["name"] for variable in document["templating"]["list"]}
-    text = json.dumps([panel["targets"] for panel in document["panels"]])
-    assert names == {name for name in names if f"${name}" in text}
-    assert all(f"${name}" not in text for name in {"provider", "model", "datasource"} - names)
+    used = set(re.findall(r"\$\{?([a-z]\w*)", json.dumps([document["panels"], document["annotations"]])))
+    assert used <= names
 
 
-def test_variables_ask_for_labels_that_exist(document):
+def test_a_choice_of_providers_or_models_has_an_effect(dashboard):
+    expressions = " ".join(query.expr for panel in dashboard.panels for query in panel.queries)
+    for variable in (*dashboard.variables, *dashboard.choices):
+        assert re.search(rf"\$\{{?{variable.name}\b", expressions), variable.name
+
+
+def test_variables_ask_for_labels_that_exist_and_follow_the_time_range(dashboard, document):
     labels = {spec.name: spec.label_keys for spec in CATALOGUE}
+    for variable in dashboard.variables:
+        assert variable.label_key in labels[variable.family]
     for variable in document["templating"]["list"]:
-        family, label = variable["query"]["query"].removeprefix("label_values(").removesuffix(")").split(", ")
-        assert label in labels[family]
-        assert variable["refresh"] in {1, 2}
+        assert variable["type"] != "query" or variable["refresh"] == 2
+
+
+def test_alerts_anomalies_and_deployments_are_marked(document):
+    marks = {each["name"]: each for each in document["annotations"]["list"]}
+    assert marks.keys() == {"Alerts", "Anomalies", "Deployments"}
+    assert "ALERTS" in marks["Alerts"]["expr"]
+    assert "gatewayz_detected_anomalies" in marks["Anomalies"]["expr"]
+    # The value is the time at which a gateway started, in milliseconds.
+    assert marks["Deployments"]["useValueForTime"] is True
+    assert marks["Deployments"]["expr"].startswith("1000 * ")
+    assert "process_start_time_seconds" in marks["Deployments"]["expr"]
+
+
+def test_a_board_leads_to_the_others_with_time_and_values(document):
+    (link,) = document["links"]
+    assert (link["type"], link["tags"]) == ("dashboards", document["tags"])
+    assert link["includeVars"] is link["keepTime"] is True
 
 
 def test_a_dashboard_is_not_refreshed_more_often_than_data_comes(document):
@@ -105,18 +188,19 @@ def test_a_dashboard_is_not_refreshed_more_often_than_data_comes(document):
 
 
 def test_the_documented_dashboard_has_its_panels_variables_and_corrected_thresholds():
-    panels = {panel.title: panel for panel in GATEWAY_OVERVIEW.panels}
-    assert {title: panel.kind for title, panel in panels.items()} == {
+    panels = {panel.title: panel for panel in OVERVIEW.panels}
+    documented = {
         "Provider health": PanelKind.STAT,
         "Error rate": PanelKind.GAUGE,
         "Token usage over time": PanelKind.TIME_SERIES,
         "Cost analysis": PanelKind.PIE_CHART,
         "Provider availability": PanelKind.STAT,
     }
-    assert [variable.query for variable in GATEWAY_OVERVIEW.variables] == [
+    assert {title: panels[title].kind for title in documented} == documented
+    assert [variable.query for variable in OVERVIEW.variables] == [
         "label_values(gatewayz_provider_health_score, provider)",
         "label_values(model_inference_requests_total, model)",
     ]
-    steps = {title: [(step.color, step.value) for step in panel.steps] for title, panel in panels.items()}
+    steps = {title: [(step.color, step.value) for step in panels[title].steps] for title in documented}
     assert steps["Provider health"] == [("red", None), ("yellow", 0.7), ("green", 0.85)]
     assert steps["Error rate"] == [("green", None), ("yellow", 1), ("red", 5)]

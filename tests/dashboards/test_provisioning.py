@@ -1,5 +1,6 @@
 """What Grafana reads at its start: data sources with the documented names, links that lead somewhere, and escapes that survive."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 import yaml
 
 from dashboards.generate import JSON_FOLDER
+from dashboards.grafana.expansion import default_values
 
 GRAFANA = Path(__file__).parents[2] / "dashboards" / "grafana"
 FILES = sorted((GRAFANA / "provisioning").rglob("*.yml"))
@@ -73,8 +75,20 @@ def test_every_link_leads_to_a_data_source_that_exists(sources):
     linked = re.findall(r"['\"]?datasourceUid['\"]?: (\w+)", DATA_SOURCES.read_text())
     assert len(linked) == 5
     assert set(linked) <= uids
+
+
+def test_the_data_source_variables_of_the_boards_name_provisioned_sources(sources):
+    types = {source["uid"]: source["type"] for source in sources.values()}
     for path in JSON_FOLDER.rglob("*.json"):
-        assert set(re.findall(r'"uid": "(\w+)"', path.read_text())) <= uids
+        document = json.loads(path.read_text())
+        for variable in document["templating"]["list"]:
+            if variable["type"] == "datasource":
+                assert sources[variable["current"]["text"]]["type"] == variable["query"]
+        assert {variable: types[uid] for variable, uid in default_values(document).items() if uid in types} == {
+            "prometheus_datasource": "prometheus",
+            "loki_datasource": "loki",
+            "tempo_datasource": "tempo",
+        }
 
 
 def test_an_exemplar_and_a_log_line_lead_to_their_trace(sources):

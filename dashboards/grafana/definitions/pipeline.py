@@ -1,0 +1,289 @@
+"""The pipeline: what the gateway exports, what the Collector passes on, and what the stores take and keep."""
+
+from typing import Final
+
+from dashboards.grafana.definitions import parts
+from dashboards.grafana.model import Dashboard, Panel, PanelKind, Query, Row, Step
+
+_W: Final = parts.WINDOW
+_SIGNALS: Final = ("spans", "metric_points", "log_records")
+_OWN_LOGS: Final = '{job="gatewayz"} | json | logger=~"gatewayz.telemetry.*|gatewayz.server.*"'
+_ALL_TRACES: Final = '{ resource.service.name = "gatewayz" }'
+
+
+def _lines(title: str, description: str, queries: tuple[Query, ...], unit: str, *, well: bool = False) -> Panel:
+    return Panel(
+        title=title,
+        description=description,
+        kind=PanelKind.TIME_SERIES,
+        queries=queries,
+        unit=unit,
+        no_value="nothing" if well else "no data: is the server scraped?",
+        empty_when_well=well,
+        width=8,
+    )
+
+
+def _collector(metric: str, *parts_of_name: str) -> tuple[Query, ...]:
+    """Return the rate of a metric of the Collector for each signal, and each part of its name."""
+    return tuple(
+        Query(expr=f"sum(rate(otelcol_{metric}_{part}_{signal}[{_W}]))", legend=f"{part} {signal}".replace("_", " "))
+        for part in parts_of_name
+        for signal in _SIGNALS
+    )
+
+
+def _lost(title: str, description: str, queries: tuple[Query, ...]) -> Panel:
+    return Panel(
+        title=title,
+        description=description,
+        kind=PanelKind.STAT,
+        queries=queries,
+        unit="short",
+        steps=(Step("green"), Step("red", 1)),
+        decimals=0,
+        no_value="no data",
+        width=6,
+    )
+
+
+PIPELINE: Final = Dashboard(
+    uid="gatewayz-pipeline",
+    title="Pipeline",
+    description="Whether telemetry arrives: the gateway's export, the Collector, Prometheus, Loki, Tempo and Alertmanager.",
+    folder=parts.FOLDER,
+    variables=(),
+    logs=_OWN_LOGS,
+    traces=_ALL_TRACES,
+    rows=(
+        Row(
+            height=4,
+            is_purpose=True,
+            panels=(
+                Panel(
+                    title="Targets",
+                    description="1 for each target that Prometheus can scrape; a gateway, the Collector, each store.",
+                    kind=PanelKind.STAT,
+                    queries=(Query(expr="min by (job) (up)", legend="{{job}}"),),
+                    unit="none",
+                    maximum=1,
+                    steps=(Step("red"), Step("green", 1)),
+                    no_value="Prometheus scrapes nothing",
+                    width=12,
+                ),
+                _lost(
+                    "Lost by the gateway",
+                    "Spans, log records and pushes of the time range that the gateway dropped.",
+                    (Query(expr="sum(increase(gatewayz_telemetry_dropped_total[$__range]))", legend="lost"),),
+                ),
+                _lost(
+                    "Refused or failed in the Collector",
+                    "Items of the time range that the Collector refused, or that its exporters lost.",
+                    (
+                        Query(
+                            expr=" + ".join(
+                                f"(sum(increase(otelcol_{name}_{signal}[$__range])) or vector(0))"
+                                for name in ("receiver_refused", "exporter_send_failed")
+                                for signal in _SIGNALS
+                            ),
+                            legend="refused or failed",
+                        ),
+                    ),
+                ),
+            ),
+        ),
+        Row(
+            height=6,
+            is_purpose=True,
+            panels=(
+                _lines(
+                    "Exported by the gateway",
+                    "Spans, log records and metric pushes per second that the endpoint accepted.",
+                    (
+                        Query(
+                            expr=f"sum by (signal) (rate(gatewayz_telemetry_exported_total[{_W}]))",
+                            legend="{{signal}}",
+                        ),
+                    ),
+                    "cps",
+                ),
+                _lines(
+                    "Waiting in the gateway",
+                    "Encoded telemetry in memory that waits for the endpoint.",
+                    (Query(expr="sum by (signal) (gatewayz_telemetry_queued_bytes)", legend="{{signal}}"),),
+                    "bytes",
+                ),
+                _lines(
+                    "Retries of the gateway",
+                    "Exports per second that failed and will be tried again.",
+                    (
+                        Query(
+                            expr=f"sum by (signal) (rate(gatewayz_telemetry_retries_total[{_W}]))",
+                            legend="{{signal}}",
+                        ),
+                    ),
+                    "cps",
+                    well=True,
+                ),
+            ),
+        ),
+        Row(
+            height=7,
+            is_purpose=True,
+            panels=(
+                _lines(
+                    "Collector: accepted and sent",
+                    "Items per second that the receivers accepted and the exporters sent.",
+                    (*_collector("receiver", "accepted"), *_collector("exporter", "sent")),
+                    "cps",
+                ),
+                _lines(
+                    "Collector: refused and failed",
+                    "Items per second that were refused, not sent, or not queued.",
+                    (
+                        *_collector("receiver", "refused"),
+                        *_collector("exporter", "send_failed", "enqueue_failed"),
+                    ),
+                    "cps",
+                    well=True,
+                ),
+                Panel(
+                    title="Collector: queues",
+                    description="How full each exporter's queue on disk is.",
+                    kind=PanelKind.TIME_SERIES,
+                    queries=(
+                        Query(
+                            expr=(
+                                "100 * max by (exporter) (otelcol_exporter_queue_size)"
+                                " / max by (exporter) (otelcol_exporter_queue_capacity)"
+                            ),
+                            legend="{{exporter}}",
+                        ),
+                    ),
+                    unit="percent",
+                    maximum=100,
+                    steps=(Step("green"), Step("yellow", 50), Step("red", 80)),
+                    no_value="no data: is the Collector scraped?",
+                    width=8,
+                ),
+            ),
+        ),
+        Row(
+            height=7,
+            panels=(
+                _lines(
+                    "Prometheus: samples",
+                    "Samples per second that Prometheus appended, by type.",
+                    (
+                        Query(
+                            expr=f"sum by (type) (rate(prometheus_tsdb_head_samples_appended_total[{_W}]))",
+                            legend="{{type}}",
+                        ),
+                    ),
+                    "cps",
+                ),
+                _lines(
+                    "Loki: lines",
+                    "Lines per second that Loki took, and those it discarded.",
+                    (
+                        Query(expr=f"sum(rate(loki_distributor_lines_received_total[{_W}]))", legend="received"),
+                        Query(
+                            expr=f"sum by (reason) (rate(loki_discarded_samples_total[{_W}]))",
+                            legend="discarded {{reason}}",
+                        ),
+                    ),
+                    "cps",
+                ),
+                _lines(
+                    "Tempo: spans",
+                    "Spans per second that Tempo took, and those it discarded.",
+                    (
+                        Query(expr=f"sum(rate(tempo_distributor_spans_received_total[{_W}]))", legend="received"),
+                        Query(
+                            expr=f"sum by (reason) (rate(tempo_discarded_spans_total[{_W}]))",
+                            legend="discarded {{reason}}",
+                        ),
+                    ),
+                    "cps",
+                ),
+            ),
+        ),
+        Row(
+            height=7,
+            panels=(
+                _lines(
+                    "Prometheus: series and size",
+                    "Series in the head, and bytes of its blocks and write-ahead log.",
+                    (
+                        Query(expr="sum(prometheus_tsdb_head_series)", legend="series"),
+                        Query(
+                            expr="sum(prometheus_tsdb_storage_blocks_bytes) + sum(prometheus_tsdb_wal_storage_size_bytes)",
+                            legend="bytes on disk",
+                        ),
+                    ),
+                    "short",
+                ),
+                _lines(
+                    "Rules and notifications that fail",
+                    "Failed rule evaluations, and alerts that did not reach Alertmanager or its receivers, per second.",
+                    (
+                        Query(
+                            expr=f"sum(rate(prometheus_rule_evaluation_failures_total[{_W}]))",
+                            legend="rule evaluations",
+                        ),
+                        Query(
+                            expr=f"sum(rate(prometheus_notifications_dropped_total[{_W}]))",
+                            legend="to Alertmanager",
+                        ),
+                        Query(
+                            expr=f"sum by (integration) (rate(alertmanager_notifications_failed_total[{_W}])) > 0",
+                            legend="{{integration}}",
+                        ),
+                    ),
+                    "cps",
+                ),
+                _lines(
+                    "Series overflow and failures to record",
+                    "Measurements beyond a family's series limit, and events that could not be recorded, per second.",
+                    (
+                        Query(
+                            expr=f"sum by (metric) (rate(gatewayz_telemetry_overflow_total[{_W}])) > 0",
+                            legend="overflow {{metric}}",
+                        ),
+                        Query(expr=f"sum(rate(gatewayz_telemetry_record_failures_total[{_W}]))", legend="not recorded"),
+                    ),
+                    "cps",
+                    well=True,
+                ),
+            ),
+        ),
+        Row(
+            height=7,
+            panels=(
+                _lines(
+                    "Memory",
+                    "Resident memory by job; the gateway's is pushed, the others' scraped.",
+                    (Query(expr="sum by (job) (process_resident_memory_bytes)", legend="{{job}}"),),
+                    "bytes",
+                ),
+                _lines(
+                    "Processor",
+                    "Processor seconds per second by job.",
+                    (Query(expr=f"sum by (job) (rate(process_cpu_seconds_total[{_W}]))", legend="{{job}}"),),
+                    "none",
+                ),
+                _lines(
+                    "Jobs of the gateway: time since the last success",
+                    "How long ago each periodic job last succeeded.",
+                    (
+                        Query(
+                            expr="time() - max by (job_name) (gatewayz_job_last_success_timestamp_seconds)",
+                            legend="{{job_name}}",
+                        ),
+                    ),
+                    "s",
+                ),
+            ),
+        ),
+    ),
+)

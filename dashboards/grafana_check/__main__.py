@@ -1,0 +1,40 @@
+"""`make grafana-check`: prints what of a running Grafana works; the exit code is 1 where something does not."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Mapping
+
+from dashboards.grafana_check.check import check
+from dashboards.grafana_check.client import Credentials, GrafanaClient, GrafanaError
+from dashboards.grafana_check.findings import report
+
+USAGE = (
+    "usage: GRAFANA_URL=http://127.0.0.1:3000 [GRAFANA_TOKEN=glsa_... | GRAFANA_USER=admin:admin]"
+    " python -m dashboards.grafana_check"
+)
+
+
+async def run(environ: Mapping[str, str], now_seconds: float) -> int:
+    """Check the Grafana that the environment names; return the exit code."""
+    url = environ.get("GRAFANA_URL", "").rstrip("/")
+    if not url.startswith(("http://", "https://")):
+        sys.stderr.write(f"{USAGE}\n")
+        return 2
+    credentials = Credentials(token=environ.get("GRAFANA_TOKEN", ""), user=environ.get("GRAFANA_USER", ""))
+    minutes = float(environ.get("GRAFANA_MINUTES") or 60)
+    to_ms = int(now_seconds * 1000)
+    try:
+        async with GrafanaClient(url, credentials) as client:
+            findings = await check(client, from_ms=to_ms - int(minutes * 60_000), to_ms=to_ms)
+    except GrafanaError as error:
+        sys.stderr.write(f"grafana-check: {error}\n")
+        return 1
+    lines, is_good = report(findings)
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0 if is_good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(run(os.environ, time.time())))
