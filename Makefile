@@ -131,5 +131,10 @@ stack-test: $(VENV)/.made-dev ## end-to-end tests against the native servers on 
 reference-check: $(VENV)/.made-dev ## every query of the original document on the native servers, against the traffic's own counts (SEED=)
 	@$(BIN)/python -m tests.reference
 
+.PHONY: grafana-check
+grafana-check: $(VENV)/.made ## data sources, boards and every query of a running Grafana (GRAFANA_URL=, GRAFANA_USER=name:password or GRAFANA_TOKEN=)
+	@GRAFANA_URL="$(GRAFANA_URL)" GRAFANA_USER="$(GRAFANA_USER)" GRAFANA_TOKEN="$(GRAFANA_TOKEN)" GRAFANA_MINUTES="$(GRAFANA_MINUTES)" \
+		$(BIN)/python -m dashboards.grafana_check
+
 clean: ## remove what the other targets made inside the tree
 	@rm -rf .venv .venv-* .tools .demo .fuzz .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -23,6 +23,8 @@ PAGE = ROOT / "docs" / "queries.md"
 
 MACROS = {"__rate_interval": "5m", "__range": "5m", "__interval": "1m", "__tags": 'provider=~".*"'}
 
+_VARIABLE = re.compile(r"\$(\w+|\{\w+\})")
+
 Query = tuple[str, str]
 """Where a query stands, and the query."""
 
@@ -80,6 +82,11 @@ def page_queries() -> Iterator[Query]:
         for line in block.splitlines():
             if line and not line.startswith("#"):
                 yield PAGE.name, line
+
+
+def without_macros(query: str) -> str:
+    """Return a query of Grafana's as Prometheus gets it: macros replaced, and every variable All."""
+    return _VARIABLE.sub(".*", expand(query, MACROS))
 
 
 def problems() -> list[str]:
