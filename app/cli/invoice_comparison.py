@@ -7,7 +7,7 @@ configuration connect them. A cost agrees where it is equal within the digits of
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Final, Literal, TypeAlias
@@ -43,46 +43,60 @@ class Comparison(msgspec.Struct, frozen=True):
     differences: list[Difference]
 
 
-def upstream_names(config: AppConfig, provider: str) -> dict[str, str]:
-    """Return the provider's name of each public model that it serves."""
+def upstream_names(config: AppConfig, provider: str) -> dict[str, frozenset[str]]:
+    """Return the provider's names of each public model that it serves: one for each of the model's routes to it."""
     return {
-        model.name: route.upstream_model
+        model.name: names
         for model in config.models
-        for route in model.routes
-        if route.provider == provider
+        if (names := frozenset(route.upstream_model for route in model.routes if route.provider == provider))
     }
 
 
 def compare(
     invoice: Mapping[tuple[date, str], InvoiceLine],
     ledger: Mapping[tuple[date, str], UsageSums],
-    names: Mapping[str, str],
+    names: Mapping[str, frozenset[str]],
 ) -> Comparison:
-    """Compare the two; the ledger is by day and public model, `names` gives the provider's name of each model."""
-    known = set(names.values())
-    there = _merged_invoice(invoice, known)
+    """Compare the two; the ledger is by day and public model, `names` gives the provider's names of each model.
+
+    The ledger has one sum for a public model with two routes to the provider, and the invoice one for two
+    public models with the same route: models that are linked by such names are one line.
+    """
+    lines = _lines_of(names)
+    there = _merged_invoice(invoice, lines)
     here: dict[tuple[date, str], UsageSums] = defaultdict(UsageSums)
     for (day, model), sums in ledger.items():
         # A call that failed without using tokens is on no invoice.
         if sums.input_tokens or sums.output_tokens or sums.cost_nanousd:
-            here[day, names.get(model, model)] = here[day, names.get(model, model)].plus(sums)
+            line = lines[min(names[model])] if model in names else model
+            here[day, line] = here[day, line].plus(sums)
     keys = sorted(here.keys() | there.keys())
     differences = [each for key in keys for each in _differences(key, here.get(key), there.get(key))]
     return Comparison(len(keys), differences)
 
 
+def _lines_of(names: Mapping[str, frozenset[str]]) -> dict[str, str]:
+    """Return for each of the provider's names the line that it is compared in: all names that belong together."""
+    groups: list[frozenset[str]] = []
+    for of_model in names.values():
+        linked = [group for group in groups if group & of_model]
+        groups = [group for group in groups if not group & of_model] + [of_model.union(*linked)]
+    return {name: " + ".join(sorted(group)) for group in groups for name in group}
+
+
 def _merged_invoice(
-    invoice: Mapping[tuple[date, str], InvoiceLine], known: set[str]
+    invoice: Mapping[tuple[date, str], InvoiceLine], lines: Mapping[str, str]
 ) -> dict[tuple[date, str], InvoiceLine]:
     """Add the lines of a model's snapshots, as in `gpt-4o-2024-08-06`, to those of the name that requests use."""
     merged: dict[tuple[date, str], InvoiceLine] = {}
     for (day, model), line in invoice.items():
-        key = (day, _requested_name(model, known))
+        requested = _requested_name(model, lines.keys())
+        key = (day, lines.get(requested, requested))
         merged[key] = _sum(merged[key], line) if key in merged else line
     return merged
 
 
-def _requested_name(model: str, known: set[str]) -> str:
+def _requested_name(model: str, known: Collection[str]) -> str:
     if model in known:
         return model
     stems = [name for name in known if model.startswith(tuple(name + mark for mark in _SNAPSHOT_MARKS))]

@@ -109,6 +109,43 @@ def test_only_what_the_file_has_is_compared(run):
     assert run("date,model,output_tokens\n2023-11-16,gpt-4o,9\n")[0] == 0
 
 
+TWO_ROUTES = CONFIG.replace(
+    'upstream_model = "gpt-4o" }', 'upstream_model = "gpt-4o" }, { provider = "openai", upstream_model = "gpt-5" }'
+)
+
+
+def test_a_model_with_two_routes_to_the_provider_is_one_line(run):
+    """The ledger has one sum for it, whichever of the two served."""
+    invoice = """date,model,input_tokens,output_tokens,cost
+2023-11-15,gpt-4o-mini,1500,150,0.000315
+2023-11-15,gpt-4o-2024-08-06,1500,4,0.004
+2023-11-15,gpt-5,500,6,0.0011
+2023-11-16,gpt-5,9,8,0.00009
+"""
+    code, printed = run(invoice, config=TWO_ROUTES)
+    assert (code, printed.out.splitlines()) == (
+        1,
+        [
+            "2023-11-16 gpt-4o + gpt-5: output tokens: 9 in the ledger, 8 in the invoice, difference +1",
+            "1 of 3 lines differ",
+        ],
+    )
+
+
+def test_models_that_share_a_route_are_one_line_with_all_their_names(run):
+    linked = TWO_ROUTES.replace(
+        '"gpt-4o-mini" }]\n[[models]]\nname = "large"',
+        '"gpt-4o-mini" }, { provider = "openai", upstream_model = "gpt-4o" }]\n[[models]]\nname = "large"',
+    )
+    invoice = """date,model,input_tokens,output_tokens
+2023-11-15,gpt-4o-mini,1000,100
+2023-11-15,gpt-4o,2000,10
+2023-11-15,gpt-5,500,50
+2023-11-16,gpt-4o,9,9
+"""
+    assert run(invoice, config=linked)[1].out == "all 2 lines agree\n"
+
+
 def test_a_provider_must_be_clear(run):
     code, printed = run(GOOD, config=CONFIG + SECOND)
     assert (code, printed.err) == (2, "usage: --invoice needs --provider; the configuration has: openai, azure\n")
