@@ -7,7 +7,7 @@ database failed or an invoice differs, 2 when the arguments are invalid.
 import argparse
 import asyncio
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final, TextIO
@@ -22,8 +22,9 @@ from app.config.schema import AppConfig
 from app.errors import StoreUnavailableError
 from app.gateway.clock import SystemClock
 from app.gateway.ports import Clock
+from app.store.daily_usage import DAY_MS
 from app.store.database import DatabaseOpenError, close_database, open_database
-from app.store.usage_report import DAY_MS, DIMENSIONS, TAG_PREFIX, read_usage
+from app.store.usage_report import DIMENSIONS, TAG_PREFIX, read_usage
 from otel.recording.noop import DisabledRecorder
 
 _EXAMPLES: Final = """examples:
@@ -34,6 +35,7 @@ _EXAMPLES: Final = """examples:
   gatewayz usage --by key --format csv > keys.csv       for a spreadsheet
 """
 _DEFAULT_DAYS: Final = 30
+_PROGRESS_STEP: Final = 100
 _FIRST_DAY: Final = date(1970, 1, 1)
 
 
@@ -76,37 +78,48 @@ def run_usage(
 ) -> int:
     """Run the command and return the exit code. Starts an event loop of its own."""
     clock = clock or SystemClock()
+
+    def progress(done: int, of: int) -> None:
+        if done % _PROGRESS_STEP == 0:
+            print(f"usage: {done} of {of} new hours or days of the ledger are summed", file=stderr or sys.stderr)
+
     try:
         url = resolve_database_url(config, environ)
         if args.invoice is not None:
-            comparison = _compare(args, config, url, clock)
+            comparison = _compare(args, config, url, clock, progress=progress)
             print(comparison_text(comparison, args.format), file=stdout or sys.stdout)
             return 1 if comparison.differences else 0
         by = _dimensions(args.by)
         first, last = _days(args, clock)
-        report = asyncio.run(_read(by, first, last, url, clock))
+        report = asyncio.run(_read(by, first, last, url, clock, progress=progress))
     except (CommandError, ConfigError, DatabaseOpenError, InvoiceError, StoreUnavailableError) as error:
         return report_error("usage", error, stderr or sys.stderr)
     print(rendered(report, args.format), file=stdout or sys.stdout)
     return 0
 
 
-async def _read(by: Sequence[str], first: date, last: date, url: str, clock: Clock) -> Report:
+async def _read(
+    by: Sequence[str], first: date, last: date, url: str, clock: Clock, *, progress: Callable[[int, int], None]
+) -> Report:
     engine = await open_database(url, DisabledRecorder())
     try:
-        groups = await read_usage(engine, by, _unix_ms(first), _unix_ms(last) + DAY_MS, clock.unix_ms())
+        groups = await read_usage(
+            engine, by, _unix_ms(first), _unix_ms(last) + DAY_MS, clock.unix_ms(), progress=progress
+        )
     finally:
         await close_database(engine)
     return Report(by=tuple(by), first=first, last=last, groups=groups)
 
 
-def _compare(args: argparse.Namespace, config: AppConfig, url: str, clock: Clock) -> Comparison:
+def _compare(
+    args: argparse.Namespace, config: AppConfig, url: str, clock: Clock, *, progress: Callable[[int, int], None]
+) -> Comparison:
     """Compare an invoice with the ledger, from its first day to its last one, or the days that were given."""
     provider = _invoice_provider(args, config)
     invoice = read_invoice(Path(args.invoice))
     days = [day for day, _ in invoice]
     first, last = _in_order(args.since or min(days), args.until or max(days))
-    report = asyncio.run(_read(("day", "provider", "model"), first, last, url, clock))
+    report = asyncio.run(_read(("day", "provider", "model"), first, last, url, clock, progress=progress))
     ledger = {
         (_FIRST_DAY + timedelta(milliseconds=int(day)), str(model)): sums
         for (day, name, model), sums in report.groups.items()

@@ -176,7 +176,7 @@ class JobsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     model_usage_seconds: float = 60.0
     """How often each model's uptime and tokens are summed."""
     cost_rollup_seconds: float = 3_600.0
-    """How often finished hours of the ledger are summed into the table `hourly_costs`."""
+    """How often finished hours and days of the ledger are summed into the tables `hourly_costs` and `daily_usage`."""
     retention_seconds: float = 3_600.0
     """How often old ledger rows are deleted."""
     lease_seconds: float = 15.0

@@ -5,6 +5,7 @@ rollup. So repeated, simultaneous and late runs give the same result. The rows o
 (`app/store/retention.py`) are gone: later rows of it are added to its sums and purged with them.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -67,7 +68,7 @@ SUMS: Final[dict[str, ColumnElement[Any]]] = {
 """Every sum of the rollup, over rows of the ledger."""
 # Constants are written out: PostgreSQL does not recognise two parameters of one value as the same expression in GROUP BY.
 _HOUR: Final = LEDGER.c.started_unix_ms - LEDGER.c.started_unix_ms % literal_column(str(HOUR_MS), BigInteger)
-_PROVIDER: Final = func.coalesce(LEDGER.c.provider, literal_column("''"))
+PROVIDER: Final = func.coalesce(LEDGER.c.provider, literal_column("''"))
 
 
 def hour_of(unix_ms: int) -> int:
@@ -75,17 +76,20 @@ def hour_of(unix_ms: int) -> int:
     return unix_ms - unix_ms % HOUR_MS
 
 
-async def roll_up(engine: AsyncEngine, now_unix_ms: int) -> int:
+async def roll_up(
+    engine: AsyncEngine, now_unix_ms: int, progress: Callable[[int, int], None] = lambda _done, _of: None
+) -> int:
     """Sum again every hour that has ended and has changed, the oldest first; returns how many.
 
-    Each hour is a transaction of its own. Raises `StoreUnavailableError`; the hours before the failure
-    are committed.
+    Each hour is a transaction of its own; after it `progress` gets the hours that are done and all of
+    them. Raises `StoreUnavailableError`; the hours before the failure are committed.
     """
     with database_errors():
         hours = await _hours_to_sum(engine, hour_of(now_unix_ms))
-        for hour in hours:
+        for done, hour in enumerate(hours, 1):
             async with writing_alone(engine, HOURLY_COSTS) as connection:
                 await bring_up_to_date(connection, hour, purge=False)
+            progress(done, len(hours))
     return len(hours)
 
 
@@ -130,7 +134,7 @@ async def bring_up_to_date(connection: AsyncConnection, hour_unix_ms: int, *, pu
 
 
 def _sums_of(hour_unix_ms: int, gone: bool) -> Select[Any]:
-    keys = (_PROVIDER, LEDGER.c.model, LEDGER.c.plan)
+    keys = (PROVIDER, LEDGER.c.model, LEDGER.c.plan)
     return (
         select(literal(hour_unix_ms, BigInteger), *keys, *SUMS.values(), literal(gone, Boolean))
         .where(_in_hour(hour_unix_ms))

@@ -19,6 +19,7 @@ from app.jobs.published import Published
 from app.jobs.scheduler import Job
 from app.store.business import BusinessCounts, business_counts
 from app.store.cost_rollup import roll_up
+from app.store.daily_usage import sum_days
 from app.store.gauges import observe_keys, observe_models
 from app.store.leases import Lease, StoredLeases
 from app.store.retention import purge_ledger
@@ -118,9 +119,11 @@ class StoreJobs:
         return await self._usage.read(self._clock.unix_ms())
 
     async def _roll_up(self) -> None:
-        hours = await roll_up(self._engine, self._clock.unix_ms())
-        if hours:
-            _LOGGER.info("costs of %d hours rolled up", hours)
+        now_unix_ms = self._clock.unix_ms()
+        hours = await roll_up(self._engine, now_unix_ms)
+        days = await sum_days(self._engine, now_unix_ms)
+        if hours or days:
+            _LOGGER.info("costs of %d hours and usage of %d days summed", hours, days)
 
     async def _purge(self) -> None:
         before_unix_ms = self._clock.unix_ms() - self._config.retention.ledger_days * _DAY_MS

@@ -69,26 +69,6 @@ LEDGER = Table(
     _counter("exposure_nanousd", "what the provider may charge beyond the cost for abandoned work"),
     Column("tags", Text, comment="JSON object of the caller's tags; null: none"),
     Index(None, "started_unix_ms"),
-    # All that a report by key reads, in the order of its groups: neither the table nor a sort is needed.
-    Index(
-        "ix_ledger_key_usage",
-        "key_id",
-        "started_unix_ms",
-        "status",
-        "error_kind",
-        "input_tokens",
-        "output_tokens",
-        "cached_tokens",
-        "cache_write_tokens",
-        "reasoning_tokens",
-        "input_audio_tokens",
-        "output_audio_tokens",
-        "cost_source",
-        "cost_nanousd",
-        "credits_nanousd",
-        "unpriced_tokens",
-        "exposure_nanousd",
-    ),
 )
 
 # One row per hour, provider, model and plan (`app/store/cost_rollup.py`); kept when the ledger's rows are purged.
@@ -117,6 +97,39 @@ HOURLY_COSTS = Table(
     _counter("reported_cost_nanousd"),
     _counter("priced_cost_nanousd"),
     _counter("estimated_cost_nanousd"),
+)
+
+_DAILY_SUMS = (
+    "calls",
+    "successes",
+    "failures",
+    "input_tokens",
+    "output_tokens",
+    "cost_nanousd",
+    "credits_nanousd",
+    "cached_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    "input_audio_tokens",
+    "output_audio_tokens",
+    "unpriced_tokens",
+    "exposure_nanousd",
+    "reported_cost_nanousd",
+    "priced_cost_nanousd",
+    "estimated_cost_nanousd",
+)
+
+# One row per day, key, provider, model, plan and tags (`app/store/daily_usage.py`); goes with the ledger's rows.
+DAILY_USAGE = Table(
+    "daily_usage",
+    METADATA,
+    Column("day_unix_ms", BigInteger, primary_key=True, autoincrement=False, comment="start of the day, UTC"),
+    Column("key_id", String(64), primary_key=True),
+    Column("provider", String(128), primary_key=True, comment="empty: no provider was reached"),
+    Column("model", String(128), primary_key=True),
+    Column("plan", String(128), primary_key=True),
+    Column("tags", Text, primary_key=True, comment="JSON object as in the ledger; empty: none"),
+    *(Column(name, BigInteger, nullable=False) for name in _DAILY_SUMS),
 )
 
 DETECTOR_STATE = Table(

@@ -1,28 +1,28 @@
 """Sums the calls of whole days by day, provider, model, plan, key or tag; exact, in integers.
 
-Days, providers, models and plans come from the rollup, which is brought up to date first, and of the
-hour that goes on from the ledger. Keys and tags are in the ledger alone: they go back as far as it
-keeps single calls. A report by key reads one index and nothing else.
+Days, providers, models and plans come from the hourly sums, and of the hour that goes on from the
+ledger. Keys and tags come from the daily sums, and of today from the ledger: they go back as far as
+it keeps single calls. Either sums are brought up to date first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, Dialect, Select, String, cast, func, literal_column, select
+from sqlalchemy import ColumnElement, Dialect, Select, String, Table, cast, func, literal_column, select
 from sqlalchemy.dialects.postgresql import JSON
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.config.rules import TAG_NAME
-from app.store.cost_rollup import SUMS, hour_of, roll_up
+from app.store.cost_rollup import PROVIDER, SUMS, hour_of, roll_up
+from app.store.daily_usage import day_column, day_of, sum_days
 from app.store.database import database_errors
-from app.store.schema import HOURLY_COSTS, LEDGER
+from app.store.schema import DAILY_USAGE, HOURLY_COSTS, LEDGER
 from app.store.transactions import reading_one_moment
 
-DAY_MS: Final = 86_400_000
 DIMENSIONS: Final = ("day", "provider", "model", "key", "plan")
 TAG_PREFIX: Final = "tag:"
-_ROLLED_UP: Final = frozenset({"day", "provider", "model", "plan"})
+_IN_HOURLY_COSTS: Final = frozenset({"day", "provider", "model", "plan"})
 
 
 class UsageSums(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,67 +60,67 @@ Group = tuple[str | int, ...]
 
 
 async def read_usage(
-    engine: AsyncEngine, by: Sequence[str], since_unix_ms: int, until_unix_ms: int, now_unix_ms: int
+    engine: AsyncEngine,
+    by: Sequence[str],
+    since_unix_ms: int,
+    until_unix_ms: int,
+    now_unix_ms: int,
+    *,
+    progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Mapping[Group, UsageSums]:
-    """Return the sums of the calls that started from one moment until before another, both the start of an hour.
+    """Return the sums of the calls that started from one moment until before another, both the start of a day.
 
-    `by`: dimensions, or `tag:NAME`. Raises `StoreUnavailableError`.
+    `by`: dimensions, or `tag:NAME`. `progress` gets how many of the hours or days that are not summed yet
+    are done, and all of them. Raises `StoreUnavailableError`.
     """
-    this_hour = hour_of(now_unix_ms)
-    if not set(by) <= _ROLLED_UP:
-        with database_errors():
-            async with reading_one_moment(engine) as connection:
-                return _merged(await _rows(connection, ledger_query(by, since_unix_ms, until_unix_ms, engine.dialect)))
-    await roll_up(engine, now_unix_ms)
+    if set(by) <= _IN_HOURLY_COSTS:
+        await roll_up(engine, now_unix_ms, progress)
+        table, moment, summed_until = HOURLY_COSTS, HOURLY_COSTS.c.hour_unix_ms, hour_of(now_unix_ms)
+    else:
+        await sum_days(engine, now_unix_ms, progress)
+        table, moment, summed_until = DAILY_USAGE, DAILY_USAGE.c.day_unix_ms, day_of(now_unix_ms)
+    sums = [func.sum(table.c[name]) for name in SUMS]
+    groups = [_group(name, table, moment, table.c.provider, engine.dialect) for name in by]
+    summed = (
+        select(*groups, *sums)
+        .where(moment >= since_unix_ms, moment < min(until_unix_ms, summed_until))
+        .group_by(*groups)
+    )
+    newest = ledger_query(by, max(since_unix_ms, summed_until), until_unix_ms, engine.dialect)
     with database_errors():
         async with reading_one_moment(engine) as connection:
-            rows = await _rows(connection, _rollup_query(by, since_unix_ms, min(until_unix_ms, this_hour)))
-            newest = ledger_query(by, max(since_unix_ms, this_hour), until_unix_ms, engine.dialect)
-            return _merged([*rows, *await _rows(connection, newest)])
+            return _merged([tuple(row) for query in (summed, newest) for row in await connection.execute(query)])
 
 
 def ledger_query(by: Sequence[str], since_unix_ms: int, until_unix_ms: int, dialect: Dialect) -> Select[Any]:
     """Return the query over single calls."""
-    groups = [_of_ledger(name, dialect) for name in by]
-    started: ColumnElement[Any] = LEDGER.c.started_unix_ms
-    if by and by[0] == "key" and dialect.name == "sqlite":
-        # The plus keeps its planner from the index of times, by which it would look up each row and sort them all.
-        started = literal_column("+ledger.started_unix_ms", BigInteger)
+    started = LEDGER.c.started_unix_ms
+    groups = [_group(name, LEDGER, started, PROVIDER, dialect) for name in by]
     query = select(*groups, *SUMS.values()).where(started >= since_unix_ms, started < until_unix_ms)
     return query.group_by(*groups)
 
 
-def _rollup_query(by: Sequence[str], since_unix_ms: int, until_unix_ms: int) -> Select[Any]:
-    hour = HOURLY_COSTS.c.hour_unix_ms
-    groups = [_day_of(hour) if name == "day" else HOURLY_COSTS.c[name] for name in by]
-    sums = [func.sum(HOURLY_COSTS.c[name]) for name in SUMS]
-    return select(*groups, *sums).where(hour >= since_unix_ms, hour < until_unix_ms).group_by(*groups)
-
-
-def _of_ledger(name: str, dialect: Dialect) -> ColumnElement[Any]:
+def _group(
+    name: str, table: Table, moment: ColumnElement[Any], provider: ColumnElement[Any], dialect: Dialect
+) -> ColumnElement[Any]:
     if name == "day":
-        return _day_of(LEDGER.c.started_unix_ms)
+        return day_column(moment)
     if name == "provider":
-        return func.coalesce(LEDGER.c.provider, literal_column("''"))
+        return provider
     if name.startswith(TAG_PREFIX):
-        tag = name.removeprefix(TAG_PREFIX)
-        if not TAG_NAME.fullmatch(tag):  # it becomes a part of the statement
-            raise ValueError(f"{tag!r} is not the name of a tag")
-        if dialect.name == "postgresql":
-            found: ColumnElement[Any] = cast(LEDGER.c.tags, JSON).op("->>")(literal_column(f"'{tag}'", String))
-        else:
-            found = func.json_extract(LEDGER.c.tags, literal_column(f"'$.{tag}'"))
-        return func.coalesce(found, literal_column("''"))
-    return LEDGER.c["key_id" if name == "key" else name]
+        return _tag(table.c.tags, name.removeprefix(TAG_PREFIX), dialect)
+    return table.c["key_id" if name == "key" else name]
 
 
-def _day_of(moment: ColumnElement[int]) -> ColumnElement[Any]:
-    # Written out as in the rollup: PostgreSQL compares parameters of GROUP BY by name.
-    return moment - moment % literal_column(str(DAY_MS), BigInteger)
-
-
-async def _rows(connection: AsyncConnection, query: Select[Any]) -> list[tuple[Any, ...]]:
-    return [tuple(row) for row in await connection.execute(query)]
+def _tag(tags: ColumnElement[Any], tag: str, dialect: Dialect) -> ColumnElement[Any]:
+    if not TAG_NAME.fullmatch(tag):  # it becomes a part of the statement
+        raise ValueError(f"{tag!r} is not the name of a tag")
+    document = func.nullif(tags, literal_column("''"))
+    if dialect.name == "postgresql":
+        found: ColumnElement[Any] = cast(document, JSON).op("->>")(literal_column(f"'{tag}'", String))
+    else:
+        found = func.json_extract(document, literal_column(f"'$.{tag}'"))
+    return func.coalesce(found, literal_column("''"))
 
 
 def _merged(rows: Sequence[tuple[Any, ...]]) -> dict[Group, UsageSums]:
