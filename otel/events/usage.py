@@ -56,3 +56,19 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NO_USAGE = Usage()
+
+
+def has_details(usage: Usage) -> bool:
+    """Whether there is more than input, output, credits and a cost from a known price, as few attempts have."""
+    return bool(
+        usage.cached_tokens
+        or usage.cache_write_tokens
+        or usage.reasoning_tokens
+        or usage.input_audio_tokens
+        or usage.output_audio_tokens
+        or usage.estimated
+        or usage.disbelieved
+        or usage.unpriced_tokens
+        or usage.exposure_nanousd
+        or usage.reported_nanousd is not None
+    )

@@ -12,7 +12,7 @@ import sys
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from time import time_ns
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic
 
 from opentelemetry.context import Context, get_current
 from opentelemetry.sdk.metrics import TraceBasedExemplarFilter
@@ -20,8 +20,9 @@ from opentelemetry.sdk.metrics._internal import _view_instrument_match as sdk_ma
 from opentelemetry.trace import get_current_span
 
 from otel.metrics.aggregations import CumulativeHistogram, CumulativeSum
-from otel.metrics.exemplar_reservoir import LatestExemplarReservoir, Offered
-from otel.metrics.pending import Pending
+from otel.metrics.deltas import AnyDelta, HistogramDelta, SumDelta
+from otel.metrics.exemplar_reservoir import LatestExemplarReservoir
+from otel.metrics.pending import Measured, Pending
 from otel.traces.context import TracedContext
 
 Write = Callable[[float, Mapping[str, str], Context | None], None]
@@ -35,58 +36,6 @@ class _UnknownConsumer:
 
 
 _UNKNOWN: Final = _UnknownConsumer()
-
-
-class SumDelta:
-    """What a counter's series added up between two collections; `exemplars` by slot."""
-
-    __slots__ = ("aggregations", "exemplars", "total")
-
-    def __init__(self, aggregations: tuple[Any, ...]) -> None:
-        self.aggregations = aggregations
-        self.exemplars: dict[int, Offered] = {}
-        self.total: float = 0
-
-    def pass_on(self) -> None:
-        """Move it into the aggregations."""
-        total = self.total
-        for each in self.aggregations:
-            with each._lock:  # noqa: SLF001  the SDK has no public bound instruments
-                each._value = total if each._value is None else each._value + total  # noqa: SLF001  as above
-            if self.exemplars:
-                each._reservoir.put(self.exemplars)  # noqa: SLF001  as above
-
-
-class HistogramDelta:
-    """What a histogram's series recorded between two collections; `exemplars` by bucket."""
-
-    __slots__ = ("aggregations", "counts", "exemplars", "highest", "lowest", "sum")
-
-    def __init__(self, aggregations: tuple[Any, ...], buckets: int) -> None:
-        self.aggregations = aggregations
-        self.exemplars: dict[int, Offered] = {}
-        self.counts = [0] * buckets
-        self.sum: float = 0
-        self.lowest, self.highest = math.inf, -math.inf
-
-    def pass_on(self) -> None:
-        """Move it into the aggregations."""
-        for each in self.aggregations:
-            with each._lock:  # noqa: SLF001  as above
-                counts = each._value  # noqa: SLF001  as above
-                each._value = (  # noqa: SLF001  as above
-                    list(self.counts)
-                    if counts is None
-                    else [own + added for own, added in zip(self.counts, counts, strict=True)]
-                )
-                each._sum += self.sum  # noqa: SLF001  as above
-                each._min = min(each._min, self.lowest)  # noqa: SLF001  as above
-                each._max = max(each._max, self.highest)  # noqa: SLF001  as above
-            if self.exemplars:
-                each._reservoir.put(self.exemplars)  # noqa: SLF001  as above
-
-
-AnyDelta = TypeVar("AnyDelta", SumDelta, HistogramDelta)
 
 
 class Series(Generic[AnyDelta]):
@@ -107,6 +56,7 @@ class Series(Generic[AnyDelta]):
         "_lowest",
         "_pending",
         "_period",
+        "_spare",
         "_write",
     )
 
@@ -128,6 +78,7 @@ class Series(Generic[AnyDelta]):
         self._bound_to: object = None
         self._period = -1
         self._delta: AnyDelta = self._new_delta()
+        self._spare: AnyDelta = self._delta
 
     def record(self, value: float, context: Context | None) -> None:
         """Add or record the value; the span of `context` may become its exemplar."""
@@ -135,11 +86,7 @@ class Series(Generic[AnyDelta]):
         if is_valid and self._bound_to is not self._consumer._reader_storages:  # noqa: SLF001  replaced, never changed in place, when a reader comes or goes
             self._bind()
         if is_valid and self._aggregations:
-            pending = self._pending
-            if self._period != pending.period:
-                self._period = pending.period
-                self._delta = self._new_delta()
-                pending.deltas.append(self._delta)
+            self._begin()
             slot = self._add(value)
             if not self._is_trace_based:
                 self._offer(slot, value, context or get_current())
@@ -152,6 +99,52 @@ class Series(Generic[AnyDelta]):
                     self._offer(slot, value, context)
         else:
             self._write(value, self._labels, context)
+
+    def record_each(self, values: Sequence[float | None], events: Sequence[Measured]) -> None:
+        """Add or record the value of each event, except None; raises the first error after the last value."""
+        failed: Exception | None = None
+        is_here: bool | None = None
+        for value, event in zip(values, events, strict=True):
+            if value is None:
+                continue
+            try:
+                if not self._lowest <= value < math.inf:
+                    self._write(value, self._labels, event[3])
+                    continue
+                if is_here is None:  # not before: a series without any value has no point
+                    is_here = self._begins_here()
+                if is_here:
+                    slot, span = self._add(value), event[4]
+                    if span is not None:
+                        self._delta.exemplars[slot] = (value, event[2], self._labels, span)
+                else:
+                    self.record(value, event[3])
+            except Exception as error:  # noqa: BLE001  raised below: one value must not cost the others
+                failed = failed or error
+        if failed is not None:
+            raise failed
+
+    def _begins_here(self) -> bool:
+        """Whether values with sampled spans are added up here; if so, begin the delta of this period."""
+        if self._bound_to is not self._consumer._reader_storages:  # noqa: SLF001  as above
+            self._bind()
+        if not (self._aggregations and self._is_trace_based):
+            return False
+        self._begin()
+        return True
+
+    def _begin(self) -> None:
+        """Begin the delta of this period, where it has not begun."""
+        pending = self._pending
+        if self._period != pending.period:
+            self._period = pending.period
+            delta = self._spare
+            if delta.is_empty and delta.aggregations is self._aggregations:
+                delta.is_empty = False
+            else:
+                delta = self._new_delta()
+            self._spare, self._delta = self._delta, delta
+            pending.deltas.append(delta)
 
     def _offer(self, slot: int, value: float, context: Context) -> None:
         """Take an exemplar where the SDK's filter does."""
@@ -213,6 +206,20 @@ class SumSeries(Series[SumDelta]):
     def _add(self, value: float) -> int:
         self._delta.total += value
         return 0
+
+    def count(self, amount: int, events: Sequence[Measured]) -> None:
+        """Add the same amount for each event; the latest sampled span becomes the exemplar of one above 0."""
+        if not self._begins_here():
+            for event in events:
+                self.record(amount, event[3] if amount > 0 else None)
+            return
+        self._delta.total += amount * len(events)
+        if amount < 0:
+            return
+        for event in reversed(events):
+            if event[4] is not None:
+                self._delta.exemplars[0] = (amount, event[2], self._labels, event[4])
+                break
 
 
 class HistogramSeries(Series[HistogramDelta]):

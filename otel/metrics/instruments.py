@@ -63,15 +63,21 @@ class Instruments:
         """Record a value under `lock`, which the caller holds."""
         series = labels.series.get(name)
         if series is None:
-            series = labels.series[name] = self._series(name, labels)
+            series = self.series(name, labels)
         series.record(value, context)
 
-    def _series(self, name: str, labels: LabelSet) -> Series[Any]:
-        """Return a family's series with these labels."""
+    def series(self, name: str, labels: LabelSet) -> Series[Any]:
+        """Return a family's series with these labels, under `lock`, which the caller holds."""
+        series = labels.series.get(name)
+        if series is None:
+            series = labels.series[name] = self._make_series(name, labels)
+        return series
+
+    def _make_series(self, name: str, labels: LabelSet) -> Series[Any]:
         instrument, write = self._instrument(name)
         kind = self._specs[name].kind
-        series = HistogramSeries if kind is Kind.HISTOGRAM else SumSeries
-        return series(self.pending, instrument, write, labels, may_fall=kind is Kind.UP_DOWN_COUNTER)
+        make = HistogramSeries if kind is Kind.HISTOGRAM else SumSeries
+        return make(self.pending, instrument, write, labels, may_fall=kind is Kind.UP_DOWN_COUNTER)
 
     def _instrument(self, name: str) -> tuple[object, Write]:
         """Return a family's instrument and its record function, creating it on first use."""

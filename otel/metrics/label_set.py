@@ -4,9 +4,11 @@ Equal labels give the same object, so that it can hold its bound series. Values 
 `otel/labels.py`, because a label set is kept for the life of the process.
 """
 
+from collections.abc import Hashable
 from typing import Any, Final
 
 from otel.metrics.bound_series import Series
+from otel.metrics.event_series import EventSeries
 
 _MAX_LARGER: Final = 10_000
 """More values than any closed set has; sets beyond it are created each time and not kept."""
@@ -15,16 +17,18 @@ _MAX_LARGER: Final = 10_000
 class LabelSet(dict[str, str]):
     """An immutable mapping and a node of a tree: `plus` returns the set with one more label.
 
-    `series` holds the bound series by family; they belong to the `Instruments` that records the
-    set. Safe from any thread: two threads that create the same set at once get two equal ones.
+    `series` holds the bound series by family, `of_events` the series of kinds of events that have
+    at least these labels. Both belong to the `Instruments` that records the set. Safe from any
+    thread: two threads that create the same set at once get two equal ones.
     """
 
-    __slots__ = ("_larger", "series")
+    __slots__ = ("_larger", "of_events", "series")
 
     def __init__(self, labels: dict[str, str] | None = None) -> None:
         super().__init__(labels or {})
         self._larger: dict[tuple[str, str], LabelSet] = {}
         self.series: dict[str, Series[Any]] = {}
+        self.of_events: dict[Hashable, EventSeries] = {}
 
     def plus(self, key: str, value: str) -> "LabelSet":
         """Return the set with this label; `value` is from a closed set."""

@@ -1,11 +1,11 @@
-"""Records the tokens and the money of an attempt, one line per metric."""
+"""Records of an attempt's usage what most attempts do not have, one line per metric."""
 
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from opentelemetry.context import Context
 
-from otel.catalogue import business, inference, money, semconv
+from otel.catalogue import inference, money, semconv
 from otel.events.usage import NANO, Usage
 from otel.metrics.label_set import LabelSet
 
@@ -20,12 +20,8 @@ _DETAILS: Final = (
 )
 
 
-def record_usage(record: Record, usage: Usage, provider: LabelSet, route: LabelSet, context: Context) -> None:
-    """Count the tokens and the money of an attempt, whatever its outcome."""
-    if usage.input_tokens:
-        record(inference.TOKENS, usage.input_tokens, route.plus(semconv.TOKEN_TYPE, "input"), context)
-    if usage.output_tokens:
-        record(inference.TOKENS, usage.output_tokens, route.plus(semconv.TOKEN_TYPE, "output"), context)
+def record_details(record: Record, usage: Usage, route: LabelSet, context: Context) -> None:
+    """Count the parts of the tokens, what was estimated, and the money beside the cost: all that `has_details` names."""
     for detail, field in _DETAILS:
         if tokens := getattr(usage, field):
             record(money.TOKEN_DETAILS, tokens, route.plus(semconv.TOKEN_DETAIL, detail), context)
@@ -33,18 +29,6 @@ def record_usage(record: Record, usage: Usage, provider: LabelSet, route: LabelS
         record(inference.ESTIMATED_USAGE, 1, route, context)
     for count in usage.disbelieved:
         record(inference.IMPLAUSIBLE_USAGE, 1, route.plus(semconv.TOKEN_TYPE, count), context)
-    _record_money(record, usage, provider, route, context)
-
-
-def _record_money(record: Record, usage: Usage, provider: LabelSet, route: LabelSet, context: Context) -> None:
-    """Count the cost of the attempt, its exposure, and its tokens without a price."""
-    if usage.credits_nanousd:
-        record(inference.CREDITS, usage.credits_nanousd / NANO, route, context)
-    if usage.cost_nanousd:
-        record(business.PROVIDER_COST, usage.cost_nanousd / NANO, provider, context)
-        # An application that passes no source has priced its tokens itself.
-        by_source = route.plus(semconv.COST_SOURCE, usage.cost_source or "priced")
-        record(money.COST, usage.cost_nanousd / NANO, by_source, context)
     if usage.unpriced_tokens:
         record(money.UNPRICED_TOKENS, usage.unpriced_tokens, route, context)
     if usage.exposure_nanousd:

@@ -1,0 +1,64 @@
+"""The series that events of one kind with the same labels change, for many such events at once."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from opentelemetry.context import Context
+
+from otel.metrics.pending import Measured
+
+Labels: TypeAlias = Mapping[str, str]
+Find: TypeAlias = Callable[[str, Any], Any]
+"""Returns the series of a family with these labels; raises KeyError where there is no such family."""
+
+
+class EventSeries:
+    """`counted` change by a fixed amount with each event; `valued` by the event's values, in their order.
+
+    A value None is not recorded. A series is looked up with its first value: an application may lack
+    families whose values it never has. Used under the lock of the series.
+    """
+
+    __slots__ = ("_counted", "_find", "_valued")
+
+    def __init__(
+        self,
+        find: Find,
+        counted: Sequence[tuple[str, Labels, int]] = (),
+        valued: Sequence[tuple[str, Labels]] = (),
+    ) -> None:
+        self._find = find
+        self._counted: list[tuple[Any, int]] = [(find(name, labels), amount) for name, labels, amount in counted]
+        self._valued: list[Any] = list(valued)
+
+    def record(self, values: Sequence[float | None], context: Context | None) -> None:
+        """Record one event at once."""
+        for series, amount in self._counted:
+            series.record(amount, context if amount > 0 else None)
+        for position, value in enumerate(values):
+            if value is not None:
+                self._series(position).record(value, context)
+
+    def add_up(self, events: list[Measured]) -> None:
+        """Add the values of these events, which are of this kind; raises the first error after the last value."""
+        failed: Exception | None = None
+        for series, amount in self._counted:
+            try:
+                series.count(amount, events)
+            except Exception as error:  # noqa: BLE001  raised below: one value must not cost the others
+                failed = failed or error
+        for position, values in enumerate(zip(*(event[1] for event in events), strict=True)):
+            try:
+                if values.count(None) != len(values):
+                    self._series(position).record_each(values, events)
+            except Exception as error:  # noqa: BLE001  as above
+                failed = failed or error
+        if failed is not None:
+            raise failed
+
+    def _series(self, position: int) -> Any:
+        """Return the series of a value."""
+        series = self._valued[position]
+        if type(series) is tuple:
+            series = self._valued[position] = self._find(*series)
+        return series
