@@ -12,7 +12,7 @@ from opentelemetry._logs import Logger, LogRecord, SeverityNumber
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import TraceFlags, get_current_span
+from opentelemetry.trace import SpanContext, TraceFlags, get_current_span
 
 from otel.traces.context import TracedContext
 
@@ -120,6 +120,25 @@ class FastLogger(Logger):
                     body,
                 )
             )
+
+    def emit_line(
+        self, unix_ns: int, severity_number: SeverityNumber, severity_text: str, body: str, span: SpanContext
+    ) -> None:
+        """Emit the record of a log line, made at this time in this span."""
+        self._offer(
+            FastLogRecord(
+                self._resource,
+                self._scope,
+                unix_ns,
+                unix_ns,
+                span.trace_id,
+                span.span_id,
+                span.trace_flags,
+                severity_number,
+                severity_text,
+                body,
+            )
+        )
 
     def enabled(
         self,

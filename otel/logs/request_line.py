@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final, Literal, TypeAlias
 
-from otel.events import CallerIdentified, CallFinished, OverheadMeasured, RateLimited, RequestFinished
-from otel.events.usage import NANO
+from otel.events import CallerIdentified, CallFinished, OverheadMeasured, RequestFinished
+from otel.events.usage import NANO, Usage, has_details
 from otel.labels import LabelBounds
 from otel.logs.writer import Line
 
@@ -76,17 +76,6 @@ class RequestSummary:
         self.call: CallFinished | None = None
         self.overhead: OverheadMeasured | None = None
 
-    def add(self, event: CallerIdentified | CallFinished | OverheadMeasured | RateLimited) -> None:
-        """Store what the line needs from an event."""
-        if isinstance(event, CallerIdentified):
-            self.caller = event
-        elif isinstance(event, CallFinished):
-            self.call = event
-        elif isinstance(event, OverheadMeasured):
-            self.overhead = event
-        else:
-            self.limit_type = event.limit_type
-
     def outcome(self, finished: RequestFinished) -> Outcome:
         """Return the outcome: `error` for a 5xx, exception or broken stream, `refused` for a 4xx."""
         if finished.outcome == "error" or finished.status_code >= _SERVER_ERROR:
@@ -147,13 +136,18 @@ class RequestSummary:
         line.usage_estimated = usage.estimated or None
         line.cost_usd = usage.cost_nanousd / NANO
         line.cost_source = usage.cost_source
-        # What most calls do not have.
-        line.cached_tokens = usage.cached_tokens or None
-        line.cache_write_tokens = usage.cache_write_tokens or None
-        line.reasoning_tokens = usage.reasoning_tokens or None
-        line.input_audio_tokens = usage.input_audio_tokens or None
-        line.output_audio_tokens = usage.output_audio_tokens or None
-        line.unpriced_tokens = usage.unpriced_tokens or None
-        line.exposure_usd = usage.exposure_nanousd / NANO if usage.exposure_nanousd else None
         line.tags = call.tags or None
-        line.reported_cost_usd = None if usage.reported_nanousd is None else usage.reported_nanousd / NANO
+        if has_details(usage):
+            _add_details(line, usage)
+
+
+def _add_details(line: RequestLine, usage: Usage) -> None:
+    """Set what most calls do not have."""
+    line.cached_tokens = usage.cached_tokens or None
+    line.cache_write_tokens = usage.cache_write_tokens or None
+    line.reasoning_tokens = usage.reasoning_tokens or None
+    line.input_audio_tokens = usage.input_audio_tokens or None
+    line.output_audio_tokens = usage.output_audio_tokens or None
+    line.unpriced_tokens = usage.unpriced_tokens or None
+    line.exposure_usd = usage.exposure_nanousd / NANO if usage.exposure_nanousd else None
+    line.reported_cost_usd = None if usage.reported_nanousd is None else usage.reported_nanousd / NANO

@@ -15,8 +15,9 @@ from typing import Any, Final
 import msgspec
 from opentelemetry._logs import Logger, SeverityNumber
 from opentelemetry.context import Context
-from opentelemetry.trace import get_current_span
+from opentelemetry.trace import SpanContext, get_current_span
 
+from otel.logs.fast_logger import FastLogger
 from otel.redaction import REDACTED, KnownSecrets, is_secret_name
 from otel.traces.context import TracedContext
 
@@ -133,17 +134,24 @@ class LogWriter:
             self._send(line.level, now_ns, body, context)
 
     def _send(self, level: str, now_ns: int, body: str, context: Context | None) -> None:
-        if self._otlp is not None:
+        severity = _SEVERITIES.get(level, SeverityNumber.UNSPECIFIED)
+        if type(context) is TracedContext:
+            span = context.span_context
+        else:
+            span = get_current_span(context).get_span_context()
+        if type(self._otlp) is FastLogger and type(context) is TracedContext and now_ns:
+            self._otlp.emit_line(now_ns, severity, level, body, span)
+        elif self._otlp is not None:
             self._otlp.emit(
                 timestamp=now_ns,
                 observed_timestamp=now_ns,
                 context=context,
-                severity_number=_SEVERITIES.get(level, SeverityNumber.UNSPECIFIED),
+                severity_number=severity,
                 severity_text=level,
                 body=body,
             )
         if self._write_line is not None and level in self._on_stdout:
-            self._write_line(_with_trace(body, context))
+            self._write_line(_with_trace(body, span))
 
     def _clean(self, key: str, value: FieldValue) -> FieldValue:
         """Return a value without secrets, at most `_MAX_TEXT` long."""
@@ -266,9 +274,8 @@ def _encodable(value: Any) -> Any:
     return value if value is None or type(value) in {bool, float} else str(value)
 
 
-def _with_trace(body: str, context: Context | None) -> str:
+def _with_trace(body: str, span: SpanContext) -> str:
     """Return the line with the ids of its span, if there is one."""
-    span = context.span_context if type(context) is TracedContext else get_current_span(context).get_span_context()
     if not span.is_valid:
         return body
     return f'{body[:-1]},"trace_id":"{span.trace_id:032x}","span_id":"{span.span_id:016x}"}}'

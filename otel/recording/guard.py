@@ -21,7 +21,11 @@ class Guard:
         """
         try:
             step(*args, **kwargs)
-        except Exception:
-            self.failures += 1
-            if self.failures == 1:
-                self._logger.exception("an event could not be recorded; later failures are only counted")
+        except Exception as error:  # noqa: BLE001  counted, and the first is logged
+            self.failed(error)
+
+    def failed(self, error: Exception) -> None:
+        """Count what a step raised, and log the first."""
+        self.failures += 1
+        if self.failures == 1:
+            self._logger.error("an event could not be recorded; later failures are only counted", exc_info=error)

@@ -38,7 +38,7 @@ from otel.logs.request_line import LOGGER, RequestSummary
 from otel.logs.writer import LogWriter
 from otel.metrics.measurements import Measurements
 from otel.recording.guard import Guard
-from otel.traces.context import CurrentContext
+from otel.traces.context import CurrentContext, TracedContext
 from otel.traces.spans import SpanWriter
 
 E = TypeVar("E")
@@ -66,7 +66,10 @@ class TelemetryRecorder:
 
     def record(self, event: Event) -> None:
         """Record an event in the current context, for example a query of a job."""
-        self.guard.run(self.handle, event, otel_context.get_current(), None)
+        try:
+            _HANDLERS[type(event)](self, event, otel_context.get_current(), None)
+        except Exception as error:  # noqa: BLE001  counted: it must not fail the caller
+            self.guard.failed(error)
 
     def start_request(self, event: RequestReceived) -> "TelemetryRequest":
         """Open the server span and count the request as in progress."""
@@ -76,16 +79,11 @@ class TelemetryRecorder:
         """Open a client span as a child of the current span."""
         return TelemetryAttempt(self, event, otel_context.get_current())
 
-    def handle(self, event: Event, context: Context, request: "TelemetryRequest | None") -> None:
-        """Call the event's handler.
-
-        Raises TypeError where the event cannot be recorded like this.
-        """
-        _HANDLERS[type(event)](self, event, context, request)
-
 
 class TelemetryRequest:
     """Satisfies `otel.events.RequestScope`: one server span and everything below it."""
+
+    __slots__ = ("_context", "_finished", "_guard", "_received", "_recorder", "_trace_id", "route", "span", "summary")
 
     def __init__(self, recorder: TelemetryRecorder, event: RequestReceived) -> None:
         self._recorder = recorder
@@ -93,16 +91,17 @@ class TelemetryRequest:
         self._received = event
         self.route = recorder.measurements.route_labels(event.method, event.path)
         self.summary = RequestSummary(self.route[semconv.METHOD], self.route[semconv.PATH], recorder.bounds)
-        self._context = Context()
+        self._context: Context = Context()
         self._finished = False
-        self._guard.run(self._start, event)
-        self.span: Span = get_current_span(self._context)
+        try:
+            # Count first, so that a span that fails to open does not unbalance the gauge.
+            recorder.measurements.request_received(event, self.route)
+            self._context = recorder.spans.start_request(event)
+        except Exception as error:  # noqa: BLE001  counted: it must not fail the request
+            self._guard.failed(error)
+        context = self._context
+        self.span: Span = context.span if type(context) is TracedContext else get_current_span(context)
         self._trace_id = f"{self.span.get_span_context().trace_id:032x}"
-
-    def _start(self, event: RequestReceived) -> None:
-        """Count first, so that a span that fails to open does not unbalance the gauge."""
-        self._recorder.measurements.request_received(event, self.route)
-        self._context = self._recorder.spans.start_request(event)
 
     @property
     def trace_id(self) -> str:
@@ -115,7 +114,10 @@ class TelemetryRequest:
 
     def record(self, event: Event) -> None:
         """Record an event of this request."""
-        self._guard.run(self._recorder.handle, event, self._context, self)
+        try:
+            _HANDLERS[type(event)](self._recorder, event, self._context, self)
+        except Exception as error:  # noqa: BLE001  counted: it must not fail the request
+            self._guard.failed(error)
 
     def start_attempt(self, event: AttemptStarted) -> "TelemetryAttempt":
         """Open a client span for one call to a provider."""
@@ -144,6 +146,8 @@ class TelemetryRequest:
 class TelemetryAttempt:
     """Satisfies `otel.events.AttemptScope`: one client span."""
 
+    __slots__ = ("_context", "_finished", "_headers", "_recorder", "_span", "_started")
+
     def __init__(self, recorder: TelemetryRecorder, event: AttemptStarted, parent: Context) -> None:
         self._recorder = recorder
         self._started = event
@@ -151,11 +155,11 @@ class TelemetryAttempt:
         self._headers: Mapping[str, str] = {}
         self._span: Span | None = None
         self._finished = False
-        recorder.guard.run(self._start, parent)
-
-    def _start(self, parent: Context) -> None:
-        self._context, self._headers = self._recorder.spans.start_attempt(self._started, parent)
-        self._span = get_current_span(self._context)
+        try:
+            context, self._headers = recorder.spans.start_attempt(event, parent)
+            self._context, self._span = context, context.span
+        except Exception as error:  # noqa: BLE001  counted: it must not fail the attempt
+            recorder.guard.failed(error)
 
     @property
     def context(self) -> Context:
@@ -219,15 +223,16 @@ def _call_finished(
     recorder: TelemetryRecorder, event: CallFinished, context: Context, request: TelemetryRequest | None
 ) -> None:
     if request is not None:
-        request.summary.add(event)
-        recorder.spans.call_finished(request.span, event)
+        summary = request.summary
+        recorder.spans.call_finished(request.span, event, is_first=summary.call is None)
+        summary.call = event
     recorder.measurements.call_finished(event, context)
 
 
 def _overhead_measured(
     recorder: TelemetryRecorder, event: OverheadMeasured, context: Context, request: TelemetryRequest
 ) -> None:
-    request.summary.add(event)
+    request.summary.overhead = event
     recorder.spans.overhead_measured(request.span, event)
     recorder.measurements.overhead_measured(event, context)
 
@@ -236,15 +241,16 @@ def _rate_limited(
     recorder: TelemetryRecorder, event: RateLimited, context: Context, request: TelemetryRequest | None
 ) -> None:
     if request is not None:
-        request.summary.add(event)
+        request.summary.limit_type = event.limit_type
     recorder.measurements.rate_limited(event, context)
 
 
 def _caller_identified(
     recorder: TelemetryRecorder, event: CallerIdentified, _context: Context, request: TelemetryRequest
 ) -> None:
-    request.summary.add(event)
-    recorder.spans.caller_identified(request.span, event)
+    summary = request.summary
+    recorder.spans.caller_identified(request.span, event, is_first=summary.caller is None)
+    summary.caller = event
 
 
 def _exception_mapped(

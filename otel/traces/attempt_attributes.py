@@ -1,11 +1,11 @@
 """The attributes of an ended attempt's span, by the GenAI semantic conventions."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
 from otel.events import AttemptFinished
-from otel.events.usage import NANO, Usage
+from otel.events.usage import NANO, Usage, has_details
 from otel.traces.known_attributes import KnownCache
 
 Attributes: TypeAlias = Mapping[str, str | int | float | bool | tuple[str, ...]]
@@ -65,15 +65,17 @@ class AttemptAttributes:
         self._redact = redact
         self._identifiers: dict[str, str | None] = {}
 
-    def of(self, event: AttemptFinished) -> Iterator[Attributes]:
-        """Return its attributes, in parts with different keys."""
+    def of(self, event: AttemptFinished) -> tuple[Attributes, Attributes]:
+        """Return its attributes, in two parts with different keys."""
         response_model = self._known_identifier(event.response_model)
         finish_reason = self._known_identifier(event.finish_reason)
         usage = event.usage
         has_usage = bool(usage.input_tokens or usage.output_tokens)
         estimated, cost_source = (usage.estimated, usage.cost_source) if has_usage else (None, None)
-
-        def make() -> Attributes:
+        outcome = (event.status, event.error_kind, event.fault, event.cancel_phase, event.http_status)
+        key = ("attempt", *outcome, response_model, finish_reason, estimated, cost_source)
+        known = self._known.find(key)
+        if known is None:
             optional = {
                 self._keys.attempt_status: event.status,
                 "error.type": event.error_kind,
@@ -85,10 +87,11 @@ class AttemptAttributes:
                 self._keys.usage_estimated: estimated,
                 self._keys.cost_source: cost_source,
             }
-            return {key: value for key, value in optional.items() if value is not None}
+            known = self._known.keep(key, {name: value for name, value in optional.items() if value is not None})
+        return known, self._varying(event, usage, has_usage=has_usage)
 
-        outcome = (event.status, event.error_kind, event.fault, event.cancel_phase, event.http_status)
-        yield self._known.get(("attempt", *outcome, response_model, finish_reason, estimated, cost_source), make)
+    def _varying(self, event: AttemptFinished, usage: Usage, *, has_usage: bool) -> Attributes:
+        """Return what differs from attempt to attempt."""
         attributes: dict[str, str | int | float] = {}
         response_id = self._identifier(event.response_id)
         if response_id is not None:
@@ -103,9 +106,9 @@ class AttemptAttributes:
             attributes["gen_ai.usage.input_tokens"] = usage.input_tokens
             attributes["gen_ai.usage.output_tokens"] = usage.output_tokens
             attributes[self._keys.cost_usd] = usage.cost_nanousd / NANO
-            self._add_details(attributes, usage)
-        if attributes:
-            yield attributes
+            if has_details(usage):
+                self._add_details(attributes, usage)
+        return attributes
 
     def _add_details(self, attributes: dict[str, str | int | float], usage: Usage) -> None:
         """Add what most attempts do not have."""

@@ -31,11 +31,10 @@ class FastSpan(Span):
     """One recording span.
 
     For one thread at a time, like the request or attempt that it belongs to. `held` is the trace of
-    a span that is not sampled.
+    a span that is not sampled. `room` is how many attributes it takes before the limits apply.
     """
 
     __slots__ = (
-        "_attribute_count",
         "_context",
         "_end_ns",
         "_events",
@@ -46,8 +45,10 @@ class FastSpan(Span):
         "_name",
         "_origin",
         "_parent",
+        "_room",
         "_start_ns",
         "_status",
+        "_varying",
         "held",
     )
 
@@ -60,6 +61,7 @@ class FastSpan(Span):
         parent: SpanContext | None,
         kind: SpanKind,
         attributes: Mapping[str, Any],
+        room: int,
         start_ns: int | None = None,
         held: HeldTrace | None = None,
         are_supported: bool = False,
@@ -71,7 +73,8 @@ class FastSpan(Span):
         self._parent = parent
         self._kind = kind
         self._layers: list[Mapping[str, Any]] = []
-        self._attribute_count = 0
+        self._room = room
+        self._varying: dict[str, Any] | None = None
         self._merged: MutableMapping[str, Any] | None = None
         self._events: BoundedList[Event] | None = None
         self._links: BoundedList[Link] | None = None
@@ -85,7 +88,8 @@ class FastSpan(Span):
 
     def end(self, end_time: int | None = None) -> None:
         """End the span and pass it to `on_end`; a second call changes nothing."""
-        if self._has_ended("end"):
+        if self._end_ns is not None:
+            self._has_ended("end")
             return
         self._end_ns = self._origin.unix_ns() if end_time is None else end_time
         if self.held is None:
@@ -119,7 +123,7 @@ class FastSpan(Span):
             instrumentation_scope=origin.scope,
         )
 
-    def ended(self) -> "EndedSpan | None":
+    def ended(self) -> EndedSpan | None:
         """Return the parts to encode, None where the SDK has to encode it: events, links, limits."""
         layers: Sequence[Mapping[str, Any]] = self._layers
         if self._merged is not None:
@@ -128,9 +132,8 @@ class FastSpan(Span):
                 return None
         if self._events is not None or self._links is not None or not self._start_ns or not self._end_ns:
             return None
-        return EndedSpan(
-            self._name, self._context, self._parent, layers, self._kind, self._status, self._start_ns, self._end_ns
-        )
+        times = self._start_ns, self._end_ns
+        return self._name, self._context, self._parent, layers, self._kind, self._status, *times
 
     @property
     def resource(self) -> Resource:
@@ -192,23 +195,31 @@ class FastSpan(Span):
 
         The SDK would store them unchanged, they never change, and no earlier call had one of these keys.
         """
-        limits = self._origin.limits
-        if self._merged is None and limits.max_span_attribute_length is None:
-            count = self._attribute_count + len(attributes)
-            if limits.max_span_attributes is None or count <= limits.max_span_attributes:
-                self._layers.append(attributes)
-                self._attribute_count = count
-                return
-        self.set_attributes(attributes)
+        room = self._room - len(attributes)
+        if room < 0:
+            self.set_attributes(attributes)
+        else:
+            self._layers.append(attributes)
+            self._room = room
 
-    def has_any(self, attributes: Mapping[str, Any]) -> bool:
-        """Whether it has one of these keys."""
-        return any(not layer.keys().isdisjoint(attributes) for layer in self._layers)
+    def put(self, key: str, value: float) -> None:
+        """Set an attribute, which only this method sets, of a span that has not ended; the last value counts."""
+        varying = self._varying
+        if self._room <= 0:
+            self.set_attributes({key: value})
+            return
+        if varying is None:
+            varying = self._varying = {}
+            self._layers.append(varying)
+        if key not in varying:
+            self._room -= 1
+        varying[key] = value
 
     def _merge(self) -> MutableMapping[str, Any]:
         """Return all attributes in one mapping, which takes those that come later."""
         if self._merged is None:
             self._merged = {}
+            self._room = -1
             for layer in self._layers:
                 self._merged.update(layer)
         return self._merged
@@ -279,10 +290,7 @@ class FastSpan(Span):
         super().__exit__(exc_type, exc_val, exc_tb)
 
     def _clean(self, value: Any) -> Any:
-        """Return a value without secrets.
-
-        Text is cut before redaction, so no secret loses its recognisable beginning.
-        """
+        """Return a value without secrets. Text is cut before redaction, so no secret loses its beginning."""
         return self._origin.redact(value[:_MAX_READ]) if isinstance(value, str) else value
 
     def _has_ended(self, method: str) -> bool:

@@ -29,7 +29,7 @@ from otel.traces.b3 import decided_by_caller
 from otel.traces.context import TracedContext
 from otel.traces.fast_span import FastSpan
 from otel.traces.held_trace import HeldTrace, TraceHold
-from otel.traces.span_parts import SpanOrigin
+from otel.traces.span_parts import SpanOrigin, room_within
 
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 _SAMPLED_RANDOM: Final = TraceFlags(TraceFlags.SAMPLED | TraceFlags.RANDOM_TRACE_ID)
@@ -47,6 +47,7 @@ class FastTracer(Tracer):
         self._sampler = sampler
         self._ids = ids
         self._hold = hold
+        self._room = room_within(origin.limits)
         self._samples_every_root = sampler is ALWAYS_ON or sampler is DEFAULT_ON
 
     def start_span(  # noqa: PLR0917  the API's signature
@@ -117,6 +118,7 @@ class FastTracer(Tracer):
             parent=parent,
             kind=kind,
             attributes=attributes,
+            room=self._room,
             start_ns=start_ns,
             held=held,
             are_supported=are_supported,

@@ -1,6 +1,6 @@
 """Attributes that many spans share, so that they are encoded once."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, Final
 
 _MAX_KEPT: Final = 2_000
@@ -23,12 +23,13 @@ class KnownCache:
     def __init__(self) -> None:
         self._kept: dict[Hashable, KnownAttributes] = {}
 
-    def get(self, key: tuple[Hashable, ...], make: Callable[[], Mapping[str, Any]]) -> KnownAttributes:
-        """Return the attributes for a key; `make` returns them the first time."""
-        found = self._kept.get(key)
-        if found is None:
-            found = KnownAttributes(make())
-            if len(self._kept) >= _MAX_KEPT:
-                self._kept.clear()
-            self._kept[key] = found
+    def find(self, key: tuple[Hashable, ...]) -> KnownAttributes | None:
+        """Return the attributes for a key, None the first time."""
+        return self._kept.get(key)
+
+    def keep(self, key: tuple[Hashable, ...], attributes: Mapping[str, Any]) -> KnownAttributes:
+        """Return these attributes, and from now on for this key."""
+        if len(self._kept) >= _MAX_KEPT:
+            self._kept.clear()
+        found = self._kept[key] = KnownAttributes(attributes)
         return found

@@ -29,11 +29,12 @@ from otel.traces.attempt_attributes import AttemptAttributes, Attributes, OwnKey
 from otel.traces.context import TracedContext, traced_context
 from otel.traces.fast_span import FastSpan
 from otel.traces.fast_tracer import FastTracer
-from otel.traces.known_attributes import KnownCache
+from otel.traces.known_attributes import KnownAttributes, KnownCache
 from otel.traces.trace_state import without_free_text
 
 _ERROR: Final = Status(StatusCode.ERROR)
 _NO_SECRETS: Final = KnownSecrets()
+_METHOD: Final = "http.request.method"
 _PARAMETER: Final = frozenset("{<:*")
 """In any framework, a parameter of a route template contains one of these."""
 
@@ -67,26 +68,30 @@ class SpanWriter:
 
         It is a child of the caller's span where the trace context is valid.
         """
-        headers = without_free_text(event.headers)
-        parent = self._propagator.extract(headers, context=Context()) if headers else Context()
+        parent = Context()
+        if event.headers:
+            parent = self._propagator.extract(without_free_text(event.headers), context=parent)
+        key = ("request", event.method, event.path, event.scheme, event.protocol_version)
+        attributes = self._known.find(key) or self._request_attributes(key, event)
+        route = attributes.get("http.route", semconv.UNMATCHED)
+        span = self._start(f"{attributes[_METHOD]} {route}", parent, SpanKind.SERVER, attributes)
+        return traced_context(span, parent)
+
+    def _request_attributes(self, key: tuple[str, ...], event: RequestReceived) -> KnownAttributes:
+        """Return what is known of a request when it arrives."""
         method = self._bounds.method(event.method)
         path = self._bounds.path(event.path)
-        version = event.protocol_version
-
-        def make() -> Attributes:
-            attributes = {"http.request.method": method, "url.scheme": conventions.scheme(event.scheme)}
-            if path != semconv.UNMATCHED:
-                attributes["http.route"] = path
-                if _PARAMETER.isdisjoint(path):
-                    # The value of a parameter is the client's text.
-                    attributes["url.path"] = path
-            if version in conventions.PROTOCOL_VERSIONS:
-                attributes["network.protocol.version"] = version
-            return attributes
-
-        attributes = self._known.get(("request", method, path, event.scheme, version), make)
-        span = self._start(f"{method} {path}", parent, SpanKind.SERVER, attributes)
-        return traced_context(span, parent)
+        attributes = {_METHOD: method, "url.scheme": conventions.scheme(event.scheme)}
+        if path != semconv.UNMATCHED:
+            attributes["http.route"] = path
+            if _PARAMETER.isdisjoint(path):
+                # The value of a parameter is the client's text.
+                attributes["url.path"] = path
+        if event.protocol_version in conventions.PROTOCOL_VERSIONS:
+            attributes["network.protocol.version"] = event.protocol_version
+        # A method or path outside its set is the client's text, of which there is no end.
+        is_bounded = method == event.method and path == event.path
+        return self._known.keep(key, attributes) if is_bounded else KnownAttributes(attributes)
 
     def _start(
         self, name: str, parent: Context, kind: SpanKind, attributes: Attributes, started_ns: int | None = None
@@ -110,39 +115,40 @@ class SpanWriter:
         """
         if span.is_recording():
             is_cancelled = event.outcome == "cancelled"
-
-            def make() -> Attributes:
-                attributes: dict[str, str | int] = {"http.response.status_code": event.status_code}
+            key = ("end", event.status_code, is_cancelled, error_type)
+            attributes = self._known.find(key)
+            if attributes is None:
+                made: dict[str, str | int] = {"http.response.status_code": event.status_code}
                 if is_cancelled:
-                    attributes[self._keys.cancelled] = True
+                    made[self._keys.cancelled] = True
                 if error_type is not None:
-                    attributes["error.type"] = error_type
-                return attributes
-
-            _add(span, self._known.get(("end", event.status_code, is_cancelled, error_type), make))
-            _add(span, {"http.response.body.size": event.response_bytes})
+                    made["error.type"] = error_type
+                attributes = self._known.keep(key, made)
+            _add(span, attributes)
+            _put(span, "http.response.body.size", event.response_bytes)
             if error_type is not None:
                 span.set_status(_ERROR)
         span.end()
 
-    def caller_identified(self, span: Span, event: CallerIdentified) -> None:
-        """Name the caller by public id and plan."""
+    def caller_identified(self, span: Span, event: CallerIdentified, *, is_first: bool = False) -> None:
+        """Name the caller by public id and plan. `is_first`: no earlier event has done so on this span."""
         if span.is_recording():
-            attributes = self._known.get(
-                ("caller", event.key_id, event.plan),
-                lambda: {"gatewayz.api_key.id": event.key_id, "gatewayz.plan": event.plan},
+            key = ("caller", event.key_id, event.plan)
+            attributes = self._known.find(key) or self._known.keep(
+                key, {"gatewayz.api_key.id": event.key_id, "gatewayz.plan": event.plan}
             )
-            _add_again(span, attributes)
+            _add(span, attributes, are_new=is_first)
 
-    def call_finished(self, span: Span, event: CallFinished) -> None:
+    def call_finished(self, span: Span, event: CallFinished, *, is_first: bool = False) -> None:
         """Set the outcome of the call on the server span, so that a trace search finds it there."""
         if not span.is_recording():
             return
         model = self._bounds.model(event.model)
         provider = None if event.provider is None else self._bounds.provider(event.provider)
-
-        def make() -> Attributes:
-            attributes: dict[str, str | int | float] = {
+        key = ("call", model, provider, event.status, event.attempts, event.cached, event.stream, event.cancel_phase)
+        attributes = self._known.find(key)
+        if attributes is None:
+            made: dict[str, str | int | float] = {
                 "gatewayz.model": model,
                 "gatewayz.call.status": event.status,
                 "gatewayz.call.attempts": event.attempts,
@@ -150,20 +156,18 @@ class SpanWriter:
                 "gatewayz.stream": event.stream,
             }
             if provider is not None:
-                attributes["gatewayz.provider"] = provider
+                made["gatewayz.provider"] = provider
             if event.cancel_phase is not None:
-                attributes[self._keys.cancel_phase] = event.cancel_phase
-            return attributes
-
-        key = ("call", model, provider, event.status, event.attempts, event.cached, event.stream, event.cancel_phase)
-        _add_again(span, self._known.get(key, make))
-        _add_again(span, {self._keys.cost_usd: event.usage.cost_nanousd / NANO})
+                made[self._keys.cancel_phase] = event.cancel_phase
+            attributes = self._known.keep(key, made)
+        _add(span, attributes, are_new=is_first)
+        _put(span, self._keys.cost_usd, event.usage.cost_nanousd / NANO)
 
     @staticmethod
     def overhead_measured(span: Span, event: OverheadMeasured) -> None:
         """Set on the server span the time of the call that the gateway itself spent."""
         if span.is_recording():
-            _add_again(span, {"gatewayz.overhead_seconds": event.seconds})
+            _put(span, "gatewayz.overhead_seconds", event.seconds)
 
     def anomaly_began(self, fields: Mapping[str, str | int | float]) -> Context:
         """Record a short span with the anomaly as its event; returns its context."""
@@ -172,13 +176,15 @@ class SpanWriter:
         span.end()
         return traced_context(span, Context())
 
-    def start_attempt(self, event: AttemptStarted, parent: Context) -> tuple[Context, dict[str, str]]:
+    def start_attempt(self, event: AttemptStarted, parent: Context) -> tuple[TracedContext, dict[str, str]]:
         """Open a client span; returns its context and the trace headers for the provider."""
         provider = self._bounds.provider(event.provider)
         model = self._bounds.model(event.model)
-
-        def make() -> Attributes:
-            attributes: dict[str, str | int | bool] = {
+        target = (provider, model, event.upstream_model, event.server_address, event.server_port)
+        key = ("start", event.operation, event.stream, event.number, *target)
+        attributes = self._known.find(key)
+        if attributes is None:
+            made: dict[str, str | int | bool] = {
                 "gen_ai.operation.name": event.operation,
                 "gen_ai.provider.name": provider,
                 "gen_ai.request.model": model,
@@ -188,11 +194,8 @@ class SpanWriter:
                 "peer.service": provider,
             }
             if event.server_address:
-                attributes |= {"server.address": event.server_address, "server.port": event.server_port}
-            return attributes
-
-        target = (provider, model, event.upstream_model, event.server_address, event.server_port)
-        attributes = self._known.get(("start", event.operation, event.stream, event.number, *target), make)
+                made |= {"server.address": event.server_address, "server.port": event.server_port}
+            attributes = self._known.keep(key, made)
         span = self._start(f"{event.operation} {model}", parent, SpanKind.CLIENT, attributes, event.started_unix_ns)
         context = traced_context(span, parent)
         headers: dict[str, str] = {}
@@ -205,27 +208,28 @@ class SpanWriter:
     def end_attempt(self, span: Span, event: AttemptFinished) -> None:
         """End the client span; for a stream, call this at its end."""
         if span.is_recording():
-            for attributes in self._attempts.of(event):
-                _add(span, attributes)
+            known, varying = self._attempts.of(event)
+            _add(span, known)
+            _add(span, varying)
             if event.status == "error":
                 span.set_status(_ERROR)
         span.end()
 
 
-def _add_again(span: Span, attributes: Attributes) -> None:
-    """Add attributes that an earlier event of the same kind may have added: the last one counts."""
-    if type(span) is FastSpan and span.has_any(attributes):
-        span.set_attributes(attributes)
-    else:
-        _add(span, attributes)
-
-
-def _add(span: Span, attributes: Attributes) -> None:
-    """Add attributes, all of supported types, whose keys are new, to a recording span."""
-    if type(span) is FastSpan:
+def _add(span: Span, attributes: Attributes, *, are_new: bool = True) -> None:
+    """Add attributes, all of supported types, to a recording span; where their keys are not new the last value counts."""
+    if are_new and type(span) is FastSpan:
         span.add_supported(attributes)
     else:
         span.set_attributes(attributes)
+
+
+def _put(span: Span, key: str, value: float) -> None:
+    """Set one attribute, which only one kind of event sets, of a recording span; the last value counts."""
+    if type(span) is FastSpan:
+        span.put(key, value)
+    else:
+        span.set_attribute(key, value)
 
 
 def _traceparent(span: SpanContext) -> str:

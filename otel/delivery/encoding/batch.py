@@ -8,12 +8,12 @@ Format: `opentelemetry/proto/{trace,logs}/v1/*.proto`. The tests compare with th
 
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from otel.delivery.encoding.protobuf import UnsupportedValueError, delimited, text_field
+from otel.delivery.encoding.protobuf import UnsupportedValueError, delimited, text_field, varint
 
 _RESOURCE_ITEMS: Final = b"\x0a"
 _RESOURCE: Final = b"\x0a"
@@ -62,14 +62,11 @@ class _Group(NamedTuple):
     """The items of one resource and scope."""
 
     head: _Head
-    bodies: list[bytes]
+    parts: list[bytes]
 
 
-class EncodedItem(NamedTuple):
-    """An item's message, and the head of its resource and scope."""
-
-    head: _Head
-    body: bytes
+EncodedItem: TypeAlias = tuple[_Head, bytes]
+"""The head of an item's resource and scope, and its message. No item is a plain tuple itself."""
 
 
 class BatchEncoder(Generic[ItemT]):
@@ -89,24 +86,33 @@ class BatchEncoder(Generic[ItemT]):
         self._encode_by_sdk = encode_by_sdk
         self._parts_of = parts_of
         self._heads: dict[tuple[int, int], _Head] = {}
+        self._latest: _Head | None = None
 
     def encode_early(self, item: ItemT) -> EncodedItem | ItemT:
         """Return the item encoded, or as it is where the SDK has to encode it. Never raises."""
         try:
-            return EncodedItem(self._head(item), self._encode_item(item))
+            head = self._latest
+            if head is None or head.resource is not item.resource or head.scope is not item.instrumentation_scope:
+                head = self._latest = self._head(item)
+            return head, self._encode_item(item)
         except Exception:  # noqa: BLE001  `encode` raises it again, and its caller counts it
             return item
 
     def encode(self, items: Sequence[EncodedItem | ItemT]) -> bytes:
         """Return the request's bytes; raises what the SDK's encoder raises for an item that cannot be encoded."""
         by_resource: dict[int, dict[int, _Group]] = {}
+        latest: _Head | None = None
+        parts: list[bytes] = []
         for each in items:
-            head, body = each if type(each) is EncodedItem else (self._head(each), None)  # type: ignore[arg-type]  # narrowed by its type
-            by_scope = by_resource.setdefault(id(head.resource), {})
-            group = by_scope.get(id(head.scope))
-            if group is None:
-                group = by_scope[id(head.scope)] = _Group(head, [])
-            group.bodies.append(delimited(_ITEM, self._encode_one(each) if body is None else body))  # type: ignore[arg-type]  # likewise
+            head, body = each if type(each) is tuple else (self._head(each), self._encode_one(each))  # type: ignore[arg-type]  # narrowed by its type
+            if head is not latest:
+                latest = head
+                by_scope = by_resource.setdefault(id(head.resource), {})
+                group = by_scope.get(id(head.scope))
+                if group is None:
+                    group = by_scope[id(head.scope)] = _Group(head, [])
+                parts = group.parts
+            parts += (_ITEM, varint(len(body)), body)
         return b"".join(_of_resource(list(groups.values())) for groups in by_resource.values())
 
     def _encode_one(self, item: ItemT) -> bytes:
@@ -141,7 +147,7 @@ class BatchEncoder(Generic[ItemT]):
 def _of_resource(groups: Sequence[_Group]) -> bytes:
     """Return the items of one resource as a field of the request."""
     scopes = [
-        delimited(_SCOPE_ITEMS, b"".join((head.before_items, *bodies, head.after_items))) for head, bodies in groups
+        delimited(_SCOPE_ITEMS, b"".join((head.before_items, *parts, head.after_items))) for head, parts in groups
     ]
     head = groups[0].head
     return delimited(_RESOURCE_ITEMS, b"".join((head.before_scope, *scopes, head.after_scope)))

@@ -3,8 +3,10 @@
 Format: `opentelemetry/proto/logs/v1/logs.proto`.
 """
 
+from struct import Struct
 from typing import Any, Final
 
+from opentelemetry._logs import SeverityNumber
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 from opentelemetry.sdk._logs import ReadableLogRecord
 
@@ -31,6 +33,9 @@ _TRACE_ID: Final = b"\x4a\x10"
 _SPAN_ID: Final = b"\x52\x08"
 _OBSERVED_TIME: Final = b"\x59"
 _EVENT_NAME: Final = b"\x62"
+_TEXT: Final = b"\x0a"
+_pack_time: Final = Struct("<sQ").pack
+_MAX_SEVERITIES: Final = 100
 
 
 class LogEncoder:
@@ -38,9 +43,12 @@ class LogEncoder:
 
     def __init__(self) -> None:
         self._attributes = AttributeEncoder(_ATTRIBUTES)
+        self._severities: dict[tuple[SeverityNumber | None, str | None], bytes] = {}
 
     def encode(self, item: ReadableLogRecord | FastLogRecord) -> bytes:
         """Return the record's message; raises `UnsupportedValueError`, or what a field of another type raises."""
+        if type(item) is FastLogRecord and item.trace_id:
+            return self._encode_line(item)
         record = item.log_record
         severity = record.severity_number
         attributes = dict(record.attributes or {})
@@ -59,6 +67,38 @@ class LogEncoder:
                 text_field(_EVENT_NAME, record.event_name),
             )
         )
+
+    def _encode_line(self, record: FastLogRecord) -> bytes:
+        """Return the message of a line of a span: all of its fields are set."""
+        severity = self._severities.get((record.severity_number, record.severity_text)) or self._severity(record)
+        body = record.body.encode()
+        text_size = varint(len(body))
+        return b"".join(
+            (
+                _pack_time(_TIME, record.timestamp),
+                severity,
+                _BODY,
+                varint(1 + len(text_size) + len(body)),
+                _TEXT,
+                text_size,
+                body,
+                _FLAGS + pack_fixed32(record.trace_flags) if record.trace_flags else b"",
+                _TRACE_ID,
+                record.trace_id.to_bytes(16, "big"),
+                _SPAN_ID,
+                record.span_id.to_bytes(8, "big"),
+                _pack_time(_OBSERVED_TIME, record.observed_timestamp),
+            )
+        )
+
+    def _severity(self, record: FastLogRecord) -> bytes:
+        """Return the fields of the severity, from now on from the cache: there are six."""
+        number, text = record.severity_number, record.severity_text
+        encoded = _SEVERITY_NUMBER + varint(number.value) if number is not None and number.value else b""
+        encoded += text_field(_SEVERITY_TEXT, text)
+        if len(self._severities) < _MAX_SEVERITIES:
+            self._severities[number, text] = encoded
+        return encoded
 
 
 def make_log_batch_encoder() -> BatchEncoder[ReadableLogRecord | FastLogRecord]:

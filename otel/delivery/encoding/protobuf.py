@@ -34,16 +34,24 @@ class UnsupportedValueError(Exception):
     """The SDK's encoder has to encode this value: it supports every type and raises for what cannot be encoded."""
 
 
-def varint(number: int) -> bytes:
-    """Return a varint of `0 <= number < 2**64`."""
-    if number < _ONE_BYTE:
-        return bytes((number,))
+def _varint(number: int) -> bytes:
     digits = bytearray()
     while number >= _ONE_BYTE:
         digits.append(number & 0x7F | _ONE_BYTE)
         number >>= 7
     digits.append(number)
     return bytes(digits)
+
+
+_SMALL: Final = tuple(map(_varint, range(4_096)))
+"""The varints of most lengths and token counts, which cost more to write than to look up."""
+
+_SMALL_COUNT: Final = len(_SMALL)
+
+
+def varint(number: int) -> bytes:
+    """Return a varint of `0 <= number < 2**64`."""
+    return _SMALL[number] if number < _SMALL_COUNT else _varint(number)
 
 
 def delimited(tag: bytes, content: bytes) -> bytes:

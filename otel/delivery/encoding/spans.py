@@ -46,6 +46,10 @@ _STATUS_CODE: Final[Mapping[StatusCode, bytes]] = {
 _STATUS_ONLY: Final[Mapping[StatusCode, bytes]] = {
     code: delimited(_STATUS, content) for code, content in _STATUS_CODE.items()
 }
+_MAX_NAMES: Final = 1_000
+_MAX_CACHED_CHARS: Final = 256
+"""Bounds for names that an application chooses: rare ones must not fill the memory."""
+
 _LOCAL_PARENT: Final = b"\x85\x01\x00\x01\x00\x00"
 _REMOTE_PARENT: Final = b"\x85\x01\x00\x03\x00\x00"
 """The span's `flags`: that the parent's remoteness is known, and what it is."""
@@ -56,6 +60,7 @@ class SpanEncoder:
 
     def __init__(self) -> None:
         self._attributes = AttributeEncoder(_ATTRIBUTES)
+        self._names: dict[tuple[str, SpanKind], bytes] = {}
 
     def encode(self, span: ReadableSpan | FastSpan) -> bytes:
         """Return the span's message; raises `UnsupportedValueError`, or the error of a field of the wrong type."""
@@ -69,9 +74,11 @@ class SpanEncoder:
             parts.append(delimited(_TRACE_STATE, state.encode()))
         if parent is not None:
             parts += (_PARENT_SPAN_ID, parent.span_id.to_bytes(8, "big"))
-        parts += (text_field(_NAME, name), _KIND[kind], _pack_times(_START_TIME, start_ns, _END_TIME, end_ns))
+        named = self._names.get((name, kind)) or self._name(name, kind)
+        parts += (named, _pack_times(_START_TIME, start_ns, _END_TIME, end_ns))
         for layer in layers:
-            parts.append(self._encode_layer(layer))
+            encoded = layer.encoded if type(layer) is KnownAttributes else None
+            parts.append(self._encode_layer(layer) if encoded is None else encoded)
         if isinstance(span, ReadableSpan) and span.dropped_attributes:
             parts += (_DROPPED_ATTRIBUTES, varint(span.dropped_attributes))
         if status.description is None:
@@ -82,12 +89,18 @@ class SpanEncoder:
         parts.append(_REMOTE_PARENT if parent is not None and parent.is_remote else _LOCAL_PARENT)
         return b"".join(parts)
 
+    def _name(self, name: str, kind: SpanKind) -> bytes:
+        """Return the fields of name and kind, from now on from the cache."""
+        named = text_field(_NAME, name) + _KIND[kind]
+        if len(self._names) < _MAX_NAMES and len(name) <= _MAX_CACHED_CHARS:
+            self._names[name, kind] = named
+        return named
+
     def _encode_layer(self, layer: Mapping[str, Any]) -> bytes:
-        if type(layer) is not KnownAttributes:
-            return self._attributes.encode(layer)
-        if layer.encoded is None:
-            layer.encoded = self._attributes.encode(layer)
-        return layer.encoded
+        encoded = self._attributes.encode(layer)
+        if type(layer) is KnownAttributes:
+            layer.encoded = encoded
+        return encoded
 
 
 def make_span_batch_encoder() -> BatchEncoder[ReadableSpan | FastSpan]:
@@ -105,7 +118,7 @@ def _ended(span: ReadableSpan) -> EndedSpan | None:
     if context is None or span.events or span.links or not span.start_time or not span.end_time:
         return None
     layers = (_as_dict(span.attributes),)
-    return EndedSpan(span.name, context, span.parent, layers, span.kind, span.status, span.start_time, span.end_time)
+    return span.name, context, span.parent, layers, span.kind, span.status, span.start_time, span.end_time
 
 
 def _as_dict(attributes: Any) -> Mapping[str, Any]:
