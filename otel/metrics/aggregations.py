@@ -3,12 +3,17 @@
 Most series of a process are idle between two collections, and making a point costs many times what
 it costs to see that nothing was measured. A reader that gets the same point knows that it renders
 as before. Only the time of the point moves: that of the collection, at which the value still held.
+What collects here is the cumulative value; tests compare it with what the SDK collects.
 """
 
-from collections.abc import Callable
-from typing import Any
+import math
+import sys
+from collections.abc import Callable, Sequence
+from operator import add
+from typing import Any, Final
 
 from opentelemetry.metrics import Counter
+from opentelemetry.sdk.metrics import Exemplar
 from opentelemetry.sdk.metrics._internal import aggregation as sdk
 from opentelemetry.sdk.metrics.export import AggregationTemporality, HistogramDataPoint, NumberDataPoint
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation
@@ -16,35 +21,116 @@ from opentelemetry.sdk.metrics.view import SumAggregation as SdkSumAggregation
 
 from otel.metrics.exemplar_reservoir import LatestExemplarReservoir
 
+_set: Final = object.__setattr__
+"""Writes a field of a point, which is frozen for everybody else."""
+
 Reservoirs = Callable[[type[Any]], Callable[..., Any]]
 """Returns the reservoir's constructor for a type of aggregation."""
 
 
 class _Keeping:
-    """Collects for one reader, in front of the SDK's aggregation; recorded to from any thread."""
+    """Collects for one reader, in front of the SDK's aggregation; recorded to from any thread.
 
-    _kept: Any = None
+    Of the last two points, the older one is used again where no collection holds it any more: a hundred
+    thousand new points at each collection would make the garbage collector stop the process.
+    """
+
+    _latest: Any = None
+    _spare: Any = None
+    _is_kept = False
     _value: Any
     _reservoir: Any
+    _collect_exemplars: Callable[[], Sequence[Exemplar]]
+    _instrument_aggregation_temporality: AggregationTemporality
 
     def collect(self, collection_aggregation_temporality: Any, collection_start_nano: int) -> Any:
         """Return the point of this collection, the last one where nothing was measured since."""
-        kept = self._kept
+        is_known = (
+            collection_aggregation_temporality is AggregationTemporality.CUMULATIVE
+            and type(self._reservoir) is LatestExemplarReservoir
+            and self._instrument_aggregation_temporality is AggregationTemporality.DELTA
+        )
+        if not is_known:
+            self._is_kept = False
+            return super().collect(collection_aggregation_temporality, collection_start_nano)  # type: ignore[misc]  # the SDK's
+        latest, offered = self._latest, self._reservoir.offered
         # With an exemplar that came without a value the SDK makes a point of its own.
-        if kept is not None and self._value is None and not self._reservoir.offered:
-            object.__setattr__(kept, "time_unix_nano", collection_start_nano)
-            return kept
-        point = super().collect(collection_aggregation_temporality, collection_start_nano)  # type: ignore[misc]  # the SDK's
-        self._kept = point if _may_be_kept(point, self, collection_aggregation_temporality) else None
+        if self._is_kept and self._value is None and not offered:
+            _set(latest, "time_unix_nano", collection_start_nano)
+            return latest
+        spare = self._spare if self._spare is not None and _references(self) == _UNSHARED else None
+        self._spare = None
+        point = self._cumulative(spare, collection_start_nano)
+        self._spare, self._latest = latest, point
+        # The next point is the same while nothing is measured, but has no exemplars.
+        self._is_kept = not point.exemplars
         return point
+
+    def _cumulative(self, spare: Any, time_unix_nano: int) -> Any:
+        """Return the point of what was measured until now, made of `spare` where there is one."""
+        raise NotImplementedError
+
+    def _exemplars(self) -> Sequence[Exemplar]:
+        """Return the exemplars since the last collection."""
+        return self._collect_exemplars() if self._reservoir.offered else ()
 
 
 class CumulativeSum(_Keeping, sdk._SumAggregation):  # noqa: SLF001  the SDK has no public aggregation to derive from
     """The sum of one series."""
 
+    def _cumulative(self, spare: Any, time_unix_nano: int) -> Any:
+        with self._lock:
+            if self._value is not None:
+                self._previous_value += self._value
+                self._value = None
+            value, exemplars = self._previous_value, self._exemplars()
+        if spare is None:
+            return NumberDataPoint(self._attributes, self._start_time_unix_nano, time_unix_nano, value, exemplars)
+        _set(spare, "time_unix_nano", time_unix_nano)
+        _set(spare, "value", value)
+        _set(spare, "exemplars", exemplars)
+        return spare
+
 
 class CumulativeHistogram(_Keeping, sdk._ExplicitBucketHistogramAggregation):  # noqa: SLF001  as above
     """The histogram of one series."""
+
+    def _cumulative(self, spare: Any, time_unix_nano: int) -> Any:
+        with self._lock:
+            counts, before = self._value, self._previous_value
+            if before is None:
+                before = self._get_empty_bucket_counts()
+            if counts is not None:
+                before = list(map(add, before, counts))
+            self._previous_value = before  # type: ignore[assignment]  # the SDK declares only what it is at first
+            self._previous_sum += self._sum
+            self._previous_min = min(self._min, self._previous_min)
+            self._previous_max = max(self._max, self._previous_max)
+            self._value = None
+            self._sum, self._min, self._max = 0, math.inf, -math.inf
+            exemplars = self._exemplars()
+        bucket_counts, total = tuple(before), sum(before)
+        if spare is None:
+            return HistogramDataPoint(
+                self._attributes,
+                self._start_time_unix_nano,
+                time_unix_nano,
+                total,
+                self._previous_sum,
+                bucket_counts,
+                self._boundaries,
+                self._previous_min,
+                self._previous_max,
+                exemplars,
+            )
+        _set(spare, "time_unix_nano", time_unix_nano)
+        _set(spare, "count", total)
+        _set(spare, "sum", self._previous_sum)
+        _set(spare, "bucket_counts", bucket_counts)
+        _set(spare, "min", self._previous_min)
+        _set(spare, "max", self._previous_max)
+        _set(spare, "exemplars", exemplars)
+        return spare
 
 
 class SumAggregation(SdkSumAggregation):
@@ -73,13 +159,17 @@ class HistogramAggregation(ExplicitBucketHistogramAggregation):
         )
 
 
-def _may_be_kept(
-    point: NumberDataPoint | HistogramDataPoint | None, aggregation: Any, temporality: AggregationTemporality
-) -> bool:
-    """Whether the next point is the same while nothing is measured: cumulative, without exemplars."""
-    return (
-        point is not None
-        and not point.exemplars
-        and temporality is AggregationTemporality.CUMULATIVE
-        and type(aggregation._reservoir) is LatestExemplarReservoir  # noqa: SLF001  as above
-    )
+def _references(holder: Any) -> int:
+    """Return how many references there are to the spare point of an aggregation."""
+    return sys.getrefcount(holder._spare)  # noqa: SLF001  an aggregation's own
+
+
+class _Unshared:
+    """Holds a point that nothing else holds."""
+
+    def __init__(self) -> None:
+        self._spare = object()
+
+
+_UNSHARED: Final = _references(_Unshared())
+"""The references to a point that only its aggregation holds; how many are counted is the interpreter's affair."""

@@ -137,3 +137,23 @@ def test_an_exemplar_is_collected_once() -> None:
         [len(point.exemplars) for metric in collected.metrics() for point in metric.data.data_points] for _ in range(3)
     ]
     assert found == [[1, 1, 1], [0, 0, 0], [0, 0, 0]]
+
+
+def test_points_are_used_again_and_never_while_a_collection_holds_them() -> None:
+    collected = Collected(build_views(SPECS))
+
+    def collect() -> list[Any]:
+        for name in KINDS:
+            collected.instruments.record(name, 1, {"model": "a"}, CONTEXTS[1])
+        return [point for metric in collected.metrics() for point in metric.data.data_points]
+
+    held = [collect() for _ in range(4)]
+    assert len({id(point) for points in held for point in points}) == 4 * len(KINDS)
+    assert [[getattr(point, "value", None) or point.count for point in points] for points in held] == [
+        [number] * len(KINDS) for number in (1, 2, 3, 4)
+    ]
+    ids = {id(point) for point in held[-1]}
+    held.clear()
+    for _ in range(4):
+        ids |= {id(point) for point in collect()}
+    assert len(ids) == 2 * len(KINDS)
