@@ -1,4 +1,4 @@
-"""OTLP/HTTP: requests of any OpenTelemetry program become batches of records.
+"""Receives OTLP over HTTP: requests of any OpenTelemetry program become batches of records.
 
     http_app (checks, bounds) -> body -> intake (bounded queue) -> the store's writer thread:
         content (gzip, JSON) -> spans | logs | metrics -> Batch -> commit -> http_app acknowledges

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from console.store.limits import Limits
+from console.store.limits import PAGE_BYTES, Limits
 from console.store.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES
 
 _OWNER_ONLY: Final = 0o600
@@ -112,7 +112,7 @@ def _set_up(connection: sqlite3.Connection, path: Path, limits: Limits) -> None:
         connection.execute("PRAGMA secure_delete = OFF")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         connection.execute(f"PRAGMA journal_size_limit = {limits.wal_bytes // 2}")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {limits.wal_bytes // _CHECKPOINT_SHARE // 4_096}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {limits.wal_bytes // _CHECKPOINT_SHARE // PAGE_BYTES}")
         _create_tables(connection)
         connection.execute(f"PRAGMA max_page_count = {limits.max_pages}")
     except sqlite3.Error as error:

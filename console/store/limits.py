@@ -6,7 +6,7 @@ import msgspec
 
 MIB: Final = 2**20
 MIN_BYTES: Final = 64 * MIB
-_PAGE_BYTES: Final = 4_096
+PAGE_BYTES: Final = 4_096
 _MAX_WAL_BYTES: Final = 64 * MIB
 _MAX_BODY_BYTES: Final = 16 * MIB
 
@@ -30,7 +30,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def max_pages(self) -> int:
         """The size of the file in SQLite's pages, which SQLite itself does not exceed."""
-        return (self.max_bytes - self.wal_bytes) // _PAGE_BYTES
+        return (self.max_bytes - self.wal_bytes) // PAGE_BYTES
 
     @property
     def body_bytes(self) -> int:

@@ -10,16 +10,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from console.store.limits import Limits
+from console.store.limits import PAGE_BYTES, Limits
 from console.store.schema import GENERATION, LOG_TEXT
 
 _STEP_ROWS: Final = 1_000
+_FEWEST_ROWS: Final = 20
 _STEP_SERIES: Final = 200
 _ROUND_SECONDS: Final = 60
 _KEPT_UPLOADS: Final = 20_000
-_FULL_SHARE: Final = 0.92
-_ENOUGH_SHARE: Final = 0.88
-"""Of the pages that the file may have: where deleting begins, and where it ends."""
+_ROUND_STEPS: Final = 8
+_ROOM_SHARE: Final = 0.08
+"""Of the pages that the file may have: how much deleting leaves free. Half as much again ends it."""
 _POINT_STEP_SECONDS: Final = 60
 _POINT_STEP_SHARE: Final = 20
 _NS: Final = 1_000_000_000
@@ -39,6 +40,10 @@ class Pruning:
         self._connection = connection
         self._wal = path.with_name(f"{path.name}-wal")
         self._limits = limits
+        # Room for the largest request at least.
+        room_pages = max(int(limits.max_pages * _ROOM_SHARE), 2 * limits.body_bytes // PAGE_BYTES)
+        self._full_pages = limits.max_pages - room_pages
+        self._enough_pages = limits.max_pages - room_pages * 3 // 2
         self._is_shrinking = False
         self._next_round_s = 0
         self._cursor: int | None = None
@@ -77,7 +82,12 @@ class Pruning:
         for _ in range(4 if is_idle else 16):
             if not self._step(now_s):
                 break
-        return self._round_step(now_s)
+        deleted_identities = self._round_step(now_s)
+        for _ in range(_ROUND_STEPS):
+            if not (self._is_shrinking and self._cursor is not None):
+                break
+            deleted_identities |= self._round_step(now_s)
+        return deleted_identities
 
     def _step(self, now_s: int) -> bool:
         """Delete spans or log records that are too old, too many or in the way; return whether there were some."""
@@ -86,8 +96,7 @@ class Pruning:
             return True
         if self._delete_arrived("log_records", horizon_s, self._limits.max_log_records):
             return True
-        share = self._used_pages() / self._limits.max_pages
-        self._is_shrinking = share > (_ENOUGH_SHARE if self._is_shrinking else _FULL_SHARE)
+        self._is_shrinking = self._used_pages() > (self._enough_pages if self._is_shrinking else self._full_pages)
         return self._is_shrinking and self._delete_oldest(now_s)
 
     def _delete_oldest(self, now_s: int) -> bool:
@@ -102,10 +111,10 @@ class Pruning:
         if not oldest:
             return False
         table = min(oldest)[1]
-        last_id = self._connection.execute(
-            f"SELECT max(id) FROM (SELECT id FROM {table} ORDER BY id LIMIT {_STEP_ROWS})"
-        ).fetchone()[0]
-        self._delete_up_to(table, last_id)
+        first, last = self._connection.execute(f"SELECT min(id), max(id) FROM {table}").fetchone()
+        # A hundredth of the rows, because each may be large.
+        rows = max(_FEWEST_ROWS, min((last - first + 1) // 100, _STEP_ROWS))
+        self._delete_up_to(table, first + rows - 1)
         return True
 
     def _delete_arrived(self, table: str, horizon_s: int, max_rows: int) -> bool:
@@ -137,13 +146,13 @@ class Pruning:
             deleted = execute("DELETE FROM spans WHERE id <= ?", (last_id,)).rowcount
             self.count({"deleted_traces": deleted})
         else:
+            first_id = execute("SELECT min(id) FROM log_records").fetchone()[0]
             execute("DELETE FROM requests WHERE log <= ?", (last_id,))
             deleted = execute("DELETE FROM log_records WHERE id <= ?", (last_id,)).rowcount
             self.count({"deleted_logs": deleted})
-            # The table of the ids just deleted; the next one may hold the next record.
-            done = (last_id + 1) // GENERATION - 1
-            if done >= 0:
-                execute(f"DROP TABLE IF EXISTS {LOG_TEXT.format(generation=done)}")
+            # Tables of words whose ids are all deleted.
+            for generation in range(first_id // GENERATION, (last_id + 1) // GENERATION):
+                execute(f"DROP TABLE IF EXISTS {LOG_TEXT.format(generation=generation)}")
         execute("COMMIT")
 
     def _round_step(self, now_s: int) -> bool:

@@ -59,7 +59,7 @@ def search_log_ids(
             row[0]
             for row in connection.execute(
                 f"SELECT rowid FROM {table} WHERE {table} MATCH ? AND rowid < ?"
-                " AND EXISTS(SELECT 1 FROM log_records WHERE id = rowid) ORDER BY rowid DESC LIMIT ?",
+                f" AND EXISTS(SELECT 1 FROM log_records WHERE id = {table}.rowid) ORDER BY rowid DESC LIMIT ?",
                 (match, 2**63 - 1 if before_id is None else before_id, limit - len(found)),
             )
         )

@@ -153,7 +153,9 @@ async def test_other_bounds_begin_another_series(console):
 
 
 async def test_an_exponential_histogram_comes_back_whole(console):
-    sent = point(ExponentialHistogramDataPoint, count=9, sum=4.5, scale=3, zero_count=2, zero_threshold=1e-6, min=0, max=2)
+    sent = point(
+        ExponentialHistogramDataPoint, count=9, sum=4.5, scale=3, zero_count=2, zero_threshold=1e-6, min=0, max=2
+    )
     sent.positive.offset, sent.negative.offset = -4, 7
     sent.positive.bucket_counts.extend((1, 2**40))
     sent.negative.bucket_counts.extend((3,))
@@ -199,7 +201,10 @@ async def test_exemplars_are_stored_once(console):
     assert (first.time_ns, first.value, first.trace_id, first.span_id) == (NOW_NS - 5, 0.5, "01" * 16, "02" * 8)
     assert first.attributes == {"user": "a"}
     # One from the future has the time of its point.
-    assert [(each.value, each.trace_id, each.time_ns - NOW_NS) for each in others] == [(7, None, 0), (7, None, SECOND_NS)]
+    assert [(each.value, each.trace_id, each.time_ns - NOW_NS) for each in others] == [
+        (7, None, 0),
+        (7, None, SECOND_NS),
+    ]
 
 
 REFUSED = {

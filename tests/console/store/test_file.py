@@ -1,0 +1,109 @@
+"""The console's file: owner-only, kept over restarts and kills, one process at a time, no other program's."""
+
+import sqlite3
+import stat
+
+import pytest
+
+from console.store.file import StoreFileError
+from console.store.limits import Limits
+from console.store.store import Store
+from tests.harness.console import ConsoleClock, log_record, logs, open_console, span, traces
+
+
+def open_store(path):
+    return Store(path, Limits(), unix_s=ConsoleClock(), print_line=lambda _: None)
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+async def test_a_restart_keeps_everything_and_goes_on(tmp_path):
+    for number in range(1, 4):
+        with open_console(tmp_path) as console:
+            await console.send(traces(span()))
+            await console.send(logs(log_record(f"word{number}")))
+            assert console.store.state().received == {"traces": number, "metrics": 0, "logs": number}
+            assert console.rows("SELECT id, message FROM log_records ORDER BY id DESC LIMIT 1") == [
+                (number, f"word{number}")
+            ]
+
+
+async def test_file_and_folder_are_the_owners_alone(tmp_path):
+    with open_console(tmp_path / "made") as console:
+        await console.send(traces(span()))
+        assert mode(tmp_path / "made") == 0o700
+        assert {mode(path) for path in (tmp_path / "made").iterdir()} == {0o600}
+
+
+def test_an_earlier_file_is_closed_to_others(tmp_path):
+    path = tmp_path / "console.sqlite"
+    open_store(path).close()
+    path.chmod(0o644)
+    open_store(path).close()
+    assert mode(path) == 0o600
+
+
+def test_a_second_console_is_refused(tmp_path):
+    path = tmp_path / "console.sqlite"
+    store = open_store(path)
+    with pytest.raises(StoreFileError, match=r"in use by another console; stop it, or name another file with --data"):
+        open_store(path)
+    store.close()
+    open_store(path).close()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"no database at all, but long enough for a header of SQLite" * 20, b"SQLite format 3\x00" + b"\xff" * 5_000],
+)
+def test_a_file_that_is_no_database_is_refused_and_not_changed(tmp_path, content):
+    path = tmp_path / "notes.txt"
+    path.write_bytes(content)
+    path.chmod(0o644)
+    with pytest.raises(StoreFileError, match=r"cannot use .*notes\.txt: .*; name another file with --data"):
+        open_store(path)
+    assert (path.read_bytes(), mode(path)) == (content, 0o644)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_database_of_another_program_is_refused_and_not_changed(tmp_path):
+    path = tmp_path / "ledger.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE accounts(id)")
+    connection.close()
+    path.chmod(0o644)
+    content = path.read_bytes()
+    with pytest.raises(StoreFileError, match="is a database of another program; name another file with --data"):
+        open_store(path)
+    assert (path.read_bytes(), mode(path)) == (content, 0o644)
+
+
+def test_a_file_of_another_version_is_refused(tmp_path):
+    path = tmp_path / "console.sqlite"
+    open_store(path).close()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(StoreFileError, match=r"another version of the console \(99, not 1\); delete it, or"):
+        open_store(path)
+
+
+def test_a_corrupt_file_is_one_line(tmp_path):
+    path = tmp_path / "console.sqlite"
+    open_store(path).close()
+    content = bytearray(path.read_bytes())
+    content[100:4_096] = b"\xa5" * 3_996
+    path.write_bytes(content)
+    with pytest.raises(StoreFileError) as raised:
+        open_store(path)
+    assert "malformed" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["", "file.txt/console.sqlite"])
+def test_a_path_that_cannot_be_a_file_is_one_line(tmp_path, name):
+    (tmp_path / "file.txt").write_text("")
+    with pytest.raises(StoreFileError, match="name another file with --data"):
+        open_store(tmp_path / name)
