@@ -24,6 +24,7 @@ class Family(Shape, frozen=True):
     series: int
     services: list[str]
     newest: float | None
+    """When a point of it last arrived, within a minute."""
     functions: list[Function]
     """What can be drawn of it, the usual one first."""
 

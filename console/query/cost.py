@@ -1,0 +1,217 @@
+"""The cost report: by provider, model and source from counters, by plan and key from request lines."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from console.query.growth import Growth, read_growth, total, total_by
+from console.query.requests import usd
+from console.query.shapes.base import Bases, Basis, Window
+from console.query.shapes.cost import CostReport, CostRow
+from console.query.times import NANO, SECOND, to_seconds
+from console.query.view import View
+from otel.catalogue import inference, money, semconv
+
+Period: TypeAlias = Literal["today", "month", "range"]
+MAX_ROWS: Final = 200
+
+_BY_CALLER: Final = """
+SELECT plan, key_id, count(*), sum(cost_nanousd), sum(input_tokens), sum(output_tokens), sum(cached_tokens)
+FROM requests INDEXED BY requests_by_cost
+WHERE time_ns >= ? AND time_ns < ? AND operation IS NOT NULL GROUP BY plan, key_id
+"""
+
+
+def _increase(name: str, by: str) -> Basis:
+    return Basis(
+        source=f"metric {name}",
+        window_seconds=None,
+        formula=f"sum by ({by}) (increase({name}[window] anchored)), a series that began in the window from 0",
+    )
+
+
+_LINES: Final = Basis(source="request log", window_seconds=None, formula="sum over the lines of the window")
+
+BASIS: Final[Bases] = {
+    "total_usd": _increase(money.COST, ""),
+    "requests_total_usd": _LINES,
+    "by_provider": _increase(money.COST, semconv.PROVIDER),
+    "by_model": _increase(money.COST, semconv.MODEL),
+    "by_source": _increase(money.COST, semconv.COST_SOURCE),
+    "by_plan": _LINES,
+    "by_key": _LINES,
+    "cached_share": Basis(
+        source=f"metrics {money.TOKEN_DETAILS}, {inference.TOKENS}",
+        window_seconds=None,
+        formula="cached input tokens / input tokens",
+    ),
+    "unpriced_tokens": _increase(money.UNPRICED_TOKENS, ""),
+    "unpriced_share": Basis(
+        source=f"metrics {money.UNPRICED_TOKENS}, {inference.TOKENS}",
+        window_seconds=None,
+        formula="tokens without a price / all tokens",
+    ),
+    "estimated_share": Basis(
+        source=f"metric {money.COST}", window_seconds=None, formula='cost of cost_source="estimated" / total'
+    ),
+    "exposure_usd": _increase(money.EXPOSURE, ""),
+}
+
+
+def period_window(period: Period, begin_ns: int, now_ns: int) -> tuple[int, int]:
+    """Return the window of a period until now; `begin_ns` is that of `range`. Days and months are those of UTC."""
+    if period == "range":
+        return begin_ns, now_ns
+    now = datetime.fromtimestamp(now_ns // SECOND, UTC)
+    begin = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    if period == "month":
+        begin = begin.replace(day=1)
+    return int(begin.timestamp()) * SECOND, now_ns
+
+
+class _Tokens(NamedTuple):
+    """Sums of one provider or model."""
+
+    input: float | None
+    output: float | None
+    cached: float | None
+
+
+class _Counters:
+    """What the counters of money and tokens counted in a window."""
+
+    def __init__(self, view: View, begin_ns: int, end_ns: int) -> None:
+        times = (begin_ns, min(end_ns, view.now_ns))
+        self.cost = read_growth(view, money.COST, times)
+        self.tokens = read_growth(view, inference.TOKENS, times)
+        self.details = read_growth(view, money.TOKEN_DETAILS, times)
+        self.attempts = read_growth(view, inference.REQUESTS, times)
+        self.unpriced = read_growth(view, money.UNPRICED_TOKENS, times)
+        self.exposure = read_growth(view, money.EXPOSURE, times)
+
+    def rows(self, label: str) -> list[CostRow]:
+        """Return the costs by one label, the largest first."""
+        costs = total_by(self.cost, label)
+        attempts = total_by(self.attempts, label)
+        tokens = {kind: total_by(_only(self.tokens, semconv.TOKEN_TYPE, kind), label) for kind in semconv.TOKEN_TYPES}
+        cached = total_by(_only(self.details, semconv.TOKEN_DETAIL, "cached"), label)
+        whole = sum(costs.values())
+        names = {name for name, cost in costs.items() if cost or attempts.get(name)}
+        rows = [
+            CostRow(
+                name=name,
+                cost_usd=_nano(costs[name]),
+                share=costs[name] / whole if whole else None,
+                input_tokens=_rounded(tokens["input"].get(name)),
+                output_tokens=_rounded(tokens["output"].get(name)),
+                cached_tokens=_rounded(cached.get(name)),
+                requests=_rounded(attempts.get(name)),
+            )
+            for name in names
+        ]
+        return _largest(rows)
+
+    def by_source(self) -> list[CostRow]:
+        """Return the costs by where the number comes from."""
+        costs = total_by(self.cost, semconv.COST_SOURCE)
+        whole = sum(costs.values())
+        return _largest(
+            [
+                CostRow(
+                    name=source,
+                    cost_usd=_nano(cost),
+                    share=cost / whole if whole else None,
+                    input_tokens=None,
+                    output_tokens=None,
+                    cached_tokens=None,
+                    requests=None,
+                )
+                for source, cost in costs.items()
+            ]
+        )
+
+    @property
+    def covered_from_ns(self) -> int | None:
+        """Since when all of the cost is known; None where it is from the start."""
+        return max((growth.unknown_before_ns for growth in self.cost if growth.unknown_before_ns), default=None)
+
+
+def read_cost(view: View, period: Period, *, begin_ns: int, end_ns: int) -> CostReport:
+    """Return the report."""
+    counters = _Counters(view, begin_ns, end_ns)
+    callers = view.connection.execute(_BY_CALLER, (begin_ns, end_ns)).fetchall()
+    whole = total(counters.cost)
+    tokens = total(counters.tokens)
+    inputs = total(_only(counters.tokens, semconv.TOKEN_TYPE, "input"))
+    cached = total(_only(counters.details, semconv.TOKEN_DETAIL, "cached"))
+    unpriced = total(counters.unpriced)
+    estimated = total(_only(counters.cost, semconv.COST_SOURCE, "estimated"))
+    exposure = total(counters.exposure)
+    covered_ns = counters.covered_from_ns
+    return CostReport(
+        period=period,
+        window=Window(
+            from_=to_seconds(begin_ns),
+            to=to_seconds(end_ns),
+            covered_from=None if covered_ns is None else to_seconds(covered_ns),
+        ),
+        total_usd=None if whole is None else _nano(whole),
+        requests_total_usd=usd(sum(row[3] or 0 for row in callers)) if callers else None,
+        by_provider=counters.rows(semconv.PROVIDER),
+        by_model=counters.rows(semconv.MODEL),
+        by_source=counters.by_source(),
+        by_plan=_by_caller(callers, 0),
+        by_key=_by_caller(callers, 1),
+        cached_share=_share(cached, inputs),
+        unpriced_tokens=_rounded(unpriced),
+        unpriced_share=_share(unpriced, tokens),
+        estimated_share=_share(estimated, whole),
+        exposure_usd=None if exposure is None else _nano(exposure),
+        basis=BASIS,
+    )
+
+
+def _only(growths: Sequence[Growth], label: str, value: str) -> list[Growth]:
+    return [growth for growth in growths if growth.labels.get(label) == value]
+
+
+def _by_caller(rows: Sequence[tuple[str | int | None, ...]], column: int) -> list[CostRow]:
+    """Return the sums by plan (column 0) or key (column 1); calls without one are under the empty name."""
+    sums: dict[str, list[int]] = {}
+    for row in rows:
+        counts = sums.setdefault(str(row[column] or ""), [0] * 5)
+        for index, value in enumerate(row[2:]):
+            counts[index] += value if isinstance(value, int) else 0
+    whole = sum(counts[1] for counts in sums.values())
+    return _largest(
+        [
+            CostRow(
+                name=name,
+                cost_usd=cost / NANO,
+                share=cost / whole if whole else None,
+                input_tokens=inputs,
+                output_tokens=outputs,
+                cached_tokens=cached,
+                requests=requests,
+            )
+            for name, (requests, cost, inputs, outputs, cached) in sums.items()
+        ]
+    )
+
+
+def _largest(rows: list[CostRow]) -> list[CostRow]:
+    rows.sort(key=lambda row: (-row.cost_usd, -(row.requests or 0), row.name))
+    return rows[:MAX_ROWS]
+
+
+def _share(part: float | None, whole: float | None) -> float | None:
+    return None if part is None or not whole else part / whole
+
+
+def _nano(amount: float) -> float:
+    """Return US dollars to the nano-dollar: differences of counters end in digits that floats made up."""
+    return round(amount * NANO) / NANO
+
+
+def _rounded(count: float | None) -> int | None:
+    return None if count is None else round(count)

@@ -1,0 +1,160 @@
+"""What counters counted between given times, read by a few lookups per series whatever their length.
+
+The times are whole milliseconds. For each time the last sample before it is looked up. Where the counting began again between two
+times, all samples between them are read, so that nothing is lost with a reset. Adjacent intervals
+add up: each sample belongs to exactly one.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from typing import NamedTuple, TypeAlias
+
+from console.query.series.counter import Counter
+from console.query.series.samples import NumberSeries
+from console.query.shapes.base import Labels
+from console.query.times import MS, ceil_ms
+from console.query.view import View
+from console.store.read_metrics import read_families, read_series
+from console.store.rows import Family, Series
+
+_DELTA = 1
+_CUMULATIVE = 2
+
+
+class Growth(NamedTuple):
+    """One series."""
+
+    labels: Labels
+    resource_id: int
+    steps: Sequence[float | None]
+    """What was counted in each interval; None where no sample arrived."""
+    unknown_before_ns: int | None
+    """Since when it is known, where that is after the first time."""
+    begun_ns: int | None
+    """When the counting began, where that is in one of the intervals; else None."""
+
+
+class _Sample(NamedTuple):
+    time_ns: int
+    start_ns: int
+    value: float
+
+
+def read_growth(
+    view: View, name: str, times_ns: Sequence[int], keep: Callable[[Labels], bool] = lambda _: True
+) -> list[Growth]:
+    """Return the series of a counter that have samples between the first and last of the increasing times."""
+    found = []
+    for family in read_families(view.connection, name):
+        if family.kind != "sum" or not family.is_monotonic:
+            continue
+        for series in read_series(view.connection, family.id):
+            labels = view.labels(series.attributes, series.resource_id)
+            if keep(labels):
+                growth = _growth(view.connection, family, series, labels, times_ns)
+                if growth is not None:
+                    found.append(growth)
+    return found
+
+
+def _growth(
+    connection: sqlite3.Connection, family: Family, series: Series, labels: Labels, times_ns: Sequence[int]
+) -> Growth | None:
+    if family.temporality == _DELTA:
+        steps = [_delta_sum(connection, series.id, begin, end) for begin, end in pairwise(times_ns)]
+        unknown, begun = None, None
+    else:
+        steps, unknown, begun = _cumulative(connection, series.id, times_ns)
+    if all(step is None for step in steps):
+        return None
+    return Growth(labels, series.resource_id, steps, unknown, begun)
+
+
+def _delta_sum(connection: sqlite3.Connection, series_id: int, begin_ns: int, end_ns: int) -> float | None:
+    row = connection.execute(
+        "SELECT sum(value) FROM number_points WHERE series_id = ? AND time_ns > ? AND time_ns <= ?"
+        " AND typeof(value) IN ('integer', 'real')",
+        (series_id, begin_ns, end_ns),
+    ).fetchone()
+    return None if row[0] is None else float(row[0])
+
+
+def _cumulative(
+    connection: sqlite3.Connection, series_id: int, times_ns: Sequence[int]
+) -> tuple[list[float | None], int | None, int | None]:
+    lasts = [_last_sample(connection, series_id, time_ns) for time_ns in times_ns]
+    steps: list[float | None] = []
+    unknown: int | None = None
+    begun: int | None = None
+    for (begin_ns, before), (end_ns, last) in pairwise(zip(times_ns, lasts, strict=True)):
+        if last is None or (before is not None and before.time_ns == last.time_ns):
+            steps.append(None)
+        elif before is not None and before.start_ns == last.start_ns != 0 and before.value <= last.value:
+            steps.append(last.value - before.value)
+        else:
+            counter, first = _all_samples(connection, series_id, before, begin_ns, end_ns)
+            begin_ms, end_ms = begin_ns // MS, end_ns // MS
+            steps.append(counter.increase(begin_ms, end_ms))
+            if before is None:
+                unknown_ms = counter.unknown_before_ms(begin_ms, end_ms)
+                unknown = None if unknown_ms is None else unknown_ms * MS
+                begun = first.start_ns if unknown is None else None
+    return steps, unknown, begun
+
+
+def _last_sample(connection: sqlite3.Connection, series_id: int, time_ns: int) -> _Sample | None:
+    row = connection.execute(
+        "SELECT time_ns, start_ns, value FROM number_points WHERE series_id = ? AND time_ns <= ?"
+        " AND typeof(value) IN ('integer', 'real') ORDER BY time_ns DESC LIMIT 1",
+        (series_id, time_ns),
+    ).fetchone()
+    return None if row is None else _Sample(*row)
+
+
+def _all_samples(
+    connection: sqlite3.Connection, series_id: int, before: _Sample | None, begin_ns: int, end_ns: int
+) -> tuple[Counter, _Sample]:
+    """Return a counter of the samples in (begin, end] and the one before them."""
+    rows = [
+        _Sample(*row)
+        for row in connection.execute(
+            "SELECT time_ns, start_ns, value FROM number_points WHERE series_id = ? AND time_ns > ? AND time_ns <= ?"
+            " AND typeof(value) IN ('integer', 'real') ORDER BY time_ns",
+            (series_id, begin_ns, end_ns),
+        )
+    ]
+    samples = rows if before is None else [before, *rows]
+    return Counter(
+        number_series((ceil_ms(each.time_ns), ceil_ms(each.start_ns), each.value) for each in samples)
+    ), rows[0]
+
+
+Row: TypeAlias = tuple[int, int, float | None]
+"""Time and start in milliseconds, value."""
+
+
+def number_series(rows: Iterable[Row], *, is_delta: bool = False) -> NumberSeries:
+    """Return the series of these rows, in their order; of two in the same millisecond the later one counts."""
+    by_time = {time_ms: (start_ms, value) for time_ms, start_ms, value in rows}
+    return NumberSeries(
+        times_ms=list(by_time),
+        starts_ms=[start_ms for start_ms, _ in by_time.values()],
+        values=[value for _, value in by_time.values()],
+        is_delta=is_delta,
+    )
+
+
+def total(growths: Iterable[Growth]) -> float | None:
+    """Return the sum over all series and intervals; None without any sample."""
+    steps = [step for growth in growths for step in growth.steps if step is not None]
+    return sum(steps) if steps else None
+
+
+def total_by(growths: Iterable[Growth], label: str) -> dict[str, float]:
+    """Return the sums by one label; a series without it counts under the empty text."""
+    sums: dict[str, float] = {}
+    for growth in growths:
+        value = growth.labels.get(label, "")
+        sums[value] = sums.get(value, 0.0) + sum(step for step in growth.steps if step is not None)
+    return sums

@@ -1,0 +1,209 @@
+"""The screen Now: a row per provider and per model, the worst first."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from console.query.faults import fault_of
+from console.query.gauges import latest_by, read_latest, sum_of
+from console.query.growth import Growth, read_growth, total, total_by
+from console.query.health import breakers_of, health_of, level_of
+from console.query.histogram_growth import HistogramGrowth, distribution_quantile, read_histogram_growth
+from console.query.newest_failures import NewestFailures
+from console.query.now_basis import BASIS
+from console.query.shapes.now import Cause, Errors, Level, Now, NowRow, NowTotals, Spark
+from console.query.times import SECOND, to_seconds
+from console.query.view import View
+from otel.catalogue import causes, http, inference, money, providers, semconv
+
+WINDOW_NS: Final = 300 * SECOND
+COST_WINDOW_NS: Final = 600 * SECOND
+SPARK_STEP_NS: Final = 60 * SECOND
+SPARK_STEPS: Final = 60
+
+_ORDER: Final[dict[Level, int]] = {"red": 0, "amber": 1, "unknown": 2, "green": 3}
+_RECENT_STEPS: Final = WINDOW_NS // SPARK_STEP_NS
+_P95: Final = 0.95
+_MINUTE_NS: Final = 60 * SECOND
+_HOUR_NS: Final = 3_600 * SECOND
+_SERVER_ERROR: Final = "5"
+
+
+class NowReader:
+    """Reads what all rows need once, then makes the rows. For one response."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        now_ns, begin_ns = view.now_ns, view.now_ns - WINDOW_NS
+        self._window = (begin_ns, now_ns)
+        spark = [now_ns - SPARK_STEP_NS * step for step in range(SPARK_STEPS, -1, -1)]
+        self._attempts = read_growth(view, inference.REQUESTS, spark)
+        self._failures = read_growth(view, causes.ATTEMPT_FAILURES, self._window)
+        self._cost = read_growth(view, money.COST, (now_ns - COST_WINDOW_NS, now_ns))
+        self._response = read_histogram_growth(view, providers.RESPONSE_TIME, *self._window)
+        self._duration = read_histogram_growth(view, inference.DURATION, *self._window)
+        self._first_token = read_histogram_growth(view, inference.TIME_TO_FIRST_TOKEN, *self._window)
+        self._breakers = read_latest(view, providers.BREAKER_STATE)
+        self._model_breakers = read_latest(view, providers.MODEL_BREAKER_STATE)
+        self._uptime = latest_by(read_latest(view, inference.UPTIME), semconv.MODEL)
+        self._health = health_of(view)
+        self._newest = NewestFailures(view)
+
+    def read(self) -> Now:
+        """Return the screen."""
+        rows = [self._provider(name) for name in self._names(semconv.PROVIDER)]
+        rows += [self._model(name) for name in self._names(semconv.MODEL)]
+        rows.sort(key=lambda row: (_ORDER[row.level], row.kind != "provider", row.name))
+        newest_ns = _newest_sample(self._view)
+        return Now(
+            at=to_seconds(self._view.now_ns),
+            newest_sample=None if newest_ns is None else to_seconds(newest_ns),
+            totals=self._totals(),
+            rows=rows,
+            basis=BASIS,
+        )
+
+    def _names(self, label: str) -> list[str]:
+        known = {growth.labels.get(label, "") for growth in self._attempts}
+        if label == semconv.PROVIDER:
+            known |= set(self._health)
+            known |= set(latest_by(self._breakers, label))
+        else:
+            known |= set(self._uptime) | set(latest_by(self._model_breakers, label))
+        return sorted(known - {""})
+
+    def _provider(self, name: str) -> NowRow:
+        health = self._health.get(name)
+        breakers = breakers_of(self._breakers, self._model_breakers, provider=name)
+        errors, spark = self._errors(semconv.PROVIDER, name), self._spark(semconv.PROVIDER, name)
+        level, reasons = level_of(errors, breakers, health, uptime=None)
+        return NowRow(
+            kind="provider",
+            name=name,
+            level=level,
+            reasons=reasons,
+            health=health,
+            uptime_24h=None,
+            breakers=breakers,
+            errors=errors,
+            p95_seconds=_p95(self._response, semconv.PROVIDER, name),
+            ttft_p95_seconds=_p95(self._first_token, semconv.PROVIDER, name),
+            attempts_per_minute=self._per_minute(semconv.PROVIDER, name),
+            usd_per_hour=self._usd_per_hour(semconv.PROVIDER, name),
+            spark=spark,
+            newest_failure=self._newest.of_provider(name),
+        )
+
+    def _model(self, name: str) -> NowRow:
+        uptime = min((sample.value for sample in self._uptime.get(name, ())), default=None)
+        breakers = breakers_of((), self._model_breakers, model=name)
+        errors, spark = self._errors(semconv.MODEL, name), self._spark(semconv.MODEL, name)
+        level, reasons = level_of(errors, breakers, None, uptime=uptime)
+        return NowRow(
+            kind="model",
+            name=name,
+            level=level,
+            reasons=reasons,
+            health=None,
+            uptime_24h=uptime,
+            breakers=breakers,
+            errors=errors,
+            p95_seconds=_p95(self._duration, semconv.MODEL, name),
+            ttft_p95_seconds=_p95(self._first_token, semconv.MODEL, name),
+            attempts_per_minute=self._per_minute(semconv.MODEL, name),
+            usd_per_hour=self._usd_per_hour(semconv.MODEL, name),
+            spark=spark,
+            newest_failure=self._newest.of_model(name),
+        )
+
+    def _errors(self, label: str, name: str) -> Errors:
+        attempts = _recent(_with(self._attempts, label, name))
+        failed = _recent(_with(_with(self._attempts, label, name), semconv.STATUS, "error"))
+        if attempts is not None and failed is None:
+            failed = 0.0
+        by_kind = total_by(_with(self._failures, label, name), semconv.ERROR_KIND)
+        found = [
+            Cause(error_kind=kind, fault=fault_of(kind), count=count, share=count / attempts if attempts else None)
+            for kind, count in by_kind.items()
+            if count > 0
+        ]
+        found.sort(key=lambda cause: (-cause.count, cause.error_kind))
+        rate = failed / attempts if attempts and failed is not None else None
+        return Errors(attempts=attempts, failed=failed, rate=rate, by_cause=found)
+
+    def _spark(self, label: str, name: str) -> Spark:
+        attempts = _with(self._attempts, label, name)
+        return Spark(
+            start=to_seconds(self._view.now_ns - SPARK_STEP_NS * SPARK_STEPS),
+            step_seconds=SPARK_STEP_NS / SECOND,
+            attempts=_by_step(attempts),
+            failed=_by_step(_with(attempts, semconv.STATUS, "error")),
+        )
+
+    def _per_minute(self, label: str, name: str) -> float | None:
+        attempts = _with(self._attempts, label, name)
+        return _per(_recent(attempts), attempts, self._window, _MINUTE_NS)
+
+    def _usd_per_hour(self, label: str, name: str) -> float | None:
+        cost = _with(self._cost, label, name)
+        return _per(total(cost), cost, (self._view.now_ns - COST_WINDOW_NS, self._view.now_ns), _HOUR_NS)
+
+    def _totals(self) -> NowTotals:
+        view = self._view
+        requests = read_growth(view, http.REQUESTS, self._window)
+        counted = total(requests)
+        failed = sum(
+            count for status, count in total_by(requests, semconv.STATUS_CODE).items() if status[:1] == _SERVER_ERROR
+        )
+        tokens = read_growth(view, inference.TOKENS, self._window)
+        durations = read_histogram_growth(view, http.REQUEST_DURATION, *self._window)
+        cost_window = (view.now_ns - COST_WINDOW_NS, view.now_ns)
+        return NowTotals(
+            requests_per_minute=_per(counted, requests, self._window, _MINUTE_NS),
+            error_share=failed / counted if counted else None,
+            p95_seconds=distribution_quantile(_P95, [each.distribution for each in durations]),
+            in_progress=sum_of(read_latest(view, http.REQUESTS_IN_PROGRESS)),
+            usd_per_hour=_per(total(self._cost), self._cost, cost_window, _HOUR_NS),
+            tokens_per_minute=_per(total(tokens), tokens, self._window, _MINUTE_NS),
+        )
+
+
+def _with(growths: Sequence[Growth], label: str, value: str) -> list[Growth]:
+    return [growth for growth in growths if growth.labels.get(label) == value]
+
+
+def _by_step(growths: Sequence[Growth]) -> list[float | None]:
+    """Return the sums by interval; None where none of the series had a sample."""
+    return [
+        None if all(value is None for value in values) else sum(value for value in values if value is not None)
+        for values in (zip(*(growth.steps for growth in growths), strict=True) if growths else ((None,),) * SPARK_STEPS)
+    ]
+
+
+def _recent(growths: Sequence[Growth]) -> float | None:
+    """Return what was counted in the last intervals, which are the window of the other numbers."""
+    steps = [step for growth in growths for step in growth.steps[-_RECENT_STEPS:] if step is not None]
+    return sum(steps) if steps else None
+
+
+def _per(counted: float | None, growths: Sequence[Growth], window: tuple[int, int], unit_ns: int) -> float | None:
+    """Return the count per unit of time, over the part of the window that is known."""
+    if counted is None:
+        return None
+    begin_ns, end_ns = window
+    since = min((growth.unknown_before_ns or growth.begun_ns or begin_ns for growth in growths), default=begin_ns)
+    known_ns = end_ns - max(begin_ns, since)
+    return counted * unit_ns / known_ns if known_ns > 0 else None
+
+
+def _p95(growths: Sequence[HistogramGrowth], label: str, name: str) -> float | None:
+    return distribution_quantile(_P95, [growth.distribution for growth in growths if growth.labels.get(label) == name])
+
+
+def _newest_sample(view: View) -> int | None:
+    """Return the time of the newest sample of what every gateway sends with each push."""
+    return max((sample.time_ns for sample in read_latest(view, http.APP_INFO)), default=None)
+
+
+def read_now(view: View) -> Now:
+    """Return the screen."""
+    return NowReader(view).read()

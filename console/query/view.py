@@ -1,0 +1,42 @@
+"""One consistent look at the store: a reader's connection, its resources and the time that counts as now."""
+
+import sqlite3
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from console.query.labels import series_labels
+from console.query.shapes.base import Labels
+from console.query.times import floor_to_ms
+from console.store.read_traces import read_resources
+from console.store.rows import Resource
+
+_NO_ATTRIBUTES: Mapping[str, Any] = {}
+
+
+class View:
+    """For one response; used in one thread, inside the read transaction of its connection."""
+
+    def __init__(self, connection: sqlite3.Connection, now_ns: int) -> None:
+        self.connection = connection
+        self.now_ns = floor_to_ms(now_ns)
+        """A whole millisecond."""
+
+    @cached_property
+    def resources(self) -> dict[int, Resource]:
+        """All resources by id."""
+        return read_resources(self.connection)
+
+    def labels(self, attributes: Mapping[str, Any], resource_id: int) -> Labels:
+        """Return the labels of a series, those of its resource among them."""
+        resource = self.resources.get(resource_id)
+        return series_labels(attributes, _NO_ATTRIBUTES if resource is None else resource.attributes)
+
+    def service(self, resource_id: int) -> str | None:
+        """Return the `service.name` of a resource."""
+        resource = self.resources.get(resource_id)
+        return None if resource is None else resource.service_name
+
+    def resource_ids(self, services: tuple[str, ...]) -> list[int]:
+        """Return the resources of these services."""
+        return [each.id for each in self.resources.values() if each.service_name in services]
