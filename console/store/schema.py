@@ -63,8 +63,7 @@ CREATE TABLE spans(
 -- A retried span is stored once. The kind is part of it: with B3, client and server may share an id.
 CREATE UNIQUE INDEX spans_by_trace ON spans(trace_id, span_id, kind);
 CREATE INDEX spans_by_start ON spans(start_ns);
-CREATE INDEX spans_failed ON spans(start_ns, provider, model, error_type, fault) WHERE status_code = 2;
-CREATE INDEX spans_by_provider ON spans(provider, model, start_ns) WHERE provider IS NOT NULL;
+CREATE INDEX spans_failed ON spans(start_ns, kind, provider, model, error_type, fault) WHERE status_code = 2;
 CREATE TABLE span_events(
   span INTEGER NOT NULL,                -- spans.id
   position INTEGER NOT NULL,            -- in the span
@@ -127,6 +126,10 @@ CREATE INDEX requests_by_provider ON requests(provider, time_ns);
 CREATE INDEX requests_by_model ON requests(model, time_ns);
 CREATE INDEX requests_by_key ON requests(key_id, time_ns);
 CREATE INDEX requests_by_trace ON requests(trace_id);
+-- The cost report reads a month of it and no row of the table.
+CREATE INDEX requests_by_cost ON requests(
+  time_ns, plan, key_id, cost_nanousd, input_tokens, output_tokens, cached_tokens
+) WHERE operation IS NOT NULL;
 CREATE INDEX requests_failed ON requests(time_ns) WHERE outcome = 'error';
 """
 
