@@ -1,4 +1,4 @@
-"""Checks every PromQL query of the rule files, the dashboards, Grafana's provisioning and the catalogue's examples."""
+"""Checks every PromQL query of rule files, dashboards, Grafana's provisioning, the catalogue's examples, cookbook and runbooks."""
 
 import json
 import re
@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 RULES = ROOT / "dashboards" / "rules"
 GRAFANA = ROOT / "dashboards" / "grafana"
 PAGE = ROOT / "docs" / "queries.md"
+RUNBOOKS = ROOT / "docs" / "runbooks"
 
 MACROS = {"__rate_interval": "5m", "__range": "5m", "__interval": "1m", "__tags": 'provider=~".*"'}
 
@@ -78,10 +79,20 @@ def catalogue_queries() -> Iterator[Query]:
 
 def page_queries() -> Iterator[Query]:
     """Yield the queries of the cookbook, one a line."""
-    for block in re.findall(r"^```promql\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL):
+    yield from _fenced(PAGE, PAGE.name)
+
+
+def runbook_queries() -> Iterator[Query]:
+    """Yield the queries of the runbooks, one a line."""
+    for path in sorted(RUNBOOKS.glob("*.md")):
+        yield from _fenced(path, f"{RUNBOOKS.name}/{path.name}")
+
+
+def _fenced(path: Path, place: str) -> Iterator[Query]:
+    for block in re.findall(r"^```promql\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL):
         for line in block.splitlines():
             if line and not line.startswith("#"):
-                yield PAGE.name, line
+                yield place, line
 
 
 def without_macros(query: str) -> str:
@@ -92,7 +103,13 @@ def without_macros(query: str) -> str:
 def problems() -> list[str]:
     """Return one line for each defect of each query."""
     every = chain(
-        rule_queries(), panel_queries(), variable_queries(), link_queries(), catalogue_queries(), page_queries()
+        rule_queries(),
+        panel_queries(),
+        variable_queries(),
+        link_queries(),
+        catalogue_queries(),
+        page_queries(),
+        runbook_queries(),
     )
     return [f"{place}: {problem}" for place, query in every for problem in problems_of(query)]
 

@@ -230,4 +230,4 @@ async def test_each_alert_reaches_the_webhook_and_is_taken_back(
     assert others <= {("AnomalyDetected", f"Anomaly detected: {kind}") for kind in ("error_surge", "latency_spike")}
     for alert in webhook.told["firing"].values():
         assert alert["labels"]["severity"] in {"critical", "warning"}
-        assert alert["annotations"]["runbook_url"].startswith("docs/alerts.md#")
+        assert alert["annotations"]["runbook_url"].endswith(f"/docs/runbooks/{alert['labels']['alertname']}.md")
