@@ -27,7 +27,7 @@ export function Sources({ basis, note }) {
   return h(
     "section",
     { class: "sources", "aria-label": "Sources of the numbers" },
-    h("h3", null, "Where these numbers come from"),
+    h("h2", null, "Where these numbers come from"),
     note ? h("p", null, note) : null,
     h(
       "dl",

@@ -55,11 +55,11 @@ export function Chart({ chart, annotations = [], title, isStacked = false, heigh
     h(
       "figcaption",
       null,
-      h("h3", null, title),
+      h("h2", { class: "chart-title" }, title),
       h("span", { class: "quiet small" }, basisWords(chart.basis.values ?? Object.values(chart.basis)[0])),
     ),
     h("div", { class: "plot", ref: holder, role: "img", "aria-label": summary(chart, title) }),
-    h(Legend, { chart, hovered }),
+    h(Legend, { chart, hovered, title }),
     h(Happened, { annotations, exemplars, unit: baseUnit(chart) }),
   );
 }

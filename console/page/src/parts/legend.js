@@ -9,16 +9,16 @@ export function seriesName(series) {
   return pairs.map(([name, value]) => `${name}=${value}`).join(" ");
 }
 
-export function Legend({ chart, hovered }) {
+export function Legend({ chart, hovered, title }) {
   const at = hovered === null || hovered >= chart.times.length ? null : hovered;
   const text = (value) => (value === null || value === undefined ? UNKNOWN : withUnit(value, chart.unit));
   return h(
     "div",
-    { class: "legend scroll", tabIndex: 0, role: "region", "aria-label": "Values of the chart" },
+    { class: "legend scroll", tabIndex: 0, role: "region", "aria-label": `Values: ${title}` },
     h(
       "table",
       null,
-      h("caption", { class: "hidden-text" }, "Values of the chart"),
+      h("caption", { class: "hidden-text" }, `Values: ${title}`),
       h(
         "thead",
         null,

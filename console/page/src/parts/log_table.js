@@ -6,6 +6,10 @@ import { Attributes } from "./attributes.js";
 import { Table } from "./table.js";
 
 const ERROR_SEVERITY = 17;
+const MOST_PREVIEWED = 60;
+
+/** Fields that tell lines of the gateway apart at a glance. */
+const PREVIEWED = ["outcome", "provider", "model", "error_kind", "reason", "duration_ms", "cost_usd"];
 
 export function LogTable({ rows, caption, withTrace = true }) {
   const columns = [
@@ -24,5 +28,14 @@ export function LogTable({ rows, caption, withTrace = true }) {
 function Message({ row }) {
   const all = { ...row.attributes, ...row.fields };
   if (Object.keys(all).length === 0) return row.message;
-  return h("details", null, h("summary", { "data-row": "" }, row.message), h(Attributes, { values: all }));
+  return h(
+    "details",
+    null,
+    h("summary", { "data-row": "" }, row.message, PREVIEWED.filter((name) => isShort(all[name])).map((name) => h("span", { key: name, class: "quiet" }, ` ${name}=${all[name]}`))),
+    h(Attributes, { values: all }),
+  );
+}
+
+function isShort(value) {
+  return typeof value === "number" || (typeof value === "string" && value !== "" && value.length <= MOST_PREVIEWED);
 }

@@ -42,7 +42,8 @@ function Groups({ failures }) {
   }
   const hint = (name) => basisWords(failures.basis[name] ?? failures.basis[`groups.${name}`] ?? failures.basis.groups);
   const columns = [
-    { title: "Kind", isName: true, cell: (group) => h("span", null, group.error_kind, h("span", { class: "detail" }, group.fault ? `fault: ${group.fault}` : "fault: unknown")) },
+    { title: "Kind", isName: true, cell: (group) => group.error_kind },
+    { title: "Fault", isWide: true, cell: (group) => group.fault },
     { title: "Provider", cell: (group) => group.provider },
     { title: "Model", cell: (group) => group.model },
     { title: "Count", hint: hint("count"), isFigure: true, cell: (group) => count(group.count) },
