@@ -3,7 +3,7 @@ import { h } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { linkTo, linkWith, open } from "../address.js";
 import { clock, instant, withUnit } from "../format.js";
-import { basisWords } from "./basis.js";
+import { basisTitle } from "./basis.js";
 import { Legend, seriesName } from "./legend.js";
 import { createPlot } from "./plot.js";
 import { THEME_CHANGED } from "../theme.js";
@@ -56,7 +56,7 @@ export function Chart({ chart, annotations = [], title, isStacked = false, heigh
       "figcaption",
       null,
       h("h2", { class: "chart-title" }, title),
-      h("span", { class: "quiet small" }, basisWords(chart.basis.values ?? Object.values(chart.basis)[0])),
+      h("span", { class: "quiet small" }, basisTitle(chart.basis.series)),
     ),
     h("div", { class: "plot", ref: holder, role: "img", "aria-label": summary(chart, title) }),
     h(Legend, { chart, hovered, title }),

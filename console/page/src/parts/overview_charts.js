@@ -5,7 +5,7 @@ import { useConsole } from "../context.js";
 import { Chart } from "./chart.js";
 
 const RANGE = 3600;
-const ATTEMPTS = apiUrl("metrics/range", { name: "model_inference_requests_total", fn: "rate", by: "status", range: RANGE, exemplars: 0 });
+const ATTEMPTS = apiUrl("metrics/range", { name: "model_inference_requests_total", fn: "rate", by: "status", range: RANGE, exemplars: false });
 const LATENCY = apiUrl("metrics/range", { name: "provider_response_time_seconds", fn: "quantile", q: 0.95, by: "provider", range: RANGE });
 
 export function OverviewCharts() {

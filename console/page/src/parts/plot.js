@@ -7,7 +7,7 @@ const LEAST_BRUSH_PIXELS = 8;
 
 /** Returns `{update(data), fit(), destroy()}`. `read()` returns the latest chart, exemplars and annotations. */
 export function createPlot({ holder, data, chart, isStacked, height, read, onHover, onBrush, onExemplar }) {
-  const marks = [];
+  const marks = new Map();
   const options = {
     width: Math.max(200, holder.clientWidth),
     height,
@@ -83,29 +83,44 @@ function brush(plot, onBrush) {
   onBrush(from, to);
 }
 
+/** Marks stay the same elements from one drawing to the next: one that is pressed must still be there when it is released. */
 function placeMarks(plot, marks, { chart, exemplars, annotations }, onExemplar) {
-  for (const mark of marks.splice(0)) mark.remove();
   const { min, max } = plot.scales.x;
-  const place = (mark, time) => {
+  const left = new Set(marks.keys());
+  const place = (key, time, make) => {
+    if (time < min || time > max) return null;
+    const mark = marks.get(key) ?? make();
+    if (!marks.has(key)) {
+      marks.set(key, mark);
+      plot.over.append(mark);
+    }
+    left.delete(key);
     mark.style.left = `${plot.valToPos(time, "x")}px`;
-    plot.over.append(mark);
-    marks.push(mark);
+    return mark;
   };
-  for (const annotation of annotations) {
-    if (annotation.at < min || annotation.at > max) continue;
-    const mark = document.createElement("div");
-    mark.className = `annotation ${annotation.kind}`;
-    place(mark, annotation.at);
+  for (const one of annotations) place(`annotation ${one.at} ${one.title}`, one.at, () => annotationMark(one));
+  for (const one of exemplars) {
+    const mark = place(`exemplar ${one.at} ${one.value} ${one.trace_id}`, one.at, () => exemplarMark(one, chart, onExemplar));
+    if (mark) mark.style.top = `${plot.valToPos(isAtValue(chart) ? one.value : 0, "y")}px`;
   }
-  for (const exemplar of exemplars) {
-    if (exemplar.at < min || exemplar.at > max) continue;
-    const mark = document.createElement("span");
-    mark.className = "exemplar";
-    mark.title = `${withUnit(exemplar.value, chart.unit.replace(/\/s$/, ""))} at ${clock(exemplar.at)}: open the trace`;
-    mark.style.top = `${plot.valToPos(isAtValue(chart) ? exemplar.value : 0, "y")}px`;
-    // The plot would take the press for the start of a brush.
-    mark.addEventListener("mousedown", (event) => event.stopPropagation());
-    mark.addEventListener("click", () => onExemplar(exemplar));
-    place(mark, exemplar.at);
+  for (const key of left) {
+    marks.get(key).remove();
+    marks.delete(key);
   }
+}
+
+function annotationMark(annotation) {
+  const mark = document.createElement("div");
+  mark.className = `annotation ${annotation.kind}`;
+  return mark;
+}
+
+function exemplarMark(exemplar, chart, onExemplar) {
+  const mark = document.createElement("span");
+  mark.className = "exemplar";
+  mark.title = `${withUnit(exemplar.value, chart.unit.replace(/\/s$/, ""))} at ${clock(exemplar.at)}: open the trace`;
+  // The plot would take the press for the start of a brush.
+  mark.addEventListener("mousedown", (event) => event.stopPropagation());
+  mark.addEventListener("click", () => onExemplar(exemplar));
+  return mark;
 }

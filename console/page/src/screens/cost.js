@@ -3,15 +3,17 @@ import { h } from "preact";
 import { linkTo, linkWith } from "../address.js";
 import { apiUrl, useApi } from "../api.js";
 import { useConsole } from "../context.js";
-import { count, instant, isKnown, percent, usd } from "../format.js";
+import { count, isKnown, percent, usd } from "../format.js";
 import { Sources, basisWords } from "../parts/basis.js";
 import { Chart } from "../parts/chart.js";
 import { ShareBar, Totals } from "../parts/figures.js";
 import { Head } from "../parts/head.js";
 import { Empty, Loaded } from "../parts/states.js";
 import { Table } from "../parts/table.js";
-import { rangeWords, timeRange } from "../time_range.js";
+import { rangeWords, secondsWords, timeRange } from "../time_range.js";
 
+const STEPS = [60, 300, 900, 1800, 3600, 7200, 21600, 86400];
+const MOST_STEPS = 100;
 const PERIODS = { today: "today (UTC)", month: "this month (UTC)", range: "range" };
 
 export function Cost({ address }) {
@@ -42,14 +44,11 @@ function Report({ report }) {
   if (!isKnown(report.total_usd) && !isKnown(report.requests_total_usd)) {
     return h(Empty, { title: "No cost is known for this period" }, "It comes from the gateway's cost metrics and request lines. Send a request that a provider charges for, or choose another period.");
   }
-  const { covered_from: covered, from } = report.window;
-  const note = isKnown(covered) && covered > from ? `The console has data only from ${instant(covered).slice(0, 19)} UTC on; the ledger has the rest (gatewayz usage).` : "";
   return h(
     "div",
     null,
     h(Totals, { label: "Cost of the period", items: totals(report) }),
-    note ? h("p", { class: "quiet" }, note) : null,
-    report.chart && report.chart.series.length ? h("div", { class: "section" }, h(Chart, { chart: report.chart, title: "USD by provider, stacked", isStacked: true })) : null,
+    h(CostChart, { window: report.window }),
     h(
       "div",
       { class: "columns section" },
@@ -59,8 +58,21 @@ function Report({ report }) {
       h(Part, { title: "By key", name: "key", rows: report.by_key, counted: "Requests", filter: "key_id", basis: report.basis }),
       h(Part, { title: "By source of the number", name: "source", rows: report.by_source, counted: "Attempts", filter: "cost_source", basis: report.basis }),
     ),
-    h(Sources, { basis: report.basis, note: "This is no invoice and no ledger: the gateway's database is (gatewayz usage, gatewayz invoice)." }),
+    h(Sources, { basis: report.basis, window: report.window, note: "This is no invoice and no ledger: the gateway's database is (gatewayz usage, gatewayz invoice)." }),
   );
+}
+
+/** The steps do not overlap, so that the areas add up to the total. */
+function CostChart({ window }) {
+  const seconds = window.to - window.from;
+  const step = STEPS.find((one) => seconds / one <= MOST_STEPS) ?? STEPS.at(-1);
+  // A minute is fine enough for a chart of a day, and keeps the address the same between refreshes.
+  const to = Math.ceil(window.to / 60) * 60;
+  const query = { name: "gatewayz_cost_usd_total", fn: "increase", by: "provider", from: to - Math.ceil(seconds / step) * step, to, step, window: step, exemplars: false };
+  const chart = useApi(apiUrl("metrics/range", query));
+  const annotations = useApi(apiUrl("annotations", { from: query.from, to }));
+  if (chart.data === null || chart.data.series.length === 0) return null;
+  return h("div", { class: "section" }, h(Chart, { chart: chart.data, annotations: annotations.data?.annotations ?? [], title: `USD per ${secondsWords(step)} by provider, stacked`, isStacked: true, height: 200 }));
 }
 
 function totals(report) {

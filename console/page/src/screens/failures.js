@@ -3,7 +3,7 @@ import { h } from "preact";
 import { linkTo } from "../address.js";
 import { apiUrl, useApi } from "../api.js";
 import { useConsole } from "../context.js";
-import { ago, count, instant } from "../format.js";
+import { ago, count, instant, isKnown } from "../format.js";
 import { Sources, basisWords } from "../parts/basis.js";
 import { Chips, Choose } from "../parts/filters.js";
 import { Head } from "../parts/head.js";
@@ -42,11 +42,12 @@ function Groups({ failures }) {
   }
   const hint = (name) => basisWords(failures.basis[name] ?? failures.basis[`groups.${name}`] ?? failures.basis.groups);
   const columns = [
-    { title: "Kind", isName: true, cell: (group) => group.error_kind },
+    { title: "Kind", isName: true, cell: (group) => group.error_kind ?? "no kind" },
     { title: "Fault", isWide: true, cell: (group) => group.fault },
     { title: "Provider", cell: (group) => group.provider },
     { title: "Model", cell: (group) => group.model },
-    { title: "Count", hint: hint("count"), isFigure: true, cell: (group) => count(group.count) },
+    { title: "Spans", hint: hint("count"), isFigure: true, cell: (group) => count(group.count) },
+    { title: "Counted", hint: hint("counted"), isFigure: true, isWide: true, cell: (group) => (isKnown(group.counted) ? count(Math.round(group.counted)) : null) },
     { title: "Last seen", hint: hint("last_seen"), isTime: true, cell: (group) => ago(group.last_seen), cellTitle: (group) => instant(group.last_seen) },
     { title: "First seen", hint: hint("first_seen"), isWide: true, isTime: true, cell: (group) => ago(group.first_seen), cellTitle: (group) => instant(group.first_seen) },
     { title: "Reason", isWide: true, words: true, cell: (group) => (group.reason ? h("span", { class: "small" }, group.reason) : h(None)) },
@@ -63,6 +64,6 @@ function Groups({ failures }) {
       link: (group) => (group.example_trace_id ? linkTo("trace", { id: group.example_trace_id }) : undefined),
     }),
     failures.truncated ? h("p", { class: "quiet small" }, "More groups than shown: choose a provider or a shorter range.") : null,
-    h(Sources, { basis: failures.basis }),
+    h(Sources, { basis: failures.basis, window: failures.window }),
   );
 }

@@ -38,6 +38,9 @@ export function Logs({ address }) {
 }
 
 function Page({ page, cursor }) {
+  if (page.rows.length === 0 && page.next_cursor !== null) {
+    return h("div", null, h(Empty, { title: "Nothing among the newest rows matches" }, "The search stopped after many rows and can go on from there."), h(Pager, { cursor, page }));
+  }
   if (page.rows.length === 0) {
     return h(Empty, { title: "No log record matches", code: NO_TELEMETRY_CODE }, "Choose a longer range or remove a filter. To send log records here, set the program's OTLP endpoint:");
   }
@@ -45,7 +48,7 @@ function Page({ page, cursor }) {
     "div",
     null,
     h(LogTable, { rows: page.rows, caption: "Log records, the newest first" }),
-    h(Pager, { cursor, next: page.next_cursor }),
-    h(Sources, { basis: page.basis }),
+    h(Pager, { cursor, page }),
+    h(Sources, { basis: page.basis, window: page.window }),
   );
 }

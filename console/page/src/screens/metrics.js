@@ -25,8 +25,13 @@ function Explorer({ found, address }) {
   if (found.families.length === 0) {
     return h(Empty, { title: "No metric yet", code: NO_TELEMETRY_CODE }, "To send metrics here, set the program's OTLP endpoint:");
   }
-  const family = found.families.find((one) => one.name === address.get("name")) ?? firstOf(found.families);
-  return h("div", { class: "picker" }, h(FamilyList, { found, family }), h(Drawn, { key: family.name, family, address }));
+  const family = found.families.find((one) => isChosen(one, address)) ?? firstOf(found.families);
+  return h("div", { class: "picker" }, h(FamilyList, { found, family }), h(Drawn, { key: `${family.name} ${family.type}`, family, address }));
+}
+
+/** Several families may have one name: programs differ in its type. */
+function isChosen(family, address) {
+  return family.name === address.get("name") && [null, family.type].includes(address.get("type"));
 }
 
 /** What most people come for, where it is there. */
@@ -56,10 +61,10 @@ function FamilyList({ found, family }) {
       shown.map((one) =>
         h(
           "li",
-          { key: one.name },
+          { key: `${one.name} ${one.type}` },
           h(
             "a",
-            { href: linkWith({ name: one.name, fn: undefined, by: undefined, match: undefined, quantile: undefined }), "aria-current": one.name === family.name ? "true" : undefined, "data-row": "" },
+            { href: linkWith({ name: one.name, type: one.type, fn: undefined, by: undefined, match: undefined, quantile: undefined }), "aria-current": one === family ? "true" : undefined, "data-row": "" },
             one.name,
             h("span", { class: "detail" }, `${typeWords(one)}, ${count(one.series)} series`),
           ),
@@ -80,7 +85,7 @@ function Drawn({ family, address }) {
   const { isPaused } = useConsole();
   const range = timeRange(address);
   const chosen = chosenChart(family, address);
-  const query = { ...range.query, name: family.name, ...chosen.query };
+  const query = { ...range.query, name: family.name, type: family.type, ...chosen.query };
   const result = useApi(apiUrl("metrics/range", query), { isLive: range.isMoving && !isPaused });
   const annotations = useApi(apiUrl("annotations", range.query), { isLive: range.isMoving && !isPaused });
   const about = [typeWords(family), family.unit ? `unit ${family.unit}` : "no unit", `${count(family.series)} series`, isKnown(family.newest) ? `newest ${ago(family.newest)}` : "", family.services.join(", ")];

@@ -30,9 +30,12 @@ function State({ pipeline }) {
     h(Totals, {
       label: "The console's file",
       items: [
-        { title: "File", value: bytes(store.bytes), note: isKnown(store.max_bytes) ? `of ${bytes(store.max_bytes)}` : "no limit", hint: hint("store.bytes") },
-        { title: "Waiting to be written", value: count(store.queued), hint: hint("store.queued") },
-        ...store.signals.map((signal) => ({ title: signal.signal, value: count(signal.rows), note: isKnown(signal.oldest) ? `since ${clock(signal.oldest)}` : "none yet", hint: hint("store.signals") || hint("store") })),
+        { title: "File", value: bytes(store.bytes), note: `of ${bytes(store.max_bytes)}`, hint: hint("store") },
+        { title: "Spans", value: count(store.spans), hint: hint("store") },
+        { title: "Log records", value: count(store.log_records), hint: hint("store") },
+        { title: "Metric points", value: count(store.points), hint: hint("store") },
+        { title: "Series", value: count(store.series), hint: hint("store") },
+        { title: "Oldest", value: isKnown(store.oldest) ? clock(store.oldest) : "unknown", hint: hint("store") },
       ],
     }),
     h(Part, { title: "Senders" }, h(Senders, { pipeline, hint })),
@@ -75,15 +78,11 @@ function Dropped({ dropped }) {
 function Receiver({ store, hint }) {
   const columns = [
     { title: "Signal", isName: true, cell: (row) => row.signal },
-    { title: "Kept", hint: hint("store.signals"), isFigure: true, cell: (row) => count(row.rows) },
-    { title: "Accepted", isFigure: true, cell: (row) => count(row.accepted) },
+    { title: "Received", hint: hint("store"), isFigure: true, cell: (row) => count(row.received) },
     { title: "Sent back", hint: "429 or 503: the sender keeps and repeats them", isFigure: true, cell: (row) => count(row.refused) },
-    { title: "Rejected", hint: "invalid, reported to the sender as partial success", isFigure: true, cell: (row) => h("span", { class: row.rejected > 0 ? "broken" : undefined }, count(row.rejected)) },
-    { title: "Pruned", hint: "removed because of age, rows or bytes", isFigure: true, isWide: true, cell: (row) => count(row.pruned) },
-    { title: "Oldest", isWide: true, isTime: true, cell: (row) => (isKnown(row.oldest) ? clock(row.oldest) : null) },
-    { title: "Newest", isWide: true, isTime: true, cell: (row) => (isKnown(row.newest) ? clock(row.newest) : null) },
+    { title: "Deleted", hint: "because of age, rows or bytes", isFigure: true, cell: (row) => count(row.deleted) },
   ];
-  return h(Table, { caption: "What this console received since it started", columns, rows: store.signals, keyOf: (row) => row.signal });
+  return h(Table, { caption: "What this console received since its file was made", columns, rows: store.signals, keyOf: (row) => row.signal });
 }
 
 function Doctor({ doctor }) {

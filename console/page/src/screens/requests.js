@@ -81,6 +81,9 @@ function Filters({ address }) {
 }
 
 function Page({ page, cursor }) {
+  if (page.rows.length === 0 && page.next_cursor !== null) {
+    return h("div", null, h(Empty, { title: "Nothing among the newest rows matches" }, "The search stopped after many rows and can go on from there."), h(Pager, { cursor, page }));
+  }
   if (page.rows.length === 0) {
     if (cursor) return h(Empty, { title: "No older requests" }, h("a", { href: linkWith({ cursor: undefined }) }, "Back to the newest"));
     return h(Empty, { title: "No request matches" }, "Choose a longer range or remove a filter. If nothing was ever here, check that the gateway's OTLP endpoint is this console and that logs are exported.");
@@ -89,8 +92,8 @@ function Page({ page, cursor }) {
     "div",
     null,
     h(Table, { caption: "Requests, the newest first", columns: requestColumns(page.basis), rows: page.rows, keyOf: (row) => row.id, link: requestLink }),
-    h(Pager, { cursor, next: page.next_cursor }),
-    h(Sources, { basis: page.basis }),
+    h(Pager, { cursor, page }),
+    h(Sources, { basis: page.basis, window: page.window }),
   );
 }
 

@@ -47,6 +47,9 @@ const COLUMNS = [
 ];
 
 function Page({ page, cursor }) {
+  if (page.rows.length === 0 && page.next_cursor !== null) {
+    return h("div", null, h(Empty, { title: "Nothing among the newest rows matches" }, "The search stopped after many rows and can go on from there."), h(Pager, { cursor, page }));
+  }
   if (page.rows.length === 0) {
     return h(Empty, { title: "No trace matches", code: NO_TELEMETRY_CODE }, "Choose a longer range or remove a filter. To send traces here, set the program's OTLP endpoint:");
   }
@@ -54,7 +57,7 @@ function Page({ page, cursor }) {
     "div",
     null,
     h(Table, { caption: "Traces, the newest first", columns: COLUMNS, rows: page.rows, keyOf: (row) => row.id, link: (row) => linkTo("trace", { id: row.trace_id, span: row.span_id }) }),
-    h(Pager, { cursor, next: page.next_cursor }),
-    h(Sources, { basis: page.basis }),
+    h(Pager, { cursor, page }),
+    h(Sources, { basis: page.basis, window: page.window }),
   );
 }
