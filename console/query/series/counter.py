@@ -57,14 +57,16 @@ class Counter:
 
         A series whose counting began in the window, or within `LOOKBACK_MS` of its first sample, counts
         from 0. Of any other series it is unknown how much of the first sample's value belongs to the
-        window: it is left out, and `unknown_before_ms` has its time. None without a sample in the window.
+        window: it is left out, and `unknown_before_ms` has its time. None where nothing is known.
         """
         first, last = self._inside(start_ms, end_ms)
         if last < first:
             return None
         if self._is_delta or first > 0:
             return self._between(first - 1, last)
-        return self._between(0, last) + (self._values[0] if self._begins_in(start_ms) else 0.0)
+        if self._begins_in(start_ms):
+            return self._between(0, last) + self._values[0]
+        return self._between(0, last) if last > 0 else None
 
     def unknown_before_ms(self, start_ms: int, end_ms: int) -> int | None:
         """Return since when `increase` knows the window; None where it knows all of it."""

@@ -134,7 +134,9 @@ class ExponentialHistogram:
         grown = _growth([buckets for _, _, buckets in self._points[: last + 1]])
         time_ms, begun_ms, buckets = self._points[0]
         begins = 0 < begun_ms < time_ms and (begun_ms >= start_ms or time_ms - begun_ms <= LOOKBACK_MS)
-        return grown.plus(buckets) if begins else grown
+        if begins:
+            return grown.plus(buckets)
+        return grown if last > 0 else None
 
     def latest(self, at_ms: int) -> ExponentialBuckets | None:
         """Return the last point at or before a time."""

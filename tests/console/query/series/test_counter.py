@@ -68,6 +68,7 @@ def test_what_was_counted_before_the_first_sample_and_the_window_is_unknown():
     counter = Counter(series([(420_000, 7), (430_000, 9)], starts=5_000))
     assert counter.increase(410_000, 430_000) == 2
     assert counter.unknown_before_ms(410_000, 430_000) == 420_000
+    assert counter.increase(410_000, 425_000) is None
     assert counter.increase(4_000, 430_000) == 9
     assert counter.unknown_before_ms(4_000, 430_000) is None
 

@@ -1,0 +1,148 @@
+"""Charts of every kind of metric, against values computed by hand and the mathematics on all points."""
+
+import random
+from itertools import pairwise
+
+import pytest
+
+from console.query.chart import read_chart
+from console.query.chart_query import ChartQuery
+from console.query.labels import Match
+from tests.console.query.series.oracle import oracle_rate
+from tests.harness.console import metrics, resource
+from tests.harness.console_metrics import at, counter, exponential, gauge, histogram, summary
+
+A, B = {"provider": "a"}, {"provider": "b"}
+
+
+def chart(view, name, **choices):
+    query = ChartQuery(**{"name": name, "begin_ns": at(-300), "end_ns": at(0), "step_seconds": 60.0, **choices})
+    return read_chart(view, query)
+
+
+def lines(found):
+    return {tuple(each.labels.values()): each.values for each in found.series}
+
+
+async def test_a_gauge_is_its_current_value_and_a_sum_over_its_series(console, look):
+    await console.send(metrics(gauge("g", (-250, 1.0, A), (-130, 2.0, A), (-200, 5.0, B), (-100, None, B))))
+    with look() as view:
+        found = chart(view, "g")
+        assert [round(time - found.times[-1]) for time in found.times] == [-240, -180, -120, -60, 0]
+        assert lines(found) == {(): [1.0, 6.0, 7.0, 2.0, 2.0]}
+        assert lines(chart(view, "g", by=("provider",))) == {("a",): [1, 1, 2, 2, 2], ("b",): [None, 5, 5, None, None]}
+        assert (found.unit, found.function, found.range_seconds) == ("1", "value", 300)
+
+
+async def test_a_counter_has_prometheus_rate(console, look):
+    samples = [(-305 + 15 * index, index * index) for index in range(20)]
+    await console.send(metrics(counter("c", *((seconds, value, A) for seconds, value in samples))))
+    with look() as view:
+        found = chart(view, "c", window_seconds=90.0)
+    stored = [(at(seconds) // 1_000_000, value) for seconds, value in samples]
+    expected = [oracle_rate(stored, round(time * 1_000) - 90_000, round(time * 1_000)) for time in found.times]
+    assert lines(found)[()] == pytest.approx(expected)
+    assert (found.unit, found.function) == ("{request}/s", "rate")
+    assert "rate(c[90s])" in found.basis["series"].formula
+
+
+async def test_increases_are_whole_counts(console, look):
+    await console.send(metrics(counter("c", (-280, 5, A), (-170, 9, A), (-20, 12, A), started=-290)))
+    with look() as view:
+        assert lines(chart(view, "c", function="increase", window_seconds=60.0))[()] == [5, None, 4, None, 3]
+
+
+async def test_labels_filter_and_group_and_resources_are_labels_too(console, look):
+    for instance, value in (("1", 10.0), ("2", 30.0)):
+        origin = resource(service__name="g", service__instance__id=instance)
+        await console.send(metrics(gauge("g", (-10, value, A), (-10, value + 1, B)), origin=origin))
+    with look() as view:
+        only_a = (Match("provider", "a", is_equal=True),)
+        not_a = (Match("provider", "a", is_equal=False),)
+        by = ("resource.service.instance.id",)
+        assert {key: values[-1] for key, values in lines(chart(view, "g", by=by, matches=only_a)).items()} == {
+            ("1",): 10,
+            ("2",): 30,
+        }
+        assert lines(chart(view, "g", matches=not_a))[()][-1] == 11 + 31
+        assert len(chart(view, "g", by=("*",)).series) == 4
+        first = chart(view, "g", by=("*",), limit=1)
+        assert (len(first.series), first.truncated, first.series[0].values[-1]) == (1, True, 31)
+        assert chart(view, "none") is None
+
+
+async def test_quantiles_of_classic_histograms(console, look):
+    points = [(-120 + 60 * index, [10 * index, 10 * index, 0], A) for index in range(3)]
+    await console.send(metrics(histogram("h", *points)))
+    with look() as view:
+        found = chart(view, "h", quantiles=(0.5, 0.75), window_seconds=120.0)
+        assert {key: values[-1] for key, values in lines(found).items()} == {("0.5",): 1.0, ("0.75",): 1.5}
+        assert found.unit == "s"
+        average = chart(view, "h", function="average", window_seconds=120.0)
+        assert lines(average)[()][-1] == pytest.approx(1.0)
+        assert chart(view, "h", function="rate").unit == "{observation}/s"
+
+
+async def test_quantiles_of_exponential_histograms(console, look):
+    await console.send(metrics(exponential("e", (-110, [0, 0], A), (-10, [50, 50], A))))
+    with look() as view:
+        found = chart(view, "e", quantiles=(1.0,), window_seconds=120.0)
+    assert lines(found)[("1",)][-1] == pytest.approx(4.0)
+
+
+async def test_a_summary_shows_its_own_quantiles(console, look):
+    await console.send(metrics(summary("s", (-10, {0.5: 1.5, 0.99: 7.0}))))
+    with look() as view:
+        found = chart(view, "s")
+    assert {each.labels["quantile"]: each.values[-1] for each in found.series} == {"0.5": 1.5, "0.99": 7.0}
+
+
+async def test_a_function_that_a_family_does_not_have_is_named(console, look):
+    await console.send(metrics(gauge("g", (-10, 1.0, A))))
+    with look() as view, pytest.raises(ValueError, match="fn=rate cannot be drawn of a gauge; these can: value"):
+        chart(view, "g", function="rate")
+
+
+async def test_exemplars_open_their_traces(console, look):
+    metric = histogram("h", (-10, [1, 0, 0], A))
+    for number in (1, 0):
+        exemplar = metric.histogram.data_points[0].exemplars.add(time_unix_nano=at(-11 - number), as_double=0.5)
+        exemplar.trace_id, exemplar.span_id = number.to_bytes(16, "big") if number else b"", b"12345678"
+    await console.send(metrics(metric))
+    with look() as view:
+        (shown,) = chart(view, "h").exemplars
+        assert (shown.trace_id, shown.value, shown.at) == (f"{1:032x}", 0.5, at(-12) / 1e9)
+        assert shown.labels["provider"] == "a"
+        assert chart(view, "h", with_exemplars=False).exemplars == []
+
+
+async def test_too_many_values_are_refused_with_what_to_do(console, look):
+    await console.send(metrics(gauge("g", *((-10, 1.0, {"n": str(number)}) for number in range(1_100)))))
+    with look() as view:
+        with pytest.raises(ValueError, match="1100 series here: name fewer"):
+            chart(view, "g", step_seconds=None)
+        with pytest.raises(ValueError, match="step is too small"):
+            chart(view, "g", step_seconds=0.001, matches=(Match("n", "5", is_equal=True),))
+
+
+async def test_a_long_range_is_read_by_step_and_loses_no_reset(console, look, monkeypatch):
+    rng, value, points = random.Random(5), 0, []
+    for index in range(600):
+        value = 0 if rng.random() < 0.02 else value + rng.randrange(5)
+        points.append((-3_000 + 5 * index, value, A))
+    started = [-3_001.0]
+    for (_, old, _), (seconds, new, _) in pairwise(points):
+        started.append(seconds - 1 if new < old else started[-1])
+    metric = counter("c", *points)
+    for point, start in zip(metric.sum.data_points, started, strict=True):
+        point.start_time_unix_nano = at(start)
+    await console.send(metrics(metric))
+    choices = {"begin_ns": at(-3_100), "function": "increase", "window_seconds": 60.0}
+    with look() as view:
+        whole = chart(view, "c", **choices)
+        monkeypatch.setattr("console.query.chart.MAX_ROWS", 10)
+        selected = chart(view, "c", **choices)
+    assert selected.series == whole.series
+    assert "one sample per step" in selected.basis["series"].formula
+    total = sum(value for value in whole.series[0].values if value is not None)
+    assert total == points[0][1] + sum(new if new < old else new - old for (_, old, _), (_, new, _) in pairwise(points))
