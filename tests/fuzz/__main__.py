@@ -3,6 +3,7 @@
 FUZZ_INPUTS=, MISBEHAVING_CLIENTS=, CUT_SCRAPES= and FUZZ_SEED= set the numbers and the seed.
 """
 
+import argparse
 import asyncio
 import os
 import random
@@ -105,6 +106,8 @@ def number(name: str, default: int) -> int:
 
 
 if __name__ == "__main__":
+    # Takes no arguments; `--help` prints how it is set.
+    argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__).parse_args()
     run_folder = Path(tempfile.mkdtemp(prefix="gatewayz-fuzz-"))
     try:
         code = asyncio.run(
