@@ -6,6 +6,7 @@ response are read.
 
 import argparse
 import asyncio
+import os
 import statistics
 import sys
 import time
@@ -121,7 +122,9 @@ def main() -> None:
     parser.add_argument("--body", required=True)
     parser.add_argument("--connections", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--nice", type=int, default=0, help="how much lower its priority is")
     arguments = parser.parse_args()
+    os.nice(arguments.nice)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         result = runner.run(
             run(

@@ -6,18 +6,19 @@ a `GatewayError`. It speaks HTTP neither as a server nor as a client: that is do
 """
 
 import contextlib
+import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 
 import msgspec
 
 from app.errors import BudgetSpentError, OverloadedError, RateLimitedError
-from app.gateway.attempt import Attempt
 from app.gateway.budgets.budgets import Budgets, Reservation
 from app.gateway.budgets.largest_cost import largest_cost_nanousd
 from app.gateway.call import Call
+from app.gateway.capacity.key_turns import KeyTurns
 from app.gateway.capacity.offload import Offload, OffloadError
-from app.gateway.capacity.pass_budget import PassBudget
 from app.gateway.capacity.response_budget import ResponseBudget, room_for
 from app.gateway.exchange import UpstreamResponse
 from app.gateway.failover import try_providers
@@ -42,13 +43,10 @@ from app.gateway.response_cache import MAX_CANONICAL_BYTES, cache_key, is_determ
 from app.gateway.stream_relay import ResponseStream, StreamPacing
 from otel.events import CacheLookedUp, CallerIdentified, RateLimited, RequestScope
 
-_STARTS_PER_PASS = 16
-"""Calls that make their first attempt in one pass of the event loop: a quarter of a millisecond each."""
-
-_RESPONSES_PER_PASS = 16
-_LARGE_RESPONSES_PER_PASS = 1
-_LARGE_BYTES = 64 * 1024
-"""One of a megabyte takes three milliseconds."""
+_START_WEIGHT = 4
+_RESPONSE_WEIGHT = 4
+_BYTES_PER_WEIGHT = 20_000
+"""A start and a small response take a quarter of a millisecond each; a response of a megabyte takes three."""
 
 
 class WholeResponse(msgspec.Struct, frozen=True):
@@ -77,6 +75,7 @@ class Gateway:
         offload: Offload | None = None,
         response_budget: ResponseBudget | None = None,
         budgets: Budgets | None = None,
+        turns: KeyTurns | None = None,
     ) -> None:
         self.models = models
         self.calls_in_flight = calls_in_flight
@@ -90,10 +89,8 @@ class Gateway:
         self._clock = clock
         self._new_call_id = new_call_id
         self._response_budget = response_budget or ResponseBudget(max_bytes=room_for(models.largest_response_bytes))
-        self._stream_pacing = StreamPacing()
-        self._starts = PassBudget(_STARTS_PER_PASS)
-        self._responses = PassBudget(_RESPONSES_PER_PASS)
-        self._large_responses = PassBudget(_LARGE_RESPONSES_PER_PASS)
+        self._turns = turns or KeyTurns(time.thread_time)
+        self._stream_pacing = StreamPacing(self._turns)
         self.offload = offload or Offload()
 
     async def identify(self, scope: RequestScope, secret: str) -> Caller:
@@ -113,6 +110,8 @@ class Gateway:
 
     async def read_request(self, caller: Caller, body: bytes, operation: Operation) -> CallRequest:
         """Read the body of an admitted request; raises `InvalidRequestError`."""
+        if len(body) > _BYTES_PER_WEIGHT:
+            await self._turn(caller.key_id, len(body) // _BYTES_PER_WEIGHT)
         return await read_request(body, operation, self.offload, owner=caller.key_id)
 
     async def reserve(
@@ -164,8 +163,8 @@ class Gateway:
             if kept is not None:
                 call.hit_cache()
                 return WholeResponse(kept, None, "hit")
-        await self._start()
-        body = await try_providers(call, model, self._gate, self._clock, self._take_whole)
+        await self._turn(call.caller.key_id, _START_WEIGHT)
+        body = await try_providers(call, model, self._gate, self._clock, partial(self._take_whole, call))
         call.succeed()
         if key is not None:
             await self._cache.put(key, body, model.cache_ttl_seconds)
@@ -179,7 +178,7 @@ class Gateway:
             await stream.prime()
             return stream
 
-        await self._start()
+        await self._turn(call.caller.key_id, _START_WEIGHT)
         return await try_providers(call, model, self._gate, self._clock, take)
 
     async def finalize(self, call: Call) -> None:
@@ -198,10 +197,10 @@ class Gateway:
             await self._budgets.close()
         await self.offload.close()
 
-    async def _start(self) -> None:
-        """Let calls make their first attempts a few at a time: hundreds may have waited for the same row of the database."""
-        if not self._starts.take():
-            await self._starts.wait()
+    async def _turn(self, key: str, weight: int) -> None:
+        """Let a call go on when it is its key's turn: hundreds may have waited for the same row of the database."""
+        if not self._turns.take(key, weight):
+            await self._turns.wait(key, weight)
 
     async def _cached_response(self, key: bytes, operation: Operation) -> bytes | None:
         """Return the cached response; None where the value is not a response: others can write to a cache server."""
@@ -214,13 +213,14 @@ class Gateway:
             return None
         return kept if found.failure is None else None
 
-    async def _take_whole(self, response: UpstreamResponse) -> bytes:
+    async def _take_whole(self, call: Call, response: UpstreamResponse) -> bytes:
         """Read a whole response and end its attempt."""
         body = await response.read_all()
         attempt = response.attempt
         # The exchange is over before the body is read: from here on no timeout of the provider runs.
         response.close(whole=True)
-        found = await self._read_response(body, attempt)
+        await self._turn(call.caller.key_id, _RESPONSE_WEIGHT + len(body) // _BYTES_PER_WEIGHT)
+        found = await self._read_response(body, call)
         attempt.response_id = found.response_id
         attempt.response_model = found.response_model
         attempt.finish_reason = found.finish_reason
@@ -232,15 +232,10 @@ class Gateway:
         attempt.succeed()
         return body
 
-    async def _read_response(self, body: bytes, attempt: Attempt) -> ParsedResponse:
-        """Read a response, in another process where it is large: hundreds may have come in the same moment."""
-        budget = self._large_responses if len(body) > _LARGE_BYTES else self._responses
-        if not budget.take():
-            await budget.wait()
+    async def _read_response(self, body: bytes, call: Call) -> ParsedResponse:
+        """Read a response, in another process where it is large."""
         try:
-            return await self.offload.run(
-                "responses", attempt.route.provider.name, read_response, body, attempt.operation
-            )
+            return await self.offload.run("responses", call.caller.key_id, read_response, body, call.request.operation)
         except OffloadError as error:
             if error.reason == "memory":
                 # No response of a model has so many values.

@@ -1,7 +1,7 @@
 """What the gateway's domain needs from the outside, as Protocols; `app/store`, `app/providers` and the tests provide them."""
 
 from collections.abc import Iterable
-from typing import Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -20,6 +20,10 @@ class Clock(Protocol):
 
     def unix_ms(self) -> int:
         """Milliseconds since the Unix epoch."""
+
+
+IDENTIFIED_KEY: Final = "gatewayz.identified"
+"""The scope key of a function of the server, which is called with the id of a request's key once the caller is known."""
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):

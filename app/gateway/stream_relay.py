@@ -11,8 +11,8 @@ from typing import Final
 
 from app.errors import OverloadedError
 from app.gateway.call import Call
+from app.gateway.capacity.key_turns import KeyTurns
 from app.gateway.capacity.loop_yield import LoopYield
-from app.gateway.capacity.pass_budget import PassBudget
 from app.gateway.capacity.response_budget import MEDIUM_BYTES
 from app.gateway.exchange import UpstreamResponse
 from app.gateway.openai.chunks import DONE, StreamChunks
@@ -21,18 +21,19 @@ from app.gateway.openai.failures import UpstreamFailure
 from app.gateway.openai.plausible_usage import requested_choices
 from app.gateway.openai.sse import slices
 
-_LARGE_PIECE_BYTES: Final = 4 * 1024
-_SMALL_PIECES_PER_PASS: Final = 16
-_LARGE_PIECES_PER_PASS: Final = 16
-"""One read of 8 KiB takes an eighth of a millisecond."""
+_PIECE_WEIGHT: Final = 2
+_END_WEIGHT: Final = 4
+_BYTES_PER_WEIGHT: Final = 4 * 1024
+"""One read of 8 KiB takes a quarter of a millisecond, and so does the end of a stream with its accounting."""
+
+_END_MARK: Final = b"[DONE]"
 
 
 class StreamPacing:
-    """What all streams of an event loop share. Small pieces do not wait for large ones."""
+    """What all streams of an event loop share."""
 
-    def __init__(self) -> None:
-        self.small = PassBudget(_SMALL_PIECES_PER_PASS)
-        self.large = PassBudget(_LARGE_PIECES_PER_PASS)
+    def __init__(self, turns: KeyTurns) -> None:
+        self.turns = turns
         self.tedious = LoopYield()
 
 
@@ -50,6 +51,7 @@ class ResponseStream:
             max_event_bytes=self._max_event_bytes,
         )
         self._pacing = pacing
+        self._key = call.caller.key_id
         self._piece = b""
         self._units = 0
         self._ended = False
@@ -121,16 +123,18 @@ class ResponseStream:
         if not self._piece and not self._ended and chunks.held_bytes <= held_bytes:
             # Reading what has arrived already does not wait: a flood of empty events must not block the event loop.
             # What an event grows by is bounded, and has waited for its turn.
-            await self._pacing.tedious.wait()
+            await self._pacing.tedious.wait(self._key)
 
     async def _feed(self, data: bytes) -> bytes:
         """Take what arrived, in pieces so small that other streams are not delayed; return what the client gets."""
         chunks, pieces = self._chunks, []
-        budget = self._pacing.large if len(data) > _LARGE_PIECE_BYTES else self._pacing.small
-        if not budget.take():
+        turns, weight = self._pacing.turns, _PIECE_WEIGHT + len(data) // _BYTES_PER_WEIGHT
+        if _END_MARK in data:
+            weight += _END_WEIGHT
+        if not turns.take(self._key, weight):
             # Much has arrived of other streams in the same moment.
             self._response.pause()
-            await budget.wait()
+            await turns.wait(self._key, weight)
             self._response.resume()
         for part in slices(data):
             held_bytes = chunks.held_bytes + len(part)
@@ -147,7 +151,7 @@ class ResponseStream:
                 break
             if len(part) < len(data):
                 self._response.pause()
-                await self._pacing.tedious.wait()
+                await self._pacing.tedious.wait(self._key)
                 self._response.resume()
         piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if self._response.room.held_bytes and chunks.held_bytes < len(data):

@@ -6,6 +6,7 @@ watched, and a client that leaves cancels the call.
 """
 
 import asyncio
+from functools import partial
 from http import HTTPStatus
 
 from app.config.schema import ServerConfig
@@ -20,6 +21,7 @@ from app.gateway.openai.error_body import error_event
 from app.gateway.openai.request import Operation
 from app.gateway.overhead import SCOPE_KEY as OVERHEAD_KEY
 from app.gateway.overhead import OverheadTimer
+from app.gateway.ports import IDENTIFIED_KEY
 from app.gateway.stream_relay import ResponseStream, call_stopped
 from app.http.content_coding import content_codings
 from app.http.keepalive_comments import KeepaliveComments
@@ -78,6 +80,8 @@ class CompletionEndpoint:
         declared_bytes = declared_length(scope, self._max_body_bytes)
         with interrupt:
             caller = await gateway.identify(telemetry, bearer_secret(scope))
+            if (identified := scope.get(IDENTIFIED_KEY)) is not None:
+                identified(caller.key_id)
             slot.claim(caller.key_id, declared_bytes)
             # Charged before the body is read: a body that turns out invalid has cost as much work as any other.
             headers += limit_headers(await gateway.admit(telemetry, caller))
@@ -89,7 +93,7 @@ class CompletionEndpoint:
                 max_bytes=self._max_body_bytes,
                 seconds=self._receive_body_seconds,
                 hold=slot.hold_body,
-                let_others_run=self._decoding.wait,
+                let_others_run=partial(self._decoding.wait, caller.key_id),
             )
             request = await gateway.read_request(caller, body, self._operation)
             model = gateway.models.find(request.model, request.operation)

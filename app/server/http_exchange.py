@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from uvicorn.server import ServerState
 
 from app.gateway.overhead import SCOPE_KEY, OverheadTimer
+from app.gateway.ports import IDENTIFIED_KEY
 from app.server.http_framing import chunked
 from app.server.http_head import RequestHead
 from otel.instrument.asgi import DELIVERY_KEY, AsgiApp, Message, Scope
@@ -29,6 +30,8 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 class ExchangeConnection(Protocol):
     """What an exchange needs of its connection."""
+
+    key_id: str | None
 
     @property
     def transport(self) -> asyncio.Transport:
@@ -114,6 +117,7 @@ class Exchange:
             return
         scope[DELIVERY_KEY] = self
         scope[SCOPE_KEY] = self._timer
+        scope[IDENTIFIED_KEY] = self._identified
         try:
             await app(scope, self.receive, self.send)
         except asyncio.CancelledError:
@@ -129,6 +133,11 @@ class Exchange:
         finally:
             self._connection = None
             self.content = bytearray()
+
+    def _identified(self, key_id: str) -> None:
+        """The caller is known: connections wait for their turns by key."""
+        if self._connection is not None:
+            self._connection.key_id = key_id
 
     async def receive(self) -> Message:
         """Return what arrived of the body since the last call; wait for it."""

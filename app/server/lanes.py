@@ -1,6 +1,6 @@
 """Chooses which of many waiting clients is next, so that a few of one kind do not wait behind thousands of another.
 
-The lanes take turns, one entry each, and within a lane the clients, by their address. What watches
+The lanes take turns, one entry each, and within a lane the clients, by key or address. What watches
 the gateway is alternately the newest and the oldest of its client: behind a proxy all have one
 address, and a probe that comes during a flood of its own kind does not wait for all of it. All else
 keeps its order.
@@ -14,7 +14,7 @@ Lane: TypeAlias = Literal["watching", "kept", "new"]
 
 
 class Place(NamedTuple):
-    """Where an entry waits: its lane, and the address of its client."""
+    """Where an entry waits: its lane, and its client: a key, or an address where none is known."""
 
     lane: Lane
     client: str

@@ -46,6 +46,9 @@ class ReadFlow:
     _client: str = ""
     """The address of the client, without its port."""
 
+    key_id: str | None = None
+    """Whose the last request was that had a valid key."""
+
     _waits_for_turn: bool = False
     _was_served: bool = False
     """Whether a request on this connection has got its response."""
@@ -64,7 +67,8 @@ class ReadFlow:
 
     def _place(self) -> Place:
         """Return where this connection waits for its turn."""
-        return Place(self._lane(), self._client)
+        lane = self._lane()
+        return Place(lane, self.key_id if lane == "kept" and self.key_id is not None else self._client)
 
     def _lane(self) -> Lane:
         exchange = self._exchange

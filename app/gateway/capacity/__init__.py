@@ -2,8 +2,8 @@
 
     large JSON        -> offload -> fair_lock -> offload_worker (a child process)
     large responses   -> byte_budget, response_budget: bytes held by all calls and by one key
-    many small pieces -> pass_budget: so many in one pass of the event loop
-    slow pieces       -> loop_yield: one in each pass
+    many quick steps  -> key_turns: so many in one pass of the event loop; keys take turns (key_queue)
+    slow pieces       -> loop_yield: one in each pass; keys take turns
 
 None of it knows what the bytes mean.
 """

@@ -4,16 +4,17 @@ For one event loop.
 """
 
 import asyncio
-from collections import OrderedDict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+
+from app.gateway.capacity.key_queue import KeyQueue
 
 
 class FairLock:
     """One holder at a time; the next one is the longest waiting of the owner whose turn it is."""
 
     def __init__(self) -> None:
-        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self._waiting = KeyQueue()
         self._is_held = False
 
     @property
@@ -34,27 +35,15 @@ class FairLock:
 
     async def _wait(self, owner: str) -> None:
         """Wait until the turn is passed on to this waiter."""
-        turn = asyncio.get_running_loop().create_future()
-        queue = self._waiting.setdefault(owner, deque())
-        queue.append(turn)
+        turn = self._waiting.join(owner)
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 # The turn had just come: the next owner gets it.
                 self._pass_on()
-            # One that was cancelled while it waited is skipped.
             raise
 
     def _pass_on(self) -> None:
-        """Give the turn to the next owner, who then goes to the end of the line."""
-        while self._waiting:
-            owner, queue = self._waiting.popitem(last=False)
-            turn = queue.popleft()
-            if queue:
-                self._waiting[owner] = queue
-            if not turn.done():
-                # The turn stays held: no other owner can come in between.
-                turn.set_result(None)
-                return
-        self._is_held = False
+        """Give the turn to the next owner; it stays held meanwhile, so that no other owner can come in between."""
+        self._is_held = self._waiting.call_next() is not None

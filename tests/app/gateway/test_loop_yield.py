@@ -11,7 +11,7 @@ async def test_one_goes_on_in_each_pass_and_all_take_turns():
 
     async def work(name):
         for _ in range(2):
-            await turns.wait()
+            await turns.wait("key")
             seen.append(name)
 
     tasks = [asyncio.create_task(work(name)) for name in "abc"]
@@ -26,12 +26,23 @@ async def test_one_goes_on_in_each_pass_and_all_take_turns():
 
 async def test_one_that_left_holds_nobody_up():
     turns = LoopYield()
-    waiting = [asyncio.create_task(turns.wait()) for _ in range(3)]
+    waiting = [asyncio.create_task(turns.wait("key")) for _ in range(3)]
     await asyncio.sleep(0)
     for task in waiting[:2]:
         task.cancel()
     await waiting[2]
-    await turns.wait()
+    await turns.wait("key")
+
+
+async def test_the_keys_take_turns():
+    turns, seen = LoopYield(), []
+
+    async def work(name):
+        await turns.wait(name[0])
+        seen.append(name)
+
+    await asyncio.gather(*map(work, ["a1", "a2", "a3", "a4", "b1"]))
+    assert seen == ["a1", "b1", "a2", "a3", "a4"]
 
 
 def test_the_usual_read_is_one_piece():

@@ -5,6 +5,7 @@ import json
 import random
 import tracemalloc
 import zlib
+from functools import partial
 
 import msgspec
 import pytest
@@ -106,7 +107,7 @@ async def test_a_body_is_held_once_and_all_of_it_is_counted(codings, body) -> No
             max_bytes=SIZE + MIB,
             seconds=60.0,
             hold=held.append,
-            let_others_run=LoopYield().wait,
+            let_others_run=partial(LoopYield().wait, "key"),
         )
     assert read == PLAIN
     assert held == sorted(held)
@@ -123,7 +124,12 @@ async def test_decoding_stops_where_there_is_no_room() -> None:
     bomb = gzip.compress(gzip.compress(b" " * 16 * MIB, mtime=0), mtime=0)
     with Peak() as peak, pytest.raises(InvalidRequestError, match="no room"):
         await read_body(
-            receive_of(bomb), ("gzip", "gzip"), max_bytes=SIZE, seconds=60.0, hold=hold, let_others_run=LoopYield().wait
+            receive_of(bomb),
+            ("gzip", "gzip"),
+            max_bytes=SIZE,
+            seconds=60.0,
+            hold=hold,
+            let_others_run=partial(LoopYield().wait, "key"),
         )
     assert peak.bytes < 3 * MIB
 

@@ -5,6 +5,7 @@ import types
 
 from app.config.schema import ServerConfig
 from app.gateway.clock import SystemClock
+from app.gateway.ports import IDENTIFIED_KEY
 from app.server.connections import Connections
 from app.server.http_protocol import bounded_protocol
 
@@ -57,6 +58,9 @@ class Server:
 
     async def _app(self, scope, _receive, send):
         self.served.append(scope["path"])
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                scope[IDENTIFIED_KEY](value.decode())
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
 
@@ -109,6 +113,27 @@ async def kept_connection(server):
         await asyncio.sleep(0)
     assert b"200 OK" in connection.transport.written
     return connection
+
+
+async def test_a_key_does_not_wait_for_the_flood_of_another_one_behind_the_same_proxy():
+    server = Server()
+    of_flood, of_other = (
+        b"GET /v1/models/%b HTTP/1.1\r\nhost: x\r\nauthorization: %b\r\n\r\n" % (key, key) for key in (b"a", b"b")
+    )
+    connections = [server.connect() for _ in range(500)]
+    other = server.connect()
+    for _ in range(2):
+        server.served.clear()
+        for connection in connections:
+            receive(connection, of_flood)
+        receive(other, of_other)
+        for _ in range(500):
+            if len(server.served) == len(connections) + 1:
+                break
+            await asyncio.sleep(0)
+    # In the second round the key of each connection is known.
+    assert server.served.index("/v1/models/b") <= 64
+    await server.ended()
 
 
 async def test_a_health_check_on_a_kept_connection_does_not_wait_for_a_flood_of_bodies():

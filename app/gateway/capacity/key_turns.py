@@ -1,0 +1,76 @@
+"""Bounds the work of calls in one pass of the event loop, and shares each pass out among the keys.
+
+A call takes a turn before each of its steps that need the processor: its start, a whole response, a
+piece of a stream. While there is room in the pass it goes on at once. What does not fit waits for
+later passes, in which the keys take turns; and the first steps of a key that has had none in a pass
+do not wait for it to end. So a key with one call waits for a part of a pass, however many calls
+of another one could go on.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from app.gateway.capacity.key_queue import KeyQueue
+
+_MOST: Final = 32
+_LEAST: Final = 8
+"""Units of weight in each pass. A unit is about 60 microseconds of work."""
+
+_LONG_PASS_SECONDS: Final = 0.003
+"""A pass consists of more than these steps. Where it becomes longer, fewer go on in each."""
+
+_AT_ONCE: Final = 16
+"""Units that a key has in each pass before it waits for others: the start of a call and the end of one."""
+
+
+class KeyTurns:
+    """For one event loop; `clock` returns seconds, best of the loop's own processor time: work counts, not waiting for a core."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._waiting = KeyQueue()
+        self._taken: dict[str, int] = {}
+        self._most = self._left = _MOST
+        self._began = 0.0
+        self._is_counting = False
+
+    def take(self, key: str, weight: int) -> bool:
+        """Whether a step of this weight may go on in this pass; it is counted if so. Else it has to `wait`."""
+        if not self._is_counting:
+            self._begin_pass()
+        if self._left <= 0 or self._waiting:
+            taken = self._taken.get(key, 0)
+            if self._left <= -_MOST or key in self._waiting or (taken and taken + weight > _AT_ONCE):
+                return False
+        self._count(key, weight)
+        return True
+
+    async def wait(self, key: str, weight: int) -> None:
+        """Go on in a later pass."""
+        turn = self._waiting.join(key, weight)
+        if not self._is_counting:
+            self._begin_pass()
+        await turn
+
+    def _count(self, key: str, weight: int) -> None:
+        self._left -= weight
+        self._taken[key] = self._taken.get(key, 0) + weight
+
+    def _begin_pass(self) -> None:
+        self._is_counting = True
+        self._left = self._most
+        self._began = self._clock()
+        asyncio.get_running_loop().call_soon(self._next_pass)
+
+    def _next_pass(self) -> None:
+        self._is_counting = False
+        self._taken.clear()
+        if self._clock() - self._began > _LONG_PASS_SECONDS:
+            self._most = max(_LEAST, self._most // 2)
+        else:
+            self._most = min(_MOST, self._most * 2)
+        if self._waiting:
+            self._begin_pass()
+            while self._left > 0 and (called := self._waiting.call_next()) is not None:
+                self._count(*called)
