@@ -42,6 +42,8 @@ FAULTS: Final[Mapping[ErrorKind, Fault]] = {
     "content_policy": Fault("policy", "none"),
     # Smaller requests are served.
     "size_refused": Fault("caller", "none"),
+    # Requests of the usual tier are served.
+    "tier_unavailable": Fault("policy", "none"),
     "upstream_5xx": Fault("provider", "provider"),
     "upstream_auth": Fault("provider", "provider"),
     "upstream_quota": Fault("provider", "provider"),
@@ -55,7 +57,9 @@ FAULTS: Final[Mapping[ErrorKind, Fault]] = {
 }
 """Every kind, in exactly one domain."""
 
-CALLER_KINDS: Final = frozenset({"upstream_4xx", "content_policy", "size_refused", "slow_client", "total_timeout"})
+CALLER_KINDS: Final = frozenset(
+    {"upstream_4xx", "content_policy", "size_refused", "tier_unavailable", "slow_client", "total_timeout"}
+)
 """The kinds that a caller alone can cause: they make no model unavailable, however often they happen."""
 
 TIMEOUTS: Final = frozenset(

@@ -63,8 +63,9 @@ LIMIT_TYPES: Final = (
 CANCEL_PHASES: Final = ("before_first_byte", "after_first_byte")
 ERROR_KINDS: Final = (
     "connect_error", "connect_timeout", "first_byte_timeout", "whole_answer_timeout", "idle_timeout", "total_timeout",
-    "rate_limited", "upstream_4xx", "content_policy", "size_refused", "upstream_5xx", "upstream_auth", "upstream_quota",
-    "model_unavailable", "bad_response", "stream_broken", "slow_client", "pool_timeout", "gateway_resources", "field_refused",
+    "rate_limited", "upstream_4xx", "content_policy", "size_refused", "tier_unavailable", "upstream_5xx", "upstream_auth",
+    "upstream_quota", "model_unavailable", "bad_response", "stream_broken", "slow_client", "pool_timeout", "gateway_resources",
+    "field_refused",
 )  # fmt: skip
 QUOTAS: Final = ("requests", "tokens", "input_tokens", "output_tokens")
 LLM_OPERATIONS: Final = ("chat", "embeddings")

@@ -1,7 +1,4 @@
-"""The immutable events that an application passes to telemetry, and the ports that take them.
-
-Durations are in seconds on a monotonic clock. Tokens and money are in `usage`.
-"""
+"""The immutable events that an application passes to telemetry, and the ports that take them. Durations are seconds on a monotonic clock."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -25,6 +22,7 @@ ErrorKind: TypeAlias = Literal[
     "upstream_4xx",  # the caller's mistake; does not count against the provider
     "content_policy",  # the provider's moderation refused the prompt
     "size_refused",  # the request is too large for the provider's limits on the gateway's account, or for its connection
+    "tier_unavailable",  # the provider has no capacity for the service tier that the request names
     "upstream_5xx",
     "upstream_auth",  # 401, 402, 403: the provider refuses the gateway's key or account
     "upstream_quota",  # credit or quota of the gateway's account is exhausted

@@ -19,14 +19,16 @@ from app.gateway.openai.failures import DEFAULT_RETRY_AFTER_SECONDS, CallerFault
 from app.gateway.openai.provider_reason import ProviderReason
 
 _RETRY_SECONDS: Final = 1.0
+_LIMITED: Final = frozenset({"rate_limited", "tier_unavailable"})
 _OWN_LACK: Final = frozenset({"pool_timeout", "gateway_resources"})
 
 
 def error_of_failures(failures: list[UpstreamFailure]) -> GatewayError:
     """Return the caller's error for the failures of all attempts.
 
-    413 if the request was too large for each; 429 if each was rate limited; 503 if the last
-    could not be made because the gateway lacked a resource; 504 if it timed out; else 502.
+    413 if the request was too large for each; 429 if each was rate limited, or without capacity for
+    its service tier; 503 if the last could not be made because the gateway lacked a resource; 504
+    if it timed out; else 502.
     """
     last = failures[-1].kind
     if all(failure.kind == "size_refused" for failure in failures):
@@ -34,7 +36,13 @@ def error_of_failures(failures: list[UpstreamFailure]) -> GatewayError:
         return CallerFaultError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE.value, ProviderReason(message=message), kind="size_refused"
         )
-    if all(failure.kind == "rate_limited" for failure in failures):
+    if all(failure.kind == "tier_unavailable" for failure in failures):
+        return UpstreamRateLimitedError(
+            "No provider of the model has capacity for the service tier that the request names.",
+            limit_type="upstream",
+            retry_after_seconds=DEFAULT_RETRY_AFTER_SECONDS,
+        )
+    if all(failure.kind in _LIMITED for failure in failures):
         waits = [failure.retry_after_seconds or DEFAULT_RETRY_AFTER_SECONDS for failure in failures]
         return UpstreamRateLimitedError(
             "Every provider of the model is rate limited.", limit_type="upstream", retry_after_seconds=min(waits)

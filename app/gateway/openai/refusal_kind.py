@@ -90,6 +90,16 @@ _SIZE_WORDS: Final = re.compile(
     r"request too large|must be reduced|reduce (?:your|the) (?:message|prompt|input|context)|fewer max_tokens|can only afford",
     re.IGNORECASE,
 )
+# About the capacity for a service tier, of a request that names one: a request of the usual tier is served.
+_TIER_WORDS: Final = re.compile(
+    r"resource_unavailable|\b(?:flex|service[ _]tier)\b[^.]{0,80}(?:unavailable|not available|capacity|resources)"
+    r"|(?:unavailable|capacity|resources)\b[^.]{0,80}\b(?:flex|service[ _]tier)\b",
+    re.IGNORECASE,
+)
+_OWN_TIER: Final = b'"service_tier"'
+# 498 is Groq's status for the same.
+_TIER_STATUS: Final = 498
+_LIMITED: Final = frozenset({int(HTTPStatus.TOO_MANY_REQUESTS), _TIER_STATUS})
 _ACCESS_WORDS: Final = re.compile(r"access to (?:the )?model", re.IGNORECASE)
 # About the account, or the location of the gateway.
 _LOCATION_WORDS: Final = re.compile(
@@ -113,8 +123,8 @@ def kind_of_refusal(status: int, reason: ProviderReason, sent: bytes | None, mod
     kind: ErrorKind = "upstream_auth"
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.PAYMENT_REQUIRED} and _SIZE_WORDS.search(message):
         kind = "size_refused"
-    elif status == HTTPStatus.TOO_MANY_REQUESTS:
-        kind = "upstream_quota" if codes & _QUOTA_CODES else "rate_limited"
+    elif status in _LIMITED:
+        kind = _of_limit(status, codes, reason, sent)
     elif status in _WITHDRAWN:
         kind = "upstream_4xx" if is_about_request(reason, sent, model) else "model_unavailable"
     elif codes & _QUOTA_CODES or is_in_message(_QUOTA_WORDS, message, sent):
@@ -138,6 +148,18 @@ def kind_of_error(reason: ProviderReason) -> ErrorKind:
             if code in codes:
                 return kind
     return "bad_response"
+
+
+def _of_limit(status: int, codes: set[str], reason: ProviderReason, sent: bytes | None) -> ErrorKind:
+    """Classify a limit: of the account's quota, of the service tier that the request names, or of the model."""
+    if codes & _QUOTA_CODES:
+        return "upstream_quota"
+    is_of_tier = (
+        sent is not None
+        and _OWN_TIER in sent
+        and any(_TIER_WORDS.search(words) for words in (reason.message or "", *codes))
+    )
+    return "tier_unavailable" if is_of_tier or status == _TIER_STATUS else "rate_limited"
 
 
 def _of_access(codes: set[str], reason: ProviderReason, sent: bytes | None, model: str) -> ErrorKind:

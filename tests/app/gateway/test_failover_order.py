@@ -98,6 +98,7 @@ FAILURES = [
     pytest.param(says({"error": {}}, 405), "model_unavailable", 405, 502, id="405"),
     pytest.param(says({"error": {}}, 410), "model_unavailable", 410, 502, id="410"),
     pytest.param(says({"error": {}}, 429), "rate_limited", 429, 429, id="429"),
+    pytest.param(says({"error": {}}, 498), "tier_unavailable", 498, 429, id="498 flex"),
     pytest.param(says(b"", 302, {"location": "http://x/"}), "bad_response", 302, 502, id="redirect"),
     pytest.param(says(b"", 204), "bad_response", 204, 502, id="204"),
     pytest.param(says(b""), "bad_response", 200, 502, id="empty"),

@@ -93,6 +93,7 @@ SCRIPTED = {
         {},
         False,
     ),
+    "tier_unavailable": (says(498, {"message": "flex tier capacity exceeded"}), {}, False),
     "upstream_5xx": (says(500, {"message": "oops"}), {}, False),
     "upstream_auth": (says(401, {"message": "bad key"}), {}, False),
     "upstream_quota": (says(402, {"message": "Insufficient Balance"}), {}, False),

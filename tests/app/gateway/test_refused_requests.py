@@ -44,6 +44,12 @@ SIZES = [
     (429, "Request too large for gpt on tokens per min (TPM): Limit 30000, Requested 60000. It must be reduced."),
     (402, "This request requires more credits, or fewer max_tokens. You can only afford 2000."),
 ]
+TIERS = [
+    (429, "Flex is unavailable. Try again later, or use the default service tier.", None),
+    (429, "Resource Unavailable", "resource_unavailable"),
+    (429, "There is no capacity for service_tier 'flex' at the moment.", None),
+    (498, "", None),
+]
 
 
 def kind_of(status, message, sent, code=None):
@@ -107,6 +113,44 @@ async def test_a_size_that_every_provider_refuses_is_a_413(make_upstream, make_g
     gateway = await make_gateway(await make_upstream(says(*SIZES[0])), breaker=BREAKER)
     response = await gateway.chat()
     assert (response.status, response.json["error"]["message"]) == (413, SIZES[0][1])
+
+
+@pytest.mark.parametrize(("status", "message", "code"), TIERS)
+def test_a_lack_of_capacity_for_a_tier_is_told_apart(status, message, code):
+    assert kind_of(status, message, b'{"model": "tiny", "service_tier": "flex"}', code) == "tier_unavailable"
+
+
+@pytest.mark.parametrize(
+    ("message", "sent"),
+    [
+        # Without a tier in the request the limit is the model's.
+        (TIERS[0][1], b'{"model": "tiny"}'),
+        ("Rate limit reached for requests. Your usage tier is 1.", b'{"model": "tiny", "service_tier": "flex"}'),
+        ("Too many requests", b'{"model": "tiny", "service_tier": "flex"}'),
+    ],
+)
+def test_any_other_429_is_a_rate_limit(message, sent):
+    assert kind_of(429, message, sent) == "rate_limited"
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_tier_without_capacity_pauses_the_model_for_nobody(make_upstream, make_gateway, wire, *, stream):
+    async def script(exchange):
+        if exchange.json.get("service_tier") == "flex":
+            await exchange.reply({"error": {"message": TIERS[0][1]}}, 429, {"retry-after": "30"})
+        else:
+            await wire.response(exchange)
+
+    gateway = await make_gateway(await make_upstream(script), breaker=BREAKER)
+    for _ in range(5):
+        refused = await gateway.chat(stream=stream, service_tier="flex")
+        assert (refused.status, refused.json["error"]["code"]) == (429, "upstream_rate_limited")
+        assert (await gateway.chat(stream=stream)).status == 200
+    recorded = await gateway.finished()
+    assert [each.error_kind for each in recorded.attempts] == ["tier_unavailable", None] * 5
+    assert recorded.of(BreakerChanged) == []
+    assert not gateway.states["alpha"].error_rate
 
 
 @pytest.mark.live
