@@ -9,7 +9,7 @@ from typing import Final
 
 _KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "caller": ("upstream_4xx", "size_refused", "slow_client"),
-    "policy": ("total_timeout", "rate_limited", "content_policy"),
+    "policy": ("total_timeout", "rate_limited", "content_policy", "tier_unavailable"),
     "provider": (
         "first_byte_timeout", "whole_answer_timeout", "idle_timeout", "upstream_5xx", "upstream_auth", "upstream_quota",
         "model_unavailable", "bad_response", "stream_broken",
