@@ -11,9 +11,16 @@ from dashboards.grafana.definitions.overview import OVERVIEW
 from dashboards.grafana.model import PanelKind
 from dashboards.grafana.render import render
 from otel.catalogue import CATALOGUE
+from tests.checks.promql import families_in
+from tests.checks.queries import panel_queries
 
 DATA_SOURCES = {name: {"type": name, "uid": f"${{{name}_datasource}}"} for name in ("prometheus", "loki", "tempo")}
 WITHOUT_BOUNDS = {PanelKind.TABLE, PanelKind.LOGS, PanelKind.NODE_GRAPH}
+ON_NO_BOARD = {
+    "fastapi_responses_total": "the same counts as fastapi_requests_total",
+    "gatewayz_job_lag_seconds": "a late job shows in the time since its last success",
+    "gatewayz_telemetry_queued_items": "the same queues as gatewayz_telemetry_queued_bytes",
+}
 NAMES = {
     "gatewayz-overview": "Gateway overview",
     "gatewayz-on-call": "On call",
@@ -174,6 +181,11 @@ def test_alerts_anomalies_and_deployments_are_marked(document):
     assert marks["Deployments"]["useValueForTime"] is True
     assert marks["Deployments"]["expr"].startswith("1000 * ")
     assert "process_start_time_seconds" in marks["Deployments"]["expr"]
+
+
+def test_every_family_of_the_catalogue_is_on_a_board_or_has_a_reason_why_not():
+    shown = set().union(*(families_in(query) for _, query in panel_queries()))
+    assert {spec.name for spec in CATALOGUE} - shown == ON_NO_BOARD.keys()
 
 
 def test_a_board_leads_to_the_others_with_time_and_values(document):

@@ -12,7 +12,7 @@ from tests.stack.stores import Stores
 
 STEP_SECONDS: Final = 15
 RANGE_SECONDS: Final = 600
-MACROS: Final = {"__rate_interval": "1m", "__interval": "15s"}
+MACROS: Final = {"__rate_interval": "1m", "__interval": "15s", "__auto": "1m"}
 """What Grafana's server makes of them for these steps and scrapes each 15 seconds."""
 
 _AT_ONCE: Final = 4

@@ -7,8 +7,8 @@ from dashboards.grafana.model import Column, Dashboard, Panel, PanelKind, Query,
 
 _B: Final = parts.BY_BOTH
 _PER_PLAN: Final = (
-    'sum by (plan) (sum_over_time({job="gatewayz"} | json | logger="gatewayz.request" | cost_usd>0'
-    ' | __error__="" | unwrap cost_usd [10m])) * 6'
+    'sum by (plan) (rate({job="gatewayz"} | json | logger="gatewayz.request" | cost_usd>0'
+    ' | __error__="" | unwrap cost_usd [$__auto])) * 3600'
 )
 _INPUT: Final = f'sum(increase(tokens_used_total{{token_type="input", {_B}}}[$__range]))'
 _CACHED: Final = f'sum(increase(gatewayz_tokens_detail_total{{token_detail="cached", {_B}}}[$__range]))'
@@ -230,6 +230,35 @@ COST: Final = Dashboard(
                     no_value="no difference",
                     empty_when_well=True,
                     width=6,
+                ),
+            ),
+        ),
+        Row(
+            height=6,
+            panels=(
+                Panel(
+                    title="Keys and trials",
+                    description="API keys that are neither revoked nor expired, and trials that have not ended.",
+                    kind=PanelKind.TIME_SERIES,
+                    queries=(
+                        Query(expr="max(active_api_keys)", legend="active keys"),
+                        Query(expr="max(trial_active)", legend="trials"),
+                    ),
+                    unit="short",
+                    decimals=0,
+                    no_value="the database was not read yet",
+                    width=12,
+                ),
+                Panel(
+                    title="Keys by plan",
+                    description="Active keys of each plan, trials excluded.",
+                    kind=PanelKind.TIME_SERIES,
+                    queries=(Query(expr="max by (plan) (subscription_count)", legend="{{plan}}"),),
+                    unit="short",
+                    decimals=0,
+                    is_stacked=True,
+                    no_value="the database was not read yet",
+                    width=12,
                 ),
             ),
         ),

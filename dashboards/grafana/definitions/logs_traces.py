@@ -27,7 +27,7 @@ LOGS_AND_TRACES: Final = Dashboard(
                     kind=PanelKind.TIME_SERIES,
                     queries=(
                         parts.loki(
-                            'sum by (level) (count_over_time({job="gatewayz"} | json | __error__="" [1m]))',
+                            'sum by (level) (rate({job="gatewayz"} | json | __error__="" [$__auto])) * 60',
                             "{{level}}",
                         ),
                     ),

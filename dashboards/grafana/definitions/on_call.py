@@ -5,7 +5,15 @@ from typing import Final
 from dashboards.grafana.definitions import parts
 from dashboards.grafana.model import Column, Dashboard, Meaning, Panel, PanelKind, Query, Row, Source, Step
 
-_SINCE: Final = "1000 * max by (alertname, severity, provider, model, instance, type) (ALERTS_FOR_STATE)"
+_SUBJECT: Final = ", ".join(
+    f'"{label}"'
+    for label in ("provider", "model", "plan", "type", "path", "slo", "signal", "reason", "job", "instance")
+)
+_SINCE: Final = (
+    "1000 * max by (alertname, alertstate, severity, subject) (label_join("
+    f'ALERTS * ignoring (alertstate) group_left () ALERTS_FOR_STATE, "subject", " ", {_SUBJECT}))'
+)
+"""The time at which an alert's condition began, in milliseconds; what it is about is in labels that differ from alert to alert."""
 
 ON_CALL: Final = Dashboard(
     uid="gatewayz-on-call",
@@ -28,12 +36,10 @@ ON_CALL: Final = Dashboard(
                     unit="none",
                     minimum=None,
                     columns=(
-                        Column(field="alertname", title="Alert", width_pixels=180),
+                        Column(field="alertname", title="Alert", width_pixels=190),
+                        Column(field="alertstate", title="State", width_pixels=70),
                         Column(field="severity", title="Severity", width_pixels=80),
-                        Column(field="provider", title="Provider", width_pixels=100),
-                        Column(field="model", title="Model"),
-                        Column(field="type", title="Type"),
-                        Column(field="instance", title="Instance"),
+                        Column(field="subject", title="Subject"),
                         Column(field="Value", title="Since", unit="dateTimeFromNow", width_pixels=120),
                     ),
                     no_value="no alert",

@@ -174,5 +174,45 @@ OVERVIEW: Final = Dashboard(
             height=8,
             panels=(parts.token_usage(12), parts.cost_analysis(6), parts.provider_availability(6)),
         ),
+        Row(
+            height=7,
+            panels=(
+                Panel(
+                    title="Exceptions",
+                    description="Exceptions per minute that were unhandled or became a 5xx response.",
+                    kind=PanelKind.TIME_SERIES,
+                    queries=(
+                        Query(
+                            expr=f"sum by (exception_type) (rate(fastapi_exceptions_total[{parts.WINDOW}])) * 60",
+                            legend="{{exception_type}}",
+                        ),
+                    ),
+                    unit="opm",
+                    no_value="no exceptions",
+                    empty_when_well=True,
+                    logs=parts.ERROR_LOGS,
+                    traces=parts.FAILED_TRACES,
+                    width=12,
+                ),
+                Panel(
+                    title="Anomalies",
+                    description="Anomalies that began in the time range, by type.",
+                    kind=PanelKind.BAR_GAUGE,
+                    queries=(
+                        Query(
+                            expr="sum by (type) (increase(gatewayz_detected_anomalies[$__range]))",
+                            legend="{{type}}",
+                            instant=True,
+                        ),
+                    ),
+                    unit="short",
+                    steps=(Step("green"), Step("yellow", 1)),
+                    decimals=0,
+                    no_value="the detector is off",
+                    logs='{job="gatewayz"} | json | logger="gatewayz.anomaly"',
+                    width=12,
+                ),
+            ),
+        ),
     ),
 )

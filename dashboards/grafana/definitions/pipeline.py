@@ -3,48 +3,19 @@
 from typing import Final
 
 from dashboards.grafana.definitions import parts
+from dashboards.grafana.definitions.pipeline_parts import (
+    SIGNALS,
+    collector,
+    gateway_edges_row,
+    gateway_jobs_row,
+    lines,
+    lost,
+)
 from dashboards.grafana.model import Dashboard, Panel, PanelKind, Query, Row, Step
 
 _W: Final = parts.WINDOW
-_SIGNALS: Final = ("spans", "metric_points", "log_records")
 _OWN_LOGS: Final = '{job="gatewayz"} | json | logger=~"gatewayz.telemetry.*|gatewayz.server.*"'
 _ALL_TRACES: Final = '{ resource.service.name = "gatewayz" }'
-
-
-def _lines(title: str, description: str, queries: tuple[Query, ...], unit: str, *, well: bool = False) -> Panel:
-    return Panel(
-        title=title,
-        description=description,
-        kind=PanelKind.TIME_SERIES,
-        queries=queries,
-        unit=unit,
-        no_value="nothing" if well else "no data: is the server scraped?",
-        empty_when_well=well,
-        width=8,
-    )
-
-
-def _collector(metric: str, *parts_of_name: str) -> tuple[Query, ...]:
-    """Return the rate of a metric of the Collector for each signal, and each part of its name."""
-    return tuple(
-        Query(expr=f"sum(rate(otelcol_{metric}_{part}_{signal}[{_W}]))", legend=f"{part} {signal}".replace("_", " "))
-        for part in parts_of_name
-        for signal in _SIGNALS
-    )
-
-
-def _lost(title: str, description: str, queries: tuple[Query, ...]) -> Panel:
-    return Panel(
-        title=title,
-        description=description,
-        kind=PanelKind.STAT,
-        queries=queries,
-        unit="short",
-        steps=(Step("green"), Step("red", 1)),
-        decimals=0,
-        no_value="no data",
-        width=6,
-    )
 
 
 PIPELINE: Final = Dashboard(
@@ -71,12 +42,12 @@ PIPELINE: Final = Dashboard(
                     no_value="Prometheus scrapes nothing",
                     width=12,
                 ),
-                _lost(
+                lost(
                     "Lost by the gateway",
                     "Spans, log records and pushes of the time range that the gateway dropped.",
                     (Query(expr="sum(increase(gatewayz_telemetry_dropped_total[$__range]))", legend="lost"),),
                 ),
-                _lost(
+                lost(
                     "Refused or failed in the Collector",
                     "Items of the time range that the Collector refused, or that its exporters lost.",
                     (
@@ -84,7 +55,7 @@ PIPELINE: Final = Dashboard(
                             expr=" + ".join(
                                 f"(sum(increase(otelcol_{name}_{signal}[$__range])) or vector(0))"
                                 for name in ("receiver_refused", "exporter_send_failed")
-                                for signal in _SIGNALS
+                                for signal in SIGNALS
                             ),
                             legend="refused or failed",
                         ),
@@ -96,7 +67,7 @@ PIPELINE: Final = Dashboard(
             height=6,
             is_purpose=True,
             panels=(
-                _lines(
+                lines(
                     "Exported by the gateway",
                     "Spans, log records and metric pushes per second that the endpoint accepted.",
                     (
@@ -107,13 +78,13 @@ PIPELINE: Final = Dashboard(
                     ),
                     "cps",
                 ),
-                _lines(
+                lines(
                     "Waiting in the gateway",
                     "Encoded telemetry in memory that waits for the endpoint.",
                     (Query(expr="sum by (signal) (gatewayz_telemetry_queued_bytes)", legend="{{signal}}"),),
                     "bytes",
                 ),
-                _lines(
+                lines(
                     "Retries of the gateway",
                     "Exports per second that failed and will be tried again.",
                     (
@@ -131,18 +102,18 @@ PIPELINE: Final = Dashboard(
             height=7,
             is_purpose=True,
             panels=(
-                _lines(
+                lines(
                     "Collector: accepted and sent",
                     "Items per second that the receivers accepted and the exporters sent.",
-                    (*_collector("receiver", "accepted"), *_collector("exporter", "sent")),
+                    (*collector("receiver", "accepted"), *collector("exporter", "sent")),
                     "cps",
                 ),
-                _lines(
+                lines(
                     "Collector: refused and failed",
                     "Items per second that were refused, not sent, or not queued.",
                     (
-                        *_collector("receiver", "refused"),
-                        *_collector("exporter", "send_failed", "enqueue_failed"),
+                        *collector("receiver", "refused"),
+                        *collector("exporter", "send_failed", "enqueue_failed"),
                     ),
                     "cps",
                     well=True,
@@ -171,7 +142,7 @@ PIPELINE: Final = Dashboard(
         Row(
             height=7,
             panels=(
-                _lines(
+                lines(
                     "Prometheus: samples",
                     "Samples per second that Prometheus appended, by type.",
                     (
@@ -182,7 +153,7 @@ PIPELINE: Final = Dashboard(
                     ),
                     "cps",
                 ),
-                _lines(
+                lines(
                     "Loki: lines",
                     "Lines per second that Loki took, and those it discarded.",
                     (
@@ -194,7 +165,7 @@ PIPELINE: Final = Dashboard(
                     ),
                     "cps",
                 ),
-                _lines(
+                lines(
                     "Tempo: spans",
                     "Spans per second that Tempo took, and those it discarded.",
                     (
@@ -211,7 +182,7 @@ PIPELINE: Final = Dashboard(
         Row(
             height=7,
             panels=(
-                _lines(
+                lines(
                     "Prometheus: series and size",
                     "Series in the head, and bytes of its blocks and write-ahead log.",
                     (
@@ -223,7 +194,7 @@ PIPELINE: Final = Dashboard(
                     ),
                     "short",
                 ),
-                _lines(
+                lines(
                     "Rules and notifications that fail",
                     "Failed rule evaluations, and alerts that did not reach Alertmanager or its receivers, per second.",
                     (
@@ -242,7 +213,7 @@ PIPELINE: Final = Dashboard(
                     ),
                     "cps",
                 ),
-                _lines(
+                lines(
                     "Series overflow and failures to record",
                     "Measurements beyond a family's series limit, and events that could not be recorded, per second.",
                     (
@@ -260,30 +231,27 @@ PIPELINE: Final = Dashboard(
         Row(
             height=7,
             panels=(
-                _lines(
+                lines(
                     "Memory",
                     "Resident memory by job; the gateway's is pushed, the others' scraped.",
                     (Query(expr="sum by (job) (process_resident_memory_bytes)", legend="{{job}}"),),
                     "bytes",
                 ),
-                _lines(
+                lines(
                     "Processor",
                     "Processor seconds per second by job.",
                     (Query(expr=f"sum by (job) (rate(process_cpu_seconds_total[{_W}]))", legend="{{job}}"),),
                     "none",
                 ),
-                _lines(
-                    "Jobs of the gateway: time since the last success",
-                    "How long ago each periodic job last succeeded.",
-                    (
-                        Query(
-                            expr="time() - max by (job_name) (gatewayz_job_last_success_timestamp_seconds)",
-                            legend="{{job_name}}",
-                        ),
-                    ),
-                    "s",
+                lines(
+                    "Open files",
+                    "Open file descriptors by job.",
+                    (Query(expr="sum by (job) (process_open_fds)", legend="{{job}}"),),
+                    "short",
                 ),
             ),
         ),
+        gateway_jobs_row(),
+        gateway_edges_row(),
     ),
 )

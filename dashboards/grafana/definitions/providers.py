@@ -236,7 +236,29 @@ PROVIDERS: Final = Dashboard(
                     by="provider",
                     no_value="no circuit changed",
                     empty_when_well=True,
-                    width=12,
+                    width=8,
+                ),
+                Panel(
+                    title="Breakers of models",
+                    description="The state of the breaker of each model at a provider over time; most problems are of one model.",
+                    kind=PanelKind.STATE_TIMELINE,
+                    queries=(
+                        Query(
+                            expr=(
+                                "2 * max by (provider, model) (gatewayz_model_circuit_breaker_state"
+                                f'{{state="open", {parts.BY_BOTH}}}) + max by (provider, model)'
+                                f' (gatewayz_model_circuit_breaker_state{{state="half_open", {parts.BY_BOTH}}})'
+                            ),
+                            legend="{{provider}} {{model}}",
+                        ),
+                    ),
+                    unit="none",
+                    maximum=2,
+                    steps=(Step("green"), Step("yellow", 1), Step("red", 2)),
+                    meanings=_STATES,
+                    by="provider",
+                    no_value="breakers are off",
+                    width=8,
                 ),
                 Panel(
                     title="Waits for a connection, p95",
@@ -252,7 +274,7 @@ PROVIDERS: Final = Dashboard(
                     by="provider",
                     no_value="no attempt had to wait",
                     empty_when_well=True,
-                    width=12,
+                    width=8,
                 ),
             ),
         ),
