@@ -81,7 +81,7 @@ check: $(VENV)/.made-dev ## lint, types, import contracts, generated files and c
 fmt: $(VENV)/.made-dev ## format and fix what can be fixed
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-fuzz: $(VENV)/.made-dev ## 100 000 malformed and hostile inputs, then 6 500 misbehaving clients, then 1 000 scrapes under load (FUZZ_INPUTS=, MISBEHAVING_CLIENTS=, CUT_SCRAPES=, FUZZ_SEED=)
+fuzz: $(VENV)/.made-dev ## 100 000 malformed and hostile inputs, 6 500 misbehaving clients, 1 000 scrapes under load, 10 000 OTLP requests to a console (FUZZ_INPUTS=, MISBEHAVING_CLIENTS=, CUT_SCRAPES=, CONSOLE_INPUTS=, FUZZ_SEED=)
 	@$(BIN)/python -m tests.fuzz
 
 faults: $(VENV)/.made-dev ## OTLP endpoint down, black hole, 503: FAULT_SECONDS=60 each, under load

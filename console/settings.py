@@ -13,6 +13,7 @@ TOKEN_VARIABLE: Final = "GATEWAYZ_CONSOLE_TOKEN"  # noqa: S105  the name of a va
 DEFAULT_LISTEN: Final = "127.0.0.1:8100"
 DEFAULT_OTLP: Final = "127.0.0.1:4318"
 _MIN_TOKEN_CHARS: Final = 16
+_TRACE_ID: Final = "{trace_id}"
 _DURATIONS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _SIZES: Final = {"MiB": MIB, "GiB": 1_024 * MIB, "MB": 10**6, "GB": 10**9}
 _MAX_RETENTION_SECONDS: Final = 366 * 86_400
@@ -24,28 +25,50 @@ class SettingError(ValueError):
 
 
 class ConsoleSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings. `token` protects both addresses where they are not loopback."""
+    """The settings.
+
+    With a `token` the page needs it, and so does the OTLP endpoint where it is not on loopback.
+    `host_names` are names by which browsers may reach the page. The links show a trace elsewhere;
+    `{trace_id}` in them is replaced.
+    """
 
     listen: Address
     otlp: Address
     data: Path
     limits: Limits
     token: str | None = None
+    host_names: frozenset[str] = frozenset()
+    grafana_link: str | None = None
+    tempo_link: str | None = None
 
 
-def read_settings(
-    *, listen: str, otlp: str, data: str | None, retention: str, max_bytes: str, environ: Mapping[str, str]
-) -> ConsoleSettings:
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """The command line's texts."""
+
+    listen: str = DEFAULT_LISTEN
+    otlp: str = DEFAULT_OTLP
+    data: str | None = None
+    retention: str = "24h"
+    max_bytes: str = "1GiB"
+    host_names: tuple[str, ...] = ()
+    grafana_link: str | None = None
+    tempo_link: str | None = None
+
+
+def read_settings(options: Options, environ: Mapping[str, str]) -> ConsoleSettings:
     """Read the command line's texts and the environment; raises `SettingError`."""
     token = environ.get(TOKEN_VARIABLE) or None
     if token is not None and (len(token) < _MIN_TOKEN_CHARS or not token.isascii() or not token.isprintable()):
         raise SettingError(f"{TOKEN_VARIABLE} takes at least {_MIN_TOKEN_CHARS} printable ASCII characters")
     settings = ConsoleSettings(
-        listen=_address(listen, "--listen"),
-        otlp=_address(otlp, "--otlp"),
-        data=Path(data) if data else default_path(environ),
-        limits=Limits(retention_seconds=_duration(retention), max_bytes=_size(max_bytes)),
+        listen=_address(options.listen, "--listen"),
+        otlp=_address(options.otlp, "--otlp"),
+        data=Path(options.data) if options.data else default_path(environ),
+        limits=Limits(retention_seconds=_duration(options.retention), max_bytes=_size(options.max_bytes)),
         token=token,
+        host_names=frozenset(options.host_names),
+        grafana_link=_link(options.grafana_link, "--grafana-link"),
+        tempo_link=_link(options.tempo_link, "--tempo-link"),
     )
     for option, address in (("--listen", settings.listen), ("--otlp", settings.otlp)):
         if token is None and not address.is_loopback:
@@ -68,6 +91,12 @@ def _address(text: str, option: str) -> Address:
         return parse_address(text)
     except AddressError as error:
         raise SettingError(f"{option}: {error}") from None
+
+
+def _link(template: str | None, option: str) -> str | None:
+    if template is not None and not (template.startswith(("http://", "https://")) and _TRACE_ID in template):
+        raise SettingError(f"{option} takes an http or https URL that contains {_TRACE_ID}")
+    return template
 
 
 def _duration(text: str) -> int:

@@ -21,6 +21,7 @@ from typing import Final
 import aiohttp
 import msgspec
 
+from demo.console import PORT as CONSOLE_PORT
 from demo.environment import PortInUseError, check_port
 from demo.output.screen import Screen
 from demo.process import ROOT, ChildFailedError
@@ -35,6 +36,7 @@ _ENVIRONMENT: Final = f"""environment:
   SPEED         how many times the recorded pace (default {DEFAULT_SPEED:g})
   SEED          which traffic; the same number gives the same again
   SCENARIO      {", ".join(SCENARIOS)} (docs/scenarios.md)
+  CONSOLE_PORT  the console's port (default {CONSOLE_PORT}; 0: any free one); with OTEL_EXPORTER_OTLP_ENDPOINT set there is no console
   DEMO_ALL      1: as --all
 
 exit code: 0 every number agrees; 1 a difference, or the demo could not run; 2 a setting or an argument is invalid"""
@@ -77,6 +79,8 @@ def main(arguments: Sequence[str] = ()) -> int:
     try:
         settings = read_settings(os.environ, new_seed=random.SystemRandom().randrange(1_000_000))
         check_port(settings.port)
+        if settings.console_port is not None:
+            check_port(settings.console_port, "CONSOLE_PORT=8101")
     except (SettingError, PortInUseError) as error:
         _complain(str(error))
         return 2 if isinstance(error, SettingError) else 1

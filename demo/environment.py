@@ -17,6 +17,7 @@ from typing import Final
 import aiohttp
 import msgspec
 
+from demo.console import start_console
 from demo.gateway_config import FREE_PLAN, LIMITED_PLANS, VISITOR_PLAN, DemoModel, GatewayFile
 from demo.process import Child, ChildFailedError, run_to_end, start_child
 from demo.upstream import local_model, scripted_upstream
@@ -37,7 +38,8 @@ class PortInUseError(RuntimeError):
 class EnvironmentOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What to start. `port` 0 takes any free one; `folder` exists and is empty. `with_breakers`, `cadence`: as in `GatewayFile`.
 
-    `environ` is set for the gateway beside what is set already.
+    `environ` is set for the gateway beside what is set already. With `console_port` the gateway
+    sends its telemetry to a console whose page is there; 0 takes any free port.
     """
 
     folder: Path
@@ -49,12 +51,13 @@ class EnvironmentOptions(msgspec.Struct, frozen=True, kw_only=True):
     with_breakers: bool = False
     cadence: float | None = None
     environ: dict[str, str] = {}
+    console_port: int | None = None
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """The running processes. `keys` holds secrets by the names that plans of requests use, `own_key_ids` the ids of these keys.
 
-    `visitor_key` is printed for the user.
+    `visitor_key` is printed for the user; so is `console_url`, empty without a console.
     """
 
     gateway_url: str
@@ -67,17 +70,18 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     visitor_key: str
     children: tuple[Child, ...]
     has_real_model: bool
+    console_url: str = ""
 
 
-def check_port(port: int) -> None:
-    """Raise `PortInUseError` if the gateway could not listen there."""
+def check_port(port: int, example: str = "PORT=8080") -> None:
+    """Raise `PortInUseError` if no process could listen there; `example` shows how another port is chosen."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as error:
             reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
-            raise PortInUseError(f"port {port} of {HOST} {reason}; choose another one, as in PORT=8080") from None
+            raise PortInUseError(f"port {port} of {HOST} {reason}; choose another one, as in {example}") from None
 
 
 @asynccontextmanager
@@ -89,10 +93,11 @@ async def start_environment(options: EnvironmentOptions, say: Callable[[str], No
         closed = stack.enter_context(socket.socket())
         closed.bind((HOST, 0))
         children: list[Child] = []
+        environ = dict(options.environ)
 
         async def start(name: str, *arguments: str) -> Child:
             log_path = options.folder / f"{name.replace(' ', '-')}.log"
-            child = await start_child(name, arguments, log_path=log_path, environ=os.environ | options.environ)
+            child = await start_child(name, arguments, log_path=log_path, environ=os.environ | environ)
             stack.push_async_callback(child.stop)
             children.append(child)
             return child
@@ -106,6 +111,9 @@ async def start_environment(options: EnvironmentOptions, say: Callable[[str], No
             str(options.seed),
         )
         real = await start("local model", "demo.upstream.local_model") if _has_real_model(options, say) else None
+        console = None
+        if options.console_port is not None:
+            console = await start_console(start, options.folder, options.console_port, environ)
         await upstream.wait_ready(scripted_upstream.READY_LINE)
         real_url = await _real_model_url(real, say) if real is not None else None
         file = GatewayFile(
@@ -144,6 +152,7 @@ async def start_environment(options: EnvironmentOptions, say: Callable[[str], No
             visitor_key=visitor_key,
             children=tuple(child for child in children if child.url),
             has_real_model=real_url is not None,
+            console_url=console.url if console else "",
         )
 
 

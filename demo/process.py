@@ -72,6 +72,10 @@ class Child:
             ) from None
         self.url = url
 
+    def url_after(self, line: str) -> str:
+        """Return the URL that follows a line that it has printed; empty where it has not."""
+        return _url_after(line, self.log_path)
+
     def last_lines(self) -> str:
         """Return the end of its output."""
         return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-_LAST_LINES:])

@@ -14,7 +14,8 @@ from typing import Final
 import aiohttp
 import msgspec
 
-from demo.environment import Environment, EnvironmentOptions, start_environment
+from demo.console import PORT as CONSOLE_PORT
+from demo.environment import Environment, EnvironmentOptions, PortInUseError, check_port, start_environment
 from demo.gateway_config import REAL_MODEL
 from demo.output.screen import Screen, places, summary
 from demo.scenario_player import ScenarioPlayer
@@ -47,7 +48,7 @@ async def run(settings: Settings, screen: Screen, folder: Path, *, stop: asyncio
     options = _environment_options(settings, folder)
     async with start_environment(options, lambda text: screen.say(f"demo: {text}")) as ready:
         screen.say(f"demo: ready; replaying real traffic at {settings.speed:g} times its pace, SEED={settings.seed}")
-        screen.say("\n".join(places(ready.gateway_url, ready.visitor_key, ready.has_real_model)))
+        screen.say("\n".join(places(ready.gateway_url, ready.visitor_key, ready.has_real_model, ready.console_url)))
         watched.set()
         counters = TrafficCounters(ready.models, allows_slow_database=True)
         elapsed_seconds = await _send(settings, screen, ready, counters, stop)
@@ -71,8 +72,9 @@ async def run(settings: Settings, screen: Screen, folder: Path, *, stop: asyncio
 
 def _environment_options(settings: Settings, folder: Path) -> EnvironmentOptions:
     """Return what to start: a scenario needs circuit breakers, and providers that do nothing of their own accord."""
+    console_port = _console_port(settings)
     if settings.scenario is None:
-        return EnvironmentOptions(folder=folder, port=settings.port, seed=settings.seed)
+        return EnvironmentOptions(folder=folder, port=settings.port, seed=settings.seed, console_port=console_port)
     return EnvironmentOptions(
         folder=folder,
         port=settings.port,
@@ -80,7 +82,19 @@ def _environment_options(settings: Settings, folder: Path) -> EnvironmentOptions
         script="steady",
         with_breakers=True,
         cadence=cadence_of(settings.speed),
+        console_port=console_port,
     )
+
+
+def _console_port(settings: Settings) -> int | None:
+    """Return where the console's page is; None where telemetry goes elsewhere and there is no console."""
+    if settings.has_endpoint or settings.console_port is not None:
+        return None if settings.has_endpoint else settings.console_port
+    try:
+        check_port(CONSOLE_PORT)
+    except PortInUseError:
+        return 0
+    return CONSOLE_PORT
 
 
 def _plan(settings: Settings, ready: Environment) -> Iterator[Planned]:

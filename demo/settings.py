@@ -1,4 +1,4 @@
-"""Reads the settings of a run from the environment: DEMO_SECONDS, PORT, SPEED, SEED, SCENARIO, DEMO_ALL."""
+"""Reads the settings of a run from the environment: DEMO_SECONDS, PORT, SPEED, SEED, SCENARIO, CONSOLE_PORT, DEMO_ALL."""
 
 import math
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from demo.console import has_endpoint
 from demo.scenarios import SCENARIOS, Scenario
 from demo.traffic.arrivals import DEFAULT_SPEED
 
@@ -19,7 +20,11 @@ class SettingError(ValueError):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings. `seconds` None: until Ctrl-C. `scenario` None: the default traffic. `shows_all`: print equal lines, too."""
+    """The settings. `seconds` None: until Ctrl-C. `scenario` None: the default traffic. `shows_all`: print equal lines, too.
+
+    `console_port` None: the default one, or any free one where that is in use.
+    `has_endpoint`: telemetry goes elsewhere, and no console is started.
+    """
 
     seconds: float | None
     port: int
@@ -27,6 +32,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     scenario: Scenario | None = None
     shows_all: bool = False
+    console_port: int | None = None
+    has_endpoint: bool = False
 
 
 def read_settings(environ: Mapping[str, str], *, new_seed: int) -> Settings:
@@ -38,6 +45,8 @@ def read_settings(environ: Mapping[str, str], *, new_seed: int) -> Settings:
         seed=_whole(environ, "SEED", new_seed, _MAX_SEED),
         scenario=_scenario(environ),
         shows_all=_flag(environ, "DEMO_ALL"),
+        console_port=_whole(environ, "CONSOLE_PORT", 0, _MAX_PORT) if environ.get("CONSOLE_PORT", "").strip() else None,
+        has_endpoint=has_endpoint(environ),
     )
 
 

@@ -1,4 +1,4 @@
-"""The command line: `gatewayz serve | keys | prices | usage | doctor | check-config | completion`, or `python -m app`.
+"""The command line: `gatewayz serve | console | keys | prices | usage | doctor | check-config | completion`, or `python -m app`.
 
 The exit code is 0 when the command succeeded, 1 when it failed (one line on stderr is the reason),
 and 2 when the arguments are invalid.
@@ -12,13 +12,16 @@ import msgspec
 
 from app.cli.check_config import run_check_config
 from app.cli.completion import add_completion_parser, completion_script
+from app.cli.console import add_console_parser, run_console_command
 from app.cli.keys import add_keys_parser, run_keys
 from app.cli.prices import add_prices_parser, run_prices
 from app.cli.standard_streams import StandardStream
 from app.cli.usage import add_usage_parser, run_usage
 from app.config.load import CONFIG_VARIABLE, ConfigError, load_config
+from app.config.schema import AppConfig
 from app.doctor.parser import add_doctor_parser
 from app.version import VERSION
+from console.settings import DEFAULT_LISTEN
 
 _MAX_PORT = 65_535
 PROGRAM = "python -m app"
@@ -29,6 +32,7 @@ _EXAMPLES = """examples:
   {program} --config gatewayz.toml check-config     print every mistake of a configuration
   {program} --config gatewayz.toml prices           list what each target costs
   {program} usage --by model                        report tokens and costs of the last 30 days
+  {program} serve --console                         serve, with a page that shows metrics, traces and logs
   {program} doctor                                  follow one request through the pipeline
 """
 
@@ -43,6 +47,8 @@ def main(arguments: Sequence[str], environ: Mapping[str, str], program: str = PR
     if args.command == "completion":
         sys.stdout.write(completion_script(parser, args.shell))
         return 0
+    if args.command == "console":
+        return run_console_command(args, environ)
     path = args.config or environ.get(CONFIG_VARIABLE) or None
     if path is None and args.command != "doctor":
         sys.stderr.write(
@@ -71,13 +77,27 @@ def _run(args: argparse.Namespace, path: str | None, environ: Mapping[str, str])
         return run_prices(args, config)
     if args.command == "usage":
         return run_usage(args, config, environ)
+    return _serve(args, config, environ)
+
+
+def _serve(args: argparse.Namespace, config: AppConfig, environ: Mapping[str, str]) -> int:
+    """Serve with the command line's address, and with a console beside it where that is wanted."""
     if isinstance(sys.stdout, StandardStream):
         # Log lines have a thread of their own, and a bounded queue that counts what it drops.
         sys.stdout.wait_for_reader()
     from app.process.serve import serve  # noqa: PLC0415  `keys` and --help need not wait for the server's imports
 
     overrides = {name: value for name in ("host", "port") if (value := getattr(args, name)) is not None}
-    return serve(msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, **overrides)), environ)
+    config = msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, **overrides))
+    if args.console is not None:
+        from app.cli.console_process import ConsoleFailedError, running_console  # noqa: PLC0415  as above
+
+        try:
+            with running_console(args.console, environ) as with_console:
+                return serve(config, with_console)
+        except ConsoleFailedError:
+            return 1
+    return serve(config, environ)
 
 
 def _parser(program: str) -> argparse.ArgumentParser:
@@ -99,13 +119,22 @@ def _parser(program: str) -> argparse.ArgumentParser:
         "--config", metavar="FILE", default=argparse.SUPPRESS, help="the same option as before the command"
     )
     commands = parser.add_subparsers(
-        dest="command", required=True, metavar="serve|keys|prices|usage|doctor|check-config|completion"
+        dest="command", required=True, metavar="serve|console|keys|prices|usage|doctor|check-config|completion"
     )
     serve = commands.add_parser(
         "serve", parents=[config_option], help="serve requests until SIGTERM or SIGINT; a second signal ends at once"
     )
     serve.add_argument("--host", help="the address to listen on (default: server.host of the configuration)")
     serve.add_argument("--port", type=_port, help="the port, 0 for any free one (default: server.port)")
+    serve.add_argument(
+        "--console",
+        nargs="?",
+        const=DEFAULT_LISTEN,
+        metavar="HOST:PORT",
+        help=f"start `{program} console` beside it (on {DEFAULT_LISTEN}, unless given), and send telemetry there unless an"
+        " OTEL_EXPORTER_OTLP_ENDPOINT is set",
+    )
+    add_console_parser(commands)
     add_keys_parser(commands, config_option)
     add_prices_parser(commands, config_option)
     add_usage_parser(commands, config_option)

@@ -110,8 +110,6 @@ def _number(point: Any, ended: bool) -> _Values:
 
 
 def _histogram(point: Any, ended: bool) -> _Values:
-    if ended:
-        return _Values((None,) * 5, encode(list(point.explicit_bounds)) if point.explicit_bounds else None)
     bounds, counts = list(point.explicit_bounds), list(point.bucket_counts)
     if bounds and bounds[-1] == math.inf and len(counts) == len(bounds) + 1:
         # The bucket beyond infinity is empty.
@@ -121,7 +119,7 @@ def _histogram(point: Any, ended: bool) -> _Values:
         raise InvalidPointError("a histogram needs one bucket count more than bounds")
     if not all(map(math.isfinite, bounds)) or any(low >= high for low, high in pairwise(bounds)):
         raise InvalidPointError("the bounds of a histogram do not rise")
-    columns = (*_distribution(point), encode(counts))
+    columns = (None,) * 5 if ended else (*_distribution(point), encode(counts))
     return _Values(columns, encode(bounds))
 
 

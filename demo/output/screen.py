@@ -149,10 +149,15 @@ def usd(nano: int) -> str:
     return f"${nano / _NANO:,.4f}"
 
 
-def places(gateway_url: str, key: str | None, has_real_model: bool) -> Sequence[str]:
+def places(gateway_url: str, key: str | None, has_real_model: bool, console_url: str = "") -> Sequence[str]:
     """Return the URLs to open, and a request to try."""
     model = "smollm2-135m" if has_real_model else "aurora-large"
     return [
+        *(
+            [f"  {console_url}/                              the console: metrics, traces and logs"]
+            if console_url
+            else ()
+        ),
         f"  {gateway_url}/metrics                       every metric",
         f"  {gateway_url}/prometheus/metrics/providers  one category; also system, models, business, performance",
         f"  {gateway_url}/prometheus/metrics/summary    numbers in JSON",

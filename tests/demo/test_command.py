@@ -12,7 +12,10 @@ def test_help_names_every_setting_and_starts_nothing(capsys: pytest.CaptureFixtu
         command.main(["--help"])
     assert ended.value.code == 0
     text = capsys.readouterr().out
-    assert all(name in text for name in ("DEMO_SECONDS", "PORT", "SPEED", "SEED", "SCENARIO", "DEMO_ALL", "--all"))
+    assert all(
+        name in text
+        for name in ("DEMO_SECONDS", "PORT", "SPEED", "SEED", "SCENARIO", "CONSOLE_PORT", "DEMO_ALL", "--all")
+    )
 
 
 def test_an_unknown_argument_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

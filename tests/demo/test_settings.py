@@ -21,6 +21,12 @@ def test_defaults() -> None:
     assert read_settings({"PORT": "", "SEED": " "}, new_seed=1) == read_settings({}, new_seed=1)
 
 
+def test_telemetry_that_goes_elsewhere_needs_no_console() -> None:
+    environ = {"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://127.0.0.1:4318"}
+    assert read_settings(environ, new_seed=1).has_endpoint
+    assert read_settings({"CONSOLE_PORT": "0"}, new_seed=1).console_port == 0
+
+
 def test_everything_can_be_set() -> None:
     environ = {"DEMO_SECONDS": "60", "PORT": "0", "SPEED": "0.5", "SEED": "7"}
     assert read_settings(environ, new_seed=1) == Settings(seconds=60.0, port=0, speed=0.5, seed=7)

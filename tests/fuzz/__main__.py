@@ -1,6 +1,7 @@
 """`python -m tests.fuzz`: 100 000 hostile inputs against a running gateway, then 6 500 misbehaving clients, then 1 000 scrapes under load.
 
-FUZZ_INPUTS=, MISBEHAVING_CLIENTS=, CUT_SCRAPES= and FUZZ_SEED= set the numbers and the seed.
+At the end 10 000 hostile OTLP requests go to a console. FUZZ_INPUTS=, MISBEHAVING_CLIENTS=,
+CUT_SCRAPES=, CONSOLE_INPUTS= and FUZZ_SEED= set the numbers and the seed.
 """
 
 import argparse
@@ -12,14 +13,26 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.fuzz.consistent_cuts import CutReport, watch_cuts
+from tests.fuzz.console_fuzz import ConsoleReport, fuzz_console
 from tests.fuzz.misbehave import ClientReport, misbehave
 from tests.fuzz.run import Report, fuzz
 
 DEFAULT_INPUTS = 100_000
 DEFAULT_CLIENTS = 6_500
 DEFAULT_SCRAPES = 1_000
+DEFAULT_CONSOLE_INPUTS = 10_000
+
+
+class Numbers(NamedTuple):
+    """How much each part sends."""
+
+    inputs: int
+    clients: int
+    scrapes: int
+    console_inputs: int
 
 
 def say(line: str) -> None:
@@ -28,7 +41,8 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-async def _main(inputs: int, clients: int, scrapes: int, seed: int, folder: Path) -> int:
+async def _main(numbers: "Numbers", seed: int, folder: Path) -> int:
+    inputs, clients, scrapes, console_inputs = numbers
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -54,7 +68,14 @@ async def _main(inputs: int, clients: int, scrapes: int, seed: int, folder: Path
     cut_report = await watch_cuts(folder / "cuts", scrapes=scrapes)
     for line in cut_lines(cut_report):
         say(line)
-    return 1 if cut_report.problems else 0
+    if cut_report.problems:
+        return 1
+    say(f"fuzz: {console_inputs} OTLP requests to a console, FUZZ_SEED={seed}")
+    (folder / "console").mkdir()
+    console_report = await fuzz_console(folder / "console", inputs=console_inputs, seed=seed)
+    for line in console_lines(console_report):
+        say(line)
+    return 1 if console_report.problems else 0
 
 
 def lines(report: Report) -> list[str]:
@@ -97,6 +118,17 @@ def cut_lines(report: CutReport) -> list[str]:
     ]
 
 
+def console_lines(report: ConsoleReport) -> list[str]:
+    """Return the report on a console's endpoint as text."""
+    return [
+        f"  kinds: {', '.join(f'{kind} {count}' for kind, count in report.kinds.most_common())}",
+        f"  responses: {', '.join(f'{status}: {count}' for status, count in sorted(report.statuses.items()))}",
+        f"  left in the file: {', '.join(f'{count} {name}' for name, count in report.stored.items())}",
+        *(f"PROBLEM: {problem}" for problem in report.problems),
+        f"fuzz: {len(report.problems)} problems" if report.problems else "fuzz: no problem",
+    ]
+
+
 def number(name: str, default: int) -> int:
     """Return a positive number from the environment; ends the program for anything else."""
     text = os.environ.get(name) or str(default)
@@ -112,9 +144,12 @@ if __name__ == "__main__":
     try:
         code = asyncio.run(
             _main(
-                number("FUZZ_INPUTS", DEFAULT_INPUTS),
-                number("MISBEHAVING_CLIENTS", DEFAULT_CLIENTS),
-                number("CUT_SCRAPES", DEFAULT_SCRAPES),
+                Numbers(
+                    number("FUZZ_INPUTS", DEFAULT_INPUTS),
+                    number("MISBEHAVING_CLIENTS", DEFAULT_CLIENTS),
+                    number("CUT_SCRAPES", DEFAULT_SCRAPES),
+                    number("CONSOLE_INPUTS", DEFAULT_CONSOLE_INPUTS),
+                ),
                 number("FUZZ_SEED", random.SystemRandom().randrange(1, 2**31)),
                 run_folder,
             )

@@ -29,7 +29,7 @@ async def _start(**environ: str) -> asyncio.subprocess.Process:
             "-m",
             "demo",
             cwd=ROOT,
-            env={**os.environ, "SEED": "11", **environ},
+            env={**os.environ, "SEED": "11", "CONSOLE_PORT": "0", **environ},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -118,7 +118,7 @@ async def test_ctrl_c_ends_the_demo_with_its_table_and_leaves_no_process() -> No
     try:
         await _visit(await _read_until(process, "demo:   5 s"))
         children = _children(process.pid)
-        assert len(children) == (3 if local_model.find_weights() is not None else 2)
+        assert len(children) == (4 if local_model.find_weights() is not None else 3)
         folder = _run_folder(children[0])
         process.send_signal(signal.SIGINT)
         output = await _end(process)
