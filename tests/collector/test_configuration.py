@@ -75,6 +75,16 @@ def test_what_is_acknowledged_waits_on_disk_and_is_tried_indefinitely(name: str)
     assert f"file_storage/{signal}" in CONFIGS["base.yaml"]["service"]["extensions"]
 
 
+def test_the_console_holds_up_no_store() -> None:
+    exporter = CONFIGS["console.yaml"]["exporters"]["otlp_http/console"]
+    assert exporter["retry_on_failure"]["max_elapsed_time"] == "5s"
+    assert "storage" not in exporter["sending_queue"]
+    assert exporter["sending_queue"]["num_consumers"] >= 20
+    for name, pipeline in CONFIGS["console.yaml"]["service"]["pipelines"].items():
+        assert pipeline["processors"][:2] == ["memory_limiter", "transform/redact"], name
+        assert ("redaction/keys" in pipeline["processors"]) == (not name.startswith("metrics")), name
+
+
 def test_the_queues_of_the_signals_are_in_different_files() -> None:
     storages = [value for name, value in WHOLE["extensions"].items() if name.startswith("file_storage/")]
     assert len({storage["directory"] for storage in storages}) == 3
@@ -130,7 +140,7 @@ def test_what_speaks_http_has_no_key_that_nobody_reads() -> None:
     """This version of the Collector passes over misspelled keys of HTTP clients and servers without a word."""
     exporters = [value for name, value in EVERYTHING["exporters"].items() if name.startswith("otlp_http/")]
     known = {"endpoint", "timeout", "retry_on_failure", "sending_queue", "tls", "headers", "auth", "compression"}
-    assert [exporter.keys() - known for exporter in exporters] == [set()] * 2
+    assert [exporter.keys() - known for exporter in exporters] == [set()] * 3
     server = EVERYTHING["receivers"]["otlp"]["protocols"]["http"]
     assert server.keys() <= {"endpoint", "tls", "auth"}
     assert EVERYTHING["extensions"]["health_check"].keys() == {"endpoint"}

@@ -10,7 +10,7 @@ import pytest
 from compose.native.servers import collector_arguments
 
 SIGNALS = ("metrics.yaml", "traces.yaml", "logs.yaml")
-OVERLAYS = ("tail-sampling.yaml", "debugging.yaml", "own-logs.yaml", "tls-tokens.yaml")
+OVERLAYS = ("console.yaml", "tail-sampling.yaml", "debugging.yaml", "own-logs.yaml", "tls-tokens.yaml")
 
 
 def combinations() -> list[tuple[str, ...]]:

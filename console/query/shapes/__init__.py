@@ -7,6 +7,6 @@ The rules for all of them:
 - `null` means unknown: a page never shows it as 0, nor 0 as unknown.
 - `basis` says of each number where it comes from and over which window, by the field's name (or
   `a.b` for a field of a nested object). A page shows it with the number.
-- Text comes from whoever sent the telemetry. It is data: insert it as text, never as markup.
+- Text comes from any program that sent telemetry. It is data: insert it as text, never as markup.
 - Lists are bounded. What is cut off is marked: `next_cursor`, `truncated`.
 """
