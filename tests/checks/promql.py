@@ -100,8 +100,17 @@ def _selector_problems(selector: promql.VectorSelector) -> Iterator[str]:
     for matcher in selector.matchers.matchers:
         if matcher.name not in labels:
             yield f"{name} has no label {matcher.name}"
+        elif matcher.name == "le" and _is_whole(matcher):
+            number = int(float(matcher.value))
+            yield f'le="{matcher.value}" is le="{number}" by OTLP and le="{number}.0" in a scrape: le=~"{number}|{number}.0"'
         elif matcher.name in values and not any(_matches(matcher, value) for value in values[matcher.name]):
             yield f"{name} never has {matcher.name}={matcher.value}"
+
+
+def _is_whole(matcher: promql.Matcher) -> bool:
+    """Whether a matcher takes one bound that is a whole number, which senders write in two ways."""
+    is_exact = matcher.op in (promql.MatchOp.Equal, promql.MatchOp.NotEqual)
+    return is_exact and re.fullmatch(r"\d+(\.0)?", matcher.value) is not None
 
 
 def _matches(matcher: promql.Matcher, value: str) -> bool:

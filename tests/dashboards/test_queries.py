@@ -50,6 +50,8 @@ def test_no_source_of_queries_is_overlooked(source, at_least):
         ('gatewayz_circuit_breaker_state{state!="shut"}', "never has state=shut"),
         (P95.format("sum by (provider) (rate(provider_response_time_seconds_bucket[5m]))"), "a quantile needs"),
         ("increase((max by (provider) (provider_availability))[5m:1m])", "which is a gauge"),
+        ('sum(rate(gatewayz_time_to_first_token_seconds_bucket{le="2.0"}[5m]))', 'le="2.0" is le="2" by OTLP'),
+        ('sum(rate(gatewayz_time_to_first_token_seconds_bucket{le="2"}[5m]))', 'le="2" is le="2" by OTLP'),
         ("sum(rate(fastapi_requests_total[5m])", "does not parse"),
         ("max by (version) (process_start_time_seconds * on (job) fastapi_app_info)", "has no label version"),
         ('{__name__=~"fastapi.*"}', "no family is called"),
@@ -69,6 +71,9 @@ def test_a_wrong_query_is_found(query, problem):
         'sum by (instance) (rate(tokens_used_total{job="gatewayz", token_type=~"in.*"}[5m]))',
         'gatewayz_circuit_breaker_state{state=~"open|half_open"}',
         "sum without (le) (provider_response_time_seconds_bucket)",
+        'sum(rate(gatewayz_time_to_first_token_seconds_bucket{le=~"2|2.0"}[5m]))',
+        'sum(rate(gatewayz_time_to_first_token_seconds_bucket{le="0.5"}[5m]))',
+        'sum(rate(gatewayz_time_to_first_token_seconds_bucket{le="+Inf"}[5m]))',
         "max by (version) (process_start_time_seconds * on (job) group_left (version) fastapi_app_info)",
     ],
 )
