@@ -8,7 +8,7 @@ import pytest
 from dashboards import generate
 from dashboards.grafana.definitions import DASHBOARDS
 from dashboards.grafana.definitions.overview import OVERVIEW
-from dashboards.grafana.model import PanelKind
+from dashboards.grafana.model import PanelKind, Source
 from dashboards.grafana.render import render
 from otel.catalogue import CATALOGUE
 from tests.checks.promql import families_in
@@ -16,6 +16,10 @@ from tests.checks.queries import panel_queries
 
 DATA_SOURCES = {name: {"type": name, "uid": f"${{{name}_datasource}}"} for name in ("prometheus", "loki", "tempo")}
 WITHOUT_BOUNDS = {PanelKind.TABLE, PanelKind.LOGS, PanelKind.NODE_GRAPH}
+FIXED_WINDOWS = {
+    "Burn rate": "its windows are those of the alerts",
+    "Token usage over time": "the documented query",
+}
 ON_NO_BOARD = {
     "fastapi_responses_total": "the same counts as fastapi_requests_total",
     "gatewayz_job_lag_seconds": "a late job shows in the time since its last success",
@@ -143,6 +147,16 @@ def test_a_series_of_a_panel_leads_to_the_board_of_its_provider_or_model(dashboa
             )
         else:
             assert links == []
+
+
+def test_lines_are_drawn_of_windows_that_grow_with_the_time_range(dashboard):
+    # Of a fixed window most would be left out where the points of a long range are further apart.
+    for panel in dashboard.panels:
+        if panel.kind not in {PanelKind.TIME_SERIES, PanelKind.HEATMAP} or panel.title in FIXED_WINDOWS:
+            continue
+        windows = {window for query in panel.queries for window in re.findall(r"\[([^]]+)\]", query.expr)}
+        own = "$__auto" if panel.queries[0].source is Source.LOKI else "$__rate_interval"
+        assert windows <= {own}, panel.title
 
 
 def test_threshold_steps_rise_from_a_base(document):

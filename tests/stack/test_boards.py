@@ -144,7 +144,8 @@ async def test_every_panel_has_data_or_is_named_with_the_reason(
     )
     for board, place in empty:
         say(f"empty: {board}: {place}: {EMPTY.get((board, place), 'no reason is known')}")
-    say(f"{answered[0]} queries of links and annotations answered, {answered[1]} with data")
+    without = [place for place, has_data in answered.items() if not has_data]
+    say(f"{len(answered)} queries of links and annotations answered, without data: {', '.join(without) or 'none'}")
     for name, found in sorted(values.items()):
         say(f"variable {name}: {', '.join(found)}")
     for text in compared:
@@ -220,8 +221,8 @@ def read_ledger_sums(path: Path) -> dict[str, float]:
     }
 
 
-async def answer_links(stores: Stores) -> tuple[int, int]:
-    """Send the queries of links and annotations; return how many there are, and how many have data."""
+async def answer_links(stores: Stores) -> dict[str, bool]:
+    """Send the queries of links and annotations, each once; return whether there are data, by where the query is."""
     queries = {
         query.text: query
         for document in documents().values()
@@ -231,7 +232,7 @@ async def answer_links(stores: Stores) -> tuple[int, int]:
         )
     }
     found = await with_data(stores, list(queries.values()))
-    return len(found), sum(found)
+    return {query.place: has_data for query, has_data in zip(queries.values(), found, strict=True)}
 
 
 async def answer_variables(stores: Stores) -> dict[str, list[str]]:

@@ -6,8 +6,10 @@ from dashboards.grafana.definitions import parts
 from dashboards.grafana.model import Dashboard, Panel, PanelKind, Query, Row, Step
 
 _M: Final = parts.BY_MODEL
-_FAILED: Final = f'sum by (model) (rate(model_inference_requests_total{{status="error", {parts.BY_BOTH}}}[5m]))'
-_ALL: Final = f"sum by (model) (rate(model_inference_requests_total{{{parts.BY_BOTH}}}[5m]))"
+_FAILED: Final = (
+    f'sum by (model) (rate(model_inference_requests_total{{status="error", {parts.BY_BOTH}}}[{parts.WINDOW}]))'
+)
+_ALL: Final = f"sum by (model) (rate(model_inference_requests_total{{{parts.BY_BOTH}}}[{parts.WINDOW}]))"
 
 
 def _quantile_by_model(title: str, description: str, family: str, q: float, unit: str) -> Panel:
@@ -115,7 +117,7 @@ MODELS: Final = Dashboard(
                 ),
                 Panel(
                     title="Failed attempts by model",
-                    description="Share of a model's attempts of the last 5 minutes that failed.",
+                    description="Share of a model's attempts that failed.",
                     kind=PanelKind.TIME_SERIES,
                     queries=(Query(expr=parts.share(_FAILED, _ALL), legend="{{model}}"),),
                     unit="percent",

@@ -14,7 +14,9 @@ from dashboards.grafana.definitions.pipeline_parts import (
 from dashboards.grafana.model import Dashboard, Panel, PanelKind, Query, Row, Step
 
 _W: Final = parts.WINDOW
-_OWN_LOGS: Final = '{job="gatewayz"} | json | logger=~"gatewayz.telemetry.*|gatewayz.server.*"'
+_OWN_LOGS: Final = '{job="gatewayz"} | json | logger!~"gatewayz.(request|attempt)"'
+"""What the gateway logs of itself, not of requests."""
+
 _ALL_TRACES: Final = '{ resource.service.name = "gatewayz" }'
 
 

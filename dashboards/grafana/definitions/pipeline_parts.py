@@ -73,10 +73,10 @@ def gateway_jobs_row() -> Row:
             ),
             lines(
                 "Jobs: failures",
-                "Runs that failed, were too long or were cancelled, in the last 5 minutes.",
+                "Runs that failed, were too long or were cancelled, in a minute.",
                 (
                     Query(
-                        expr="sum by (job_name, reason) (increase(gatewayz_job_failures_total[5m])) > 0",
+                        expr=f"sum by (job_name, reason) (increase(gatewayz_job_failures_total[{_W}])) > 0",
                         legend="{{job_name}} {{reason}}",
                     ),
                 ),
@@ -106,10 +106,10 @@ def gateway_edges_row() -> Row:
             ),
             lines(
                 "Rows and lines lost",
-                "Ledger rows and log lines that were dropped in the last 5 minutes, and OTEL_* settings that were ignored.",
+                "Ledger rows and log lines that were dropped in a minute, and OTEL_* settings that were ignored.",
                 (
-                    Query(expr="sum(increase(gatewayz_ledger_rows_dropped_total[5m]))", legend="ledger rows"),
-                    Query(expr="sum(increase(gatewayz_telemetry_log_lines_dropped_total[5m]))", legend="log lines"),
+                    Query(expr=f"sum(increase(gatewayz_ledger_rows_dropped_total[{_W}]))", legend="ledger rows"),
+                    Query(expr=f"sum(increase(gatewayz_telemetry_log_lines_dropped_total[{_W}]))", legend="log lines"),
                     Query(expr="max(gatewayz_telemetry_ignored_settings)", legend="ignored settings"),
                 ),
                 "short",
@@ -119,7 +119,7 @@ def gateway_edges_row() -> Row:
                 "Time to collect and render an exposition.",
                 (
                     Query(
-                        expr=parts.quantile(0.99, "gatewayz_telemetry_scrape_duration_seconds", window="5m"),
+                        expr=parts.quantile(0.99, "gatewayz_telemetry_scrape_duration_seconds"),
                         legend="p99",
                     ),
                 ),

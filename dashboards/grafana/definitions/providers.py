@@ -10,6 +10,7 @@ _SCORE: Final = f"min by (provider) (gatewayz_provider_health_score{{{_P}}})"
 _AVAILABLE: Final = f"min by (provider) (provider_availability{{{_P}}})"
 _SUCCESS: Final = f"(1 - max by (provider) (provider_error_rate{{{_P}}}))"
 _LATENCY_SCORE: Final = f"clamp(({_SCORE} - 0.4 * {_AVAILABLE} - 0.3 * {_SUCCESS}) / 0.3, 0, 1)"
+_BREAKER_LOGS: Final = '{job="gatewayz"} | json | logger="gatewayz.breaker" | provider=~"${provider:pipe}"'
 _STATES: Final = (Meaning(0, "closed", "green"), Meaning(1, "half-open", "yellow"), Meaning(2, "open", "red"))
 
 
@@ -60,6 +61,7 @@ PROVIDERS: Final = Dashboard(
                     meanings=_STATES,
                     by="provider",
                     no_value="breakers are off",
+                    logs=_BREAKER_LOGS,
                     width=12,
                 ),
                 Panel(
@@ -258,6 +260,7 @@ PROVIDERS: Final = Dashboard(
                     meanings=_STATES,
                     by="provider",
                     no_value="breakers are off",
+                    logs=_BREAKER_LOGS,
                     width=8,
                 ),
                 Panel(
