@@ -19,7 +19,8 @@ PROBES: Final[Mapping[str, str]] = {
 }
 """What a data source without a health check of its own is asked through Grafana."""
 
-_NO_HEALTH_CHECK: Final = frozenset({404, 501})
+_HEALTH_STATUSES: Final = frozenset({200, 400})
+"""Of a health check: healthy, and not. Any other status says that the data source has none."""
 
 
 async def chosen_data_sources(client: GrafanaClient) -> dict[str, str]:
@@ -45,7 +46,7 @@ async def check_health(client: GrafanaClient, chosen: Mapping[str, str]) -> list
             continue
         what = f"{kind} ({chosen[kind]})"
         response = await client.get(f"/api/datasources/uid/{chosen[kind]}/health")
-        if response.status in _NO_HEALTH_CHECK:
+        if response.status not in _HEALTH_STATUSES:
             response = await client.get(f"/api/datasources/proxy/uid/{chosen[kind]}{PROBES[kind]}")
             is_good = response.is_ok
         else:

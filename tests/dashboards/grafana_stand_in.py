@@ -33,6 +33,10 @@ class GrafanaStandIn:
         self.data_sources = [dict(each) for each in DATA_SOURCES]
         self.health: dict[str, dict[str, str]] = {}
         """By uid, where it differs from healthy."""
+        self.no_health_check = {"alertmanager": 404}
+        """The status of the health check of data sources that have none."""
+        self.unreachable: set[str] = set()
+        """Uids of data sources that do not answer through the proxy."""
         self.boards = {document["uid"]: document for document in documents()}
         self.values = ["one", "two"]
         self.empty: set[str] = set()
@@ -81,8 +85,8 @@ class GrafanaStandIn:
 
     async def _health_of_data_source(self, request: web.Request) -> web.Response:
         uid = request.match_info["uid"]
-        if uid == "alertmanager":
-            return web.json_response({"message": "Plugin not found"}, status=404)
+        if uid in self.no_health_check:
+            return web.json_response({"message": "Plugin not found"}, status=self.no_health_check[uid])
         health = self.health.get(uid, HEALTHY)
         return web.json_response(health, status=200 if health["status"] == "OK" else 400)
 
@@ -94,6 +98,8 @@ class GrafanaStandIn:
     async def _proxied(self, request: web.Request) -> web.Response:
         if request.match_info["uid"] not in {each["uid"] for each in self.data_sources}:
             return web.json_response({"message": "Unable to find datasource"}, status=404)
+        if request.match_info["uid"] in self.unreachable:
+            return web.Response(text="bad gateway", status=502)
         if request.match_info["path"] != "api/search":
             return web.json_response({"status": "success"})
         text = request.query["q"]

@@ -82,6 +82,15 @@ async def test_an_unhealthy_data_source_is_named(grafana, capsys):
     assert (code, failures) == (1, ["loki (loki): status 400: connection refused"])
 
 
+@pytest.mark.parametrize("status", [404, 500, 501])
+async def test_a_data_source_without_a_health_check_is_asked_through_the_proxy(grafana, capsys, status):
+    grafana.no_health_check = {"tempo": status, "alertmanager": status}
+    assert (await outcome(grafana, capsys))[::2] == (0, [])
+    grafana.unreachable = {"alertmanager"}
+    code, _, failures = await outcome(grafana, capsys)
+    assert (code, failures) == (1, ["alertmanager (alertmanager): status 502: bad gateway"])
+
+
 async def test_a_data_source_that_is_missing_is_named(grafana, capsys):
     grafana.data_sources = [each for each in grafana.data_sources if each["type"] != "tempo"]
     code, _, failures = await outcome(grafana, capsys)
