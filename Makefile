@@ -75,6 +75,7 @@ check: $(VENV)/.made-dev ## lint, types, import contracts, generated files and c
 	@echo "check: dashboards are up to date"; $(BIN)/python -m dashboards.generate --check
 	@echo "check: alert rules are up to date"; $(BIN)/python -m dashboards.alerting --check
 	@echo "check: compose files"; $(BIN)/python -m tests.checks.compose
+	@echo "check: a drill for each alert"; $(BIN)/python -m tests.checks.drills
 	@echo "check: queries of rules, dashboards and documentation"; $(BIN)/python -m tests.checks.queries
 	@echo "check: the console's page is what its sources make"; $(BIN)/python -m packages.page --check
 

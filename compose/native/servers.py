@@ -36,6 +36,12 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     prometheus_file: str | Path = PROMETHEUS_FILE
     """A name in `compose/prometheus/`, or a path."""
 
+    prometheus_flags: tuple[str, ...] = ()
+    """Flags beside those that the container has too."""
+
+    alertmanager_file: str | Path = "alertmanager.yml"
+    """A name in `compose/alertmanager/`, or a path."""
+
     rules: Path = ROOT / "dashboards" / "rules"
     gateway_address: str = f"{LOOPBACK}:8000"
     webhook_url: str = f"http://{LOOPBACK}:9/"
@@ -59,7 +65,7 @@ def _alertmanager(binary: Path, ports: Ports, data: Path, choices: Choices) -> S
     url = f"http://{LOOPBACK}:{ports.alertmanager}"
     command = (
         str(binary),
-        f"--config.file={ROOT}/compose/alertmanager/alertmanager.yml",
+        f"--config.file={ROOT / 'compose' / 'alertmanager' / choices.alertmanager_file}",
         f"--storage.path={folder}/data",
         f"--web.listen-address={LOOPBACK}:{ports.alertmanager}",
         "--cluster.listen-address=",
@@ -90,6 +96,7 @@ def _prometheus(binary: Path, ports: Ports, data: Path, choices: Choices) -> Ser
         f"--web.listen-address={LOOPBACK}:{ports.prometheus}",
         "--web.enable-lifecycle",
         *PROMETHEUS_FLAGS,
+        *choices.prometheus_flags,
     )
     return Server(name="prometheus", command=command, folder=folder, ready_url=f"{url}/-/ready", url=url)
 

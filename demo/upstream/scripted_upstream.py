@@ -48,6 +48,8 @@ class ScriptedUpstream:
         self._monotonic = monotonic
         self._started_seconds = monotonic()
         self._list_statuses: dict[str, int] = {}
+        self._withdrawn: dict[str, frozenset[str]] = {}
+        self._quota_left: int | None = None
         self._ending = asyncio.Event()
         self._limited_requests = 0
 
@@ -66,14 +68,20 @@ class ScriptedUpstream:
                 web.post("/_upstream/release/{tag}", self._release),
                 web.post("/_upstream/end", self._end),
                 web.post("/_upstream/list/{persona}/{status:[2-5][0-9][0-9]}", self._set_list),
+                web.post("/_upstream/withdrawn/{persona}", self._withdraw),
+                web.post("/_upstream/quota/{left:[0-9]+}", self._set_quota),
             ]
         )
         return app
 
     async def _add_quota(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Report what is left of a quota of the flaky persona, as hosted providers do; it is full again when it is used up."""
+        """Report what is left of a quota of the flaky persona, as hosted providers do; it is full again when it is used up.
+
+        Once it was set, it stays as it was set.
+        """
         if request.match_info.get("persona") == "flaky" and request.method == "POST":
             left = QUOTA_REQUESTS - self._limited_requests % QUOTA_REQUESTS - 1
+            left = left if self._quota_left is None else self._quota_left
             self._limited_requests += 1
             response.headers.update(
                 {"x-ratelimit-limit-requests": str(QUOTA_REQUESTS), "x-ratelimit-remaining-requests": str(left)}
@@ -204,7 +212,9 @@ class ScriptedUpstream:
         status = self._list_statuses.get(persona, habitual)
         if status != _OK:
             return web.Response(status=status, body=wire.error_body(status), content_type=_JSON)
-        return web.Response(body=wire.models((f"{persona}-1", *upstream_names(persona))), content_type=_JSON)
+        names = (f"{persona}-1", *upstream_names(persona))
+        listed = tuple(name for name in names if name not in self._withdrawn.get(persona, ()))
+        return web.Response(body=wire.models(listed), content_type=_JSON)
 
     async def _counters(self, _request: web.Request) -> web.Response:
         return web.Response(body=msgspec.json.encode(self.counters.as_json()), content_type=_JSON)
@@ -236,6 +246,16 @@ class ScriptedUpstream:
     async def _set_list(self, request: web.Request) -> web.Response:
         """Serve the persona's list of models with this status from now on."""
         self._list_statuses[request.match_info["persona"]] = int(request.match_info["status"])
+        return web.Response(status=204)
+
+    async def _withdraw(self, request: web.Request) -> web.Response:
+        """Leave these models (`?model=NAME`) out of the persona's list from now on, and no others."""
+        self._withdrawn[request.match_info["persona"]] = frozenset(request.query.getall("model", ()))
+        return web.Response(status=204)
+
+    async def _set_quota(self, request: web.Request) -> web.Response:
+        """Report so many requests as left of the flaky persona's quota from now on."""
+        self._quota_left = int(request.match_info["left"])
         return web.Response(status=204)
 
 

@@ -314,3 +314,31 @@ async def test_a_list_of_models_can_be_taken_down_and_calls_go_on(http: aiohttp.
             assert (listed.status, other.status) == (status, 200)
         async with http.post("/healthy/v1/chat/completions", json=_body()) as responded:
             assert responded.status == 200
+
+
+async def test_a_withdrawn_model_is_not_listed_until_it_is_again(http: aiohttp.ClientSession) -> None:
+    async def listed() -> set[str]:
+        async with http.get("/healthy/v1/models") as response:
+            return {model["id"] for model in (await response.json())["data"]}
+
+    async def withdraw(*models: str) -> None:
+        async with http.post("/_upstream/withdrawn/healthy", params=[("model", model) for model in models]) as response:
+            assert response.status == 204
+
+    every = await listed()
+    assert "healthy-1" in every
+    await withdraw("healthy-1")
+    assert await listed() == every - {"healthy-1"}
+    await withdraw()
+    assert await listed() == every
+
+
+async def test_a_quota_that_was_set_stays(http: aiohttp.ClientSession) -> None:
+    async def left() -> str:
+        async with http.post("/flaky/v1/chat/completions", json=_body(persona="flaky")) as response:
+            return response.headers["x-ratelimit-remaining-requests"]
+
+    assert await left() == "9999"
+    async with http.post("/_upstream/quota/500") as response:
+        assert response.status == 204
+    assert [await left(), await left()] == ["500", "500"]

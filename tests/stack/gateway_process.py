@@ -15,7 +15,8 @@ from demo.process import Child, start_child
 class GatewayProcess:
     """Starts, stops and kills it; each start is a new process with a log file of its own. `database_path` is its ledger.
 
-    `changes` are replacements in the text of its configuration; each must find something.
+    `config_path` is its configuration, which each start reads. `changes` are replacements in the text of the configuration; each must
+    find something.
     """
 
     def __init__(self, bench: Bench, otel: Mapping[str, str], changes: Mapping[str, str] | None = None) -> None:
@@ -26,14 +27,14 @@ class GatewayProcess:
         self.database_path = bench.folder / "gateway.db"
         self.logs: list[Path] = []
         self._folder = bench.folder
-        self._config = bench.write_config()
-        text = self._config.read_text().replace("port = 0", f"port = {port}")
+        self.config_path = bench.write_config()
+        text = self.config_path.read_text().replace("port = 0", f"port = {port}")
         text = text.replace("[telemetry]\n", f'[telemetry]\nspool_folder = "{bench.folder}/spool"\n')
         for found, replacement in (changes or {}).items():
             if found not in text:
                 raise ValueError(f"there is no {found!r} in the configuration")
             text = text.replace(found, replacement)
-        self._config.write_text(text)
+        self.config_path.write_text(text)
         self._environ = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")} | dict(otel)
         self._child: Child | None = None
 
@@ -41,7 +42,7 @@ class GatewayProcess:
         """Start it and wait until it serves."""
         log = self._folder / f"gateway-run-{len(self.logs)}.log"
         self.logs.append(log)
-        arguments = ("app", "--config", str(self._config), "serve")
+        arguments = ("app", "--config", str(self.config_path), "serve")
         self._child = await start_child("gateway", arguments, log_path=log, environ=self._environ)
         await self._child.wait_ready(GATEWAY_READY_LINE)
 
