@@ -30,6 +30,7 @@ class Readers:
         self._monotonic = monotonic
         self._free: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
+        self._is_closed = False
         self._slots = threading.BoundedSemaphore(limit)
 
     @contextmanager
@@ -57,17 +58,24 @@ class Readers:
                 connection.set_progress_handler(None, 0)
                 if connection.in_transaction:
                     connection.rollback()
-                with self._lock:
-                    self._free.append(connection)
+                self._take_back(connection)
         finally:
             self._slots.release()
 
     def close(self) -> None:
-        """Close the connections that are not lent."""
+        """Close the connections; one that is lent is closed when it comes back."""
         with self._lock:
+            self._is_closed = True
             free, self._free = self._free, []
         for connection in free:
             connection.close()
+
+    def _take_back(self, connection: sqlite3.Connection) -> None:
+        with self._lock:
+            if not self._is_closed:
+                self._free.append(connection)
+                return
+        connection.close()
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(

@@ -63,5 +63,6 @@ class Store:
 
     def close(self) -> None:
         """Write what was accepted and close everything."""
-        self._writer.close()
+        # Readers first: the last connection empties the write-ahead log, which theirs may not write.
         self.readers.close()
+        self._writer.close()
