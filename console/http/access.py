@@ -40,7 +40,8 @@ class Access:
         if not self._is_own_host(_host_name(host)):
             raise ProblemError(HTTPStatus.FORBIDDEN, "The Host header does not name this console.")
         site = headers.get(b"sec-fetch-site")
-        if site == b"cross-site" or (site is not None and site not in _OWN and method not in _SAFE_METHODS):
+        is_refused = site == b"cross-site" and not _follows_link(method, headers)
+        if is_refused or (site is not None and site not in _OWN and method not in _SAFE_METHODS):
             raise ProblemError(HTTPStatus.FORBIDDEN, "The request comes from a page of another site.")
         origin = headers.get(b"origin")
         if origin is not None and origin != scheme.encode() + b"://" + host:
@@ -72,6 +73,12 @@ class Access:
         except ValueError:
             return False
         return self._sessions is not None or address.is_loopback
+
+
+def _follows_link(method: str, headers: Mapping[bytes, bytes]) -> bool:
+    """Return whether a person followed a link, as from a chat: the site with the link cannot read what opens."""
+    dest, mode = headers.get(b"sec-fetch-dest"), headers.get(b"sec-fetch-mode")
+    return method in _SAFE_METHODS and mode == b"navigate" and dest == b"document"
 
 
 def _host_name(host: bytes) -> str:

@@ -113,6 +113,13 @@ async def test_another_site_cannot_open_or_close_a_session(closed_site, headers)
             assert "set-cookie" not in response.headers
 
 
+async def test_a_link_on_another_site_opens_the_page_and_nothing_else_of_it_is_read(site):
+    followed = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    assert (await site.get("/", **followed)).status_code == 200
+    for changed in ({"sec-fetch-mode": "no-cors"}, {"sec-fetch-dest": "iframe"}, {"sec-fetch-dest": "script"}):
+        assert (await site.get("/", **(followed | changed))).status_code == 403
+
+
 async def test_another_site_cannot_read(site):
     assert (await site.get("/api/meta", **{"sec-fetch-site": "cross-site"})).status_code == 403
     response = await site.get("/api/meta")
