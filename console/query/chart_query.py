@@ -13,7 +13,7 @@ DEFAULT_TIMES: Final = 240
 MAX_TIMES: Final = 1_000
 MAX_VALUES: Final = 20_000
 """Times by series of one chart; a value costs some microseconds."""
-MAX_HISTOGRAM_VALUES: Final = 5_000
+MAX_HISTOGRAM_VALUES: Final = 2_500
 MAX_SERIES: Final = 100
 HISTOGRAMS: Final = frozenset({"histogram", "exponential_histogram"})
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple, TypeAlias
 
+from console.query.callers import Caller, read_callers
 from console.query.growth import Growth, read_growth, total, total_by
 from console.query.requests import usd
 from console.query.shapes.base import Bases, Basis, Window
@@ -14,12 +15,6 @@ from otel.catalogue import inference, money, semconv
 
 Period: TypeAlias = Literal["today", "month", "range"]
 MAX_ROWS: Final = 200
-
-_BY_CALLER: Final = """
-SELECT plan, key_id, count(*), sum(cost_nanousd), sum(input_tokens), sum(output_tokens), sum(cached_tokens)
-FROM requests INDEXED BY requests_by_cost
-WHERE time_ns >= ? AND time_ns < ? AND operation IS NOT NULL GROUP BY plan, key_id
-"""
 
 
 def _increase(name: str, by: str) -> Basis:
@@ -137,9 +132,11 @@ class _Counters:
 
 
 def read_cost(view: View, period: Period, *, begin_ns: int, end_ns: int) -> CostReport:
-    """Return the report."""
+    """Return the report; `today` and `month` end at the view's now."""
+    if period != "range":
+        end_ns = view.now_ns
     counters = _Counters(view, begin_ns, end_ns)
-    callers = view.connection.execute(_BY_CALLER, (begin_ns, end_ns)).fetchall()
+    callers = read_callers(view, begin_ns, end_ns)
     whole = total(counters.cost)
     tokens = total(counters.tokens)
     inputs = total(_only(counters.tokens, semconv.TOKEN_TYPE, "input"))
@@ -156,12 +153,12 @@ def read_cost(view: View, period: Period, *, begin_ns: int, end_ns: int) -> Cost
             covered_from=None if covered_ns is None else to_seconds(covered_ns),
         ),
         total_usd=None if whole is None else _nano(whole),
-        requests_total_usd=usd(sum(row[3] or 0 for row in callers)) if callers else None,
+        requests_total_usd=usd(sum(row.cost_nanousd for row in callers)) if callers else None,
         by_provider=counters.rows(semconv.PROVIDER),
         by_model=counters.rows(semconv.MODEL),
         by_source=counters.by_source(),
-        by_plan=_by_caller(callers, 0),
-        by_key=_by_caller(callers, 1),
+        by_plan=_by_caller(callers, "plan"),
+        by_key=_by_caller(callers, "key_id"),
         cached_share=_share(cached, inputs),
         unpriced_tokens=_rounded(unpriced),
         unpriced_share=_share(unpriced, tokens),
@@ -175,26 +172,24 @@ def _only(growths: Sequence[Growth], label: str, value: str) -> list[Growth]:
     return [growth for growth in growths if growth.labels.get(label) == value]
 
 
-def _by_caller(rows: Sequence[tuple[str | int | None, ...]], column: int) -> list[CostRow]:
-    """Return the sums by plan (column 0) or key (column 1); calls without one are under the empty name."""
-    sums: dict[str, list[int]] = {}
-    for row in rows:
-        counts = sums.setdefault(str(row[column] or ""), [0] * 5)
-        for index, value in enumerate(row[2:]):
-            counts[index] += value if isinstance(value, int) else 0
-    whole = sum(counts[1] for counts in sums.values())
+def _by_caller(callers: Sequence[Caller], field: Literal["plan", "key_id"]) -> list[CostRow]:
+    """Return the sums by plan or key; calls without one are under the empty name."""
+    groups: dict[str, list[Caller]] = {}
+    for caller in callers:
+        groups.setdefault(getattr(caller, field), []).append(caller)
+    whole = sum(caller.cost_nanousd for caller in callers)
     return _largest(
         [
             CostRow(
                 name=name,
-                cost_usd=cost / NANO,
+                cost_usd=(cost := sum(each.cost_nanousd for each in members)) / NANO,
                 share=cost / whole if whole else None,
-                input_tokens=inputs,
-                output_tokens=outputs,
-                cached_tokens=cached,
-                requests=requests,
+                input_tokens=sum(each.input_tokens for each in members),
+                output_tokens=sum(each.output_tokens for each in members),
+                cached_tokens=sum(each.cached_tokens for each in members),
+                requests=sum(each.requests for each in members),
             )
-            for name, (requests, cost, inputs, outputs, cached) in sums.items()
+            for name, members in groups.items()
         ]
     )
 

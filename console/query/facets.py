@@ -8,7 +8,7 @@ from console.query.shapes.requests import Facet, Facets
 from console.query.view import View
 
 MAX_VALUES: Final = 200
-_RECENT: Final = 20_000
+_RECENT: Final = 5_000
 """The newest requests whose values are listed."""
 SERVICE: Final = "service"
 LOGGER: Final = "logger"

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from console.query.conditions import ALWAYS, Condition
 
 MAX_PAGE_ROWS: Final = 500
-SCAN_ROWS: Final = 50_000
+SCAN_ROWS: Final = 20_000
 """Rows that one page looks at: far below the time limit of a query."""
 
 

@@ -126,11 +126,35 @@ CREATE INDEX requests_by_provider ON requests(provider, time_ns);
 CREATE INDEX requests_by_model ON requests(model, time_ns);
 CREATE INDEX requests_by_key ON requests(key_id, time_ns);
 CREATE INDEX requests_by_trace ON requests(trace_id);
--- The cost report reads a month of it and no row of the table.
-CREATE INDEX requests_by_cost ON requests(
-  time_ns, plan, key_id, cost_nanousd, input_tokens, output_tokens, cached_tokens
-) WHERE operation IS NOT NULL;
 CREATE INDEX requests_failed ON requests(time_ns) WHERE outcome = 'error';
+-- Sums over the rows of `requests` that are calls of a model, by hour (since the epoch), plan and key, '' where the
+-- line has none. The triggers hold them equal to the rows, deleted ones too: a report reads no row of a whole hour.
+CREATE TABLE request_sums(
+  hour INTEGER NOT NULL, plan TEXT NOT NULL, key_id TEXT NOT NULL,
+  requests INTEGER NOT NULL, cost_nanousd INTEGER NOT NULL,
+  input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL,
+  PRIMARY KEY(hour, plan, key_id)
+) WITHOUT ROWID;
+CREATE TRIGGER requests_inserted AFTER INSERT ON requests WHEN NEW.operation IS NOT NULL BEGIN
+  INSERT INTO request_sums VALUES (
+    NEW.time_ns / 3600000000000, coalesce(NEW.plan, ''), coalesce(NEW.key_id, ''), 1, coalesce(NEW.cost_nanousd, 0),
+    coalesce(NEW.input_tokens, 0), coalesce(NEW.output_tokens, 0), coalesce(NEW.cached_tokens, 0)
+  ) ON CONFLICT(hour, plan, key_id) DO UPDATE SET
+    requests = requests + 1, cost_nanousd = cost_nanousd + excluded.cost_nanousd,
+    input_tokens = input_tokens + excluded.input_tokens, output_tokens = output_tokens + excluded.output_tokens,
+    cached_tokens = cached_tokens + excluded.cached_tokens;
+END;
+CREATE TRIGGER requests_deleted AFTER DELETE ON requests WHEN OLD.operation IS NOT NULL BEGIN
+  UPDATE request_sums SET
+    requests = requests - 1, cost_nanousd = cost_nanousd - coalesce(OLD.cost_nanousd, 0),
+    input_tokens = input_tokens - coalesce(OLD.input_tokens, 0),
+    output_tokens = output_tokens - coalesce(OLD.output_tokens, 0),
+    cached_tokens = cached_tokens - coalesce(OLD.cached_tokens, 0)
+  WHERE hour = OLD.time_ns / 3600000000000 AND plan = coalesce(OLD.plan, '') AND key_id = coalesce(OLD.key_id, '');
+  DELETE FROM request_sums
+  WHERE hour = OLD.time_ns / 3600000000000 AND plan = coalesce(OLD.plan, '') AND key_id = coalesce(OLD.key_id, '')
+    AND requests = 0;
+END;
 """
 
 METRICS: Final = """

@@ -55,7 +55,12 @@ class ClassicHistogram:
 
     def rates(self, start_ms: int, end_ms: int) -> Buckets:
         """Return the rate of each bucket over (start, end], by Prometheus' `rate`."""
-        rates = ((bound, bucket.rate(start_ms, end_ms)) for bound, bucket in self._buckets.items())
+        window = self.count.window(start_ms, end_ms)
+        rates = (
+            # Nearly always all points have all buckets: where the samples are is found once.
+            (bound, bucket.rate_in(window) if bucket.samples == self.count.samples else bucket.rate(start_ms, end_ms))
+            for bound, bucket in self._buckets.items()
+        )
         return {bound: rate for bound, rate in rates if rate is not None}
 
     def increases(self, start_ms: int, end_ms: int) -> Buckets:

@@ -6,12 +6,24 @@ the samples and nothing else, so that adjacent windows add up to the whole: coun
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import accumulate, pairwise
+from typing import NamedTuple
 
-from console.query.series.extrapolation import Sampled, counter_factor, reach
+from console.query.series.extrapolation import Reach, Sampled, counter_factor, reach
 from console.query.series.samples import LOOKBACK_MS, NumberSeries
 
 _MS_PER_SECOND = 1_000.0
+
+
+class Window(NamedTuple):
+    """The samples of a window, by index; the last one is smaller than the first where there is none."""
+
+    first: int
+    last: int
+    reach: Reach | None
+    """None with fewer than two samples."""
+    seconds: float
 
 
 class Counter:
@@ -30,11 +42,23 @@ class Counter:
         self._values: Sequence[float] = [each[1] for each in samples]
         self._starts: Sequence[int] = [each[2] for each in samples]
         self._is_delta = series.is_delta
-        if series.is_delta:
-            self._by_value = self._counted = list(accumulate(self._values))
-        else:
-            self._by_value = list(accumulate(_steps(self._values), initial=0.0)) if samples else []
-            self._counted = list(accumulate(self._steps_by_start(), initial=0.0)) if samples else []
+
+    @cached_property
+    def _by_value(self) -> list[float]:
+        """What was counted up to each sample, with resets where the value falls."""
+        return list(accumulate(_steps(self._values), initial=0.0)) if self._times else []
+
+    @cached_property
+    def _counted(self) -> list[float]:
+        """What was counted up to each sample, with resets where the value falls or the counting began again."""
+        if self._is_delta:
+            return list(accumulate(self._values))
+        return list(accumulate(self._steps_by_start(), initial=0.0)) if self._times else []
+
+    @property
+    def samples(self) -> int:
+        """How many samples it has."""
+        return len(self._times)
 
     def rate(self, start_ms: int, end_ms: int) -> float | None:
         """Return the increase per second over (start, end]; None where it cannot be known.
@@ -42,14 +66,24 @@ class Counter:
         Cumulative: Prometheus' `rate`, which needs two samples and finds resets by a fall of the
         value. Delta: `sum_over_time` divided by the length of the window.
         """
+        return self.rate_in(self.window(start_ms, end_ms))
+
+    def window(self, start_ms: int, end_ms: int) -> Window:
+        """Return where the samples of a window are; it is that of every counter with the same times."""
         first, last = self._inside(start_ms, end_ms)
-        seconds = (end_ms - start_ms) / _MS_PER_SECOND
+        wide = None
+        if last > first:
+            wide = reach(Sampled(self._times[first], self._times[last], last - first + 1), start_ms, end_ms)
+        return Window(first, last, wide, (end_ms - start_ms) / _MS_PER_SECOND)
+
+    def rate_in(self, window: Window) -> float | None:
+        """Return the rate in a window of these times."""
+        first, last, wide, seconds = window
         if self._is_delta:
             return None if last < first else self._between(first - 1, last) / seconds
-        if last <= first:
+        if wide is None:
             return None
         increase = self._by_value[last] - self._by_value[first]
-        wide = reach(Sampled(self._times[first], self._times[last], last - first + 1), start_ms, end_ms)
         return increase * counter_factor(wide, self._values[first], increase) / seconds
 
     def increase(self, start_ms: int, end_ms: int) -> float | None:

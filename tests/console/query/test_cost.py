@@ -1,5 +1,6 @@
 """The cost report, against sums computed by hand."""
 
+import sqlite3
 from datetime import UTC, datetime
 
 import pytest
@@ -107,3 +108,41 @@ def test_days_and_months_begin_at_midnight_utc():
     today, month = (period_window(period, 0, now_ns)[0] // SECOND_NS for period in ("today", "month"))
     assert datetime.fromtimestamp(today, UTC).isoformat() == "2030-03-17T00:00:00+00:00"
     assert datetime.fromtimestamp(month, UTC).isoformat() == "2030-03-01T00:00:00+00:00"
+
+
+@pytest.mark.parametrize("begin", [-7_300, -6_400, -2_801, -2_800, -2_799, -50])
+@pytest.mark.parametrize("end", [-3_000, -2_800, -2_799, -5, 0])
+async def test_hours_and_parts_of_hours_are_every_row_once(console, look, begin, end):
+    # The harness's now is 2 800 seconds after a whole hour.
+    times = (-7_200, -6_401, -6_400, -6_399, -2_801, -2_800, -2_799, -50, -6, -1)
+    await console.send(
+        logs(
+            *(request_line(each, key_id="k", cost_usd=2.0**index, operation="chat") for index, each in enumerate(times))
+        )
+    )
+    if begin >= end:
+        return
+    with look() as view:
+        report = read_cost(view, "range", begin_ns=at(begin), end_ns=at(end))
+    expected = [2.0**index for index, each in enumerate(times) if begin <= each < end]
+    assert (report.requests_total_usd or 0) == sum(expected)
+    assert sum(row.requests for row in report.by_key) == len(expected)
+
+
+async def test_the_sums_of_hours_are_those_of_the_rows_that_are_left(console):
+    call = {"operation": "chat", "input_tokens": 3, "output_tokens": 4}
+    await console.send(
+        logs(
+            request_line(-50, key_id="a", cost_usd=0.5, **call),
+            request_line(-40, key_id="a", plan="pro", cost_usd=0.25, cached_tokens=1, **call),
+            request_line(-30, key_id="a", cost_usd=0.125, **call),
+            request_line(-20, path="/health/live"),
+        )
+    )
+    columns = "plan, key_id, requests, cost_nanousd, input_tokens, output_tokens, cached_tokens"
+    sums = f"SELECT {columns} FROM request_sums"  # noqa: S608  fixed names
+    assert sorted(console.rows(sums)) == [("", "a", 2, 625_000_000, 6, 8, 0), ("pro", "a", 1, 250_000_000, 3, 4, 1)]
+    with sqlite3.connect(console.store.path) as connection:
+        connection.execute("DELETE FROM requests WHERE log IN (SELECT log FROM requests ORDER BY log LIMIT 2)")
+    connection.close()
+    assert console.rows(sums) == [("", "a", 1, 125_000_000, 3, 4, 0)]
