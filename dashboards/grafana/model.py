@@ -80,12 +80,14 @@ class Meaning(msgspec.Struct, frozen=True):
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
-    """One column of a table: the label or value it shows, its title, and the unit of a value."""
+    """One column of a table: the label or value it shows, its title, the unit of a value, and where a click leads."""
 
     field: str
     title: str
     unit: str = ""
     width_pixels: int | None = None
+    link_title: str = ""
+    url: str = ""
 
 
 class Panel(msgspec.Struct, frozen=True, kw_only=True):

@@ -145,6 +145,9 @@ def _override(column: Column) -> dict[str, Any]:
     properties: list[dict[str, Any]] = [{"id": "unit", "value": column.unit}] if column.unit else []
     if column.width_pixels is not None:
         properties.append({"id": "custom.width", "value": column.width_pixels})
+    if column.url:
+        links = [{"title": column.link_title, "url": column.url, "targetBlank": True}]
+        properties.append({"id": "links", "value": links})
     return {"matcher": {"id": "byName", "options": column.title}, "properties": properties}
 
 

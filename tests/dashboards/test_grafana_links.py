@@ -2,18 +2,22 @@
 
 import json
 import re
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from dashboards.alerting.settings import read_settings
 from dashboards.grafana.board_queries import QueryKind, link_queries, panel_queries, variable_queries
 from dashboards.grafana.definitions import DASHBOARDS
+from dashboards.grafana.definitions.on_call import ON_CALL
 from dashboards.grafana.expansion import default_values, expand, time_values
 from dashboards.grafana.links import BOARD_OF, explore_url
 from dashboards.grafana.model import Source
 from dashboards.grafana.render import render
 from otel.logs.request_line import RequestLine
 
+ROOT = Path(__file__).parents[2]
 TIMES = time_values(1_700_000_000_000, 1_700_003_600_000)
 FIELDS = {*RequestLine.__struct_fields__, "timestamp", "level", "logger", "message", "__error__"}
 
@@ -53,6 +57,31 @@ def test_a_url_keeps_what_grafana_replaces_and_encodes_the_rest():
     assert set(re.findall(r"\$\{[^}]*\}", url)) == {"${loki_datasource}", "${provider:pipe}", "${__from}", "${__to}"}
     assert re.search(r'[\s"<>\\^`]', url) is None
     assert url.startswith("/explore?")
+
+
+def test_an_alert_leads_to_its_runbook():
+    document = json.loads(render(ON_CALL))
+    overrides = document["panels"][0]["fieldConfig"]["overrides"]
+    (link,) = next(each["value"] for each in overrides[0]["properties"] if each["id"] == "links")
+    assert overrides[0]["matcher"]["options"] == "Alert"
+    page = expand(link["url"], {"__data.fields.Alert": "GatewayDown"})
+    assert page == f"{read_settings().runbook_base_url}GatewayDown.md"
+    assert (ROOT / "docs" / "runbooks" / "GatewayDown.md").exists()
+
+
+def test_an_imported_board_reads_the_data_sources_that_were_chosen(document):
+    text = json.dumps(document)
+    for each in document["__inputs"]:
+        text = text.replace(f"${{{each['name']}}}", f"chosen-{each['pluginId']}")
+    imported = json.loads(text)
+    assert "${DS_" not in text
+    sources = [each for each in imported["templating"]["list"] if each["type"] == "datasource"]
+    values = default_values(imported) | {each["name"]: each["current"]["value"] for each in sources} | TIMES
+    uids = {
+        query.target["datasource"]["uid"]
+        for query in (*panel_queries(imported, values), *link_queries(imported, values))
+    }
+    assert uids <= {"chosen-prometheus", "chosen-loki", "chosen-tempo"}
 
 
 def test_the_boards_that_series_lead_to_exist():

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from dashboards.alerting.settings import read_settings
 from dashboards.grafana.definitions import parts
 from dashboards.grafana.model import Column, Dashboard, Meaning, Panel, PanelKind, Query, Row, Source, Step
 
@@ -14,6 +15,8 @@ _SINCE: Final = (
     f'ALERTS * ignoring (alertstate) group_left () ALERTS_FOR_STATE, "subject", " ", {_SUBJECT}))'
 )
 """The time at which an alert's condition began, in milliseconds; what it is about is in labels that differ from alert to alert."""
+
+_RUNBOOK: Final = f"{read_settings().runbook_base_url}${{__data.fields.Alert}}.md"
 
 ON_CALL: Final = Dashboard(
     uid="gatewayz-on-call",
@@ -30,13 +33,13 @@ ON_CALL: Final = Dashboard(
             panels=(
                 Panel(
                     title="What is broken, and since when",
-                    description="Alerts that are pending or firing, with the time at which their condition began.",
+                    description="Alerts that are pending or firing, with the begin of their condition; a click on the name opens the runbook.",
                     kind=PanelKind.TABLE,
                     queries=(Query(expr=_SINCE, instant=True),),
                     unit="none",
                     minimum=None,
                     columns=(
-                        Column(field="alertname", title="Alert", width_pixels=190),
+                        Column(field="alertname", title="Alert", width_pixels=190, link_title="Runbook", url=_RUNBOOK),
                         Column(field="alertstate", title="State", width_pixels=70),
                         Column(field="severity", title="Severity", width_pixels=80),
                         Column(field="subject", title="Subject"),
