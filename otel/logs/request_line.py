@@ -86,19 +86,14 @@ class RequestSummary:
             return "error"  # The status was sent before the stream broke.
         return "cancelled" if finished.outcome == "cancelled" else "ok"
 
-    def error_type(self, finished: RequestFinished) -> str | None:
-        """Return the exception type, the call's `error_kind` or the status of a failed request.
-
-        Otherwise None.
-        """
-        if self.outcome(finished) != "error":
-            return None
+    def error_type(self, finished: RequestFinished) -> str:
+        """Return the exception type, the call's `error_kind` or the status of a failed request."""
         kind = None if self.call is None else self.call.error_kind
         return self.exception_type or kind or str(finished.status_code)
 
-    def line(self, finished: RequestFinished, logger: str) -> RequestLine:
+    def line(self, finished: RequestFinished, outcome: Outcome, logger: str) -> RequestLine:
         """Return the line: an error for errors, a warning for refusals; fields that do not apply stay None."""
-        caller, call, outcome = self.caller, self.call, self.outcome(finished)
+        caller, call = self.caller, self.call
         line = RequestLine(
             level=_LEVELS.get(outcome, "info"),
             logger=logger,

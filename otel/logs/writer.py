@@ -276,6 +276,8 @@ def _encodable(value: Any) -> Any:
 
 def _with_trace(body: str, span: SpanContext) -> str:
     """Return the line with the ids of its span, if there is one."""
-    if not span.is_valid:
+    trace_id, span_id, _, _, _, is_valid = span  # its properties cost more than all of this
+    if not is_valid:
         return body
-    return f'{body[:-1]},"trace_id":"{span.trace_id:032x}","span_id":"{span.span_id:016x}"}}'
+    ids = trace_id.to_bytes(16, "big").hex(), span_id.to_bytes(8, "big").hex()
+    return f'{body[:-1]},"trace_id":"{ids[0]}","span_id":"{ids[1]}"}}'

@@ -12,6 +12,7 @@ import sys
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from time import time_ns
+from types import SimpleNamespace
 from typing import Any, Final, Generic
 
 from opentelemetry.context import Context, get_current
@@ -28,14 +29,12 @@ from otel.traces.context import TracedContext
 Write = Callable[[float, Mapping[str, str], Context | None], None]
 """How an instrument records: value, labels, context."""
 
-
-class _UnknownConsumer:
-    """Stands for that of an SDK which is not built as expected: nothing is ever bound to it."""
-
-    _reader_storages: Final = None
+Values = Sequence[float | None]
+Refused = list[tuple[float, Measured]]
 
 
-_UNKNOWN: Final = _UnknownConsumer()
+_UNKNOWN: Final = SimpleNamespace(_reader_storages=None)
+"""Stands for the consumer of an SDK which is not built as expected: nothing is ever bound to it."""
 
 
 class Series(Generic[AnyDelta]):
@@ -47,6 +46,7 @@ class Series(Generic[AnyDelta]):
     __slots__ = (
         "_aggregations",
         "_bound_to",
+        "_boundaries",
         "_consumer",
         "_delta",
         "_filter",
@@ -75,6 +75,7 @@ class Series(Generic[AnyDelta]):
         self._filter: Any = None
         self._is_trace_based = False
         self._aggregations: tuple[Any, ...] = ()
+        self._boundaries: tuple[float, ...] = ()
         self._bound_to: object = None
         self._period = -1
         self._delta: AnyDelta = self._new_delta()
@@ -100,29 +101,23 @@ class Series(Generic[AnyDelta]):
         else:
             self._write(value, self._labels, context)
 
-    def record_each(self, values: Sequence[float | None], events: Sequence[Measured]) -> None:
+    def record_each(self, values: Values, events: Sequence[Measured]) -> None:
         """Add or record the value of each event, except None; raises the first error after the last value."""
         failed: Exception | None = None
-        is_here: bool | None = None
-        for value, event in zip(values, events, strict=True):
-            if value is None:
-                continue
+        for value, event in self._add_each(values, events):
             try:
-                if not self._lowest <= value < math.inf:
-                    self._write(value, self._labels, event[3])
-                    continue
-                if is_here is None:  # not before: a series without any value has no point
-                    is_here = self._begins_here()
-                if is_here:
-                    slot, span = self._add(value), event[4]
-                    if span is not None:
-                        self._delta.exemplars[slot] = (value, event[2], self._labels, span)
-                else:
-                    self.record(value, event[3])
+                self.record(value, event[3])
             except Exception as error:  # noqa: BLE001  raised below: one value must not cost the others
                 failed = failed or error
         if failed is not None:
             raise failed
+
+    def _add_each(self, values: Sequence[float | None], events: Sequence[Measured]) -> Sequence[tuple[float, Measured]]:
+        """Add the values to the delta, except None; return those that cannot be added here.
+
+        The delta begins with the first value: a series without any value has no point.
+        """
+        raise NotImplementedError
 
     def _begins_here(self) -> bool:
         """Whether values with sampled spans are added up here; if so, begin the delta of this period."""
@@ -207,6 +202,24 @@ class SumSeries(Series[SumDelta]):
         self._delta.total += value
         return 0
 
+    def _add_each(self, values: Sequence[float | None], events: Sequence[Measured]) -> Sequence[tuple[float, Measured]]:
+        rest: Refused = []
+        lowest, labels, delta = self._lowest, self._labels, None
+        for value, event in zip(values, events, strict=True):
+            if value is None:
+                continue
+            try:
+                if lowest <= value < math.inf and (delta is not None or self._begins_here()):
+                    delta = self._delta
+                    delta.total += value
+                    if event[4] is not None:
+                        delta.exemplars[0] = (value, event[2], labels, event[4])
+                    continue
+            except TypeError:  # no number: `record` raises it again
+                pass
+            rest.append((value, event))
+        return rest
+
     def count(self, amount: int, events: Sequence[Measured]) -> None:
         """Add the same amount for each event; the latest sampled span becomes the exemplar of one above 0."""
         if not self._begins_here():
@@ -225,15 +238,9 @@ class SumSeries(Series[SumDelta]):
 class HistogramSeries(Series[HistogramDelta]):
     """A series of a histogram with explicit buckets, the same in all aggregations."""
 
-    __slots__ = ("_boundaries",)
+    __slots__ = ()
 
     aggregation_type = CumulativeHistogram
-
-    def __init__(
-        self, pending: Pending, instrument: object, write: Write, labels: Mapping[str, str], *, may_fall: bool
-    ) -> None:
-        self._boundaries: tuple[float, ...] = ()
-        super().__init__(pending, instrument, write, labels, may_fall=may_fall)
 
     def _fits(self, aggregations: Sequence[Any]) -> bool:
         if not aggregations or not super()._fits(aggregations):
@@ -254,6 +261,31 @@ class HistogramSeries(Series[HistogramDelta]):
         if value > delta.highest:  # noqa: PLR1730
             delta.highest = value
         return slot
+
+    def _add_each(self, values: Sequence[float | None], events: Sequence[Measured]) -> Sequence[tuple[float, Measured]]:
+        rest: Refused = []
+        lowest, labels, boundaries, delta = self._lowest, self._labels, self._boundaries, None
+        for value, event in zip(values, events, strict=True):
+            if value is None:
+                continue
+            try:
+                if lowest <= value < math.inf and (delta is not None or self._begins_here()):
+                    if delta is None:
+                        delta, boundaries = self._delta, self._boundaries
+                    delta.sum += value
+                    slot = bisect_left(boundaries, value)
+                    delta.counts[slot] += 1
+                    if value < delta.lowest:  # noqa: PLR1730  as above
+                        delta.lowest = value
+                    if value > delta.highest:  # noqa: PLR1730
+                        delta.highest = value
+                    if event[4] is not None:
+                        delta.exemplars[slot] = (value, event[2], labels, event[4])
+                    continue
+            except TypeError:  # no number: `record` raises it again
+                pass
+            rest.append((value, event))
+        return rest
 
 
 def _aggregation(match: Any, labels: Mapping[str, str]) -> Any:

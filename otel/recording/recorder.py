@@ -101,7 +101,7 @@ class TelemetryRequest:
             self._guard.failed(error)
         context = self._context
         self.span: Span = context.span if type(context) is TracedContext else get_current_span(context)
-        self._trace_id = f"{self.span.get_span_context().trace_id:032x}"
+        self._trace_id = self.span.get_span_context()[0].to_bytes(16, "big").hex()
 
     @property
     def trace_id(self) -> str:
@@ -128,19 +128,24 @@ class TelemetryRequest:
         if self._finished:
             return
         self._finished = True
-        error_type = self.summary.error_type(event)
+        recorder, guard, context, span, summary = self._recorder, self._guard, self._context, self.span, self.summary
+        outcome = summary.outcome(event)
+        error_type = summary.error_type(event) if outcome == "error" else None
         if error_type is not None:
-            self._recorder.spans.request_failed(self.span, self._context)
-        measure = self._recorder.measurements.request_finished
+            recorder.spans.request_failed(span, context)
         # Each step has its own guard, so that a failing span costs neither the count nor the line.
-        self._guard.run(measure, event, self.route, self._context, self._received, error_type)
-        self._guard.run(self._log, event)
-        self._guard.run(self._recorder.spans.end_request, self.span, event, error_type)
-
-    def _log(self, event: RequestFinished) -> None:
-        """Write the request's line; its values are bounded, so it needs no redaction."""
-        line = self.summary.line(event, self._recorder.request_logger)
-        self._recorder.logs.write(line, self._context)
+        try:
+            recorder.measurements.request_finished(event, self.route, context, self._received, error_type)
+        except Exception as error:  # noqa: BLE001  counted: it must not fail the request
+            guard.failed(error)
+        try:  # values of the line are bounded, so it needs no redaction
+            recorder.logs.write(summary.line(event, outcome, recorder.request_logger), context)
+        except Exception as error:  # noqa: BLE001  as above
+            guard.failed(error)
+        try:
+            recorder.spans.end_request(span, event, error_type)
+        except Exception as error:  # noqa: BLE001  as above
+            guard.failed(error)
 
 
 class TelemetryAttempt:
@@ -176,9 +181,16 @@ class TelemetryAttempt:
         if self._finished:
             return
         self._finished = True
-        self._recorder.guard.run(self._recorder.measurements.attempt_finished, event, self._started, self._context)
-        if self._span is not None:
-            self._recorder.guard.run(self._recorder.spans.end_attempt, self._span, event)
+        recorder, span = self._recorder, self._span
+        try:
+            recorder.measurements.attempt_finished(event, self._started, self._context)
+        except Exception as error:  # noqa: BLE001  counted: it must not fail the attempt
+            recorder.guard.failed(error)
+        if span is not None:
+            try:
+                recorder.spans.end_attempt(span, event)
+            except Exception as error:  # noqa: BLE001  as above
+                recorder.guard.failed(error)
 
 
 _Handler: TypeAlias = Callable[[TelemetryRecorder, Any, Context, TelemetryRequest | None], None]
@@ -261,14 +273,12 @@ def _exception_mapped(
 
 
 def _request_finished(
-    _recorder: TelemetryRecorder, event: RequestFinished, _context: Context, request: TelemetryRequest
+    _: TelemetryRecorder, event: RequestFinished, _context: Context, request: TelemetryRequest
 ) -> None:
     request.finish(event)
 
 
-def _attempt_finished(
-    _recorder: TelemetryRecorder, _event: AttemptFinished, _context: Context, _request: TelemetryRequest | None
-) -> None:
+def _attempt_finished(*_: object) -> None:
     raise TypeError("AttemptFinished ends an attempt: pass it to the attempt's scope")
 
 

@@ -20,9 +20,8 @@ from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, Statu
 
 from otel.traces.exception_event import exception_attributes, text_of
 from otel.traces.held_trace import HeldTrace
-from otel.traces.span_parts import EndedSpan, SpanOrigin, are_supported
+from otel.traces.span_parts import UNSET, EndedSpan, SpanOrigin, are_supported
 
-_UNSET: Final = Status()
 _MAX_READ: Final = 16_384
 _LOGGER: Final = logging.getLogger("otel.traces.spans")
 
@@ -52,19 +51,18 @@ class FastSpan(Span):
         "held",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  keyword arguments cost a tenth of making a span
         self,
         origin: SpanOrigin,
         name: str,
         context: SpanContext,
-        *,
         parent: SpanContext | None,
         kind: SpanKind,
         attributes: Mapping[str, Any],
         room: int,
-        start_ns: int | None = None,
-        held: HeldTrace | None = None,
-        are_supported: bool = False,
+        start_ns: int | None,
+        held: HeldTrace | None,
+        are_supported: bool,
     ) -> None:
         self._origin = origin
         self.held = held
@@ -78,7 +76,7 @@ class FastSpan(Span):
         self._merged: MutableMapping[str, Any] | None = None
         self._events: BoundedList[Event] | None = None
         self._links: BoundedList[Link] | None = None
-        self._status = _UNSET
+        self._status = UNSET
         self._end_ns: int | None = None
         self._start_ns = origin.unix_ns() if start_ns is None else start_ns
         if are_supported:

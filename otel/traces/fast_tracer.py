@@ -82,47 +82,53 @@ class FastTracer(Tracer):
 
         `are_supported`: the SDK would store these attributes unchanged.
         """
-        parent_span = context.span if type(context) is TracedContext else get_current_span(context)
-        parent: SpanContext | None = parent_span.get_span_context()
+        parent: SpanContext | None = None
         held: HeldTrace | None = None
-        state: TraceState | None
-        if parent is not None and parent.is_valid and not parent.is_remote:
-            trace_id, flags, state = parent.trace_id, parent.trace_flags, parent.trace_state
-            if not flags.sampled and type(parent_span) is FastSpan and parent_span.held is not None:
-                held = parent_span.held if parent_span.held.admits() else None
-        elif not context and self._samples_every_root:
-            parent, trace_id, state = None, self._ids.generate_trace_id(), None
+        state: TraceState | None = None
+        flags: TraceFlags
+        if self._samples_every_root and context is not None and not context:
+            trace_id = self._ids.generate_trace_id()
             flags = _SAMPLED_RANDOM if self._ids.is_trace_id_random() else _SAMPLED
         else:
-            if parent is not None and parent.is_valid:
-                trace_id, random_id = parent.trace_id, parent.trace_flags.random_trace_id
-            else:
-                parent = None
-                trace_id, random_id = self._ids.generate_trace_id(), self._ids.is_trace_id_random()
-                context = decided_by_caller(context, trace_id)
-            decided = self._sampler.should_sample(context, trace_id, name, kind, attributes, links)
-            state = decided.trace_state
-            if decided.decision is Decision.RECORD_AND_SAMPLE:
-                flags = _SAMPLED_RANDOM if random_id else _SAMPLED
-                attributes = decided.attributes or {}
-            else:
-                flags = TraceFlags(TraceFlags.RANDOM_TRACE_ID if random_id else TraceFlags.DEFAULT)
-                held = self._hold.open() if self._hold is not None and kind is SpanKind.SERVER else None
+            parent_span = context.span if type(context) is TracedContext else get_current_span(context)
+            parent = parent_span.get_span_context()
+            trace_id, _, is_remote, flags, state, is_valid = parent
+            if is_remote or not is_valid:
+                decided = self._decide(name, context, kind, attributes, parent, links)
+                parent, trace_id, flags, state, attributes, held = decided
+            elif type(parent_span) is FastSpan and parent_span.held is not None and not flags & TraceFlags.SAMPLED:
+                held = parent_span.held if parent_span.held.admits() else None
         own = SpanContext(trace_id, self._ids.generate_span_id(), False, flags, state)
-        if not flags.sampled and held is None:
+        if held is None and not flags & TraceFlags.SAMPLED:
             return NonRecordingSpan(own)
-        return FastSpan(
-            self._origin,
-            name,
-            own,
-            parent=parent,
-            kind=kind,
-            attributes=attributes,
-            room=self._room,
-            start_ns=start_ns,
-            held=held,
-            are_supported=are_supported,
-        )
+        return FastSpan(self._origin, name, own, parent, kind, attributes, self._room, start_ns, held, are_supported)
+
+    def _decide(  # noqa: PLR0917  as above
+        self,
+        name: str,
+        context: Context | None,
+        kind: SpanKind,
+        attributes: Mapping[str, Any],
+        parent: SpanContext,
+        links: Sequence[Link] | None,
+    ) -> tuple[SpanContext | None, int, TraceFlags, TraceState | None, Mapping[str, Any], HeldTrace | None]:
+        """Let the sampler decide; return parent, trace id, flags, trace state, attributes and the trace that holds it."""
+        caller: SpanContext | None = parent
+        held: HeldTrace | None = None
+        if parent.is_valid:
+            trace_id, random_id = parent.trace_id, parent.trace_flags.random_trace_id
+        else:
+            caller = None
+            trace_id, random_id = self._ids.generate_trace_id(), self._ids.is_trace_id_random()
+            context = decided_by_caller(context, trace_id)
+        decided = self._sampler.should_sample(context, trace_id, name, kind, attributes, links)
+        if decided.decision is Decision.RECORD_AND_SAMPLE:
+            flags = _SAMPLED_RANDOM if random_id else _SAMPLED
+            attributes = decided.attributes or {}
+        else:
+            flags = TraceFlags(TraceFlags.RANDOM_TRACE_ID if random_id else TraceFlags.DEFAULT)
+            held = self._hold.open() if self._hold is not None and kind is SpanKind.SERVER else None
+        return caller, trace_id, flags, decided.trace_state, attributes, held
 
     @contextmanager
     def start_as_current_span(  # type: ignore[override]  # noqa: PLR0917  the SDK's return type is private

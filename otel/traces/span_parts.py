@@ -14,6 +14,12 @@ from otel.redaction import redact
 if TYPE_CHECKING:
     from otel.traces.fast_span import FastSpan
 
+UNSET: Final = Status()
+"""The status of most spans; one object, so that it is recognised without looking into it."""
+
+NO_STATE: Final = SpanContext(1, 1, is_remote=False).trace_state
+"""The trace state of contexts without one, likewise."""
+
 _SCALARS: Final = frozenset({str, bool, int, float})
 
 

@@ -30,10 +30,12 @@ from otel.traces.context import TracedContext, traced_context
 from otel.traces.fast_span import FastSpan
 from otel.traces.fast_tracer import FastTracer
 from otel.traces.known_attributes import KnownAttributes, KnownCache
+from otel.traces.span_parts import NO_STATE
 from otel.traces.trace_state import without_free_text
 
 _ERROR: Final = Status(StatusCode.ERROR)
 _NO_SECRETS: Final = KnownSecrets()
+_FLAGS: Final = tuple(f"{flags:02x}" for flags in range(256))
 _METHOD: Final = "http.request.method"
 _PARAMETER: Final = frozenset("{<:*")
 """In any framework, a parameter of a route template contains one of these."""
@@ -199,7 +201,8 @@ class SpanWriter:
         span = self._start(f"{event.operation} {model}", parent, SpanKind.CLIENT, attributes, event.started_unix_ns)
         context = traced_context(span, parent)
         headers: dict[str, str] = {}
-        if self._is_plain and not context.span_context.trace_state:
+        state = context.span_context[4]
+        if self._is_plain and (state is NO_STATE or not state):
             headers["traceparent"] = _traceparent(context.span_context)
         else:
             self._propagator.inject(headers, context)
@@ -234,4 +237,5 @@ def _put(span: Span, key: str, value: float) -> None:
 
 def _traceparent(span: SpanContext) -> str:
     """Return the header of W3C Trace Context, level 2."""
-    return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
+    trace_id, span_id, _, flags, _, _ = span  # its properties cost more than all of this
+    return f"00-{trace_id.to_bytes(16, 'big').hex()}-{span_id.to_bytes(8, 'big').hex()}-{_FLAGS[flags]}"

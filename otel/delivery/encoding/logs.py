@@ -43,7 +43,7 @@ class LogEncoder:
 
     def __init__(self) -> None:
         self._attributes = AttributeEncoder(_ATTRIBUTES)
-        self._severities: dict[tuple[SeverityNumber | None, str | None], bytes] = {}
+        self._severities: dict[str | None, tuple[SeverityNumber | None, bytes]] = {}
 
     def encode(self, item: ReadableLogRecord | FastLogRecord) -> bytes:
         """Return the record's message; raises `UnsupportedValueError`, or what a field of another type raises."""
@@ -70,7 +70,9 @@ class LogEncoder:
 
     def _encode_line(self, record: FastLogRecord) -> bytes:
         """Return the message of a line of a span: all of its fields are set."""
-        severity = self._severities.get((record.severity_number, record.severity_text)) or self._severity(record)
+        known = self._severities.get(record.severity_text)
+        is_known = known is not None and known[0] is record.severity_number
+        severity = known[1] if known is not None and is_known else self._severity(record)
         body = record.body.encode()
         text_size = varint(len(body))
         return b"".join(
@@ -97,7 +99,7 @@ class LogEncoder:
         encoded = _SEVERITY_NUMBER + varint(number.value) if number is not None and number.value else b""
         encoded += text_field(_SEVERITY_TEXT, text)
         if len(self._severities) < _MAX_SEVERITIES:
-            self._severities[number, text] = encoded
+            self._severities[text] = number, encoded
         return encoded
 
 

@@ -89,9 +89,13 @@ class AttributeEncoder:
         self._tag = tag
         self._cached: dict[tuple[str, type, Any], bytes] = {}
         self._heads: dict[tuple[str, int], bytes] = {}
+        self._names: dict[str, bytes] = {}
 
-    def encode(self, attributes: Mapping[str, Any]) -> bytes:
-        """Return all fields; raises `UnsupportedValueError`."""
+    def encode(self, attributes: Mapping[str, Any], *, is_varying: bool = False) -> bytes:
+        """Return all fields; raises `UnsupportedValueError`.
+
+        `is_varying`: no text in it comes again, so that it is not worth a place in the cache.
+        """
         cached, heads = self._cached, self._heads
         parts = []
         for key, value in attributes.items():
@@ -108,6 +112,9 @@ class AttributeEncoder:
                 if size > _MAX_VARINT_BYTES:
                     raise UnsupportedValueError
                 parts += ((heads.get((key, size)) or self._head(key, size)), b"\x18", number)
+                continue
+            if is_varying and kind is str:
+                parts.append(self._encode_text(key, value))
                 continue
             try:
                 known = cached.get((key, kind, value))  # 1, 1.0 and True are equal
@@ -126,6 +133,24 @@ class AttributeEncoder:
         if len(self._heads) < _MAX_CACHED:
             self._heads[key, number_bytes] = head
         return head
+
+    def _encode_text(self, key: str, value: str) -> bytes:
+        name = self._names.get(key) or self._name(key)
+        text = value.encode()
+        size = varint(len(text))
+        value_size = 1 + len(size) + len(text)
+        sizes = varint(value_size)
+        whole = varint(len(name) + 1 + len(sizes) + value_size)
+        return b"".join((self._tag, whole, name, b"\x12", sizes, b"\x0a", size, text))
+
+    def _name(self, key: str) -> bytes:
+        """Return the field of a key, from now on from the cache."""
+        if not key:  # a default, which protobuf leaves out
+            raise UnsupportedValueError
+        name = delimited(b"\x0a", key.encode())
+        if len(self._names) < _MAX_CACHED:
+            self._names[key] = name
+        return name
 
     def _encode_pair(self, key: str, kind: type, value: Any) -> bytes:
         if not key:  # a default, which protobuf leaves out

@@ -23,7 +23,7 @@ from otel.delivery.encoding.protobuf import (
 )
 from otel.traces.fast_span import FastSpan
 from otel.traces.known_attributes import KnownAttributes
-from otel.traces.span_parts import EndedSpan
+from otel.traces.span_parts import NO_STATE, UNSET, EndedSpan
 
 _TRACE_ID: Final = b"\x0a\x10"
 _SPAN_ID: Final = b"\x12\x08"
@@ -46,6 +46,8 @@ _STATUS_CODE: Final[Mapping[StatusCode, bytes]] = {
 _STATUS_ONLY: Final[Mapping[StatusCode, bytes]] = {
     code: delimited(_STATUS, content) for code, content in _STATUS_CODE.items()
 }
+_UNSET_STATUS: Final = _STATUS_ONLY[StatusCode.UNSET]
+_NO_NAME: Final = (None, b"")
 _MAX_NAMES: Final = 1_000
 _MAX_CACHED_CHARS: Final = 256
 """Bounds for names that an application chooses: rare ones must not fill the memory."""
@@ -60,7 +62,7 @@ class SpanEncoder:
 
     def __init__(self) -> None:
         self._attributes = AttributeEncoder(_ATTRIBUTES)
-        self._names: dict[tuple[str, SpanKind], bytes] = {}
+        self._names: dict[str, tuple[SpanKind, bytes]] = {}
 
     def encode(self, span: ReadableSpan | FastSpan) -> bytes:
         """Return the span's message; raises `UnsupportedValueError`, or the error of a field of the wrong type."""
@@ -68,20 +70,27 @@ class SpanEncoder:
         if ended is None:
             raise UnsupportedValueError
         name, context, parent, layers, kind, status, start_ns, end_ns = ended
-        parts = [_TRACE_ID, context.trace_id.to_bytes(16, "big"), _SPAN_ID, context.span_id.to_bytes(8, "big")]
-        if context.trace_state:
-            state = ",".join(f"{key}={value}" for key, value in context.trace_state.items())
-            parts.append(delimited(_TRACE_STATE, state.encode()))
+        trace_id, span_id, _, _, state, _ = context  # its properties cost more than all of this
+        parts = [_TRACE_ID, trace_id.to_bytes(16, "big"), _SPAN_ID, span_id.to_bytes(8, "big")]
+        if state is not NO_STATE and state:
+            members = ",".join(f"{key}={value}" for key, value in state.items())
+            parts.append(delimited(_TRACE_STATE, members.encode()))
         if parent is not None:
             parts += (_PARENT_SPAN_ID, parent.span_id.to_bytes(8, "big"))
-        named = self._names.get((name, kind)) or self._name(name, kind)
+        known_kind, named = self._names.get(name, _NO_NAME)
+        if known_kind is not kind:
+            named = self._name(name, kind)
         parts += (named, _pack_times(_START_TIME, start_ns, _END_TIME, end_ns))
+        # Layers that are still apart are the product's own: what is not known there varies.
+        is_varying = type(layers) is list
         for layer in layers:
             encoded = layer.encoded if type(layer) is KnownAttributes else None
-            parts.append(self._encode_layer(layer) if encoded is None else encoded)
+            parts.append(self._encode_layer(layer, is_varying=is_varying) if encoded is None else encoded)
         if isinstance(span, ReadableSpan) and span.dropped_attributes:
             parts += (_DROPPED_ATTRIBUTES, varint(span.dropped_attributes))
-        if status.description is None:
+        if status is UNSET:  # looking an enumeration's member up costs as much as encoding an attribute
+            parts.append(_UNSET_STATUS)
+        elif status.description is None:
             parts.append(_STATUS_ONLY[status.status_code])
         else:
             description = text_field(_STATUS_MESSAGE, status.description)
@@ -93,14 +102,14 @@ class SpanEncoder:
         """Return the fields of name and kind, from now on from the cache."""
         named = text_field(_NAME, name) + _KIND[kind]
         if len(self._names) < _MAX_NAMES and len(name) <= _MAX_CACHED_CHARS:
-            self._names[name, kind] = named
+            self._names[name] = kind, named
         return named
 
-    def _encode_layer(self, layer: Mapping[str, Any]) -> bytes:
-        encoded = self._attributes.encode(layer)
+    def _encode_layer(self, layer: Mapping[str, Any], *, is_varying: bool) -> bytes:
         if type(layer) is KnownAttributes:
-            layer.encoded = encoded
-        return encoded
+            layer.encoded = self._attributes.encode(layer)
+            return layer.encoded
+        return self._attributes.encode(layer, is_varying=is_varying)
 
 
 def make_span_batch_encoder() -> BatchEncoder[ReadableSpan | FastSpan]:
