@@ -158,7 +158,17 @@ async def test_a_grafana_that_does_not_answer_is_one_line(capsys):
     )
 
 
-@pytest.mark.parametrize("url", ["", "127.0.0.1:3000"])
-async def test_without_an_address_it_says_how_to_call_it(capsys, url):
-    assert await run({"GRAFANA_URL": url}, NOW_SECONDS) == 2
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"GRAFANA_URL": ""},
+        {"GRAFANA_URL": "127.0.0.1:3000"},
+        {"GRAFANA_MINUTES": "an hour"},
+        {"GRAFANA_MINUTES": "0"},
+        {"GRAFANA_MINUTES": "nan"},
+        {"GRAFANA_USER": "admin"},
+    ],
+)
+async def test_a_wrong_setting_is_answered_by_how_to_call_it(capsys, wrong):
+    assert await run({"GRAFANA_URL": "http://127.0.0.1:9", **wrong}, NOW_SECONDS) == 2
     assert capsys.readouterr().err.startswith("usage: GRAFANA_URL=")
