@@ -20,6 +20,9 @@ _NO_RESPONSE = "The gateway's database does not respond; try again."
 _PATIENCE_SECONDS = 0.25
 """How long a request waits for the database where a recent result exists; the query continues and its result is stored."""
 
+_RENEWED_SHARE = 0.4
+"""A known key that is used in so much of the end of its time to live is queried again meanwhile: its requests wait for no query."""
+
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -47,6 +50,7 @@ class StoredKeyDirectory:
         self._clock = clock
         self._recorder = recorder
         self._query_seconds = query_seconds
+        self._renewed_seconds = _RENEWED_SHARE * ttl_seconds
         self._found: FreshEntries[ApiKey] = FreshEntries(ttl_seconds, max_entries, clock, grace_seconds=grace_seconds)
         self._unknown: FreshEntries[None] = FreshEntries(ttl_seconds, max_entries, clock)
         self._unresponsive_until = 0.0
@@ -63,7 +67,11 @@ class StoredKeyDirectory:
         secret_sha256 = hash_secret(secret)
         entry = self._found.get(secret_sha256) or self._unknown.get(secret_sha256)
         self._recorder.record(CacheLookedUp(cache="api_key", hit=entry is not None))
-        return self._caller(entry.value if entry is not None else await self._query(secret_sha256))
+        if entry is None:
+            return self._caller(await self._query(secret_sha256))
+        if entry.value is not None and entry.expires - self._clock.monotonic() <= self._renewed_seconds:
+            self._start_query(secret_sha256)
+        return self._caller(entry.value)
 
     def _caller(self, key: ApiKey | None) -> Caller:
         if key is None:
@@ -84,10 +92,7 @@ class StoredKeyDirectory:
         )
 
     async def _query(self, secret_sha256: str) -> ApiKey | None:
-        task = self._queries.get(secret_sha256)
-        if task is None:
-            task = self._queries[secret_sha256] = asyncio.create_task(self._load(secret_sha256))
-            task.add_done_callback(lambda done: self._end_query(secret_sha256, done))
+        task = self._start_query(secret_sha256)
         # Not `await task`: a client that leaves must not cancel the others' query, nor wait while a driver cleans up after one.
         known = self._found.get_kept(secret_sha256)
         patience_seconds = self._query_seconds
@@ -103,6 +108,14 @@ class StoredKeyDirectory:
         if not task.done():
             raise StoreUnavailableError(_NO_RESPONSE)
         return task.result()
+
+    def _start_query(self, secret_sha256: str) -> asyncio.Task[ApiKey | None]:
+        """Return the query for a key, which begins unless one runs."""
+        task = self._queries.get(secret_sha256)
+        if task is None:
+            task = self._queries[secret_sha256] = asyncio.create_task(self._load(secret_sha256))
+            task.add_done_callback(lambda done: self._end_query(secret_sha256, done))
+        return task
 
     async def _load(self, secret_sha256: str) -> ApiKey | None:
         try:

@@ -77,6 +77,55 @@ async def test_a_revoked_key_ends_within_the_time_to_live(directory, keys, clock
         await directory.find(new.secret)
 
 
+async def test_a_key_in_use_is_renewed_before_its_time_is_over_and_no_request_waits(
+    directory, keys, clock, recorder, monkeypatch
+) -> None:
+    new = await keys.create(name="Ada", plan="free")
+    await directory.find(new.secret)
+    find_by_hash, asked, may_respond = keys.find_by_hash, [], asyncio.Event()
+
+    async def slow(secret_sha256):
+        asked.append(secret_sha256)
+        await may_respond.wait()
+        return await find_by_hash(secret_sha256)
+
+    monkeypatch.setattr(keys, "find_by_hash", slow)
+    recorder.events.clear()
+    clock.advance(2.9)
+    await directory.find(new.secret)
+    assert directory._queries == {}
+    clock.advance(0.2)
+    # One query, however many requests come meanwhile; none of them waits for it.
+    for _ in range(3):
+        await directory.find(new.secret)
+        await asyncio.sleep(0)
+    assert len(asked) == 1
+    await keys.revoke(new.key.key_id)
+    may_respond.set()
+    await asyncio.gather(*directory._queries.values())
+    with pytest.raises(InvalidApiKeyError, match="revoked"):
+        await directory.find(new.secret)
+    assert hits(recorder) == [True] * 5
+
+
+async def test_a_renewal_that_fails_changes_nothing(directory, keys, clock, monkeypatch, caplog) -> None:
+    new = await keys.create(name="Ada", plan="free")
+    expected = await directory.find(new.secret)
+
+    async def fails(_secret_sha256):
+        raise StoreUnavailableError("down")
+
+    monkeypatch.setattr(keys, "find_by_hash", fails)
+    clock.advance(4)
+    for _ in range(3):
+        assert await directory.find(new.secret) == expected
+        await asyncio.gather(*directory._queries.values(), return_exceptions=True)
+        await asyncio.sleep(0)
+    clock.advance(2)
+    assert await directory.find(new.secret) == expected
+    assert caplog.records == []
+
+
 async def test_a_trial_ends_on_time_also_from_memory(directory, keys, clock) -> None:
     new = await keys.create(name="Ada", plan="free", trial_days=1)
     clock.advance(86_400 - 1)
