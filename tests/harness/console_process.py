@@ -57,6 +57,12 @@ class ConsoleProcess:
                 self.page_url = line.removeprefix(PAGE_LINE)
         self._otlp_port = int(self.otlp_url.rpartition(":")[2])
 
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        assert self.process is not None
+        return self.process.pid
+
     def output(self) -> str:
         """Return what it has printed so far."""
         return self.log_path.read_text()
