@@ -11,6 +11,7 @@ acknowledged is on the disk, so the disk counts too.
 import argparse
 import gzip
 import os
+import sqlite3
 import statistics
 import sys
 import tempfile
@@ -25,11 +26,13 @@ from bench.cores import available_cores, on_cores, split_cores
 from console.receive.content import Content
 from console.receive.upload import read_batch
 from console.store.limits import Limits
+from console.store.schema import CREATE_LOG_TEXT, GENERATION, LOG_TEXT
 from console.store.store import Store
 from console.store.work import Outcome, Stored, Work
 from tests.harness.console_process import ConsoleProcess, running_console
 
 EACH = 250
+COPIES = 8
 CONNECTIONS = 3
 HEADERS = {"content-type": "application/x-protobuf", "content-encoding": "gzip"}
 SCREENS = (
@@ -92,24 +95,66 @@ def _send(console: ConsoleProcess, made: list[tuple[str, bytes, int]], seconds: 
 
 
 def fill(path: Path, spans: int) -> None:
-    """Make a file: the traffic of 23 hours up to now, and a push of 1 000 series every 5 minutes of it."""
-    requests = round(spans / 2.05)
-    now_ns, span_ns = time.time_ns(), 23 * 3_600 * NS
+    """Make a file: the traffic of 23 hours up to now, and a push of 1 000 series every 5 minutes of it.
+
+    An eighth goes through the console's own writer; seven copies with other ids and times follow by SQL.
+    """
+    requests = round(spans / COPIES / 2.05)
+    part_ns = 23 * 3_600 * NS // COPIES
     limits = Limits(max_bytes=8 * 2**30, max_spans=10_000_000, max_log_records=10_000_000)
     store = Store(path, limits, unix_s=time.time, print_line=print)
-    traffic = GatewayTraffic(1, now_ns - span_ns, span_ns // requests)
-    began = time.monotonic()
-    pushes = 276
-    items = 0
-    for number in range(pushes):
-        for url_path, body, count in uploads(traffic, requests // pushes, requests // pushes):
+    traffic = GatewayTraffic(1, time.time_ns() - COPIES * part_ns, part_ns // requests)
+    pushes = 276 // COPIES
+    for _ in range(pushes):
+        for url_path, body, _ in uploads(traffic, requests // pushes, requests // pushes):
             _store(store, url_path, body)
-            items += count
         _store(store, "/v1/metrics", traffic.metrics(1_000).SerializeToString())
-        if number % 20 == 0:
-            print(f"{items} spans and log records after {time.monotonic() - began:.0f} s", flush=True)
+    store.close()
+    _copy(path, part_ns)
+    store = Store(path, limits, unix_s=time.time, print_line=print)
     print(store.state())
     store.close()
+
+
+def _copy(path: Path, part_ns: int) -> None:
+    """Append copies of all rows, each later by `part_ns`."""
+    connection = sqlite3.connect(path)
+    for table, shifted, fresh, key in (
+        ("spans", ("start_ns",), ("trace_id", "span_id", "parent_span_id"), "id"),
+        ("log_records", ("time_ns", "observed_ns"), ("trace_id", "span_id"), "id"),
+        ("requests", ("time_ns",), ("trace_id",), "log"),
+        ("number_points", ("time_ns",), (), ""),
+        ("histogram_points", ("time_ns",), (), ""),
+    ):
+        rows = connection.execute(f"SELECT max({key or 0}) FROM {table}").fetchone()[0]  # noqa: S608  names of ours
+        columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+        for copy in range(1, COPIES):
+            values = [
+                f"{name} + {rows * copy}" if name == key
+                else f"{name} + {part_ns * copy}" if name in shifted
+                else f"CAST(x'{copy:02x}' || substr({name}, 2) AS BLOB)" if name in fresh
+                else name
+                for name in columns
+            ]  # fmt: skip
+            where = f"{key} <= {rows}" if key else f"time_ns < {time.time_ns() - (COPIES - 1) * part_ns}"
+            connection.execute(f"INSERT OR IGNORE INTO {table} SELECT {', '.join(values)} FROM {table} WHERE {where}")  # noqa: S608  likewise
+        connection.commit()
+    _copy_words(connection)
+    connection.close()
+
+
+def _copy_words(connection: sqlite3.Connection) -> None:
+    """Fill the full-text tables of the copies: from the bodies, which have more words than the messages."""
+    first, last = connection.execute("SELECT min(id), max(id) FROM log_records").fetchone()
+    original = (last - first + 1) // COPIES
+    for generation in range(original // GENERATION, last // GENERATION + 1):
+        table = LOG_TEXT.format(generation=generation)
+        connection.execute(CREATE_LOG_TEXT.format(table=table))
+        connection.execute(
+            f"INSERT INTO {table}(rowid, words) SELECT id, body FROM log_records WHERE id BETWEEN ? AND ?",  # noqa: S608  likewise
+            (max(original + 1, generation * GENERATION), (generation + 1) * GENERATION - 1),
+        )
+    connection.commit()
 
 
 def _store(store: Store, url_path: str, body: bytes) -> None:
