@@ -35,7 +35,7 @@ from tests.harness.served_asgi import free_port, serve_asgi
 
 pytestmark = pytest.mark.live
 
-REQUESTS = 300
+REQUESTS = 240
 SEED = 13
 NANO = 10**9
 ATTEMPTS, COST, TOKENS = "model_inference_requests_total", "gatewayz_cost_usd_total", "tokens_used_total"
@@ -136,7 +136,7 @@ async def run(
                 is_equal = _expected(samples, ATTEMPTS).items() <= latest.items()
                 return samples if is_equal and len(await console.rows("/api/requests")) >= counters.requests else None
 
-            samples = await until(has_all, "the console has everything", timeout_seconds=60)
+            samples = await until(has_all, "the console has everything", timeout_seconds=120)
             yield console, samples, counters
 
 

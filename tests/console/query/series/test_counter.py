@@ -1,12 +1,15 @@
 """Rates and increases of counters, against values computed by hand and against an independent oracle."""
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from console.query.series.counter import Counter
 from console.query.series.samples import NumberSeries, value_at
 from tests.console.query.series.oracle import oracle_rate
+
+BRIEF = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine is no failure."""
 
 
 def series(pairs, *, starts=0, is_delta=False):
@@ -119,6 +122,7 @@ def counters(draw):
     return [(time_ms, draw(st.integers(0, 50))) for time_ms in times]
 
 
+@BRIEF
 @given(counters(), st.integers(0, 600_000), st.integers(1, 600_000))
 def test_rates_are_those_of_the_oracle(samples, start_ms, length_ms):
     expected = oracle_rate(samples, start_ms, start_ms + length_ms)
@@ -126,6 +130,7 @@ def test_rates_are_those_of_the_oracle(samples, start_ms, length_ms):
     assert found == (None if expected is None else pytest.approx(expected, rel=1e-9, abs=1e-12))
 
 
+@BRIEF
 @given(counters(), st.lists(st.integers(0, 600_000), min_size=3, max_size=3, unique=True).map(sorted))
 def test_increases_of_adjacent_windows_add_up(samples, ends):
     begun_ms = max(1, samples[0][0] - 300_000) if samples else 1

@@ -4,7 +4,7 @@ import math
 from itertools import accumulate
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from console.query.series.classic_histogram import ClassicHistogram, HistogramPoint, add_buckets, classic_quantile
@@ -16,6 +16,9 @@ from console.query.series.exponential_histogram import (
 )
 from otel.exposition.quantile import histogram_quantile
 from tests.console.query.series.oracle import oracle_classic_quantile, oracle_native_quantile
+
+BRIEF = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine is no failure."""
 
 
 def point(time_ms, counts, *, start_ms=1, bounds=(1.0, 2.0)):
@@ -54,6 +57,7 @@ def test_new_bounds_of_a_series_are_new_counters():
     assert histogram.increases(10_000, 20_000) == {4.0: 5, math.inf: 14}
 
 
+@BRIEF
 @given(
     st.dictionaries(st.integers(-3, 20).map(float), st.integers(0, 40), min_size=1, max_size=8),
     st.integers(0, 60),
@@ -66,6 +70,7 @@ def test_classic_quantiles_are_those_of_the_oracle(finite, more, quantile):
     assert found == (None if expected is None else pytest.approx(expected, rel=1e-9, abs=1e-12))
 
 
+@BRIEF
 @given(st.lists(st.integers(0, 40), min_size=2, max_size=8), st.floats(0.01, 1.0))
 def test_classic_quantiles_are_those_of_the_gateways_summary(steps, quantile):
     bounds = [float(index) for index in range(len(steps) - 1)]
@@ -141,6 +146,7 @@ def test_an_exponential_rate_is_extrapolated_like_that_of_a_counter():
     assert rate.count == pytest.approx(60 * (60 + 30 + 30) / 60 / 120)
 
 
+@BRIEF
 @given(
     st.dictionaries(st.integers(-20, 20), st.integers(1, 40), max_size=8),
     st.dictionaries(st.integers(-20, 20), st.integers(1, 40), max_size=4),
