@@ -49,5 +49,5 @@ def every(*conditions: Condition | None) -> Condition:
 
 ALWAYS: Final = Condition("1")
 """Every row is wanted."""
-NEVER: Final = Condition("0")
-"""No row is wanted."""
+NEVER: Final = Condition("? = 1", (0,))
+"""No row is wanted. With a constant instead SQLite finds no plan for a query that names its index."""

@@ -18,15 +18,18 @@ LARGE = {
 }  # fmt: skip
 FILTERS = (
     "provider=a", "model=m&status=5xx", "key_id=k", "plan=p", "outcome=error", "latency_min=1", "tokens_max=5",
-    "cost_min=0.1", "q=words", "q=words&provider=a", "trace_id=" + "5" * 32, "service=shop", "stream=true", "limit=500",
+    "cost_min=0.1", "q=words", "q=words&provider=a", "service=none", "trace_id=" + "5" * 32, "service=shop", "stream=true", "limit=500",
     "cursor=1900000000000000000-5",
 )  # fmt: skip
 URLS = (
     *(path for path in ROUTES if path != "/api/metrics/range"),
     *(f"/api/requests?{each}" for each in FILTERS),
-    *(f"/api/logs?{each}" for each in ("severity=WARN", "logger=x", "q=words", "trace_id=" + "5" * 32, "service=shop")),
-    *(f"/api/traces?{each}" for each in ("status=error", "name=x", "latency_min=1", "service=shop")),
-    *(f"/api/failures?{each}" for each in ("provider=a", "error_kind=x", "service=shop")),
+    *(
+        f"/api/logs?{each}"
+        for each in ("severity=WARN", "logger=x", "q=words", "trace_id=" + "5" * 32, "service=shop", "service=none")
+    ),
+    *(f"/api/traces?{each}" for each in ("status=error", "name=x", "latency_min=1", "service=shop", "service=none")),
+    *(f"/api/failures?{each}" for each in ("provider=a", "error_kind=x", "service=shop", "service=none")),
     *(f"/api/cost?{each}" for each in ("period=month", "period=range", "period=range&range=100")),
     *(f"/api/metrics/range?name={name}" for name in ("c", "g", "h", "e", "s")),
     f"/api/traces/{5:032x}",

@@ -1,0 +1,53 @@
+"""The page of log records, filter by filter."""
+
+import pytest
+
+from console.query.logs import LogFilter, read_logs_page
+from tests.harness.console import log_record, logs, resource
+from tests.harness.console_metrics import at
+
+
+@pytest.fixture
+async def records(console):
+    await console.send(
+        logs(
+            log_record("quiet words", time_unix_nano=at(-40), severity_number=9),
+            log_record(
+                '{"logger": "a.b", "message": "json words", "n": 1}', time_unix_nano=at(-30), severity_number=13
+            ),
+            log_record({"map": ["nested"]}, {"k": "v"}, time_unix_nano=at(-20), severity_number=17, trace_id=b"7" * 16),
+        )
+    )
+    await console.send(logs(log_record("other", time_unix_nano=at(-10)), origin=resource(service__name="jobs")))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({}, [-10, -20, -30, -40]),
+        ({"severity_from": 13}, [-20, -30]),
+        ({"severity_from": 17}, [-20]),
+        ({"severity_from": 10}, [-20, -30]),
+        ({"loggers": ("a.b",)}, [-30]),
+        ({"loggers": ("shop.logger", "a.b")}, [-10, -20, -30, -40]),
+        ({"services": ("jobs",)}, [-10]),
+        ({"trace_ids": (b"7" * 16,)}, [-20]),
+        ({"words": "words"}, [-30, -40]),
+        ({"words": "words", "severity_from": 13}, [-30]),
+        ({"words": "nested"}, [-20]),
+    ],
+)
+async def test_each_filter_finds_the_known_records(records, look, wanted, expected):
+    with look() as view:
+        page = read_logs_page(view, LogFilter(**wanted), begin_ns=at(-60), end_ns=at(0), after=None, limit=10)
+    assert [round(row.at * 1e9 - at(0)) // 10**9 for row in page.rows] == expected
+
+
+async def test_a_json_body_is_taken_apart_and_any_other_is_shown_whole(records, look):
+    with look() as view:
+        page = read_logs_page(view, LogFilter(), begin_ns=at(-60), end_ns=at(0), after=None, limit=10)
+    other, nested, line, quiet = page.rows
+    assert (line.logger, line.message, line.fields, line.severity) == ("a.b", "json words", {"n": 1}, "WARN")
+    assert (quiet.logger, quiet.message, quiet.fields) == ("shop.logger", "quiet words", {})
+    assert (nested.fields, nested.attributes, nested.trace_id) == ({"map": ["nested"]}, {"k": "v"}, (b"7" * 16).hex())
+    assert other.service == "jobs"
