@@ -103,14 +103,20 @@ async def traffic(ready: Environment, seed: int) -> AsyncIterator[TrafficCounter
         await asyncio.wait({task})
 
 
-async def empty_panels(stores: Stores) -> tuple[int, list[tuple[str, str]]]:
-    """Return how many queries panels have, and which have no data, by board and place."""
-    queries: list[tuple[str, BoardQuery]] = [
-        (uid, query) for uid, document in documents().items() for query in panel_queries(document, values_of(document))
-    ]
-    found = await with_data(stores, [query for _, query in queries])
-    empty = [(uid, query.place) for (uid, query), has_data in zip(queries, found, strict=True) if not has_data]
-    return len(queries), empty
+def all_queries() -> dict[tuple[str, str], BoardQuery]:
+    """Return the queries of all panels by board and place, for the last minutes."""
+    return {
+        (uid, query.place): query
+        for uid, document in documents().items()
+        for query in panel_queries(document, values_of(document))
+    }
+
+
+async def still_empty(stores: Stores, names: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return which of these queries, by board and place, have no data."""
+    queries = all_queries()
+    found = await with_data(stores, [queries[name] for name in names])
+    return [name for name, has_data in zip(names, found, strict=True) if not has_data]
 
 
 async def test_every_panel_has_data_or_is_named_with_the_reason(
@@ -126,11 +132,11 @@ async def test_every_panel_has_data_or_is_named_with_the_reason(
         async with start_environment(options, lambda _: None) as ready:
             await lose_something(stack)
             async with traffic(ready, seed) as counters:
-                ends = time.monotonic() + SECONDS
+                ends, empty = time.monotonic() + SECONDS, list(all_queries())
                 while True:
                     await asyncio.sleep(LOOK_AGAIN_SECONDS)  # the pace of looking, not a wait for something
                     await scrape(ready.gateway_url)
-                    count, empty = await empty_panels(stores)
+                    empty = await still_empty(stores, empty)
                     unexplained = [each for each in empty if each not in EMPTY]
                     if not unexplained or time.monotonic() > ends:
                         break
@@ -138,7 +144,7 @@ async def test_every_panel_has_data_or_is_named_with_the_reason(
             values = await answer_variables(stores)
             sent = counters.kinds.total()
             compared = await compare_values(stores, ready.database_path)
-    panels = sum(len(dashboard.panels) for dashboard in DASHBOARDS)
+    panels, count = sum(len(dashboard.panels) for dashboard in DASHBOARDS), len(all_queries())
     say(
         f"{sent} requests; {panels} panels of {len(DASHBOARDS)} boards: {count - len(empty)} of {count} queries have data"
     )
@@ -152,8 +158,7 @@ async def test_every_panel_has_data_or_is_named_with_the_reason(
         say(text)
     assert unexplained == []
     assert all(values.values())
-    places = {(uid, query.place) for uid, each in documents().items() for query in panel_queries(each, values_of(each))}
-    assert places >= EMPTY.keys(), "a reason for a query that no board has"
+    assert all_queries().keys() >= EMPTY.keys(), "a reason for a query that no board has"
 
 
 async def scrape(gateway_url: str) -> None:
