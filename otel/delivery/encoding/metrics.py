@@ -7,7 +7,8 @@ gauges to Prometheus, so they are treated as such.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from dataclasses import replace
+from typing import Final, NamedTuple, TypeAlias
 
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -20,7 +21,20 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 )
 from opentelemetry.sdk.metrics.export import MetricsData
 
+from otel.delivery.encoding.points import PointEncoder
+from otel.delivery.encoding.protobuf import delimited, text_field
+
 NO_RECORDED_VALUE: Final = int(DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK)
+
+
+_RESOURCE_METRICS: Final = b"\x0a"
+_RESOURCE: Final = b"\x0a"
+_SCOPE_METRICS: Final = b"\x12"
+_METRIC: Final = b"\x12"
+_SCHEMA_URL: Final = b"\x1a"
+
+FinalMetrics: TypeAlias = dict[int, dict[int, list[bytes]]]
+"""Encoded metrics whose last value is final, by the number of their resource and of their scope in it."""
 
 
 class GaugeSeries(NamedTuple):
@@ -37,6 +51,7 @@ class PushEncoder:
 
     def __init__(self, unix_ns: Callable[[], int]) -> None:
         self._unix_ns = unix_ns
+        self._points = PointEncoder()
         self._shown: set[GaugeSeries] = set()
         """Every gauge series that the endpoint may still consider alive."""
         self._latest: set[GaugeSeries] = set()
@@ -44,7 +59,11 @@ class PushEncoder:
 
     def encode(self, data: MetricsData | None, *, is_last: bool) -> bytes:
         """Return the body of a push, empty where there is nothing to push; raises what the SDK's encoder raises."""
-        request = ExportMetricsServiceRequest() if data is None else encode_metrics(data)
+        final: FinalMetrics = {}
+        request = ExportMetricsServiceRequest()
+        if data is not None:
+            rest, final = self._without_final(data)
+            request = encode_metrics(rest)
         alive: set[GaugeSeries] = set()
         newest_unix_ns = 0
         for series, point in _gauge_points(request):
@@ -57,12 +76,38 @@ class PushEncoder:
             _add_ended(request, ended, newest_unix_ns or self._unix_ns())
         self._shown |= alive
         self._latest = set() if is_last else alive
-        body: bytes = request.SerializeToString()
-        return body
+        return b"".join(_encoded(group, final.get(number, {})) for number, group in enumerate(request.resource_metrics))
+
+    def _without_final(self, data: MetricsData) -> tuple[MetricsData, FinalMetrics]:
+        """Return the collection without counters and histograms, and these as they are encoded.
+
+        The SDK keeps the order of resources and scopes, each of which is there once.
+        """
+        final: FinalMetrics = {}
+        groups = []
+        for number, group in enumerate(data.resource_metrics):
+            scopes = []
+            for scope_number, scoped in enumerate(group.scope_metrics):
+                encoded = [(metric, self._points.encode(metric)) for metric in scoped.metrics]
+                final.setdefault(number, {})[scope_number] = [body for _, body in encoded if body is not None]
+                scopes.append(replace(scoped, metrics=[metric for metric, body in encoded if body is None]))
+            groups.append(replace(group, scope_metrics=scopes))
+        return replace(data, resource_metrics=groups), final
 
     def acknowledged(self) -> None:
         """Remember that the endpoint has the latest body: series that it ended need not be ended again."""
         self._shown = set(self._latest)
+
+
+def _encoded(group: ResourceMetrics, final: dict[int, list[bytes]]) -> bytes:
+    """Return a resource's field of the request, with the encoded metrics of its scopes."""
+    parts = [delimited(_RESOURCE, group.resource.SerializeToString())] if group.HasField("resource") else []
+    for number, scoped in enumerate(group.scope_metrics):
+        metrics = [delimited(_METRIC, body) for body in final.get(number, [])]
+        # Protobuf leaves the order of a message's fields open.
+        parts.append(delimited(_SCOPE_METRICS, b"".join((scoped.SerializeToString(), *metrics))))
+    parts.append(text_field(_SCHEMA_URL, group.schema_url))
+    return delimited(_RESOURCE_METRICS, b"".join(parts))
 
 
 def _gauge_points(request: ExportMetricsServiceRequest) -> Iterator[tuple[GaugeSeries, NumberDataPoint]]:
