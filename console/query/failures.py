@@ -1,5 +1,6 @@
 """Failures: failed attempts that have provider, model and error kind in common."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -61,7 +62,7 @@ class FailureFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_failures(view: View, wanted: FailureFilter, *, begin_ns: int, end_ns: int) -> Failures:
-    """Return the groups, the one seen last first."""
+    """Return the groups, the one seen last first; those without a retained span last."""
     services = any_of("resource_id", view.resource_ids(wanted.services)) or NEVER if wanted.services else None
     condition = every(
         any_of("provider", wanted.providers),
@@ -73,12 +74,12 @@ def read_failures(view: View, wanted: FailureFilter, *, begin_ns: int, end_ns: i
         _GROUPS.format(condition=condition.sql), (begin_ns, end_ns, *condition.values, MAX_GROUPS + 1)
     ).fetchall()
     counted = _counted(view, begin_ns, end_ns)
+    groups = [_group(view, row, counted, with_reason=index < _MAX_REASONS) for index, row in enumerate(rows)]
+    groups += _without_spans(groups, counted, wanted)
     return Failures(
         window=covered_window(view, "spans", begin_ns, end_ns),
-        groups=[
-            _group(view, row, counted, with_reason=index < _MAX_REASONS) for index, row in enumerate(rows[:MAX_GROUPS])
-        ],
-        truncated=len(rows) > MAX_GROUPS,
+        groups=groups[:MAX_GROUPS],
+        truncated=len(groups) > MAX_GROUPS,
         basis=BASIS,
     )
 
@@ -90,6 +91,31 @@ def _counted(view: View, begin_ns: int, end_ns: int) -> dict[tuple[str, ...], fl
         key = tuple(growth.labels.get(name, "") for name in (semconv.PROVIDER, semconv.MODEL, semconv.ERROR_KIND))
         sums[key] = sums.get(key, 0.0) + sum(step for step in growth.steps if step is not None)
     return sums
+
+
+def _without_spans(
+    groups: Sequence[FailureGroup], counted: dict[tuple[str, ...], float], wanted: FailureFilter
+) -> Iterator[FailureGroup]:
+    """Yield what the counter has and no retained span: of traces that were not sampled. Counters are of all services."""
+    if wanted.services:
+        return
+    known = {(group.provider, group.model, group.error_kind) for group in groups}
+    filters = (wanted.providers, wanted.models, wanted.error_kinds)
+    for key, count in sorted(counted.items(), key=lambda item: -item[1]):
+        is_wanted = all(not values or value in values for values, value in zip(filters, key, strict=True))
+        if count > 0 and key not in known and is_wanted:
+            yield FailureGroup(
+                provider=key[0],
+                model=key[1],
+                error_kind=key[2],
+                fault=fault_of(key[2]),
+                count=0,
+                counted=count,
+                first_seen=None,
+                last_seen=None,
+                example_trace_id=None,
+                reason=None,
+            )
 
 
 def _group(

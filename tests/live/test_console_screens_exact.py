@@ -5,6 +5,7 @@ The console is stopped and started again on its file in the middle.
 
 import asyncio
 import math
+import os
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -35,7 +36,8 @@ from tests.harness.served_asgi import free_port, serve_asgi
 
 pytestmark = pytest.mark.live
 
-REQUESTS = 240
+REQUESTS = int(os.environ.get("CONSOLE_REQUESTS", "240"))
+"""More of them take minutes."""
 SEED = 13
 NANO = 10**9
 ATTEMPTS, COST, TOKENS = "model_inference_requests_total", "gatewayz_cost_usd_total", "tokens_used_total"
@@ -98,7 +100,7 @@ class Console:
         found: list[dict[str, Any]] = []
         cursor: dict[str, str] = {}
         while True:
-            page = await self.get(path, limit=100, **cursor)
+            page = await self.get(path, limit=500, **cursor)
             found += page["rows"]
             if page["next_cursor"] is None:
                 return found
@@ -149,7 +151,7 @@ async def _send(ready: Environment, counters: TrafficCounters, plan: Any) -> Non
         monotonic=time.monotonic,
         max_in_flight=64,
     )
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(60 + REQUESTS / 5):
         await traffic.run(plan, asyncio.Event())
 
 

@@ -129,8 +129,9 @@ class FailureGroup(Shape, frozen=True):
     """Retained spans of the window: less than what happened where traces are sampled."""
     counted: float | None
     """The same by the counter, which is not sampled; None where no gateway sent it."""
-    first_seen: float
-    last_seen: float
+    first_seen: float | None
+    """In the window; None where no span is retained."""
+    last_seen: float | None
     example_trace_id: str | None
     """The newest one with a retained trace."""
     reason: str | None
@@ -138,7 +139,7 @@ class FailureGroup(Shape, frozen=True):
 
 
 class Failures(Shape, frozen=True):
-    """GET /api/failures. The group seen last comes first."""
+    """GET /api/failures. The group seen last comes first, those without a retained span last."""
 
     window: Window
     groups: list[FailureGroup]

@@ -53,3 +53,19 @@ async def test_failures_of_other_programs_have_no_provider(console, look):
         assert int(group.example_trace_id, 16) == 7
         assert len(read(view, services=("shop",)).groups) == 1
         assert read(view, services=("other",)).groups == []
+
+
+async def test_failures_whose_traces_are_not_sampled_are_shown_by_their_counter(console, look):
+    labels = {"provider": "a", "model": "small", "error_kind": "pool_timeout"}
+    await console.send(metrics(counter("gatewayz_attempt_failures_total", (-350, 10, labels), (-5, 13, labels))))
+    with look() as view:
+        (group,) = read(view).groups
+        assert (group.provider, group.error_kind, group.fault, group.count, group.counted) == (
+            "a",
+            "pool_timeout",
+            "gateway",
+            0,
+            3,
+        )
+        assert (group.last_seen, group.example_trace_id) == (None, None)
+        assert read(view, models=("large",)).groups == []

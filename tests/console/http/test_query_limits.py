@@ -1,0 +1,52 @@
+"""A query that takes too long ends with a response that says what to do; many at once are refused, not queued."""
+
+import asyncio
+import threading
+
+from console.http import query_threads
+from tests.harness.console import logs
+from tests.harness.gateway_lines import request_line
+
+ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
+
+
+async def test_a_query_beyond_its_time_is_a_503_and_the_next_one_is_served(site, monkeypatch):
+    monkeypatch.setattr(query_threads, "QUERY_SECONDS", 0.05)
+    monkeypatch.setattr("console.http.json_routes.read_now", lambda view: view.connection.execute(ENDLESS).fetchall())
+    response = await site.get("/api/now")
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "5"
+    assert "narrow the time range" in response.json()["detail"]
+    monkeypatch.setattr(query_threads, "QUERY_SECONDS", 5.0)
+    await site.console.send(logs(request_line(-5)))
+    assert len((await site.json("/api/requests"))["rows"]) == 1
+
+
+async def test_queries_beyond_those_that_may_wait_are_refused(site, monkeypatch):
+    monkeypatch.setattr(query_threads, "MAX_WAITING", 1)
+    entered, release = threading.Event(), threading.Event()
+
+    def wait(_):
+        entered.set()
+        release.wait(20)
+        raise ValueError("released")
+
+    monkeypatch.setattr("console.http.json_routes.read_now", wait)
+    first = asyncio.create_task(site.get("/api/now"))
+    await asyncio.to_thread(entered.wait, 20)
+    refused = await site.get("/api/meta")
+    release.set()
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert (await first).json()["detail"] == "released"
+
+
+async def test_a_defect_of_a_route_is_a_500_without_its_reason_and_one_line_for_the_operator(site, monkeypatch):
+    def fail(_):
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr("console.http.json_routes.read_now", fail)
+    response = await site.get("/api/now")
+    assert response.status_code == 500
+    assert "secret" not in response.text
+    assert site.lines == ["failed on '/api/now', please report it: RuntimeError: a secret"]
+    site.lines.clear()
