@@ -57,6 +57,8 @@ CANNED = ("bench.canned_server", "0")
 UPSTREAM = "bench.canned_server, streams of 12 parts without a pause"
 WARM_UP_CONNECTIONS = 16
 WARM_UP_SECONDS = 1
+CONSOLE = ("app", "console", "--listen", "127.0.0.1:0", "--otlp", "127.0.0.1:0", "--data")
+CONSOLE_LINE = "console: receiving OTLP/HTTP on "
 SETTLE_SECONDS = 5.0
 IDLE_SECONDS = 0.2
 IDLE_SHARE = 0.1
@@ -225,12 +227,16 @@ async def run(plan: Plan) -> Report:
     with tempfile.TemporaryDirectory(prefix="gatewayz-bench-") as name, on_cores(cores.load):
         folder = Path(name)
         sink = await start_child("OTLP endpoint", CANNED, log_path=folder / "sink.log")
+        console = await start_child(
+            "console", (*CONSOLE, str(folder / "console.sqlite")), log_path=folder / "console.log"
+        )
         try:
             await sink.wait_ready(canned_server.READY_LINE)
+            await console.wait_ready(CONSOLE_LINE)
             async with bench_environment(folder, (CANNED, canned_server.READY_LINE)) as bench:
                 found = find_baselines(baselines_folder(), shutil.which("node"))
                 others, skipped = baseline_variants(bench, sink.url, found)
-                variants = [*gateway_variants(bench, sink.url), *others]
+                variants = [*gateway_variants(bench, sink.url, console.url), *others]
                 if plan.variants:
                     variants = [each for each in variants if each.name in plan.variants]
                     skipped = {name: reason for name, reason in skipped.items() if name in plan.variants}
@@ -240,6 +246,7 @@ async def run(plan: Plan) -> Report:
                     progress(f"skips {missing}: {reason}")
                 measured, failed = await measure_all(variants, Bed(plan=plan, load=load, cores=cores, folder=folder))
         finally:
+            await console.stop()
             await sink.stop()
     setting = Setting(
         rounds=plan.rounds,

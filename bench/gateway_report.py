@@ -7,10 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from bench.gateway_variants import BARE, LITELLM, OFF, ON, PORTKEY
+from bench.gateway_variants import BARE, CONSOLE, LITELLM, OFF, ON, PORTKEY
 
 KINDS = ("whole", "streamed")
-PAIRS = ((ON, OFF), (ON, BARE), (ON, PORTKEY), (ON, LITELLM))
+PAIRS = ((ON, OFF), (CONSOLE, ON), (ON, BARE), (ON, PORTKEY), (ON, LITELLM))
 """The ratios that are of interest, as numerator and denominator."""
 
 
@@ -68,7 +68,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     def variants(self) -> list[str]:
         """Return the names of what was measured, in the order of the tables."""
         found = {each.variant for each in self.measured}
-        return [name for name in (BARE, OFF, ON, PORTKEY, LITELLM) if name in found]
+        return [name for name in (BARE, OFF, ON, CONSOLE, PORTKEY, LITELLM) if name in found]
 
     def spread(self, variant: str, kind: str, connections: int, figure: str) -> Spread:
         """Return one figure of one variant over the rounds."""

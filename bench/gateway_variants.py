@@ -11,11 +11,12 @@ from bench.baselines import INSTALL, Baselines
 from bench.environment import DIRECT_MODEL, Bench
 from demo.environment import GATEWAY_READY_LINE
 
-BARE, OFF, ON, PORTKEY, LITELLM = "bare", "off", "on", "Portkey", "LiteLLM"
+BARE, OFF, ON, CONSOLE, PORTKEY, LITELLM = "bare", "off", "on", "console", "Portkey", "LiteLLM"
 EXPLAINED = {
     BARE: "Litestar and aiohttp as a pass-through, nothing else",
     OFF: "the gateway with telemetry off",
     ON: "the gateway with metrics, traces and logs, all exported",
+    CONSOLE: "the same, exported to a console, which works on the load's core",
     PORTKEY: "Portkey's gateway, which has no telemetry",
     LITELLM: "LiteLLM's proxy with its Prometheus and OpenTelemetry callbacks",
 }
@@ -47,8 +48,8 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     required: bool
 
 
-def gateway_variants(bench: Bench, otlp_url: str) -> list[Variant]:
-    """Return the pass-through and the gateway, without and with telemetry."""
+def gateway_variants(bench: Bench, otlp_url: str, console_url: str) -> list[Variant]:
+    """Return the pass-through and the gateway, without telemetry, with it, and with a console behind it."""
     bare = Variant(
         name=BARE,
         arguments=("bench.pass_through", _upstream(bench)),
@@ -62,13 +63,13 @@ def gateway_variants(bench: Bench, otlp_url: str) -> list[Variant]:
         *(
             Variant(
                 name=name,
-                arguments=("app", "--config", str(bench.write_config(telemetry=name == ON)), "serve"),
-                environ=_environ({"OTEL_EXPORTER_OTLP_ENDPOINT": otlp_url} if name == ON else {}),
+                arguments=("app", "--config", str(bench.write_config(telemetry=bool(url))), "serve"),
+                environ=_environ({"OTEL_EXPORTER_OTLP_ENDPOINT": url} if url else {}),
                 headers=_headers(bench.secret),
                 ready_line=GATEWAY_READY_LINE,
                 required=True,
             )
-            for name in (OFF, ON)
+            for name, url in ((OFF, ""), (ON, otlp_url), (CONSOLE, console_url))
         ),
     ]
 

@@ -41,7 +41,7 @@ def test_the_command_line_is_a_plan(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--variants", "off,fastest"], "'fastest' is none of bare, off, on, Portkey, LiteLLM"),
+        (["--variants", "off,fastest"], "'fastest' is none of bare, off, on, console, Portkey, LiteLLM"),
         (["--connections", "1,x"], "at least 1"),
         (["--connections", "0"], "at least 1"),
         (["--rounds", "0"], "at least 1"),

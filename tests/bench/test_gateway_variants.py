@@ -7,6 +7,7 @@ from bench.environment import Bench
 from bench.gateway_variants import baseline_variants, gateway_variants
 
 OTLP = "http://127.0.0.1:4318"
+CONSOLE = "http://127.0.0.1:4328"
 
 
 @pytest.fixture
@@ -51,12 +52,17 @@ def test_installed_baselines_are_found_and_reach_upstream_and_otlp_endpoint(benc
 def test_only_the_gateway_with_everything_on_exports(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://production:4318")
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
-    variants = {variant.name: variant for variant in gateway_variants(bench, OTLP)}
+    variants = {variant.name: variant for variant in gateway_variants(bench, OTLP, CONSOLE)}
     exporting = {
         name: {key: value for key, value in each.environ.items() if key.startswith("OTEL_")}
         for name, each in variants.items()
     }
-    assert exporting == {"bare": {}, "off": {}, "on": {"OTEL_EXPORTER_OTLP_ENDPOINT": OTLP}}
+    assert exporting == {
+        "bare": {},
+        "off": {},
+        "on": {"OTEL_EXPORTER_OTLP_ENDPOINT": OTLP},
+        "console": {"OTEL_EXPORTER_OTLP_ENDPOINT": CONSOLE},
+    }
     configs = {name: Path(variants[name].arguments[2]).read_text() for name in ("off", "on")}
     assert "[telemetry]\nenabled = false" in configs["off"]
     assert "[telemetry]\nenabled = true" in configs["on"]
