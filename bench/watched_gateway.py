@@ -1,7 +1,8 @@
 """Runs the gateway, and writes how long the garbage collector stopped it.
 
 `python -m bench.watched_gateway FILE ARGUMENT…` runs `python -m app ARGUMENT…` and keeps one line of
-JSON in FILE (`Pauses`), written again whenever a pause is longer than all before it.
+JSON in FILE (`Pauses`), written again whenever a pause is longer than all before it. Collections
+before the gateway serves do not count: its last one, of all that exists then, is as long as it likes.
 """
 
 import gc
@@ -22,11 +23,20 @@ class Pauses(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PauseWatch:
-    """A callback of the garbage collector, which calls it before and after each collection. `clock` counts seconds."""
+    """A callback of the garbage collector, which calls it before and after each collection.
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.perf_counter) -> None:
+    `clock` counts seconds. `serves`: the gateway has started; then it freezes what exists.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], float] = time.perf_counter,
+        serves: Callable[[], bool] = lambda: gc.get_freeze_count() > 0,
+    ) -> None:
         self._path = path
         self._clock = clock
+        self._serves = serves
         self._began_seconds = 0.0
         self._longest_seconds = 0.0
 
@@ -35,7 +45,7 @@ class PauseWatch:
         now = self._clock()
         if phase == "start":
             self._began_seconds = now
-        elif now - self._began_seconds > self._longest_seconds:
+        elif now - self._began_seconds > self._longest_seconds and self._serves():
             self._longest_seconds = now - self._began_seconds
             pauses = Pauses(longest_seconds=self._longest_seconds, generation=info["generation"])
             self._path.write_bytes(msgspec.json.encode(pauses))

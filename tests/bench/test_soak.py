@@ -33,8 +33,13 @@ def test_growth_counts_from_when_the_memory_has_settled() -> None:
 
 def test_the_longest_pause_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "pauses.json"
-    times = iter([1.0, 1.25, 2.0, 2.125, 3.0, 3.5])
-    watch = PauseWatch(path, lambda: next(times))
+    times = iter([0.0, 9.0, 1.0, 1.25, 2.0, 2.125, 3.0, 3.5])
+    serves: list[bool] = []
+    watch = PauseWatch(path, lambda: next(times), lambda: bool(serves))
+    watch("start", {"generation": 2})
+    watch("stop", {"generation": 2})
+    assert not path.exists()
+    serves.append(True)
     for generation, longest in ((0, 0.25), (1, 0.25), (2, 0.5)):
         watch("start", {"generation": generation})
         watch("stop", {"generation": generation})
