@@ -77,7 +77,7 @@ class ConsoleApp:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         sender = _Sender(send)
         try:
-            self._access.check_origin(scope["method"], scope["scheme"], headers)
+            self._access.check_origin(scope["method"], headers)
             response = await self._respond(scope, headers, receive, sender)
         except ProblemError as error:
             response = error.response
@@ -132,7 +132,8 @@ class ConsoleApp:
         return Response(HTTPStatus.OK, lines, _CSV, (NOT_STORED, disposition))
 
     async def _session(self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive) -> Response:
-        method, is_secure = scope["method"], scope["scheme"] == "https"
+        method = scope["method"]
+        is_secure = scope["scheme"] == "https" or headers.get(b"origin", b"").startswith(b"https:")
         if method in _READ:
             authenticated = self._access.is_authenticated(headers)
             return json_response(Session(required=self._access.is_token_required, authenticated=authenticated))

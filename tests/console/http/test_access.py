@@ -172,3 +172,11 @@ async def test_every_response_forbids_what_the_page_does_not_need(site, path):
 async def test_nothing_else_can_be_changed(site, method):
     async with site.client() as client:
         assert (await client.request(method, "/api/meta")).status_code == 405
+
+
+async def test_behind_a_proxy_with_tls_the_cookie_is_for_tls_only(closed_site):
+    headers = {"sec-fetch-site": "same-origin", "origin": "https://127.0.0.1:8100"}
+    async with closed_site.client(**headers) as client:
+        response = await client.post("/api/session", json={"token": TOKEN})
+        assert response.status_code == 204
+        assert "Secure" in response.headers["set-cookie"].split("; ")
