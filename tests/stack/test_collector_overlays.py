@@ -9,6 +9,7 @@ import aiohttp
 
 from compose.native.servers import Choices
 from compose.native.stack import Stack
+from tests.harness.console_process import running_console
 from tests.harness.polling import read_until
 from tests.stack.collector_harness import running_collector, to_files
 from tests.stack.conftest import StackWith
@@ -82,3 +83,30 @@ async def test_what_debugging_prints_is_redacted(binaries: dict[str, Path], tmp_
         text = await read_until(printed, lambda text: "with [redacted]" in text, timeout_seconds=10)
     assert "with [redacted]" in text
     assert secret not in text
+
+
+async def test_the_console_gets_everything_redacted_and_never_holds_up_the_stores(
+    binaries: dict[str, Path], tmp_path: Path
+) -> None:
+    secret = "sk-proj-abcdefghijklmnop1234"
+    overlay = to_files(tmp_path, "traces", "logs", "metrics")
+    with running_console(tmp_path) as console:
+        environ = {"CONSOLE_OTLP_URL": console.otlp_url}
+        files = (*FILES, "console.yaml")
+        async with running_collector(binaries["otelcol"], tmp_path, files, overlay, environ) as harness:
+            assert await harness.export(log_request([f"with {secret}"])) == 200
+            assert await harness.export(trace_request(100)) == 200
+
+            def stored() -> list[tuple[int, int]]:
+                found: list[tuple[int, int]] = console.rows(
+                    "SELECT (SELECT count(*) FROM spans), (SELECT count(*) FROM log_records)"
+                )
+                return found
+
+            assert await read_until(stored, lambda found: found == [(100, 1)]) == [(100, 1)]
+            assert console.rows("SELECT body FROM log_records") == [("with [redacted]",)]
+            console.kill()
+            assert await harness.export(trace_request(100, first=101)) == 200
+            await harness.wait_written(spans=200, log_records=1)
+            failed = await harness.wait_counter("otelcol_exporter_send_failed_spans", 100)
+            assert failed == 100
