@@ -40,7 +40,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     """Flags beside those that the container has too."""
 
     alertmanager_file: str | Path = "alertmanager.yml"
-    """A name in `compose/alertmanager/`, or a path."""
+    """A name in `compose/alertmanager/`, or a path; templates are looked for beside it."""
 
     rules: Path = ROOT / "dashboards" / "rules"
     gateway_address: str = f"{LOOPBACK}:8000"

@@ -1,1 +1,1 @@
-"""What of the alert rules is made by a program: the address of each alert's runbook."""
+"""What of the alert rules is made by a program: the rules of objectives, and the address of each alert's runbook."""

@@ -1,22 +1,56 @@
-"""Reads `dashboards/rules/settings.toml`: where the runbooks are."""
+"""Reads `dashboards/rules/settings.toml`: the objectives, and where the runbooks are."""
 
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
+from otel.catalogue.inference import FIRST_TOKEN_BUCKETS_SECONDS
+
 PATH: Final = Path(__file__).parents[1] / "rules" / "settings.toml"
+
+Share = Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)]
+Positive = Annotated[float, msgspec.Meta(gt=0.0)]
 
 
 class SettingsError(ValueError):
     """The settings are invalid; the message says which key, and what it may be."""
 
 
+class Availability(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The share of requests without a 5xx status."""
+
+    objective: Share
+
+
+class FirstToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The share of streams whose first token comes within a bucket's bound."""
+
+    objective: Share
+    within_seconds: Positive
+
+
+class Cost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What providers may charge in 30 days."""
+
+    usd_per_30_days: Positive
+
+
+class Guard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many failures an alert of an objective needs."""
+
+    least_bad_events: Annotated[int, msgspec.Meta(ge=0)]
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
     runbook_base_url: str
+    availability: Availability
+    first_token: FirstToken
+    cost: Cost
+    guard: Guard
 
 
 def read_settings(path: Path = PATH) -> Settings:
@@ -28,4 +62,7 @@ def read_settings(path: Path = PATH) -> Settings:
     address = urlsplit(settings.runbook_base_url)
     if address.scheme not in {"http", "https"} or not address.netloc or not address.path.endswith("/"):
         raise SettingsError(f"{path.name}: runbook_base_url must be an http or https address that ends in /")
+    if settings.first_token.within_seconds not in FIRST_TOKEN_BUCKETS_SECONDS:
+        bounds = ", ".join(f"{bound:g}" for bound in FIRST_TOKEN_BUCKETS_SECONDS)
+        raise SettingsError(f"{path.name}: first_token.within_seconds must be one of {bounds}")
     return settings

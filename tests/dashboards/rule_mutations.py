@@ -16,6 +16,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "dashboards" / "rules"
 PROCESSES = 2
+SEVERITY_OF_CASES = {"page": "critical", "ticket": "warning"}
+"""By the word before `_test` in the name of a file of cases."""
 
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _DURATION = re.compile(r"(\d+)([smhd])")
@@ -43,30 +45,29 @@ EQUIVALENT = frozenset(
 
 
 class Mutant(NamedTuple):
-    """One altered rule: the alert or record, what is altered, and all rules of that name with the altered one."""
+    """One altered rule: the alert or record, what is altered, and the altered rule."""
 
     rule: str
     what: str
     before: str
     after: str
-    rules: list[dict[str, Any]]
+    altered: dict[str, Any]
 
 
 def mutants() -> Iterator[Mutant]:
     """Yield every alteration of every rule."""
     for name, rules in _rules_by_name().items():
-        for position, rule in enumerate(rules):
+        for rule in rules:
             for what, before, after, altered in alterations(rule):
-                yield Mutant(name, what, before, after, [*rules[:position], altered, *rules[position + 1 :]])
+                yield Mutant(name, what, before, after, altered)
 
 
 def rewritten(name: str, before: str, after: str) -> Mutant:
-    """Return the rules of a name with a text in place of another; raises ValueError where it is not there."""
-    rules = _rules_by_name()[name]
-    altered = [rule | {"expr": rule["expr"].replace(before, after)} for rule in rules]
-    if altered == rules:
-        raise ValueError(f"{name} no longer has what is to be got wrong: {before}")
-    return Mutant(name, "expression", before, after, altered)
+    """Return the rule of a name that has a text, with another in its place; raises ValueError where none has it."""
+    for rule in _rules_by_name()[name]:
+        if before in rule["expr"]:
+            return Mutant(name, "expression", before, after, rule | {"expr": rule["expr"].replace(before, after)})
+    raise ValueError(f"{name} no longer has what is to be got wrong: {before}")
 
 
 def _rules_by_name() -> dict[str, list[dict[str, Any]]]:
@@ -148,34 +149,69 @@ def _write(named: dict[str, Mutant], rule: str, folder: Path) -> Iterator[Path]:
     """Write every mutant of a rule, what is recorded for it, and its cases; yield the files of cases."""
     own = {name: mutant for name, mutant in named.items() if mutant.rule == rule}
     kind = "record" if ":" in rule else "alert"
-    altered = [each | {kind: name} for name, mutant in own.items() for each in mutant.rules]
+    altered = [mutant.altered | {kind: name} for name, mutant in own.items()]
     (folder / "tests").mkdir(parents=True)
-    groups = [group for path in sorted(RULES.glob("*.yml")) for group in yaml.safe_load(path.read_text())["groups"]]
-    recorded = [group | {"rules": [each for each in group["rules"] if "record" in each]} for group in groups]
-    recorded = [group for group in recorded if group["rules"]]
-    documents = [*recorded, {"name": "mutants", "rules": altered}]
+    documents = [*_recorded(rule), {"name": "mutants", "rules": altered}]
     (folder / "rules.yml").write_text(yaml.safe_dump({"groups": documents}, sort_keys=False))
     for path in sorted((RULES / "tests").glob("*_test.yml")):
+        here = {name: mutant for name, mutant in own.items() if _is_about(path, mutant.altered)}
         cases = yaml.safe_load(path.read_text())
         cases["rule_files"] = ["../rules.yml"]
         cases["group_eval_order"] = [group["name"] for group in documents]
-        cases["tests"] = [each for test in cases["tests"] if (each := _renamed(test, rule, list(own)))]
+        cases["tests"] = [each for test in cases["tests"] if (each := _renamed(test, rule, here))]
         if cases["tests"]:
             (folder / "tests" / path.name).write_text(yaml.safe_dump(cases, sort_keys=False))
             yield folder / "tests" / path.name
 
 
-def _renamed(test: dict[str, Any], rule: str, names: Sequence[str]) -> dict[str, Any] | None:
-    """Return a test with each of its checks once for each name; None where it checks something else."""
+def _recorded(rule: str) -> Iterator[dict[str, Any]]:
+    """Yield the groups that record what a rule reads: those of its own group, and of the file for all."""
+    for path in sorted(RULES.glob("*.yml")):
+        for group in yaml.safe_load(path.read_text())["groups"]:
+            is_own = any(rule in {each.get("alert"), each.get("record")} for each in group["rules"])
+            records = [each for each in group["rules"] if "record" in each]
+            if records and (is_own or ":" in rule or path.name == "recording.yml"):
+                yield group | {"rules": records}
+
+
+def _is_about(path: Path, rule: dict[str, Any]) -> bool:
+    """Whether a file is about a rule's severity: the cases of pages and of tickets are apart where both are slow."""
+    severity = rule.get("labels", {}).get("severity")
+    return SEVERITY_OF_CASES.get(path.stem.split("_")[-2], severity) == severity
+
+
+def _renamed(test: dict[str, Any], rule: str, own: dict[str, Mutant]) -> dict[str, Any] | None:
+    """Return a test with each of its checks once for each altered rule; None where it checks something else."""
     key = "promql_expr_test" if ":" in rule else "alert_rule_test"
     whole = re.compile(rf"(?<![\w:]){rule}(?![\w:])")
     checks = [check for check in test.get(key, ()) if whole.search(check.get("alertname") or check["expr"])]
     if not checks:
         return None
     other = {name: value for name, value in test.items() if name not in {"promql_expr_test", "alert_rule_test"}}
-    if ":" not in rule:
-        return other | {key: [check | {"alertname": name} for name in names for check in checks]}
-    return other | {key: [yaml.safe_load(whole.sub(name, yaml.safe_dump(check))) for name in names for check in checks]}
+    renamed = [
+        _about_alert(check, name, mutant.altered["labels"])
+        if "alert" in mutant.altered
+        else _about_record(check, name, mutant, whole)
+        for name, mutant in own.items()
+        for check in checks
+    ]
+    found = [check for check in renamed if check is not None]
+    return other | {key: found} if found else None
+
+
+def _about_alert(check: dict[str, Any], name: str, labels: dict[str, str]) -> dict[str, Any]:
+    """Return a check about one of the rules of an alert: what is expected is what has the rule's labels."""
+    own = [alert for alert in check["exp_alerts"] if labels.items() <= alert["exp_labels"].items()]
+    return check | {"alertname": name, "exp_alerts": own}
+
+
+def _about_record(check: dict[str, Any], name: str, mutant: Mutant, whole: re.Pattern[str]) -> dict[str, Any] | None:
+    """Return a check about a recorded series under another name; None where it is about other labels."""
+    text = yaml.safe_dump(check)
+    if any(f'{key}="{value}"' not in text for key, value in mutant.altered.get("labels", {}).items()):
+        return None
+    renamed: dict[str, Any] = yaml.safe_load(whole.sub(name, text))
+    return renamed
 
 
 async def _run(promtool: Path, files: Sequence[Path]) -> str:

@@ -1,9 +1,10 @@
 """Every shipped query is checked, and the check finds what is wrong with queries that are."""
 
+import msgspec
 import pytest
 
 from otel.catalogue import DOCUMENTED_FAMILIES
-from tests.checks import queries
+from tests.checks import promql, queries
 from tests.checks.documented_queries import AS_WRITTEN, REPLACED
 from tests.checks.promql import families_in, problems_of
 
@@ -103,3 +104,15 @@ def test_every_family_of_the_reference_is_in_a_query_of_it_or_in_an_example():
     asked = set().union(*(families_in(query) for query in AS_WRITTEN))
     examples = set().union(*(families_in(query) for _, query in queries.catalogue_queries()))
     assert {spec.name for spec in DOCUMENTED_FAMILIES} - asked - examples == set()
+
+
+def test_a_metric_renamed_in_the_catalogue_alone_is_found_in_rules_runbooks_and_boards(monkeypatch):
+    families = dict(promql._FAMILIES)
+    renamed = msgspec.structs.replace(
+        families.pop("gatewayz_attempt_failures_total"), name="gatewayz_failed_attempts_total"
+    )
+    monkeypatch.setattr(promql, "_FAMILIES", families | {renamed.name: renamed})
+    lines = [line for line in queries.problems() if "no family is called gatewayz_attempt_failures_total" in line]
+    places = {line.partition(": ")[0] for line in lines}
+    assert {"causes.yml", "recording.yml", "runbooks/HighErrorRate.md", "queries.md"} <= places
+    assert any(place.endswith(".json") for place in places)

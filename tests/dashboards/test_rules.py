@@ -79,6 +79,16 @@ def test_alerts_and_runbooks_are_one_to_one():
     assert sorted(path.stem for path in RUNBOOKS.glob("*.md")) == ALERTS
 
 
+def test_an_alert_without_a_runbook_is_found(tmp_path):
+    shutil.copytree(RUNBOOKS, tmp_path / "runbooks")
+    (tmp_path / "runbooks" / "TargetDown.md").unlink()
+    lines = alerting.runbook_problems(RULES, tmp_path / "runbooks")
+    assert lines == ["docs/runbooks/TargetDown.md is missing"]
+    (tmp_path / "runbooks" / "TargetDown.md").write_text("# TargetDown\n")
+    (tmp_path / "runbooks" / "Forgotten.md").write_text("# Forgotten\n")
+    assert alerting.runbook_problems(RULES, tmp_path / "runbooks") == ["docs/runbooks/Forgotten.md is about no alert"]
+
+
 def test_the_page_of_alerts_names_each_with_its_severity_and_team():
     page = (ROOT / "docs" / "alerts.md").read_text()
     rows = re.findall(r"^\| \[(\w+)\]\(runbooks/(\w+)\.md\) \| ([\w, ]+) \| (\w+) \|", page, re.MULTILINE)
@@ -104,7 +114,7 @@ def test_a_rule_file_edited_by_hand_is_found(tmp_path):
     folder = tmp_path / "rules"
     shutil.copytree(RULES, folder)
     assert alerting.problems(folder) == []
-    for name, right, wrong in (("causes.yml", BASE_URL, ""), ("gateway.yml", BASE_URL, "https://elsewhere.example/")):
+    for name, right, wrong in (("slo.yml", "> 14.4", "> 15"), ("gateway.yml", BASE_URL, "https://elsewhere.example/")):
         text = (folder / name).read_text()
         (folder / name).write_text(text.replace(right, wrong))
         assert alerting.problems(folder) == [
@@ -125,8 +135,10 @@ def test_another_address_of_the_runbooks_is_written_into_rules_and_cases(tmp_pat
 @pytest.mark.parametrize(
     ("right", "wrong", "says"),
     [
+        ("objective = 0.995", "objective = 1.0", "availability.objective"),
+        ("within_seconds = 2.0", "within_seconds = 2.1", "first_token.within_seconds must be one of"),
         (BASE_URL, "docs/runbooks/", "runbook_base_url must be an http or https address"),
-        ("runbook_base_url =", "runbook_base =", "runbook_base"),
+        ("usd_per_30_days = 10000.0", "usd = 1.0", "unknown field `usd`"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(tmp_path, right, wrong, says):
@@ -160,4 +172,5 @@ def test_a_rule_is_altered_in_each_number_window_comparison_and_duration():
 def test_every_rule_is_altered():
     altered = {mutant.rule for mutant in rule_mutations.mutants()}
     unaltered = {rule.get("alert") or rule["record"] for rule in rules()} - altered
-    assert unaltered == set()
+    # A quotient of recorded series has neither a window nor a number of its own to get wrong.
+    assert unaltered == {"slo:budget_burn:rate5m"}
