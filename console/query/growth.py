@@ -115,19 +115,31 @@ def _last_sample(connection: sqlite3.Connection, series_id: int, time_ns: int) -
 def _all_samples(
     connection: sqlite3.Connection, series_id: int, before: _Sample | None, begin_ns: int, end_ns: int
 ) -> tuple[Counter, _Sample]:
-    """Return a counter of the samples in (begin, end] and the one before them."""
-    rows = [
-        _Sample(*row)
-        for row in connection.execute(
-            "SELECT time_ns, start_ns, value FROM number_points WHERE series_id = ? AND time_ns > ? AND time_ns <= ?"
-            " AND typeof(value) IN ('integer', 'real') ORDER BY time_ns",
-            (series_id, begin_ns, end_ns),
-        )
-    ]
+    """Return a counter of the samples in (begin, end] and the one before them.
+
+    Of a series without a sample before them, and with one uninterrupted counting, the first and the
+    last sample are enough.
+    """
+    rows: list[_Sample] = []
+    if before is None:
+        first, last = _inside(connection, series_id, begin_ns, end_ns, 1), _last_sample(connection, series_id, end_ns)
+        if last is not None and first[0].start_ns == last.start_ns != 0 and first[0].value <= last.value:
+            rows = [first[0], last]
+    rows = rows or _inside(connection, series_id, begin_ns, end_ns, -1)
     samples = rows if before is None else [before, *rows]
     return Counter(
         number_series((ceil_ms(each.time_ns), ceil_ms(each.start_ns), each.value) for each in samples)
     ), rows[0]
+
+
+def _inside(connection: sqlite3.Connection, series_id: int, begin_ns: int, end_ns: int, limit: int) -> list[_Sample]:
+    """Return the first samples in (begin, end], at most `limit`; -1: all."""
+    rows = connection.execute(
+        "SELECT time_ns, start_ns, value FROM number_points WHERE series_id = ? AND time_ns > ? AND time_ns <= ?"
+        " AND typeof(value) IN ('integer', 'real') ORDER BY time_ns LIMIT ?",
+        (series_id, begin_ns, end_ns, limit),
+    )
+    return [_Sample(*row) for row in rows]
 
 
 Row: TypeAlias = tuple[int, int, float | None]
