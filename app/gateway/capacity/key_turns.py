@@ -32,7 +32,7 @@ class KeyTurns:
         self._waiting = KeyQueue()
         self._taken: dict[str, int] = {}
         self._most = self._left = _MOST
-        self._began = 0.0
+        self._began: float | None = None
         self._is_counting = False
 
     def take(self, key: str, weight: int) -> bool:
@@ -60,17 +60,23 @@ class KeyTurns:
     def _begin_pass(self) -> None:
         self._is_counting = True
         self._left = self._most
-        self._began = self._clock()
         asyncio.get_running_loop().call_soon(self._next_pass)
 
     def _next_pass(self) -> None:
         self._is_counting = False
         self._taken.clear()
-        if self._clock() - self._began > _LONG_PASS_SECONDS:
-            self._most = max(_LEAST, self._most // 2)
-        else:
-            self._most = min(_MOST, self._most * 2)
-        if self._waiting:
-            self._begin_pass()
-            while self._left > 0 and (called := self._waiting.call_next()) is not None:
-                self._count(*called)
+        if not self._waiting:
+            self._most, self._began = _MOST, None
+            return
+        self._measure_pass()
+        self._begin_pass()
+        while self._left > 0 and (called := self._waiting.call_next()) is not None:
+            self._count(*called)
+
+    def _measure_pass(self) -> None:
+        """Let less go on in each pass while the passes are long. Passes in which no step waits are not measured."""
+        now = self._clock()
+        if self._began is not None:
+            is_long = now - self._began > _LONG_PASS_SECONDS
+            self._most = max(_LEAST, self._most // 2) if is_long else min(_MOST, self._most * 2)
+        self._began = now
