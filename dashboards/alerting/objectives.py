@@ -78,7 +78,7 @@ def _objectives(settings: Settings) -> Iterator[_Objective]:
         spent="The failures that 30 days may have",
     )
     streams = f"sum(rate({inference.TIME_TO_FIRST_TOKEN}_count[5m]))"
-    in_time = f'{inference.TIME_TO_FIRST_TOKEN}_bucket{{le="{settings.first_token.within_seconds:.1f}"}}'
+    in_time = f"{inference.TIME_TO_FIRST_TOKEN}_bucket{{{_bound(settings.first_token.within_seconds)}}}"
     yield _Objective(
         slo="first_token",
         alert="FirstTokenBudgetBurn",
@@ -101,6 +101,11 @@ def _objectives(settings: Settings) -> Iterator[_Objective]:
         summary=f"Providers charge too much for {settings.cost.usd_per_30_days:g} USD in 30 days",
         spent="The USD of 30 days",
     )
+
+
+def _bound(seconds: float) -> str:
+    """Return the matcher of a bucket: a whole number is `2` where it came by OTLP, and `2.0` in a scrape."""
+    return f'le=~"{seconds:g}|{seconds:.1f}"' if seconds.is_integer() else f'le="{seconds:g}"'
 
 
 def _rounded(share: float) -> float:

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from dashboards import generate
+from dashboards.alerting.settings import read_settings
 from dashboards.grafana.definitions import DASHBOARDS
 from dashboards.grafana.definitions.overview import OVERVIEW
 from dashboards.grafana.model import PanelKind, Source
@@ -211,6 +212,15 @@ def test_a_board_leads_to_the_others_with_time_and_values(document):
 def test_a_dashboard_is_not_refreshed_more_often_than_data_comes(document):
     assert document["refresh"].endswith("s")
     assert int(document["refresh"][:-1]) >= 15
+
+
+def test_the_objectives_of_the_overview_are_those_of_the_alerts():
+    settings = read_settings()
+    assert float(OVERVIEW.choices[0].values[0]) == pytest.approx(100 * settings.availability.objective)
+    (first_token,) = (panel for panel in OVERVIEW.panels if panel.title.startswith("First token"))
+    assert first_token.title == f"First token within {settings.first_token.within_seconds:g} s"
+    assert f'le=~"{settings.first_token.within_seconds:g}|' in first_token.queries[0].expr
+    assert first_token.steps[1].value == pytest.approx(100 * settings.first_token.objective)
 
 
 def test_the_documented_dashboard_has_its_panels_variables_and_corrected_thresholds():
