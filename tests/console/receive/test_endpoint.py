@@ -76,6 +76,10 @@ async def test_too_many_items_at_once_are_a_413(console):
 async def test_what_does_not_parse_is_a_400(console):
     response = await console.post("/v1/logs", b"\xff\xff\xff")
     assert response.status_code == 400
+    assert "the body ends early" in reason(response)
+    no_text = b"\x0a\x07\x12\x05\x12\x03\x1a\x01\xff"  # the severity's text is not UTF-8
+    response = await console.post("/v1/logs", no_text)
+    assert response.status_code == 400
     assert "ExportLogsServiceRequest" in reason(response)
 
 
