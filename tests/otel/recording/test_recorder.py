@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import DEFAULT_ON
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from otel.catalogue import CATALOGUE
+from otel.catalogue import CATALOGUE, semconv
 from otel.events import (
     AnomalyBegan,
     AttemptFinished,
@@ -330,7 +330,12 @@ def test_an_unlisted_kind_of_failure_is_other(signals: Signals) -> None:
     assert points["gatewayz_failed_attempt_duration_seconds", f"fault=other,{route}"] == (1, 2.0)
 
 
-@pytest.mark.parametrize(("models", "series"), [(50, 1_000), (51, 0)])
+KINDS = len(semconv.ERROR_KINDS)
+MOST_MODELS = 1_000 // KINDS
+"""With one more there were more than a thousand series."""
+
+
+@pytest.mark.parametrize(("models", "series"), [(MOST_MODELS, MOST_MODELS * KINDS), (MOST_MODELS + 1, 0)])
 def test_kinds_of_failures_start_at_zero_up_to_a_bound(models: int, series: int) -> None:
     reader = InMemoryMetricReader()
     meters = MeterProvider([reader], views=build_views(CATALOGUE), shutdown_on_exit=False)
