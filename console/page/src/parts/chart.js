@@ -92,7 +92,7 @@ function baseUnit(chart) {
 function summary(chart, title) {
   const parts = chart.series.slice(0, 5).map((series) => {
     const known = series.values.filter((value) => value !== null);
-    return `${seriesName(series)} now ${known.length ? withUnit(known.at(-1), chart.unit) : "unknown"}`;
+    return `${seriesName(series, chart.quantiles)} now ${known.length ? withUnit(known.at(-1), chart.unit) : "unknown"}`;
   });
   const more = chart.series.length > 5 ? `, and ${chart.series.length - 5} more` : "";
   const time = chart.times.length ? ` from ${instant(chart.times[0])} to ${instant(chart.times.at(-1))}` : "";

@@ -2,8 +2,9 @@
 import { h } from "preact";
 import { UNKNOWN, clock, withUnit } from "../format.js";
 
-export function seriesName(series) {
-  const pairs = Object.entries(series.labels);
+/** The labels of a series as its name. A quantile that all series of a chart share is in the chart's title. */
+export function seriesName(series, quantiles = []) {
+  const pairs = Object.entries(series.labels).filter(([name]) => name !== "quantile" || quantiles.length > 1);
   if (pairs.length === 0) return "all series";
   if (pairs.length === 1) return pairs[0][1] || `no ${pairs[0][0]}`;
   return pairs.map(([name, value]) => `${name}=${value}`).join(" ");
@@ -40,8 +41,8 @@ export function Legend({ chart, hovered, title }) {
           const sum = known.reduce((total, value) => total + value, 0);
           return h(
             "tr",
-            { key: seriesName(series) },
-            h("th", { scope: "row" }, h("span", { class: `key s${(index % 8) + 1}`, "aria-hidden": "true" }), seriesName(series)),
+            { key: seriesName(series, chart.quantiles) },
+            h("th", { scope: "row" }, h("span", { class: `key s${(index % 8) + 1}`, "aria-hidden": "true" }), seriesName(series, chart.quantiles)),
             h("td", { class: "figure" }, text(at === null ? known.at(-1) : series.values[at])),
             h("td", { class: "figure wide" }, text(known.length ? Math.min(...known) : null)),
             h("td", { class: "figure wide" }, text(known.length ? sum / known.length : null)),

@@ -5,6 +5,9 @@ import { colour } from "../theme.js";
 
 const LEAST_BRUSH_PIXELS = 8;
 
+/** So few would hardly be seen as a line. */
+const FEW_VALUES = 3;
+
 /** Returns `{update(data), fit(), destroy()}`. `read()` returns the latest chart, exemplars and annotations. */
 export function createPlot({ holder, data, chart, isStacked, height, read, onHover, onBrush, onExemplar }) {
   const marks = new Map();
@@ -16,7 +19,7 @@ export function createPlot({ holder, data, chart, isStacked, height, read, onHov
     cursor: { y: false, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
     scales: { x: { time: true }, y: { range: (plot, low, high) => valueRange(plot, low, high, read()) } },
     axes: axes(chart.unit),
-    series: [{}, ...chart.series.map((_, index) => line(index, isStacked))],
+    series: [{}, ...chart.series.map((series, index) => line(series, index, isStacked))],
     bands: isStacked ? chart.series.slice(1).map((_, index) => ({ series: [index + 2, index + 1] })) : [],
     tzDate: (seconds) => UPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
     hooks: {
@@ -36,9 +39,9 @@ export function createPlot({ holder, data, chart, isStacked, height, read, onHov
   };
 }
 
-function line(index, isStacked) {
+function line({ values }, index, isStacked) {
   const stroke = colour(`series-${(index % 8) + 1}`);
-  return { stroke, width: isStacked ? 1 : 1.5, fill: isStacked ? `${stroke}33` : undefined, points: { show: false }, spanGaps: false };
+  return { stroke, width: isStacked ? 1 : 1.5, fill: isStacked ? `${stroke}33` : undefined, points: { show: values.filter((value) => value !== null).length <= FEW_VALUES, size: 4 }, spanGaps: false };
 }
 
 function axes(unit) {

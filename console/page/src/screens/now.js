@@ -108,7 +108,7 @@ function HealthCell({ row }) {
     "span",
     null,
     health.score.toFixed(2),
-    h("span", { class: "detail wide" }, h("span", { class: "term" }, `up ${percent(health.availability)}`), " ", h("span", { class: "term" }, `errors ${percent(health.error_rate)}`), " ", h("span", { class: "term" }, `latency ${latency}`)),
+    h("span", { class: "detail wide terms" }, h("span", { class: "term" }, `up ${percent(health.availability)}`), " ", h("span", { class: "term" }, `errors ${percent(health.error_rate)}`), " ", h("span", { class: "term" }, `latency ${latency}`)),
   );
 }
 
@@ -133,12 +133,12 @@ function ErrorsCell({ errors }) {
   if (!isKnown(errors.rate)) {
     return errors.attempts === 0 ? h("span", { class: "quiet" }, "no attempts") : h("span", { class: "unknown" }, "unknown");
   }
+  const more = errors.by_cause.length > 2 ? `, ${errors.by_cause.length - 2} more` : "";
   return h(
     "span",
     { class: errors.rate > 0 ? undefined : "quiet" },
     percent(errors.rate),
-    errors.by_cause.slice(0, 2).map((cause, index) => h("span", { key: cause.error_kind, class: index ? "detail wide" : "detail" }, `${cause.error_kind}\u00a0${percent(cause.share)}`)),
-    errors.by_cause.length > 2 ? h("span", { class: "detail wide" }, `and ${errors.by_cause.length - 2} more`) : null,
+    errors.by_cause.slice(0, 2).map((cause, index) => h("span", { key: cause.error_kind, class: index ? "detail wide" : "detail" }, `${cause.error_kind} ${percent(cause.share)}${index === 1 ? more : ""}`)),
   );
 }
 

@@ -25,6 +25,7 @@ const MORE = {
   path: "Path",
   service: "Service",
 };
+const MOST_KEY_CHARS = 12;
 const FLAGS = { stream: "Streamed", cached: "Cached" };
 const BOUNDS = ["latency_min", "latency_max", "tokens_min", "tokens_max", "cost_min", "cost_max"];
 export const REQUEST_FILTERS = ["q", ...Object.keys(FIRST), ...Object.keys(MORE), ...Object.keys(FLAGS), ...BOUNDS];
@@ -104,18 +105,27 @@ export function requestLink(row) {
 export function requestColumns(basis = {}) {
   const hint = (name) => basisWords(basis[name] ?? basis[`rows.${name}`] ?? basis.rows);
   return [
-    { title: "Ended (UTC)", hint: hint("at"), isTime: true, isName: true, cell: (row) => clock(row.at, { withMilliseconds: true }), cellTitle: (row) => instant(row.at) },
+    { title: "Ended (UTC)", hint: hint("at"), isTime: true, isName: true, cell: (row) => h(Time, { at: row.at }), cellTitle: (row) => instant(row.at) },
     { title: "Status", cell: (row) => h(Outcome, { row }) },
-    { title: "Model", cell: (row) => row.model ?? h("span", { class: "quiet" }, row.path) },
+    { title: "Model", words: true, cell: (row) => row.model ?? h("span", { class: "quiet" }, row.path) },
     { title: "Provider", isWide: true, cell: (row) => row.provider ?? (row.cached ? h("span", { class: "quiet" }, "cache") : h(None)) },
     { title: "Duration", hint: hint("duration_seconds"), isFigure: true, cell: (row) => duration(row.duration_seconds) },
     { title: "Overhead", hint: hint("overhead_seconds"), isFigure: true, isWide: true, cell: (row) => (isKnown(row.overhead_seconds) ? duration(row.overhead_seconds) : h(None)) },
     { title: "Attempts", isFigure: true, isWide: true, cell: (row) => (isKnown(row.attempts) ? count(row.attempts) : h(None)) },
     { title: "Tokens in / out", hint: hint("input_tokens"), isFigure: true, isWide: true, cell: (row) => h(Tokens, { row }) },
     { title: "Cost", hint: hint("cost_usd"), isFigure: true, cell: (row) => h(Cost, { row }) },
-    { title: "Key", isWide: true, cell: (row) => (row.key_id ? h("span", { title: row.plan ?? undefined }, row.key_id) : h(None)) },
+    { title: "Key", isWide: true, cell: (row) => (row.key_id ? h("span", { title: `${row.key_id} ${row.plan ?? ""}` }, shortened(row.key_id)) : h(None)) },
     { title: "Trace", isWide: true, cell: (row) => (row.trace_id ? h("span", { class: "mono" }, row.trace_id.slice(0, 8)) : h(None)) },
   ];
+}
+
+function Time({ at }) {
+  const text = clock(at, { withMilliseconds: true });
+  return h("span", null, text.slice(0, -4), h("span", { class: "wide" }, text.slice(-4)));
+}
+
+function shortened(text) {
+  return text.length > MOST_KEY_CHARS ? `${text.slice(0, MOST_KEY_CHARS - 1)}…` : text;
 }
 
 function Outcome({ row }) {
