@@ -23,7 +23,7 @@ export UV_PYTHON_DOWNLOADS := never
 # Compiled modules are kept, beside the packages and not beside the sources: without them each process compiles everything again.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup demo test check fmt fuzz faults lock wheels page bench bench-baselines stack stack-down compose-test stack-native stack-test reference-check clean
+.PHONY: help setup demo test check fmt fuzz faults lock wheels page screenshots bench bench-baselines stack stack-down compose-test stack-native stack-test reference-check clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +99,9 @@ wheels: $(VENV)/.made $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv) ## dist/
 
 page: $(VENV)/.made ## build the console's page (Node 18 or newer; the result is committed)
 	@$(BIN)/python -m packages.page
+
+screenshots: $(VENV)/.made-dev $(VENV)/.made-demo ## docs/images/console-*.png from a demo of two minutes (Chromium)
+	@$(BIN)/python -m tests.console.page.screenshots
 
 lock: $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv) ## pin the dependencies of pyproject.toml again, with hashes
 	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --extra production --extra catalogue -o requirements/runtime.txt

@@ -14,7 +14,7 @@ export function AttemptTable({ attempts, basis }) {
     { title: "TTFT", hint: hint("ttft_seconds"), isFigure: true, isWide: true, cell: (one) => (isKnown(one.ttft_seconds) ? duration(one.ttft_seconds) : h(None)) },
     { title: "Longest gap", isFigure: true, isWide: true, cell: (one) => (isKnown(one.longest_gap_seconds) ? duration(one.longest_gap_seconds) : h(None)) },
     { title: "Tokens in / out", hint: hint("input_tokens"), isFigure: true, isWide: true, cell: (one) => h(Tokens, { one }) },
-    { title: "Cost", hint: hint("cost_usd"), isFigure: true, cell: (one) => h(Cost, { one }) },
+    { title: "Cost", hint: hint("cost_usd"), isFigure: true, isWide: true, cell: (one) => h(Cost, { one }) },
     { title: "Price per million", hint: "Cost divided by input and output tokens, times a million", isFigure: true, isWide: true, cell: (one) => (isKnown(one.usd_per_million_tokens) ? usd(one.usd_per_million_tokens) : h(None)) },
   ];
   return h(Table, { caption: "Attempts of the request, in their order", columns, rows: attempts, keyOf: (one) => one.span_id });

@@ -3,9 +3,9 @@ import { h } from "preact";
 import { count, isKnown } from "../format.js";
 import { secondsWords } from "../time_range.js";
 
-const WIDTH = 132;
+const WIDTH = 108;
 const HEIGHT = 24;
-const MOST_BARS = 44;
+const MOST_BARS = 36;
 
 export function Sparkline({ spark }) {
   const size = Math.max(1, Math.ceil(spark.attempts.length / MOST_BARS));

@@ -64,7 +64,8 @@ function Report({ report }) {
 
 /** The steps do not overlap, so that the areas add up to the total. */
 function CostChart({ window }) {
-  const seconds = window.to - Math.max(window.from, window.covered_from ?? 0);
+  const { meta } = useConsole();
+  const seconds = Math.max(60, window.to - Math.max(window.from, window.covered_from ?? meta?.oldest ?? 0));
   const step = STEPS.find((one) => seconds / one <= MOST_STEPS) ?? STEPS.at(-1);
   // A minute is fine enough for a chart of a day, and keeps the address the same between refreshes.
   const to = Math.ceil(window.to / 60) * 60;

@@ -133,10 +133,10 @@ function ErrorsCell({ errors }) {
   if (!isKnown(errors.rate)) {
     return errors.attempts === 0 ? h("span", { class: "quiet" }, "no attempts") : h("span", { class: "unknown" }, "unknown");
   }
-  const more = errors.by_cause.length > 2 ? `, ${errors.by_cause.length - 2} more` : "";
+  const more = errors.by_cause.length > 2 ? ` +${errors.by_cause.length - 2}` : "";
   return h(
     "span",
-    { class: errors.rate > 0 ? undefined : "quiet" },
+    { class: errors.rate > 0 ? "causes" : "causes quiet" },
     percent(errors.rate),
     errors.by_cause.slice(0, 2).map((cause, index) => h("span", { key: cause.error_kind, class: index ? "detail wide" : "detail" }, `${cause.error_kind} ${percent(cause.share)}${index === 1 ? more : ""}`)),
   );

@@ -113,7 +113,7 @@ export function requestColumns(basis = {}) {
     { title: "Overhead", hint: hint("overhead_seconds"), isFigure: true, isWide: true, cell: (row) => (isKnown(row.overhead_seconds) ? duration(row.overhead_seconds) : h(None)) },
     { title: "Attempts", isFigure: true, isWide: true, cell: (row) => (isKnown(row.attempts) ? count(row.attempts) : h(None)) },
     { title: "Tokens in / out", hint: hint("input_tokens"), isFigure: true, isWide: true, cell: (row) => h(Tokens, { row }) },
-    { title: "Cost", hint: hint("cost_usd"), isFigure: true, cell: (row) => h(Cost, { row }) },
+    { title: "Cost", hint: hint("cost_usd"), isFigure: true, isWide: true, cell: (row) => h(Cost, { row }) },
     { title: "Key", isWide: true, cell: (row) => (row.key_id ? h("span", { title: `${row.key_id} ${row.plan ?? ""}` }, shortened(row.key_id)) : h(None)) },
     { title: "Trace", isWide: true, cell: (row) => (row.trace_id ? h("span", { class: "mono" }, row.trace_id.slice(0, 8)) : h(None)) },
   ];
