@@ -6,6 +6,7 @@ where the packages are neither there nor to be had. npm verifies them by the has
 """
 
 import argparse
+import fcntl
 import os
 import shutil
 import subprocess
@@ -38,15 +39,22 @@ def install() -> Path:
     npm = shutil.which("npm")
     if npm is None:
         raise NodeMissingError("npm (Node 18 or newer) is not installed")
+    NODE_FOLDER.mkdir(parents=True, exist_ok=True)
+    with (NODE_FOLDER / "lock").open("w") as lock:
+        # Tests in several processes may want the packages at once.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _install(npm)
+
+
+def _install(npm: str) -> Path:
     modules = NODE_FOLDER / "node_modules"
-    lock = PAGE / "package-lock.json"
+    wanted = PAGE / "package-lock.json"
     installed = NODE_FOLDER / "package-lock.json"
     stamp = NODE_FOLDER / "installed"
-    if stamp.exists() and installed.read_bytes() == lock.read_bytes():
+    if stamp.exists() and installed.read_bytes() == wanted.read_bytes():
         return modules
-    NODE_FOLDER.mkdir(parents=True, exist_ok=True)
     stamp.unlink(missing_ok=True)
-    for path in (lock, PAGE / "package.json"):
+    for path in (wanted, PAGE / "package.json"):
         shutil.copy(path, NODE_FOLDER)
     command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
     ended = subprocess.run(command, cwd=NODE_FOLDER, capture_output=True, text=True, check=False)  # noqa: S603  npm, with our lockfile

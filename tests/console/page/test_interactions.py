@@ -31,6 +31,16 @@ def query_of(page: Page) -> dict[str, list[str]]:
     return parse_qs(urlsplit(page.url).query)
 
 
+def wait_for_query(page: Page, **wanted: str | None) -> None:
+    """Wait until the address has these parameters; None: not there."""
+
+    def has_all(url: str) -> bool:
+        found = parse_qs(urlsplit(url).query)
+        return all(found.get(name) == (None if value is None else [value]) for name, value in wanted.items())
+
+    page.wait_for_url(has_all)
+
+
 def rows(page: Page):
     return page.locator("main table tbody tr")
 
@@ -46,7 +56,7 @@ def test_the_overview_leads_from_a_red_row_to_the_waterfall_of_its_newest_failur
     expect(first).to_contain_text("broken")
     first.locator("td a[href*='screen=trace']").click()
     watched.settled()
-    assert TRACE_ID.search(page.url)
+    page.wait_for_url(TRACE_ID)
     expect(page.get_by_role("region", name="Waterfall")).to_contain_text("POST /v1/chat/completions")
 
 
@@ -76,6 +86,7 @@ def test_the_detail_says_why_each_attempt_failed_what_it_cost_and_has_the_log_li
     spans = page.get_by_role("region", name="Waterfall")
     spans.get_by_role("link", name=f"chat {FAILOVER_MODEL}").first.click()
     expect(spans.locator(".attributes").first).to_contain_text("gen_ai.request.model")
+    page.wait_for_url(re.compile("span="))
     link = page.url
     page.reload()
     watched.settled()
@@ -93,13 +104,13 @@ def test_the_trace_id_can_be_copied_and_pasted_to_jump(watched: WatchedPage, con
     page.locator("h1").click()
     page.keyboard.press("Control+v")
     watched.settled()
-    assert query_of(page)["id"] == [trace_id]
+    wait_for_query(page, id=trace_id)
     watched.open()
     page.keyboard.press("/")
     page.keyboard.type(trace_id)
     page.keyboard.press("Enter")
     watched.settled()
-    assert query_of(page)["id"] == [trace_id]
+    wait_for_query(page, id=trace_id)
 
 
 def test_filters_narrow_the_request_log_and_live_in_its_address(watched: WatchedPage) -> None:
@@ -109,12 +120,12 @@ def test_filters_narrow_the_request_log_and_live_in_its_address(watched: Watched
     expect(rows(page).first).to_contain_text("502 error")
     choose(page, "Outcome", "error")
     expect(rows(page)).to_have_count(FAILURES)
-    assert query_of(page) == {"screen": ["requests"], "model": [FAILED_MODEL], "outcome": ["error"]}
+    wait_for_query(page, screen="requests", model=FAILED_MODEL, outcome="error")
     page.reload()
     watched.settled()
     expect(rows(page)).to_have_count(FAILURES)
     page.go_back()
-    assert "outcome" not in query_of(page)
+    wait_for_query(page, model=FAILED_MODEL, outcome=None)
     page.get_by_role("link", name="Remove all").click()
     expect(rows(page)).to_have_count(PAGE_ROWS)
 
@@ -160,14 +171,14 @@ def test_a_metric_is_chosen_grouped_and_an_exemplar_opens_its_trace(watched: Wat
     page.get_by_role("link", name="model_inference_duration_seconds").click()
     choose(page, "By", "model")
     expect(page.locator(".legend")).to_contain_text(OK_MODEL)
-    assert query_of(page)["by"] == ["model"]
+    wait_for_query(page, by="model")
     choose(page, "Quantile", "0.5")
     expect(page.locator("figcaption")).to_contain_text("p50 of model_inference_duration_seconds")
     # A new exemplar would lie over the one that is about to be clicked.
     page.keyboard.press("p")
     page.locator(".exemplar").last.click()
     watched.settled()
-    assert TRACE_ID.search(page.url)
+    page.wait_for_url(TRACE_ID)
     expect(page.get_by_role("region", name="Waterfall")).to_contain_text("chat ")
 
 
@@ -182,8 +193,8 @@ def test_a_brushed_range_becomes_the_range_of_the_screen(watched: WatchedPage) -
     page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + 60, steps=4)
     page.mouse.up()
     expect(page.locator(".head .aside")).to_contain_text("UTC")
+    wait_for_query(page, range=None)
     query = query_of(page)
-    assert "range" not in query
     assert float(query["to"][0]) - float(query["from"][0]) == pytest.approx(900, abs=30)
 
 
@@ -196,7 +207,7 @@ def test_costs_of_the_day_are_those_of_the_requests(watched: WatchedPage, consol
     expect(by_model).to_contain_text(OK_MODEL)
     page.get_by_role("link", name="this month (UTC)").click()
     watched.settled()
-    assert query_of(page)["period"] == ["month"]
+    wait_for_query(page, period="month")
     expect(page.get_by_role("link", name="CSV")).to_have_attribute("href", "api/cost.csv?period=month")
 
 
@@ -217,6 +228,7 @@ def test_the_tail_shows_new_requests_and_holds_still_while_it_is_paused(watched:
 
 def test_rows_help_and_theme_are_reached_from_the_keyboard(watched: WatchedPage) -> None:
     page = watched.open("?screen=requests")
+    expect(rows(page)).to_have_count(PAGE_ROWS)
     for key in ("j", "j", "k", "j"):
         page.keyboard.press(key)
     expect(page.locator("[data-row]").nth(1)).to_be_focused()
@@ -229,10 +241,11 @@ def test_rows_help_and_theme_are_reached_from_the_keyboard(watched: WatchedPage)
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     page.reload()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    expect(rows(page)).to_have_count(PAGE_ROWS)
     page.keyboard.press("j")
+    expect(page.locator("[data-row]").first).to_be_focused()
     page.keyboard.press("Enter")
-    watched.settled()
-    assert TRACE_ID.search(page.url)
+    page.wait_for_url(TRACE_ID)
 
 
 def test_a_console_that_went_away_is_named_and_the_shown_numbers_stay(watched: WatchedPage) -> None:
