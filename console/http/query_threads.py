@@ -1,6 +1,7 @@
 """Runs queries in threads of their own, each with a reader's connection and a time limit."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
@@ -26,9 +27,12 @@ class QueryThreads:
         self.unix_ns = unix_ns
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="console-query")
         self._waiting = 0
+        self._closed = threading.Event()
 
     async def run(self, query: Callable[[View], T]) -> T:
         """Return the result of a query; raises 503 where it takes too long or too many wait, 400 for a ValueError."""
+        if self._closed.is_set():
+            raise _stopping()
         if self._waiting >= MAX_WAITING:
             raise ProblemError(
                 HTTPStatus.SERVICE_UNAVAILABLE, "The console is busy with other queries.", {"Retry-After": "1"}
@@ -42,6 +46,12 @@ class QueryThreads:
                 f"The query takes more than {QUERY_SECONDS:g} seconds: narrow the time range or the filters.",
                 {"Retry-After": "5"},
             ) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._closed.is_set() and task is not None and not task.cancelling():
+                # The query was, not its request.
+                raise _stopping() from None
+            raise
         except ValueError as error:
             raise ProblemError(HTTPStatus.BAD_REQUEST, str(error)[:500]) from None
         finally:
@@ -49,8 +59,13 @@ class QueryThreads:
 
     def close(self) -> None:
         """Start no further query; those that run end by their time limit."""
+        self._closed.set()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _run(self, query: Callable[[View], T]) -> T:
         with self._readers.connection(QUERY_SECONDS) as connection:
             return query(View(connection, self.unix_ns()))
+
+
+def _stopping() -> ProblemError:
+    return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "The console is stopping.", {"Retry-After": "5"})

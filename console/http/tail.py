@@ -52,21 +52,26 @@ class Tails:
             after_id = await self._queries.run(lambda view: _start(last_event_id, newest_id(view)))
             # A filter that cannot be read is a 400, not the end of a stream.
             await self._queries.run(wanted.condition)
+            sent_at = self._monotonic()
             await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": _HEADERS})
             await send({"type": "http.response.body", "body": b"retry: 2000\n\n", "more_body": True})
             left = asyncio.create_task(wait_until_left(receive))
             try:
-                await self._send_rows(wanted, after_id, left, send)
+                await self._send_rows(wanted, after_id, sent_at, left, send)
             finally:
                 left.cancel()
         finally:
             self._open -= 1
 
     async def _send_rows(
-        self, wanted: RequestFilter | LogFilter, after_id: int, left: "asyncio.Task[None]", send: Send
+        self,
+        wanted: RequestFilter | LogFilter,
+        after_id: int,
+        sent_at: float,
+        left: "asyncio.Task[None]",
+        send: Send,
     ) -> None:
         name = b"request" if isinstance(wanted, RequestFilter) else b"log"
-        sent_at = self._monotonic()
         while not left.done() and not self._stop.is_set():
             try:
                 arrived = await self._queries.run(partial(read_arrived, wanted=wanted, after_id=after_id))

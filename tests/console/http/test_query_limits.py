@@ -6,6 +6,7 @@ import threading
 from console.http import query_threads
 from tests.harness.console import logs
 from tests.harness.gateway_lines import request_line
+from tests.harness.polling import until
 
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
 
@@ -50,3 +51,24 @@ async def test_a_defect_of_a_route_is_a_500_without_its_reason_and_one_line_for_
     assert "secret" not in response.text
     assert site.lines == ["failed on '/api/now', please report it: RuntimeError: a secret"]
     site.lines.clear()
+
+
+async def test_a_console_that_stops_refuses_queries_and_those_that_wait_too(site, monkeypatch):
+    entered, release = threading.Semaphore(0), threading.Event()
+
+    def wait(_):
+        entered.release()
+        release.wait(20)
+        raise ValueError("released")
+
+    monkeypatch.setattr("console.http.json_routes.read_now", wait)
+    running = [asyncio.create_task(site.get("/api/now")) for _ in range(query_threads.THREADS)]
+    for _ in running:
+        await asyncio.to_thread(entered.acquire, timeout=20)
+    waiting = asyncio.create_task(site.get("/api/meta"))
+    await until(lambda: site.app._queries._waiting > query_threads.THREADS)
+    site.app.close()
+    assert (await waiting).json()["detail"] == "The console is stopping."
+    assert (await site.get("/api/meta")).status_code == 503
+    release.set()
+    assert {(await each).json()["detail"] for each in running} == {"released"}
