@@ -24,7 +24,9 @@ class Stage:
     async def act(self, *names: str) -> AsyncIterator[None]:
         """Play acts at once: begin them in the block, then wait here until the webhook has been told of each of their alerts."""
         early = [alert for alert in self._alerts(*names) if self.watch.has_told(alert)]
-        assert early == [], "told before the act that is to cause it"
+        assert early == [], (
+            f"told before the act that is to cause it: {[(each, self.watch.of(each)) for each in early]}"
+        )
         for name in names:
             self.began[name] = time.monotonic()
         yield

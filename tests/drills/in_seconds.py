@@ -1,7 +1,7 @@
 """The shipped rules and configurations with their minutes made seconds, so that a drill takes a minute and not an hour.
 
-What an alert asks for stays as it is: windows, patience and intervals shrink, and with them the factors that turn an average over a
-window into a count. One threshold changes: the 30 seconds of a response, which a drill would have to wait for.
+What an alert asks for stays as it is: windows, patience and intervals shrink. One threshold changes: the 30 seconds of a response, which
+a drill would have to wait for.
 """
 
 import re
@@ -13,24 +13,20 @@ from compose.native.servers import ROOT
 LOOKBACK_SECONDS: Final = 10
 """For how long Prometheus shows the last sample of a series: five minutes, made seconds."""
 
-WINDOWS: Final = {"1m": 5, "2m": 10, "5m": 15, "10m": 15, "15m": 15, "30m": 20, "1h": 25, "6h": 30, "3d": 35}
+WINDOWS: Final = {"1m": 5, "2m": 10, "5m": 15, "10m": 15, "15m": 15, "30m": 20, "1h": 25, "6h": 45, "3d": 55}
 """Windows by their names in seconds. An increase must outlast Alertmanager's group_wait, as five minutes do."""
-
-_FACTORS: Final = {3_600: "1h", 21_600: "6h", 259_200: "3d"}
-"""Seconds of a window: what an average over it is multiplied with to give a count."""
 
 _RULES: Final = (
     (re.compile(r"\binterval: \d+[sm]"), "interval: 1s"),
     (re.compile(r"\[1m:15s\]"), "[3s:1s]"),
     (re.compile(r"\bfor: \d+m"), "for: 5s"),
-    (re.compile(r"\)\) > 30\b"), ")) > 0.5"),
+    (re.compile(r"\)\) > 30\b"), ")) > 5"),
 )
 _PROMETHEUS: Final = ((re.compile(r"\b(scrape|evaluation)_interval: \d+s"), r"\1_interval: 1s"),)
 _ALERTMANAGER: Final = (
     (re.compile(r"\bgroup_wait: \d+[sm]"), "group_wait: 1s"),
     (re.compile(r"\bgroup_interval: \d+[sm]"), "group_interval: 3s"),
 )
-_COUNT: Final = re.compile(r"(avg_over_time\([^()]*\[(\d+[smhd])\]\)) \* (\d+)\b")
 _WINDOW: Final = re.compile(r"\[(\d+[mhd])\]")
 _OFFSET: Final = re.compile(r"\boffset (\d+[mhd])\b")
 
@@ -39,7 +35,6 @@ def rules(text: str) -> str:
     """Return rules in seconds."""
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
-    text = _COUNT.sub(_count, text)
     text = _WINDOW.sub(lambda found: f"[{_seconds(found[1])}]", text)
     return _OFFSET.sub(lambda found: f"offset {_seconds(found[1])}", text)
 
@@ -60,13 +55,6 @@ def write_rules(folder: Path) -> Path:
     for path in sorted((ROOT / "dashboards" / "rules").glob("*.yml")):
         (folder / path.name).write_text(rules(path.read_text()))
     return folder
-
-
-def _count(found: re.Match[str]) -> str:
-    window, factor = found[2], int(found[3])
-    if _FACTORS.get(factor) != window:
-        raise ValueError(f"{found[0]} is no count over its window")
-    return f"{found[1]} * {WINDOWS[window]}"
 
 
 def _seconds(window: str) -> str:

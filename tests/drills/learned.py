@@ -25,7 +25,8 @@ def keep_learned(
                 *busy,
                 "success",
                 now_seconds=began_seconds + number * 60.0 / ATTEMPTS_PER_MINUTE,
-                duration_seconds=0.01 + 0.001 * (number % 7),
+                duration_seconds=0.4
+                + 0.01 * (number % 7),  # longer than a busy computer takes, half as long as the drill
                 input_tokens=10,
                 output_tokens=5,
             )

@@ -1,5 +1,6 @@
 """Writes what a stack of drills runs with: the shipped rules, Prometheus' and Alertmanager's files, minutes made seconds."""
 
+import shutil
 from pathlib import Path
 
 from compose.native.servers import ROOT, Choices
@@ -11,6 +12,9 @@ def choices_in_seconds(folder: Path, gateway_url: str, webhook_url: str) -> Choi
     prometheus = folder / "prometheus.yml"
     prometheus.write_text(in_seconds.prometheus((ROOT / "compose" / "prometheus" / "prometheus.yml").read_text()))
     alertmanager = folder / "alertmanager.yml"
+    templates = ROOT / "compose" / "alertmanager" / "templates"
+    if templates.exists():
+        shutil.copytree(templates, folder / "templates")
     alertmanager.write_text(
         in_seconds.alertmanager((ROOT / "compose" / "alertmanager" / "alertmanager.yml").read_text())
     )

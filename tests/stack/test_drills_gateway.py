@@ -35,6 +35,8 @@ WELL_SECONDS = 20.0
 """For longer than an alert and Alertmanager wait together."""
 
 ILL = "a provider fails, another is late and dear"
+BURNING = "one request of twenty-three fails"
+COSTLY = "a model costs 120 dollars an hour"
 LATE = "a provider begins after 12 seconds"
 REFUSED = "a provider refuses the key"
 UNPAID = "a provider wants to be paid"
@@ -57,7 +59,7 @@ provider_interval_seconds = 2.0
 model_interval_seconds = 2.0
 timeout_seconds = 2.0
 [ledger]
-max_queued_rows = 60
+max_queued_rows = 300
 [[plans]]
 name = "free"
 [[plans]]
@@ -79,6 +81,25 @@ def settings(upstream_url: str) -> str:
         text += f'[[models]]\nname = "{model}"\n[[models.routes]]\nprovider = "{provider}"\n'
         text += f'upstream_model = "{provider}-1"\n{"" if model == "unpriced" else PRICED}'
     return f"{text}[[providers]]"
+
+
+def burning(key: str) -> dict[str, Call]:
+    """Return calls of which 4.4 % fail: too few for HighErrorRate, which would silence the alert of the budget, and too many for long.
+
+    The provider "healthy" serves others meanwhile, so that its circuit breaker stays closed.
+    """
+    fails = {"flaky": {"status": 500}, "healthy": {"status": 500}}
+    return {
+        "well": Call(model=DETOUR_MODEL, per_second=9.45, key=key),
+        "direct": Call(model=DIRECT_MODEL, per_second=2.5, key=key),
+        "failing": Call(model=DETOUR_MODEL, per_second=0.55, key=key, script=fails),
+    }
+
+
+def costly(key: str) -> dict[str, Call]:
+    """Return calls that cost 120 US dollars an hour: more than HighCostRate allows, and not for long enough for CostBudgetBurn."""
+    script = {"slow": {"prompt_tokens": 8_333, "completion_tokens": 1}}
+    return {"costly": Call(model="late", per_second=4.0, key=key, script=script)}
 
 
 def calls_of(main: str, metered: str) -> dict[str, dict[str, Call]]:
@@ -151,6 +172,12 @@ async def test_each_alert_of_the_gateway_reaches_the_webhook_and_is_taken_back(
         await asyncio.sleep(WELL_SECONDS)
         assert [variant for variant, seen in watch.seen.items() if seen.told is not None] == []
 
+        calls.now = burning(bench.secret)
+        async with stage.act(BURNING):
+            pass
+        calls.now = costly(bench.secret)
+        async with stage.act(COSTLY):
+            pass
         acts = calls_of(bench.secret, metered)
         async with stage.act(*acts):
             await (await session.post("/_upstream/quota/500")).read()
@@ -160,7 +187,7 @@ async def test_each_alert_of_the_gateway_reaches_the_webhook_and_is_taken_back(
         await (await session.post("/_upstream/withdrawn/rate_limited")).read()
         calls.now = well
 
-        calls.now = {"many": Call(model=DETOUR_MODEL, per_second=20.0, key=bench.secret)}
+        calls.now = {"many": Call(model=DETOUR_MODEL, per_second=30.0, key=bench.secret)}
         async with stage.act(LOCKED), locked(gateway.database_path):
             assert await holds_within(lambda: not stage.untold(LOCKED), TOLD_SECONDS)
 

@@ -3,6 +3,7 @@
 The rules, Prometheus and Alertmanager are the shipped ones with their minutes made seconds.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -33,10 +34,34 @@ BUFFER_BYTES = 30_000
 OLD = "old and oversized telemetry"
 OVERFLOW = "a counter of overflow"
 DISK = "a disk that is nearly full"
+REFUSING = "Loki takes nothing"
 LOKI = "Loki is ended"
 HANGING = "the Collector hangs for seconds"
 COLLECTOR = "the Collector is ended"
 GATEWAY = "the gateway is ended"
+
+
+class Door:
+    """Stands before Loki: the Collector's lines come through, or are sent back with 503 while Loki itself is well."""
+
+    def __init__(self, loki_url: str) -> None:
+        self.is_open = True
+        self._loki_url = loki_url
+
+    async def push(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        if not self.is_open:
+            return web.Response(status=503)
+        headers = {name: value for name, value in request.headers.items() if name.lower().startswith("content-")}
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(self._loki_url + request.path, data=body, headers=headers) as response,
+        ):
+            return web.Response(status=response.status, body=await response.read())
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return what is served."""
+        return [web.post("/otlp/v1/logs", self.push)]
 
 
 class Disk:
@@ -50,28 +75,35 @@ class Disk:
             text=f"# TYPE loki_ingester_wal_disk_usage_percent gauge\nloki_ingester_wal_disk_usage_percent {self.used}\n"
         )
 
-    @asynccontextmanager
-    async def serving(self) -> AsyncIterator[str]:
-        """Listen on a free port; yield its address."""
-        application = web.Application()
-        application.router.add_get("/metrics", self.metrics)
-        runner = web.AppRunner(application)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, LOOPBACK, 0).start()
-            yield f"{LOOPBACK}:{runner.addresses[0][1]}"
-        finally:
-            await runner.cleanup()
+    def routes(self) -> list[web.RouteDef]:
+        """Return what is served."""
+        return [web.get("/metrics", self.metrics)]
+
+
+@asynccontextmanager
+async def serving(routes: list[web.RouteDef]) -> AsyncIterator[str]:
+    """Listen on a free port; yield its address."""
+    application = web.Application(client_max_size=64 * 1024 * 1024)
+    application.add_routes(routes)
+    # What the Collector sends compressed goes on as it came.
+    runner = web.AppRunner(application, auto_decompress=False)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, LOOPBACK, 0).start()
+        yield f"{LOOPBACK}:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
 
 
 async def requests(gateway_url: str, secret: str, count: int) -> None:
     """Send requests, so that there is something to push."""
-    async with aiohttp.ClientSession() as session:
-        for _ in range(count):
-            async with session.get(
-                f"{gateway_url}/v1/models", headers={"authorization": f"Bearer {secret}"}
-            ) as response:
+    async with aiohttp.ClientSession(headers={"authorization": f"Bearer {secret}"}) as session:
+
+        async def one() -> None:
+            async with session.get(f"{gateway_url}/v1/models") as response:
                 await response.read()
+
+        await asyncio.gather(*(one() for _ in range(count)))
 
 
 async def send_old(session: aiohttp.ClientSession, collector_url: str, number: int) -> None:
@@ -109,9 +141,11 @@ async def test_each_alert_of_the_pipeline_reaches_the_webhook_and_is_taken_back(
     stage = Stage(drills, watch, told_seconds=TOLD_SECONDS, resolved_seconds=RESOLVED_SECONDS)
     async with AsyncExitStack() as ends:
         webhook_url = await ends.enter_async_context(watch.webhook())
-        disk_address = await ends.enter_async_context(disk.serving())
+        disk_address = await ends.enter_async_context(serving(disk.routes()))
         bench = await ends.enter_async_context(bench_environment(tmp_path))
         ports = free_ports()
+        door = Door(f"http://{LOOPBACK}:{ports.loki}")
+        door_address = await ends.enter_async_context(serving(door.routes()))
         otel = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{LOOPBACK}:{ports.collector_otlp_http}",
             "OTEL_METRIC_EXPORT_INTERVAL": "1000",
@@ -123,7 +157,7 @@ async def test_each_alert_of_the_pipeline_reaches_the_webhook_and_is_taken_back(
             tmp_path / "stack",
             ports,
             choices_in_seconds(tmp_path, gateway.url, webhook_url),
-            {"COLLECTOR_QUEUE_BYTES": str(QUEUE_BYTES)},
+            {"COLLECTOR_QUEUE_BYTES": str(QUEUE_BYTES), "LOKI_URL": f"http://{door_address}"},
         )
         targets = stack.data / "prometheus" / "targets" / "loki.yml"
         targets.write_text(f"{targets.read_text()}- targets: ['{disk_address}']\n")
@@ -158,9 +192,13 @@ async def test_each_alert_of_the_pipeline_reaches_the_webhook_and_is_taken_back(
                 await foreign_telemetry.export_to_tempo(f"{LOOPBACK}:{ports.tempo_otlp}", large)
             await repeat(stage, OLD, lambda number: send_old(session, collector, number))
 
+        async with stage.act(REFUSING):
+            door.is_open = False
+            await flood(session, stack)
+        door.is_open = True
+
         async with stage.act(LOKI):
             await stack.kill("loki")
-            await flood(session, stack)
         await stack.start("loki")
 
         async def hang(_: int) -> None:
