@@ -72,7 +72,7 @@ async def measure(server: Child, secrets: tuple[str, str], loads: Sequence[str],
         result = await attack
         print(
             f"{name:12} p50 {beside.p50_milliseconds:6.1f} ms, p99 {beside.p99_milliseconds:6.1f} ms"
-            f" ({beside.p99_milliseconds / idle.p99_milliseconds:4.1f} x alone), {beside.failed} failed;"
+            f" ({beside.p99_milliseconds / idle.p99_milliseconds:4.1f} x alone) of {beside.responded} calls, {beside.failed} failed;"
             f" the load: {result.responded / result.seconds:6.0f}/s, p50 {result.p50_milliseconds:6.1f} ms,"
             f" p99 {result.p99_milliseconds:6.1f} ms, {result.failed} failed",
             flush=True,
