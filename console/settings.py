@@ -80,10 +80,10 @@ def read_settings(options: Options, environ: Mapping[str, str]) -> ConsoleSettin
 
 
 def default_path(environ: Mapping[str, str]) -> Path:
-    """Return the file in the user's data folder (XDG Base Directory Specification)."""
-    folder = environ.get("XDG_DATA_HOME", "")
-    home = Path(folder) if folder.startswith("/") else Path(environ.get("HOME") or "/") / ".local" / "share"
-    return home / "gatewayz" / "console.sqlite"
+    """Return the file in the user's cache folder (XDG Base Directory Specification): it has caps, and may be deleted."""
+    folder = environ.get("XDG_CACHE_HOME", "")
+    home = Path(folder) if folder.startswith("/") else Path(environ.get("HOME") or "/") / ".cache"
+    return home / "gatewayz-observability" / "console.sqlite"
 
 
 def _address(text: str, option: str) -> Address:

@@ -48,7 +48,7 @@ def add_console_parser(subparsers: "argparse._SubParsersAction[argparse.Argument
     parser.add_argument(
         "--data",
         metavar="FILE",
-        help="the SQLite file (default: gatewayz/console.sqlite in $XDG_DATA_HOME or ~/.local/share)",
+        help="the SQLite file (default: gatewayz-observability/console.sqlite in $XDG_CACHE_HOME or ~/.cache)",
     )
     parser.add_argument(
         "--retention",

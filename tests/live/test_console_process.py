@@ -159,7 +159,7 @@ def test_a_port_in_use_and_a_foreign_file_are_one_line(tmp_path: Path) -> None:
 def test_serve_with_a_console_sends_to_it_and_ends_it(tmp_path: Path) -> None:
     environ = {
         **clean_environ(),
-        "XDG_DATA_HOME": str(tmp_path / "data"),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
         "GATEWAYZ_DATABASE__URL": f"sqlite+aiosqlite:///{tmp_path}/g.db",
     }
     log_path = tmp_path / "log"
@@ -183,7 +183,7 @@ def test_serve_with_a_console_sends_to_it_and_ends_it(tmp_path: Path) -> None:
     finally:
         process.kill()
     # The request's telemetry, which the gateway delivered while it stopped.
-    connection = sqlite3.connect(tmp_path / "data" / "gatewayz" / "console.sqlite")
+    connection = sqlite3.connect(tmp_path / "cache" / "gatewayz-observability" / "console.sqlite")
     assert connection.execute("SELECT path, status FROM requests").fetchall() == [("unmatched", 404)]
     assert connection.execute("SELECT count(*) FROM number_points").fetchone() > (100,)
     connection.close()
