@@ -54,11 +54,13 @@ class Watch:
         return any(seen.resolved is not None for seen in self.of(alert).values())
 
     def problems(self) -> list[str]:
-        """Return what a person who is told could not act on: a severity that routes nowhere, a text with a hole, a link to no runbook."""
+        """Return what a person who is told could not act on: a wrong route, a text with a hole, a link to no runbook."""
         lines = []
         for (alert, severity), seen in self.seen.items():
             if severity not in {"critical", "warning"}:
                 lines.append(f"{alert} has the severity {severity}")
+            wanted = "-page" if severity == "critical" else "-ticket"
+            lines += [f"{alert} was routed to {name}" for name in seen.receivers if not name.endswith(wanted)]
             lines += [f"{alert}: {text}" for text in seen.texts if not text or "<no value>" in text]
             lines += [f"{alert}: {url}" for url in seen.runbooks if not url.endswith(f"/{alert}.md")]
         return lines
