@@ -29,10 +29,14 @@ def integer(value: Value) -> int | None:
 
 
 def number(value: Value) -> float | None:
-    """Return a finite number, else None."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-        return float(value)
-    return None
+    """Return a finite number, else None. An integer of JSON may be larger than any float."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    try:
+        found = float(value)
+    except OverflowError:
+        return None
+    return found if math.isfinite(found) else None
 
 
 def nano(value: Value) -> int | None:
