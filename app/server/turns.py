@@ -12,9 +12,9 @@ from typing import Final
 from app.server.lanes import Lanes, Place
 
 _AT_ONCE: Final = 32
-_AT_LEAST: Final = 2
+_AT_LEAST: Final = 4
 _PASS_SECONDS: Final = 0.002
-_LONG_PASS_SECONDS: Final = 0.002
+_LONG_PASS_SECONDS: Final = 0.004
 """What is started goes on in the next passes. Where these become longer, fewer start in each: a health check, or a key with one call,
 waits for three or four."""
 

@@ -13,14 +13,14 @@ from typing import Final
 
 from app.gateway.capacity.key_queue import KeyQueue
 
-_MOST: Final = 16
-_LEAST: Final = 4
+_MOST: Final = 32
+_LEAST: Final = 16
 """Units of weight in each pass. A unit is about 60 microseconds of work."""
 
-_LONG_PASS_SECONDS: Final = 0.002
+_LONG_PASS_SECONDS: Final = 0.004
 """A pass consists of more than these steps. Where it becomes longer, fewer go on in each."""
 
-_AT_ONCE: Final = 12
+_AT_ONCE: Final = 16
 """Units that a key has in each pass before it waits for others: the start of a call and the end of one."""
 
 

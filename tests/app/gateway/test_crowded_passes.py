@@ -11,7 +11,7 @@ from tests.harness.passes import Passes
 pytestmark = pytest.mark.live
 
 
-@pytest.mark.parametrize("case", [(40_000, 4_096, 40, 4), (10, 10, 100, 8)], ids=["large", "small"])
+@pytest.mark.parametrize("case", [(40_000, 4_096, 40, 8), (10, 10, 100, 16)], ids=["large", "small"])
 async def test_pieces_of_many_streams_are_read_a_few_at_a_time(make_upstream, make_gateway, wire, monkeypatch, case):
     (characters, counted_from, streams, at_most), release = case, asyncio.Event()
 
@@ -52,7 +52,7 @@ async def test_pieces_of_many_streams_are_read_a_few_at_a_time(make_upstream, ma
     await gateway.finished()
 
 
-@pytest.mark.parametrize("case", [(100_000, 2), (10, 4)], ids=["large", "small"])
+@pytest.mark.parametrize("case", [(100_000, 4), (10, 8)], ids=["large", "small"])
 async def test_responses_that_came_in_the_same_moment_are_read_a_few_at_a_time(
     make_upstream, make_gateway, wire, monkeypatch, case
 ):
@@ -105,7 +105,7 @@ async def test_calls_that_waited_for_the_same_key_begin_a_few_at_a_time(
     passes = Passes()
     release.set()
     assert {(await response).status for response in responses} == {200}
-    assert passes.stop() == (calls, 4)
+    assert passes.stop() == (calls, 8)
     await gateway.finished()
 
 
@@ -137,6 +137,6 @@ async def test_a_call_of_another_key_begins_before_those_that_came_earlier(
     assert waiting == [wire.key] * calls + [wire.other_key]
     release.set()
     assert {(await response).status for response in responses} == {200}
-    # Four calls fill a pass of the event loop; without turns by key it would be the last of all.
-    assert begun.index("key_2") <= 4
+    # Eight calls fill a pass of the event loop; without turns by key it would be the last of all.
+    assert begun.index("key_2") <= 8
     await gateway.finished()

@@ -11,7 +11,7 @@ from tests.harness.clock import ManualClock
 from tests.harness.passes import Passes
 
 START = 4
-"""The weight of a call's start: four of them fill a pass."""
+"""The weight of a call's start: eight of them fill a pass."""
 
 
 class Steps:
@@ -40,9 +40,9 @@ async def test_a_call_of_another_key_waits_behind_none_of_a_flood():
     steps = Steps()
     tasks = steps.begin(*"A" * 100)
     await passes(1)
-    assert steps.order == ["A"] * 4
+    assert steps.order == ["A"] * 8
     await steps.step("B")
-    assert steps.order == ["A"] * 4 + ["B"]
+    assert steps.order == ["A"] * 8 + ["B"]
     await asyncio.gather(*tasks)
 
 
@@ -50,7 +50,7 @@ async def test_a_whole_call_and_its_response_wait_for_no_turn_while_a_flood_does
     steps = Steps()
     tasks = steps.begin(*"A" * 100)
     await passes(1)
-    for _ in range(3):
+    for _ in range(4):
         assert steps.turns.take("B", START)
     assert not steps.turns.take("B", START)
     assert not steps.turns.take("A", START)
@@ -77,12 +77,12 @@ async def test_so_much_goes_on_in_each_pass():
         seen.note()
 
     await asyncio.gather(*(step() for _ in range(50)))
-    assert seen.stop() == (50, 4)
+    assert seen.stop() == (50, 8)
 
 
 async def test_what_is_heavy_takes_the_room_of_many():
     steps = Steps()
-    assert steps.turns.take("A", 30)
+    assert steps.turns.take("A", 50)
     assert not steps.turns.take("A", START)
     assert steps.turns.take("B", START)
 
@@ -104,7 +104,7 @@ async def test_a_crowd_of_keys_cannot_lengthen_a_pass_without_end():
 
     keys = [f"key {number}" for number in range(300)]
     await asyncio.gather(*map(step, keys))
-    assert seen.stop() == (300, 8)
+    assert seen.stop() == (300, 16)
     assert steps.order == keys
 
 
@@ -117,7 +117,7 @@ async def test_less_goes_on_while_the_passes_are_long_and_more_again_afterwards(
         steps.clock.advance(seconds)
         await passes(1)
         counts.append(len(steps.order) - before)
-    assert counts == [4, 2, 1, 1, 1, 2, 4, 4]
+    assert counts == [8, 4, 4, 4, 4, 8, 8, 8]
     await asyncio.gather(*tasks)
 
 
@@ -125,7 +125,7 @@ async def test_those_that_left_hold_nobody_up():
     steps = Steps()
     tasks = steps.begin(*"A" * 500)
     await passes(1)
-    for task in tasks[4:-1]:
+    for task in tasks[8:-1]:
         task.cancel()
     await passes(3)
     assert tasks[-1].done()

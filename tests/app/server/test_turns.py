@@ -92,7 +92,7 @@ async def test_fewer_start_at_once_while_the_passes_are_long_and_more_again_afte
         before = len(seen)
         await asyncio.sleep(0)
         counts.append(len(seen) - before)
-    assert counts == [16, 8, 4, 2, 4, 8, 16]
+    assert counts == [16, 8, 4, 4, 8, 16, 32]
 
 
 async def test_the_place_is_asked_for_only_where_something_waits():
