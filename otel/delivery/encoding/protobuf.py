@@ -157,9 +157,9 @@ class AttributeEncoder:
             raise UnsupportedValueError
         pair = delimited(b"\x0a", key.encode()) + delimited(b"\x12", any_value(value))
         field = delimited(self._tag, pair)
-        is_bounded = (
-            kind is bool or (kind is str and len(value) <= _MAX_CACHED_TEXT) or (kind is tuple and len(value) == 1)
-        )
+        # (1,), (1.0,) and (True,) are equal, too: of tuples, only one text is kept.
+        text = value[0] if kind is tuple and len(value) == 1 else value
+        is_bounded = kind is bool or (type(text) is str and len(text) <= _MAX_CACHED_TEXT)
         if is_bounded and len(self._cached) < _MAX_CACHED:
             self._cached[key, kind, value] = field
         return field

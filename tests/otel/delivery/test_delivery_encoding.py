@@ -1,11 +1,12 @@
 """The encoding here of spans and log records against the SDK's, byte by byte, for whatever the API accepts."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
@@ -14,7 +15,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from otel.delivery.encoding.logs import LogEncoder, make_log_batch_encoder
-from otel.delivery.encoding.protobuf import UnsupportedValueError, varint
+from otel.delivery.encoding.protobuf import AttributeEncoder, UnsupportedValueError, varint
 from otel.delivery.encoding.spans import SpanEncoder, make_span_batch_encoder
 
 INT64 = st.integers(-(1 << 63), (1 << 63) - 1)
@@ -104,6 +105,27 @@ def test_equal_values_of_different_types_stay_apart():
         span = ReadableSpan("n", SpanContext(1, 1, False), attributes={"k": value}, start_time=1, end_time=2)
         encoded = encoder.encode(span)
         assert encoded == encode_spans([span]).resource_spans[0].scope_spans[0].spans[0].SerializeToString()
+
+
+EQUAL = st.sampled_from([0, 0.0, -0.0, False, 1, 1.0, True, "1", "", -1, -1.0, 2**53, float(2**53)])
+EQUAL_VALUES = EQUAL | st.lists(EQUAL, max_size=2) | st.lists(EQUAL, max_size=2).map(tuple)
+
+
+def attributes_of(encoded):
+    return Span.FromString(encoded).attributes
+
+
+@given(st.lists(st.tuples(st.sampled_from(["k", "l"]), EQUAL_VALUES, st.booleans()), max_size=12))
+@example([("k", (each,), False) for each in (1, True, 1.0, True, 1)])
+@example([("k", (each,), False) for each in (0.0, -0.0, False, 0, 0.0)])
+@example([("k", each, False) for each in (-0.0, 0.0, False, 0, -0.0)])
+def test_values_that_are_equal_keep_their_types_in_any_order(values):
+    encoder = AttributeEncoder(b"\x4a")  # the field of a span's attributes
+    for key, value, is_varying in values:
+        found = attributes_of(encoder.encode({key: value}, is_varying=is_varying))
+        span = ReadableSpan("n", SpanContext(1, 1, False), attributes={key: value}, start_time=1, end_time=2)
+        [expected] = encode_spans([span]).resource_spans[0].scope_spans[0].spans[0].attributes
+        assert [each.SerializeToString() for each in found] == [expected.SerializeToString()]
 
 
 class Kept(SpanExporter):
