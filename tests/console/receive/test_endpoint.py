@@ -38,7 +38,9 @@ async def test_gzip_in_several_members_is_read(console):
     assert console.rows("SELECT count(*) FROM spans") == [(2,)]
 
 
-@pytest.mark.parametrize("packed", [b"no gzip", gzip.compress(b"x" * 1_000)[:-12], b"\x1f\x8b"])
+@pytest.mark.parametrize(
+    "packed", [b"no gzip", gzip.compress(b"x" * 1_000)[:-12], b"\x1f\x8b"], ids=["text", "cut off", "begun"]
+)
 async def test_what_is_no_gzip_is_a_400(console, packed):
     response = await console.post("/v1/traces", packed, headers={"content-encoding": "gzip"})
     assert response.status_code == 400
