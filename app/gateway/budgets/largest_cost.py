@@ -1,7 +1,8 @@
 """The most that a call is expected to cost, which is reserved from its budgets before the first attempt.
 
 The input is estimated from its text, a quarter added; the output is as long as the caller's limit, else
-as in `app/gateway/exposure.py`. Every token has the highest price of its kind, at the most expensive target.
+as in `app/gateway/exposure.py`. Every token has the highest price of its kind, at the most expensive target and
+at the most expensive length of the input up to the estimate.
 """
 
 import asyncio
@@ -29,7 +30,14 @@ async def largest_cost_nanousd(request: CallRequest, model: Model) -> int:
         input_tokens=-(-estimate * 5 // 4),
         output_tokens=0 if request.operation == "embeddings" else most_output_tokens(request),
     )
-    return max((_dearest(route.price).cost_nanousd(tokens) for route in model.routes), default=0)
+    return max((_largest_at(_dearest(route.price), tokens) for route in model.routes), default=0)
+
+
+def _largest_at(price: Price, tokens: Tokens) -> int:
+    """Return the most that so many tokens or fewer cost: a longer input may have lower rates."""
+    shorter = [tier.above_input_tokens for tier in price.tiers if tier.above_input_tokens < tokens.input_tokens]
+    lengths = [tokens.input_tokens, *shorter]
+    return max(price.cost_nanousd(msgspec.structs.replace(tokens, input_tokens=length)) for length in lengths)
 
 
 def _dearest(price: Price) -> Price:

@@ -81,7 +81,7 @@ class UsageReader:
             cached, written = fields.first(_CACHED) or 0, self._written()
         input_tokens = self._input_tokens(total, output_tokens, cached + written)
         hidden = 0
-        if input_tokens is None and output_tokens is not None and total is not None and total >= output_tokens:
+        if not input_tokens and output_tokens is not None and total is not None and total >= output_tokens:
             input_tokens = total - output_tokens
         elif output_tokens is None and input_tokens is not None and total is not None and total >= input_tokens:
             output_tokens = total - input_tokens
@@ -127,28 +127,38 @@ class UsageReader:
             return without
         reasoning = self._fields.first(_REASONING) or 0
         # Perplexity's, beside the output and not below it, is in no total either.
-        is_beside = total is None or "reasoning_tokens" in self._fields.counts
+        is_beside = not total or self._fields.counts.get("reasoning_tokens")
         return reasoning if reasoning > output_tokens and is_beside else 0
 
     def _input_tokens(self, total: int | None, output_tokens: int | None, apart: int) -> int | None:
         """Return the input with what the cache held of it, where the provider counts that apart."""
         counts = self._fields.counts
         input_tokens = self._fields.first(_INPUT)
-        if input_tokens is None:
-            missed = counts.get("prompt_cache_miss_tokens")
-            return None if missed is None else missed + counts.get("prompt_cache_hit_tokens", 0)
-        if not apart:
+        if not input_tokens and "prompt_cache_miss_tokens" in counts:
+            input_tokens = counts["prompt_cache_miss_tokens"] + counts.get("prompt_cache_hit_tokens", 0)
+        if input_tokens is None or not apart:
             return input_tokens
-        # Anthropic's: its input counts neither what came from the cache nor what went into it.
-        is_apart = "prompt_tokens" not in counts and any(name in counts for name in _APART)
-        if is_apart or (total is not None and total == input_tokens + apart + (output_tokens or 0)):
-            return input_tokens + apart
-        return input_tokens
+        # A field that is filled in with a 0 says nothing about the shape.
+        is_apart = not counts.get("prompt_tokens") and any(counts.get(name) for name in _APART)
+        return whole_input(input_tokens, apart, output_tokens or 0, total, is_apart=is_apart)
 
     def _written(self) -> int:
         """Return the tokens that were written into the provider's cache."""
         counts = self._fields.counts
         return self._fields.first(_CACHE_WRITE) or counts.get(_WRITTEN_SHORT, 0) + counts.get(_WRITTEN_LONG, 0)
+
+
+def whole_input(input_tokens: int, cached: int, output_tokens: int, total: int | None, *, is_apart: bool) -> int:
+    """Return the input with its cached tokens: Anthropic's input has neither what came from the cache nor what went into it.
+
+    A total that is possible for one of the two meanings alone decides; else `is_apart`, what the names say.
+    """
+    counted = input_tokens + output_tokens
+    if total is not None and total == counted + cached:
+        return input_tokens + cached
+    # More cached tokens than input are not a part of it, whatever the total is.
+    is_within = total is not None and counted <= total < counted + cached and cached <= input_tokens
+    return input_tokens + cached if is_apart and not is_within else input_tokens
 
 
 def _part(name: DisbelievedCount, count: int, whole: int | None, nonsense: set[DisbelievedCount]) -> int:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from app.config.checks import find_all
+from app.config.pricing_schema import PriceTierConfig
 from app.config.schema import AppConfig, ModelConfig, PlanConfig, ProviderConfig, RetentionConfig, RouteConfig
 from app.errors import BudgetSpentError, StoreUnavailableError
 from app.gateway.budgets.accounts import Account, budgets_of
@@ -143,6 +144,24 @@ async def test_the_largest_cost_is_that_of_the_dearest_target_and_tokens():
     assert await largest_cost_nanousd(parse_chat(unlimited), model(free={})[0]) == 0
     long = b'{"model":"m","messages":[{"role":"user","content":"' + b"word " * 20_000 + b'"}],"max_tokens":1}'
     assert await largest_cost_nanousd(parse_chat(long), chat) > 20_000 * 4_000
+
+
+async def test_the_largest_cost_is_that_of_the_dearest_length_up_to_the_estimate():
+    """A call that is shorter than estimated may have the higher rates of a shorter input."""
+    usd = {100: 1.0, 110: 5.0, 120: 20.0, 124: 2.0, 125: 1_000.0}
+
+    async def largest(*above):
+        tiers = tuple(PriceTierConfig(above_input_tokens=each, input_usd_per_million=usd[each]) for each in above)
+        embed = model(a={"input_usd_per_million": 10.0, "price_tiers": tiers})[1]
+        return await largest_cost_nanousd(parse_embeddings(vectors), embed)
+
+    # 100 tokens, a quarter added: 125.
+    vectors = b'{"model":"e","input":[' + b",".join([b"1"] * 100) + b"]}"
+    assert await largest() == 125 * 10_000
+    assert await largest(100) == 100 * 10_000
+    assert await largest(110) == 110 * 10_000
+    assert await largest(100, 110, 120, 124) == 124 * 20_000, "a tier between two cheaper ones"
+    assert await largest(100, 125) == 100 * 10_000, "a tier above the estimate is not reached"
 
 
 def test_budgets_in_the_configuration():

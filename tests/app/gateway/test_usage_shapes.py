@@ -52,6 +52,74 @@ def counts(*usages):
             {"prompt_tokens": 10, "completion_tokens": 1, "cache_read_input_tokens": 70, "total_tokens": 81},
             (80, 1, 70),
         ),
+        # The total decides whether the input includes what was cached, whatever the fields are called.
+        (
+            {"input_tokens": 1_000, "cache_read_input_tokens": 900, "output_tokens": 5, "total_tokens": 1_005},
+            (1_000, 5, 900),
+        ),
+        (
+            {"input_tokens": 1_000, "cache_read_input_tokens": 900, "output_tokens": 5, "total_tokens": 1_905},
+            (1_900, 5, 900),
+        ),
+        # With hidden reasoning, or without a count of the output.
+        (
+            {"input_tokens": 1_000, "cache_read_input_tokens": 900, "output_tokens": 5, "total_tokens": 1_305},
+            (1_000, 305, 900),
+        ),
+        ({"input_tokens": 1_000, "cache_creation_input_tokens": 900, "total_tokens": 1_005}, (1_000, 5, 0)),
+        # A total cannot include what is more than the input.
+        (
+            {"input_tokens": 200, "cache_read_input_tokens": 9_800, "output_tokens": 5, "total_tokens": 205},
+            (10_000, 5, 9_800),
+        ),
+        # A 0 is as a field that is missing.
+        (
+            {"prompt_tokens": 0, "input_tokens": 200, "cache_read_input_tokens": 9_800, "output_tokens": 5},
+            (10_000, 5, 9_800),
+        ),
+        (
+            {
+                "input_tokens": 200,
+                "input_tokens_details": {"cached_tokens": 50},
+                "cache_read_input_tokens": 0,
+                "output_tokens": 5,
+                "total_tokens": 205,
+            },
+            (200, 5, 50),
+        ),
+        (
+            {
+                "input_tokens": 200,
+                "input_tokens_details": {"cached_tokens": 50},
+                "cache_read_input_tokens": 0,
+                "output_tokens": 5,
+            },
+            (200, 5, 50),
+        ),
+        (
+            {"prompt_tokens": 0, "prompt_cache_hit_tokens": 7, "prompt_cache_miss_tokens": 2, "completion_tokens": 1},
+            (9, 1, 7),
+        ),
+        ({"prompt_tokens": 0, "completion_tokens": 20, "total_tokens": 30}, (10, 20, 0)),
+        (
+            {
+                "prompt_tokens": 20,
+                "completion_tokens": 5,
+                "total_tokens": 0,
+                "completion_tokens_details": {"reasoning_tokens": 300},
+            },
+            (20, 305, 0),
+        ),
+        (
+            {
+                "prompt_tokens": 20,
+                "completion_tokens": 5,
+                "total_tokens": 25,
+                "reasoning_tokens": 0,
+                "completion_tokens_details": {"reasoning_tokens": 300},
+            },
+            (20, 5, 0),
+        ),
         # Reasoning that the output leaves out: the total has it, or its own count is larger than the output.
         ({"prompt_tokens": 20, "completion_tokens": 151, "total_tokens": 553}, (20, 533, 0)),
         (
