@@ -1,65 +1,46 @@
 """Reads a provider's export of usage or costs: CSV with a header, or JSON lines.
 
-Input: a file. Output: its figures summed by day and model, exact. Columns are found by the names that
-OpenAI and Anthropic use; docs/costs.md lists them. Lines are read one at a time.
+file -> lines -> records by plain names -> invoice_fields -> sums by day and model, exact
+
+Columns are found by the names that OpenAI and Anthropic use; docs/costs.md lists them. Lines are read one at a time.
 """
 
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from collections.abc import Iterator, Mapping
+from datetime import date
+from decimal import Decimal
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 import msgspec
 
+from app.cli.invoice_fields import (
+    COST_COLUMNS,
+    DAY_COLUMNS,
+    INPUT_COLUMN,
+    MODEL_COLUMNS,
+    OUTPUT_COLUMNS,
+    LineError,
+    cost_usd,
+    day_of,
+    input_tokens,
+    output_tokens,
+    required,
+)
 from otel.events.usage import NANO
 
-DAY_COLUMNS: Final = (
-    "date",
-    "day",
-    "usage_date_utc",
-    "start_time",
-    "starting_at",
-    "start_date",
-    "timestamp",
-    "bucket_start",
-)
-MODEL_COLUMNS: Final = ("model", "model_version", "model_name", "snapshot_id", "upstream_model")
-INPUT_COLUMNS: Final = ("input_tokens", "prompt_tokens", "n_context_tokens_total")
-INPUT_PART_COLUMNS: Final = (
-    "uncached_input_tokens",
-    "cache_read_input_tokens",
-    "cache_creation_input_tokens",
-    "cache_creation_ephemeral_5m_input_tokens",
-    "cache_creation_ephemeral_1h_input_tokens",
-    "usage_input_tokens_no_cache",
-    "usage_input_tokens_cache_read",
-    "usage_input_tokens_cache_write_5m",
-    "usage_input_tokens_cache_write_1h",
-)
-OUTPUT_COLUMNS: Final = ("output_tokens", "completion_tokens", "n_generated_tokens_total", "usage_output_tokens")
-COST_COLUMNS: Final = ("cost", "cost_usd", "amount", "amount_value", "amount_usd", "total_cost")
-
 _MOST_LINE_CHARACTERS: Final = 1_000_000
-_MOST_SHOWN: Final = 40
-_LARGEST: Final = Decimal(10) ** 15
-_SMALLEST_EXPONENT: Final = -30
+_MOST_NESTED: Final = 3
 _HALF_CENT_NANOUSD: Final = Decimal(NANO) / 200
-_NAME: Final = re.compile(r"[^a-z0-9]+")
-_UNIX_SECONDS: Final = re.compile(r"\d{9,10}(\.\d+)?")
-_UNIX_MS: Final = re.compile(r"\d{12,13}")
+# "Cost (€)" is not "cost", which is in USD.
+_NAME: Final = re.compile(r"[^a-z0-9€£¥₹]+")
 
 
 class InvoiceError(Exception):
     """The file cannot be used; `str()` is one line."""
-
-
-class _LineError(Exception):
-    """One line cannot be used."""
 
 
 class InvoiceLine(msgspec.Struct):
@@ -82,7 +63,7 @@ def read_invoice(path: Path) -> dict[tuple[date, str], InvoiceLine]:
             for number, record in _records(file):
                 try:
                     _add(lines, record)
-                except _LineError as error:
+                except LineError as error:
                     raise InvoiceError(f"{path}: line {number}: {error}") from None
     except OSError as error:
         raise InvoiceError(f"{path}: cannot be read: {error.strerror}") from None
@@ -90,7 +71,7 @@ def read_invoice(path: Path) -> dict[tuple[date, str], InvoiceLine]:
         raise InvoiceError(f"{path}: is not UTF-8 text") from None
     except (csv.Error, RecursionError) as error:
         raise InvoiceError(f"{path}: is not CSV: {error}") from None
-    except _LineError as error:
+    except LineError as error:
         raise InvoiceError(f"{path}: {error}") from None
     if not lines:
         raise InvoiceError(f"{path}: has no lines of usage")
@@ -114,7 +95,7 @@ def _records(file: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
     for row in reader:
         if any(cell.strip() for cell in row):
             if len(row) > len(names):
-                raise _LineError(f"line {number + reader.line_num - 1}: has more cells than the header")
+                raise LineError(f"line {number + reader.line_num - 1}: has more cells than the header")
             yield number + reader.line_num - 1, dict(zip(names, row, strict=False))
 
 
@@ -123,22 +104,29 @@ def _bounded(file: TextIO) -> Iterator[tuple[int, str]]:
     while line := file.readline(_MOST_LINE_CHARACTERS):
         number += 1
         if len(line) == _MOST_LINE_CHARACTERS:
-            raise _LineError(f"line {number} is longer than {_MOST_LINE_CHARACTERS:,} characters")
+            raise LineError(f"line {number} is longer than {_MOST_LINE_CHARACTERS:,} characters")
         yield number, line
 
 
 def _json_record(number: int, text: str) -> dict[str, Any]:
-    """Return the fields of an object; those of an object inside it have both names."""
+    """Return the fields of an object; those of an object inside it have the names of both."""
     try:
         found = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise _LineError(f"line {number} is not a JSON object: a file of JSON has one on each line")
+        raise LineError(f"line {number} is not a JSON object: a file of JSON has one on each line")
+    return _flat(found)
+
+
+def _flat(found: Mapping[str, Any], prefix: str = "", depth: int = 1) -> dict[str, Any]:
     record: dict[str, Any] = {}
     for name, value in found.items():
-        inner = value.items() if isinstance(value, dict) else [("", value)]
-        record |= {_plain(f"{name}_{key}" if key else name): each for key, each in inner}
+        both = f"{prefix}{name}"
+        if isinstance(value, dict):
+            record |= _flat(value, f"{both}_", depth + 1) if depth < _MOST_NESTED else {}
+        else:
+            record[_plain(both)] = value
     return record
 
 
@@ -148,69 +136,20 @@ def _plain(name: str) -> str:
 
 def _add(lines: dict[tuple[date, str], InvoiceLine], record: Mapping[str, Any]) -> None:
     """Add one record to the sums of its day and model."""
-    day = _day(_required(record, DAY_COLUMNS, "the day"))
-    model = str(_required(record, MODEL_COLUMNS, "the model")).strip()
-    parts = [record[name] for name in INPUT_PART_COLUMNS if _has(record, name)]
-    whole = _first(record, INPUT_COLUMNS)
-    inputs = [*parts, *([] if whole is None else [whole])]
-    output, cost = _first(record, OUTPUT_COLUMNS), _first(record, COST_COLUMNS)
-    if not inputs and output is None and cost is None:
-        names = (INPUT_COLUMNS[0], OUTPUT_COLUMNS[0], COST_COLUMNS[0])
-        raise _LineError(f"has no tokens and no cost: they are called {', '.join(names)}, or as docs/costs.md lists")
+    day = day_of(required(record, DAY_COLUMNS, "the day"))
+    model = str(required(record, MODEL_COLUMNS, "the model")).strip()
+    inputs, outputs, cost = input_tokens(record), output_tokens(record), cost_usd(record)
+    if inputs is None and outputs is None and cost is None:
+        raise LineError(
+            f"has no tokens and no cost: they are called {INPUT_COLUMN}, {OUTPUT_COLUMNS[0]}, {COST_COLUMNS[0]}, "
+            "or as docs/costs.md lists"
+        )
     line = lines.setdefault((day, model), InvoiceLine())
-    if inputs:
-        line.input_tokens = (line.input_tokens or 0) + sum(_tokens(each) for each in inputs)
-    if output is not None:
-        line.output_tokens = (line.output_tokens or 0) + _tokens(output)
+    if inputs is not None:
+        line.input_tokens = (line.input_tokens or 0) + inputs
+    if outputs is not None:
+        line.output_tokens = (line.output_tokens or 0) + outputs
     if cost is not None:
-        amount = _number(cost, "cost")
-        exponent = int(amount.as_tuple().exponent)
-        line.cost_nanousd = (line.cost_nanousd or Decimal(0)) + amount * NANO
+        exponent = int(cost.as_tuple().exponent)
+        line.cost_nanousd = (line.cost_nanousd or Decimal(0)) + cost * NANO
         line.rounding_nanousd += min(Decimal(10) ** exponent * NANO / 2, _HALF_CENT_NANOUSD)
-
-
-def _has(record: Mapping[str, Any], name: str) -> bool:
-    return record.get(name) is not None and str(record[name]).strip() != ""
-
-
-def _first(record: Mapping[str, Any], names: Iterable[str]) -> Any:
-    return next((record[name] for name in names if _has(record, name)), None)
-
-
-def _required(record: Mapping[str, Any], names: tuple[str, ...], what: str) -> Any:
-    found = _first(record, names)
-    if found is None:
-        raise _LineError(f"has nothing for {what}: the column is called {', '.join(names)}")
-    return found
-
-
-def _tokens(value: object) -> int:
-    number = _number(value, "tokens")
-    if number != number.to_integral_value() or number < 0:
-        raise _LineError(f"tokens {str(value)[:_MOST_SHOWN]!r} is not a whole number")
-    return int(number)
-
-
-def _number(value: object, what: str) -> Decimal:
-    text = str(value).strip().removeprefix("$").replace(",", "")
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        number = Decimal("NaN")
-    if not number.is_finite() or abs(number) > _LARGEST or int(number.as_tuple().exponent) < _SMALLEST_EXPONENT:
-        raise _LineError(f"{what} {str(value)[:_MOST_SHOWN]!r} is not a number")
-    return number
-
-
-def _day(value: object) -> date:
-    """Return the day, UTC, of a date, a time with a date, or a Unix time."""
-    text = str(value).strip()
-    try:
-        if _UNIX_MS.fullmatch(text):
-            return datetime.fromtimestamp(int(text) / 1_000, UTC).date()
-        if _UNIX_SECONDS.fullmatch(text):
-            return datetime.fromtimestamp(float(text), UTC).date()
-        moment = datetime.fromisoformat(text.removesuffix(" UTC"))
-    except ValueError:
-        raise _LineError(f"date {text[:_MOST_SHOWN]!r} is not a day as in 2026-11-01") from None
-    return (moment if moment.tzinfo is None else moment.astimezone(UTC)).date()

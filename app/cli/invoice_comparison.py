@@ -6,6 +6,7 @@ configuration connect them. A cost agrees where it is equal within the digits of
 
 import csv
 import io
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from datetime import date
@@ -22,7 +23,11 @@ from otel.events.usage import NANO
 
 Kind: TypeAlias = Literal["missing here", "missing there", "input tokens", "output tokens", "cost USD"]
 
-_SNAPSHOT_MARKS: Final = ("-", "@", ":")
+_MONTH_DAY: Final = r"(0[1-9]|1[0-2]){}(0[1-9]|[12]\d|3[01])"
+_SNAPSHOT: Final = re.compile(
+    rf"-(20\d\d)?{_MONTH_DAY.format('')}|-20\d\d-{_MONTH_DAY.format('-')}|[@:][^a-z]+", re.ASCII | re.IGNORECASE
+)
+"""What follows a model's name in that of a snapshot: a date, or a version after `@` or `:`."""
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -99,10 +104,9 @@ def _merged_invoice(
 def _requested_name(model: str, known: Collection[str]) -> str:
     if model in known:
         return model
-    stems = [name for name in known if model.startswith(tuple(name + mark for mark in _SNAPSHOT_MARKS))]
-    stem = max(stems, key=len, default=model)
-    # Only a date or a version follows: `gpt-4o-mini` is another model than `gpt-4o`.
-    return stem if not any(char.isalpha() for char in model.removeprefix(stem)) else model
+    # Other numbers are other models: `claude-opus-4-1` is not `claude-opus-4`, nor `gpt-4o-mini` `gpt-4o`.
+    stems = [name for name in known if model.startswith(name) and _SNAPSHOT.fullmatch(model, len(name))]
+    return max(stems, key=len, default=model)
 
 
 def _sum(one: InvoiceLine, two: InvoiceLine) -> InvoiceLine:

@@ -1,7 +1,7 @@
 """`gatewayz usage`: what calls used and cost, from the ledger, by day, provider, model, key, plan or tag.
 
 Prints a table, CSV or JSON on stdout and one line per error on stderr. The exit code is 0, 1 when the
-database failed or an invoice differs, 2 when the arguments are invalid.
+database failed or an invoice differs, 2 when the arguments are invalid or an invoice cannot be read.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def add_usage_parser(
         parents=[common],
         help="report tokens and costs from the ledger",
         description="Sums the ledger's calls, exactly. Days are UTC."
-        " Exit code: 1 where the database failed or the invoice differs, 2 for invalid arguments.",
+        " Exit code: 1 where the database failed or the invoice differs, 2 for invalid arguments or an invoice that cannot be read.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -92,7 +92,9 @@ def run_usage(
         by = _dimensions(args.by)
         first, last = _days(args, clock)
         report = asyncio.run(_read(by, first, last, url, clock, progress=progress))
-    except (CommandError, ConfigError, DatabaseOpenError, InvoiceError, StoreUnavailableError) as error:
+    except InvoiceError as error:
+        return report_error("usage", CommandError(str(error), 2), stderr or sys.stderr)
+    except (CommandError, ConfigError, DatabaseOpenError, StoreUnavailableError) as error:
         return report_error("usage", error, stderr or sys.stderr)
     print(rendered(report, args.format), file=stdout or sys.stdout)
     return 0

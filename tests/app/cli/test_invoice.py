@@ -9,8 +9,10 @@ from decimal import Decimal
 import pytest
 
 from app.cli.invoice import InvoiceError, InvoiceLine, read_invoice
+from app.cli.invoice_comparison import compare
 from app.cli.main import main
 from app.gateway.ports import LedgerRow
+from app.store.usage_report import UsageSums
 from tests.app.cli.ledger_file import ledger_file
 
 CONFIG = """
@@ -28,6 +30,7 @@ name = "large"
 routes = [{ provider = "openai", upstream_model = "gpt-4o" }]
 """
 SECOND = '[[providers]]\nname = "azure"\nbase_url = "https://azure.example/v1"\n'
+DAY = date(2026, 11, 1)
 NOON = 1_700_049_600_000
 """2023-11-15T12:00Z."""
 
@@ -146,6 +149,34 @@ def test_models_that_share_a_route_are_one_line_with_all_their_names(run):
     assert run(invoice, config=linked)[1].out == "all 2 lines agree\n"
 
 
+@pytest.mark.parametrize(
+    ("model", "is_snapshot"),
+    [
+        ("claude-opus-4-20250514", True),
+        ("claude-opus-4-2025-05-14", True),
+        ("claude-opus-4-0514", True),
+        ("claude-opus-4@20250514", True),
+        ("claude-opus-4:1", True),
+        ("claude-opus-4-1-20250805", False),
+        ("claude-opus-4-1", False),
+        ("claude-opus-4-32", False),
+        ("claude-opus-4-2024", False),
+        ("claude-opus-4-20251399", False),
+        ("claude-opus-4-mini", False),
+        ("claude-opus-4:70b", False),
+        ("claude-opus-4.1", False),
+        ("claude-opus-40514", False),
+    ],
+)
+def test_a_snapshot_is_a_name_and_a_date_or_version(model, is_snapshot):
+    """Another number is that of another model."""
+    invoice = {(DAY, "claude-opus-4"): InvoiceLine(input_tokens=5), (DAY, model): InvoiceLine(input_tokens=9)}
+    ledger = {(DAY, "opus"): UsageSums(calls=1, input_tokens=14)}
+    comparison = compare(invoice, ledger, {"opus": frozenset({"claude-opus-4"})})
+    expected = [] if is_snapshot else [("claude-opus-4", "input tokens"), (model, "missing here")]
+    assert [(each.model, each.difference) for each in comparison.differences] == expected
+
+
 def test_a_provider_must_be_clear(run):
     code, printed = run(GOOD, config=CONFIG + SECOND)
     assert (code, printed.err) == (2, "usage: --invoice needs --provider; the configuration has: openai, azure\n")
@@ -179,6 +210,71 @@ def test_the_column_names_of_providers(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("figures", "inputs", "outputs"),
+    [
+        # The writes by time are parts of all writes.
+        (
+            {
+                "input_tokens": 10,
+                "cache_creation_input_tokens": 100,
+                "cache_creation": {"ephemeral_5m_input_tokens": 60, "ephemeral_1h_input_tokens": 40},
+            },
+            110,
+            None,
+        ),
+        (
+            {
+                "input_tokens": 10,
+                "cache_creation_input_tokens": 0,
+                "cache_creation": {"ephemeral_5m_input_tokens": 60, "ephemeral_1h_input_tokens": 40},
+            },
+            110,
+            None,
+        ),
+        # Anthropic's input is without the cached tokens; that of the others, and an uncached count's sum, are whole.
+        ({"input_tokens": 200, "cache_read_input_tokens": 9_800, "output_tokens": 1}, 10_000, 1),
+        ({"prompt_tokens": 1_000, "cache_read_input_tokens": 900, "output_tokens": 1}, 1_000, 1),
+        ({"prompt_tokens": 0, "input_tokens": 200, "cache_read_input_tokens": 9_800}, 10_000, None),
+        ({"input_tokens": 110, "uncached_input_tokens": 10, "cache_read_input_tokens": 100}, 110, None),
+        ({"input_tokens": 110, "uncached_input_tokens": 0, "cache_read_input_tokens": 0}, 110, None),
+        ({"cache_read_input_tokens": 0, "output_tokens": 0, "completion_tokens": 7}, 0, 7),
+        # The total decides.
+        ({"input_tokens": 1_000, "cache_read_input_tokens": 900, "output_tokens": 5, "total_tokens": 1_005}, 1_000, 5),
+        ({"prompt_tokens": 100, "cache_read_input_tokens": 900, "output_tokens": 5, "total_tokens": 1_005}, 1_000, 5),
+        # In an object `usage`.
+        ({"usage": {"input_tokens": 5, "output_tokens": 7}}, 5, 7),
+        ({"usage": {"prompt_tokens": 5, "completion_tokens": 7}}, 5, 7),
+        (
+            {"usage": {"input_tokens": 1, "cache_read_input_tokens": 2, "cache_creation": {"ephemeral_1h_input_tokens": 3}}},
+            6,
+            None,
+        ),
+    ],
+    ids=range(13),
+)  # fmt: skip
+def test_the_input_is_counted_once_and_whole(tmp_path, figures, inputs, outputs):
+    found = read(tmp_path, json.dumps({"date": "2026-11-01", "model": "m"} | figures))
+    assert found == {(date(2026, 11, 1), "m"): InvoiceLine(input_tokens=inputs, output_tokens=outputs)}
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "nanousd"),
+    [
+        ("cost", '"$1,234,567.5"', 1_234_567_500_000_000),
+        ("cost,currency", "0.5,usd", 500_000_000),
+        ("cost,cost_usd,currency", "0.4,0.5,EUR", 500_000_000),
+        ("usage.cost", "0.5", 500_000_000),
+    ],
+)
+def test_a_cost_is_in_usd(tmp_path, header, row, nanousd):
+    found = read(tmp_path, f"date,model,{header}\n2026-11-01,m,{row}\n")
+    assert found[date(2026, 11, 1), "m"].cost_nanousd == nanousd
+
+
+COMMA = "is not a number: a comma only separates thousands, as in 1,000.50"
+
+
+@pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("", "has no lines of usage"),
@@ -196,6 +292,22 @@ def test_the_column_names_of_providers(tmp_path):
         ("date,model,cost\n2026-11-01,m,NaN\n", "line 2: cost 'NaN' is not a number"),
         ("date,model,input_tokens\n2026-11-01,m,1.5\n", "line 2: tokens '1.5' is not a whole number"),
         ("date,model,input_tokens\n2026-11-01,m,-1\n", "line 2: tokens '-1' is not a whole number"),
+        ("date,model,cost\n9999-12-31T23:00:00-02:00,m,1\n", "line 2: date '9999-12-31T23:00:00-02:00' is not a day"),
+        ('date,model,cost\n2026-11-01,m,"0,05"\n', f"line 2: cost '0,05' {COMMA}"),
+        ('date,model,cost\n2026-11-01,m,"0,050"\n', f"line 2: cost '0,050' {COMMA}"),
+        ('date,model,cost\n2026-11-01,m,"1.234,50"\n', f"line 2: cost '1.234,50' {COMMA}"),
+        ('date,model,cost\n2026-11-01,m,"1,0000"\n', f"line 2: cost '1,0000' {COMMA}"),
+        ('date,model,input_tokens\n2026-11-01,m,"1,5"\n', f"line 2: tokens '1,5' {COMMA}"),
+        ("date,model,input_tokens\n2026-11-01,m,1.000\n", "line 2: tokens '1.000' is not a whole number"),
+        (
+            '{"date":"2026-11-01","model":"m","amount":{"value":1.5,"currency":"eur"}}\n',
+            "line 1: amount_currency 'eur' is not USD: costs of the ledger are in USD",
+        ),
+        (
+            "date,model,cost,currency\n2026-11-01,m,1,EUR\n",
+            "line 2: currency 'EUR' is not USD: costs of the ledger are in USD",
+        ),
+        ("date,model,Cost (€)\n2026-11-01,m,1\n", "line 2: has no tokens and no cost"),
         ("date,model,cost\n2026-11-01,m,1,2\n", "line 2: has more cells than the header"),
         ('{"date": "2026-11-01"\n', "line 1 is not a JSON object: a file of JSON has one on each line"),
         ("[{}]\n", "line 1 is not a JSON object: a file of JSON has one on each line"),
@@ -207,7 +319,7 @@ def test_the_column_names_of_providers(tmp_path):
             "is not CSV: field larger than field limit (131072)",
         ),
     ],
-    ids=range(19),
+    ids=range(29),
 )
 def test_a_bad_file_is_one_line(tmp_path, text, reason):
     with pytest.raises(InvoiceError) as caught:
@@ -216,7 +328,11 @@ def test_a_bad_file_is_one_line(tmp_path, text, reason):
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_missing_is_one_line_and_exit_code_1(run, tmp_path):
+def test_a_file_that_cannot_be_used_is_one_line_and_exit_code_2(run, tmp_path):
+    """1 means that the invoice differs."""
+    code, printed = run("date,model,cost\n0001-01-01T00:00:00+14:00,m,1\n")
+    reason = "line 2: date '0001-01-01T00:00:00+14:00' is not a day as in 2026-11-01"
+    assert (code, printed.out, printed.err) == (2, "", f"usage: {tmp_path}/invoice: {reason}\n")
     code, printed = run(GOOD, "--invoice", str(tmp_path / "none.csv"))
-    assert code == 1
+    assert code == 2
     assert printed.err == f"usage: {tmp_path}/none.csv: cannot be read: No such file or directory\n"
