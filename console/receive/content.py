@@ -9,6 +9,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from console.receive.message_count import check_message_count
+from console.receive.nested_count import check_nested_count, nested_fields
 from console.receive.otlp_json import parse_json
 from console.store.records import Signal
 from console.store.work import MalformedError, TooLargeError
@@ -20,6 +22,10 @@ _REQUESTS: Final[dict[Signal, type[Any]]] = {
     "metrics": ExportMetricsServiceRequest,
     "logs": ExportLogsServiceRequest,
 }
+_NESTED: Final = {signal: nested_fields(request.DESCRIPTOR) for signal, request in _REQUESTS.items()}
+_MAX_VALUES: Final = 1_000_000
+"""Attributes, elements of lists, events and so on. 20 000 spans may have 50 of them each."""
+
 _GZIP: Final = 31
 """zlib's window bits for a gzip header."""
 _DIGEST_BYTES: Final = 16
@@ -54,10 +60,14 @@ def unpack(content: Content, max_bytes: int) -> bytes:
     return bytes(found)
 
 
-def parse(signal: Signal, body: bytes, encoding: Format) -> Any:
-    """Return the request's message; raises `MalformedError`."""
+def parse(signal: Signal, body: bytes, encoding: Format, most: int) -> Any:
+    """Return the request's message; raises `MalformedError`, which `TooLargeError` is.
+
+    `most`: of messages down to spans, records and points.
+    """
     if encoding == "json":
-        return parse_json(_REQUESTS[signal], body)
+        return parse_json(_REQUESTS[signal], signal, body, most)
+    check_nested_count(_NESTED[signal], body, check_message_count(signal, body, most), _MAX_VALUES)
     try:
         return _REQUESTS[signal].FromString(body)
     except DecodeError as error:

@@ -1,7 +1,7 @@
 """Counts the messages of a protobuf body before it is parsed: one of two bytes becomes an object of a hundred.
 
 Only the levels down to spans, log records and points are walked, so it costs a microsecond for
-each of these. Format: the encoding of Protocol Buffers.
+each of these; what is in them: `nested_count.py`. Format: the encoding of Protocol Buffers.
 """
 
 from typing import Final
@@ -11,9 +11,9 @@ from console.store.work import MalformedError, TooLargeError
 
 _VARINT: Final = 0
 _FIXED64: Final = 1
-_DELIMITED: Final = 2
+DELIMITED: Final = 2
 _FIXED32: Final = 5
-_MORE: Final = 0x80
+MORE: Final = 0x80
 _MAX_SHIFT: Final = 63
 
 _PATHS: Final[dict[Signal, tuple[frozenset[int], ...]]] = {
@@ -25,8 +25,11 @@ _PATHS: Final[dict[Signal, tuple[frozenset[int], ...]]] = {
 """The fields of the messages at each level: resource, scope, then spans, records or metrics."""
 
 
-def check_message_count(signal: Signal, body: bytes, most: int) -> None:
-    """Raise `TooLargeError` for more messages than `most`, `MalformedError` where the body is no message."""
+def check_message_count(signal: Signal, body: bytes, most: int) -> int:
+    """Return how many messages there are, down to spans, records and points.
+
+    Raises `TooLargeError` for more than `most`, `MalformedError` where the body is no message.
+    """
     path = _PATHS[signal]
     left = most
     # Of the message that is walked at each level, the end.
@@ -36,11 +39,11 @@ def check_message_count(signal: Signal, body: bytes, most: int) -> None:
         if position >= ends[-1]:
             ends.pop()
             continue
-        key, position = _varint(body, position)
-        if key & 7 != _DELIMITED:
-            position = _after_scalar(body, position, key & 7)
+        key, position = varint(body, position)
+        if key & 7 != DELIMITED:
+            position = after_scalar(body, position, key & 7)
             continue
-        length, position = _varint(body, position)
+        length, position = varint(body, position)
         if position + length > ends[-1]:
             raise MalformedError("a field of the body is longer than what it is in")
         if key >> 3 in path[len(ends) - 1]:
@@ -51,12 +54,13 @@ def check_message_count(signal: Signal, body: bytes, most: int) -> None:
                 ends.append(position + length)
                 continue
         position += length
+    return most - left
 
 
-def _after_scalar(body: bytes, position: int, wire_type: int) -> int:
+def after_scalar(body: bytes, position: int, wire_type: int) -> int:
     """Return where a number ends."""
     if wire_type == _VARINT:
-        return _varint(body, position)[1]
+        return varint(body, position)[1]
     if wire_type == _FIXED64:
         return position + 8
     if wire_type == _FIXED32:
@@ -64,18 +68,18 @@ def _after_scalar(body: bytes, position: int, wire_type: int) -> int:
     raise MalformedError("the body has a field of an unknown kind")
 
 
-def _varint(body: bytes, position: int) -> tuple[int, int]:
+def varint(body: bytes, position: int) -> tuple[int, int]:
     """Return a number and where it ends."""
     try:
         byte = body[position]
-        if byte < _MORE:
+        if byte < MORE:
             return byte, position + 1
         number = shift = 0
         while True:
             byte = body[position]
             number |= (byte & 0x7F) << shift
             position += 1
-            if byte < _MORE:
+            if byte < MORE:
                 return number, position
             shift += 7
             if shift > _MAX_SHIFT:

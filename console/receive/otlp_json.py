@@ -7,6 +7,8 @@ from typing import Any, Final
 import msgspec
 from google.protobuf.json_format import ParseDict, ParseError  # type: ignore[import-untyped]  # ships no type information
 
+from console.receive.json_count import check_containers, check_json_count
+from console.store.records import Signal
 from console.store.work import MalformedError
 
 _IDS: Final = frozenset({"traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id"})
@@ -14,12 +16,17 @@ _VALUES: Final = frozenset({"attributes", "body", "filteredAttributes"})
 """Below these, keys are the sender's."""
 
 
-def parse_json(request: type[Any], body: bytes) -> Any:
-    """Return the message; unknown fields are ignored. Raises `MalformedError`."""
+def parse_json(request: type[Any], signal: Signal, body: bytes, most: int) -> Any:
+    """Return the message; unknown fields are ignored. Raises `MalformedError`.
+
+    `most`: of messages down to spans, records and points.
+    """
+    check_containers(body)
     try:
         content = msgspec.json.decode(body)
         if not isinstance(content, dict):
             raise MalformedError("the body is no JSON object")
+        check_json_count(signal, content, most)
         return ParseDict(_with_base64_ids(content), request(), ignore_unknown_fields=True)
     except (msgspec.DecodeError, ParseError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200]

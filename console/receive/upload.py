@@ -5,7 +5,6 @@ from typing import Any, Final
 
 from console.receive.content import Content, digest, parse, unpack
 from console.receive.logs import log_groups
-from console.receive.message_count import check_message_count
 from console.receive.metrics import TimeWindow, point_groups
 from console.receive.refusals import Refusals
 from console.receive.spans import span_groups
@@ -21,10 +20,8 @@ _MAX_ITEMS: Final[dict[Signal, int]] = {"traces": 20_000, "logs": 20_000, "metri
 def read_batch(content: Content, limits: Limits, unix_s: Callable[[], float]) -> Batch:
     """Return the records; raises `MalformedError`."""
     body = unpack(content, limits.body_bytes)
-    if content.format == "protobuf":
-        # Each item may have a resource and a scope of its own.
-        check_message_count(content.signal, body, 3 * _MAX_ITEMS[content.signal])
-    request = parse(content.signal, body, content.format)
+    # Each item may have a resource and a scope of its own.
+    request = parse(content.signal, body, content.format, 3 * _MAX_ITEMS[content.signal])
     items = _count(content.signal, request)
     if items > _MAX_ITEMS[content.signal]:
         raise TooLargeError(f"the request has {items} items; send at most {_MAX_ITEMS[content.signal]} at once")
