@@ -9,12 +9,12 @@ from console.query.view import View
 HOUR_NS: Final = 3_600 * SECOND
 
 _WHOLE_HOURS: Final = """
-SELECT plan, key_id, sum(requests), sum(cost_nanousd), sum(input_tokens), sum(output_tokens), sum(cached_tokens)
+SELECT plan, key_id, sum(requests), total(cost_nanousd), total(input_tokens), total(output_tokens), total(cached_tokens)
 FROM request_sums WHERE hour >= ? AND hour < ? GROUP BY plan, key_id
 """
 _PART_OF_AN_HOUR: Final = """
-SELECT coalesce(plan, ''), coalesce(key_id, ''), count(*), coalesce(sum(cost_nanousd), 0),
-  coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0), coalesce(sum(cached_tokens), 0)
+SELECT coalesce(plan, ''), coalesce(key_id, ''), count(*), total(cost_nanousd),
+  total(input_tokens), total(output_tokens), total(cached_tokens)
 FROM requests INDEXED BY requests_by_time
 WHERE time_ns >= ? AND time_ns < ? AND operation IS NOT NULL GROUP BY 1, 2
 """
@@ -48,7 +48,9 @@ def read_callers(view: View, begin_ns: int, end_ns: int) -> list[Caller]:
 
 
 def _rows(view: View, sql: str, low: int, high: int) -> list[Caller]:
-    return [Caller(*row) for row in view.connection.execute(sql, (low, high))]
+    # `total` is a float, exact up to 2**53: `sum` fails where a sender's numbers add up to more than 64 bits.
+    rows = view.connection.execute(sql, (low, high))
+    return [Caller(plan, key_id, *map(int, numbers)) for plan, key_id, *numbers in rows]
 
 
 def _added(callers: Iterable[Caller]) -> list[Caller]:

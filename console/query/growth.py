@@ -73,11 +73,12 @@ def _growth(
 
 def _delta_sum(connection: sqlite3.Connection, series_id: int, begin_ns: int, end_ns: int) -> float | None:
     row = connection.execute(
-        "SELECT sum(value) FROM number_points WHERE series_id = ? AND time_ns > ? AND time_ns <= ?"
+        # `sum` of integers fails beyond 64 bits.
+        "SELECT total(value), count(*) FROM number_points WHERE series_id = ? AND time_ns > ? AND time_ns <= ?"
         " AND typeof(value) IN ('integer', 'real')",
         (series_id, begin_ns, end_ns),
     ).fetchone()
-    return None if row[0] is None else float(row[0])
+    return float(row[0]) if row[1] else None
 
 
 def _cumulative(

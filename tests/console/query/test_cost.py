@@ -3,6 +3,7 @@
 import sqlite3
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from console.query.cost import period_window, read_cost
@@ -87,6 +88,18 @@ async def test_plans_and_keys_are_sums_of_request_lines(spent, look):
     assert [(row.name, row.cost_usd, row.requests) for row in report.by_plan] == [("free", 0.5, 2), ("pro", 0.5, 1)]
     keys = {row.name: (row.cost_usd, row.input_tokens, row.output_tokens, row.cached_tokens) for row in report.by_key}
     assert keys == {"key_1": (0.25, 100, 10, 40), "key_2": (0.25, 100, 10, 0), "key_3": (0.5, 100, 10, 0)}
+
+
+@pytest.mark.parametrize("begin_s", [-60, -3_710, -7_200])
+async def test_sums_of_more_than_64_bits_are_no_error(console, look, begin_s):
+    most, call = 2**63 - 1, {"operation": "chat", "plan": "free", "key_id": "key_1", "cost_usd": 9e9}
+    for at_s in (-3_700, -50, -40):
+        await console.send(logs(request_line(at_s, input_tokens=most, **call)))
+    with look() as view:
+        report = read_cost(view, "range", begin_ns=at(begin_s), end_ns=at(-1))
+    [row] = report.by_key
+    assert row.input_tokens == pytest.approx(row.requests * most)
+    assert msgspec.json.encode(report)
 
 
 async def test_without_telemetry_a_cost_is_unknown_not_zero(console, look):

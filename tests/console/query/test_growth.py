@@ -68,6 +68,14 @@ async def test_delta_points_are_added(console, look):
         assert total(read_growth(view, "c", (at(-300), at(0)))) == 17
 
 
+async def test_delta_points_add_up_beyond_64_bits(console, look):
+    points = ((at_s, 2**62, A) for at_s in (-200, -150, -100))
+    await console.send(metrics(counter("c", *points, delta=True)))
+    with look() as view:
+        assert total(read_growth(view, "c", (at(-300), at(0)))) == 3 * 2.0**62
+        assert read_growth(view, "c", (at(-90), at(0))) == []
+
+
 async def test_samples_within_a_millisecond_of_the_window_are_counted_once(console, look):
     await console.send(metrics(counter("c", (-300.0, 5, A), (-299.9996, 6, A), (-200, 8, A), (-0.0004, 9, A))))
     with look() as view:
