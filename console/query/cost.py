@@ -1,5 +1,6 @@
 """The cost report: by provider, model and source from counters, by plan and key from request lines."""
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple, TypeAlias
@@ -205,8 +206,9 @@ def _share(part: float | None, whole: float | None) -> float | None:
 
 def _nano(amount: float) -> float:
     """Return US dollars to the nano-dollar: differences of counters end in digits that floats made up."""
-    return round(amount * NANO) / NANO
+    nano = amount * NANO
+    return round(nano) / NANO if math.isfinite(nano) else amount
 
 
 def _rounded(count: float | None) -> int | None:
-    return None if count is None else round(count)
+    return None if count is None or not math.isfinite(count) else round(count)

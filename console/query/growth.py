@@ -5,6 +5,7 @@ times, all samples between them are read, so that nothing is lost with a reset. 
 add up: each sample belongs to exactly one.
 """
 
+import math
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
@@ -66,6 +67,8 @@ def _growth(
         unknown, begun = None, None
     else:
         steps, unknown, begun = _cumulative(connection, series.id, times_ns)
+    # What a sender made infinite is unknown.
+    steps = [None if step is None or not math.isfinite(step) else step for step in steps]
     if all(step is None for step in steps):
         return None
     return Growth(labels, series.resource_id, steps, unknown, begun)
@@ -78,7 +81,7 @@ def _delta_sum(connection: sqlite3.Connection, series_id: int, begin_ns: int, en
         " AND typeof(value) IN ('integer', 'real')",
         (series_id, begin_ns, end_ns),
     ).fetchone()
-    return float(row[0]) if row[1] else None
+    return None if row[0] is None or not row[1] else float(row[0])
 
 
 def _cumulative(

@@ -1,5 +1,6 @@
 """The cost report, against sums computed by hand."""
 
+import math
 import sqlite3
 from datetime import UTC, datetime
 
@@ -99,6 +100,30 @@ async def test_sums_of_more_than_64_bits_are_no_error(console, look, begin_s):
         report = read_cost(view, "range", begin_ns=at(begin_s), end_ns=at(-1))
     [row] = report.by_key
     assert row.input_tokens == pytest.approx(row.requests * most)
+    assert msgspec.json.encode(report)
+
+
+@pytest.mark.parametrize("delta", [True, False])
+@pytest.mark.parametrize("values", [(math.inf,), (-math.inf, math.inf), (1e308, 1e308), (1e308, math.nan)])
+async def test_numbers_without_bounds_are_no_error(console, look, values, delta):
+    def metric(name, **more):
+        points = (
+            (at_s, value, labels(provider, "small", **more))
+            for provider in ("a", "b")
+            for at_s, value in zip((-500, -50, -40), (1.0, *values), strict=False)
+        )
+        return counter(name, *points, delta=delta)
+
+    await console.send(
+        metrics(
+            metric("gatewayz_cost_usd_total", cost_source="priced"),
+            metric("tokens_used_total", token_type="input"),
+            metric("gatewayz_unpriced_tokens_total"),
+            metric("gatewayz_exposure_usd_total"),
+        )
+    )
+    with look() as view:
+        report = read_cost(view, "range", begin_ns=at(-300), end_ns=at(0))
     assert msgspec.json.encode(report)
 
 
