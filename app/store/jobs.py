@@ -19,14 +19,13 @@ from app.jobs.published import Published
 from app.jobs.scheduler import Job
 from app.store.business import BusinessCounts, business_counts
 from app.store.cost_rollup import roll_up
-from app.store.daily_usage import sum_days
+from app.store.daily_usage import DAY_MS, sum_days
 from app.store.gauges import observe_keys, observe_models
 from app.store.leases import Lease, StoredLeases
 from app.store.retention import purge_ledger
 from app.store.uptime import ModelUsage, ModelUsageReader
 
 _LOGGER = logging.getLogger(__name__)
-_DAY_MS: Final = 86_400_000
 _QUERY_SECONDS: Final = 30.0
 _LONG_QUERY_SECONDS: Final = 900.0
 _RELEASE_SECONDS: Final = 0.5
@@ -126,7 +125,7 @@ class StoreJobs:
             _LOGGER.info("costs of %d hours and usage of %d days summed", hours, days)
 
     async def _purge(self) -> None:
-        before_unix_ms = self._clock.unix_ms() - self._config.retention.ledger_days * _DAY_MS
+        before_unix_ms = self._clock.unix_ms() - self._config.retention.ledger_days * DAY_MS
         rows = await purge_ledger(self._engine, before_unix_ms)
         if rows:
             _LOGGER.info("%d ledger rows purged, their sums stay", rows)

@@ -99,26 +99,6 @@ HOURLY_COSTS = Table(
     _counter("estimated_cost_nanousd"),
 )
 
-_DAILY_SUMS = (
-    "calls",
-    "successes",
-    "failures",
-    "input_tokens",
-    "output_tokens",
-    "cost_nanousd",
-    "credits_nanousd",
-    "cached_tokens",
-    "cache_write_tokens",
-    "reasoning_tokens",
-    "input_audio_tokens",
-    "output_audio_tokens",
-    "unpriced_tokens",
-    "exposure_nanousd",
-    "reported_cost_nanousd",
-    "priced_cost_nanousd",
-    "estimated_cost_nanousd",
-)
-
 # One row per day, key, provider, model, plan and tags (`app/store/daily_usage.py`); goes with the ledger's rows.
 DAILY_USAGE = Table(
     "daily_usage",
@@ -129,7 +109,12 @@ DAILY_USAGE = Table(
     Column("model", String(128), primary_key=True),
     Column("plan", String(128), primary_key=True),
     Column("tags", Text, primary_key=True, comment="JSON object as in the ledger; empty: none"),
-    *(Column(name, BigInteger, nullable=False) for name in _DAILY_SUMS),
+    # The same sums, in the same order.
+    *(
+        Column(each.name, BigInteger, nullable=False)
+        for each in HOURLY_COSTS.c
+        if not each.primary_key and each is not HOURLY_COSTS.c.ledger_purged
+    ),
 )
 
 DETECTOR_STATE = Table(
