@@ -28,6 +28,24 @@ def _term(title: str, description: str, expr: str) -> Panel:
     )
 
 
+def _breakers(title: str, description: str, state: str, *, legend: str, width: int) -> Panel:
+    """Return a panel of breakers over time: 0 closed, 1 half open, 2 open. `state` is the query of one state, `%s` in its place."""
+    return Panel(
+        title=title,
+        description=description,
+        kind=PanelKind.STATE_TIMELINE,
+        queries=(Query(expr="2 * " + state % '"open"' + " + " + state % '"half_open"', legend=legend),),
+        unit="none",
+        maximum=2,
+        steps=(Step("green"), Step("yellow", 1), Step("red", 2)),
+        meanings=_STATES,
+        by="provider",
+        no_value="breakers are off",
+        logs=_BREAKER_LOGS,
+        width=width,
+    )
+
+
 PROVIDERS: Final = Dashboard(
     uid="gatewayz-providers",
     title="Providers",
@@ -42,26 +60,11 @@ PROVIDERS: Final = Dashboard(
             height=6,
             is_purpose=True,
             panels=(
-                Panel(
-                    title="Circuit breakers",
-                    description="The state of each provider's circuit breaker over time.",
-                    kind=PanelKind.STATE_TIMELINE,
-                    queries=(
-                        Query(
-                            expr=(
-                                f'2 * max by (provider) (gatewayz_circuit_breaker_state{{state="open", {_P}}})'
-                                f' + max by (provider) (gatewayz_circuit_breaker_state{{state="half_open", {_P}}})'
-                            ),
-                            legend="{{provider}}",
-                        ),
-                    ),
-                    unit="none",
-                    maximum=2,
-                    steps=(Step("green"), Step("yellow", 1), Step("red", 2)),
-                    meanings=_STATES,
-                    by="provider",
-                    no_value="breakers are off",
-                    logs=_BREAKER_LOGS,
+                _breakers(
+                    "Circuit breakers",
+                    "The state of each provider's circuit breaker over time.",
+                    f"max by (provider) (gatewayz_circuit_breaker_state{{state=%s, {_P}}})",
+                    legend="{{provider}}",
                     width=12,
                 ),
                 Panel(
@@ -240,27 +243,11 @@ PROVIDERS: Final = Dashboard(
                     empty_when_well=True,
                     width=8,
                 ),
-                Panel(
-                    title="Breakers of models",
-                    description="The state of the breaker of each model at a provider over time; most problems are of one model.",
-                    kind=PanelKind.STATE_TIMELINE,
-                    queries=(
-                        Query(
-                            expr=(
-                                "2 * max by (provider, model) (gatewayz_model_circuit_breaker_state"
-                                f'{{state="open", {parts.BY_BOTH}}}) + max by (provider, model)'
-                                f' (gatewayz_model_circuit_breaker_state{{state="half_open", {parts.BY_BOTH}}})'
-                            ),
-                            legend="{{provider}} {{model}}",
-                        ),
-                    ),
-                    unit="none",
-                    maximum=2,
-                    steps=(Step("green"), Step("yellow", 1), Step("red", 2)),
-                    meanings=_STATES,
-                    by="provider",
-                    no_value="breakers are off",
-                    logs=_BREAKER_LOGS,
+                _breakers(
+                    "Breakers of models",
+                    "The state of the breaker of each model at a provider over time; most problems are of one model.",
+                    f"max by (provider, model) (gatewayz_model_circuit_breaker_state{{state=%s, {parts.BY_BOTH}}})",
+                    legend="{{provider}} {{model}}",
                     width=8,
                 ),
                 Panel(
