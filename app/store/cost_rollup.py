@@ -66,9 +66,13 @@ SUMS: Final[dict[str, ColumnElement[Any]]] = {
     },
 }
 """Every sum of the rollup, over rows of the ledger."""
-# Constants are written out: PostgreSQL does not recognise two parameters of one value as the same expression in GROUP BY.
-_HOUR: Final = LEDGER.c.started_unix_ms - LEDGER.c.started_unix_ms % literal_column(str(HOUR_MS), BigInteger)
 PROVIDER: Final = func.coalesce(LEDGER.c.provider, literal_column("''"))
+
+
+def period_column(moment: ColumnElement[int], period_ms: int) -> ColumnElement[Any]:
+    """Return the start of the hour or day, as long as `period_ms`, that each moment of a column is in."""
+    # The constant is written out: PostgreSQL does not recognise two parameters of one value as the same in GROUP BY.
+    return moment - moment % literal_column(str(period_ms), BigInteger)
 
 
 def hour_of(unix_ms: int) -> int:
@@ -95,7 +99,8 @@ async def roll_up(
 
 async def _hours_to_sum(engine: AsyncEngine, before_unix_ms: int) -> list[int]:
     """Return, in order, the hours of which ledger and rollup have different numbers of calls. Counts over the ledger's index."""
-    counted = select(_HOUR, func.count()).where(LEDGER.c.started_unix_ms < before_unix_ms).group_by(_HOUR)
+    hour = period_column(LEDGER.c.started_unix_ms, HOUR_MS)
+    counted = select(hour, func.count()).where(LEDGER.c.started_unix_ms < before_unix_ms).group_by(hour)
     summed = (
         select(HOURLY_COSTS.c.hour_unix_ms, func.sum(HOURLY_COSTS.c.calls))
         .where(not_(HOURLY_COSTS.c.ledger_purged))

@@ -5,12 +5,12 @@ hourly sums these go with the ledger's rows: what is purged there is gone here a
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import BigInteger, ColumnElement, and_, delete, func, insert, literal_column, select
+from sqlalchemy import ColumnElement, and_, delete, func, insert, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.store.cost_rollup import PROVIDER, SUMS
+from app.store.cost_rollup import PROVIDER, SUMS, period_column
 from app.store.database import database_errors
 from app.store.schema import DAILY_USAGE, HOURLY_COSTS, LEDGER
 from app.store.transactions import reading_one_moment, writing_alone
@@ -25,12 +25,6 @@ _COLUMNS: Final = ("key_id", "provider", "model", "plan", "tags", *SUMS)
 def day_of(unix_ms: int) -> int:
     """Return the start of the day, UTC, that a moment is in."""
     return unix_ms - unix_ms % DAY_MS
-
-
-def day_column(moment: ColumnElement[int]) -> ColumnElement[Any]:
-    """Return the start of the day of a column of moments."""
-    # The constant is written out: PostgreSQL does not recognise two parameters of one value as the same in GROUP BY.
-    return moment - moment % literal_column(str(DAY_MS), BigInteger)
 
 
 async def sum_days(
@@ -52,7 +46,7 @@ async def sum_days(
 
 async def _days_to_sum(engine: AsyncEngine, before_unix_ms: int) -> list[int]:
     """Return, in order, the days of which the ledger and the sums have different numbers of calls."""
-    day = day_column(LEDGER.c.started_unix_ms)
+    day = period_column(LEDGER.c.started_unix_ms, DAY_MS)
     counted = select(day, func.count()).where(LEDGER.c.started_unix_ms < before_unix_ms).group_by(day)
     summed = select(DAILY_USAGE.c.day_unix_ms, func.sum(DAILY_USAGE.c.calls)).group_by(DAILY_USAGE.c.day_unix_ms)
     async with reading_one_moment(engine) as connection:

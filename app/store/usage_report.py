@@ -14,8 +14,8 @@ from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.config.rules import TAG_NAME
-from app.store.cost_rollup import PROVIDER, SUMS, hour_of, roll_up
-from app.store.daily_usage import day_column, day_of, sum_days
+from app.store.cost_rollup import PROVIDER, SUMS, hour_of, period_column, roll_up
+from app.store.daily_usage import DAY_MS, day_of, sum_days
 from app.store.database import database_errors
 from app.store.schema import DAILY_USAGE, HOURLY_COSTS, LEDGER
 from app.store.transactions import reading_one_moment
@@ -104,7 +104,7 @@ def _group(
     name: str, table: Table, moment: ColumnElement[Any], provider: ColumnElement[Any], dialect: Dialect
 ) -> ColumnElement[Any]:
     if name == "day":
-        return day_column(moment)
+        return period_column(moment, DAY_MS)
     if name == "provider":
         return provider
     if name.startswith(TAG_PREFIX):
