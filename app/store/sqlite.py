@@ -5,8 +5,10 @@ it returns; group commit pays for that.
 """
 
 import asyncio
+import contextlib
 import sqlite3
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +24,33 @@ SQLITE_BUSY_SECONDS = 2.0
 _WAL_SECONDS = 10.0
 _WAL_RETRY_SECONDS = 0.02
 _ITER_CHUNK_SIZE = 64  # aiosqlite's own default
+
+
+class _Connection(sqlite3.Connection):
+    """A connection whose `close` ends its statements and its transaction at once.
+
+    SQLite keeps a closed connection, with its locks, for as long as a cursor is inside a statement. A cancelled `INSERT ...
+    RETURNING` leaves such a cursor in a traceback: no other connection could write until the garbage collector found it.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._cursors: weakref.WeakSet[sqlite3.Cursor] = weakref.WeakSet()
+
+    def cursor(self, *arguments: Any, **options: Any) -> Any:
+        """Make a cursor as `sqlite3` does, and remember it weakly."""
+        cursor = super().cursor(*arguments, **options)
+        self._cursors.add(cursor)
+        return cursor
+
+    def close(self) -> None:
+        """Close the cursors, roll an open transaction back, and close; a second call does nothing."""
+        for cursor in self._cursors:
+            cursor.close()
+        self._cursors.clear()
+        with contextlib.suppress(sqlite3.Error):  # closed already, or a disk that fails: the lock goes with the file
+            self.rollback()
+        super().close()
 
 
 class _StoppableConnection(aiosqlite.Connection):
@@ -66,7 +95,7 @@ def sqlite_connect_args() -> dict[str, Any]:
         if path is not None:
             # `prepare_file` made it: one that was deleted since must not be made again, empty and readable by all.
             database, options = f"{path.as_uri()}?mode=rw", {**options, "uri": True}
-        arguments = (database, *arguments)
+        arguments, options = (database, *arguments), {**options, "factory": _Connection}
         connection = _StoppableConnection(lambda: sqlite3.connect(*arguments, **options), _ITER_CHUNK_SIZE)
         connection._thread.daemon = True  # noqa: SLF001  as SQLAlchemy does for connections that it makes itself
         return connection
