@@ -22,7 +22,7 @@ from app.config.schema import AppConfig
 from app.errors import StoreUnavailableError
 from app.gateway.clock import SystemClock
 from app.gateway.ports import Clock
-from app.store.daily_usage import DAY_MS
+from app.store.cost_rollup import DAY_MS
 from app.store.database import DatabaseOpenError, close_database, open_database
 from app.store.usage_report import DIMENSIONS, TAG_PREFIX, read_usage
 from otel.recording.noop import DisabledRecorder

@@ -3,6 +3,7 @@
 An hour is summed again from its rows whenever the ledger has another number of rows for it than the
 rollup. So repeated, simultaneous and late runs give the same result. The rows of a purged hour
 (`app/store/retention.py`) are gone: later rows of it are added to its sums and purged with them.
+The daily sums of a day go with the first row that leaves its ledger (`app/store/daily_usage.py`).
 """
 
 from collections.abc import Callable
@@ -27,11 +28,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.gateway.fault import CALLER_KINDS
 from app.store.database import database_errors
-from app.store.schema import HOURLY_COSTS, LEDGER
+from app.store.schema import DAILY_USAGE, HOURLY_COSTS, LEDGER
 from app.store.transactions import reading_one_moment, writing_alone
 from app.store.upsert import insert_into
 
 HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
 
 SUCCEEDED: Final[ColumnElement[bool]] = LEDGER.c.status == "success"
 FAILED: Final[ColumnElement[bool]] = and_(
@@ -78,6 +80,11 @@ def period_column(moment: ColumnElement[int], period_ms: int) -> ColumnElement[A
 def hour_of(unix_ms: int) -> int:
     """Return the start of the hour that a moment is in."""
     return unix_ms - unix_ms % HOUR_MS
+
+
+def day_of(unix_ms: int) -> int:
+    """Return the start of the day, UTC, that a moment is in."""
+    return unix_ms - unix_ms % DAY_MS
 
 
 async def roll_up(
@@ -135,6 +142,7 @@ async def bring_up_to_date(connection: AsyncConnection, hour_unix_ms: int, *, pu
     if not gone:
         return 0
     deleted = await connection.execute(delete(LEDGER).where(_in_hour(hour_unix_ms)))
+    await connection.execute(delete(DAILY_USAGE).where(DAILY_USAGE.c.day_unix_ms == day_of(hour_unix_ms)))
     return int(deleted.rowcount)
 
 

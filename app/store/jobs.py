@@ -18,8 +18,8 @@ from app.jobs.gauges import Observe
 from app.jobs.published import Published
 from app.jobs.scheduler import Job
 from app.store.business import BusinessCounts, business_counts
-from app.store.cost_rollup import roll_up
-from app.store.daily_usage import DAY_MS, sum_days
+from app.store.cost_rollup import DAY_MS, roll_up
+from app.store.daily_usage import sum_days
 from app.store.gauges import observe_keys, observe_models
 from app.store.leases import Lease, StoredLeases
 from app.store.retention import purge_ledger

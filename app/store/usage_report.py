@@ -14,8 +14,8 @@ from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.config.rules import TAG_NAME
-from app.store.cost_rollup import PROVIDER, SUMS, hour_of, period_column, roll_up
-from app.store.daily_usage import DAY_MS, day_of, sum_days
+from app.store.cost_rollup import DAY_MS, PROVIDER, SUMS, day_of, hour_of, period_column, roll_up
+from app.store.daily_usage import sum_days
 from app.store.database import database_errors
 from app.store.schema import DAILY_USAGE, HOURLY_COSTS, LEDGER
 from app.store.transactions import reading_one_moment

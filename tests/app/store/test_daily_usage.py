@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select
 
-from app.store.cost_rollup import HOUR_MS, SUMS, roll_up
-from app.store.daily_usage import DAY_MS, sum_days
+from app.store.cost_rollup import DAY_MS, HOUR_MS, SUMS, roll_up
+from app.store.daily_usage import sum_days
 from app.store.retention import purge_ledger
 from app.store.schema import DAILY_USAGE, HOURLY_COSTS, LEDGER
 
@@ -101,6 +101,21 @@ async def test_whatever_comes_in_whatever_order_the_sums_are_those_of_the_ledger
     await sum_days(engine, END)
     assert await stored(engine) == await naive(engine, END)
     assert await sum_days(engine, END) == 0
+
+
+async def test_as_many_late_calls_as_purged_ones_change_the_sums(engine, make_row) -> None:
+    await append(engine, [make_row(1, started_unix_ms=START, cost_nanousd=5)])
+    await sum_days(engine, END)
+    await append(engine, [make_row(2, started_unix_ms=START + HOUR_MS, cost_nanousd=7)])
+    await purge_ledger(engine, START + HOUR_MS)
+    await sum_days(engine, END)
+    assert await stored(engine) == await naive(engine, END)
+    await append(engine, [make_row(3, started_unix_ms=START, cost_nanousd=11)])  # of the purged hour: goes at once
+    await sum_days(engine, END)
+    await append(engine, [make_row(4, started_unix_ms=START + HOUR_MS, cost_nanousd=13)])
+    await roll_up(engine, END)
+    await sum_days(engine, END)
+    assert await stored(engine) == await naive(engine, END)
 
 
 async def test_runs_at_the_same_time_neither_double_nor_lose(engine, make_row) -> None:

@@ -7,8 +7,7 @@ import pytest
 from sqlalchemy import insert, text
 from sqlalchemy.dialects import sqlite
 
-from app.store.cost_rollup import HOUR_MS, SUMS, roll_up
-from app.store.daily_usage import DAY_MS
+from app.store.cost_rollup import DAY_MS, HOUR_MS, SUMS, roll_up
 from app.store.database import open_database
 from app.store.retention import purge_ledger
 from app.store.schema import DAILY_USAGE, HOURLY_COSTS, LEDGER
