@@ -39,7 +39,8 @@ Every response is a struct of `console/query/shapes.py`. Errors are `Problem`.
               `label=value` or `label!=value`, repeatable, all must hold; step: seconds (default: about
               240 values); window: seconds that each value looks back (default: the larger of 60 and
               4 steps); exemplars: true or false (default true); limit: series at most (default 20, up
-              to 100); type: a MetricType, where several families have the name. Labels of resources
+              to 100); type: a MetricType, where several families have the name. fn=buckets draws a
+              line for each bound of a histogram, under the label `le`. Labels of resources
               are `resource.service.name`, `resource.service.instance.id`, `resource.service.version`.
 
 A parameter that is unknown, repeated where it may not be, or not readable is a 400 that names it.

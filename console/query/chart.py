@@ -11,7 +11,8 @@ from console.query.exemplars import read_chart_exemplars
 from console.query.families import functions_of, metric_type
 from console.query.histogram_growth import distribution_quantile
 from console.query.labels import EVERY_LABEL, group_of
-from console.query.lines import EVALUATIONS, Line
+from console.query.lines import EVALUATIONS, HistogramLine, Line
+from console.query.series.classic_histogram import Buckets, add_buckets
 from console.query.series.samples import LOOKBACK_MS
 from console.query.shapes.base import Labels
 from console.query.shapes.metrics import Chart, Function
@@ -23,6 +24,8 @@ from console.store.rows import Family, Series
 
 _MS_PER_SECOND: Final = 1_000
 _DEFAULT_QUANTILE: Final = 0.95
+MAX_BUCKETS: Final = 500
+"""Many more than instruments have; a sender decides how many there are."""
 
 
 class _Found(NamedTuple):
@@ -125,6 +128,9 @@ class _Drawing(NamedTuple):
         drawn = []
         for labels, members in _groups(found, (EVERY_LABEL,) if is_summary_value else by):
             lines = [] if is_summary_value else self._lines(members, None)
+            if self.function == "buckets":
+                drawn += self._buckets(labels, [line for line in lines if isinstance(line, HistogramLine)])
+                continue
             for quantile in quantiles:
                 values = self._values(self._lines(members, quantile) if is_summary_value else lines, quantile)
                 if any(value is not None for value in values):
@@ -143,6 +149,20 @@ class _Drawing(NamedTuple):
                 is_selected=self.is_selected,
             )
             for each in members
+        ]
+
+    def _buckets(self, labels: Labels, lines: Sequence[HistogramLine]) -> list[SeriesShape]:
+        """Return a line for each bound: what was observed up to it."""
+        ends_ms = (to_ms(time_ns) for time_ns in self.wanted.times_ns)
+        columns: list[Buckets] = []
+        for end_ms in ends_ms:
+            columns.append(add_buckets([line.bucket_increases(end_ms - self.window_ms, end_ms) for line in lines]))
+            if len(columns[-1]) > MAX_BUCKETS:
+                raise ValueError(f"fn=buckets can draw {MAX_BUCKETS} buckets, and this family has {len(columns[-1])}")
+        bounds = sorted(set().union(*columns))
+        return [
+            SeriesShape(labels={**labels, "le": _bound(bound)}, values=[column.get(bound) for column in columns])
+            for bound in bounds
         ]
 
     def _values(self, lines: Sequence[Line], quantile: float | None) -> list[float | None]:
@@ -172,6 +192,11 @@ def _value(
         evaluate = EVALUATIONS[function]
         result = _sum(evaluate(line, start_ms, end_ms) for line in lines)
     return result if result is not None and math.isfinite(result) else None
+
+
+def _bound(bound: float) -> str:
+    """Return an upper bound as Prometheus writes it."""
+    return "+Inf" if math.isinf(bound) else repr(bound).removesuffix(".0")
 
 
 def _sum(values: Iterable[float | None]) -> float | None:

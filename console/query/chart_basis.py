@@ -20,6 +20,7 @@ def chart_basis(family: Family, function: Function, window_seconds: int, *, is_s
         "increase": f"sum by (...) (increase({name}[{window}] anchored)), a series that began in it from 0",
         "average": f"sum by (...) (rate({name}_sum[{window}])) / sum by (...) (rate({name}_count[{window}]))",
         "quantile": f"histogram_quantile(q, sum by (le, ...) (rate({name}_bucket[{window}])))",
+        "buckets": f"sum by (le, ...) (increase({name}_bucket[{window}] anchored)), a series that began in it from 0",
     }
     if family.kind == "exponential_histogram":
         formulas["quantile"] = f"histogram_quantile(q, sum by (...) (rate({name}[{window}])))"
@@ -44,4 +45,4 @@ def chart_unit(family: Family, function: Function) -> str:
     counts = "{observation}" if family.kind in {"histogram", "exponential_histogram", "summary"} else family.unit
     if function == "rate":
         return f"{counts or '1'}/s"
-    return counts if function == "increase" else family.unit
+    return counts if function in {"increase", "buckets"} else family.unit

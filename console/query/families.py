@@ -30,7 +30,9 @@ def metric_type(family: Family) -> MetricType:
 
 def functions_of(family: Family) -> tuple[Function, ...]:
     """Return what can be drawn, the usual one first."""
-    if family.kind in {"histogram", "exponential_histogram"}:
+    if family.kind == "histogram":
+        return ("quantile", "rate", "average", "increase", "buckets")
+    if family.kind == "exponential_histogram":
         return ("quantile", "rate", "average", "increase")
     if family.kind == "summary":
         return ("value", "rate", "average", "increase")

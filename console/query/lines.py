@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from console.query.growth import number_series
 from console.query.histogram_growth import Distribution, classic_point, exponential_point
-from console.query.series.classic_histogram import ClassicHistogram
+from console.query.series.classic_histogram import Buckets, ClassicHistogram
 from console.query.series.counter import Counter
 from console.query.series.exponential_histogram import ExponentialBuckets, ExponentialHistogram
 from console.query.series.samples import value_at
@@ -88,6 +88,10 @@ class HistogramLine:
     def distribution(self, start_ms: int, end_ms: int) -> Distribution | None:
         """Return the rates of the buckets."""
         return self._histogram.rates(start_ms, end_ms) or None
+
+    def bucket_increases(self, start_ms: int, end_ms: int) -> Buckets:
+        """Return the observations by bucket."""
+        return self._histogram.increases(start_ms, end_ms)
 
 
 class ExponentialLine:

@@ -6,7 +6,7 @@ from console.query.shapes.base import Bases, Labels, Shape
 
 MetricType: TypeAlias = Literal["gauge", "sum", "histogram", "exponential_histogram", "summary"]
 Temporality: TypeAlias = Literal["cumulative", "delta", "none"]
-Function: TypeAlias = Literal["value", "rate", "increase", "average", "quantile"]
+Function: TypeAlias = Literal["value", "rate", "increase", "average", "quantile", "buckets"]
 
 
 class Family(Shape, frozen=True):
@@ -57,7 +57,7 @@ class Series(Shape, frozen=True):
 
 
 class Chart(Shape, frozen=True):
-    """GET /api/metrics/range. With several quantiles each series has the label `quantile`."""
+    """GET /api/metrics/range. With several quantiles each series has the label `quantile`, with buckets `le`."""
 
     name: str
     type: MetricType

@@ -16,7 +16,7 @@ NAMES = (
 )  # fmt: skip
 VALUES = (
     "", "0", "1", "-1", "1.5", "1e308", "-1e308", "nan", "inf", "true", "false", "c", "g", "h", "e", "s", "a=b", "a!=b", "=",
-    "*", "resource.service.name", "provider", "rate", "increase", "value", "quantile", "average", "5xx", "502", "999", "error",
+    "*", "resource.service.name", "provider", "rate", "increase", "value", "quantile", "buckets", "average", "5xx", "502", "999", "error",
     "WARN", "today", "month", "logs", "0.5", "1900000000", "1899999000", "9" * 30, "1900000000000000000-5", "-", "5" * 32,
     "' OR 1=1 --", "\x00", "\ud800", "é", "%", "a" * 300, "NEAR(", '"', "*" * 50, "٣", "1_000", " 7 ", "0x10",
 )  # fmt: skip

@@ -13,6 +13,7 @@ from tests.harness.console import metrics, resource
 from tests.harness.console_metrics import at, counter, exponential, gauge, histogram, summary
 
 A, B = {"provider": "a"}, {"provider": "b"}
+ONLY_A = (Match("provider", "a", is_equal=True),)
 
 
 def chart(view, name, **choices):
@@ -57,10 +58,9 @@ async def test_labels_filter_and_group_and_resources_are_labels_too(console, loo
         origin = resource(service__name="g", service__instance__id=instance)
         await console.send(metrics(gauge("g", (-10, value, A), (-10, value + 1, B)), origin=origin))
     with look() as view:
-        only_a = (Match("provider", "a", is_equal=True),)
         not_a = (Match("provider", "a", is_equal=False),)
         by = ("resource.service.instance.id",)
-        assert {key: values[-1] for key, values in lines(chart(view, "g", by=by, matches=only_a)).items()} == {
+        assert {key: values[-1] for key, values in lines(chart(view, "g", by=by, matches=ONLY_A)).items()} == {
             ("1",): 10,
             ("2",): 30,
         }
@@ -81,6 +81,33 @@ async def test_quantiles_of_classic_histograms(console, look):
         average = chart(view, "h", function="average", window_seconds=120.0)
         assert lines(average)[()][-1] == pytest.approx(1.0)
         assert chart(view, "h", function="rate").unit == "{observation}/s"
+
+
+async def test_buckets_are_whole_counts_up_to_each_bound(console, look):
+    points = [
+        (-170, [3, 1, 0], A), (-110, [4, 1, 1], A), (-20, [4, 3, 1], A), (-20, [1, 0, 0], B), (-15, [2, 0, 0], B),
+    ]  # fmt: skip
+    await console.send(metrics(histogram("h", *points, bounds=(0.5, 10.0), started=-175)))
+    with look() as view:
+        found = chart(view, "h", function="buckets", window_seconds=60.0, by=("provider",), matches=ONLY_A)
+        by_bound = {each.labels["le"]: each.values for each in found.series}
+        assert by_bound == {
+            "0.5": [None, None, 3, 1, 0],
+            "10": [None, None, 4, 1, 2],
+            "+Inf": [None, None, 4, 2, 2],
+        }
+        assert {each.labels["provider"] for each in found.series} == {"a"}
+        together = chart(view, "h", function="buckets", window_seconds=180.0)
+        assert {each.labels["le"]: each.values[-1] for each in together.series} == {"0.5": 6, "10": 9, "+Inf": 10}
+        assert (found.unit, together.series[0].labels) == ("{observation}", {"le": "+Inf"})
+        assert "increase(h_bucket[60s] anchored)" in found.basis["series"].formula
+
+
+async def test_a_sender_cannot_make_a_chart_of_any_number_of_buckets(console, look):
+    bounds = tuple(float(bound) for bound in range(600))
+    await console.send(metrics(histogram("h", (-10, [1] * 601, A), bounds=bounds, started=-20)))
+    with look() as view, pytest.raises(ValueError, match="can draw 500 buckets, and this family has 601"):
+        chart(view, "h", function="buckets")
 
 
 async def test_quantiles_of_exponential_histograms(console, look):

@@ -106,7 +106,7 @@ async def test_families_say_what_can_be_drawn_of_them(console, look):
         "fine": ["quantile", "rate", "average", "increase"],
         "now": ["value"],
         "old": ["value", "rate", "average", "increase"],
-        "seconds": ["quantile", "rate", "average", "increase"],
+        "seconds": ["quantile", "rate", "average", "increase", "buckets"],
         "steps": ["rate", "increase"],
         "total": ["rate", "increase", "value"],
     }

@@ -2,7 +2,7 @@
 import { h } from "preact";
 import { linkWith, open } from "../address.js";
 
-const NAMES = { value: "Value", rate: "Rate per second", increase: "Increase", average: "Mean", quantile: "Quantile", count: "Measurements per second" };
+const NAMES = { value: "Value", rate: "Rate per second", increase: "Increase", average: "Mean", quantile: "Quantile", buckets: "Measurements by bucket", count: "Measurements per second" };
 const QUANTILES = ["0.5", "0.9", "0.95", "0.99"];
 const FEW_SERIES = 12;
 const USUAL_LABELS = ["provider", "path", "model", "status", "signal", "plan", "operation"];
