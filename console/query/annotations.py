@@ -94,7 +94,7 @@ def _breaker_changes(view: View, begin_ns: int, end_ns: int) -> Iterator[Annotat
 def _rises(view: View, series_id: int, begin_ns: int, end_ns: int) -> Iterator[tuple[int, float]]:
     """Return when a counter rose in the window, and by how much; a first sample counts from 0 if it began there."""
     before = view.connection.execute(
-        "SELECT value FROM number_points WHERE series_id = ? AND time_ns < ? AND value IS NOT NULL"
+        "SELECT value FROM number_points WHERE series_id = ? AND time_ns < ? AND typeof(value) IN ('integer', 'real')"
         " ORDER BY time_ns DESC LIMIT 1",
         (series_id, begin_ns),
     ).fetchone()

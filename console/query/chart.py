@@ -51,7 +51,9 @@ def read_chart(view: View, query: ChartQuery) -> Chart | None:
     found = _active(view, family, query, Range(query.begin_ns - reach_ns, (query.end_ns,)))
     times_ns, step_ns = chart_times(query, family.kind, len(found))
     window_ms = LOOKBACK_MS if function == "value" else chart_window_ms(query, step_ns)
-    wanted = Range(times_ns[0] - max(window_ms, LOOKBACK_MS) * MS, times_ns)
+    wanted = Range(
+        times_ns[0] - max(window_ms, LOOKBACK_MS) * MS, times_ns, 0 if function == "value" else window_ms * MS
+    )
     quantiles = _quantiles(view, family, function, query, found)
     is_selected = sum(each.points for each in found) > MAX_ROWS
     drawing = _Drawing(view, family, function, wanted, window_ms, is_selected)
@@ -185,9 +187,7 @@ def _value(
         parts = (line.distribution(start_ms, end_ms) for line in lines)
         result = distribution_quantile(quantile, [part for part in parts if part is not None])
     elif function == "average":
-        sums = _sum(line.sum_rate(start_ms, end_ms) for line in lines)
-        counts = _sum(line.rate(start_ms, end_ms) for line in lines)
-        result = sums / counts if sums is not None and counts else None
+        result = _average(lines, start_ms, end_ms)
     else:
         evaluate = EVALUATIONS[function]
         result = _sum(evaluate(line, start_ms, end_ms) for line in lines)
@@ -197,6 +197,13 @@ def _value(
 def _bound(bound: float) -> str:
     """Return an upper bound as Prometheus writes it."""
     return "+Inf" if math.isinf(bound) else repr(bound).removesuffix(".0")
+
+
+def _average(lines: Sequence[Line], start_ms: int, end_ms: int) -> float | None:
+    """Return the mean observation; a series without a sum counts in neither part of it."""
+    sums = [(line, rate) for line in lines if (rate := line.sum_rate(start_ms, end_ms)) is not None]
+    counts = _sum(line.rate(start_ms, end_ms) for line, _ in sums)
+    return sum(rate for _, rate in sums) / counts if counts else None
 
 
 def _sum(values: Iterable[float | None]) -> float | None:

@@ -8,7 +8,7 @@ from console.store.rows import Family
 
 _DELTA: Final = 1
 _PROMETHEUS: Final = "promql/functions.go and promql/quantile.go of Prometheus"
-_SELECTED: Final = "; of this long range one sample per step and every restart is read"
+_SELECTED: Final = "; of this long range the ends of each window and every restart are read"
 
 
 def chart_basis(family: Family, function: Function, window_seconds: int, *, is_selected: bool) -> Bases:

@@ -1,7 +1,7 @@
 """Reads the points that a chart needs: all of a short range, and of a long one those next to its times.
 
-Of a long range the last point before each time is looked up. Where the counting began again between
-two of these, all points between them are read, so that no reset is missed.
+Of a long range the first and last points of each window and the one before it are looked up. Where the
+counting began again between two of these, all points between them are read, so that no reset is missed.
 """
 
 import sqlite3
@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from console.query.lines import ExponentialLine, HistogramLine, Line, NumberLine, SummaryLine
+from console.query.times import MS
 from console.store.read_metrics import read_exponentials, read_histograms, read_numbers, read_summaries
 from console.store.rows import Family, Series
 
@@ -38,10 +39,14 @@ TABLES: Final = {
 
 
 class Range(NamedTuple):
-    """What a chart reads: points after `since_ns` until the last time, and one point before them."""
+    """What a chart reads: points after `since_ns` until the last time, and one point before them.
+
+    Each value looks back over `window_ns` before its time; 0: it is that of the last point.
+    """
 
     since_ns: int
     times_ns: Sequence[int]
+    window_ns: int = 0
 
 
 def count_points(connection: sqlite3.Connection, family: Family, series: Series, wanted: Range, most: int) -> int:
@@ -102,28 +107,38 @@ def _time_before(connection: sqlite3.Connection, table: PointTable, series_id: i
 
 
 def _selected(connection: sqlite3.Connection, table: PointTable, series: Series, wanted: Range) -> list[Any]:
-    """Return the last point before each time, and every point of intervals in which the counting began again."""
-    sql = (
-        f"SELECT time_ns, start_ns, {table.total} FROM {table.name} WHERE series_id = ? AND time_ns <= ?"
-        " ORDER BY time_ns DESC LIMIT 1"
-    )
-    found: dict[int, tuple[int, Any]] = {}
-    for time_ns in (wanted.since_ns, *wanted.times_ns):
-        row = connection.execute(sql, (series.id, time_ns)).fetchone()
-        if row is not None:
-            found[row[0]] = (row[1], row[2])
+    """Return the points at the ends of each window, and every point of intervals in which the counting began again."""
+    found = _at_ends(connection, table, series, wanted)
     ordered = sorted(found)
-    restarts = [
-        (begin, end)
+    between = {
+        begin: end
         for begin, end in pairwise(ordered)
-        if found[begin][0] != found[end][0] or _fell(found[begin][1], found[end][1])
-    ]
-    between = dict(restarts)
+        # Without a start a fall may be hidden: what was counted since may be more than before it.
+        if not found[begin][0] == found[end][0] != 0 or _fell(found[begin][1], found[end][1])
+    }
     points: list[Any] = []
     for time_ns in ordered:
         end = between.get(time_ns)
         points += table.read(connection, (series.id,), time_ns, time_ns if end is None else end - 1)
     return points
+
+
+def _at_ends(
+    connection: sqlite3.Connection, table: PointTable, series: Series, wanted: Range
+) -> dict[int, tuple[int, Any]]:
+    """Return start and total by time of each window's first and last point and of the one before it."""
+    begins = {time_ns - wanted.window_ns for time_ns in wanted.times_ns} if wanted.window_ns else set()
+    columns = f"SELECT time_ns, start_ns, {table.total} FROM {table.name} WHERE series_id = ?"
+    last = f"{columns} AND time_ns < ? ORDER BY time_ns DESC LIMIT 1"
+    first = f"{columns} AND time_ns >= ? ORDER BY time_ns LIMIT 1"
+    found: dict[int, tuple[int, Any]] = {}
+    for sql, times_ns in ((last, begins.union(wanted.times_ns)), (first, begins)):
+        for time_ns in times_ns:
+            # A point belongs to the millisecond that it is in.
+            row = connection.execute(sql, (series.id, time_ns + MS)).fetchone()
+            if row is not None:
+                found[row[0]] = (row[1], row[2])
+    return found
 
 
 def _fell(old: Any, new: Any) -> bool:

@@ -151,12 +151,12 @@ Row: TypeAlias = tuple[int, int, float | None]
 
 
 def number_series(rows: Iterable[Row], *, is_delta: bool = False) -> NumberSeries:
-    """Return the series of these rows, in their order; of two in the same millisecond the later one counts."""
-    by_time = {time_ms: (start_ms, value) for time_ms, start_ms, value in rows}
+    """Return the series of these rows, in their order; of two totals in the same millisecond the later one counts."""
+    counted = list(rows) if is_delta else list({row[0]: row for row in rows}.values())
     return NumberSeries(
-        times_ms=list(by_time),
-        starts_ms=[start_ms for start_ms, _ in by_time.values()],
-        values=[value for _, value in by_time.values()],
+        times_ms=[time_ms for time_ms, _, _ in counted],
+        starts_ms=[start_ms for _, start_ms, _ in counted],
+        values=[value for _, _, value in counted],
         is_delta=is_delta,
     )
 

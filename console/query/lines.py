@@ -99,6 +99,7 @@ class ExponentialLine:
 
     def __init__(self, points: Sequence[ExponentialPoint], *, is_delta: bool) -> None:
         self._histogram = ExponentialHistogram([exponential_point(point, to_ms) for point in points], is_delta=is_delta)
+        self._has_sum = all(point.sum is not None for point in points if point.count is not None)
 
     def value(self, at_ms: int) -> float | None:  # noqa: ARG002  it has no one value
         """Return None."""
@@ -117,7 +118,7 @@ class ExponentialLine:
     def sum_rate(self, start_ms: int, end_ms: int) -> float | None:
         """Return the growth of the sum per second."""
         rate = self._histogram.rate(start_ms, end_ms)
-        return None if rate is None else rate.sum
+        return None if rate is None or not self._has_sum else rate.sum
 
     def distribution(self, start_ms: int, end_ms: int) -> ExponentialBuckets | None:
         """Return the rates of the buckets."""

@@ -41,6 +41,9 @@ class ClassicHistogram:
 
     def __init__(self, points: Sequence[HistogramPoint], *, is_delta: bool) -> None:
         living = [point for point in points if point.count is not None]
+        if not is_delta:
+            # Of two totals in the same millisecond the later one counts.
+            living = list({point.time_ms: point for point in living}.values())
         self.count = _counter(living, [point.count for point in living], is_delta=is_delta)
         self.sum = _counter(living, [point.sum for point in living], is_delta=is_delta)
         self._buckets: dict[float, Counter] = {}

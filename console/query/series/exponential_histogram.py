@@ -7,6 +7,7 @@ Negative observations have a mapping of their own, by their absolute value.
 import math
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import msgspec
@@ -103,6 +104,9 @@ class ExponentialHistogram:
             for point in points
             if point.buckets is not None
         ]
+        if not is_delta:
+            # Of two totals in the same millisecond the later one counts.
+            self._points = list({point[0]: point for point in self._points}.values())
         self._times = [time_ms for time_ms, _, _ in self._points]
         self._is_delta = is_delta
 
@@ -130,13 +134,27 @@ class ExponentialHistogram:
         if self._is_delta:
             return _sum([buckets for _, _, buckets in self._points[first : last + 1]], 1.0)
         if first > 0:
-            return _growth([buckets for _, _, buckets in self._points[first - 1 : last + 1]])
-        grown = _growth([buckets for _, _, buckets in self._points[: last + 1]])
+            return self._counted(first - 1, last)
+        grown = self._counted(0, last)
         time_ms, begun_ms, buckets = self._points[0]
         begins = 0 < begun_ms < time_ms and (begun_ms >= start_ms or time_ms - begun_ms <= LOOKBACK_MS)
         if begins:
             return grown.plus(buckets)
         return grown if last > 0 else None
+
+    def _counted(self, before: int, last: int) -> ExponentialBuckets:
+        """Return what was counted after a point up to another; a start after the point before is a reset, too."""
+        restarts = [
+            index
+            for index in range(before + 1, last + 1)
+            if self._times[index - 1] < self._points[index][1] < self._times[index]
+        ]
+        ends = [*restarts, last + 1]
+        buckets = [each for _, _, each in self._points]
+        grown = _growth(buckets[before : ends[0]])
+        for begin, end in pairwise(ends):
+            grown = grown.plus(buckets[begin]).plus(_growth(buckets[begin:end]))
+        return grown
 
     def latest(self, at_ms: int) -> ExponentialBuckets | None:
         """Return the last point at or before a time."""
@@ -185,9 +203,9 @@ def _added(left: Indices, right: Indices, sign: int) -> Indices:
 
 def _upper(index: int, scale: int) -> float:
     try:
-        return float(2.0 ** ((index + 1) / 2.0**scale))
+        return float(2.0 ** math.ldexp(index + 1, -scale))
     except OverflowError:
-        return math.inf
+        return math.inf if index >= 0 else 0.0
 
 
 def _same_zero(left: ExponentialBuckets, right: ExponentialBuckets) -> tuple[ExponentialBuckets, ExponentialBuckets]:

@@ -13,7 +13,7 @@ LOOKBACK_MS: Final = 300_000
 class NumberSeries(msgspec.Struct, frozen=True, kw_only=True):
     """The points of a gauge or a sum.
 
-    - `times_ms` strictly increases.
+    - `times_ms` strictly increases; that of delta points may stay the same.
     - `values` has None where the sender ended the series (OTLP's no-recorded-value flag, the stale
       marker of Prometheus).
     - `starts_ms` is when the counting began, for each point; 0 where the sender does not tell.

@@ -57,6 +57,14 @@ async def test_a_change_before_the_first_sample_of_a_new_process_is_seen_and_a_r
         assert [each.provider for each in read(view)] == ["a"]
 
 
+async def test_a_sample_that_is_no_number_is_no_breaker_change(console, look):
+    labels = {"provider": "a", "state": "open"}
+    values = ((-400, 1.0), (-350, float("nan")), (-200, float("nan")), (-100, 2.0))
+    await console.send(metrics(counter(BREAKER, *((seconds, value, labels) for seconds, value in values))))
+    with look() as view:
+        assert [each.at for each in read(view)] == [at(-100) / 1e9]
+
+
 async def test_a_new_version_is_a_deployment_and_another_instance_a_restart(console, look):
     for seconds, version, instance in ((-250, "1", "i1"), (-200, "1", "i2"), (-100, "2", "i3"), (-50, "2", "i3")):
         console.clock.now_s = NOW_S + seconds

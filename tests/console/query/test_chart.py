@@ -152,6 +152,64 @@ async def test_too_many_values_are_refused_with_what_to_do(console, look):
             chart(view, "g", step_seconds=0.001, matches=(Match("n", "5", is_equal=True),))
 
 
+@pytest.mark.parametrize("counted", [("increase", -2_960.0), ("increase", None), ("rate", -2_960.0)])
+@pytest.mark.parametrize("window_seconds", [10.0, 45.0, 60.0, 100.0, 400.0])
+async def test_a_long_range_has_the_numbers_of_all_points_whatever_the_window(
+    console, look, monkeypatch, counted, window_seconds
+):
+    function, started = counted
+    values = [(-2_950 + 5 * index, 7 * (index % 90) + index, A) for index in range(591)]
+    await console.send(metrics(counter("c", *values, started=started)))
+    choices = {"begin_ns": at(-2_400), "function": function, "window_seconds": window_seconds}
+    with look() as view:
+        whole = chart(view, "c", **choices)
+        monkeypatch.setattr("console.query.chart.MAX_ROWS", 10)
+        selected = chart(view, "c", **choices)
+    assert None not in whole.series[0].values
+    assert selected.series[0].values == pytest.approx(whole.series[0].values)
+
+
+async def test_a_mean_is_that_of_the_series_that_have_a_sum(console, look):
+    metric = histogram("h", (-120, [0, 5, 0], A), (-10, [0, 10, 0], A), (-120, [0, 50, 0], B), (-10, [0, 90, 0], B))
+    for point in metric.histogram.data_points[2:]:
+        point.ClearField("sum")
+    without = exponential("e", (-120, [5], A), (-10, [10], A))
+    for point in without.exponential_histogram.data_points:
+        point.ClearField("sum")
+    await console.send(metrics(metric, without))
+    with look() as view:
+        assert lines(chart(view, "h", function="average", window_seconds=300.0))[()][-1] == pytest.approx(1.0)
+        assert chart(view, "e", function="average", window_seconds=300.0).series == []
+
+
+async def test_of_two_totals_in_a_millisecond_the_later_one_counts_and_deltas_are_added(console, look):
+    first, second = -10.0, -9.9999999
+    delta = counter("d", (first, 5, A), (second, 10, A), delta=True)
+    total = counter("c", (-70, 1, A), (first, 5, A), (second, 10, A))
+    classic = histogram("h", (first, [5, 0, 0], A), (second, [10, 0, 0], A))
+    finer = exponential("e", (first, [5], A), (second, [10], A))
+    await console.send(metrics(delta, total, classic, finer))
+    with look() as view:
+        for name, increase in (("d", 15), ("c", 9)):
+            assert lines(chart(view, name, function="increase", window_seconds=60.0))[()][-1] == increase
+        for name in ("h", "e"):
+            for function in ("quantile", "rate", "average"):
+                assert chart(view, name, function=function, window_seconds=60.0).series == []
+
+
+@pytest.mark.parametrize("scale", [-11, -1_100, -(2**31)])
+async def test_the_coarsest_scales_have_a_quantile(console, look, scale):
+    metric = exponential("e", (-110, [0], A), (-10, [50], A), scale=scale)
+    for point in metric.exponential_histogram.data_points:
+        point.negative.offset = -1
+        point.negative.bucket_counts.extend(point.positive.bucket_counts)
+        point.count *= 2
+    await console.send(metrics(metric))
+    with look() as view:
+        # The lower half lies in (-1, 0), the upper one in (1, infinity).
+        assert lines(chart(view, "e", quantiles=(0.25,), window_seconds=120.0))[("0.25",)][-1] == pytest.approx(-0.5)
+
+
 async def test_a_long_range_is_read_by_step_and_loses_no_reset(console, look, monkeypatch):
     rng, value, points = random.Random(5), 0, []
     for index in range(600):
@@ -170,6 +228,6 @@ async def test_a_long_range_is_read_by_step_and_loses_no_reset(console, look, mo
         monkeypatch.setattr("console.query.chart.MAX_ROWS", 10)
         selected = chart(view, "c", **choices)
     assert selected.series == whole.series
-    assert "one sample per step" in selected.basis["series"].formula
+    assert "the ends of each window" in selected.basis["series"].formula
     total = sum(value for value in whole.series[0].values if value is not None)
     assert total == points[0][1] + sum(new if new < old else new - old for (_, old, _), (_, new, _) in pairwise(points))

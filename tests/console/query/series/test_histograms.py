@@ -126,6 +126,19 @@ def test_a_bucket_that_lost_observations_is_a_reset():
     assert {index: count for index, count in grown.positive.items() if count} == {0: 4, 1: 6}
 
 
+def test_an_exponential_restart_is_seen_by_its_start_where_no_bucket_fell():
+    points = [
+        ExponentialPoint(20_000, 5_000, exponential({0: 4})),
+        ExponentialPoint(30_000, 25_000, exponential({0: 9})),
+        ExponentialPoint(40_000, 25_000, exponential({0: 10})),
+        ExponentialPoint(50_000, 45_000, exponential({0: 11, 1: 1})),
+    ]
+    histogram = ExponentialHistogram(points, is_delta=False)
+    assert histogram.increase(20_000, 30_000).positive == {0: 9}
+    assert histogram.increase(20_000, 50_000).positive == {0: 9 + 1 + 11, 1: 1}
+    assert histogram.increase(0, 50_000).count == 4 + 10 + 12
+
+
 def test_delta_points_of_exponential_histograms_are_added():
     histogram = ExponentialHistogram(
         [ExponentialPoint(10_000, 1, exponential({0: 5})), ExponentialPoint(20_000, 1, exponential({0: 1, 2: 2}))],
