@@ -1,6 +1,7 @@
 """`gatewayz console`: receives telemetry and shows it in a browser, until SIGTERM or Ctrl-C."""
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Mapping
 from typing import Final
@@ -104,5 +105,6 @@ def run_console_command(args: argparse.Namespace, environ: Mapping[str, str]) ->
 
 
 def _print_line(line: str) -> None:
-    sys.stderr.write(f"console: {line}\n")
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # nobody reads it any more, or the disk is full
+        sys.stderr.write(f"console: {line}\n")
+        sys.stderr.flush()

@@ -1,6 +1,7 @@
 """Runs queries in threads of their own, each with a reader's connection and a time limit."""
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,12 @@ QUERY_SECONDS: Final = 5.0
 THREADS: Final = 3
 """Fewer than the readers that the store lends: the tail and the pipeline need one too."""
 MAX_WAITING: Final = 32
+_UNREADABLE: Final = frozenset(
+    {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_BUSY}
+)
+"""What befalls a file that was deleted, damaged or unmounted; any other error is a defect."""
+_PRIMARY: Final = 0xFF
+"""The part of SQLite's codes that is the primary one."""
 
 
 class QueryThreads:
@@ -52,6 +59,12 @@ class QueryThreads:
                 # The query was, not its request.
                 raise _stopping() from None
             raise
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", 0) & _PRIMARY not in _UNREADABLE:
+                raise
+            raise ProblemError(
+                HTTPStatus.SERVICE_UNAVAILABLE, f"The console cannot read its file: {error}.", {"Retry-After": "5"}
+            ) from None
         except ValueError as error:
             raise ProblemError(HTTPStatus.BAD_REQUEST, str(error)[:500]) from None
         finally:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from console.query.chart_basis import chart_basis, chart_unit
-from console.query.chart_points import MAX_ROWS, Range, count_points, read_line, read_quantiles
+from console.query.chart_points import MAX_ROWS, Range, ReadLimit, count_points, read_line, read_quantiles
 from console.query.chart_query import ChartQuery, chart_times, chart_window_ms
 from console.query.exemplars import read_chart_exemplars
 from console.query.families import functions_of, metric_type
@@ -24,6 +24,7 @@ from console.store.rows import Family, Series
 
 _MS_PER_SECOND: Final = 1_000
 _DEFAULT_QUANTILE: Final = 0.95
+MAX_SUMMARY_QUANTILES: Final = 20
 MAX_BUCKETS: Final = 500
 """Many more than instruments have; a sender decides how many there are."""
 
@@ -56,7 +57,7 @@ def read_chart(view: View, query: ChartQuery) -> Chart | None:
     )
     quantiles = _quantiles(view, family, function, query, found)
     is_selected = sum(each.points for each in found) > MAX_ROWS
-    drawing = _Drawing(view, family, function, wanted, window_ms, is_selected)
+    drawing = _Drawing(view, family, function, wanted, window_ms, is_selected, ReadLimit(query.name))
     drawn = drawing.series(found, query.by, quantiles)
     drawn.sort(key=_last_value, reverse=True)
     shown = found if query.with_exemplars else []
@@ -105,8 +106,11 @@ def _quantiles(
 ) -> list[float | None]:
     """Return the quantiles to draw; one None where the function has none."""
     if family.kind == "summary" and function == "value":
-        known = read_quantiles(view.connection, [each.series.id for each in found[:1]], query.end_ns)
-        return [quantile for quantile in known if query.quantiles is None or quantile in query.quantiles]
+        known = read_quantiles(view.connection, [each.series.id for each in found], query.end_ns)
+        wanted = [quantile for quantile in known if query.quantiles is None or quantile in query.quantiles]
+        if len(wanted) > MAX_SUMMARY_QUANTILES:
+            raise ValueError(f"{query.name} has {len(wanted)} quantiles: name up to {MAX_SUMMARY_QUANTILES} with q")
+        return list(wanted)
     if function == "quantile":
         return list(query.quantiles or (_DEFAULT_QUANTILE,))
     return [None]
@@ -121,6 +125,7 @@ class _Drawing(NamedTuple):
     wanted: Range
     window_ms: int
     is_selected: bool
+    limit: ReadLimit
 
     def series(
         self, found: Sequence[_Found], by: Sequence[str], quantiles: Sequence[float | None]
@@ -149,6 +154,7 @@ class _Drawing(NamedTuple):
                 self.wanted,
                 quantile=quantile,
                 is_selected=self.is_selected,
+                limit=self.limit,
             )
             for each in members
         ]
@@ -168,8 +174,12 @@ class _Drawing(NamedTuple):
         ]
 
     def _values(self, lines: Sequence[Line], quantile: float | None) -> list[float | None]:
-        times = (to_ms(time_ns) for time_ns in self.wanted.times_ns)
-        return [_value(lines, self.function, quantile, time_ms - self.window_ms, time_ms) for time_ms in times]
+        values = []
+        for time_ms in map(to_ms, self.wanted.times_ns):
+            # A sender decides on the buckets and so on the time that a value takes.
+            self.view.connection.check()
+            values.append(_value(lines, self.function, quantile, time_ms - self.window_ms, time_ms))
+        return values
 
 
 def _groups(found: Sequence[_Found], by: Sequence[str]) -> Iterator[tuple[Labels, list[_Found]]]:

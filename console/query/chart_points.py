@@ -5,17 +5,20 @@ counting began again between two of these, all points between them are read, so 
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from console.query.lines import ExponentialLine, HistogramLine, Line, NumberLine, SummaryLine
 from console.query.times import MS
 from console.store.read_metrics import read_exponentials, read_histograms, read_numbers, read_summaries
-from console.store.rows import Family, Series
+from console.store.rows import ExponentialPoint, Family, HistogramPoint, Series, SummaryPoint
 
 MAX_ROWS: Final = 60_000
 """Points that are read without a selection, together for all series of a chart."""
+
+MAX_NUMBERS: Final = 1_000_000
+"""Values and buckets of a chart, about 150 MB."""
 
 _DELTA: Final = 1
 
@@ -36,6 +39,34 @@ TABLES: Final = {
     "exponential_histogram": PointTable("exponential_points", "count", read_exponentials),
     "summary": PointTable("summary_points", "count", read_summaries),
 }
+
+
+class ReadLimit:
+    """Bounds the memory of one chart: a sender decides how many points and buckets there are."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._left = MAX_NUMBERS
+
+    def read(self, points: Iterable[Any]) -> list[Any]:
+        """Return the points; raises ValueError where the chart would have too many numbers."""
+        found = []
+        for point in points:
+            self._left -= _numbers(point)
+            if self._left < 0:
+                raise ValueError(
+                    f"{self._name} has more than {MAX_NUMBERS} numbers here: narrow the range, or name fewer series with match"
+                )
+            found.append(point)
+        return found
+
+
+def _numbers(point: Any) -> int:
+    if isinstance(point, HistogramPoint):
+        return 1 + len(point.counts)
+    if isinstance(point, ExponentialPoint):
+        return 1 + len(point.positive_counts) + len(point.negative_counts)
+    return 1 + len(point.quantiles) if isinstance(point, SummaryPoint) else 1
 
 
 class Range(NamedTuple):
@@ -67,15 +98,19 @@ def read_line(
     *,
     quantile: float | None,
     is_selected: bool,
+    limit: ReadLimit,
 ) -> Line:
-    """Return a series with all points of the range, or with `is_selected` those next to its times."""
+    """Return a series with all points of the range, or with `is_selected` those next to its times.
+
+    Raises ValueError beyond the limit.
+    """
     table = TABLES[family.kind]
     is_delta = family.temporality == _DELTA
     if is_selected and not is_delta:
-        points = _selected(connection, table, series, wanted)
+        points = _selected(connection, table, series, wanted, limit)
     else:
         before = _time_before(connection, table, series.id, wanted.since_ns)
-        points = list(table.read(connection, (series.id,), before or wanted.since_ns, wanted.times_ns[-1]))
+        points = limit.read(table.read(connection, (series.id,), before or wanted.since_ns, wanted.times_ns[-1]))
     if family.kind == "histogram":
         return HistogramLine(points, series, is_delta=is_delta)
     if family.kind == "exponential_histogram":
@@ -106,7 +141,9 @@ def _time_before(connection: sqlite3.Connection, table: PointTable, series_id: i
     return found
 
 
-def _selected(connection: sqlite3.Connection, table: PointTable, series: Series, wanted: Range) -> list[Any]:
+def _selected(
+    connection: sqlite3.Connection, table: PointTable, series: Series, wanted: Range, limit: ReadLimit
+) -> list[Any]:
     """Return the points at the ends of each window, and every point of intervals in which the counting began again."""
     found = _at_ends(connection, table, series, wanted)
     ordered = sorted(found)
@@ -119,7 +156,7 @@ def _selected(connection: sqlite3.Connection, table: PointTable, series: Series,
     points: list[Any] = []
     for time_ns in ordered:
         end = between.get(time_ns)
-        points += table.read(connection, (series.id,), time_ns, time_ns if end is None else end - 1)
+        points += limit.read(table.read(connection, (series.id,), time_ns, time_ns if end is None else end - 1))
     return points
 
 

@@ -87,7 +87,7 @@ def _delta_sum(connection: sqlite3.Connection, series_id: int, begin_ns: int, en
 def _cumulative(
     connection: sqlite3.Connection, series_id: int, times_ns: Sequence[int]
 ) -> tuple[list[float | None], int | None, int | None]:
-    lasts = [_last_sample(connection, series_id, time_ns) for time_ns in times_ns]
+    lasts = _last_samples(connection, series_id, times_ns)
     steps: list[float | None] = []
     unknown: int | None = None
     begun: int | None = None
@@ -105,6 +105,17 @@ def _cumulative(
                 unknown = None if unknown_ms is None else unknown_ms * MS
                 begun = first.start_ns if unknown is None else None
     return steps, unknown, begun
+
+
+def _last_samples(connection: sqlite3.Connection, series_id: int, times_ns: Sequence[int]) -> list[_Sample | None]:
+    """Return the last sample before each time, by one lookup for each sample that is found."""
+    found: list[_Sample | None] = []
+    sample: _Sample | None = None
+    for index, time_ns in enumerate(reversed(times_ns)):
+        if index == 0 or (sample is not None and sample.time_ns > time_ns):
+            sample = _last_sample(connection, series_id, time_ns)
+        found.append(sample)
+    return found[::-1]
 
 
 def _last_sample(connection: sqlite3.Connection, series_id: int, time_ns: int) -> _Sample | None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from console.query.by_label import ByLabel
 from console.query.faults import fault_of
 from console.query.gauges import latest_by, read_latest, sum_of
 from console.query.growth import Growth, read_growth, total, total_by
@@ -36,14 +37,14 @@ class NowReader:
         now_ns, begin_ns = view.now_ns, view.now_ns - WINDOW_NS
         self._window = (begin_ns, now_ns)
         spark = [now_ns - SPARK_STEP_NS * step for step in range(SPARK_STEPS, -1, -1)]
-        self._attempts = read_growth(view, inference.REQUESTS, spark)
-        self._failures = read_growth(view, causes.ATTEMPT_FAILURES, self._window)
-        self._cost = read_growth(view, money.COST, (now_ns - COST_WINDOW_NS, now_ns))
-        self._response = read_histogram_growth(view, providers.RESPONSE_TIME, *self._window)
-        self._duration = read_histogram_growth(view, inference.DURATION, *self._window)
-        self._first_token = read_histogram_growth(view, inference.TIME_TO_FIRST_TOKEN, *self._window)
-        self._breakers = read_latest(view, providers.BREAKER_STATE)
-        self._model_breakers = read_latest(view, providers.MODEL_BREAKER_STATE)
+        self._attempts = ByLabel(read_growth(view, inference.REQUESTS, spark))
+        self._failures = ByLabel(read_growth(view, causes.ATTEMPT_FAILURES, self._window))
+        self._cost = ByLabel(read_growth(view, money.COST, (now_ns - COST_WINDOW_NS, now_ns)))
+        self._response = ByLabel(read_histogram_growth(view, providers.RESPONSE_TIME, *self._window))
+        self._duration = ByLabel(read_histogram_growth(view, inference.DURATION, *self._window))
+        self._first_token = ByLabel(read_histogram_growth(view, inference.TIME_TO_FIRST_TOKEN, *self._window))
+        self._breakers = ByLabel(read_latest(view, providers.BREAKER_STATE))
+        self._model_breakers = ByLabel(read_latest(view, providers.MODEL_BREAKER_STATE))
         self._uptime = latest_by(read_latest(view, inference.UPTIME), semconv.MODEL)
         self._health = health_of(view)
         self._newest = NewestFailures(view)
@@ -63,17 +64,19 @@ class NowReader:
         )
 
     def _names(self, label: str) -> list[str]:
-        known = {growth.labels.get(label, "") for growth in self._attempts}
+        known = set(self._attempts.names(label))
         if label == semconv.PROVIDER:
             known |= set(self._health)
-            known |= set(latest_by(self._breakers, label))
+            known |= set(self._breakers.names(label))
         else:
-            known |= set(self._uptime) | set(latest_by(self._model_breakers, label))
+            known |= set(self._uptime) | set(self._model_breakers.names(label))
         return sorted(known - {""})
 
     def _provider(self, name: str) -> NowRow:
         health = self._health.get(name)
-        breakers = breakers_of(self._breakers, self._model_breakers, provider=name)
+        breakers = breakers_of(
+            self._breakers.of(semconv.PROVIDER, name), self._model_breakers.of(semconv.PROVIDER, name), provider=name
+        )
         errors, spark = self._errors(semconv.PROVIDER, name), self._spark(semconv.PROVIDER, name)
         level, reasons = level_of(errors, breakers, health, uptime=None)
         return NowRow(
@@ -95,7 +98,7 @@ class NowReader:
 
     def _model(self, name: str) -> NowRow:
         uptime = min((sample.value for sample in self._uptime.get(name, ())), default=None)
-        breakers = breakers_of((), self._model_breakers, model=name)
+        breakers = breakers_of((), self._model_breakers.of(semconv.MODEL, name), model=name)
         errors, spark = self._errors(semconv.MODEL, name), self._spark(semconv.MODEL, name)
         level, reasons = level_of(errors, breakers, None, uptime=uptime)
         return NowRow(
@@ -116,11 +119,11 @@ class NowReader:
         )
 
     def _errors(self, label: str, name: str) -> Errors:
-        attempts = _recent(_with(self._attempts, label, name))
-        failed = _recent(_with(_with(self._attempts, label, name), semconv.STATUS, "error"))
+        growths = self._attempts.of(label, name)
+        attempts, failed = _recent(growths), _recent(_with(growths, semconv.STATUS, "error"))
         if attempts is not None and failed is None:
             failed = 0.0
-        by_kind = total_by(_with(self._failures, label, name), semconv.ERROR_KIND)
+        by_kind = total_by(self._failures.of(label, name), semconv.ERROR_KIND)
         found = [
             Cause(error_kind=kind, fault=fault_of(kind), count=count, share=count / attempts if attempts else None)
             for kind, count in by_kind.items()
@@ -131,7 +134,7 @@ class NowReader:
         return Errors(attempts=attempts, failed=failed, rate=rate, by_cause=found)
 
     def _spark(self, label: str, name: str) -> Spark:
-        attempts = _with(self._attempts, label, name)
+        attempts = self._attempts.of(label, name)
         return Spark(
             start=to_seconds(self._view.now_ns - SPARK_STEP_NS * SPARK_STEPS),
             step_seconds=SPARK_STEP_NS / SECOND,
@@ -140,11 +143,11 @@ class NowReader:
         )
 
     def _per_minute(self, label: str, name: str) -> float | None:
-        attempts = _with(self._attempts, label, name)
+        attempts = self._attempts.of(label, name)
         return _per(_recent(attempts), attempts, self._window, _MINUTE_NS)
 
     def _usd_per_hour(self, label: str, name: str) -> float | None:
-        cost = _with(self._cost, label, name)
+        cost = self._cost.of(label, name)
         return _per(total(cost), cost, (self._view.now_ns - COST_WINDOW_NS, self._view.now_ns), _HOUR_NS)
 
     def _totals(self) -> NowTotals:
@@ -162,7 +165,7 @@ class NowReader:
             error_share=failed / counted if counted else None,
             p95_seconds=distribution_quantile(_P95, [each.distribution for each in durations]),
             in_progress=sum_of(read_latest(view, http.REQUESTS_IN_PROGRESS)),
-            usd_per_hour=_per(total(self._cost), self._cost, cost_window, _HOUR_NS),
+            usd_per_hour=_per(total(self._cost.all), self._cost.all, cost_window, _HOUR_NS),
             tokens_per_minute=_per(total(tokens), tokens, self._window, _MINUTE_NS),
         )
 
@@ -173,6 +176,8 @@ def _with(growths: Sequence[Growth], label: str, value: str) -> list[Growth]:
 
 def _by_step(growths: Sequence[Growth]) -> list[float | None]:
     """Return the sums by interval; None where none of the series had a sample."""
+    if len(growths) == 1:
+        return list(growths[0].steps)
     return [
         None if all(value is None for value in values) else sum(value for value in values if value is not None)
         for values in (zip(*(growth.steps for growth in growths), strict=True) if growths else ((None,),) * SPARK_STEPS)
@@ -195,8 +200,8 @@ def _per(counted: float | None, growths: Sequence[Growth], window: tuple[int, in
     return counted * unit_ns / known_ns if known_ns > 0 else None
 
 
-def _p95(growths: Sequence[HistogramGrowth], label: str, name: str) -> float | None:
-    return distribution_quantile(_P95, [growth.distribution for growth in growths if growth.labels.get(label) == name])
+def _p95(growths: ByLabel[HistogramGrowth], label: str, name: str) -> float | None:
+    return distribution_quantile(_P95, [growth.distribution for growth in growths.of(label, name)])
 
 
 def _newest_sample(view: View) -> int | None:

@@ -1,6 +1,5 @@
 """One consistent look at the store: a reader's connection, its resources and the time that counts as now."""
 
-import sqlite3
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -9,6 +8,7 @@ from console.query.labels import series_labels
 from console.query.shapes.base import Labels
 from console.query.times import floor_to_ms
 from console.store.read_traces import read_resources
+from console.store.readers import ReaderConnection
 from console.store.rows import Resource
 
 _NO_ATTRIBUTES: Mapping[str, Any] = {}
@@ -17,7 +17,7 @@ _NO_ATTRIBUTES: Mapping[str, Any] = {}
 class View:
     """For one response; used in one thread, inside the read transaction of its connection."""
 
-    def __init__(self, connection: sqlite3.Connection, now_ns: int) -> None:
+    def __init__(self, connection: ReaderConnection, now_ns: int) -> None:
         self.connection = connection
         self.now_ns = floor_to_ms(now_ns)
         """A whole millisecond."""

@@ -9,11 +9,14 @@ from typing import Any, Final
 
 from console.query.conditions import NEVER, Condition, any_of, every
 from console.query.paging import Cursor, Found, Source
+from console.query.times import SECOND
 from console.query.view import View
 from console.store.read_logs import search_log_ids
 
 _BATCH: Final = 500
 _BATCHES: Final = 20
+_CLOCKS_DIFFER_NS: Final = 3_600 * SECOND
+"""A record can have arrived so long before the time that it has. What arrived late tells nothing of others."""
 
 
 def read_by_words(
@@ -41,8 +44,8 @@ def read_by_words(
         if len(ids) < _BATCH:
             break
         before = ids[-1]
-        newest_ns, reached_ns = _times_of(view, ids)
-        if newest_ns < begin_ns:
+        arrived_ns, reached_ns = _times_of(view, ids)
+        if arrived_ns < begin_ns - _CLOCKS_DIFFER_NS:
             break
     else:
         return Found(rows, Cursor(max(0, reached_ns), before or 0), reached_ns)
@@ -59,10 +62,10 @@ def _rows_of(view: View, source: Source, ids: Sequence[int], condition: Conditio
 
 
 def _times_of(view: View, ids: Sequence[int]) -> tuple[int, int]:
-    """Return the newest and the oldest time of log records."""
+    """Return when the newest of log records arrived, and the oldest time that one has."""
     wanted = any_of("id", ids) or NEVER
-    newest, oldest = view.connection.execute(
-        f"SELECT coalesce(max(time_ns), 0), coalesce(min(time_ns), 0) FROM log_records WHERE {wanted.sql}",
+    arrived_s, oldest = view.connection.execute(
+        f"SELECT coalesce(max(received_s), 0), coalesce(min(time_ns), 0) FROM log_records WHERE {wanted.sql}",
         wanted.values,
     ).fetchone()
-    return newest, oldest
+    return arrived_s * SECOND, oldest

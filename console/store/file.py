@@ -36,6 +36,7 @@ class StoreFile:
             self._lock = _locked(self.path)
             try:
                 _set_up(self.connection, self.path, limits)
+                self._identity = _identity(self.path)
             except BaseException:
                 os.close(self._lock)
                 raise
@@ -43,10 +44,23 @@ class StoreFile:
             self.connection.close()
             raise
 
+    @property
+    def is_in_place(self) -> bool:
+        """Whether its path still names it: what is written to a deleted file is lost when it is closed."""
+        return _identity(self.path) == self._identity
+
     def close(self) -> None:
         """Close it, so that another process may open it."""
         self.connection.close()
         os.close(self._lock)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _open(path: Path) -> sqlite3.Connection:

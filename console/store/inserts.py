@@ -25,7 +25,8 @@ _INSERT_LINK: Final = _insert("span_links", 8)
 _INSERT_LOG: Final = _insert("log_records", _LOG_COLUMNS)
 _INSERT_REQUEST: Final = _insert("requests", _REQUEST_COLUMNS)
 _INSERT_EXEMPLAR: Final = _insert("exemplars", 6, "OR IGNORE")
-_INSERT_POINT: Final = {table: _insert(table, columns, "OR REPLACE") for table, columns in _POINT_COLUMNS.items()}
+_INSERT_POINT: Final = {table: _insert(table, columns, "OR IGNORE") for table, columns in _POINT_COLUMNS.items()}
+_REPLACE_POINT: Final = {table: _insert(table, columns, "OR REPLACE") for table, columns in _POINT_COLUMNS.items()}
 
 
 class Inserts:
@@ -173,7 +174,10 @@ class Inserts:
                 (series_id, each.time_ns, each.trace_id, each.span_id, each.value, each.attributes)
                 for each in point.exemplars
             )
-        self._connection.executemany(_INSERT_POINT[group.table], rows)
+        inserted = self._connection.executemany(_INSERT_POINT[group.table], rows).rowcount if rows else 0
+        if inserted < len(rows):
+            # Of two points of one series and time the later one counts.
+            self._connection.executemany(_REPLACE_POINT[group.table], rows)
         if exemplars:
             self._connection.executemany(_INSERT_EXEMPLAR, exemplars)
-        self._counts["points"] += len(rows)
+        self._counts["points"] += inserted

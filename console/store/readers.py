@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 DEFAULT_TIMEOUT_SECONDS: Final = 5.0
 _STEPS_BETWEEN_CHECKS: Final = 20_000
@@ -22,19 +22,40 @@ class QueryTimeoutError(Exception):
     """The query took longer than it may."""
 
 
+class ReaderConnection(sqlite3.Connection):
+    """A read-only connection. Each statement asks for the deadline: SQLite itself does so in long ones only."""
+
+    _is_late: Callable[[], bool] | None = None
+
+    def limit(self, is_late: Callable[[], bool] | None) -> None:
+        """Set what tells that the deadline has passed; None: there is none."""
+        self._is_late = is_late
+        self.set_progress_handler(is_late, _STEPS_BETWEEN_CHECKS)
+
+    def check(self) -> None:
+        """Raise `QueryTimeoutError` after the deadline."""
+        if self._is_late is not None and self._is_late():
+            raise QueryTimeoutError("the query took longer than it may")
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        """Execute a statement; raises `QueryTimeoutError` after the deadline."""
+        self.check()
+        return super().execute(sql, parameters)
+
+
 class Readers:
     """Lends connections; at most `limit` at once, further callers wait. Used from worker threads, never the event loop."""
 
     def __init__(self, path: Path, *, limit: int = 4, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._path = path
         self._monotonic = monotonic
-        self._free: list[sqlite3.Connection] = []
+        self._free: list[ReaderConnection] = []
         self._lock = threading.Lock()
         self._is_closed = False
         self._slots = threading.BoundedSemaphore(limit)
 
     @contextmanager
-    def connection(self, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> Iterator[sqlite3.Connection]:
+    def connection(self, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> Iterator[ReaderConnection]:
         """Lend a connection inside one read transaction; raises `QueryTimeoutError` when the block's queries take too long."""
         deadline = self._monotonic() + timeout_seconds
         if not self._slots.acquire(timeout=timeout_seconds):
@@ -44,10 +65,7 @@ class Readers:
                 connection = self._free.pop() if self._free else None
             connection = connection or self._open()
             try:
-                connection.set_progress_handler(
-                    lambda: int(self._monotonic() > deadline),
-                    _STEPS_BETWEEN_CHECKS,
-                )
+                connection.limit(lambda: self._monotonic() > deadline)
                 connection.execute("BEGIN")
                 yield connection
             except sqlite3.OperationalError as error:
@@ -55,7 +73,7 @@ class Readers:
                     raise QueryTimeoutError(f"the query took more than {timeout_seconds:g} s") from None
                 raise
             finally:
-                connection.set_progress_handler(None, 0)
+                connection.limit(None)
                 if connection.in_transaction:
                     connection.rollback()
                 self._take_back(connection)
@@ -70,16 +88,20 @@ class Readers:
         for connection in free:
             connection.close()
 
-    def _take_back(self, connection: sqlite3.Connection) -> None:
+    def _take_back(self, connection: ReaderConnection) -> None:
         with self._lock:
             if not self._is_closed:
                 self._free.append(connection)
                 return
         connection.close()
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self) -> ReaderConnection:
         connection = sqlite3.connect(
-            f"{self._path.as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+            f"{self._path.as_uri()}?mode=ro",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=ReaderConnection,
         )
         connection.execute("PRAGMA query_only = ON")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")

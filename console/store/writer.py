@@ -133,6 +133,12 @@ class StoreWriter:
         """Store batches together and return None, or nothing of them and return why."""
         if not self._pruning.has_room():
             return Overloaded("the console deletes old telemetry to make room", _RETRY_SECONDS)
+        if not self._file.is_in_place:
+            self._report(
+                f"{self._file.path} was deleted or replaced; telemetry is refused until it is back,"
+                " or the console is started again"
+            )
+            return Overloaded("the console's file was deleted or replaced", _RETRY_SECONDS)
         now_s = int(self._unix_s())
         try:
             self._connection.execute("BEGIN IMMEDIATE")

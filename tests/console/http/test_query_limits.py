@@ -41,6 +41,16 @@ async def test_queries_beyond_those_that_may_wait_are_refused(site, monkeypatch)
     assert (await first).json()["detail"] == "released"
 
 
+async def test_a_file_that_cannot_be_read_is_a_503(site):
+    path = site.console.store.path
+    path.rename(path.with_name("aside"))
+    response = await site.get("/api/meta")
+    path.with_name("aside").rename(path)
+    assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+    assert response.json()["detail"] == "The console cannot read its file: unable to open database file."
+    assert (await site.get("/api/meta")).status_code == 200
+
+
 async def test_a_defect_of_a_route_is_a_500_without_its_reason_and_one_line_for_the_operator(site, monkeypatch):
     def fail(_):
         raise RuntimeError("a secret")

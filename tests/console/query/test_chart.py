@@ -124,6 +124,30 @@ async def test_a_summary_shows_its_own_quantiles(console, look):
     assert {each.labels["quantile"]: each.values[-1] for each in found.series} == {"0.5": 1.5, "0.99": 7.0}
 
 
+async def test_a_summary_shows_the_quantiles_of_all_series_and_not_any_number_of_them(console, look):
+    await console.send(metrics(summary("s", (-10, {0.5: 1.5})), origin=resource(service__name="a")))
+    await console.send(metrics(summary("s", (-10, {0.9: 7.0})), origin=resource(service__name="b")))
+    await console.send(metrics(summary("many", (-10, {number / 100: 1.0 for number in range(21)}))))
+    with look() as view:
+        assert {each.labels["quantile"]: each.values[-1] for each in chart(view, "s").series} == {"0.5": 1.5, "0.9": 7}
+        with pytest.raises(ValueError, match="many has 21 quantiles: name up to 20 with q"):
+            chart(view, "many")
+        assert len(chart(view, "many", quantiles=(0.1, 0.2)).series) == 2
+
+
+@pytest.mark.parametrize("is_selected", [False, True])
+async def test_a_chart_of_too_many_numbers_is_refused_with_what_to_do(console, look, monkeypatch, is_selected):
+    wide = [(-280 + 20 * index, [index] * 50, A) for index in range(15)]
+    await console.send(metrics(exponential("e", *wide), histogram("h", *wide, bounds=tuple(range(49)))))
+    monkeypatch.setattr("console.query.chart_points.MAX_NUMBERS", 200)
+    if is_selected:
+        monkeypatch.setattr("console.query.chart.MAX_ROWS", 5)
+    with look() as view:
+        for name in ("e", "h"):
+            with pytest.raises(ValueError, match=f"{name} has more than 200 numbers here: narrow the range"):
+                chart(view, name)
+
+
 async def test_a_function_that_a_family_does_not_have_is_named(console, look):
     await console.send(metrics(gauge("g", (-10, 1.0, A))))
     with look() as view, pytest.raises(ValueError, match="fn=rate cannot be drawn of a gauge; these can: value"):

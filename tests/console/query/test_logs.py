@@ -3,6 +3,7 @@
 import pytest
 
 from console.query.logs import LogFilter, read_logs_page
+from console.store.values import encode
 from tests.harness.console import log_record, logs, resource
 from tests.harness.console_metrics import at
 
@@ -41,6 +42,24 @@ async def test_each_filter_finds_the_known_records(records, look, wanted, expect
     with look() as view:
         page = read_logs_page(view, LogFilter(**wanted), begin_ns=at(-60), end_ns=at(0), after=None, limit=10)
     assert [round(row.at * 1e9 - at(0)) // 10**9 for row in page.rows] == expected
+
+
+async def test_a_backlog_that_arrives_later_hides_no_newer_record_from_a_search(console, look):
+    await console.send(logs(log_record("word", time_unix_nano=at(-30))))
+    await console.send(logs(*(log_record("word", time_unix_nano=at(-9_000)) for _ in range(600))))
+    with look() as view:
+        found = read_logs_page(view, LogFilter(words="word"), begin_ns=at(-60), end_ns=at(0), after=None, limit=10)
+    assert ([row.at for row in found.rows], found.next_cursor) == ([at(-30) / 1e9], None)
+
+
+async def test_a_line_that_is_nested_too_deeply_hides_no_other(console, look):
+    deep = '{"a":' * 600 + "1" + "}" * 600
+    await console.send(logs(log_record(deep, time_unix_nano=at(-20)), log_record("plain", time_unix_nano=at(-30))))
+    with look() as view:
+        page = read_logs_page(view, LogFilter(), begin_ns=at(-60), end_ns=at(0), after=None, limit=10)
+    assert page.rows[1].message == "plain"
+    assert encode(page.rows[0].fields).count('{"a":') == 51
+    assert encode(page.rows[0].fields).count("a") == 600
 
 
 async def test_a_json_body_is_taken_apart_and_any_other_is_shown_whole(records, look):

@@ -215,6 +215,19 @@ REFUSED = {
     "count": (histogram(point(HistogramDataPoint, count=2**64 - 1)), "63 bits"),
     "summary": (summary(point(SummaryDataPoint, count=2**64 - 1)), "63 bits"),
     "zero": (exponential(point(ExponentialHistogramDataPoint, zero_count=2**64 - 1)), "63 bits"),
+    "bounds beyond": (
+        histogram(point(HistogramDataPoint, explicit_bounds=range(4_001), bucket_counts=[0] * 4_002)),
+        "more than 4000 buckets",
+    ),
+    "buckets": (
+        exponential(
+            point(
+                ExponentialHistogramDataPoint,
+                negative=ExponentialHistogramDataPoint.Buckets(bucket_counts=[0] * 4_001),
+            )
+        ),
+        "more than 4000 buckets",
+    ),
     "future": (gauge(point(as_int=1, time_unix_nano=NOW_NS + 90_000 * SECOND_NS)), "in the future"),
     "old": (gauge(point(as_int=1, time_unix_nano=NOW_NS - 90_000 * SECOND_NS)), "older than what is kept"),
     "start": (gauge(point(as_int=1, start_time_unix_nano=2**64 - 1)), "2262"),
@@ -228,6 +241,14 @@ async def test_an_invalid_point_is_refused_and_the_others_are_stored(console, na
     assert response.partial_success.rejected_data_points == 1
     assert reason in response.partial_success.error_message
     assert [each.name for each in families(console) if each.series] == ["fine"]
+
+
+async def test_a_point_that_comes_again_is_one_point_and_its_later_value_counts(console):
+    for value in (1, 2):
+        for name in ("a", "b"):
+            await console.send(metrics(gauge(point(as_int=value), name="g"), gauge(point(as_int=value), name=name)))
+    assert [each.value for each in read(console, read_numbers)] == [2, 2, 2]
+    assert console.store.state().points == 3
 
 
 async def test_series_beyond_the_cap_are_refused(tmp_path):

@@ -54,6 +54,24 @@ def test_a_second_console_is_refused(tmp_path):
     open_store(path).close()
 
 
+async def test_a_deleted_file_refuses_what_would_be_lost_with_it(tmp_path):
+    aside = tmp_path / "aside"
+    with open_console(tmp_path) as console:
+        await console.send(traces(span()))
+        console.store.path.rename(aside)
+        for content in (None, b"another"):
+            if content is not None:
+                console.store.path.write_bytes(content)
+            response = await console.post("/v1/traces", traces(span()).SerializeToString())
+            assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+        aside.rename(console.store.path)
+        await console.send(traces(span()))
+        assert console.rows("SELECT count(*) FROM spans") == [(2,)]
+        refused, again = console.lines
+        assert "was deleted or replaced; telemetry is refused until it is back" in refused
+        assert again == f"writes to {console.store.path} again"
+
+
 @pytest.mark.parametrize(
     "content",
     [b"no database at all, but long enough for a header of SQLite" * 20, b"SQLite format 3\x00" + b"\xff" * 5_000],

@@ -22,6 +22,15 @@ def test_a_query_ends_at_its_deadline_and_the_connection_is_used_again(console):
     assert console.rows("SELECT count(*) FROM spans") == [(0,)]
 
 
+def test_many_short_statements_end_at_the_deadline_too(console):
+    now = iter(range(1_000))
+    readers = Readers(console.store.path, monotonic=lambda: next(now))
+    with pytest.raises(QueryTimeoutError, match="took longer"), readers.connection(20) as connection:
+        for _ in range(50):
+            connection.execute("SELECT 1").fetchall()
+    readers.close()
+
+
 def test_a_caller_waits_for_a_free_reader_no_longer_than_its_deadline(console):
     readers = Readers(console.store.path, limit=1)
     with readers.connection(), pytest.raises(QueryTimeoutError, match="no reader was free"), readers.connection(0.01):
