@@ -20,6 +20,7 @@ from app.cli.usage import add_usage_parser, run_usage
 from app.config.load import CONFIG_VARIABLE, ConfigError, load_config
 from app.config.schema import AppConfig
 from app.doctor.parser import add_doctor_parser
+from app.gateway.capacity.memory_allocator import return_free_memory
 from app.version import VERSION
 from console.settings import DEFAULT_LISTEN
 
@@ -85,6 +86,8 @@ def _serve(args: argparse.Namespace, config: AppConfig, environ: Mapping[str, st
     if isinstance(sys.stdout, StandardStream):
         # Log lines have a thread of their own, and a bounded queue that counts what it drops.
         sys.stdout.wait_for_reader()
+    # Before the imports: one of them starts threads.
+    return_free_memory()
     from app.process.serve import serve  # noqa: PLC0415  `keys` and --help need not wait for the server's imports
 
     overrides = {name: value for name in ("host", "port") if (value := getattr(args, name)) is not None}

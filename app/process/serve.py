@@ -20,7 +20,6 @@ from app.application import create_app
 from app.config.load import ConfigError, resolve_secrets
 from app.config.schema import AppConfig
 from app.config.warnings import config_warnings
-from app.gateway.capacity.large_blocks import return_large_blocks
 from app.gateway.clock import SystemClock
 from app.process.exit_codes import EXIT_DONE, EXIT_FAILED, EXIT_LOST
 from app.process.telemetry import build_server_telemetry
@@ -61,7 +60,6 @@ def serve(
 
     try:
         raise_descriptor_limit()
-        return_large_blocks()
         app_secrets = resolve_secrets(config, environ)
         telemetry = build_server_telemetry(config, app_secrets, environ, stdout or sys.stdout, print_line)
         app = create_app(config, app_secrets, telemetry, random_bytes=random_source.token_bytes)

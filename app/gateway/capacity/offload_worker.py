@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, BinaryIO, Final
 
-from app.gateway.capacity.large_blocks import return_large_blocks
+from app.gateway.capacity.memory_allocator import return_free_memory
 
 LENGTH_BYTES: Final = 8
 _NICENESS: Final = 5
@@ -26,7 +26,7 @@ def main() -> None:
         # The parent decides: it may still have requests to finish when the whole group gets a stop signal.
         signal.signal(number, signal.SIG_IGN)
     os.nice(_NICENESS)
-    return_large_blocks()
+    return_free_memory()
     memory_bytes = int(sys.argv[2])
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -347,6 +347,26 @@ async def test_what_strangers_send_does_not_stay(start):
     assert await resident() < before + 40e6
 
 
+def thread_arenas(pid):
+    """Count what glibc reserves for threads that allocate: 64 MiB each, aligned to as much, of which the end is not usable yet."""
+    size, found, begun_at = 64 * 1024 * 1024, 0, 0
+    for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+        bounds, access = line.split()[:2]
+        start, end = (int(each, 16) for each in bounds.split("-"))
+        if access == "rw-p" and start % size == 0:
+            begun_at = start
+        found += access == "---p" and end == begun_at + size
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_threads_share_the_memory_that_they_free(start):
+    gateway = await start()
+    async with gateway.session.post("/v1/chat/completions", json=BODY) as response:
+        assert response.status == 200
+    assert thread_arenas(gateway.process.pid) == 0
+
+
 async def test_a_port_in_use_is_one_line(start, run, tmp_path):
     gateway = await start()
     port = gateway.url.rpartition(":")[2]
