@@ -131,8 +131,10 @@ class Deadlines:
 
     def close(self) -> None:
         """Stop the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            # A cancelled timer keeps its context, and with it the connection's watch and this attempt: a cycle.
+            timer.cancel()
 
     def _set_timer(self) -> None:
         """Wake up when the next timeout is due."""

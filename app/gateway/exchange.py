@@ -21,6 +21,7 @@ from app.gateway.openai.request import CallRequest
 from app.gateway.openai.stream_options import blames_stream_options
 from app.gateway.ports import Clock
 from app.gateway.quota_headers import read_quotas
+from app.gateway.tracebacks import drop_tracebacks
 from otel.events import ErrorKind
 
 _SUCCESSES: Final = range(200, 300)
@@ -116,8 +117,10 @@ class UpstreamResponse:
         is_bounded = self.attempt.is_stream and not self.room.held_bytes
         try:
             data = await self._read_part(response, _STREAM_READ_BYTES if is_bounded else -1)
-        except (aiohttp.ClientError, OSError, ValueError):
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             # Cut off, or its framing or compression is broken; all of it is a body that is not whole.
+            # The body keeps the error that it raised.
+            drop_tracebacks(error)
             self.attempt.response_began()
             reason = "the connection, the framing or the compression broke off the body"
             raise UpstreamFailure("stream_broken", http_status=response.status, reason=reason) from None
@@ -195,7 +198,8 @@ class UpstreamResponse:
                 self._deadlines.progress()
                 parts.append(part)
                 left -= len(part)
-        except (aiohttp.ClientError, OSError, ValueError):
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            drop_tracebacks(error)
             return b""
         return b"".join(parts)
 

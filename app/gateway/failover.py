@@ -14,6 +14,7 @@ from app.gateway.models import Model, Route
 from app.gateway.openai.caller_error import error_of_failures
 from app.gateway.openai.failures import CallerFaultError, UpstreamFailure, caller_fault_of
 from app.gateway.ports import Clock, ProviderGate
+from app.gateway.tracebacks import drop_tracebacks
 from otel.events import RateLimited
 
 T = TypeVar("T")
@@ -122,6 +123,7 @@ async def _attempt(
         if fault is not None:
             call.fail(fault.kind)
             raise fault from None
+        drop_tracebacks(failure)
         failures.append(failure)
         return None
     except CallerFaultError as fault:

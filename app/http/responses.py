@@ -12,6 +12,7 @@ from app.errors import GatewayError, UnreadableBodyError, UnsupportedCodingError
 from app.gateway.openai.error_body import error_body
 from app.gateway.openai.failures import CallerFaultError
 from app.gateway.ports import LimitDecision
+from app.gateway.tracebacks import drop_tracebacks
 from app.http.content_coding import ACCEPTED
 from otel.instrument.asgi import Send
 
@@ -38,7 +39,8 @@ async def send_json(send: Send, status: int, body: bytes, headers: Headers) -> N
 
 
 async def send_error(send: Send, error: GatewayError, headers: Headers) -> None:
-    """Send an error in OpenAI's shape."""
+    """Send an error in OpenAI's shape; what the error holds of the request is freed."""
+    drop_tracebacks(error)
     await send_json(send, status_of(error), error_body(error), [*headers, *error_headers(error)])
 
 
