@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from app.providers.latency_sketch import LatencySketch
+from app.providers.latency_sketch import LatencySketch, PackedSketch
 
 WINDOW_SECONDS: Final = 300
 DAY_MINUTES: Final = 1_440
@@ -61,15 +61,15 @@ class MinuteCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Second:
-    """The attempts of one second."""
+    """The attempts of one second. Its latencies are packed once it is over."""
 
     __slots__ = ("attempts", "failures", "latencies", "second")
 
-    def __init__(self, second: int) -> None:
+    def __init__(self, second: int, latencies: LatencySketch) -> None:
         self.second = second
         self.attempts = 0
         self.failures = 0
-        self.latencies = LatencySketch()
+        self.latencies: LatencySketch | PackedSketch = latencies
 
 
 class _Minutes:
@@ -146,23 +146,31 @@ class AttemptWindow:
         self._attempts = 0
         self._failures = 0
         self._latencies = LatencySketch()
+        self._newest = LatencySketch()
         self._minutes = _Minutes(started_seconds)
 
     def add(self, now_seconds: float, outcome: Outcome) -> None:
         """Count an attempt that ends now; a clock reading older than the newest counts as the newest."""
         with self._lock:
             self._advance(now_seconds)
-            if not self._seconds or self._seconds[-1].second != self._now:
-                self._seconds.append(_Second(self._now))
-            slot = self._seconds[-1]
+            slot = self._slot()
             slot.attempts += 1
             slot.failures += outcome.failed
             self._attempts += 1
             self._failures += outcome.failed
             if not outcome.failed:
-                slot.latencies.add(outcome.latency_seconds)
+                self._newest.add(outcome.latency_seconds)
                 self._latencies.add(outcome.latency_seconds)
             self._minutes.add(outcome)
+
+    def _slot(self) -> _Second:
+        """Return the counts of this second."""
+        if not self._seconds or self._seconds[-1].second != self._now:
+            if self._seconds:
+                self._seconds[-1].latencies = self._newest.packed()
+            self._newest = LatencySketch()
+            self._seconds.append(_Second(self._now, self._newest))
+        return self._seconds[-1]
 
     def counts(self, now_seconds: float) -> WindowCounts:
         """Return the counts of the last 5 minutes."""

@@ -6,6 +6,7 @@ grow with traffic, as a list of values would: there are at most `MAX_BINS` bins,
 """
 
 import math
+from array import array
 from collections.abc import Iterable
 from typing import Final
 
@@ -35,9 +36,17 @@ class LatencySketch:
         self.bins[index] = self.bins.get(index, 0) + 1
         self.count += 1
 
-    def remove(self, other: "LatencySketch") -> None:
+    def packed(self) -> "PackedSketch":
+        """Return the counts in a tenth of the memory, for one that has all its latencies."""
+        return PackedSketch(array("h", self.bins), array("Q", self.bins.values()), self.count)
+
+    def items(self) -> Iterable[tuple[int, int]]:
+        """Return the number and the count of each bin."""
+        return self.bins.items()
+
+    def remove(self, other: "LatencySketch | PackedSketch") -> None:
         """Remove what `other` counted, which must have been added before; raises ValueError where it was not."""
-        for index, count in other.bins.items():
+        for index, count in other.items():
             left = self.bins.get(index, 0) - count
             if left < 0:
                 raise ValueError("a sketch can only give back what was added to it")
@@ -66,3 +75,18 @@ class LatencySketch:
                 # The middle of the bin (growth**(index-1), growth**index], at equal relative distance from both ends.
                 return 2 * _GROWTH**index / (_GROWTH + 1)
         return None
+
+
+class PackedSketch:
+    """The counts of a sketch to which nothing is added: two arrays, since a bin of a dictionary takes some 80 bytes."""
+
+    __slots__ = ("_counts", "_indexes", "count")
+
+    def __init__(self, indexes: "array[int]", counts: "array[int]", count: int) -> None:
+        self.count = count
+        self._indexes = indexes
+        self._counts = counts
+
+    def items(self) -> Iterable[tuple[int, int]]:
+        """Return the number and the count of each bin."""
+        return zip(self._indexes, self._counts, strict=True)

@@ -1,6 +1,7 @@
 """The window equals a naive model that keeps everything, whatever is added and however often it is asked."""
 
 import math
+import tracemalloc
 from typing import get_args
 
 import pytest
@@ -128,8 +129,22 @@ def test_memory_is_bounded_however_much_traffic_there_is():
         for number in range(5):
             window.add(second + number / 5, Outcome(failed=False, latency_seconds=1e-5 * 3**number))
     assert len(window._seconds) == WINDOW_SECONDS
-    assert all(len(slot.latencies.bins) <= MAX_BINS for slot in window._seconds)
+    assert all(len(list(slot.latencies.items())) <= MAX_BINS for slot in window._seconds)
     assert MAX_BINS < 500
+
+
+def test_a_full_window_takes_little_memory():
+    """Each provider has one, and each model at each of its providers."""
+    window = AttemptWindow(0.0)
+    tracemalloc.start()
+    try:
+        for second in range(WINDOW_SECONDS):
+            for number in range(50):
+                window.add(second, Outcome(failed=False, latency_seconds=1e-3 * 1.1**number))
+        used_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert used_bytes < WINDOW_SECONDS * 1_200
 
 
 def test_a_clock_that_seems_to_go_back_counts_as_now():
