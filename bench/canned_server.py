@@ -1,8 +1,9 @@
 """Responds with prepared bytes, so that neither the provider nor the OTLP endpoint is what is measured.
 
 As a provider it sends a chat completion, or a stream of twelve parts with a pause between them, each in a write of its
-own. As an OTLP endpoint it sends an empty 200. `python -m bench.canned_server [PAUSE_SECONDS]` prints its URL; the pause
-is a millisecond, and with 0 the next part follows in the next turn of the event loop.
+own; as the provider `flaky` it has an error. As an OTLP endpoint it sends an empty 200. `python -m bench.canned_server
+[PAUSE_SECONDS]` prints its URL; the pause is a millisecond, and with 0 the next part follows in the next turn of the
+event loop.
 """
 
 import asyncio
@@ -31,8 +32,9 @@ def _chunk(delta: dict[str, object], finish_reason: str | None) -> bytes:
     return _event({**_HEAD, "object": "chat.completion.chunk", "choices": [choice]})
 
 
-def _response(body: bytes) -> bytes:
-    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+def _response(body: bytes, status: bytes = b"200 OK") -> bytes:
+    head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (status, len(body))
+    return head + body
 
 
 _HEAD: dict[str, object] = {"id": "chatcmpl-1", "created": 1_700_000_000, "model": "canned"}
@@ -40,6 +42,7 @@ _USAGE = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
 _CHOICE = {"index": 0, "message": {"role": "assistant", "content": "word " * 10}, "finish_reason": "stop"}
 WHOLE = _response(msgspec.json.encode({**_HEAD, "object": "chat.completion", "choices": [_CHOICE], "usage": _USAGE}))
 NOTHING = _response(b"")
+FAILURE = _response(b'{"error": {"message": "overloaded", "type": "server_error"}}', b"500 Internal Server Error")
 STREAM = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
     + _chunk({"role": "assistant", "content": ""}, None),
@@ -71,8 +74,11 @@ class Canned(asyncio.Protocol):
         if not separator or len(body) < (int(length[1]) if length else 0):
             return
         self._buffer = b""
-        if not head.startswith(b"POST ") or b"/chat/completions " not in head.partition(b"\r\n")[0]:
+        line = head.partition(b"\r\n")[0]
+        if not line.startswith(b"POST ") or b"/chat/completions " not in line:
             self._write(NOTHING)
+        elif b"/flaky/" in line:
+            self._write(FAILURE)
         elif _STREAM.search(body):
             self._stream(0)
         else:

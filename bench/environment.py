@@ -19,9 +19,13 @@ DIRECT_MODEL = "direct"
 DETOUR_MODEL = "detour"
 """Served by a provider that fails when it is told to, and then by the other one."""
 
+FAILING_MODEL = "failing"
+"""Served by the provider that fails when it is told to, and by no other."""
+
 PRICES_USD = {"healthy": (3.0, 4.0), "flaky": (1.0, 2.0)}
 """Per million input and output tokens, by provider."""
 
+_ROUTES = {DIRECT_MODEL: ("healthy",), DETOUR_MODEL: ("flaky", "healthy"), FAILING_MODEL: ("flaky",)}
 _FILE = """
 [server]
 port = 0
@@ -73,7 +77,7 @@ class Bench:
             folder=self.folder,
             upstream=self.upstream_url,
         )
-        for model, providers in ((DIRECT_MODEL, ("healthy",)), (DETOUR_MODEL, ("flaky", "healthy"))):
+        for model, providers in _ROUTES.items():
             text += f'[[models]]\nname = "{model}"\n'
             text += "".join(_ROUTE.format(provider=each, prices=PRICES_USD[each]) for each in providers)
         path = self.folder / f"gateway-{self._gateways}.toml"

@@ -1,11 +1,12 @@
-"""Loads a gateway for long: its memory must not grow, no telemetry may be lost, and no pause of the garbage collector be long.
+"""Loads a gateway for long: its memory must not grow, and no telemetry may be lost.
 
     python -m bench.soak [--minutes 10] [--connections 16] [--scrape-seconds 5]
 
-Whole and streamed responses take turns, everything is exported, and `/metrics` is scraped meanwhile.
-The memory is that of the gateway's process, read after each piece of the load. What it has after a fifth of the run is
-compared with what it has at the end: by then pools, caches and buffers are full. Exit code 1: memory grew by more than
-5 %, or something was dropped. Needs Linux (`/proc`).
+Whole and streamed responses have half of the connections each. One more connection, some 5 % of the load, has requests
+that fail: each piece of the load has another kind of them. Each piece ends in the middle of a request on each
+connection. Everything is exported, and `/metrics` is scraped meanwhile. The memory is that of the gateway's process
+after each piece; what it has after a fifth of the run is compared with what it has at the end. A line for each
+criterion says PASS or FAIL; exit code 1: one has failed. Needs Linux (`/proc`).
 """
 
 import argparse
@@ -14,7 +15,9 @@ import contextlib
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
 import aiohttp
@@ -22,58 +25,42 @@ import msgspec
 
 from bench import canned_server
 from bench.cores import available_cores, on_cores, split_cores
-from bench.environment import Bench, bench_environment
-from bench.gateway import BODIES, CANNED
+from bench.environment import DETOUR_MODEL, DIRECT_MODEL, FAILING_MODEL, Bench, bench_environment
+from bench.gateway import CANNED, MESSAGES
 from bench.gateway_variants import START_SECONDS
 from bench.load import Load, find_load
 from bench.servers import MIB, memory_bytes
+from bench.soak_report import Outcome, Sample, dropped_items
 from bench.watched_gateway import Pauses
 from demo.environment import GATEWAY_READY_LINE
 from demo.process import Child, ChildFailedError, start_child
-from otel.catalogue.business import LEDGER_ROWS_DROPPED
-from otel.catalogue.self_telemetry import DROPPED, LOG_LINES_DROPPED
 
 PIECE_SECONDS = 5
-SETTLED_SHARE = 0.2
-MAX_GROWTH = 0.05
-LOST = (DROPPED, LOG_LINES_DROPPED, LEDGER_ROWS_DROPPED)
+LEAST_CONNECTIONS = 2
 
 
-class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """The gateway after a piece of the load."""
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
+    """A kind of request; `fails`: its response has an error's status."""
 
-    seconds: float
-    responded: int
-    memory_bytes: int
-
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What the run showed. `dropped` are spans, log records, pushes, lines and rows of the ledger."""
-
-    samples: list[Sample]
-    dropped: float
-    pauses: Pauses
-    longest_scrape_seconds: float
+    name: str
+    model: str = DIRECT_MODEL
+    stream: bool = False
+    fails: bool = False
 
     @property
-    def growth(self) -> float:
-        """By which share the memory has grown since it settled."""
-        settled = self.samples[min(len(self.samples) - 1, int(len(self.samples) * SETTLED_SHARE))]
-        return self.samples[-1].memory_bytes / settled.memory_bytes - 1
-
-    def problems(self) -> list[str]:
-        """Return what must not be."""
-        found = []
-        if self.growth > MAX_GROWTH:
-            found.append(f"memory grew by {self.growth:.1%}")
-        if self.dropped:
-            found.append(f"{self.dropped:g} items of telemetry were dropped")
-        return found
+    def body(self) -> bytes:
+        """The request's body."""
+        return msgspec.json.encode({"model": self.model, "messages": MESSAGES, "stream": self.stream})
 
 
-def dropped_items(exposition: str) -> float:
-    """Return the sum of the counters of what was dropped."""
-    return sum(float(line.rpartition(" ")[2]) for line in exposition.splitlines() if line.startswith(LOST))
+WHOLE = Kind(name="whole")
+STREAMED = Kind(name="streamed", stream=True)
+FAILING = (
+    Kind(name="served by another provider", model=DETOUR_MODEL),
+    Kind(name="failed", model=FAILING_MODEL, fails=True),
+    Kind(name="failed streams", model=FAILING_MODEL, stream=True, fails=True),
+    Kind(name="refused", model="unknown", fails=True),
+)
 
 
 class Scrapes:
@@ -100,21 +87,46 @@ class Scrapes:
         self.longest_seconds = max(self.longest_seconds, time.monotonic() - began)
 
 
-async def load_for(gateway: Child, load: Load, secret: str, *, minutes: float, connections: int) -> list[Sample]:
-    """Load the gateway piece by piece; raises `ChildFailedError` where a request fails."""
-    headers = {"authorization": f"Bearer {secret}", "content-type": "application/json"}
-    began, responded = time.monotonic(), 0
-    samples: list[Sample] = []
-    while time.monotonic() - began < minutes * 60:
-        for body in BODIES.values():
-            result = await load.run(gateway.url, headers, body, connections=connections, seconds=PIECE_SECONDS)
-            if result.failed:
-                raise ChildFailedError(f"{result.failed} requests failed\n{gateway.last_lines()}")
-            responded += result.responded
-        taken = memory_bytes(gateway.pid, "VmRSS")
-        samples.append(Sample(seconds=time.monotonic() - began, responded=responded, memory_bytes=taken))
-        print(f"soak: {samples[-1].seconds:5.0f} s, {responded} responses, {taken / MIB:.1f} MiB", flush=True)
-    return samples
+class Soak:
+    """The load on one gateway, and what came of it so far."""
+
+    def __init__(self, gateway: Child, load: Load, secret: str) -> None:
+        self.samples: list[Sample] = []
+        self.responses: Counter[str] = Counter({kind.name: 0 for kind in (WHOLE, STREAMED, *FAILING)})
+        self.unexpected = 0
+        self._gateway = gateway
+        self._load = load
+        self._headers = {"authorization": f"Bearer {secret}", "content-type": "application/json"}
+
+    async def run(self, seconds: float, connections: int) -> None:
+        """Load the gateway piece by piece, and each kind of failure at least once."""
+        began = time.monotonic()
+        for number in count():
+            if time.monotonic() - began >= seconds and number >= len(FAILING):
+                return
+            await asyncio.gather(
+                self._piece(WHOLE, (connections + 1) // 2),
+                self._piece(STREAMED, connections // 2),
+                self._piece(FAILING[number % len(FAILING)], 1),
+            )
+            sample = Sample(seconds=time.monotonic() - began, memory_bytes=memory_bytes(self._gateway.pid, "VmRSS"))
+            self.samples.append(sample)
+            progress(
+                f"{sample.seconds:5.0f} s, {self.responses.total()} responses, {sample.memory_bytes / MIB:.1f} MiB"
+            )
+
+    async def _piece(self, kind: Kind, connections: int) -> None:
+        """Send requests of a kind for a while."""
+        result = await self._load.run(
+            self._gateway.url, self._headers, kind.body, connections=connections, seconds=PIECE_SECONDS
+        )
+        self.responses[kind.name] += result.failed if kind.fails else result.responded
+        self.unexpected += result.responded if kind.fails else result.failed
+
+
+def progress(line: str) -> None:
+    """Print a line at once."""
+    print(f"soak: {line}", flush=True)
 
 
 async def soak(bench: Bench, otlp_url: str, minutes: float, connections: int, scrape_seconds: float) -> Outcome:
@@ -127,10 +139,11 @@ async def soak(bench: Bench, otlp_url: str, minutes: float, connections: int, sc
         gateway = await start_child("gateway", arguments, log_path=bench.folder / "gateway.log", environ=environ)
     try:
         await gateway.wait_ready(GATEWAY_READY_LINE, START_SECONDS)
+        load = Soak(gateway, find_load(), bench.secret)
         scrapes = Scrapes(gateway.url, scrape_seconds)
         scraping = asyncio.create_task(scrapes.run())
         try:
-            samples = await load_for(gateway, find_load(), bench.secret, minutes=minutes, connections=connections)
+            await load.run(minutes * 60, connections)
         finally:
             scraping.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -139,7 +152,9 @@ async def soak(bench: Bench, otlp_url: str, minutes: float, connections: int, sc
     finally:
         await gateway.stop()
     return Outcome(
-        samples=samples,
+        samples=load.samples,
+        responses=dict(load.responses),
+        unexpected=load.unexpected,
         dropped=dropped_items(scrapes.text),
         pauses=msgspec.json.decode(pauses_path.read_bytes(), type=Pauses),
         longest_scrape_seconds=scrapes.longest_seconds,
@@ -149,7 +164,7 @@ async def soak(bench: Bench, otlp_url: str, minutes: float, connections: int, sc
 async def run(minutes: float, connections: int, scrape_seconds: float) -> Outcome:
     """Start upstream and OTLP endpoint around the gateway; raises `ChildFailedError`."""
     cores = split_cores(available_cores())
-    print(f"soak: {cores.describe()}; load is made by {find_load().name}", flush=True)
+    progress(f"{cores.describe()}; load is made by {find_load().name}")
     with tempfile.TemporaryDirectory(prefix="gatewayz-soak-") as name, on_cores(cores.load):
         sink = await start_child("OTLP endpoint", CANNED, log_path=Path(name) / "sink.log")
         try:
@@ -166,8 +181,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--scrape-seconds", type=float, default=5)
     read = parser.parse_args(arguments)
-    if read.minutes <= 0 or read.connections < 1 or read.scrape_seconds <= 0:
-        parser.error("--minutes and --scrape-seconds are above 0, --connections at least 1")
+    if read.minutes <= 0 or read.connections < LEAST_CONNECTIONS or read.scrape_seconds <= 0:
+        parser.error(f"--minutes and --scrape-seconds are above 0, --connections at least {LEAST_CONNECTIONS}")
     try:
         outcome = asyncio.run(run(read.minutes, read.connections, read.scrape_seconds))
     except KeyboardInterrupt:
@@ -175,15 +190,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ChildFailedError, aiohttp.ClientError) as error:
         print(f"soak: {error}", file=sys.stderr)
         return 1
-    pauses = outcome.pauses
-    print(
-        f"soak: {outcome.samples[-1].responded} responses; memory {outcome.growth:+.1%} since it settled; "
-        f"{outcome.dropped:g} dropped; longest pause of the garbage collector {pauses.longest_seconds * 1000:.1f} ms "
-        f"(generation {pauses.generation}); longest scrape {outcome.longest_scrape_seconds * 1000:.0f} ms"
-    )
-    for problem in outcome.problems():
-        print(f"soak: PROBLEM: {problem}")
-    return 1 if outcome.problems() else 0
+    for line in outcome.lines():
+        progress(line)
+    return 0 if all(each.is_met for each in outcome.criteria()) else 1
 
 
 if __name__ == "__main__":
