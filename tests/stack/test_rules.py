@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dashboards import rule_mutations
+from tests.dashboards import mutant_runs, rule_mutations
 from tests.stack.command_output import command_output
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,7 +73,7 @@ async def test_the_cases_notice_another_number_window_comparison_or_duration(
     binaries: dict[str, Path], tmp_path: Path, say: Callable[[str], None]
 ) -> None:
     tested = list(rule_mutations.mutants())
-    alive = await rule_mutations.survivors(binaries["promtool"], tested, tmp_path)
+    alive = await mutant_runs.survivors(binaries["promtool"], tested, tmp_path)
     missed = [mutant[:4] for mutant in alive if not rule_mutations.is_equivalent(mutant)]
     say(f"{len(tested)} altered rules, {len(tested) - len(alive)} noticed, {len(alive) - len(missed)} cannot be")
     assert missed == []
@@ -81,7 +81,7 @@ async def test_the_cases_notice_another_number_window_comparison_or_duration(
 
 async def test_the_cases_notice_a_wrong_expression(binaries: dict[str, Path], tmp_path: Path) -> None:
     wrong = [rule_mutations.rewritten(*each) for each in WRONG]
-    assert [mutant[:4] for mutant in await rule_mutations.survivors(binaries["promtool"], wrong, tmp_path)] == []
+    assert [mutant[:4] for mutant in await mutant_runs.survivors(binaries["promtool"], wrong, tmp_path)] == []
 
 
 @pytest.mark.parametrize("name", PROMETHEUS_FILES)
