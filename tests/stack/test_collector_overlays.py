@@ -91,7 +91,7 @@ async def test_the_console_gets_everything_redacted_and_never_holds_up_the_store
     secret = "sk-proj-abcdefghijklmnop1234"
     overlay = to_files(tmp_path, "traces", "logs", "metrics")
     with running_console(tmp_path) as console:
-        environ = {"CONSOLE_OTLP_URL": console.otlp_url}
+        environ = {"CONSOLE_OTLP_URL": console.otlp_url, "CONSOLE_PATIENCE": "2s"}
         files = (*FILES, "console.yaml")
         async with running_collector(binaries["otelcol"], tmp_path, files, overlay, environ) as harness:
             assert await harness.export(log_request([f"with {secret}"])) == 200

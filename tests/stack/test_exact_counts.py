@@ -3,7 +3,6 @@
 import asyncio
 import statistics
 import time
-from itertools import islice
 from pathlib import Path
 
 import aiohttp
@@ -11,22 +10,17 @@ import pytest
 
 from compose.native.servers import Choices
 from demo.environment import Environment, EnvironmentOptions, start_environment
-from demo.traffic.arrivals import read_trace
 from demo.traffic.counters import TrafficCounters
-from demo.traffic.outcomes import Pace
-from demo.traffic.schedule import EVEN_MIX, ScheduleOptions, schedule
-from demo.traffic.sender import Traffic
 from otel.catalogue import CATALOGUE
 from otel.catalogue.spec import Kind
 from tests.harness.exposition import scrape
 from tests.harness.polling import holds_within
 from tests.reconcile.compare import compare_ledger, compare_metrics, read_ledger, reconcile
 from tests.reconcile.report import table
+from tests.stack.mixed_traffic import REQUESTS, send
 from tests.stack.money_and_causes import assert_causes, assert_money
 from tests.stack.stores import Stores
 
-REQUESTS = 5_000
-SPEED = 60.0
 SETTLE_SECONDS = 60.0
 PROBES = 40
 PROBE_INTERVAL_SECONDS = 0.4
@@ -36,25 +30,6 @@ def otlp_to(endpoint: str, monkeypatch: pytest.MonkeyPatch, **more: str) -> None
     """Let gateways that are started from now on push there."""
     for name, value in {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, **more}.items():
         monkeypatch.setenv(name, value)
-
-
-async def send(ready: Environment, counters: TrafficCounters, seed: int) -> float:
-    """Send the mix as fast as the schedule's order allows; return the seconds it took."""
-    plan = schedule(
-        read_trace(), ScheduleOptions(seed=seed, run=f"exact{seed}", speed=SPEED, mix=EVEN_MIX, pace=Pace(scale=0.1))
-    )
-    traffic = Traffic(
-        gateway_url=ready.gateway_url,
-        upstream_url=ready.upstream_url,
-        keys=ready.keys,
-        counters=counters,
-        monotonic=time.monotonic,
-        max_in_flight=32,
-    )
-    began = time.monotonic()
-    async with asyncio.timeout(300.0):
-        await traffic.run(islice(plan, REQUESTS), asyncio.Event())
-    return time.monotonic() - began
 
 
 async def test_five_thousand_mixed_requests_are_the_same_number_in_every_store(
