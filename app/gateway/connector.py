@@ -96,6 +96,11 @@ class _ResponseHandler(ResponseHandler):
             if not self._has_response:
                 self._overhead.resume("provider")
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Read on, where reading was paused. aiohttp calls this with each part that is taken, and then parses nothing."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def data_received(self, data: bytes) -> None:
         """Take what came; before the head of the response only so many status lines."""
         if data and self._overhead is not None:

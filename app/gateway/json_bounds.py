@@ -34,7 +34,8 @@ class NestedTooDeeplyError(ValueError):
 
 def check_depth(text: bytes) -> None:
     """Raise `NestedTooDeeplyError` where arrays and objects of valid JSON are nested more than `MAX_DEPTH` levels deep."""
-    if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
+    # Each level takes two bytes.
+    if len(text) <= 2 * MAX_DEPTH or text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
         return
     depth, is_in_string = 0, False
     for window in windows(text):
@@ -71,6 +72,9 @@ def _end_of_escapes(window: bytes) -> int:
 
 def check_utf8(text: bytes) -> None:
     """Raise UnicodeDecodeError where the text is not UTF-8; its `start` is the place in the whole text."""
+    if len(text) <= WINDOW_BYTES:
+        text.decode()
+        return
     decoder = codecs.getincrementaldecoder("utf-8")()
     for start in range(0, len(text), WINDOW_BYTES):
         held_back = len(decoder.getstate()[0])

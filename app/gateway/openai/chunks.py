@@ -27,6 +27,7 @@ from app.gateway.openai.response_shape import (
 from app.gateway.openai.sse import EventTooLargeError, SseEvent, SseSplitter
 from app.gateway.openai.text_units import ABSENT, message_units
 from app.gateway.openai.usage import UsageReader
+from app.gateway.openai.usual_chunk import read_usual_chunk
 from otel.events import ErrorKind
 
 DONE: Final = b"data: [DONE]\n\n"
@@ -62,6 +63,7 @@ class StreamChunks:
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._has_begun = False
+        self._is_usual = True
         self._begun: set[bytes] = set()
         self._finished: set[bytes] = set()
         self.chunks = 0
@@ -156,6 +158,16 @@ class StreamChunks:
 
     def _take_document(self, event: SseEvent, data: bytes) -> bytes:
         """Handle an event whose data is a JSON object; raises ValueError where it is none."""
+        if self._is_usual and self._has_begun and not event.others and self.response_id is not None:
+            usual = read_usual_chunk(data)
+            if usual is not None:
+                index, units = usual
+                self.chunks += 1
+                self._begun.add(index)
+                self.output_units += units
+                return event.encode()
+            # Where one is not, such as a call of a tool, the next ones are not either.
+            self._is_usual = False
         head, choices = decode_chat(data)
         error = error_beside(head) or (None if choices else error_itself(data))
         if event.others:

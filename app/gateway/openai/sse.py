@@ -6,7 +6,7 @@ what the data mean. Memory is bounded.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -28,12 +28,12 @@ class EventTooLargeError(ValueError):
     """An event grew over the bound before it ended."""
 
 
-def slices(data: bytes) -> Iterator[bytes]:
+def slices(data: bytes) -> Sequence[bytes]:
     """Cut bytes of a stream into pieces of about so many lines as are quickly read; nearly always one."""
-    lines = data.count(b"\n") + data.count(b"\r")
-    size = len(data) if lines <= _LINES_AT_ONCE else max(_LEAST_SLICE_BYTES, len(data) * _LINES_AT_ONCE // lines)
-    for start in range(0, len(data), size):
-        yield data[start : start + size]
+    if len(data) <= _LINES_AT_ONCE or (lines := data.count(b"\n") + data.count(b"\r")) <= _LINES_AT_ONCE:
+        return (data,)
+    size = max(_LEAST_SLICE_BYTES, len(data) * _LINES_AT_ONCE // lines)
+    return [data[start : start + size] for start in range(0, len(data), size)]
 
 
 class SseEvent(msgspec.Struct, frozen=True):
@@ -84,9 +84,10 @@ class SseSplitter:
 
     def feed(self, chunk: bytes) -> list[SseEvent]:
         """Take the next bytes and return the events that they complete; raises `EventTooLargeError`."""
-        if not self._rest and not self._data and not self._others and not self._at_start:
+        if not self._rest and not self._data and not self._others:
             events = self._whole_events(chunk)
             if events is not None:
+                self._at_start = False
                 return events
         return self._lines(chunk)
 

@@ -1,0 +1,64 @@
+"""Reads the usual chunk of a stream, one choice with text and nothing else, in one step.
+
+`response_shape.py` reads every other, field by field and more tolerantly. A chunk that is read here
+means the same there: tests compare the two.
+"""
+
+from typing import Final
+
+import msgspec
+
+from app.gateway.json_bounds import check_depth
+from app.gateway.openai.text_units import ABSENT, text_units
+
+_LONGEST_BYTES: Final = 4 * 1024
+
+
+class _Delta(msgspec.Struct, gc=False):
+    """A delta of text. A value where only null is allowed makes the chunk another one."""
+
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: None = None
+    function_call: None = None
+    error: None = None
+
+
+class _Choice(msgspec.Struct, gc=False):
+    delta: _Delta
+    index: msgspec.Raw = ABSENT
+    finish_reason: None = None
+    usage: msgspec.Raw = ABSENT
+    error: None = None
+
+
+class _Chunk(msgspec.Struct, gc=False):
+    choices: tuple[_Choice]
+    usage: msgspec.Raw = ABSENT
+    x_groq: msgspec.Raw = ABSENT
+    error: None = None
+
+
+_CHUNK: Final = msgspec.json.Decoder(_Chunk)
+
+
+def read_usual_chunk(data: bytes) -> tuple[bytes, int] | None:
+    """Return the index of the one choice and the length of its text; None where the chunk is not the usual one."""
+    if len(data) > _LONGEST_BYTES or not data.isascii():
+        return None
+    try:
+        check_depth(data)
+        chunk = _CHUNK.decode(data)
+    except (ValueError, RecursionError):
+        return None
+    choice = chunk.choices[0]
+    if chunk.usage is not ABSENT or chunk.x_groq is not ABSENT or choice.usage is not ABSENT:
+        return None
+    delta = choice.delta
+    units = text_units(delta.content) if delta.content else 0
+    for text in (delta.reasoning_content, delta.reasoning, delta.refusal):
+        if text:
+            units += text_units(text)
+    return bytes(choice.index), units
