@@ -9,7 +9,6 @@ expected.
 
 import math
 import sys
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from time import time_ns
 from types import SimpleNamespace
@@ -20,8 +19,7 @@ from opentelemetry.sdk.metrics import TraceBasedExemplarFilter
 from opentelemetry.sdk.metrics._internal import _view_instrument_match as sdk_match
 from opentelemetry.trace import get_current_span
 
-from otel.metrics.aggregations import CumulativeHistogram, CumulativeSum
-from otel.metrics.deltas import AnyDelta, HistogramDelta, SumDelta
+from otel.metrics.deltas import AnyDelta
 from otel.metrics.exemplar_reservoir import LatestExemplarReservoir
 from otel.metrics.pending import Measured, Pending
 from otel.traces.context import TracedContext
@@ -101,8 +99,14 @@ class Series(Generic[AnyDelta]):
         else:
             self._write(value, self._labels, context)
 
-    def record_each(self, values: Values, events: Sequence[Measured]) -> None:
-        """Add or record the value of each event, except None; raises the first error after the last value."""
+    def record_each(self, values: Values, events: Sequence[Measured], *, are_sampled: bool = False) -> None:
+        """Add or record the value of each event, except None; raises the first error after the last value.
+
+        `are_sampled`: each event has a sampled span.
+        """
+        if are_sampled and _are_numbers(values, self._lowest) and self._begins_here():
+            self._add_all(values, events)
+            return
         failed: Exception | None = None
         for value, event in self._add_each(values, events):
             try:
@@ -112,7 +116,11 @@ class Series(Generic[AnyDelta]):
         if failed is not None:
             raise failed
 
-    def _add_each(self, values: Sequence[float | None], events: Sequence[Measured]) -> Sequence[tuple[float, Measured]]:
+    def _add_all(self, values: Sequence[Any], events: Sequence[Measured]) -> None:
+        """Add values that are all numbers, of events with sampled spans, to the delta; a loop over them costs three times as much."""
+        raise NotImplementedError
+
+    def _add_each(self, values: Values, events: Sequence[Measured]) -> Refused:
         """Add the values to the delta, except None; return those that cannot be added here.
 
         The delta begins with the first value: a series without any value has no point.
@@ -188,104 +196,12 @@ class Series(Generic[AnyDelta]):
         )
 
 
-class SumSeries(Series[SumDelta]):
-    """A series of a counter."""
-
-    __slots__ = ()
-
-    aggregation_type = CumulativeSum
-
-    def _new_delta(self) -> SumDelta:
-        return SumDelta(self._aggregations)
-
-    def _add(self, value: float) -> int:
-        self._delta.total += value
-        return 0
-
-    def _add_each(self, values: Sequence[float | None], events: Sequence[Measured]) -> Sequence[tuple[float, Measured]]:
-        rest: Refused = []
-        lowest, labels, delta = self._lowest, self._labels, None
-        for value, event in zip(values, events, strict=True):
-            if value is None:
-                continue
-            try:
-                if lowest <= value < math.inf and (delta is not None or self._begins_here()):
-                    delta = self._delta
-                    delta.total += value
-                    if event[4] is not None:
-                        delta.exemplars[0] = (value, event[2], labels, event[4])
-                    continue
-            except TypeError:  # no number: `record` raises it again
-                pass
-            rest.append((value, event))
-        return rest
-
-    def count(self, amount: int, events: Sequence[Measured]) -> None:
-        """Add the same amount for each event; the latest sampled span becomes the exemplar of one above 0."""
-        if not self._begins_here():
-            for event in events:
-                self.record(amount, event[3] if amount > 0 else None)
-            return
-        self._delta.total += amount * len(events)
-        if amount < 0:
-            return
-        for event in reversed(events):
-            if event[4] is not None:
-                self._delta.exemplars[0] = (amount, event[2], self._labels, event[4])
-                break
-
-
-class HistogramSeries(Series[HistogramDelta]):
-    """A series of a histogram with explicit buckets, the same in all aggregations."""
-
-    __slots__ = ()
-
-    aggregation_type = CumulativeHistogram
-
-    def _fits(self, aggregations: Sequence[Any]) -> bool:
-        if not aggregations or not super()._fits(aggregations):
-            return False
-        self._boundaries = aggregations[0]._boundaries  # noqa: SLF001  as above
-        return all(each._boundaries == self._boundaries for each in aggregations)  # noqa: SLF001  as above
-
-    def _new_delta(self) -> HistogramDelta:
-        return HistogramDelta(self._aggregations, len(self._boundaries) + 1)
-
-    def _add(self, value: float) -> int:
-        delta = self._delta
-        slot = bisect_left(self._boundaries, value)
-        delta.counts[slot] += 1
-        delta.sum += value
-        if value < delta.lowest:  # noqa: PLR1730  a call of `min` costs three times as much
-            delta.lowest = value
-        if value > delta.highest:  # noqa: PLR1730
-            delta.highest = value
-        return slot
-
-    def _add_each(self, values: Sequence[float | None], events: Sequence[Measured]) -> Sequence[tuple[float, Measured]]:
-        rest: Refused = []
-        lowest, labels, boundaries, delta = self._lowest, self._labels, self._boundaries, None
-        for value, event in zip(values, events, strict=True):
-            if value is None:
-                continue
-            try:
-                if lowest <= value < math.inf and (delta is not None or self._begins_here()):
-                    if delta is None:
-                        delta, boundaries = self._delta, self._boundaries
-                    delta.sum += value
-                    slot = bisect_left(boundaries, value)
-                    delta.counts[slot] += 1
-                    if value < delta.lowest:  # noqa: PLR1730  as above
-                        delta.lowest = value
-                    if value > delta.highest:  # noqa: PLR1730
-                        delta.highest = value
-                    if event[4] is not None:
-                        delta.exemplars[slot] = (value, event[2], labels, event[4])
-                    continue
-            except TypeError:  # no number: `record` raises it again
-                pass
-            rest.append((value, event))
-        return rest
+def _are_numbers(values: Sequence[Any], lowest: float) -> bool:
+    """Whether all of them are numbers from `lowest` on: one that is infinite or NaN makes the sum so."""
+    try:
+        return None not in values and lowest <= min(values) and math.isfinite(sum(values))
+    except (TypeError, OverflowError):  # no number, or an integer larger than any float
+        return False
 
 
 def _aggregation(match: Any, labels: Mapping[str, str]) -> Any:

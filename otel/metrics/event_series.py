@@ -47,10 +47,11 @@ class EventSeries:
                 series.count(amount, events)
             except Exception as error:  # noqa: BLE001  raised below: one value must not cost the others
                 failed = failed or error
+        are_sampled = None not in [event[4] for event in events]
         for position, values in enumerate(zip(*(event[1] for event in events), strict=True)):
             try:
                 if values.count(None) != len(values):
-                    self._series(position).record_each(values, events)
+                    self._series(position).record_each(values, events, are_sampled=are_sampled)
             except Exception as error:  # noqa: BLE001  as above
                 failed = failed or error
         if failed is not None:

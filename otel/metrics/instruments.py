@@ -11,7 +11,8 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from otel.catalogue.spec import Kind, MetricSpec
-from otel.metrics.bound_series import HistogramSeries, Series, SumSeries, Write
+from otel.metrics.added_series import HistogramSeries, SumSeries
+from otel.metrics.bound_series import Series, Write
 from otel.metrics.label_set import LabelSet
 from otel.metrics.pending import Pending
 
