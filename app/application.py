@@ -31,7 +31,8 @@ from app.gateway.provider_endpoint import ProviderSecrets
 from app.gateway.rate_limit import RateLimiter
 from app.gateway.response_cache import MemoryResponseCache
 from app.http.api_headers import ApiHeaders, CrossOrigin
-from app.http.api_router import api_router
+from app.http.api_router import api_router, calls_of
+from app.http.direct_routes import DirectRoutes
 from app.http.exception_handlers import exception_handlers
 from app.http.exposure import Exposure
 from app.http.health import Readiness, health_router
@@ -147,7 +148,7 @@ def build_app(
     routes = RouteTable(app.routes)
     wrapped = RequestTelemetry(
         ApiHeaders(
-            PathBound(cast("AsgiApp", app.asgi_handler)),
+            DirectRoutes(PathBound(cast("AsgiApp", app.asgi_handler)), calls_of(routers)),
             CrossOrigin(cors_origins) if cors_origins else None,
             new_request_id,
         ),
@@ -210,7 +211,6 @@ def _build_parts(
     )
     jobs = Jobs(periodic, clock=clock, rng=ids)
     watch = EventLoopWatch(recorder, clock.monotonic, config.jobs.event_loop_lag_seconds)
-    exposure = Exposure(secrets.monitoring_token, is_open=config.monitoring.open)
     return Parts(
         gateway,
         engine,
@@ -224,7 +224,7 @@ def _build_parts(
         store_jobs,
         jobs,
         watch,
-        exposure,
+        Exposure(secrets.monitoring_token, is_open=config.monitoring.open),
         Connections(max_connections),
         budgets,
     )

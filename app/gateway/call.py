@@ -120,7 +120,8 @@ class Call:
     @property
     def usage(self) -> Usage:
         """The sum over the attempts."""
-        return total_usage([attempt.usage for attempt in self.attempts])
+        attempts = self.attempts
+        return attempts[0].usage if len(attempts) == 1 else total_usage([attempt.usage for attempt in attempts])
 
     @property
     def _phase(self) -> CancelPhase:
@@ -151,7 +152,7 @@ class Call:
         if self._finished:
             return
         self._finished = True
-        usage = self.attempts[0].usage if len(self.attempts) == 1 else self.usage
+        usage = self.usage
         duration_seconds = self._clock.monotonic() - self._started_seconds
         request = self.request
         self.scope.record(

@@ -10,9 +10,8 @@ import time
 class SystemClock:
     """Satisfies `Clock` with the machine's clocks; safe from any thread."""
 
-    def monotonic(self) -> float:
-        """Seconds on a clock that never goes back."""
-        return time.monotonic()
+    monotonic = staticmethod(time.monotonic)
+    """Seconds on a clock that never goes back. Read two dozen times per request: without a call in between."""
 
     def unix_ms(self) -> int:
         """Milliseconds since the Unix epoch."""

@@ -5,8 +5,7 @@ happen leaves as `UpstreamFailure` or `CallerFaultError`. `close` ends the excha
 it is in: a provider whose response is no longer read must stop working.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 from typing import Final
 
 import aiohttp
@@ -36,6 +35,29 @@ _KINDS: Final[dict[Reason, ErrorKind]] = {
 }
 
 
+class _Guarded:
+    """A context manager, as a class: one that is made of a generator costs a multiple."""
+
+    __slots__ = ("_interrupt",)
+
+    def __init__(self, interrupt: Interrupt) -> None:
+        self._interrupt = interrupt
+
+    def __enter__(self) -> None:
+        try:
+            self._interrupt.__enter__()
+        except InterruptedCallError as interrupted:
+            raise UpstreamFailure(_KINDS[interrupted.reason]) from None
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            self._interrupt.__exit__(exc_type, exc, traceback)
+        except InterruptedCallError as interrupted:
+            raise UpstreamFailure(_KINDS[interrupted.reason]) from None
+
+
 class UpstreamResponse:
     """One exchange; used by the request's task."""
 
@@ -62,14 +84,9 @@ class UpstreamResponse:
             last="whole_answer_timeout" if is_whole else "total_timeout",
         )
 
-    @contextmanager
-    def guarded(self) -> Iterator[None]:
+    def guarded(self) -> "_Guarded":
         """Put a block of awaits under the timeouts; raises `UpstreamFailure` when one runs out."""
-        try:
-            with self._interrupt:
-                yield
-        except InterruptedCallError as interrupted:
-            raise UpstreamFailure(_KINDS[interrupted.reason]) from None
+        return _Guarded(self._interrupt)
 
     async def open(self, request: CallRequest) -> None:
         """Send the request and read until the head of a 2xx response."""

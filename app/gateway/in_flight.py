@@ -4,9 +4,7 @@ Input: each request's arrival, its caller, the size of its body. Output: a `Slot
 an error. For one event loop.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 from app.config.schema import ServerConfig
 from app.errors import OverloadedError, RateLimitedError
@@ -63,20 +61,22 @@ class CallsInFlight:
         """How many bytes of request bodies are held or expected."""
         return self._body_bytes
 
-    @contextmanager
-    def one(self) -> Iterator["Slot"]:
-        """Hold a slot for one request; raises `OverloadedError` when there is none."""
+    def one(self) -> "Slot":
+        """Return a slot for one request, held in a `with` block; raises `OverloadedError` when there is none."""
         if self._stopped or len(self._interrupts) >= self._limit:
             raise OverloadedError(
                 "The gateway has as many requests in flight as it admits.", retry_after_seconds=RETRY_AFTER_SECONDS
             )
-        slot = Slot(self)
+        return Slot(self)
+
+    def hold(self, slot: "Slot") -> None:
+        """Begin a request."""
         self._interrupts.add(slot.interrupt)
-        try:
-            yield slot
-        finally:
-            self._interrupts.discard(slot.interrupt)
-            self._release(slot)
+
+    def release(self, slot: "Slot") -> None:
+        """End a request, and give back what it held."""
+        self._interrupts.discard(slot.interrupt)
+        self._release(slot)
 
     def stop(self) -> int:
         """End every request, admit no more, and return how many there were."""
@@ -146,6 +146,13 @@ class Slot:
         self.key_id: str | None = None
         self.body_bytes = 0
         self._calls = calls
+
+    def __enter__(self) -> Self:
+        self._calls.hold(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._calls.release(self)
 
     def claim(self, key_id: str, declared_body_bytes: int) -> None:
         """Count the slot, and the body that the request declares, to a key; raises `KeyShareError` or `OverloadedError`."""

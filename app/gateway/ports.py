@@ -1,6 +1,6 @@
 """What the gateway's domain needs from the outside, as Protocols; `app/store`, `app/providers` and the tests provide them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -24,6 +24,20 @@ class Clock(Protocol):
 
 IDENTIFIED_KEY: Final = "gatewayz.identified"
 """The scope key of a function of the server, which is called with the id of a request's key once the caller is known."""
+
+CLIENT_KEY: Final = "gatewayz.client"
+"""The scope key of the server's `Client`; other servers have none, and the messages of ASGI tell the same."""
+
+
+class Client(Protocol):
+    """The client of one request, as the server sees it."""
+
+    @property
+    def is_body_complete(self) -> bool:
+        """Whether the whole body has arrived: to receive it waits for nothing."""
+
+    def call_on_leave(self, act: Callable[[], None]) -> None:
+        """Read on, and call `act` when the client leaves before the end of the response; at once where it has left."""
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,9 @@ from typing import Final
 from otel.instrument.asgi import SCOPE_KEY, AsgiApp, Message, Receive, Scope, Send, request_scope
 
 REQUEST_ID_HEADER: Final = b"x-request-id"
+STARTED_KEY: Final = "gatewayz.response_started"
+"""The scope key that is set when a response has begun."""
+
 ANY_ORIGIN: Final = "*"
 
 _EXPOSED: Final = ", ".join(
@@ -102,6 +105,7 @@ class ApiHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
+                scope[STARTED_KEY] = True
                 message["headers"] = [*message.get("headers", ()), *added]
             await send(message)
 

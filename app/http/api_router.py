@@ -1,9 +1,11 @@
 """The routes under `/v1`; each delegates to a plain ASGI application that serves the request.
 
-Handlers take no arguments, so that Litestar parses nothing on this path.
+Handlers take no arguments, so that Litestar parses nothing on this path. Calls do not even get here:
+`direct_routes.py` serves them, except for an unusual spelling of the path.
 """
 
-from typing import cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, cast
 
 from litestar import Router, get, post
 from litestar.types import ASGIApp
@@ -12,21 +14,35 @@ from app.config.schema import ServerConfig
 from app.gateway.gateway import Gateway
 from app.http.completions import CompletionEndpoint
 from app.http.models import ModelsEndpoint
+from otel.instrument.asgi import AsgiApp
+
+PREFIX: Final = "/v1"
+CHAT: Final = "/chat/completions"
+EMBEDDINGS: Final = "/embeddings"
 
 
-def api_router(gateway: Gateway, server: ServerConfig) -> Router:
+class ApiRouter(Router):
+    """The routes; `calls` returns the applications that serve `POST`, by path."""
+
+    def __init__(self, calls: Mapping[str, AsgiApp], handlers: Sequence[Any]) -> None:
+        super().__init__(PREFIX, route_handlers=handlers)
+        # Litestar copies a router with all that it holds; a function stays the same.
+        self.calls: Callable[[], Mapping[str, AsgiApp]] = lambda: calls
+
+
+def api_router(gateway: Gateway, server: ServerConfig) -> ApiRouter:
     """Return the routes of the OpenAI-compatible API; `server` bounds the bodies."""
+    chat, embed = CompletionEndpoint(gateway, "chat", server), CompletionEndpoint(gateway, "embeddings", server)
     # Litestar types the messages of ASGI one by one, `otel.instrument.asgi` as mappings; at run time they are the same dictionaries.
-    chat_endpoint = cast("ASGIApp", CompletionEndpoint(gateway, "chat", server))
-    embeddings_endpoint = cast("ASGIApp", CompletionEndpoint(gateway, "embeddings", server))
+    chat_endpoint, embeddings_endpoint = cast("ASGIApp", chat), cast("ASGIApp", embed)
     models_endpoint = cast("ASGIApp", ModelsEndpoint(gateway))
 
-    @post("/chat/completions", status_code=200)
+    @post(CHAT, status_code=200)
     async def chat_completions() -> ASGIApp:
         """Serve a chat, whole or as an event stream."""
         return chat_endpoint
 
-    @post("/embeddings", status_code=200)
+    @post(EMBEDDINGS, status_code=200)
     async def embeddings() -> ASGIApp:
         """Embed texts."""
         return embeddings_endpoint
@@ -41,4 +57,10 @@ def api_router(gateway: Gateway, server: ServerConfig) -> Router:
         """Show one model."""
         return models_endpoint
 
-    return Router("/v1", route_handlers=[chat_completions, embeddings, list_models, show_model])
+    handlers = [chat_completions, embeddings, list_models, show_model]
+    return ApiRouter({PREFIX + CHAT: chat, PREFIX + EMBEDDINGS: embed}, handlers)
+
+
+def calls_of(routers: Sequence[Router]) -> dict[str, AsgiApp]:
+    """Return the applications that serve calls, by path."""
+    return {path: call for router in routers if isinstance(router, ApiRouter) for path, call in router.calls().items()}

@@ -21,7 +21,7 @@ from app.gateway.openai.error_body import error_event
 from app.gateway.openai.request import Operation
 from app.gateway.overhead import SCOPE_KEY as OVERHEAD_KEY
 from app.gateway.overhead import OverheadTimer
-from app.gateway.ports import IDENTIFIED_KEY
+from app.gateway.ports import CLIENT_KEY, IDENTIFIED_KEY, Client
 from app.gateway.stream_relay import ResponseStream, call_stopped
 from app.http.content_coding import content_codings
 from app.http.keepalive_comments import KeepaliveComments
@@ -87,11 +87,13 @@ class CompletionEndpoint:
             headers += limit_headers(await gateway.admit(telemetry, caller))
             tags = self._tags.read(scope)
             codings = content_codings(scope)
+            client: Client | None = scope.get(CLIENT_KEY)
+            is_there = client is not None and client.is_body_complete
             body = await read_body(
-                served.timed(receive),
+                receive if is_there else served.timed(receive),
                 codings,
                 max_bytes=self._max_body_bytes,
-                seconds=self._receive_body_seconds,
+                seconds=None if is_there else self._receive_body_seconds,
                 hold=slot.hold_body,
                 let_others_run=partial(self._decoding.wait, caller.key_id),
             )
@@ -101,7 +103,11 @@ class CompletionEndpoint:
         call = served.call = gateway.open_call(
             telemetry, caller, request, served.timer, reservation=reservation, tags=tags
         )
-        watch = asyncio.create_task(_watch_client(receive, interrupt))
+        watch: asyncio.Task[None] | None = None
+        if client is None:
+            watch = asyncio.create_task(_watch_client(receive, interrupt))
+        else:
+            client.call_on_leave(partial(interrupt.fire, "client_left"))
         try:
             with call:
                 if request.stream:
@@ -110,7 +116,8 @@ class CompletionEndpoint:
                     await self._whole(send, call, model, interrupt, headers)
                 call.was_cut = is_cut(scope)
         finally:
-            watch.cancel()
+            if watch is not None:
+                watch.cancel()
             await gateway.finalize(call)
 
     async def _whole(self, send: Send, call: Call, model: Model, interrupt: Interrupt, headers: Headers) -> None:

@@ -15,8 +15,9 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
 from app.gateway.openai.error_body import WireError, WireErrorBody
+from app.http.responses import send_json
 from otel.events import ExceptionMapped
-from otel.instrument.asgi import Scope, request_scope
+from otel.instrument.asgi import Scope, Send, request_scope
 
 _LOGGER: Final = logging.getLogger("gatewayz.app")
 _API: Final = "/v1"
@@ -55,16 +56,32 @@ def http_exception_response(request: Request[Any, Any, Any], error: HTTPExceptio
 
 def exception_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Return the response to an unexpected exception."""
-    request_scope(cast("Scope", request.scope)).record(ExceptionMapped(exception_type=type(error).__name__))
-    _LOGGER.error("a request failed unexpectedly", exc_info=error)
+    _report(cast("Scope", request.scope), error)
     return _response(request, HTTPStatus.INTERNAL_SERVER_ERROR, {})
 
 
+async def send_failure(scope: Scope, send: Send, error: Exception) -> None:
+    """Send the response to an unexpected exception in a route of the API that the framework does not serve."""
+    _report(scope, error)
+    body, _ = _content(scope["path"], HTTPStatus.INTERNAL_SERVER_ERROR)
+    await send_json(send, HTTPStatus.INTERNAL_SERVER_ERROR, body, [])
+
+
+def _report(scope: Scope, error: Exception) -> None:
+    request_scope(scope).record(ExceptionMapped(exception_type=type(error).__name__))
+    _LOGGER.error("a request failed unexpectedly", exc_info=error)
+
+
 def _response(request: Request[Any, Any, Any], status_code: int, headers: dict[str, str]) -> Response[bytes]:
-    """Write the error in the shape that its path promises."""
+    """Return the framework's response to an error."""
+    body, media_type = _content(request.scope["path"], status_code)
+    return Response(body, status_code=status_code, media_type=media_type, headers=headers)
+
+
+def _content(path: str, status_code: int) -> tuple[bytes, str]:
+    """Write the error in the shape that its path promises; return its media type too."""
     status = HTTPStatus(status_code)
     message = _MESSAGES.get(status_code, status.phrase)
-    path = request.scope["path"]
     is_api = path == _API or path.startswith(f"{_API}/")
     if status is HTTPStatus.NOT_FOUND and not is_api and _OF_THE_API.match(path):
         is_api, message = True, _NO_V1
@@ -72,9 +89,7 @@ def _response(request: Request[Any, Any, Any], status_code: int, headers: dict[s
         message = _CHAT_ONLY
     if is_api:
         kind = "server_error" if status_code >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error"
-        body = msgspec.json.encode(WireErrorBody(WireError(message, kind, None, _CODES.get(status_code))))
-        return Response(body, status_code=status_code, media_type="application/json", headers=headers)
+        error = WireErrorBody(WireError(message, kind, None, _CODES.get(status_code)))
+        return msgspec.json.encode(error), "application/json"
     problem = {"type": "about:blank", "title": status.phrase, "status": status_code}
-    return Response(
-        msgspec.json.encode(problem), status_code=status_code, media_type="application/problem+json", headers=headers
-    )
+    return msgspec.json.encode(problem), "application/problem+json"

@@ -48,15 +48,17 @@ async def read_body(
     codings: tuple[str, ...],
     *,
     max_bytes: int,
-    seconds: float,
+    seconds: float | None,
     hold: Callable[[int], None],
     let_others_run: Callable[[], Awaitable[None]],
 ) -> bytes:
     """Return the whole body without its codings; `hold` gets its size as it grows, and raises where there is no room.
 
-    Raises `BodyTooLargeError`, `RequestTimeoutError` when it has not arrived within `seconds`, `InterruptedCallError` when the client leaves,
-    `InvalidRequestError` when it is not in its coding. `let_others_run` is awaited within long decoding.
+    Raises `BodyTooLargeError`, `RequestTimeoutError` when it has not arrived within `seconds` (None: it has arrived), `InterruptedCallError`
+    when the client leaves, `InvalidRequestError` when it is not in its coding. `let_others_run` is awaited within long decoding.
     """
+    if seconds is None and not codings:
+        return await _read_body(receive, max_bytes, hold)
     try:
         async with asyncio.timeout(seconds):
             if not codings:

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from app.providers.latency_sketch import LatencySketch, PackedSketch
+from app.providers.latency_sketch import LatencySketch, PackedSketch, bin_of
 
 WINDOW_SECONDS: Final = 300
 DAY_MINUTES: Final = 1_440
@@ -107,15 +107,17 @@ class _Minutes:
             self.open += 1
             self._begin()
 
-    def add(self, outcome: Outcome) -> None:
-        """Count one attempt in the open minute."""
+    def add(self, outcome: Outcome, duration_bin: int) -> None:
+        """Count one attempt in the open minute; `duration_bin` is the bin of its duration."""
         at = self.open % DAY_MINUTES
-        self._counts["attempts"][at] += 1
-        self._counts["failures"][at] += outcome.failed
-        self._counts["input_tokens"][at] += outcome.input_tokens
-        self._counts["output_tokens"][at] += outcome.output_tokens
-        if not outcome.failed:
-            self._durations.add(outcome.duration_seconds)
+        counts = self._counts
+        counts["attempts"][at] += 1
+        if outcome.failed:
+            counts["failures"][at] += 1
+        else:
+            self._durations.add_to(duration_bin)
+        counts["input_tokens"][at] += outcome.input_tokens
+        counts["output_tokens"][at] += outcome.output_tokens
 
     def rows(self, count: int) -> list[MinuteCounts]:
         """Return the newest whole minutes, the oldest first."""
@@ -151,17 +153,22 @@ class AttemptWindow:
 
     def add(self, now_seconds: float, outcome: Outcome) -> None:
         """Count an attempt that ends now; a clock reading older than the newest counts as the newest."""
+        # A logarithm each: both are the same where a response is not streamed.
+        latency_bin = duration_bin = bin_of(outcome.latency_seconds)
+        if outcome.duration_seconds != outcome.latency_seconds:
+            duration_bin = bin_of(outcome.duration_seconds)
         with self._lock:
             self._advance(now_seconds)
             slot = self._slot()
             slot.attempts += 1
-            slot.failures += outcome.failed
             self._attempts += 1
-            self._failures += outcome.failed
-            if not outcome.failed:
-                self._newest.add(outcome.latency_seconds)
-                self._latencies.add(outcome.latency_seconds)
-            self._minutes.add(outcome)
+            if outcome.failed:
+                slot.failures += 1
+                self._failures += 1
+            else:
+                self._newest.add_to(latency_bin)
+                self._latencies.add_to(latency_bin)
+            self._minutes.add(outcome, duration_bin)
 
     def _slot(self) -> _Second:
         """Return the counts of this second."""
@@ -190,7 +197,10 @@ class AttemptWindow:
 
     def _advance(self, now_seconds: float) -> None:
         """Drop the seconds that have left the window."""
-        self._now = max(self._now, math.floor(now_seconds))
+        now = math.floor(now_seconds)
+        if now <= self._now:
+            return
+        self._now = now
         while self._seconds and self._seconds[0].second <= self._now - WINDOW_SECONDS:
             gone = self._seconds.popleft()
             self._attempts -= gone.attempts

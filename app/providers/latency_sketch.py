@@ -20,6 +20,13 @@ _HIGHEST: Final = math.ceil(math.log(_LONGEST_SECONDS) / _LOG_GROWTH)
 MAX_BINS: Final = _HIGHEST - _LOWEST + 1
 
 
+def bin_of(seconds: float) -> int:
+    """Return the bin of a latency; what is shorter or longer than the bins reach belongs to the outermost ones."""
+    if seconds <= _SHORTEST_SECONDS:
+        return _LOWEST
+    return _HIGHEST if seconds >= _LONGEST_SECONDS else math.ceil(math.log(seconds) / _LOG_GROWTH)
+
+
 class LatencySketch:
     """Counts by bin: `bins` maps its number to its count, never 0. Not safe across threads by itself."""
 
@@ -30,9 +37,11 @@ class LatencySketch:
         self.bins: dict[int, int] = {}
 
     def add(self, seconds: float) -> None:
-        """Count one latency; what is shorter or longer than the bins reach goes to the outermost ones."""
-        bounded = min(max(seconds, _SHORTEST_SECONDS), _LONGEST_SECONDS)
-        index = math.ceil(math.log(bounded) / _LOG_GROWTH)
+        """Count one latency."""
+        self.add_to(bin_of(seconds))
+
+    def add_to(self, index: int) -> None:
+        """Count one latency whose bin is known."""
         self.bins[index] = self.bins.get(index, 0) + 1
         self.count += 1
 

@@ -6,19 +6,16 @@ Each connection has at most one exchange at a time.
 import asyncio
 import http
 import logging
-import re
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Final
 
-from uvicorn.server import ServerState
-
-from app.gateway.overhead import SCOPE_KEY, OverheadTimer
-from app.gateway.ports import IDENTIFIED_KEY
-from app.server.http_framing import chunked
+from app.gateway.overhead import SCOPE_KEY
+from app.gateway.ports import CLIENT_KEY, IDENTIFIED_KEY
+from app.server.exchange_connection import ExchangeConnection
+from app.server.http_framing import check_fields, chunked
 from app.server.http_head import RequestHead
 from otel.instrument.asgi import DELIVERY_KEY, AsgiApp, Message, Scope
 
-_FORBIDDEN_IN_NAME: Final = re.compile(b'[\x00-\x1f\x7f()<>@,;:\\[\\]={} \t\\\\"]')
-_FORBIDDEN_IN_VALUE: Final = re.compile(b"[\x00-\x08\x0a-\x1f\x7f]")
 _NO_CONTENT: Final = frozenset({204, 304})
 _PHRASES: Final = {status.value: status.phrase.encode() for status in http.HTTPStatus}
 _FAILED: Final = b"Internal Server Error"
@@ -26,39 +23,6 @@ _PIECE_BYTES: Final = 128 * 1024
 """A larger body is written piece by piece, as the client takes it: so it is known what has left."""
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-class ExchangeConnection(Protocol):
-    """What an exchange needs of its connection."""
-
-    key_id: str | None
-
-    @property
-    def transport(self) -> asyncio.Transport:
-        """Where the response goes."""
-
-    @property
-    def server_state(self) -> ServerState:
-        """Holds the fields of every response: the date."""
-
-    def start_timer(self) -> OverheadTimer:
-        """Return the timer of a request, which runs since its bytes came."""
-
-    def read_as_needed(self) -> None:
-        """Read on: what was received of the body has been taken."""
-
-    @property
-    def is_writable(self) -> bool:
-        """Whether `writable` would return at once."""
-
-    async def writable(self) -> None:
-        """Wait until the client has taken enough of what was written."""
-
-    async def emptied(self) -> bool:
-        """Wait until all that was written has left the process; false when the connection ended before."""
-
-    def response_ended(self) -> None:
-        """The response is complete, or will never be complete."""
 
 
 class Exchange:
@@ -86,6 +50,7 @@ class Exchange:
         self._news = asyncio.Event()
         self._has_content = True
         self._is_chunked = False
+        self._on_leave: Callable[[], None] | None = None
         self._missing_bytes: int | None = None
         """What the response's Content-Length promises and was not sent yet; None: there is none."""
 
@@ -102,6 +67,16 @@ class Exchange:
             self._buffered_bytes = max(buffered_bytes, self._buffered_bytes) if is_broken else buffered_bytes
         self.has_left = True
         self._news.set()
+        if self._on_leave is not None:
+            self._on_leave()
+
+    def call_on_leave(self, act: Callable[[], None]) -> None:
+        """Read on, and call `act` when the client leaves before the end of the response; at once where it has left."""
+        self._on_leave = act
+        if self.has_left:
+            act()
+        elif self._connection is not None:
+            self._connection.read_as_needed()
 
     @property
     def undelivered_bytes(self) -> int:
@@ -118,6 +93,7 @@ class Exchange:
         scope[DELIVERY_KEY] = self
         scope[SCOPE_KEY] = self._timer
         scope[IDENTIFIED_KEY] = self._identified
+        scope[CLIENT_KEY] = self
         try:
             await app(scope, self.receive, self.send)
         except asyncio.CancelledError:
@@ -131,7 +107,7 @@ class Exchange:
                 self._logger.error("ASGI callable returned without completing the response.")
                 self._fail(connection)
         finally:
-            self._connection = None
+            self._connection = self._on_leave = None
             self.content = bytearray()
 
     def _identified(self, key_id: str) -> None:
@@ -228,10 +204,10 @@ class Exchange:
         status: int = message["status"]
         parts = [b"HTTP/1.1 %d %b\r\n" % (status, _PHRASES.get(status, b""))]
         sends_close = False
-        for raw_name, value in [*default_headers, *message.get("headers", ())]:
+        fields = [*default_headers, *message.get("headers", ())]
+        check_fields(fields)
+        for raw_name, value in fields:
             name = raw_name.lower()
-            if _FORBIDDEN_IN_NAME.search(name) or _FORBIDDEN_IN_VALUE.search(value):
-                raise RuntimeError("A response header has characters that HTTP forbids.")
             if name == b"transfer-encoding":
                 # The framing is the connection's own.
                 continue

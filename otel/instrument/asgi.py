@@ -179,7 +179,7 @@ class _ResponseWatch:
         An exception before the response began counts as status 500.
         """
         ended_seconds = self._clock() if self._ended_seconds is None else self._ended_seconds
-        cancelled = self.cancelled and self._ended_seconds is None
+        cancelled = self._ended_seconds is None and (self.cancelled or self._has_left)
         if self._status_code is not None:
             status_code = self._status_code
         else:
