@@ -17,7 +17,7 @@ from console.http.parameters import Parameters, bad, trace_id
 from console.http.responses import ProblemError
 from console.query import annotations, facets
 from console.query.chart import read_chart
-from console.query.cost import Period, period_window, read_cost
+from console.query.cost import period_window, read_cost
 from console.query.failures import read_failures
 from console.query.families import read_family_list
 from console.query.logs import read_logs_page
@@ -26,6 +26,7 @@ from console.query.now import read_now
 from console.query.pipeline import read_pipeline
 from console.query.requests import read_requests_page
 from console.query.shapes.base import Shape
+from console.query.shapes.cost import Period
 from console.query.trace_list import read_trace_page
 from console.query.traces import LinkTemplates, read_whole_trace
 from console.query.view import View

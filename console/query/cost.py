@@ -3,18 +3,19 @@
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple
 
 from console.query.callers import Caller, read_callers
+from console.query.cost_before import read_cost_before
+from console.query.cost_chart import read_cost_chart
 from console.query.growth import Growth, read_growth, total, total_by
 from console.query.requests import usd
 from console.query.shapes.base import Bases, Basis, Window
-from console.query.shapes.cost import CostReport, CostRow
-from console.query.times import NANO, SECOND, to_seconds
+from console.query.shapes.cost import CostReport, CostRow, Period
+from console.query.times import NANO, SECOND, to_nano, to_seconds
 from console.query.view import View
 from otel.catalogue import inference, money, semconv
 
-Period: TypeAlias = Literal["today", "month", "range"]
 MAX_ROWS: Final = 200
 
 
@@ -51,6 +52,11 @@ BASIS: Final[Bases] = {
         source=f"metric {money.COST}", window_seconds=None, formula='cost of cost_source="estimated" / total'
     ),
     "exposure_usd": _increase(money.EXPOSURE, ""),
+    "before": Basis(
+        source="the same metrics and request log",
+        window_seconds=None,
+        formula="the same over the window of the same length before; unknown where not all of it is held",
+    ),
 }
 
 
@@ -96,7 +102,7 @@ class _Counters:
         rows = [
             CostRow(
                 name=name,
-                cost_usd=_nano(costs[name]),
+                cost_usd=to_nano(costs[name]),
                 share=costs[name] / whole if whole else None,
                 input_tokens=_rounded(tokens["input"].get(name)),
                 output_tokens=_rounded(tokens["output"].get(name)),
@@ -115,7 +121,7 @@ class _Counters:
             [
                 CostRow(
                     name=source,
-                    cost_usd=_nano(cost),
+                    cost_usd=to_nano(cost),
                     share=cost / whole if whole else None,
                     input_tokens=None,
                     output_tokens=None,
@@ -153,7 +159,7 @@ def read_cost(view: View, period: Period, *, begin_ns: int, end_ns: int) -> Cost
             to=to_seconds(end_ns),
             covered_from=None if covered_ns is None else to_seconds(covered_ns),
         ),
-        total_usd=None if whole is None else _nano(whole),
+        total_usd=None if whole is None else to_nano(whole),
         requests_total_usd=usd(sum(row.cost_nanousd for row in callers)) if callers else None,
         by_provider=counters.rows(semconv.PROVIDER),
         by_model=counters.rows(semconv.MODEL),
@@ -164,7 +170,9 @@ def read_cost(view: View, period: Period, *, begin_ns: int, end_ns: int) -> Cost
         unpriced_tokens=_rounded(unpriced),
         unpriced_share=_share(unpriced, tokens),
         estimated_share=_share(estimated, whole),
-        exposure_usd=None if exposure is None else _nano(exposure),
+        exposure_usd=None if exposure is None else to_nano(exposure),
+        before=read_cost_before(view, period, begin_ns, min(end_ns, view.now_ns)),
+        chart=read_cost_chart(view, begin_ns, min(end_ns, view.now_ns)),
         basis=BASIS,
     )
 
@@ -202,12 +210,6 @@ def _largest(rows: list[CostRow]) -> list[CostRow]:
 
 def _share(part: float | None, whole: float | None) -> float | None:
     return None if part is None or not whole else part / whole
-
-
-def _nano(amount: float) -> float:
-    """Return US dollars to the nano-dollar: differences of counters end in digits that floats made up."""
-    nano = amount * NANO
-    return round(nano) / NANO if math.isfinite(nano) else amount
 
 
 def _rounded(count: float | None) -> int | None:

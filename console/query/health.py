@@ -105,12 +105,20 @@ def level_of(
     score = None if health is None else health.score
     if score is not None and score < AMBER_SCORE:
         (red if score < RED_SCORE else amber).append(f"health score {score:.2f}")
-    failed = sum(cause.count for cause in errors.by_cause if cause.fault in OF_PROVIDERS or cause.fault is None)
-    if errors.attempts and failed:
-        share = failed / errors.attempts
-        is_red = share > RED_ERROR_SHARE and failed >= MIN_FAILURES
-        (red if is_red else amber).append(f"{share:.1%} of attempts fail")
+    share = own_failure_share(errors)
+    if share:
+        is_red = share > RED_ERROR_SHARE and _own_failures(errors) >= MIN_FAILURES
+        (red if is_red else amber).append(f"{share:.1%} fail at the provider")
     if red or amber:
         return ("red" if red else "amber"), red + amber
     is_known = score is not None or errors.attempts is not None or bool(breakers) or uptime is not None
     return ("green" if is_known else "unknown"), []
+
+
+def own_failure_share(errors: Errors) -> float | None:
+    """Return the share of attempts that failed by a fault of the provider or the network; None without attempts."""
+    return _own_failures(errors) / errors.attempts if errors.attempts else None
+
+
+def _own_failures(errors: Errors) -> float:
+    return sum(cause.count for cause in errors.by_cause if cause.fault in OF_PROVIDERS or cause.fault is None)

@@ -5,28 +5,32 @@ from typing import Final
 
 from console.query.by_label import ByLabel
 from console.query.faults import fault_of
-from console.query.gauges import latest_by, read_latest, sum_of
+from console.query.gauges import latest_by, read_latest
 from console.query.growth import Growth, read_growth, total, total_by
-from console.query.health import breakers_of, health_of, level_of
+from console.query.health import breakers_of, health_of, level_of, own_failure_share
 from console.query.histogram_growth import HistogramGrowth, distribution_quantile, read_histogram_growth
 from console.query.newest_failures import NewestFailures
 from console.query.now_basis import BASIS
-from console.query.shapes.now import Cause, Errors, Level, Now, NowRow, NowTotals, Spark
+from console.query.now_totals import (
+    COST_WINDOW_NS,
+    HOUR_NS,
+    MINUTE_NS,
+    P95,
+    WINDOW_NS,
+    per,
+    read_totals,
+    read_totals_before,
+)
+from console.query.shapes.now import Cause, Errors, Level, Now, NowRow, Spark
 from console.query.times import SECOND, to_seconds
 from console.query.view import View
 from otel.catalogue import causes, http, inference, money, providers, semconv
 
-WINDOW_NS: Final = 300 * SECOND
-COST_WINDOW_NS: Final = 600 * SECOND
 SPARK_STEP_NS: Final = 60 * SECOND
 SPARK_STEPS: Final = 60
 
 _ORDER: Final[dict[Level, int]] = {"red": 0, "amber": 1, "unknown": 2, "green": 3}
 _RECENT_STEPS: Final = WINDOW_NS // SPARK_STEP_NS
-_P95: Final = 0.95
-_MINUTE_NS: Final = 60 * SECOND
-_HOUR_NS: Final = 3_600 * SECOND
-_SERVER_ERROR: Final = "5"
 
 
 class NowReader:
@@ -53,12 +57,13 @@ class NowReader:
         """Return the screen."""
         rows = [self._provider(name) for name in self._names(semconv.PROVIDER)]
         rows += [self._model(name) for name in self._names(semconv.MODEL)]
-        rows.sort(key=lambda row: (_ORDER[row.level], row.kind != "provider", row.name))
+        rows.sort(key=_place)
         newest_ns = _newest_sample(self._view)
         return Now(
             at=to_seconds(self._view.now_ns),
             newest_sample=None if newest_ns is None else to_seconds(newest_ns),
-            totals=self._totals(),
+            totals=read_totals(self._view),
+            totals_before=read_totals_before(self._view),
             rows=rows,
             basis=BASIS,
         )
@@ -144,30 +149,21 @@ class NowReader:
 
     def _per_minute(self, label: str, name: str) -> float | None:
         attempts = self._attempts.of(label, name)
-        return _per(_recent(attempts), attempts, self._window, _MINUTE_NS)
+        return per(_recent(attempts), attempts, self._window, MINUTE_NS)
 
     def _usd_per_hour(self, label: str, name: str) -> float | None:
         cost = self._cost.of(label, name)
-        return _per(total(cost), cost, (self._view.now_ns - COST_WINDOW_NS, self._view.now_ns), _HOUR_NS)
+        return per(total(cost), cost, (self._view.now_ns - COST_WINDOW_NS, self._view.now_ns), HOUR_NS)
 
-    def _totals(self) -> NowTotals:
-        view = self._view
-        requests = read_growth(view, http.REQUESTS, self._window)
-        counted = total(requests)
-        failed = sum(
-            count for status, count in total_by(requests, semconv.STATUS_CODE).items() if status[:1] == _SERVER_ERROR
-        )
-        tokens = read_growth(view, inference.TOKENS, self._window)
-        durations = read_histogram_growth(view, http.REQUEST_DURATION, *self._window)
-        cost_window = (view.now_ns - COST_WINDOW_NS, view.now_ns)
-        return NowTotals(
-            requests_per_minute=_per(counted, requests, self._window, _MINUTE_NS),
-            error_share=failed / counted if counted else None,
-            p95_seconds=distribution_quantile(_P95, [each.distribution for each in durations]),
-            in_progress=sum_of(read_latest(view, http.REQUESTS_IN_PROGRESS)),
-            usd_per_hour=_per(total(self._cost.all), self._cost.all, cost_window, _HOUR_NS),
-            tokens_per_minute=_per(total(tokens), tokens, self._window, _MINUTE_NS),
-        )
+
+def _place(row: NowRow) -> tuple[int, bool, int, str]:
+    """Return the place of a row: the level, providers before models, an open breaker and then the most own failures first.
+
+    The share of failures counts in tenths, so that rows do not change places with each refresh.
+    """
+    is_open = any(breaker.state == "open" for breaker in row.breakers)
+    share = 1.0 if is_open else own_failure_share(row.errors) or 0.0
+    return _ORDER[row.level], row.kind != "provider", -int(share * 10), row.name
 
 
 def _with(growths: Sequence[Growth], label: str, value: str) -> list[Growth]:
@@ -190,18 +186,8 @@ def _recent(growths: Sequence[Growth]) -> float | None:
     return sum(steps) if steps else None
 
 
-def _per(counted: float | None, growths: Sequence[Growth], window: tuple[int, int], unit_ns: int) -> float | None:
-    """Return the count per unit of time, over the part of the window that is known."""
-    if counted is None:
-        return None
-    begin_ns, end_ns = window
-    since = min((growth.unknown_before_ns or growth.begun_ns or begin_ns for growth in growths), default=begin_ns)
-    known_ns = end_ns - max(begin_ns, since)
-    return counted * unit_ns / known_ns if known_ns > 0 else None
-
-
 def _p95(growths: ByLabel[HistogramGrowth], label: str, name: str) -> float | None:
-    return distribution_quantile(_P95, [growth.distribution for growth in growths.of(label, name)])
+    return distribution_quantile(P95, [growth.distribution for growth in growths.of(label, name)])
 
 
 def _newest_sample(view: View) -> int | None:

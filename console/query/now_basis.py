@@ -47,6 +47,11 @@ BASIS: Final[Bases] = {
         window_seconds=_MINUTES_5,
         formula="increase by the minutes of the window since counting began",
     ),
+    "totals_before": Basis(
+        source="the metrics of the totals",
+        window_seconds=None,
+        formula="the same over the window of the same length before; unknown where not all of it is held",
+    ),
     "health.score": _latest(providers.HEALTH_SCORE, f"min by (provider) ({providers.HEALTH_SCORE})"),
     "health.availability": _latest(providers.AVAILABILITY),
     "health.error_rate": _latest(providers.ERROR_RATE),

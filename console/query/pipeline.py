@@ -21,6 +21,8 @@ from otel.catalogue import self_telemetry, semconv
 
 MAX_FAMILIES: Final = 200
 
+_PREFIX: Final = "gatewayz_"
+
 BASIS: Final[Bases] = {
     "deliveries.queued_items": Basis(
         source=f"metric {self_telemetry.QUEUED_ITEMS}", window_seconds=None, formula="latest"
@@ -51,7 +53,7 @@ BASIS: Final[Bases] = {
 def read_pipeline(view: View, stored: Stored, doctor_file: Path) -> Pipeline:
     """Return the screen. `stored` is the store's state, `doctor_file` where a result of the doctor may be."""
     overflow: dict[str, float] = {}
-    for sample in read_latest(view, self_telemetry.OVERFLOW):
+    for sample in _latest(view, self_telemetry.OVERFLOW):
         name = sample.labels.get(semconv.METRIC, "")
         overflow[name] = overflow.get(name, 0.0) + sample.value
     counts: dict[str, int] = {}
@@ -72,6 +74,11 @@ def read_pipeline(view: View, stored: Stored, doctor_file: Path) -> Pipeline:
     )
 
 
+def _latest(view: View, name: str) -> list[Latest]:
+    """Return the samples of a gateway's metric, and of the same without its prefix, as an instrumented application has it."""
+    return [*read_latest(view, name), *read_latest(view, name.removeprefix(_PREFIX))]
+
+
 def _deliveries(view: View) -> list[SignalDelivery]:
     """Return a row per sender and signal."""
     found: dict[tuple[int, str], dict[str, Any]] = {}
@@ -82,7 +89,7 @@ def _deliveries(view: View) -> list[SignalDelivery]:
         ("retries", self_telemetry.RETRIES),
         ("dropped", self_telemetry.DROPPED),
     ):
-        for sample in read_latest(view, name):
+        for sample in _latest(view, name):
             row = found.setdefault(
                 (sample.resource_id, sample.labels.get(semconv.SIGNAL, "")), {"dropped": {}, "at": 0}
             )

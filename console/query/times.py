@@ -1,5 +1,6 @@
 """Nanoseconds of the store, milliseconds of the series mathematics, seconds of the API; and its money."""
 
+import math
 from typing import Final
 
 MS: Final = 1_000_000
@@ -33,3 +34,9 @@ def ceil_ms(unix_ns: int) -> int:
 def floor_to_ms(unix_ns: int) -> int:
     """Return the nanoseconds of the last whole millisecond."""
     return unix_ns // MS * MS
+
+
+def to_nano(amount: float) -> float:
+    """Return US dollars to the nano-dollar: differences of counters end in digits that floats made up."""
+    nano = amount * NANO
+    return round(nano) / NANO if math.isfinite(nano) else amount

@@ -1,8 +1,12 @@
 """The cost report."""
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from console.query.shapes.base import Bases, Shape, Window
+from console.query.shapes.metrics import Chart
+
+Period: TypeAlias = Literal["today", "month", "range"]
+"""Days and months are those of UTC."""
 
 
 class CostRow(Shape, frozen=True):
@@ -19,6 +23,24 @@ class CostRow(Shape, frozen=True):
     """Upstream attempts for providers and models, HTTP requests for plans and keys."""
 
 
+class CostBefore(Shape, frozen=True):
+    """What the earlier window of the same length cost.
+
+    Yesterday until the same time for today, the month before until the same time for a month, what
+    precedes it for a range. A name that a table lacks cost nothing in that window.
+    """
+
+    window: Window
+    total_usd: float | None
+    """None where the console does not hold the counters of all of that window; then the next three are None too."""
+    by_provider: dict[str, float] | None
+    by_model: dict[str, float] | None
+    by_source: dict[str, float] | None
+    by_plan: dict[str, float] | None
+    """None where the console does not hold the request lines of all of that window; so is `by_key`."""
+    by_key: dict[str, float] | None
+
+
 class CostReport(Shape, frozen=True):
     """GET /api/cost.
 
@@ -26,8 +48,7 @@ class CostReport(Shape, frozen=True):
     were made. By plan and key from request lines, each of which has the cost of all its attempts.
     """
 
-    period: Literal["today", "month", "range"]
-    """Days and months are those of UTC."""
+    period: Period
     window: Window
     total_usd: float | None
     requests_total_usd: float | None
@@ -46,4 +67,10 @@ class CostReport(Shape, frozen=True):
     """Of the cost, what is estimated."""
     exposure_usd: float | None
     """What abandoned work may cost beyond the total."""
+    before: CostBefore
+    chart: Chart | None
+    """The cost of equal steps by provider; None where there is no cost.
+
+    They add up to the total, less what was counted more than five minutes before the console first saw a series.
+    """
     basis: Bases

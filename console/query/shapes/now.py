@@ -107,12 +107,18 @@ class NowTotals(Shape, frozen=True):
 
 
 class Now(Shape, frozen=True):
-    """GET /api/now. Rows: red first, then amber, unknown, green; then by name."""
+    """GET /api/now.
+
+    Rows: red first, then amber, unknown, green; providers before models; those with an open circuit breaker; then
+    by the share of attempts that fail by a fault of the provider or the network, in tenths; then by name.
+    """
 
     at: float
     newest_sample: float | None
     """When the newest metric arrived; a page marks the numbers as old when this is far from `at`."""
     totals: NowTotals
+    totals_before: NowTotals
+    """Of the window of the same length before; None where the console does not hold all of it, and for `in_progress`."""
     rows: list[NowRow]
     basis: Bases
 

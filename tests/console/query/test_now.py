@@ -75,7 +75,7 @@ async def test_red_rows_come_first_and_say_why(two_providers, look):
     assert row(now, "provider", "bad").reasons == [
         "circuit breaker of bad is open",
         "health score 0.60",
-        "17.5% of attempts fail",
+        "17.5% fail at the provider",
     ]
     assert now.newest_sample == at(-5) / 1e9
 
@@ -198,6 +198,74 @@ async def test_totals_are_those_of_http_requests(console, look):
         totals = read_now(view).totals
     assert (totals.requests_per_minute, totals.error_share, totals.in_progress) == (20, 0.1, 5)
     assert (totals.p95_seconds, totals.usd_per_hour) == (None, None)
+
+
+@pytest.fixture
+async def ten_minutes(console):
+    def requests(status, *points):
+        labels = {"app_name": "g", "method": "POST", "path": "/x", "status_code": status}
+        return counter("fastapi_requests_total", *((seconds, value, labels) for seconds, value in points))
+
+    await console.send(
+        metrics(
+            requests("200", (-601, 7), (-310, 52), (-10, 152)),
+            requests("502", (-601, 0), (-310, 5), (-10, 5)),
+            counter("tokens_used_total", (-601, 100, GOOD), (-301, 600, GOOD), (-10, 650, GOOD)),
+            counter("gatewayz_cost_usd_total", (-1_201, 1.0, GOOD), (-601, 1.5, GOOD), (-10, 1.5, GOOD)),
+            histogram("fastapi_requests_duration_seconds", (-601, [0, 0, 0], {}), (-310, [0, 50, 0], {})),
+        )
+    )
+
+
+async def test_totals_are_compared_with_the_window_of_the_same_length_before(ten_minutes, look):
+    with look() as view:
+        now = read_now(view)
+    before = now.totals_before
+    assert (now.totals.requests_per_minute, before.requests_per_minute) == (100 / 5, 50 / 5)
+    assert (now.totals.error_share, before.error_share) == (0, 5 / 50)
+    assert (now.totals.tokens_per_minute, before.tokens_per_minute) == (50 / 5, 500 / 5)
+    assert (now.totals.usd_per_hour, before.usd_per_hour) == (0, 0.5 * 6)
+    assert before.p95_seconds == pytest.approx(1 + 0.95)
+    assert before.in_progress is None
+
+
+async def test_totals_before_the_console_has_data_are_unknown(ten_minutes, look):
+    # Two seconds earlier no sample is older than the window; the cost's reaches back twice as far.
+    with look(now_ns=at(-2)) as view:
+        before = read_now(view).totals_before
+    fields = before.__struct_fields__
+    assert {name: getattr(before, name) for name in fields} == dict.fromkeys(fields)
+
+
+async def test_the_row_with_the_most_own_failures_comes_first_and_callers_faults_do_not_count(console, look):
+    def attempts(provider, failed, kind):
+        labels = {"provider": provider, "model": f"m-{provider}"}
+        return (
+            counter(ATTEMPTS, *((at_s, n, {**labels, "status": "error"}) for at_s, n in ((-400, 0), (-10, failed)))),
+            counter(
+                ATTEMPTS, *((at_s, n, {**labels, "status": "success"}) for at_s, n in ((-400, 0), (-10, 100 - failed)))
+            ),
+            counter(
+                "gatewayz_attempt_failures_total",
+                *((at_s, n, {**labels, "error_kind": kind}) for at_s, n in ((-400, 0), (-10, failed))),
+            ),
+        )
+
+    await console.send(
+        metrics(
+            *attempts("a", 11, "upstream_5xx"),
+            *attempts("b", 90, "rate_limited"),
+            *attempts("c", 100, "connect_error"),
+            *attempts("d", 19, "upstream_5xx"),
+            *attempts("e", 30, "upstream_5xx"),
+            *attempts("f", 20, "upstream_5xx"),
+            breaker("f", "open"),
+        )
+    )
+    with look() as view:
+        rows = read_now(view).rows
+    assert [each.name for each in rows if each.kind == "provider"] == ["c", "f", "e", "a", "d", "b"]
+    assert row(read_now(view), "provider", "e").reasons == ["30.0% fail at the provider"]
 
 
 def test_fault_domains_are_those_of_the_gateway():

@@ -49,6 +49,26 @@ async def test_a_sender_reports_what_it_queued_exported_and_lost(console, look, 
     assert (signals["traces"], found.store.spans, found.doctor) == (1, 1, None)
 
 
+async def test_an_instrumented_application_reports_the_same_without_the_prefix(console, look, tmp_path):
+    origin = resource(service__name="shop", service__instance__id="i1")
+    await console.send(
+        metrics(
+            gauge("telemetry_queued_items", (-10, 5.0, TRACES)),
+            counter("telemetry_exported_total", (-10, 100, TRACES)),
+            counter("telemetry_dropped_total", (-10, 2, {**TRACES, "reason": "buffer_full"})),
+            counter("telemetry_overflow_total", (-10, 4, {"metric": "shop_orders_total"})),
+            counter("shop_orders_total", (-10, 1, {})),
+            origin=origin,
+        )
+    )
+    with look() as view:
+        found = read_pipeline(view, console.store.state(), tmp_path / "doctor.json")
+    (delivery,) = found.deliveries
+    assert (delivery.service, delivery.queued_items, delivery.exported) == ("shop", 5, 100)
+    assert delivery.dropped == {"buffer_full": 2}
+    assert {each.name: each.overflow for each in found.families}["shop_orders_total"] == 4
+
+
 def test_the_doctors_result_is_read_from_its_json(tmp_path):
     file = tmp_path / "doctor.json"
     checks = [
