@@ -104,11 +104,11 @@ def level_of(
         (red if breaker.state == "open" else amber).append(f"circuit breaker of {what} is {breaker.state}")
     score = None if health is None else health.score
     if score is not None and score < AMBER_SCORE:
-        (red if score < RED_SCORE else amber).append(f"health score {score:.2f}")
+        (red if score < RED_SCORE else amber).append(f"health {score:.2f}")
     share = own_failure_share(errors)
     if share:
         is_red = share > RED_ERROR_SHARE and _own_failures(errors) >= MIN_FAILURES
-        (red if is_red else amber).append(f"{share:.1%} fail at the provider")
+        (red if is_red else amber).append(f"{100 * share:.3g}% fail at the provider")
     if red or amber:
         return ("red" if red else "amber"), red + amber
     is_known = score is not None or errors.attempts is not None or bool(breakers) or uptime is not None

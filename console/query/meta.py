@@ -14,7 +14,7 @@ from console.store.limits import Limits as StoreLimits
 
 NOT_FOR: Final = (
     "This console keeps recent telemetry of a desk or a test in one file. It has no alerts and no long retention, and"
-    " it is no record for billing: Prometheus, Loki, Tempo and Grafana of `make stack` are."
+    " it is no record for billing: Prometheus, Loki, Tempo and Grafana of make stack are."
 )
 _NEWEST: Final = (
     "SELECT max(start_ns) FROM spans",

@@ -70,6 +70,7 @@ def read_pipeline(view: View, stored: Stored, doctor_file: Path) -> Pipeline:
         families=families[:MAX_FAMILIES],
         families_truncated=len(families) > MAX_FAMILIES,
         doctor=read_doctor(doctor_file),
+        doctor_file=str(doctor_file),
         basis=BASIS,
     )
 

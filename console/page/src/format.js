@@ -21,7 +21,7 @@ export function number(value) {
   if (!Number.isFinite(value)) return value > 0 ? "+Inf" : "-Inf";
   if (value === 0) return "0";
   const size = Math.abs(value);
-  if (size >= 10000) return whole.format(value);
+  if (size >= 1000) return whole.format(value);
   if (size < 0.0001) return value.toExponential(2);
   return String(Number(value.toPrecision(4)));
 }
@@ -33,6 +33,28 @@ export function percent(share) {
   if (value < 0.1) return `<${NO_BREAK}0.1${NO_BREAK}%`;
   if (value > 99.9) return `>${NO_BREAK}99.9${NO_BREAK}%`;
   return `${value.toFixed(1)}${NO_BREAK}%`;
+}
+
+/** How a number changed against an earlier one: a share of the earlier one, or how many times it. */
+export function change(value, before) {
+  if (!isKnown(value) || !isKnown(before)) return UNKNOWN;
+  if (value === before) return "unchanged";
+  if (before <= 0) return before === 0 ? "was 0" : UNKNOWN;
+  const grown = (value - before) / before;
+  if (value >= before * 10) return `${number(Math.round((value / before) * 10) / 10)} times`;
+  return signed(grown * 100, `${NO_BREAK}%`);
+}
+
+/** How a share changed, in percentage points: 10 % after 8 % is +2.0 points. */
+export function points(share, before) {
+  if (!isKnown(share) || !isKnown(before)) return UNKNOWN;
+  return share === before ? "unchanged" : signed((share - before) * 100, `${NO_BREAK}points`);
+}
+
+function signed(amount, unit) {
+  const size = Math.abs(amount);
+  const sign = amount < 0 ? "-" : "+";
+  return size < 0.05 ? `${sign}<${NO_BREAK}0.1${unit}` : `${sign}${size.toFixed(1)}${unit}`;
 }
 
 /** Money keeps its small amounts: a call costs far less than a cent. */
@@ -79,6 +101,7 @@ export function withUnit(value, unit) {
   if (unit === "By") return bytes(value);
   if (unit === "USD") return usd(value);
   if (unit === "1" || unit === "" || unit === undefined || unit === null) return number(value);
+  if (unit.startsWith("1/")) return number(value) + unit.slice(1);
   return `${number(value)}${NO_BREAK}${unit.replace(/[{}]/g, "")}`;
 }
 

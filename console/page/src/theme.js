@@ -31,6 +31,14 @@ export function colour(name) {
   return window.getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
+/** Lines beyond so many have the same colours again, dashed. */
+export const COLOURS = 8;
+
+/** Returns the name of a line's colour: red is what failed, and nothing else. */
+export function colourName(series, index) {
+  return series.labels.status === "error" ? "broken" : `series-${(index % COLOURS) + 1}`;
+}
+
 function stored() {
   try {
     return window.localStorage.getItem(KEY);

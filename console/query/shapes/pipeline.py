@@ -102,4 +102,6 @@ class Pipeline(Shape, frozen=True):
     families_truncated: bool
     doctor: DoctorResult | None
     """None where no result was stored."""
+    doctor_file: str
+    """Where the console looks for it."""
     basis: Bases

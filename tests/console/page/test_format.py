@@ -48,6 +48,20 @@ def test_shares_near_the_ends_are_not_rounded_into_none_and_all() -> None:
     ]
 
 
+def test_a_change_is_a_share_of_the_earlier_number_and_unknown_where_one_of_them_is() -> None:
+    calls = [[112.5, 100], [87.5, 100], [100.04, 100], [99.96, 100], [5, 5], [0, 0], [0, 4], [3, 0], [42, 4], [3, -1]]
+    assert results("change", *calls) == [
+        "+12.5 %", "-12.5 %", "+< 0.1 %", "-< 0.1 %", "unchanged", "unchanged", "-100.0 %", "was 0", "10.5 times", "unknown",
+    ]  # fmt: skip
+    assert results("change", [None, 1], [1, None], [None, None]) == ["unknown"] * 3
+
+
+def test_a_share_changes_by_percentage_points() -> None:
+    assert results("points", [0.1, 0.08], [0.08, 0.1], [0.1, 0.1], [0, 0.0001], [None, 0.1], [0.1, None]) == [
+        "+2.0 points", "-2.0 points", "unchanged", "-< 0.1 points", "unknown", "unknown",
+    ]  # fmt: skip
+
+
 def test_durations_have_the_unit_that_suits_them() -> None:
     assert results("duration", [0], [0.00004], [0.0031], [0.877], [1.84], [61.25], [3700], [86400]) == [
         "0 ms", "40 µs", "3.1 ms", "877 ms", "1.84 s", "61.3 s", "62 min", "24.0 h",
@@ -64,8 +78,9 @@ def test_values_of_an_axis_share_one_unit() -> None:
 
 def test_counts_are_grouped_and_units_are_written_out() -> None:
     assert results("count", [0], [12403], [0.5]) == ["0", "12,403", "0.5"]
-    assert results("withUnit", [12.5, "{request}/s"], [2048, "By"], [0.25, "1"], [0.25, ""]) == [
-        "12.5 request/s", "2.0 KiB", "0.25", "0.25",
+    assert results("number", [999.94], [2335.2], [12403.7]) == ["999.9", "2,335", "12,404"]
+    assert results("withUnit", [12.5, "{request}/s"], [2048, "By"], [0.25, "1"], [0.25, ""], [0.25, "1/s"]) == [
+        "12.5 request/s", "2.0 KiB", "0.25", "0.25", "0.25/s",
     ]  # fmt: skip
 
 

@@ -273,3 +273,32 @@ def test_every_screen_names_its_sources_and_what_the_console_is_not(watched: Wat
             re.compile("over |From |latest")
         )
         expect(page.locator("footer")).to_contain_text(not_for)
+
+
+def test_a_row_has_its_causes_in_two_lines_and_totals_name_what_is_not_known_of_before(watched: WatchedPage) -> None:
+    page = watched.open()
+    cell = page.locator("main .causes", has=page.locator(".cause")).first
+    rate, cause = cell.bounding_box(), cell.locator(".cause").bounding_box()
+    assert rate is not None
+    assert cause is not None
+    # On the line of the rate, not below it.
+    assert cause["y"] - rate["y"] < cause["height"]
+    expect(page.get_by_text("5 min before: unknown").first).to_be_visible()
+    expect(page.get_by_text("10 min before: unknown")).to_be_visible()
+
+
+def test_no_table_of_the_cost_is_cut_and_its_chart_has_fine_steps(watched: WatchedPage, console: Console) -> None:
+    page = watched.open("?screen=cost")
+    expect(page.get_by_text("yesterday until this time: unknown")).to_be_visible()
+    step = console.get("cost?period=today")["chart"]["step_seconds"]
+    assert step <= 60
+    expect(page.locator(".chart-title")).to_contain_text("by provider, stacked")
+    tables = page.locator("main .scroll")
+    assert tables.evaluate_all("all => all.filter(one => one.scrollWidth > one.clientWidth).length") == 0
+
+
+def test_the_pipeline_says_where_a_result_of_the_doctor_is_looked_for(watched: WatchedPage, console: Console) -> None:
+    page = watched.open("?screen=pipeline")
+    file = console.get("pipeline")["doctor_file"]
+    assert file.endswith("doctor.json")
+    expect(page.locator("main pre")).to_have_text(f"gatewayz doctor --json > {file}")

@@ -74,7 +74,7 @@ async def test_red_rows_come_first_and_say_why(two_providers, look):
     ]
     assert row(now, "provider", "bad").reasons == [
         "circuit breaker of bad is open",
-        "health score 0.60",
+        "health 0.60",
         "17.5% fail at the provider",
     ]
     assert now.newest_sample == at(-5) / 1e9
@@ -265,7 +265,7 @@ async def test_the_row_with_the_most_own_failures_comes_first_and_callers_faults
     with look() as view:
         rows = read_now(view).rows
     assert [each.name for each in rows if each.kind == "provider"] == ["c", "f", "e", "a", "d", "b"]
-    assert row(read_now(view), "provider", "e").reasons == ["30.0% fail at the provider"]
+    assert row(read_now(view), "provider", "e").reasons == ["30% fail at the provider"]
 
 
 def test_fault_domains_are_those_of_the_gateway():

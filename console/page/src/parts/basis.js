@@ -16,7 +16,7 @@ export function basisWords(basis) {
   return basis.window_seconds === null ? `${basis.source}, the latest value` : basisTitle(basis);
 }
 
-const names = { usd_per_hour: "USD per hour", ttft_p95_seconds: "TTFT p95", cost_usd: "cost", total_usd: "total" };
+const names = { usd_per_hour: "USD per hour", ttft_p95_seconds: "TTFT p95", cost_usd: "cost", total_usd: "total", count: "spans" };
 
 export function nameWords(name) {
   const last = name.includes(".") ? name.slice(name.lastIndexOf(".") + 1) : name;

@@ -3,7 +3,7 @@ import { h } from "preact";
 import { UNKNOWN } from "../format.js";
 import { Value } from "./table.js";
 
-/** `items`: `{title, value, note, hint, isBroken}`. */
+/** `items`: `{title, value, notes, hint, isBroken}`; empty notes are left out. */
 export function Totals({ items, label }) {
   return h(
     "dl",
@@ -17,7 +17,7 @@ export function Totals({ items, label }) {
           "dd",
           { class: item.value === UNKNOWN ? "unknown" : item.isBroken ? "broken" : undefined },
           item.value,
-          item.note ? h("div", { class: "note" }, item.note) : null,
+          (item.notes ?? []).filter(Boolean).map((note) => h("div", { key: note, class: "note" }, note)),
         ),
       ),
     ),

@@ -1,6 +1,7 @@
 // The legend of a chart, which is also its table: each series with its latest, smallest, mean and largest value.
 import { h } from "preact";
 import { UNKNOWN, clock, withUnit } from "../format.js";
+import { COLOURS, colourName } from "../theme.js";
 
 /** The labels of a series as its name. A quantile that all series of a chart share is in the chart's title. */
 export function seriesName(series, quantiles = []) {
@@ -42,7 +43,7 @@ export function Legend({ chart, hovered, title }) {
           return h(
             "tr",
             { key: seriesName(series, chart.quantiles) },
-            h("th", { scope: "row" }, h("span", { class: `key s${(index % 8) + 1}`, "aria-hidden": "true" }), seriesName(series, chart.quantiles)),
+            h("th", { scope: "row" }, h("span", { class: `key ${colourName(series, index)}${index >= COLOURS ? " dashed" : ""}`, "aria-hidden": "true" }), seriesName(series, chart.quantiles)),
             h("td", { class: "figure" }, text(at === null ? known.at(-1) : series.values[at])),
             h("td", { class: "figure wide" }, text(known.length ? Math.min(...known) : null)),
             h("td", { class: "figure wide" }, text(known.length ? sum / known.length : null)),

@@ -4,15 +4,18 @@ import { apiUrl, useApi } from "../api.js";
 import { useConsole } from "../context.js";
 import { Chart } from "./chart.js";
 
-const RANGE = 3600;
-const ATTEMPTS = apiUrl("metrics/range", { name: "model_inference_requests_total", fn: "rate", by: "status", range: RANGE, exemplars: false });
-const LATENCY = apiUrl("metrics/range", { name: "provider_response_time_seconds", fn: "quantile", q: 0.95, by: "provider", range: RANGE });
+/** The last hour, or less where the console has held telemetry for less; few lengths, so that the address rarely changes. */
+const RANGES = [300, 900, 1800, 3600];
+const ATTEMPTS = { name: "model_inference_requests_total", fn: "rate", by: "status", exemplars: false };
+const LATENCY = { name: "provider_response_time_seconds", fn: "quantile", q: 0.95, by: "provider" };
 
 export function OverviewCharts() {
-  const { isPaused } = useConsole();
-  const attempts = useApi(ATTEMPTS, { isLive: !isPaused });
-  const latency = useApi(LATENCY, { isLive: !isPaused });
-  const annotations = useApi(apiUrl("annotations", { range: RANGE }), { isLive: !isPaused });
+  const { isPaused, meta } = useConsole();
+  const held = meta && meta.oldest !== null ? meta.now - meta.oldest : 0;
+  const range = RANGES.find((one) => held <= one) ?? RANGES.at(-1);
+  const attempts = useApi(apiUrl("metrics/range", { ...ATTEMPTS, range }), { isLive: !isPaused });
+  const latency = useApi(apiUrl("metrics/range", { ...LATENCY, range }), { isLive: !isPaused });
+  const annotations = useApi(apiUrl("annotations", { range }), { isLive: !isPaused });
   const marks = annotations.data?.annotations ?? [];
   return h(
     "div",

@@ -1,7 +1,7 @@
 // uPlot with the page's colours. Marks are elements over the canvas: links can be clicked, and the style sheet draws them.
 import UPlot from "uplot";
 import { axisTexts, clock, withUnit } from "../format.js";
-import { colour } from "../theme.js";
+import { COLOURS, colour, colourName } from "../theme.js";
 
 const LEAST_BRUSH_PIXELS = 8;
 
@@ -15,7 +15,7 @@ export function createPlot({ holder, data, chart, isStacked, height, read, onHov
     width: Math.max(200, holder.clientWidth),
     height,
     legend: { show: false },
-    padding: [10, 8, 0, 0],
+    padding: [10, 26, 0, 0], // Half of the widest label of a time, which may stand at the end.
     cursor: { y: false, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
     scales: { x: { time: true }, y: { range: (plot, low, high) => valueRange(plot, low, high, read()) } },
     axes: axes(chart.unit),
@@ -39,9 +39,10 @@ export function createPlot({ holder, data, chart, isStacked, height, read, onHov
   };
 }
 
-function line({ values }, index, isStacked) {
-  const stroke = colour(`series-${(index % 8) + 1}`);
-  return { stroke, width: isStacked ? 1 : 1.5, fill: isStacked ? `${stroke}33` : undefined, points: { show: values.filter((value) => value !== null).length <= FEW_VALUES, size: 4 }, spanGaps: false };
+function line(series, index, isStacked) {
+  const { values } = series;
+  const stroke = colour(colourName(series, index));
+  return { stroke, dash: index >= COLOURS ? [5, 3] : undefined, width: isStacked ? 1 : 1.5, fill: isStacked ? `${stroke}33` : undefined, points: { show: values.filter((value) => value !== null).length <= FEW_VALUES, size: 4 }, spanGaps: false };
 }
 
 function axes(unit) {

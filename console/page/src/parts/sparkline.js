@@ -7,10 +7,11 @@ const WIDTH = 108;
 const HEIGHT = 24;
 const MOST_BARS = 36;
 
-export function Sparkline({ spark }) {
-  const size = Math.max(1, Math.ceil(spark.attempts.length / MOST_BARS));
-  const all = merge(spark.attempts, size);
-  const bad = merge(spark.failed, size);
+/** `since`: the first step that is drawn; the words count all of them. */
+export function Sparkline({ spark, since = 0 }) {
+  const size = Math.max(1, Math.ceil((spark.attempts.length - since) / MOST_BARS));
+  const all = merge(spark.attempts.slice(since), size);
+  const bad = merge(spark.failed.slice(since), size);
   const most = Math.max(1, ...all.map((value) => value ?? 0));
   const width = WIDTH / Math.max(1, all.length);
   const bars = all.flatMap((value, index) => {

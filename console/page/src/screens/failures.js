@@ -43,7 +43,7 @@ function Groups({ failures }) {
   const hint = (name) => basisWords(failures.basis[name] ?? failures.basis[`groups.${name}`] ?? failures.basis.groups);
   const columns = [
     { title: "Kind", isName: true, cell: (group) => group.error_kind ?? "no kind" },
-    { title: "Fault", isWide: true, cell: (group) => group.fault },
+    { title: "Fault", hint: "whose fault: the caller, a policy (a limit or a deadline), the provider, the network or the gateway", isWide: true, cell: (group) => group.fault },
     { title: "Provider", cell: (group) => group.provider },
     { title: "Model", cell: (group) => group.model },
     { title: "Spans", hint: hint("count"), isFigure: true, cell: (group) => count(group.count) },
@@ -64,6 +64,6 @@ function Groups({ failures }) {
       link: (group) => (group.example_trace_id ? linkTo("trace", { id: group.example_trace_id }) : undefined),
     }),
     failures.truncated ? h("p", { class: "quiet small" }, "More groups than shown: choose a provider or a shorter range.") : null,
-    h(Sources, { basis: failures.basis, window: failures.window }),
+    h(Sources, { basis: failures.basis, window: failures.window, note: "Spans arrive within seconds, metrics with the next push: Counted can be behind Spans for that long." }),
   );
 }

@@ -3,7 +3,7 @@ import { h } from "preact";
 import { linkTo } from "../address.js";
 import { apiUrl, useApi } from "../api.js";
 import { useConsole } from "../context.js";
-import { ago, clock, count, duration, isKnown, number, percent, usd } from "../format.js";
+import { UNKNOWN, ago, change, clock, count, duration, isKnown, number, percent, points, usd } from "../format.js";
 import { Sources, basisWords } from "../parts/basis.js";
 import { Totals } from "../parts/figures.js";
 import { Head } from "../parts/head.js";
@@ -45,21 +45,23 @@ function State({ now, meta }) {
     null,
     isOld ? h("p", { class: "stale", role: "status" }, `The newest metric is from ${ago(now.newest_sample, now.at)}: the gateway stopped, or its telemetry does not arrive.`) : null,
     h(Totals, { label: "The gateway as a whole", items: totals(now) }),
-    h(Table, { caption: "Providers and models, the broken ones first", class: "now", columns: columns(now.basis), rows: now.rows, keyOf: (row) => `${row.kind} ${row.name}`, link: rowLink }),
+    h(Table, { caption: "Providers and models, the broken ones first", class: "now", columns: columns(now.basis, firstStep(now.rows)), rows: now.rows, keyOf: (row) => `${row.kind} ${row.name}`, link: rowLink }),
     h(OverviewCharts),
     h(Sources, { basis: now.basis }),
   );
 }
 
-function totals({ totals: all, basis }) {
+/** What the figures are compared with; the window of each is as long as that of its figure. */
+function totals({ totals: all, totals_before: before, basis }) {
   const hint = (name) => basisWords(basis[`totals.${name}`]);
+  const notes = (text, minutes) => [text === UNKNOWN ? `${minutes} min before: unknown` : `${text} on ${minutes} min before`];
   return [
-    { title: "Requests per minute", value: number(all.requests_per_minute), hint: hint("requests_per_minute") },
-    { title: "5xx share", value: percent(all.error_share), hint: hint("error_share"), isBroken: all.error_share > 0.05 },
-    { title: "p95", value: duration(all.p95_seconds), hint: hint("p95_seconds") },
+    { title: "Requests per minute", value: number(all.requests_per_minute), notes: notes(change(all.requests_per_minute, before.requests_per_minute), 5), hint: hint("requests_per_minute") },
+    { title: "5xx share", value: percent(all.error_share), notes: notes(points(all.error_share, before.error_share), 5), hint: hint("error_share"), isBroken: all.error_share > 0.05 },
+    { title: "p95", value: duration(all.p95_seconds), notes: notes(change(all.p95_seconds, before.p95_seconds), 5), hint: hint("p95_seconds") },
     { title: "In progress", value: count(all.in_progress), hint: hint("in_progress") },
-    { title: "Tokens per minute", value: count(isKnown(all.tokens_per_minute) ? Math.round(all.tokens_per_minute) : null), hint: hint("tokens_per_minute") },
-    { title: "USD per hour", value: usd(all.usd_per_hour), hint: hint("usd_per_hour") },
+    { title: "Tokens per minute", value: count(isKnown(all.tokens_per_minute) ? Math.round(all.tokens_per_minute) : null), notes: notes(change(all.tokens_per_minute, before.tokens_per_minute), 5), hint: hint("tokens_per_minute") },
+    { title: "USD per hour", value: usd(all.usd_per_hour), notes: notes(change(all.usd_per_hour, before.usd_per_hour), 10), hint: hint("usd_per_hour") },
   ];
 }
 
@@ -67,7 +69,16 @@ function rowLink(row) {
   return linkTo("failures", { [row.kind]: row.name });
 }
 
-function columns(basis) {
+const LEAST_STEPS = 10;
+
+/** Returns from which step on any row has a value, so that the small charts of all rows begin there. */
+function firstStep(rows) {
+  const steps = Math.max(0, ...rows.map((row) => row.spark.attempts.length));
+  const known = rows.map((row) => row.spark.attempts.findIndex(isKnown)).filter((index) => index >= 0);
+  return Math.max(0, Math.min(steps - LEAST_STEPS, ...known));
+}
+
+function columns(basis, since) {
   const hint = (name) => basisWords(basis[name] ?? basis[`rows.${name}`]);
   return [
     { title: "Name", isName: true, cell: (row) => h(Name, { row }) },
@@ -78,7 +89,7 @@ function columns(basis) {
     { title: "TTFT p95", hint: hint("ttft_p95_seconds"), isFigure: true, isWide: true, cell: (row) => duration(row.ttft_p95_seconds) },
     { title: "Attempts/min", hint: hint("attempts_per_minute"), isFigure: true, isWide: true, cell: (row) => number(row.attempts_per_minute) },
     { title: "USD/hour", hint: hint("usd_per_hour"), isFigure: true, isWide: true, cell: (row) => usd(row.usd_per_hour) },
-    { title: "Attempts", hint: hint("spark"), isWide: true, cell: (row) => h(Sparkline, { spark: row.spark }) },
+    { title: "Attempts", hint: hint("spark"), isWide: true, cell: (row) => h(Sparkline, { spark: row.spark, since }) },
     { title: "Newest failure", hint: hint("newest_failure"), cell: (row) => h(Newest, { failure: row.newest_failure }) },
   ];
 }
@@ -108,7 +119,7 @@ function HealthCell({ row }) {
     "span",
     null,
     health.score.toFixed(2),
-    h("span", { class: "detail wide terms" }, h("span", { class: "term" }, `up ${percent(health.availability)}`), " ", h("span", { class: "term" }, `errors ${percent(health.error_rate)}`), " ", h("span", { class: "term" }, `latency ${latency}`)),
+  h("span", { class: "detail wide terms" }, `up ${percent(health.availability)} errors ${percent(health.error_rate)} latency ${latency}`),
   );
 }
 
@@ -138,7 +149,7 @@ function ErrorsCell({ errors }) {
     "span",
     { class: errors.rate > 0 ? "causes" : "causes quiet" },
     percent(errors.rate),
-    errors.by_cause.slice(0, 2).map((cause, index) => h("span", { key: cause.error_kind, class: index ? "detail wide" : "detail" }, `${cause.error_kind} ${percent(cause.share)}${index === 1 ? more : ""}`)),
+    errors.by_cause.slice(0, 2).map((cause, index) => h("span", { key: cause.error_kind, class: index ? "detail wide" : "cause" }, `${cause.error_kind} ${percent(cause.share)}${index === 1 ? more : ""}`)),
   );
 }
 
@@ -148,6 +159,6 @@ function Newest({ failure }) {
     "a",
     { href: linkTo("trace", { id: failure.trace_id }), title: `Trace ${failure.trace_id}` },
     clock(failure.at),
-    h("span", { class: "detail" }, failure.error_kind ?? "unknown"),
+    h("span", { class: "detail wide" }, failure.error_kind ?? "unknown"),
   );
 }

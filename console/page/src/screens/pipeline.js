@@ -30,7 +30,7 @@ function State({ pipeline }) {
     h(Totals, {
       label: "The console's file",
       items: [
-        { title: "File", value: bytes(store.bytes), note: `of ${bytes(store.max_bytes)}`, hint: hint("store") },
+        { title: "File", value: bytes(store.bytes), notes: [`of ${bytes(store.max_bytes)}`], hint: hint("store") },
         { title: "Spans", value: count(store.spans), hint: hint("store") },
         { title: "Log records", value: count(store.log_records), hint: hint("store") },
         { title: "Metric points", value: count(store.points), hint: hint("store") },
@@ -40,7 +40,7 @@ function State({ pipeline }) {
     }),
     h(Part, { title: "Senders" }, h(Senders, { pipeline, hint })),
     h(Part, { title: "This console's receiver" }, h(Receiver, { store, hint })),
-    h(Part, { title: "Doctor" }, h(Doctor, { doctor: pipeline.doctor })),
+    h(Part, { title: "Doctor" }, h(Doctor, { doctor: pipeline.doctor, file: pipeline.doctor_file })),
     h(Part, { title: "Series per family" }, h(FamilyTable, { pipeline, hint })),
     h(Sources, { basis }),
   );
@@ -52,7 +52,7 @@ function Part({ title, children }) {
 
 function Senders({ pipeline, hint }) {
   if (pipeline.deliveries.length === 0) {
-    return h(Empty, { title: "No sender reports its queue" }, "A gateway reports its own delivery in gatewayz_telemetry_* of /metrics, and pushes what it may. Other programs have no such metrics.");
+    return h(Empty, { title: "No sender reports its queue" }, "A gateway pushes metrics of its own delivery, gatewayz_telemetry_*; so does an application with this project's otel package, as telemetry_*. Other programs have none.");
   }
   const columns = [
     { title: "Service", isName: true, cell: (row) => h("span", null, row.service, h("span", { class: "kind" }, ` ${row.instance ?? ""}`)) },
@@ -85,9 +85,9 @@ function Receiver({ store, hint }) {
   return h(Table, { caption: "What this console received since its file was made", columns, rows: store.signals, keyOf: (row) => row.signal });
 }
 
-function Doctor({ doctor }) {
+function Doctor({ doctor, file }) {
   if (!doctor) {
-    return h(Empty, { title: "No result of the doctor is stored", code: "gatewayz doctor" }, "It follows one request through gateway, Collector and stores, and names the hop that is broken:");
+    return h(Empty, { title: "No result of the doctor is stored", code: `gatewayz doctor --json > ${file}` }, "It follows one request through gateway, Collector and stores, and names the hop that is broken. This screen shows what is stored beside the console's file:");
   }
   const isBad = (finding) => ["fail", "failed", "error", "broken"].includes(finding.status.toLowerCase());
   const columns = [
@@ -99,14 +99,17 @@ function Doctor({ doctor }) {
 
 function FamilyTable({ pipeline, hint }) {
   if (pipeline.families.length === 0) return h(Empty, { title: "No metric yet" }, "Families appear here with the first metrics that arrive.");
+  const isAnyKnown = pipeline.families.some((row) => isKnown(row.overflow));
+  const overflow = { title: "Overflow", hint: "measurements beyond the sender's series limit", isFigure: true, cell: (row) => (isKnown(row.overflow) ? h("span", { class: row.overflow > 0 ? "broken" : undefined }, count(row.overflow)) : null) };
   const columns = [
     { title: "Family", isName: true, words: true, cell: (row) => row.name },
     { title: "Series", hint: hint("families"), isFigure: true, cell: (row) => count(row.series) },
-    { title: "Overflow", hint: "measurements beyond the sender's series limit", isFigure: true, cell: (row) => (isKnown(row.overflow) ? h("span", { class: row.overflow > 0 ? "broken" : undefined }, count(row.overflow)) : null) },
+    ...(isAnyKnown ? [overflow] : []),
   ];
   return h(
     "div",
     null,
+    isAnyKnown ? null : h("p", { class: "quiet small" }, "No sender reported measurements beyond its series limit (overflow)."),
     h(Table, { caption: "Series per family, the largest first", columns, rows: pipeline.families, keyOf: (row) => row.name, link: (row) => linkTo("metrics", { name: row.name }) }),
     pipeline.families_truncated ? h("p", { class: "quiet small" }, "More families than shown.") : null,
   );

@@ -87,7 +87,10 @@ function Page({ page, cursor }) {
   }
   if (page.rows.length === 0) {
     if (cursor) return h(Empty, { title: "No older requests" }, h("a", { href: linkWith({ cursor: undefined }) }, "Back to the newest"));
-    return h(Empty, { title: "No request matches" }, "Choose a longer range or remove a filter. If nothing was ever here, check that the gateway's OTLP endpoint is this console and that logs are exported.");
+    return h(Empty, { title: "No request matches" }, [
+      "Choose a longer range or remove a filter. If nothing was ever here, check that the gateway's OTLP endpoint is this console and that logs are exported.",
+      ["These are the requests of a gateway. Those of other programs are among ", h("a", { href: linkTo("traces") }, "traces"), " and ", h("a", { href: linkTo("logs") }, "logs"), "."],
+    ]);
   }
   return h(
     "div",
