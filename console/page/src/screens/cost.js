@@ -71,7 +71,7 @@ function CostChart({ report: { chart } }) {
 
 function noteWords({ before: { window } }) {
   const earlier = `Compared with ${instant(window.from).slice(0, 19)} to ${instant(window.to).slice(0, 19)} UTC, where the console holds all of it.`;
-  return `${earlier} Request lines arrive within seconds, metrics with the next push: the first total can be behind the second for that long. This is no invoice and no ledger: the gateway's database is (gatewayz usage).`;
+  return `${earlier} Request lines arrive within seconds, metrics with the next push: the first total can be behind the second for that long. This is no invoice and no ledger: the gateway's database is (gatewayz usage, and gatewayz usage --invoice FILE to compare with a provider's).`;
 }
 
 function totals(report) {
