@@ -35,7 +35,9 @@ WHERE status_code = 2 AND start_ns = ? AND kind = 3 AND provider IS ? AND model 
 
 BASIS: Final[Bases] = {
     "count": Basis(
-        source="client spans with status error", window_seconds=None, formula="retained spans of the window; fewer than counted where traces are sampled"
+        source="client spans with status error",
+        window_seconds=None,
+        formula="retained ones of the window; fewer than counted where traces are sampled",
     ),
     "counted": Basis(
         source=f"metric {causes.ATTEMPT_FAILURES}",
