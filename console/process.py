@@ -21,6 +21,7 @@ from console.http.build import build_console_app
 from console.query.traces import LinkTemplates
 from console.receive.http_app import OtlpApp
 from console.settings import ConsoleSettings
+from console.slow_heads import HeadDeadlineProtocol
 from console.store.file import StoreFileError
 from console.store.store import Store
 
@@ -91,7 +92,7 @@ async def _run(
             loop.add_signal_handler(number, stop.set)
     if lifeline is not None:
         _stop_at_end_of(lifeline, loop, stop)
-    servers = [_server(app) for app, _, _ in served]
+    servers = [server_of(app) for app, _, _ in served]
     serving = [
         asyncio.create_task(server.serve([listener])) for server, (_, listener, _) in zip(servers, served, strict=True)
     ]
@@ -106,15 +107,18 @@ async def _run(
     await asyncio.gather(*serving)
 
 
-def _server(app: Any) -> _Server:
+def server_of(app: Any) -> uvicorn.Server:
+    """Return what serves an application, on one of the listeners."""
     return _Server(
         uvicorn.Config(
             app,
             # Its buffer of headers is bounded, unlike that of httptools.
-            http="h11",
+            http=HeadDeadlineProtocol,
             ws="none",
             lifespan="off",
             log_config=None,
+            # What strangers send is no line for the operator.
+            log_level="error",
             access_log=False,
             server_header=False,
             proxy_headers=False,

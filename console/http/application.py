@@ -1,5 +1,6 @@
 """The console's page and API as one ASGI application: access first, then the route."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Final
@@ -36,6 +37,7 @@ _REQUESTS_CSV: Final = "/api/requests.csv"
 _COST_CSV: Final = "/api/cost.csv"
 _READ: Final = ("GET", "HEAD")
 _MAX_BODY: Final = 4_096
+_BODY_SECONDS: Final = 10.0
 _CSV: Final = "text/csv; charset=utf-8"
 
 
@@ -143,7 +145,11 @@ class ConsoleApp:
             raise ProblemError(
                 HTTPStatus.METHOD_NOT_ALLOWED, "Use GET, POST or DELETE.", {"Allow": "GET, POST, DELETE"}
             )
-        token = await _read_token(headers, receive)
+        try:
+            async with asyncio.timeout(_BODY_SECONDS):
+                token = await _read_token(headers, receive)
+        except TimeoutError:
+            raise ProblemError(HTTPStatus.REQUEST_TIMEOUT, "The body did not arrive in time.") from None
         return empty(() if self._sessions is None else self._sessions.open(token, is_secure=is_secure))
 
 

@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
+from console.address import Address
 from console.receive.content import Format
 from console.receive.responses import Response, refused
 from console.store.records import Signal
 
 _PATHS: Final[dict[str, Signal]] = {"/v1/traces": "traces", "/v1/metrics": "metrics", "/v1/logs": "logs"}
 _FORMATS: Final[dict[bytes, Format]] = {b"application/x-protobuf": "protobuf", b"application/json": "json"}
-_LOCAL_NAMES: Final = frozenset({b"localhost", b"127.0.0.1", b"[::1]"})
 _MAX_DIGITS: Final = 15
 
 
@@ -56,7 +56,7 @@ class HeadChecks:
                 "send the console's token, as in OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20TOKEN",
                 headers=((b"www-authenticate", b"Bearer"),),
             )
-        if _hostname(fields.get(b"host", b"")) not in _LOCAL_NAMES:
+        if not _is_local(fields.get(b"host", b"")):
             return refused(HTTPStatus.FORBIDDEN, "the Host header does not name this machine's loopback address")
         return None
 
@@ -82,8 +82,8 @@ def too_large(max_bytes: int, encoding: Format) -> Response:
     return refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, reason, encoding)
 
 
-def _hostname(host: bytes) -> bytes:
-    """Return the host without its port."""
-    if host.startswith(b"["):
-        return host.partition(b"]")[0].lower() + b"]"
-    return host.partition(b":")[0].lower()
+def _is_local(host: bytes) -> bool:
+    """Return whether a Host header names this machine's loopback: all of 127.0.0.0/8 is one."""
+    text = host.decode("latin-1").lower()
+    name = text[1:].partition("]")[0] if text.startswith("[") else text.partition(":")[0]
+    return Address(name, 0).is_loopback

@@ -173,7 +173,7 @@ async def test_other_paths_and_methods_are_refused(console):
 async def test_a_name_that_resolves_to_loopback_does_not_reach_it(console):
     response = await console.post("/v1/traces", b"", headers={"host": "attacker.example:4318"})
     assert response.status_code == 403
-    for host in ("localhost", "127.0.0.1:4318", "[::1]:4318"):
+    for host in ("localhost", "127.0.0.1:4318", "[::1]:4318", "127.0.0.2:4318"):
         assert (await console.post("/v1/traces", b"", headers={"host": host})).status_code == 200
 
 
