@@ -8,12 +8,14 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from demo.process import ROOT
 from demo.upstream import local_model
+from tests.harness.polling import until
 
 pytestmark = pytest.mark.live
 
@@ -112,11 +114,46 @@ async def _visit(seen: str) -> None:
     await doctor.wait()
 
 
+async def _look_at_the_console(seen: str) -> None:
+    """Do what a person does at the printed address: see the chart move, find a request that failed, its waterfall and its line."""
+    line = re.search(r"(http://\S+) +the console", seen)
+    assert line is not None, seen
+    async with httpx.AsyncClient(base_url=f"{line[1].rstrip('/')}/api/", timeout=READY_SECONDS) as client:
+
+        async def get(path: str, **query: str) -> Any:
+            response = await client.get(path, params=query)
+            assert response.status_code == 200, response.text
+            return response.json()
+
+        async def has_moved() -> bool:
+            chart = await get("metrics/range", name="model_inference_requests_total", fn="rate", by="provider")
+            return any(sum(value is not None for value in each["values"]) > 1 for each in chart["series"])
+
+        async def failure() -> tuple[dict[str, Any], dict[str, Any]] | None:
+            for row in (await get("requests", call_status="error", limit="500"))["rows"]:
+                if row["has_trace"] and row["attempts"]:
+                    trace = await get(f"traces/{row['trace_id']}")
+                    # A trace can come in two parts.
+                    if len(trace["spans"]) == 1 + row["attempts"]:
+                        return row, trace
+            return None
+
+        await until(has_moved, "a chart with points", timeout_seconds=READY_SECONDS)
+        row, trace = await until(failure, "a request that every provider failed", timeout_seconds=READY_SECONDS)
+    assert [each["status"] for each in trace["attempts"]] == ["error"] * row["attempts"]
+    assert all(each["error_kind"] for each in trace["attempts"])
+    assert (trace["spans"][0]["kind"], trace["spans"][0]["depth"]) == ("server", 0)
+    lines = [each["fields"] for each in trace["logs"] if each["logger"] == "gatewayz.request"]
+    assert [line["status"] for line in lines] == [row["status"]]
+
+
 @needs_proc
-async def test_ctrl_c_ends_the_demo_with_its_table_and_leaves_no_process() -> None:
+async def test_the_demo_shows_a_failure_in_its_console_and_ctrl_c_ends_it_with_its_table() -> None:
     process = await _start(PORT="0", SPEED="8")
     try:
-        await _visit(await _read_until(process, "demo:   5 s"))
+        seen = await _read_until(process, "demo:   5 s")
+        await _look_at_the_console(seen)
+        await _visit(seen)
         children = _children(process.pid)
         assert len(children) == (4 if local_model.find_weights() is not None else 3)
         folder = _run_folder(children[0])
