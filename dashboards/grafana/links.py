@@ -14,6 +14,9 @@ from dashboards.grafana.model import Dashboard, Panel, Source
 
 _VARIABLE: Final = re.compile(r"(\$\{[^}]*\})")
 _TIME: Final = {"from": "${__from}", "to": "${__to}"}
+NEWEST: Final = " with (most_recent=true)"
+"""Ends a TraceQL query: without it Tempo returns those of the matching traces that it finds first, often the oldest."""
+
 BOARD_OF: Final[Mapping[str, str]] = {"provider": "gatewayz-providers", "model": "gatewayz-models"}
 """The board about a value of a label, by the label."""
 
@@ -23,7 +26,7 @@ def panel_links(dashboard: Dashboard, panel: Panel) -> list[dict[str, Any]]:
     logs, traces = panel.logs or dashboard.logs, panel.traces or dashboard.traces
     return [
         _link("Logs", explore_url(Source.LOKI, {"expr": logs, "queryType": "range"})),
-        _link("Traces", explore_url(Source.TEMPO, {"query": traces, "queryType": "traceql", "limit": 20})),
+        _link("Traces", explore_url(Source.TEMPO, {"query": traces + NEWEST, "queryType": "traceql", "limit": 20})),
     ]
 
 

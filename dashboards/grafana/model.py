@@ -79,10 +79,27 @@ class Meaning(msgspec.Struct, frozen=True):
     color: str
 
 
-class Column(msgspec.Struct, frozen=True, kw_only=True):
-    """One column of a table: the label or value it shows, its title, the unit of a value, and where a click leads."""
+class SeriesColor(msgspec.Struct, frozen=True):
+    """The colour of the series whose names match a regular expression."""
 
-    field: str
+    pattern: str
+    color: str
+
+
+class Order(msgspec.Struct, frozen=True):
+    """The order of a table's rows: by the column of this title."""
+
+    title: str
+    is_descending: bool = False
+
+
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    """One column of a table: the label or value it shows, its title, the unit of a value, and where a click leads.
+
+    Columns of traces are Tempo's: they are found by their title, and `field` is empty.
+    """
+
+    field: str = ""
     title: str
     unit: str = ""
     width_pixels: int | None = None
@@ -98,6 +115,8 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True):
     - `by` is the label (`provider` or `model`) by which its series differ; a click on one leads to
       its board.
     - `logs` and `traces` are the LogQL and TraceQL behind the panel's links; empty for the board's.
+    - `order` sorts a table, by its first entry first.
+    - `colors` is for series whose colour has a meaning, such as failures.
     - `empty_when_well`: no data is the normal state, as in a list of what is broken.
     """
 
@@ -116,9 +135,16 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True):
     is_stacked: bool = False
     meanings: tuple[Meaning, ...] = ()
     columns: tuple[Column, ...] = ()
+    order: tuple[Order, ...] = ()
+    colors: tuple[SeriesColor, ...] = ()
     logs: str = ""
     traces: str = ""
     empty_when_well: bool = False
+
+    @property
+    def transforms_columns(self) -> bool:
+        """Whether its columns are chosen and named here: those of traces are Tempo's."""
+        return any(column.field for column in self.columns)
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):

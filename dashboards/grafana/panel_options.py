@@ -31,6 +31,7 @@ def _custom(panel: Panel) -> dict[str, Any]:
                 "showPoints": "never",
                 "spanNulls": False,
                 "stacking": {"mode": "normal" if panel.is_stacked else "none", "group": "A"},
+                "thresholdsStyle": {"mode": "dashed" if len(panel.steps) > 1 else "off"},
             }
         case PanelKind.STATE_TIMELINE:
             return {"fillOpacity": 80, "lineWidth": 0}
@@ -42,7 +43,14 @@ def _custom(panel: Panel) -> dict[str, Any]:
 
 def panel_options(panel: Panel) -> dict[str, Any]:
     """Return the options of a panel's kind."""
+    if panel.kind is PanelKind.STAT:
+        return _SINGLE_VALUES[panel.kind] | {"textMode": "value_and_name" if _has_names(panel) else "value"}
     return _SINGLE_VALUES[panel.kind] if panel.kind in _SINGLE_VALUES else _series_options(panel)
+
+
+def _has_names(panel: Panel) -> bool:
+    """Whether names of values say more than the panel's title: they differ by a label, or by what a variable holds."""
+    return any("{{" in query.legend or "$" in query.legend for query in panel.queries)
 
 
 _SINGLE_VALUES: Final[dict[PanelKind, dict[str, Any]]] = {
@@ -50,7 +58,6 @@ _SINGLE_VALUES: Final[dict[PanelKind, dict[str, Any]]] = {
         "reduceOptions": _LAST_VALUE,
         "colorMode": "background",
         "graphMode": "area",
-        "textMode": "value_and_name",
         "justifyMode": "auto",
         "orientation": "auto",
     },
@@ -97,7 +104,8 @@ def _series_options(panel: Panel) -> dict[str, Any]:
                 "tooltip": {"mode": "single", "sort": "none"},
             }
         case PanelKind.TABLE:
-            return {"showHeader": True, "cellHeight": "sm"}
+            order = [{"displayName": each.title, "desc": each.is_descending} for each in panel.order]
+            return {"showHeader": True, "cellHeight": "sm", "sortBy": order}
         case PanelKind.LOGS:
             return {
                 "showTime": True,

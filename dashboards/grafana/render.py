@@ -7,7 +7,7 @@ import json
 from typing import Any, Final
 
 from dashboards.grafana.layout import Place, places
-from dashboards.grafana.links import panel_links, series_links
+from dashboards.grafana.links import NEWEST, panel_links, series_links
 from dashboards.grafana.model import Column, Dashboard, Panel, PanelKind, Query, Source
 from dashboards.grafana.panel_options import field_settings, panel_options
 from dashboards.grafana.templating import annotations, import_inputs, reference, variables
@@ -71,11 +71,11 @@ def _panel(dashboard: Dashboard, number: int, panel: Panel, place: Place) -> dic
         "datasource": reference(sources.pop()),
         "gridPos": {"x": place.x, "y": place.y, "w": place.width, "h": place.height},
         "targets": [_target(panel, chr(ord("A") + number), query) for number, query in enumerate(panel.queries)],
-        "fieldConfig": {"defaults": _field_defaults(panel), "overrides": [_override(each) for each in panel.columns]},
+        "fieldConfig": {"defaults": _field_defaults(panel), "overrides": _overrides(panel)},
         "options": panel_options(panel),
         "links": panel_links(dashboard, panel),
     }
-    if panel.columns:
+    if panel.transforms_columns:
         document["transformations"] = _transformations(panel)
     return document
 
@@ -120,7 +120,7 @@ def _target(panel: Panel, ref_id: str, query: Query) -> dict[str, Any]:
                 return target | {"queryType": "serviceMap", "serviceMapQuery": query.expr, "filters": []}
             return target | {
                 "queryType": "traceql",
-                "query": query.expr,
+                "query": query.expr + NEWEST,
                 "limit": _TRACES,
                 "tableType": "traces",
                 "filters": [],
@@ -138,6 +138,17 @@ def _prometheus_target(panel: Panel, query: Query) -> dict[str, Any]:
         "format": formats.get(panel.kind, "time_series"),
     }
     return target | ({"exemplar": True} if query.exemplars else {})
+
+
+def _overrides(panel: Panel) -> list[dict[str, Any]]:
+    colors = [
+        {
+            "matcher": {"id": "byRegexp", "options": f"/^(?:{each.pattern})$/"},
+            "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": each.color}}],
+        }
+        for each in panel.colors
+    ]
+    return [*(_override(each) for each in panel.columns), *colors]
 
 
 def _override(column: Column) -> dict[str, Any]:

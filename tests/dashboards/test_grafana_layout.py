@@ -20,6 +20,15 @@ ROW_PIXELS = 38
 BARS_PIXELS = 140
 """Navigation, toolbar, variables, and the margin below."""
 
+WINDOW_WIDTH_PIXELS = 1280
+MARGIN_PIXELS = 16
+GAP_PIXELS = 8
+BORDERS_PIXELS = 18
+"""A panel's border and padding."""
+
+LEAST_COLUMN_PIXELS = 150
+"""Grafana's, of a column without a width."""
+
 LEAST_HEIGHT = {PanelKind.STAT: 4, PanelKind.GAUGE: 4, PanelKind.PIE_CHART: 5, PanelKind.LOGS: 6, PanelKind.TABLE: 5}
 LEAST_WIDTH = {PanelKind.LOGS: 10, PanelKind.TABLE: 8, PanelKind.TIME_SERIES: 6, PanelKind.HEATMAP: 8}
 
@@ -58,6 +67,43 @@ def test_panels_lie_on_the_grid_beside_each_other_and_large_enough_to_read(dashb
     for panel, place in places(dashboard):
         assert place.height >= LEAST_HEIGHT.get(panel.kind, 4), panel.title
         assert place.width >= LEAST_WIDTH.get(panel.kind, 4), panel.title
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard.uid)
+def test_the_columns_of_a_table_are_seen_without_scrolling_sideways(dashboard):
+    for panel in dashboard.panels:
+        if panel.kind is PanelKind.TABLE:
+            assert panel.columns, panel.title
+            widths = [column.width_pixels or LEAST_COLUMN_PIXELS for column in panel.columns]
+            columns_pixels = WINDOW_WIDTH_PIXELS - 2 * MARGIN_PIXELS + GAP_PIXELS
+            assert sum(widths) <= panel.width * columns_pixels / COLUMNS - GAP_PIXELS - BORDERS_PIXELS, panel.title
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard.uid)
+def test_a_large_value_has_a_name_only_where_the_title_does_not_say_it(dashboard):
+    for panel, drawn in zip(dashboard.panels, json.loads(render(dashboard))["panels"], strict=True):
+        if panel.kind is PanelKind.STAT:
+            has_names = any(sign in query.legend for query in panel.queries for sign in ("{{", "$"))
+            assert drawn["options"]["textMode"] == ("value_and_name" if has_names else "value"), panel.title
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard.uid)
+def test_thresholds_of_lines_are_drawn(dashboard):
+    for panel, drawn in zip(dashboard.panels, json.loads(render(dashboard))["panels"], strict=True):
+        if panel.kind is PanelKind.TIME_SERIES:
+            mode = drawn["fieldConfig"]["defaults"]["custom"]["thresholdsStyle"]["mode"]
+            assert mode == ("off" if len(panel.steps) == 1 else "dashed"), panel.title
+
+
+def test_what_fires_and_is_critical_comes_first():
+    (table,) = (panel for panel in ON_CALL.panels if panel.title.startswith("What is broken"))
+    (drawn,) = (panel for panel in json.loads(render(ON_CALL))["panels"] if panel["title"] == table.title)
+    assert drawn["options"]["sortBy"] == [
+        {"displayName": "State", "desc": False},
+        {"displayName": "Severity", "desc": False},
+    ]
+    assert min("pending", "firing") == "firing"
+    assert min("warning", "critical") == "critical"
 
 
 def test_a_row_that_does_not_fill_the_grid_is_refused():

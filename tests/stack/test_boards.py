@@ -58,6 +58,7 @@ EMPTY: dict[tuple[str, str], str] = {
     ("gatewayz-pipeline", "Jobs: failures A"): "no job failed",
     ("gatewayz-pipeline", "Connections of clients B"): "no connection was one too many",
     ("gatewayz-pipeline", "Rules and notifications that fail C"): "no notification failed yet",
+    ("gatewayz-models", "Models that a provider no longer lists A"): "each provider lists all its models",
     ("gatewayz-providers", "Waits for a connection, p95 A"): "no attempt had to wait for a pooled connection",
 }
 """Queries that may have no data, by board and place, with the reason."""

@@ -3,7 +3,7 @@
 from typing import Final
 
 from dashboards.grafana.definitions import parts
-from dashboards.grafana.model import Column, Dashboard, Panel, PanelKind, Query, Row, Step
+from dashboards.grafana.model import Column, Dashboard, Order, Panel, PanelKind, Query, Row, Step
 
 _B: Final = parts.BY_BOTH
 _PER_PLAN: Final = (
@@ -154,12 +154,13 @@ COST: Final = Dashboard(
                     kind=PanelKind.PIE_CHART,
                     queries=(
                         Query(
-                            expr=f"sum by (cost_source) (increase(gatewayz_cost_usd_total{{{_B}}}[$__range]))",
+                            expr=f"sum by (cost_source) (increase(gatewayz_cost_usd_total{{{_B}}}[$__range])) > 0",
                             legend="{{cost_source}}",
                             instant=True,
                         ),
                     ),
                     unit="currencyUSD",
+                    decimals=2,
                     no_value="no cost",
                     width=8,
                 ),
@@ -190,6 +191,7 @@ COST: Final = Dashboard(
                         Column(field="Value #A", title="Cost", unit="currencyUSD"),
                         Column(field="Value #B", title="Tokens", unit="short"),
                     ),
+                    order=(Order("Cost", is_descending=True),),
                     no_value="no cost",
                     width=12,
                 ),

@@ -3,9 +3,13 @@
 from typing import Final
 
 from dashboards.grafana.definitions import parts
-from dashboards.grafana.model import Column, Dashboard, Panel, PanelKind, Query, Row, Source
+from dashboards.grafana.model import Column, Dashboard, Order, Panel, PanelKind, Query, Row, SeriesColor, Source
 
 _CHOSEN: Final = '| provider=~"${provider:pipe}" | model=~"${model:pipe}"'
+_SLOW_LINE: Final = (
+    " | line_format `{{round .duration_ms 0}} ms, own {{round .overhead_ms 0}} ms: {{.status}} {{.operation}} {{.model}}"
+    '{{if .provider}} at {{.provider}}{{end}}{{if eq .stream "true"}}, stream{{end}}`'
+)
 _EDGES: Final = "sum by (client, server) (increase(traces_service_graph_request_{}[$__range]))"
 
 LOGS_AND_TRACES: Final = Dashboard(
@@ -18,7 +22,7 @@ LOGS_AND_TRACES: Final = Dashboard(
     traces=parts.TRACES_OF_CHOSEN,
     rows=(
         Row(
-            height=4,
+            height=5,
             is_purpose=True,
             panels=(
                 Panel(
@@ -33,20 +37,25 @@ LOGS_AND_TRACES: Final = Dashboard(
                     ),
                     unit="short",
                     is_stacked=True,
+                    colors=(
+                        SeriesColor("error|critical", "red"),
+                        SeriesColor("warning", "yellow"),
+                        SeriesColor("info", "green"),
+                    ),
                     no_value="no lines",
                     width=24,
                 ),
             ),
         ),
         Row(
-            height=7,
+            height=6,
             is_purpose=True,
             panels=(
                 Panel(
                     title="Errors",
                     description="The newest lines of level error of the chosen providers and models.",
                     kind=PanelKind.LOGS,
-                    queries=(parts.loki(f"{parts.ERROR_LOGS} {_CHOSEN}"),),
+                    queries=(parts.loki(f"{parts.ERROR_LOGS} {_CHOSEN}{parts.ERROR_LINE}"),),
                     unit="none",
                     minimum=None,
                     no_value="no error in the time range",
@@ -61,7 +70,7 @@ LOGS_AND_TRACES: Final = Dashboard(
                     kind=PanelKind.LOGS,
                     queries=(
                         parts.loki(
-                            f'{{job="gatewayz"}} | json | logger="gatewayz.request" | duration_ms>2000 {_CHOSEN}'
+                            f'{{job="gatewayz"}} | json | logger="gatewayz.request" | duration_ms>2000 {_CHOSEN}{_SLOW_LINE}'
                         ),
                     ),
                     unit="none",
@@ -84,6 +93,7 @@ LOGS_AND_TRACES: Final = Dashboard(
                     queries=(Query(expr=parts.TRACES_OF_CHOSEN, source=Source.TEMPO),),
                     unit="none",
                     minimum=None,
+                    columns=parts.TRACE_COLUMNS,
                     no_value="no trace in the time range",
                     width=24,
                 ),
@@ -110,7 +120,7 @@ LOGS_AND_TRACES: Final = Dashboard(
                         Query(expr=_EDGES.format("total"), instant=True),
                         Query(expr=_EDGES.format("failed_total"), instant=True),
                     ),
-                    unit="short",
+                    unit="none",
                     minimum=None,
                     decimals=0,
                     columns=(
@@ -119,6 +129,7 @@ LOGS_AND_TRACES: Final = Dashboard(
                         Column(field="Value #A", title="Requests"),
                         Column(field="Value #B", title="Failed"),
                     ),
+                    order=(Order("Requests", is_descending=True),),
                     no_value="no edge in the time range",
                     width=12,
                 ),

@@ -3,12 +3,17 @@
 from typing import Final
 
 from dashboards.grafana.definitions import parts
-from dashboards.grafana.model import Dashboard, Panel, PanelKind, Query, Row, Step
+from dashboards.grafana.model import Dashboard, Meaning, Panel, PanelKind, Query, Row, Step
 
 _M: Final = parts.BY_MODEL
+_CELLS: Final = 9
+"""Of large values beside each other: more have names that are too small to read."""
+
 _FAILED: Final = (
     f'sum by (model) (rate(model_inference_requests_total{{status="error", {parts.BY_BOTH}}}[{parts.WINDOW}]))'
 )
+_LISTED_SERIES: Final = f"gatewayz_model_listed{{{parts.BY_BOTH}}}"
+_LISTED: Final = f"min by (provider, model) ({_LISTED_SERIES})"
 _ALL: Final = f"sum by (model) (rate(model_inference_requests_total{{{parts.BY_BOTH}}}[{parts.WINDOW}]))"
 
 
@@ -39,10 +44,16 @@ MODELS: Final = Dashboard(
             is_purpose=True,
             panels=(
                 Panel(
-                    title="Uptime, 24 h",
-                    description="Successful share of a model's calls of the last 24 hours, from the ledger; callers' mistakes do not count.",
+                    title="Lowest uptime, 24 h",
+                    description="Successful share of the worst models' calls, from the ledger; callers' mistakes do not count.",
                     kind=PanelKind.STAT,
-                    queries=(Query(expr=f"min by (model) (gatewayz_model_uptime_24h{{{_M}}})", legend="{{model}}"),),
+                    queries=(
+                        Query(
+                            expr=f"bottomk({_CELLS}, min by (model) (gatewayz_model_uptime_24h{{{_M}}}))",
+                            legend="{{model}}",
+                            instant=True,
+                        ),
+                    ),
                     unit="percentunit",
                     maximum=1,
                     decimals=1,
@@ -52,12 +63,18 @@ MODELS: Final = Dashboard(
                     width=12,
                 ),
                 Panel(
-                    title="Token efficiency",
-                    description="Output tokens per input token of a model, from the ledger.",
+                    title="Lowest token efficiency",
+                    description="Output tokens per input token of the models that return least for their input, from the ledger.",
                     kind=PanelKind.STAT,
-                    queries=(Query(expr=f"avg by (model) (gatewayz_token_efficiency{{{_M}}})", legend="{{model}}"),),
+                    queries=(
+                        Query(
+                            expr=f"bottomk({_CELLS}, avg by (model) (gatewayz_token_efficiency{{{_M}}}))",
+                            legend="{{model}}",
+                            instant=True,
+                        ),
+                    ),
                     unit="none",
-                    decimals=2,
+                    decimals=3,
                     steps=(Step("blue"),),
                     by="model",
                     no_value="no tokens in 24 hours",
@@ -105,7 +122,7 @@ MODELS: Final = Dashboard(
                         Query(
                             expr=(
                                 "sum by (token_detail) (rate(gatewayz_tokens_detail_total"
-                                f"{{{parts.BY_BOTH}}}[{parts.WINDOW}])) * 60"
+                                f"{{{parts.BY_BOTH}}}[{parts.WINDOW}])) * 60 > 0"
                             ),
                             legend="{{token_detail}}",
                         ),
@@ -166,14 +183,15 @@ MODELS: Final = Dashboard(
                         Query(
                             expr=(
                                 "sum by (model, phase) (rate(gatewayz_cancelled_calls_total"
-                                f"{{{parts.BY_BOTH}}}[{parts.WINDOW}])) * 60"
+                                f"{{{parts.BY_BOTH}}}[{parts.WINDOW}])) * 60 > 0"
                             ),
                             legend="{{model}} {{phase}}",
                         ),
                     ),
                     unit="opm",
                     by="model",
-                    no_value="no calls",
+                    no_value="no call was cancelled",
+                    empty_when_well=True,
                     width=8,
                 ),
             ),
@@ -183,19 +201,21 @@ MODELS: Final = Dashboard(
             panels=(
                 Panel(
                     title="Models that a provider no longer lists",
-                    description="1 where the provider's list of models names the model, 0 where it does not.",
+                    description="Models that the provider's own list did not name in the time range, and when.",
                     kind=PanelKind.STATE_TIMELINE,
                     queries=(
                         Query(
-                            expr=f"min by (provider, model) (gatewayz_model_listed{{{parts.BY_BOTH}}})",
+                            expr=f"{_LISTED} and min by (provider, model) (min_over_time({_LISTED_SERIES}[$__range])) == 0",
                             legend="{{provider}} {{model}}",
                         ),
                     ),
                     unit="none",
                     maximum=1,
                     steps=(Step("red"), Step("green", 1)),
+                    meanings=(Meaning(0, "not listed", "red"), Meaning(1, "listed", "green")),
                     by="model",
-                    no_value="no provider returns a list",
+                    no_value="every model is listed, or no provider returns a list",
+                    empty_when_well=True,
                     width=12,
                 ),
                 Panel(
@@ -206,21 +226,22 @@ MODELS: Final = Dashboard(
                         Query(
                             expr=(
                                 "sum by (model) (rate(gatewayz_estimated_usage_total"
-                                f"{{{parts.BY_BOTH}}}[{parts.WINDOW}])) * 60"
+                                f"{{{parts.BY_BOTH}}}[{parts.WINDOW}])) * 60 > 0"
                             ),
                             legend="{{model}} estimated",
                         ),
                         Query(
                             expr=(
                                 "sum by (model) (rate(gatewayz_implausible_usage_total"
-                                f"{{{parts.BY_BOTH}}}[{parts.WINDOW}])) * 60"
+                                f"{{{parts.BY_BOTH}}}[{parts.WINDOW}])) * 60 > 0"
                             ),
                             legend="{{model}} implausible",
                         ),
                     ),
                     unit="opm",
                     by="model",
-                    no_value="no calls",
+                    no_value="no usage was estimated",
+                    empty_when_well=True,
                     width=12,
                 ),
             ),

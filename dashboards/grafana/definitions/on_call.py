@@ -4,7 +4,7 @@ from typing import Final
 
 from dashboards.alerting.settings import read_settings
 from dashboards.grafana.definitions import parts
-from dashboards.grafana.model import Column, Dashboard, Meaning, Panel, PanelKind, Query, Row, Source, Step
+from dashboards.grafana.model import Column, Dashboard, Meaning, Order, Panel, PanelKind, Query, Row, Source, Step
 
 _SUBJECT: Final = ", ".join(
     f'"{label}"'
@@ -45,6 +45,8 @@ ON_CALL: Final = Dashboard(
                         Column(field="subject", title="Subject"),
                         Column(field="Value", title="Since", unit="dateTimeFromNow", width_pixels=120),
                     ),
+                    # By letter: firing before pending, critical before warning.
+                    order=(Order("State"), Order("Severity")),
                     no_value="no alert",
                     empty_when_well=True,
                     width=14,
@@ -116,15 +118,16 @@ ON_CALL: Final = Dashboard(
                             instant=True,
                         ),
                     ),
-                    unit="short",
+                    unit="none",
                     minimum=None,
                     decimals=0,
                     columns=(
-                        Column(field="error_kind", title="Cause"),
-                        Column(field="provider", title="Provider"),
+                        Column(field="error_kind", title="Cause", width_pixels=160),
+                        Column(field="provider", title="Provider", width_pixels=110),
                         Column(field="model", title="Model"),
-                        Column(field="Value", title="Failures", width_pixels=90),
+                        Column(field="Value", title="Failures", width_pixels=76),
                     ),
+                    order=(Order("Failures", is_descending=True),),
                     no_value="no failed attempts",
                     empty_when_well=True,
                     width=10,
@@ -151,7 +154,7 @@ ON_CALL: Final = Dashboard(
                     title="Error logs",
                     description="The newest lines of level error; the trace id of a line opens its trace.",
                     kind=PanelKind.LOGS,
-                    queries=(parts.loki(parts.ERROR_LOGS),),
+                    queries=(parts.loki(parts.ERROR_LOGS + parts.ERROR_LINE),),
                     unit="none",
                     minimum=None,
                     no_value="no error in the time range",
@@ -165,6 +168,7 @@ ON_CALL: Final = Dashboard(
                     queries=(Query(expr=parts.FAILED_TRACES, source=Source.TEMPO),),
                     unit="none",
                     minimum=None,
+                    columns=parts.TRACE_COLUMNS,
                     no_value="no failed trace in the time range",
                     empty_when_well=True,
                     width=12,

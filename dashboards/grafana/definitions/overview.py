@@ -3,7 +3,7 @@
 from typing import Final
 
 from dashboards.grafana.definitions import parts
-from dashboards.grafana.model import Choice, Dashboard, Panel, PanelKind, Query, Row, Step
+from dashboards.grafana.model import Choice, Dashboard, Panel, PanelKind, Query, Row, SeriesColor, Step
 
 SLO: Final = Choice(name="slo", label="Objective in %", values=("99.5", "99", "99.9", "95"))
 _ERRORS: Final = '(sum(increase(fastapi_requests_total{status_code=~"5.."}[$__range])) or vector(0))'
@@ -117,6 +117,7 @@ OVERVIEW: Final = Dashboard(
                     ),
                     unit="reqpm",
                     is_stacked=True,
+                    colors=(SeriesColor("2..", "green"), SeriesColor("4..", "yellow"), SeriesColor("5..", "red")),
                     no_value="no traffic",
                     width=8,
                 ),
@@ -172,7 +173,7 @@ OVERVIEW: Final = Dashboard(
         ),
         Row(
             height=8,
-            panels=(parts.token_usage(12), parts.cost_analysis(6), parts.provider_availability(6)),
+            panels=(parts.token_usage(10), parts.cost_analysis(8), parts.provider_availability(6)),
         ),
         Row(
             height=7,

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from dashboards.grafana.model import Panel, PanelKind, Query, Source, Step, Variable
+from dashboards.grafana.model import Column, Panel, PanelKind, Query, Source, Step, Variable
 
 FOLDER: Final = "Gatewayz"
 WINDOW: Final = "$__rate_interval"
@@ -33,6 +33,21 @@ ERROR_SHARE: Final = (
     " / (sum(rate(fastapi_requests_total[5m])) > 0)"
 )
 USD_PER_HOUR: Final = "sum(rate(gatewayz_cost_by_provider[10m])) * 3600"
+
+TRACE_COLUMNS: Final = (
+    Column(title="Trace ID", width_pixels=130),
+    Column(title="Start time", width_pixels=160),
+    Column(title="Service", width_pixels=80),
+    Column(title="Name"),
+    Column(title="Duration", width_pixels=80),
+)
+"""Tempo's columns, so wide that the duration is seen, too."""
+
+ERROR_LINE: Final = (
+    " | line_format `{{if .status}}{{.status}} {{.operation}}{{else}}{{.message}}{{end}}{{if .error_kind}} {{.error_kind}}{{end}}"
+    "{{if .model}} {{.model}}{{end}}{{if .provider}} at {{.provider}}{{end}}`"
+)
+"""What of an error line a person reads first; its other fields are in its details."""
 
 HEALTH_STEPS: Final = (Step("red"), Step("yellow", 0.7), Step("green", 0.85))
 ERROR_STEPS: Final = (Step("green"), Step("yellow", 1), Step("red", 5))
@@ -114,7 +129,7 @@ def token_usage(width: int) -> Panel:
         kind=PanelKind.TIME_SERIES,
         queries=(
             Query(
-                expr=f"sum by (model, token_type) (rate(tokens_used_total{{{BY_MODEL}}}[5m])) * 60",
+                expr=f"sum by (model, token_type) (rate(tokens_used_total{{{BY_MODEL}}}[5m])) * 60 > 0",
                 legend="{{model}} {{token_type}}",
             ),
         ),
@@ -133,12 +148,13 @@ def cost_analysis(width: int) -> Panel:
         kind=PanelKind.PIE_CHART,
         queries=(
             Query(
-                expr="topk(10, sum by (provider) (increase(gatewayz_cost_by_provider[$__range])))",
+                expr="topk(10, sum by (provider) (increase(gatewayz_cost_by_provider[$__range])) > 0)",
                 legend="{{provider}}",
                 instant=True,
             ),
         ),
         unit="currencyUSD",
+        decimals=2,
         by="provider",
         no_value="no cost",
         width=width,

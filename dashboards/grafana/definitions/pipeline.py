@@ -11,7 +11,7 @@ from dashboards.grafana.definitions.pipeline_parts import (
     lines,
     lost,
 )
-from dashboards.grafana.model import Dashboard, Panel, PanelKind, Query, Row, Step
+from dashboards.grafana.model import Dashboard, Meaning, Panel, PanelKind, Query, Row, Step
 
 _W: Final = parts.WINDOW
 _OWN_LOGS: Final = '{job="gatewayz"} | json | logger!~"gatewayz.(request|attempt)"'
@@ -35,12 +35,13 @@ PIPELINE: Final = Dashboard(
             panels=(
                 Panel(
                     title="Targets",
-                    description="1 for each target that Prometheus can scrape; a gateway, the Collector, each store.",
+                    description="Whether Prometheus can scrape each target: the gateway, the Collector, each store.",
                     kind=PanelKind.STAT,
                     queries=(Query(expr="min by (job) (up)", legend="{{job}}"),),
                     unit="none",
                     maximum=1,
                     steps=(Step("red"), Step("green", 1)),
+                    meanings=(Meaning(0, "down", "red"), Meaning(1, "up", "green")),
                     no_value="Prometheus scrapes nothing",
                     width=12,
                 ),
@@ -185,16 +186,23 @@ PIPELINE: Final = Dashboard(
             height=7,
             panels=(
                 lines(
-                    "Prometheus: series and size",
-                    "Series in the head, and bytes of its blocks and write-ahead log.",
+                    "Prometheus: series",
+                    "Series in the head: those that got a sample in the last hours.",
+                    (Query(expr="sum(prometheus_tsdb_head_series)", legend="series"),),
+                    "short",
+                    width=6,
+                ),
+                lines(
+                    "Prometheus: size",
+                    "Bytes of its blocks and of its write-ahead log.",
                     (
-                        Query(expr="sum(prometheus_tsdb_head_series)", legend="series"),
                         Query(
                             expr="sum(prometheus_tsdb_storage_blocks_bytes) + sum(prometheus_tsdb_wal_storage_size_bytes)",
-                            legend="bytes on disk",
+                            legend="on disk",
                         ),
                     ),
-                    "short",
+                    "bytes",
+                    width=6,
                 ),
                 lines(
                     "Rules and notifications that fail",
@@ -214,6 +222,7 @@ PIPELINE: Final = Dashboard(
                         ),
                     ),
                     "cps",
+                    width=6,
                 ),
                 lines(
                     "Series overflow and failures to record",
@@ -227,6 +236,7 @@ PIPELINE: Final = Dashboard(
                     ),
                     "cps",
                     well=True,
+                    width=6,
                 ),
             ),
         ),

@@ -11,7 +11,9 @@ SIGNALS: Final = ("spans", "metric_points", "log_records")
 _W: Final = parts.WINDOW
 
 
-def lines(title: str, description: str, queries: tuple[Query, ...], unit: str, *, well: bool = False) -> Panel:
+def lines(
+    title: str, description: str, queries: tuple[Query, ...], unit: str, *, well: bool = False, width: int = 8
+) -> Panel:
     """Return a panel of lines; `well`: no data is the normal state."""
     return Panel(
         title=title,
@@ -19,9 +21,9 @@ def lines(title: str, description: str, queries: tuple[Query, ...], unit: str, *
         kind=PanelKind.TIME_SERIES,
         queries=queries,
         unit=unit,
-        no_value="nothing" if well else "no data: is the server scraped?",
+        no_value="none in the time range" if well else "no data: is the server scraped?",
         empty_when_well=well,
-        width=8,
+        width=width,
     )
 
 

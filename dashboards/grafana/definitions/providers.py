@@ -28,19 +28,37 @@ def _term(title: str, description: str, expr: str) -> Panel:
     )
 
 
-def _breakers(title: str, description: str, state: str, *, legend: str, width: int) -> Panel:
-    """Return a panel of breakers over time: 0 closed, 1 half open, 2 open. `state` is the query of one state, `%s` in its place."""
+def _breakers(
+    title: str,
+    description: str,
+    state: str,
+    *,
+    legend: str,
+    width: int,
+    only: str = "",
+    no_value: str = "breakers are off",
+) -> Panel:
+    """Return a panel of breakers over time: 0 closed, 1 half open, 2 open. `state` is the query of one state, `%s` in its place.
+
+    With `only`, the query of a condition, breakers that do not meet it are left out.
+    """
     return Panel(
         title=title,
         description=description,
         kind=PanelKind.STATE_TIMELINE,
-        queries=(Query(expr="2 * " + state % '"open"' + " + " + state % '"half_open"', legend=legend),),
+        queries=(
+            Query(
+                expr="2 * " + state % '"open"' + " + " + state % '"half_open"' + (only and f" and {only}"),
+                legend=legend,
+            ),
+        ),
         unit="none",
         maximum=2,
         steps=(Step("green"), Step("yellow", 1), Step("red", 2)),
         meanings=_STATES,
         by="provider",
-        no_value="breakers are off",
+        no_value=no_value,
+        empty_when_well=bool(only),
         logs=_BREAKER_LOGS,
         width=width,
     )
@@ -170,7 +188,7 @@ PROVIDERS: Final = Dashboard(
                         Query(
                             expr=(
                                 "sum by (provider, status) (rate(model_inference_requests_total"
-                                f"{{{parts.BY_BOTH}}}[{parts.WINDOW}])) * 60"
+                                f"{{{parts.BY_BOTH}}}[{parts.WINDOW}])) * 60 > 0"
                             ),
                             legend="{{provider}} {{status}}",
                         ),
@@ -207,7 +225,7 @@ PROVIDERS: Final = Dashboard(
                         Query(
                             expr=(
                                 f"sum by (provider, outcome) (rate(gatewayz_provider_probes_total{{{_P}}}"
-                                f"[{parts.WINDOW}])) * 60"
+                                f"[{parts.WINDOW}])) * 60 > 0"
                             ),
                             legend="{{provider}} {{outcome}}",
                         ),
@@ -245,8 +263,13 @@ PROVIDERS: Final = Dashboard(
                 ),
                 _breakers(
                     "Breakers of models",
-                    "The state of the breaker of each model at a provider over time; most problems are of one model.",
+                    "Breakers of models at a provider that opened in the time range; most problems are of one model.",
                     f"max by (provider, model) (gatewayz_model_circuit_breaker_state{{state=%s, {parts.BY_BOTH}}})",
+                    only=(
+                        "max by (provider, model) (max_over_time(gatewayz_model_circuit_breaker_state"
+                        f'{{state!="closed", {parts.BY_BOTH}}}[$__range])) > 0'
+                    ),
+                    no_value="no breaker of a model opened, or breakers are off",
                     legend="{{provider}} {{model}}",
                     width=8,
                 ),
