@@ -67,9 +67,17 @@ def _install(npm: str) -> Path:
 def build(folder: Path, modules: Path) -> None:
     """Build all files of the page into a folder. Raises `subprocess.CalledProcessError` where esbuild fails."""
     source = PAGE / "src"
+    bundle(source / "main.js", folder / "page.js", modules)
+    for name in _COPIED:
+        shutil.copyfile(source / name, folder / name)
+    (folder / _LICENCES).write_text(_licences(modules), encoding="utf-8")
+
+
+def bundle(source: Path, output: Path, modules: Path) -> None:
+    """Bundle a script with what it imports; style sheets go beside it. Raises `subprocess.CalledProcessError` where esbuild fails."""
     command = [
         str(modules / ".bin" / "esbuild"),
-        "main.js",
+        source.name,
         "--bundle",
         "--minify",
         "--format=esm",
@@ -77,13 +85,10 @@ def build(folder: Path, modules: Path) -> None:
         "--charset=utf8",
         "--legal-comments=none",
         "--log-level=warning",
-        f"--outfile={folder / 'page.js'}",
+        f"--outfile={output}",
     ]
     environment = {**os.environ, "NODE_PATH": str(modules)}
-    subprocess.run(command, cwd=source, env=environment, check=True)  # noqa: S603  the locked esbuild
-    for name in _COPIED:
-        shutil.copyfile(source / name, folder / name)
-    (folder / _LICENCES).write_text(_licences(modules), encoding="utf-8")
+    subprocess.run(command, cwd=source.parent, env=environment, check=True)  # noqa: S603  the locked esbuild
 
 
 def _licences(modules: Path) -> str:

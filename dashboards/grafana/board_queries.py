@@ -55,7 +55,12 @@ def panel_queries(document: Mapping[str, Any], values: Mapping[str, str]) -> Ite
     """Yield the queries of each panel."""
     for panel in document["panels"]:
         for target in panel["targets"]:
-            yield _query(f"{panel['title']} {target['refId']}", target, values)
+            yield panel_query(panel, target, values)
+
+
+def panel_query(panel: Mapping[str, Any], target: Mapping[str, Any], values: Mapping[str, str]) -> BoardQuery:
+    """Return one query of a panel."""
+    return _query(f"{panel['title']} {target['refId']}", target, values)
 
 
 def link_queries(document: Mapping[str, Any], values: Mapping[str, str]) -> Iterator[BoardQuery]:

@@ -8,18 +8,11 @@ from typing import Any, Final
 import aiohttp
 
 from dashboards.grafana.board_queries import BoardQuery, QueryKind
+from dashboards.pictures.answers import STEP_SECONDS, RefusedQueryError
 from tests.stack.stores import Stores
 
-STEP_SECONDS: Final = 15
 RANGE_SECONDS: Final = 600
-MACROS: Final = {"__rate_interval": "1m", "__interval": "15s", "__auto": "1m"}
-"""What Grafana's server makes of them for these steps and scrapes each 15 seconds."""
-
 _AT_ONCE: Final = 4
-
-
-class RefusedQueryError(RuntimeError):
-    """A server did not take a query; the message has its reason."""
 
 
 async def with_data(stores: Stores, queries: list[BoardQuery]) -> list[bool]:

@@ -26,6 +26,7 @@ from dashboards.grafana.board_queries import (
 )
 from dashboards.grafana.definitions import DASHBOARDS
 from dashboards.grafana.expansion import default_values, time_values
+from dashboards.pictures.answers import MACROS, Servers, board_answers, range_until
 from demo.environment import Environment, EnvironmentOptions, start_environment
 from demo.traffic.arrivals import read_trace
 from demo.traffic.counters import TrafficCounters
@@ -33,7 +34,8 @@ from demo.traffic.outcomes import Pace
 from demo.traffic.schedule import EVEN_MIX, ScheduleOptions, schedule
 from demo.traffic.sender import Traffic
 from tests.harness.polling import holds_within
-from tests.stack.board_answers import MACROS, RANGE_SECONDS, with_data
+from tests.stack.board_answers import RANGE_SECONDS, with_data
+from tests.stack.drawn_boards import draw_boards, drawing_problems, shown_values
 from tests.stack.otlp_requests import log_request, metric_request
 from tests.stack.stores import Stores
 
@@ -44,6 +46,7 @@ SECONDS = 150.0
 LOOK_AGAIN_SECONDS = 10.0
 DRAIN_SECONDS = 20.0
 SETTLE_SECONDS = 60.0
+ARRIVAL_SECONDS = 5.0
 TOLERANCE = 0.05
 """An increase is extrapolated to its window."""
 
@@ -144,9 +147,11 @@ async def test_every_panel_has_data_or_is_named_with_the_reason(
                     # A Prometheus without a sample takes the first one, however old it is: it refuses the next.
                     await lose_something(stack)
                 answered = await answer_links(stores)
+                to_draw = await answers_of_boards(stack)
             values = await answer_variables(stores)
             sent = counters.kinds.total()
             compared = await compare_values(stores, ready.database_path)
+            values_shown = await shown_values(stores, to_draw)
     panels, count = sum(len(dashboard.panels) for dashboard in DASHBOARDS), len(all_queries())
     say(
         f"{sent} requests; {panels} panels of {len(DASHBOARDS)} boards: {count - len(empty)} of {count} queries have data"
@@ -159,9 +164,27 @@ async def test_every_panel_has_data_or_is_named_with_the_reason(
         say(f"variable {name}: {', '.join(found)}")
     for text in compared:
         say(text)
+    drawn = await asyncio.to_thread(draw_boards, to_draw)
+    say(
+        f"{sum(map(len, drawn.values()))} panels drawn"
+        if drawn
+        else "nothing was drawn: Chromium or npm is not installed"
+    )
+    problems = drawing_problems(to_draw, drawn, values_shown)
+    for text in problems:
+        say(text)
+    assert problems == []
     assert unexplained == []
     assert all(values.values())
     assert all_queries().keys() >= EMPTY.keys(), "a reason for a query that no board has"
+
+
+async def answers_of_boards(stack: Stack) -> dict[str, dict[str, Any]]:
+    """Return what the renderer draws of each board, by its uid."""
+    servers = Servers(prometheus=stack.url("prometheus"), loki=stack.url("loki"), tempo=stack.url("tempo"))
+    # What was pushed some seconds ago is stored: a query of that time has the same answer later.
+    shown = range_until(time.time() - ARRIVAL_SECONDS, RANGE_SECONDS)
+    return {uid: await board_answers(servers, document, shown) for uid, document in documents().items()}
 
 
 async def scrape(gateway_url: str) -> None:

@@ -15,7 +15,7 @@ export function Chart({ chart, annotations = [], title, isStacked = false, heigh
   const holder = useRef(null);
   const plot = useRef(null);
   const [hovered, setHovered] = useState(null);
-  const data = useMemo(() => lines(chart, isStacked), [chart, isStacked]);
+  const data = useMemo(() => linesOf(chart, isStacked), [chart, isStacked]);
   const exemplars = useMemo(() => shownExemplars(chart), [chart]);
   const shape = `${chart.series.length} ${chart.unit} ${isStacked} ${height} ${chart.function}`;
   const latest = useRef(null);
@@ -65,7 +65,7 @@ export function Chart({ chart, annotations = [], title, isStacked = false, heigh
 }
 
 /** What uPlot draws: seconds, then a row of values for each series; stacked ones hold the sums from below. */
-function lines(chart, isStacked) {
+export function linesOf(chart, isStacked) {
   if (!isStacked) return [chart.times, ...chart.series.map((series) => series.values)];
   const below = chart.times.map(() => null);
   const rows = chart.series.map((series) =>

@@ -5,11 +5,17 @@ import { COLOURS, colour, colourName } from "../theme.js";
 
 const LEAST_BRUSH_PIXELS = 8;
 
+/** Of the labels of an axis of bytes: round numbers of KiB, MiB, GiB. */
+const BINARY_STEPS = Array.from({ length: 41 }, (_, power) => 2 ** power);
+
 /** So few would hardly be seen as a line. */
 const FEW_VALUES = 3;
 
-/** Returns `{update(data), fit(), destroy()}`. `read()` returns the latest chart, exemplars and annotations. */
-export function createPlot({ holder, data, chart, isStacked, height, read, onHover, onBrush, onExemplar }) {
+/**
+ * Returns `{update(data), fit(), destroy()}`. `read()` returns the latest chart, exemplars and annotations. `texts` writes the values
+ * of an axis, `bounds` may set its least and most value, `strokes` the colours of lines; `onDraw(plot)` follows each drawing.
+ */
+export function createPlot({ holder, data, chart, isStacked, height, read, onHover, onBrush, onExemplar, onDraw, texts = axisTexts, bounds = {}, strokes = [] }) {
   const marks = new Map();
   const options = {
     width: Math.max(200, holder.clientWidth),
@@ -17,15 +23,15 @@ export function createPlot({ holder, data, chart, isStacked, height, read, onHov
     legend: { show: false },
     padding: [10, 26, 0, 0], // Half of the widest label of a time, which may stand at the end.
     cursor: { y: false, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
-    scales: { x: { time: true }, y: { range: (plot, low, high) => valueRange(plot, low, high, read()) } },
-    axes: axes(chart.unit),
-    series: [{}, ...chart.series.map((series, index) => line(series, index, isStacked))],
+    scales: { x: { time: true }, y: { range: (plot, low, high) => valueRange(low, high, read(), bounds) } },
+    axes: axes(chart.unit, texts),
+    series: [{}, ...chart.series.map((series, index) => line(series, index, isStacked, strokes[index]))],
     bands: isStacked ? chart.series.slice(1).map((_, index) => ({ series: [index + 2, index + 1] })) : [],
     tzDate: (seconds) => UPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
     hooks: {
       setCursor: [(plot) => onHover(plot.cursor.idx ?? null)],
       setSelect: [(plot) => brush(plot, onBrush)],
-      draw: [(plot) => placeMarks(plot, marks, read(), onExemplar)],
+      draw: [(plot) => placeMarks(plot, marks, read(), onExemplar), (plot) => onDraw?.(plot)],
     },
   };
   const plot = new UPlot(options, data, holder);
@@ -39,17 +45,16 @@ export function createPlot({ holder, data, chart, isStacked, height, read, onHov
   };
 }
 
-function line(series, index, isStacked) {
+function line(series, index, isStacked, stroke = colour(colourName(series, index))) {
   const { values } = series;
-  const stroke = colour(colourName(series, index));
   return { stroke, dash: index >= COLOURS ? [5, 3] : undefined, width: isStacked ? 1 : 1.5, fill: isStacked ? `${stroke}33` : undefined, points: { show: values.filter((value) => value !== null).length <= FEW_VALUES, size: 4 }, spanGaps: false };
 }
 
-function axes(unit) {
+function axes(unit, texts) {
   const shared = { stroke: colour("quiet"), font: `11px ${colour("font")}`, ticks: { show: false }, grid: { stroke: colour("grid"), width: 1 } };
   return [
     { ...shared, grid: { show: false }, space: 80, size: 26, values: (plot, times) => times.map((time) => tick(time, times)) },
-    { ...shared, size: sizeOfLabels, gap: 6, space: 36, values: (plot, values) => axisTexts(values, unit) },
+    { ...shared, size: sizeOfLabels, gap: 6, space: 36, incrs: unit === "By" ? BINARY_STEPS : undefined, values: (plot, values) => texts(values, unit) },
   ];
 }
 
@@ -66,10 +71,11 @@ function tick(time, times) {
 }
 
 /** Returns the bounds of the values: from 0 unless there are negative ones, with room for exemplars that are drawn at their value. */
-function valueRange(plot, low, high, { chart, exemplars }) {
+function valueRange(low, high, { chart, exemplars }, bounds) {
   let most = high ?? 1;
   if (isAtValue(chart)) for (const exemplar of exemplars) most = Math.max(most, exemplar.value);
-  const least = Math.min(0, low ?? 0);
+  const least = bounds.least ?? Math.min(0, low ?? 0);
+  if (bounds.most !== undefined) return [least, bounds.most];
   if (most <= least) most = least + 1;
   return [least, most + (most - least) * 0.08];
 }
