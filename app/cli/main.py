@@ -135,7 +135,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
         const=DEFAULT_LISTEN,
         metavar="HOST:PORT",
         help=f"start `{program} console` beside it (on {DEFAULT_LISTEN}, unless given), and send telemetry there unless an"
-        " OTEL_EXPORTER_OTLP_ENDPOINT is set",
+        " OTEL_EXPORTER_OTLP_ENDPOINT is set; for another file or retention start the console by itself (docs/console.md)",
     )
     add_console_parser(commands)
     add_keys_parser(commands, config_option)

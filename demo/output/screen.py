@@ -106,7 +106,7 @@ def summary(counters: TrafficCounters, *, elapsed_seconds: float, in_flight: int
         f"  {'answers':<12}{responses(counters):,} whole, {counters.real_responses} of them from the real model; p95 {p95(counters)}",
         f"  {'errors':<12}{causes(counters)}",
         f"  {'tokens':<12}{ledger['input tokens']:,} in, {ledger['output tokens']:,} out",
-        f"  {'cost':<12}{usd(ledger['cost (nano-USD)'])}, charged {usd(ledger['credits (nano-USD)'])}",
+        f"  {'cost':<12}{usd(ledger['cost (nano-USD)'])} at providers, {usd(ledger['credits (nano-USD)'])} charged to keys",
     ]
 
 
