@@ -105,6 +105,6 @@ def run_console_command(args: argparse.Namespace, environ: Mapping[str, str]) ->
 
 
 def _print_line(line: str) -> None:
-    with contextlib.suppress(OSError):  # nobody reads it any more, or the disk is full
+    with contextlib.suppress(OSError):  # no reader any more, or a full disk
         sys.stderr.write(f"console: {line}\n")
         sys.stderr.flush()
