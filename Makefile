@@ -100,8 +100,9 @@ wheels: $(VENV)/.made $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv) ## dist/
 page: $(VENV)/.made ## build the console's page (Node 18 or newer; the result is committed)
 	@$(BIN)/python -m packages.page
 
-screenshots: $(VENV)/.made-dev $(VENV)/.made-demo ## docs/images/console-*.png from a demo of two minutes (Chromium)
+screenshots: $(VENV)/.made-dev $(VENV)/.made-demo ## docs/images/: the console from a demo of two minutes, the boards from one of ten behind the native servers (Chromium, Node, Go)
 	@$(BIN)/python -m tests.console.page.screenshots
+	@$(BIN)/python -m tests.stack.board_screenshots
 
 lock: $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv) ## pin the dependencies of pyproject.toml again, with hashes
 	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --extra production --extra catalogue -o requirements/runtime.txt
