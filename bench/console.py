@@ -1,33 +1,50 @@
-"""How many spans and log records a second a console takes in: `python -m bench.console [--seconds 10]`.
+"""How many spans and log records a second a console takes in: `python -m bench.console [--seconds 10] [--demo]`.
 
 The console has one core, the load the others. The traffic is the gateway's
 (`bench/console_traffic.py`), made before the clock starts. What is acknowledged is on the disk, so
-the disk counts too. Screens on a large file: `bench/console_screens.py`.
+the disk counts too. With `--demo` a demo runs on the cores of the load meanwhile, whose gateway
+sends its telemetry to the same console. Screens on a large file:
+`bench/console_screens.py`.
 """
 
 import argparse
 import gzip
 import os
+import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import httpx
 
 from bench.console_traffic import NS, GatewayTraffic, uploads
 from bench.cores import available_cores, on_cores, split_cores
-from tests.harness.console_process import ConsoleProcess
+from demo.process import ROOT
+from tests.harness.console_process import ConsoleProcess, clean_environ
+from tests.harness.polling import wait_for
 
 EACH = 250
 CONNECTIONS = 3
+REQUESTS_A_SECOND = 6_000
+"""More than a console takes in."""
+
+DEMO_RUNS = "demo:   5 s"
+DEMO_SECONDS = 120.0
 HEADERS = {"content-type": "application/x-protobuf", "content-encoding": "gzip"}
 
 
-def rate(seconds: float) -> None:
+def rate(seconds: float, *, beside_demo: bool) -> None:
     """Print how many items a second a console acknowledges."""
     traffic = GatewayTraffic(1, time.time_ns() - 60 * NS, 100_000)
-    made = [(path, gzip.compress(body, 1), count) for path, body, count in uploads(traffic, 40_000, EACH)]
+    made = [
+        (path, gzip.compress(body, 1), count)
+        for path, body, count in uploads(traffic, round(REQUESTS_A_SECOND * seconds), EACH)
+    ]
     cores = split_cores(available_cores())
     print(cores.describe())
     with tempfile.TemporaryDirectory() as folder:
@@ -35,15 +52,39 @@ def rate(seconds: float) -> None:
             console = ConsoleProcess(Path(folder))
             console.start()
         try:
-            started_seconds = cpu_of(console.pid)
-            with on_cores(cores.load):
+            with on_cores(cores.load), running_demo(console, Path(folder)) if beside_demo else nullcontext():
+                started_seconds, stored_before = cpu_of(console.pid), _stored(console)
                 items, elapsed = _send(console, made, seconds)
-            cpu_seconds, memory = cpu_of(console.pid) - started_seconds, memory_of(console.pid)
+                cpu_seconds, memory = cpu_of(console.pid) - started_seconds, memory_of(console.pid)
+                stored = _stored(console) - stored_before
         finally:
             console.kill()
-    print(f"{items} spans and log records in {elapsed:.1f} s: {items / elapsed:,.0f} a second")
-    print(f"CPU: {cpu_seconds / items * 1e6:.0f} us an item, {items / cpu_seconds:,.0f} items in a second of a core")
+    if not items:
+        raise SystemExit("the console acknowledged nothing: this computer is too busy")
+    print(f"{stored} spans and log records in {elapsed:.1f} s: {stored / elapsed:,.0f} a second")
+    if beside_demo:
+        print(f"of these {stored - items} from the demo")
+    print(f"CPU: {cpu_seconds / stored * 1e6:.0f} us an item, {stored / cpu_seconds:,.0f} items in a second of a core")
     print(f"memory of the process: {memory:.0f} MiB")
+
+
+@contextmanager
+def running_demo(console: ConsoleProcess, folder: Path) -> Iterator[None]:
+    """Run a demo that sends its telemetry to the console, from when its traffic flows."""
+    environ = {**clean_environ(), "PORT": "0", "OTEL_EXPORTER_OTLP_ENDPOINT": console.otlp_url}
+    environ |= {"OTEL_METRIC_EXPORT_INTERVAL": "5000", "PYTHONUNBUFFERED": "1"}
+    output = folder / "demo.log"
+    with output.open("wb") as file:
+        demo = subprocess.Popen(
+            [sys.executable, "-m", "demo"], cwd=ROOT, env=environ, stdout=file, stderr=file, stdin=subprocess.DEVNULL
+        )
+    try:
+        wait_for(lambda: DEMO_RUNS in output.read_text(), output.read_text, timeout_seconds=DEMO_SECONDS)
+        yield
+        print(f"the demo meanwhile: {output.read_text().splitlines()[-1].removeprefix('demo:').strip()}")
+    finally:
+        demo.send_signal(signal.SIGINT)
+        demo.wait(DEMO_SECONDS)
 
 
 def _send(console: ConsoleProcess, made: list[tuple[str, bytes, int]], seconds: float) -> tuple[int, float]:
@@ -74,6 +115,12 @@ def _send(console: ConsoleProcess, made: list[tuple[str, bytes, int]], seconds: 
     return acknowledged, time.monotonic() - began
 
 
+def _stored(console: ConsoleProcess) -> int:
+    """Return how many spans and log records the console has stored so far."""
+    signals = httpx.get(f"{console.page_url}/api/pipeline", timeout=60.0).json()["store"]["signals"]
+    return sum(each["received"] for each in signals if each["signal"] in {"traces", "logs"})
+
+
 def cpu_of(pid: int) -> float:
     """Return the CPU seconds of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -90,7 +137,9 @@ def main() -> None:
     """Run with the time of the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.console", description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0)
-    rate(parser.parse_args().seconds)
+    parser.add_argument("--demo", action="store_true", help="beside a running demo that sends to the same console")
+    arguments = parser.parse_args()
+    rate(arguments.seconds, beside_demo=arguments.demo)
 
 
 if __name__ == "__main__":
