@@ -12,7 +12,7 @@ from console.query.view import View
 from console.query.windows import covered_window
 from console.store.read_logs import read_log_records
 from console.store.read_metrics import read_families, read_series
-from console.store.rows import Resource
+from console.store.rows import Program
 from otel.catalogue import providers, semconv
 
 KINDS: Final = ("anomaly", "breaker", "deployment", "restart")
@@ -114,7 +114,7 @@ def _rises(view: View, series_id: int, begin_ns: int, end_ns: int) -> Iterator[t
 
 def _starts(view: View, begin_ns: int, end_ns: int) -> Iterator[Annotation]:
     """Return the first telemetry of each instance of a service but the first one."""
-    newest: dict[str, Resource] = {}
+    newest: dict[str, Program] = {}
     instances: set[tuple[str, str | None]] = set()
     for resource in sorted(view.resources.values(), key=lambda each: (each.first_received_s, each.id)):
         name = resource.service_name or ""

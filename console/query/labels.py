@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from console.query.shapes.base import Labels
+from console.store.rows import Program
 
 RESOURCE_PREFIX: Final = "resource."
 RESOURCE_LABELS: Final = ("service.name", "service.instance.id", "service.version")
@@ -19,9 +20,14 @@ def label_text(value: Any) -> str:
     return value if isinstance(value, str) else _encode(value).decode()
 
 
-def series_labels(attributes: Mapping[str, Any], resource: Mapping[str, Any]) -> Labels:
+def series_labels(attributes: Mapping[str, Any], resource: Program | None) -> Labels:
     """Return the labels of a series, those of its resource under `resource.`."""
-    labels = {f"{RESOURCE_PREFIX}{name}": label_text(resource[name]) for name in RESOURCE_LABELS if name in resource}
+    named = () if resource is None else (resource.service_name, resource.service_instance, resource.service_version)
+    labels = {
+        f"{RESOURCE_PREFIX}{name}": value
+        for name, value in zip(RESOURCE_LABELS, named, strict=False)
+        if value is not None
+    }
     return labels | {name: label_text(value) for name, value in attributes.items()}
 
 

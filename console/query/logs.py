@@ -63,9 +63,14 @@ def read_logs_page(
         found = read_page(
             view.connection, source, condition, begin_ns=begin_ns, end_ns=end_ns, after=after, limit=limit
         )
+    records = read_log_records(view.connection, _ids(found))
+    if len(records) < len(found.rows):
+        # Their texts are long: the next page goes on with the first one that has no room here.
+        last = Cursor(records[-1].time_ns, records[-1].id)
+        found = found._replace(next=last, searched_to_ns=last.time_ns)
     return LogPage(
         window=covered_window(view, "log_records", begin_ns, end_ns),
-        rows=[log_row(record) for record in read_log_records(view.connection, _ids(found))],
+        rows=[log_row(record) for record in records],
         next_cursor=None if found.next is None else found.next.text,
         searched_to=None if found.searched_to_ns is None else to_seconds(found.searched_to_ns),
         basis=BASIS,

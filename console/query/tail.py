@@ -50,12 +50,14 @@ def read_arrived(view: View, wanted: RequestFilter | LogFilter, after_id: int) -
         with_words = set(_ids_with_words(view, wanted.words, begin_id))
         found = [row for row in found if row[0] in with_words]
     newest = found[:MAX_ROWS][::-1]
-    skipped = len(found) - len(newest) + (begin_id - after_id)
     rows: Sequence[RequestRow | LogRow]
     if isinstance(wanted, RequestFilter):
         rows = [request_row(view, request_of(row)) for row in newest]
     else:
-        rows = [log_row(record) for record in read_log_records(view.connection, (row[0] for row in newest))]
+        # Where their texts are long the newest have room.
+        records = read_log_records(view.connection, (row[0] for row in reversed(newest)))
+        rows = [log_row(record) for record in reversed(records)]
+    skipped = len(found) - len(rows) + (begin_id - after_id)
     return Arrived(rows, skipped, last_id)
 
 

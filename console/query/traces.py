@@ -14,6 +14,7 @@ from console.query.shapes.traces import ExternalLink, Span, SpanEvent, SpanKind,
 from console.query.times import SECOND, to_seconds
 from console.query.view import View
 from console.query.waterfall import Bar, waterfall
+from console.store.read_budget import ReadBudget
 from console.store.read_logs import read_requests, read_trace_logs
 from console.store.read_traces import read_trace
 
@@ -44,8 +45,9 @@ class LinkTemplates(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_whole_trace(view: View, trace_id: str, links: LinkTemplates) -> Trace | None:
     """Return a trace by its 32 hex digits; None where neither a span nor a log record of it is retained."""
-    spans = read_trace(view.connection, trace_id, MAX_SPANS + 1)
-    logs = read_trace_logs(view.connection, trace_id, MAX_LOGS + 1)
+    of_spans, of_logs = ReadBudget(), ReadBudget()
+    spans = read_trace(view.connection, trace_id, MAX_SPANS + 1, of_spans)
+    logs = read_trace_logs(view.connection, trace_id, MAX_LOGS + 1, of_logs)
     if not spans and not logs:
         return None
     shown, lines = spans[:MAX_SPANS], logs[:MAX_LOGS]
@@ -63,8 +65,8 @@ def read_whole_trace(view: View, trace_id: str, links: LinkTemplates) -> Trace |
         attempts=attempts_of(shown, lines, [fields_of(record) for record in lines], began_ns),
         logs=[log_row(record) for record in lines],
         links=_links(links, trace_id),
-        spans_truncated=len(spans) > MAX_SPANS,
-        logs_truncated=len(logs) > MAX_LOGS,
+        spans_truncated=len(spans) > MAX_SPANS or of_spans.is_spent,
+        logs_truncated=len(logs) > MAX_LOGS or of_logs.is_spent,
         basis=BASIS,
     )
 

@@ -7,11 +7,9 @@ from typing import Any
 from console.query.labels import series_labels
 from console.query.shapes.base import Labels
 from console.query.times import floor_to_ms
-from console.store.read_traces import read_resources
+from console.store.read_traces import read_programs
 from console.store.readers import ReaderConnection
-from console.store.rows import Resource
-
-_NO_ATTRIBUTES: Mapping[str, Any] = {}
+from console.store.rows import Program
 
 
 class View:
@@ -23,14 +21,13 @@ class View:
         """A whole millisecond."""
 
     @cached_property
-    def resources(self) -> dict[int, Resource]:
+    def resources(self) -> dict[int, Program]:
         """All resources by id."""
-        return read_resources(self.connection)
+        return read_programs(self.connection)
 
     def labels(self, attributes: Mapping[str, Any], resource_id: int) -> Labels:
         """Return the labels of a series, those of its resource among them."""
-        resource = self.resources.get(resource_id)
-        return series_labels(attributes, _NO_ATTRIBUTES if resource is None else resource.attributes)
+        return series_labels(attributes, self.resources.get(resource_id))
 
     def service(self, resource_id: int) -> str | None:
         """Return the `service.name` of a resource."""

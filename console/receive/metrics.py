@@ -20,6 +20,8 @@ _NO_RECORDED_VALUE: Final = 1
 _MAX_COUNT: Final = 2**63 - 1
 _MAX_BUCKETS: Final = 4_000
 """SDKs make 160; each costs time in each value of a chart."""
+_MAX_LABEL_CHARS: Final = 16_384
+"""Charts read the labels of all series of a family."""
 _TRACE_ID_BYTES: Final = 16
 _SPAN_ID_BYTES: Final = 8
 _WITH_TEMPORALITY: Final = frozenset({"sum", "histogram", "exponential_histogram"})
@@ -88,9 +90,13 @@ def _record(
     except InvalidPointError as error:
         refusals.refuse(str(error))
         return None
+    attributes = encoded_sorted(point.attributes)
+    if len(attributes) > _MAX_LABEL_CHARS:
+        refusals.refuse(f"a point has more than {_MAX_LABEL_CHARS} characters of attributes")
+        return None
     exemplars = getattr(point, "exemplars", ())
     return PointRecord(
-        encoded_sorted(point.attributes),
+        attributes,
         (time_ns, start_ns, point.flags, *values.columns),
         values.bounds,
         tuple(_exemplar(each, time_ns) for each in exemplars) if exemplars else (),

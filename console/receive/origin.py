@@ -9,7 +9,7 @@ from typing import Any
 from console.receive.attributes import attributes_of, encoded_sorted
 from console.receive.promoted import text
 from console.store.records import Origin, ResourceRecord, ScopeRecord
-from console.store.values import encode_sorted
+from console.store.values import Value, encode_sorted
 
 
 def origins(groups: Iterable[Any], scoped_field: str) -> Iterator[tuple[Origin, Any]]:
@@ -17,9 +17,9 @@ def origins(groups: Iterable[Any], scoped_field: str) -> Iterator[tuple[Origin, 
     for group in groups:
         attributes = attributes_of(group.resource.attributes)
         resource = ResourceRecord(
-            text(attributes.get("service.name")),
-            text(attributes.get("service.version")),
-            text(attributes.get("service.instance.id")),
+            _name(attributes.get("service.name")),
+            _name(attributes.get("service.version")),
+            _name(attributes.get("service.instance.id")),
             encode_sorted(attributes),
             group.schema_url,
         )
@@ -27,3 +27,8 @@ def origins(groups: Iterable[Any], scoped_field: str) -> Iterator[tuple[Origin, 
             scope = scoped.scope
             origin = ScopeRecord(scope.name, scope.version, encoded_sorted(scope.attributes), scoped.schema_url)
             yield Origin(resource, origin), scoped
+
+
+def _name(value: Value) -> str | None:
+    """Return a name; one that is no text, such as a process id, as its JSON."""
+    return None if value is None else text(value if isinstance(value, str) else encode_sorted(value))

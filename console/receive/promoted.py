@@ -14,11 +14,13 @@ Convert: TypeAlias = Callable[[Value], str | int | None]
 
 NANO: Final = 1_000_000_000
 _MAX_INTEGER: Final = 2**63 - 1
+_MAX_CHARS: Final = 4_096
+"""Of a column that screens list the values of; the attribute or the body has the rest."""
 
 
 def text(value: Value) -> str | None:
-    """Return a text, else None."""
-    return value if isinstance(value, str) else None
+    """Return the begin of a text, else None."""
+    return value[:_MAX_CHARS] if isinstance(value, str) else None
 
 
 def integer(value: Value) -> int | None:

@@ -17,6 +17,7 @@ _TRACE_ID_BYTES: Final = 16
 _SPAN_ID_BYTES: Final = 8
 _NO_TRACE: Final = bytes(_TRACE_ID_BYTES)
 _NO_SPAN: Final = bytes(_SPAN_ID_BYTES)
+_MAX_NAME_CHARS: Final = 4_096
 _KINDS: Final = range(6)
 _STATUS_CODES: Final = range(3)
 
@@ -54,7 +55,7 @@ def _record(span: Any, now_ns: int, refusals: Refusals) -> SpanRecord | None:
             span.kind if span.kind in _KINDS else 0,
             start_ns,
             max(0, end_ns - start_ns),
-            span.name,
+            span.name if len(span.name) <= _MAX_NAME_CHARS else f"{span.name[:_MAX_NAME_CHARS]}…",
             status.code if status.code in _STATUS_CODES else 0,
             *span_columns(attributes),
             status.message,

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from console.store.read_budget import ReadBudget
 from console.store.read_traces import read_resource
 from console.store.rows import LogRecord, Request
 from console.store.schema import GENERATION, LOG_TEXT
@@ -17,20 +18,22 @@ FROM log_records l JOIN scopes c ON c.id = l.scope_id
 """
 
 
-def read_trace_logs(connection: sqlite3.Connection, trace_id: str, limit: int = _MAX_LINES) -> list[LogRecord]:
-    """Return the log records of a trace (32 hex digits) by time, at most `limit`."""
+def read_trace_logs(
+    connection: sqlite3.Connection, trace_id: str, limit: int = _MAX_LINES, budget: ReadBudget | None = None
+) -> list[LogRecord]:
+    """Return the log records of a trace (32 hex digits) by time, at most `limit`, those within the budget."""
     try:
         key = bytes.fromhex(trace_id)
     except ValueError:
         return []
-    rows = connection.execute(f"{_LOG} WHERE l.trace_id = ? ORDER BY l.time_ns LIMIT ?", (key, limit)).fetchall()
-    return [_record(connection, row) for row in rows]
+    rows = connection.execute(f"{_LOG} WHERE l.trace_id = ? ORDER BY l.time_ns LIMIT ?", (key, limit))
+    return [_record(connection, row) for row in (budget or ReadBudget()).rows(rows)]
 
 
 def read_log_records(connection: sqlite3.Connection, ids: Iterable[int]) -> list[LogRecord]:
-    """Return log records by id, those that exist."""
+    """Return log records by id, those that exist, up to the first one beyond the budget of a response."""
     rows = (connection.execute(f"{_LOG} WHERE l.id = ?", (each,)).fetchone() for each in ids)
-    return [_record(connection, row) for row in rows if row is not None]
+    return [_record(connection, row) for row in ReadBudget().rows(row for row in rows if row is not None)]
 
 
 def newest_log_id(connection: sqlite3.Connection) -> int:

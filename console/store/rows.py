@@ -3,9 +3,21 @@
 None means that the telemetry did not contain the value.
 """
 
+from typing import NamedTuple
+
 import msgspec
 
 from console.store.values import Attributes, Value
+
+
+class Program(NamedTuple):
+    """A resource by what it is called; without its other attributes, of which there may be any number."""
+
+    id: int
+    service_name: str | None
+    service_version: str | None
+    service_instance: str | None
+    first_received_s: int
 
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True):

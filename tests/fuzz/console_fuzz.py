@@ -21,7 +21,7 @@ from console.store.read_metrics import (
     read_series,
     read_summaries,
 )
-from console.store.read_traces import read_resources, read_spans
+from console.store.read_traces import read_resource, read_spans
 from tests.fuzz.console_inputs import make_input
 from tests.fuzz.hostile_values import TEXTS
 from tests.harness.console import OpenConsole, log_record, logs, open_console
@@ -97,5 +97,7 @@ def read_everything(console: OpenConsole) -> dict[str, int]:
             "log records": len(records),
             "requests": len(requests),
             "points and exemplars": len(points),
-            "resources": len(read_resources(connection)),
+            "resources": len(
+                [read_resource(connection, row[0]) for row in connection.execute("SELECT id FROM resources")]
+            ),
         }

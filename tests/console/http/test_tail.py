@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from console.http import tail as tail_module
+from console.store.read_budget import ReadBudget
 from tests.harness.console import log_record, logs
 from tests.harness.gateway_lines import request_line
 from tests.harness.served_asgi import serve_asgi
@@ -90,6 +91,20 @@ async def test_rows_that_come_too_fast_are_counted_as_skipped(site, url):
         events = [await stream.event() for _ in range(201)]
     assert [each[2].get("model") for each in events[:200]] == [str(number) for number in range(100, 300)]
     assert (events[200][0], events[200][2]) == ("skipped", {"rows": 100})
+
+
+async def test_of_long_records_the_newest_are_sent(site, url, monkeypatch):
+    monkeypatch.setattr("console.store.read_logs.ReadBudget", lambda: ReadBudget(5_000))
+    await site.console.send(logs(*(log_record(f"{number} " + "x" * 900) for number in range(9))))
+    headers = {"last-event-id": "0"}
+    async with (
+        httpx.AsyncClient() as client,
+        client.stream("GET", f"{url}/api/tail?kind=logs", headers=headers) as response,
+    ):
+        stream = await started(response)
+        events = [await stream.event() for _ in range(4)]
+    assert [each[2].get("message", "")[:1] for each in events] == ["6", "7", "8", ""]
+    assert (events[3][0], events[3][2]) == ("skipped", {"rows": 6})
 
 
 async def test_more_tails_than_allowed_are_refused(site, url, monkeypatch):

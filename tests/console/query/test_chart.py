@@ -54,7 +54,7 @@ async def test_increases_are_whole_counts(console, look):
 
 
 async def test_labels_filter_and_group_and_resources_are_labels_too(console, look):
-    for instance, value in (("1", 10.0), ("2", 30.0)):
+    for instance, value in (("1", 10.0), (2, 30.0)):
         origin = resource(service__name="g", service__instance__id=instance)
         await console.send(metrics(gauge("g", (-10, value, A), (-10, value + 1, B)), origin=origin))
     with look() as view:

@@ -3,6 +3,8 @@
 import pytest
 
 from console.query.logs import LogFilter, read_logs_page
+from console.query.paging import parse_cursor
+from console.store.read_budget import ReadBudget
 from console.store.values import encode
 from tests.harness.console import log_record, logs, resource
 from tests.harness.console_metrics import at
@@ -50,6 +52,28 @@ async def test_a_backlog_that_arrives_later_hides_no_newer_record_from_a_search(
     with look() as view:
         found = read_logs_page(view, LogFilter(words="word"), begin_ns=at(-60), end_ns=at(0), after=None, limit=10)
     assert ([row.at for row in found.rows], found.next_cursor) == ([at(-30) / 1e9], None)
+
+
+@pytest.mark.parametrize("words", [None, "word"])
+async def test_long_records_make_short_pages_and_none_is_lost(console, look, monkeypatch, words):
+    sizes = (10, 3_000, 10, 10, 900, 900, 900, 5_000, 10)
+    records = [
+        log_record(f"{index} word" + " x" * size, time_unix_nano=at(-50 + index)) for index, size in enumerate(sizes)
+    ]
+    await console.send(logs(*records))
+    monkeypatch.setattr("console.store.read_logs.ReadBudget", lambda: ReadBudget(4_000))
+    seen, pages, after = [], 0, None
+    with look() as view:
+        while True:
+            wanted = LogFilter(words=words)
+            page = read_logs_page(view, wanted, begin_ns=at(-60), end_ns=at(0), after=after, limit=10)
+            seen += [row.message.partition(" ")[0] for row in page.rows]
+            pages += 1
+            if page.next_cursor is None:
+                break
+            after = parse_cursor(page.next_cursor)
+    assert seen == [str(number) for number in range(8, -1, -1)]
+    assert pages > 2
 
 
 async def test_a_line_that_is_nested_too_deeply_hides_no_other(console, look):

@@ -2,7 +2,8 @@
 
 from console.query.trace_list import TraceFilter, read_trace_page
 from console.query.traces import LinkTemplates, read_whole_trace
-from tests.harness.console import logs, resource, span, traces
+from console.store.read_budget import ReadBudget
+from tests.harness.console import key_values, log_record, logs, resource, span, traces
 from tests.harness.console_metrics import at
 from tests.harness.gateway_lines import CLIENT, SERVER, attempt_line, attempt_span, request_line, server_span
 
@@ -146,6 +147,23 @@ async def test_other_places_are_linked_where_they_are_configured(console, look):
     with look() as view:
         (link,) = read(view, links=links).links
     assert (link.label, link.url) == ("Grafana", f"http://g/explore?trace={ID}")
+
+
+async def test_a_trace_of_long_texts_is_cut_and_says_so(console, look, monkeypatch):
+    long = {"text": "x" * 400}
+    events = [{"name": "e", "time_unix_nano": at(-1), "attributes": key_values(long)}]
+    spans = [child(number, start=number, attributes=long, events=events) for number in range(1, 5)]
+    await console.send(traces(*spans, origin=resource(service__name="shop", more="y" * 300)))
+    lines = [log_record("x" * 900, trace_id=TRACE.to_bytes(16, "big")) for _ in range(3)]
+    await console.send(logs(*lines))
+    with look() as view:
+        whole = read(view)
+        monkeypatch.setattr("console.query.traces.ReadBudget", lambda: ReadBudget(3_000))
+        cut = read(view)
+    assert (len(whole.spans), whole.spans_truncated, len(whole.logs), whole.logs_truncated) == (4, False, 3, False)
+    # A span has 1 200 characters with its event and its resource, a line 1 400 with its message.
+    assert (len(cut.spans), cut.spans_truncated, len(cut.logs), cut.logs_truncated) == (3, True, 2, True)
+    assert [len(each.events) for each in cut.spans] == [1, 1, 0]
 
 
 async def test_the_list_has_where_each_program_began(console, look):

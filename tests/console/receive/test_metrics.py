@@ -228,6 +228,7 @@ REFUSED = {
         ),
         "more than 4000 buckets",
     ),
+    "labels": (gauge(point(as_int=1, attributes={"a": "x" * 16_384})), "more than 16384 characters of attributes"),
     "future": (gauge(point(as_int=1, time_unix_nano=NOW_NS + 90_000 * SECOND_NS)), "in the future"),
     "old": (gauge(point(as_int=1, time_unix_nano=NOW_NS - 90_000 * SECOND_NS)), "older than what is kept"),
     "start": (gauge(point(as_int=1, start_time_unix_nano=2**64 - 1)), "2262"),

@@ -95,6 +95,17 @@ async def test_what_screens_filter_by_becomes_columns(console):
     ]
 
 
+async def test_columns_and_names_have_a_bound_and_attributes_the_whole_text(console):
+    text = "a" * 4_097
+    sent = span(text, {"gatewayz.provider": text})
+    await console.send(traces(sent, origin=resource(service__name=text)))
+    assert console.rows("SELECT length(provider) FROM spans") == [(4_096,)]
+    assert console.rows("SELECT length(service_name) FROM resources") == [(4_096,)]
+    (found,) = trace_of(console, sent)
+    assert found.name == "a" * 4_096 + "…"
+    assert found.attributes["gatewayz.provider"] == found.resource.attributes["service.name"] == text
+
+
 async def test_a_column_takes_no_value_of_another_type(console):
     await console.send(
         traces(span("a", {"gen_ai.provider.name": 5, "gatewayz.cost_usd": float("inf"), "http.route": [1]}))
