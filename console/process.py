@@ -66,6 +66,7 @@ def run_console(
                 print_line=print_line,
                 host_names=settings.host_names,
                 links=LinkTemplates(grafana=settings.grafana_link, tempo=settings.tempo_link),
+                otlp_url=bound(otlp).url,
             )
             print_line(f"keeps telemetry of {_kept(settings)} in {store.path}")
             asyncio.run(

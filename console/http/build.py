@@ -24,6 +24,7 @@ def build_console_app(
     print_line: Callable[[str], None],
     host_names: frozenset[str] = frozenset(),
     links: LinkTemplates | None = None,
+    otlp_url: str | None = None,
     unix_ns: Callable[[], int] = time.time_ns,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> ConsoleApp:
@@ -31,6 +32,7 @@ def build_console_app(
 
     With a `token` every client needs it; without one the caller must listen on loopback only.
     `host_names` are names besides addresses and `localhost` by which browsers may reach it.
+    `otlp_url` is what the page tells senders while there is no telemetry.
     """
     found = links or LinkTemplates()
     queries = QueryThreads(store.readers, unix_ns)
@@ -42,6 +44,7 @@ def build_console_app(
         query_seconds=QUERY_SECONDS,
         grafana_url=found.grafana,
         tempo_url=found.tempo,
+        otlp_url=otlp_url,
     )
     return ConsoleApp(
         queries=queries,

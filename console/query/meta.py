@@ -32,6 +32,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     query_seconds: float
     grafana_url: str | None = None
     tempo_url: str | None = None
+    otlp_url: str | None = None
 
 
 def read_meta(view: View, about: About) -> Meta:
@@ -54,5 +55,6 @@ def read_meta(view: View, about: About) -> Meta:
         ),
         grafana_url=about.grafana_url,
         tempo_url=about.tempo_url,
+        otlp_url=about.otlp_url,
         not_for=NOT_FOR,
     )

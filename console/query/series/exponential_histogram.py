@@ -137,8 +137,7 @@ class ExponentialHistogram:
             return self._counted(first - 1, last)
         grown = self._counted(0, last)
         time_ms, begun_ms, buckets = self._points[0]
-        begins = 0 < begun_ms < time_ms and (begun_ms >= start_ms or time_ms - begun_ms <= LOOKBACK_MS)
-        if begins:
+        if 0 < begun_ms < time_ms and (begun_ms >= start_ms or time_ms - begun_ms <= LOOKBACK_MS):
             return grown.plus(buckets)
         return grown if last > 0 else None
 

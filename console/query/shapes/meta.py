@@ -39,5 +39,7 @@ class Meta(Shape, frozen=True):
     limits: Limits
     grafana_url: str | None
     tempo_url: str | None
+    otlp_url: str | None
+    """Where this console receives OTLP over HTTP; None where that is not known."""
     not_for: str
     """One sentence on what the console is not."""

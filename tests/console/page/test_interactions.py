@@ -302,3 +302,8 @@ def test_the_pipeline_says_where_a_result_of_the_doctor_is_looked_for(watched: W
     file = console.get("pipeline")["doctor_file"]
     assert file.endswith("doctor.json")
     expect(page.locator("main pre")).to_have_text(f"gatewayz doctor --json > {file}")
+
+
+def test_an_empty_list_names_the_address_where_this_console_receives(watched: WatchedPage, console: Console) -> None:
+    page = watched.open("?screen=logs&q=nothinghasthisword")
+    expect(page.locator("main pre")).to_have_text(f"OTEL_EXPORTER_OTLP_ENDPOINT={console.otlp_url} gatewayz serve")

@@ -1,5 +1,6 @@
 // What a screen shows while it has nothing to show: loading, failed, empty. Each says what to do.
 import { h } from "preact";
+import { useConsole } from "../context.js";
 
 export function Loading({ what }) {
   return h("p", { class: "loading", role: "status" }, `Loading ${what} …`);
@@ -40,4 +41,8 @@ export function Loaded({ result, what, children }) {
   );
 }
 
-export const NO_TELEMETRY_CODE = "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 gatewayz serve";
+/** How a gateway sends to this console, wherever it listens. */
+export function SenderCode() {
+  const { meta } = useConsole();
+  return `OTEL_EXPORTER_OTLP_ENDPOINT=${meta?.otlp_url ?? "http://127.0.0.1:4318"} gatewayz serve`;
+}

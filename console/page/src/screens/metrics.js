@@ -7,7 +7,7 @@ import { ago, count, isKnown } from "../format.js";
 import { Sources } from "../parts/basis.js";
 import { Chart } from "../parts/chart.js";
 import { Head } from "../parts/head.js";
-import { Empty, Loaded, NO_TELEMETRY_CODE } from "../parts/states.js";
+import { Empty, Loaded, SenderCode } from "../parts/states.js";
 import { timeRange } from "../time_range.js";
 import { ChartControls, chosenChart } from "./chart_controls.js";
 
@@ -23,7 +23,7 @@ export function Metrics({ address }) {
 
 function Explorer({ found, address }) {
   if (found.families.length === 0) {
-    return h(Empty, { title: "No metric yet", code: NO_TELEMETRY_CODE }, "To send metrics here, set the program's OTLP endpoint:");
+    return h(Empty, { title: "No metric yet", code: h(SenderCode) }, "To send metrics here, set the program's OTLP endpoint:");
   }
   const family = found.families.find((one) => isChosen(one, address)) ?? firstOf(found.families);
   return h("div", { class: "picker" }, h(FamilyList, { found, family }), h(Drawn, { key: `${family.name} ${family.type}`, family, address }));

@@ -9,7 +9,7 @@ import { Totals } from "../parts/figures.js";
 import { Head } from "../parts/head.js";
 import { OverviewCharts } from "../parts/overview_charts.js";
 import { Sparkline } from "../parts/sparkline.js";
-import { Empty, Loaded, NO_TELEMETRY_CODE } from "../parts/states.js";
+import { Empty, Loaded, SenderCode } from "../parts/states.js";
 import { None, Table } from "../parts/table.js";
 
 const OLD_SECONDS = 120;
@@ -30,7 +30,7 @@ function State({ now, meta }) {
   if (now.rows.length === 0) {
     const others = meta?.services ?? [];
     if (others.length === 0) {
-      return h(Empty, { title: "No telemetry yet", code: NO_TELEMETRY_CODE }, "Send OTLP to this console's receiver: from the gateway, a Collector or any OpenTelemetry program. This page fills by itself.");
+      return h(Empty, { title: "No telemetry yet", code: h(SenderCode) }, "Send OTLP to this console's receiver: from the gateway, a Collector or any OpenTelemetry program. This page fills by itself.");
     }
     return h(
       Empty,

@@ -8,7 +8,7 @@ import { Sources } from "../parts/basis.js";
 import { Between, Chips, Choose, Search } from "../parts/filters.js";
 import { Head } from "../parts/head.js";
 import { Pager } from "../parts/pager.js";
-import { Empty, Loaded, NO_TELEMETRY_CODE } from "../parts/states.js";
+import { Empty, Loaded, SenderCode } from "../parts/states.js";
 import { Table } from "../parts/table.js";
 import { rangeWords, timeRange } from "../time_range.js";
 
@@ -51,7 +51,7 @@ function Page({ page, cursor }) {
     return h("div", null, h(Empty, { title: "Nothing among the newest rows matches" }, "The search stopped after many rows and can go on from there."), h(Pager, { cursor, page }));
   }
   if (page.rows.length === 0) {
-    return h(Empty, { title: "No trace matches", code: NO_TELEMETRY_CODE }, "Choose a longer range or remove a filter. To send traces here, set the program's OTLP endpoint:");
+    return h(Empty, { title: "No trace matches", code: h(SenderCode) }, "Choose a longer range or remove a filter. To send traces here, set the program's OTLP endpoint:");
   }
   return h(
     "div",
