@@ -2,8 +2,8 @@
 
     python -m bench.soak [--minutes 10] [--connections 16] [--scrape-seconds 5]
 
-Whole and streamed responses have half of the connections each. One more connection, some 5 % of the load, has requests
-that fail: each piece of the load has another kind of them. Each piece ends in the middle of a request on each
+Whole and streamed responses have half of the connections each. One more connection has requests that fail: each piece
+of the load has another kind of them. Each piece ends in the middle of a request on each
 connection. Everything is exported, and `/metrics` is scraped meanwhile. The memory is that of the gateway's process
 after each piece; what it has after a fifth of the run is compared with what it has at the end. A line for each
 criterion says PASS or FAIL; exit code 1: one has failed. Needs Linux (`/proc`).
