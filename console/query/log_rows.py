@@ -41,7 +41,10 @@ def fields_of(record: LogRecord) -> dict[str, Any]:
 
 def log_row(record: LogRecord) -> LogRow:
     """Return the row."""
-    fields = fields_of(record)
+    fields: dict[str, Any] = {name: value for name, value in fields_of(record).items() if name not in _SHOWN}
+    if not isinstance(record.body, dict) and not fields and record.body not in (None, record.message):
+        # The message is the begin of it.
+        fields = {"body": record.body}
     return LogRow(
         id=str(record.id),
         at=to_seconds(record.time_ns),
@@ -50,7 +53,7 @@ def log_row(record: LogRecord) -> LogRow:
         service=record.resource.service_name,
         logger=record.logger,
         message=record.message,
-        fields=safe_attributes({name: value for name, value in fields.items() if name not in _SHOWN}),
+        fields=safe_attributes(fields),
         attributes=safe_attributes(record.attributes),
         trace_id=record.trace_id,
         span_id=record.span_id,

@@ -86,10 +86,15 @@ async def test_a_line_that_is_nested_too_deeply_hides_no_other(console, look):
     assert encode(page.rows[0].fields).count("a") == 600
 
 
-async def test_a_json_body_is_taken_apart_and_any_other_is_shown_whole(records, look):
+async def test_a_json_body_is_taken_apart_and_any_other_is_shown_whole(console, records, look):
     with look() as view:
         page = read_logs_page(view, LogFilter(), begin_ns=at(-60), end_ns=at(0), after=None, limit=10)
     other, nested, line, quiet = page.rows
+    long = "word " * 200
+    await console.send(logs(log_record(long, time_unix_nano=at(-5)), log_record([long], time_unix_nano=at(-4))))
+    with look() as view:
+        listed, text, *_ = read_logs_page(view, LogFilter(), begin_ns=at(-6), end_ns=at(0), after=None, limit=10).rows
+    assert (text.message, text.fields, listed.fields) == (long[:500], {"body": long}, {"body": [long]})
     assert (line.logger, line.message, line.fields, line.severity) == ("a.b", "json words", {"n": 1}, "WARN")
     assert (quiet.logger, quiet.message, quiet.fields) == ("shop.logger", "quiet words", {})
     assert (nested.fields, nested.attributes, nested.trace_id) == ({"map": ["nested"]}, {"k": "v"}, (b"7" * 16).hex())
