@@ -9,7 +9,7 @@ import { isTraceId } from "./parts/filters.js";
 import { Foot } from "./parts/foot.js";
 import { Help } from "./parts/help.js";
 import { Top } from "./parts/top.js";
-import { SCREENS, hiddenScreens } from "./screens.js";
+import { screenOf } from "./screens.js";
 import { SessionForm, useSession } from "./session.js";
 
 export function App() {
@@ -19,7 +19,7 @@ export function App() {
   const [isHelpOpen, setHelpOpen] = useState(false);
   const meta = useApi(session.isOpen ? apiUrl("meta") : null, { isLive: !isPaused });
   const name = address.get("screen") ?? "now";
-  const screen = SCREENS[name] ?? hiddenScreens[name];
+  const screen = screenOf(name);
   useTitle(screen?.title ?? "Not found", name);
   useKeys({
     "/": focusSearch,

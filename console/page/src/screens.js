@@ -26,3 +26,8 @@ export const SCREENS = {
 export const hiddenScreens = {
   trace: { title: "Request", view: RequestDetail, under: "requests" },
 };
+
+/** Returns a screen by its name in the address; undefined where there is none, also for a name that every object has. */
+export function screenOf(name) {
+  return [SCREENS, hiddenScreens].find((screens) => Object.hasOwn(screens, name))?.[name];
+}

@@ -20,7 +20,7 @@ export function timeRange(address = parameters()) {
   const from = Number(address.get("from"));
   const to = Number(address.get("to"));
   if (from > 0 && to > from) return { from, to, name: "", isMoving: false, seconds: to - from, query: { from, to } };
-  const name = address.get("range") in RANGES ? address.get("range") : DEFAULT_RANGE;
+  const name = Object.hasOwn(RANGES, address.get("range")) ? address.get("range") : DEFAULT_RANGE;
   return { name, isMoving: true, seconds: RANGES[name], query: { range: RANGES[name] } };
 }
 

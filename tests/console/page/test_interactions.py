@@ -307,3 +307,12 @@ def test_the_pipeline_says_where_a_result_of_the_doctor_is_looked_for(watched: W
 def test_an_empty_list_names_the_address_where_this_console_receives(watched: WatchedPage, console: Console) -> None:
     page = watched.open("?screen=logs&q=nothinghasthisword")
     expect(page.locator("main pre")).to_have_text(f"OTEL_EXPORTER_OTLP_ENDPOINT={console.otlp_url} gatewayz serve")
+
+
+@pytest.mark.parametrize("name", ["nonsense", "toString", "constructor", "__proto__"])
+def test_an_address_that_names_nothing_says_so_or_takes_the_default(watched: WatchedPage, name: str) -> None:
+    watched.page.goto(f"{watched.open().url}?screen={name}")
+    expect(watched.page.locator("main")).to_contain_text("There is no such screen.")
+    page = watched.open(f"?screen=requests&range={name}")
+    expect(page.locator("main table")).to_be_visible()
+    expect(page.locator("main .failed")).to_have_count(0)
