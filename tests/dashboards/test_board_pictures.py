@@ -159,6 +159,12 @@ def test_values_of_several_queries_are_joined_to_rows_in_the_order_of_the_panel(
         assert page.locator("tr").all_inner_texts() == ["Provider\tTokens\tCost", "other\t4 K\t$2", "one\t300\t$0.5"]
 
 
+def test_a_kind_of_panel_that_nothing_draws_is_an_error(browser: Browser, built: Bundle) -> None:
+    given = answers(one_panel("candlestick", {}, {}), {1: {"A": {}}})
+    with pytest.raises(AssertionError, match="A panel: nothing draws panels of the type candlestick"):
+        drawn(browser, built, given)
+
+
 def test_text_of_telemetry_is_text(browser: Browser, built: Bundle) -> None:
     hostile = "</script><img src=x onerror=document.title='run'>"
     stream = {"stream": {"level": "error"}, "values": [["1790000000000000000", hostile]]}

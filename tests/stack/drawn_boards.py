@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from dashboards.grafana.board_queries import panel_query
+from dashboards.pictures.answers import Servers, TimeRange, board_answers, values_of
 from dashboards.pictures.page import build, html
 from packages.page import NodeMissingError
 from tests.dashboards.drawn_board import DrawnPanel, drawn_board, read_panels
@@ -12,6 +13,10 @@ from tests.stack.stores import Stores
 
 Answers = Mapping[str, dict[str, Any]]
 Drawn = dict[str, dict[int, DrawnPanel]]
+Texts = dict[tuple[str, str], list[str]]
+
+MOST_ATTEMPTS: Final = 10
+"""A range that ended some seconds ago gets no new samples soon."""
 
 LEAST_FONT_PIXELS: Final = 9.0
 """Smaller text is not read on a screen."""
@@ -26,14 +31,31 @@ TEXTS: Final[Mapping[tuple[str, str], Callable[[float], str]]] = {
 """By board and title, how a panel of large values writes them: its unit and its decimals."""
 
 
-async def shown_values(stores: Stores, answers: Answers) -> dict[tuple[str, str], list[str]]:
-    """Return the texts that these panels should show, from the servers' values at the end of the range."""
+async def settled_answers(
+    stores: Stores, servers: Servers, documents: Answers, shown: TimeRange
+) -> tuple[dict[str, dict[str, Any]], Texts]:
+    """Return the answers to all boards, and the texts that the panels of `TEXTS` should show, of one state of the servers.
+
+    The texts are asked for before and after: equal ones mean that no sample of the range arrived meanwhile.
+    """
+    before = await _texts(stores, documents, shown)
+    for _ in range(MOST_ATTEMPTS):
+        answers = {uid: await board_answers(servers, document, shown) for uid, document in documents.items()}
+        after = await _texts(stores, documents, shown)
+        if after == before:
+            return answers, after
+        before = after
+    raise AssertionError(f"samples of {shown} still arrive after {MOST_ATTEMPTS} attempts")
+
+
+async def _texts(stores: Stores, documents: Answers, shown: TimeRange) -> Texts:
+    """Return what the panels of `TEXTS` should show, from Prometheus' values at the end of the range."""
     found = {}
     for (uid, title), text in TEXTS.items():
-        document, end = answers[uid]["document"], answers[uid]["range"]["end"]
-        panel = next(panel for panel in document["panels"] if panel["title"] == title)
-        query = panel_query(panel, panel["targets"][0], {}).text
-        found[uid, title] = sorted(text(float(each["value"][1])) for each in await stores.prometheus(query, time=end))
+        panel = next(panel for panel in documents[uid]["panels"] if panel["title"] == title)
+        query = panel_query(panel, panel["targets"][0], values_of(documents[uid], shown)).text
+        values = await stores.prometheus(query, time=shown.end)
+        found[uid, title] = sorted(text(float(each["value"][1])) for each in values)
     return found
 
 
@@ -53,7 +75,7 @@ def draw_boards(answers: Answers) -> Drawn:
     return drawn
 
 
-def drawing_problems(answers: Answers, drawn: Drawn, texts: Mapping[tuple[str, str], list[str]]) -> list[str]:
+def drawing_problems(answers: Answers, drawn: Drawn, texts: Texts) -> list[str]:
     """Return one line for each panel that shows neither its data nor its text, or cannot be read in a window of 1280 x 800 pixels."""
     return [
         f"{uid}: {panel['title']}: {problem}"

@@ -26,7 +26,7 @@ from dashboards.grafana.board_queries import (
 )
 from dashboards.grafana.definitions import DASHBOARDS
 from dashboards.grafana.expansion import default_values, time_values
-from dashboards.pictures.answers import MACROS, Servers, board_answers, range_until
+from dashboards.pictures.answers import MACROS, Servers, range_until
 from demo.environment import Environment, EnvironmentOptions, start_environment
 from demo.traffic.arrivals import read_trace
 from demo.traffic.counters import TrafficCounters
@@ -35,7 +35,7 @@ from demo.traffic.schedule import EVEN_MIX, ScheduleOptions, schedule
 from demo.traffic.sender import Traffic
 from tests.harness.polling import holds_within
 from tests.stack.board_answers import RANGE_SECONDS, with_data
-from tests.stack.drawn_boards import draw_boards, drawing_problems, shown_values
+from tests.stack.drawn_boards import Texts, draw_boards, drawing_problems, settled_answers
 from tests.stack.otlp_requests import log_request, metric_request
 from tests.stack.stores import Stores
 
@@ -47,6 +47,8 @@ LOOK_AGAIN_SECONDS = 10.0
 DRAIN_SECONDS = 20.0
 SETTLE_SECONDS = 60.0
 ARRIVAL_SECONDS = 5.0
+"""What was pushed so long ago is stored, if the computer is not busy."""
+
 TOLERANCE = 0.05
 """An increase is extrapolated to its window."""
 
@@ -147,11 +149,10 @@ async def test_every_panel_has_data_or_is_named_with_the_reason(
                     # A Prometheus without a sample takes the first one, however old it is: it refuses the next.
                     await lose_something(stack)
                 answered = await answer_links(stores)
-                to_draw = await answers_of_boards(stack)
+                to_draw, texts = await answers_to_draw(stack, stores)
             values = await answer_variables(stores)
             sent = counters.kinds.total()
             compared = await compare_values(stores, ready.database_path)
-            values_shown = await shown_values(stores, to_draw)
     panels, count = sum(len(dashboard.panels) for dashboard in DASHBOARDS), len(all_queries())
     say(
         f"{sent} requests; {panels} panels of {len(DASHBOARDS)} boards: {count - len(empty)} of {count} queries have data"
@@ -170,7 +171,7 @@ async def test_every_panel_has_data_or_is_named_with_the_reason(
         if drawn
         else "nothing was drawn: Chromium or npm is not installed"
     )
-    problems = drawing_problems(to_draw, drawn, values_shown)
+    problems = drawing_problems(to_draw, drawn, texts)
     for text in problems:
         say(text)
     assert problems == []
@@ -179,12 +180,12 @@ async def test_every_panel_has_data_or_is_named_with_the_reason(
     assert all_queries().keys() >= EMPTY.keys(), "a reason for a query that no board has"
 
 
-async def answers_of_boards(stack: Stack) -> dict[str, dict[str, Any]]:
-    """Return what the renderer draws of each board, by its uid."""
+async def answers_to_draw(stack: Stack, stores: Stores) -> tuple[dict[str, dict[str, Any]], Texts]:
+    """Return what the renderer draws of each board, by its uid, and the texts of large values on them."""
     servers = Servers(prometheus=stack.url("prometheus"), loki=stack.url("loki"), tempo=stack.url("tempo"))
-    # What was pushed some seconds ago is stored: a query of that time has the same answer later.
-    shown = range_until(time.time() - ARRIVAL_SECONDS, RANGE_SECONDS)
-    return {uid: await board_answers(servers, document, shown) for uid, document in documents().items()}
+    return await settled_answers(
+        stores, servers, documents(), range_until(time.time() - ARRIVAL_SECONDS, RANGE_SECONDS)
+    )
 
 
 async def scrape(gateway_url: str) -> None:
