@@ -53,7 +53,7 @@ class PoolTimeoutError(aiohttp.ClientError):
     """No connection of the pool became free in time: the gateway's own bound, not the provider's fault."""
 
 
-class _ResponseHandler(ResponseHandler):
+class ProviderConnection(ResponseHandler):
     """A connection that never leaves the reader of a body waiting after its end.
 
     aiohttp 3.14's C parser reports nothing to the reader when the framing of a chunked body breaks
@@ -77,6 +77,18 @@ class _ResponseHandler(ResponseHandler):
     def serve(self, timer: OverheadTimer) -> None:
         """Send the next request, whose time `timer` splits."""
         self._overhead, self._has_response = timer, False
+
+    def try_pause(self) -> bool:
+        """Leave what comes with the kernel; False where that is so already, because enough is unread."""
+        if self._reading_paused or self._buffer_paused:
+            return False
+        self._pause_transport_reading()
+        return True
+
+    def go_on(self) -> None:
+        """End what `try_pause` began, unless enough is unread by now."""
+        if not (self._reading_paused or self._buffer_paused):
+            self._resume_transport_reading()
 
     def start_timeout(self) -> None:
         """The request is written: from now on the provider is waited for."""
@@ -139,7 +151,7 @@ class LiveConnector(aiohttp.TCPConnector):
         super().__init__(limit=limit, keepalive_timeout=keepalive_timeout)
         # mypy: `partial` is invariant, so a subclass of what the base makes is another type to it.
         self._factory = functools.partial(
-            _ResponseHandler, loop=asyncio.get_running_loop(), read_buffer=memoryview(bytearray(READ_BYTES))
+            ProviderConnection, loop=asyncio.get_running_loop(), read_buffer=memoryview(bytearray(READ_BYTES))
         )  # type: ignore[assignment]
         self._served: weakref.WeakSet[ResponseHandler] = weakref.WeakSet()
         self._pool_wait_seconds = pool_wait_seconds
@@ -163,7 +175,7 @@ class LiveConnector(aiohttp.TCPConnector):
             if protocol is not None:
                 self._served.add(protocol)
             if watch is not None:
-                if isinstance(protocol, _ResponseHandler):
+                if isinstance(protocol, ProviderConnection):
                     protocol.serve(watch.timer)
                 watch.was_reused = was_reused
                 watch.on_connected()

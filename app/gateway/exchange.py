@@ -14,6 +14,7 @@ from app.gateway.attempt import Attempt
 from app.gateway.cancellation import Deadlines, Interrupt, InterruptedCallError, Reason
 from app.gateway.capacity.growing_bytes import GrowingBytes
 from app.gateway.capacity.response_budget import MEDIUM_BYTES, ResponseShare
+from app.gateway.connector import ProviderConnection
 from app.gateway.large_request_body import LARGE_BODY_BYTES, LargeRequestBody
 from app.gateway.openai.failures import MAX_ERROR_BYTES, UpstreamFailure, failure_of_status
 from app.gateway.openai.request import CallRequest
@@ -192,6 +193,13 @@ class UpstreamResponse:
     def resume(self) -> None:
         """Read again."""
         self._deadlines.progress()
+
+    def pause_connection(self) -> ProviderConnection | None:
+        """Read nothing more of the provider's connection, until `go_on` of what is returned is called; None where nothing was being read."""
+        connection = self._opened().connection
+        # None: the whole body has been read, and the connection may serve another request already.
+        protocol = None if connection is None else connection.protocol
+        return protocol if isinstance(protocol, ProviderConnection) and protocol.try_pause() else None
 
     def close(self, *, whole: bool = False) -> None:
         """End the exchange; `whole`: its last event was read, and the connection may serve again."""

@@ -18,6 +18,7 @@ from app.gateway.budgets.budgets import Budgets, Reservation
 from app.gateway.budgets.largest_cost import largest_cost_nanousd
 from app.gateway.call import Call
 from app.gateway.capacity.key_turns import KeyTurns
+from app.gateway.capacity.loop_sharing import LoopSharing
 from app.gateway.capacity.offload import Offload, OffloadError
 from app.gateway.capacity.response_budget import ResponseBudget, room_for
 from app.gateway.exchange import UpstreamResponse
@@ -75,7 +76,7 @@ class Gateway:
         offload: Offload | None = None,
         response_budget: ResponseBudget | None = None,
         budgets: Budgets | None = None,
-        turns: KeyTurns | None = None,
+        sharing: LoopSharing | None = None,
     ) -> None:
         self.models = models
         self.calls_in_flight = calls_in_flight
@@ -89,7 +90,8 @@ class Gateway:
         self._clock = clock
         self._new_call_id = new_call_id
         self._response_budget = response_budget or ResponseBudget(max_bytes=room_for(models.largest_response_bytes))
-        self._turns = turns or KeyTurns(time.thread_time)
+        self.loop_sharing = sharing or LoopSharing(clock.monotonic)
+        self._turns = KeyTurns(time.thread_time, self.loop_sharing)
         self._stream_pacing = StreamPacing(self._turns)
         self.offload = offload or Offload()
 

@@ -19,6 +19,7 @@ from app.gateway.openai.failures import UpstreamFailure
 from app.gateway.openai.request import Operation
 from app.gateway.overhead import OverheadTimer
 from app.gateway.provider_endpoint import HEADER_BOUNDS, ProviderEndpoint, ProviderSecrets
+from app.gateway.provider_request import ProviderRequest
 from app.gateway.transport_failure import failure_of_exception
 
 PATHS: Final[dict[Operation, str]] = {"chat": "chat/completions", "embeddings": "embeddings"}
@@ -66,6 +67,7 @@ class Provider:
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=self._timeout,
             read_bufsize=_READ_BUFFER_BYTES,
+            request_class=ProviderRequest,
             **HEADER_BOUNDS,
         )
 

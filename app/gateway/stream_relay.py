@@ -134,7 +134,12 @@ class ResponseStream:
         if not turns.take(self._key, weight):
             # Much has arrived of other streams in the same moment.
             self._response.pause()
-            await turns.wait(self._key, weight)
+            paused = self._response.pause_connection()
+            try:
+                await turns.wait(self._key, weight)
+            finally:
+                if paused is not None:
+                    paused.go_on()
             self._response.resume()
         for part in slices(data):
             held_bytes = chunks.held_bytes + len(part)

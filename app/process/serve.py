@@ -104,10 +104,11 @@ def serve(
 async def _run(config: AppConfig, app: Litestar, listener: socket.socket, print_line: Callable[[str], None]) -> None:
     """Run the application's lifespan around the server."""
     parts = app.state.parts
+    protocol = bounded_protocol(config.server, parts.connections, SystemClock(), parts.gateway.loop_sharing)
     server = GatewayServer(
         uvicorn.Config(
             app,
-            http=bounded_protocol(config.server, parts.connections, SystemClock()),  # type: ignore[arg-type]  # a BufferedProtocol does as well
+            http=protocol,  # type: ignore[arg-type]  # a BufferedProtocol does as well
             ws="none",
             lifespan="off",
             log_config=None,

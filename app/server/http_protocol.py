@@ -15,6 +15,7 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
 from app.config.schema import ServerConfig
+from app.gateway.capacity.loop_sharing import LoopSharing
 from app.gateway.ports import Clock
 from app.server.acceptor import AcceptedProtocol
 from app.server.asgi_scope import asgi_scope
@@ -247,12 +248,14 @@ class HttpConnection(EndFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProto
             self._timers.set("idle", self._keep_alive_seconds, self.transport.close)
 
 
-def bounded_protocol(server: ServerConfig, connections: Connections, clock: Clock) -> type[HttpConnection]:
+def bounded_protocol(
+    server: ServerConfig, connections: Connections, clock: Clock, sharing: LoopSharing
+) -> type[HttpConnection]:
     """Return the connection class of one server: uvicorn makes one instance per connection and passes it no options."""
     return type("HttpConnection", (HttpConnection,), {
         "server_config": server,
         "connections": connections,
         "clock": clock,
-        "turns": Turns(time.thread_time),
+        "turns": Turns(time.thread_time, sharing),
         "read_buffer": memoryview(bytearray(READ_BYTES)),
     })  # fmt: skip

@@ -61,6 +61,15 @@ class Lanes(Generic[_Entry]):
         """Return how many wait, in all lanes."""
         return self._size
 
+    @property
+    def clients(self) -> int:
+        """How many clients wait, each counted in each lane."""
+        return sum(map(len, self._clients.values()))
+
+    def __contains__(self, place: Place) -> bool:
+        """Whether the client waits in this lane."""
+        return place.client in self._clients[place.lane]
+
     def put(self, entry: _Entry, place: Place) -> None:
         """Let an entry wait."""
         clients = self._clients[place.lane]

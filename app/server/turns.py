@@ -7,26 +7,39 @@ and health checks run in between. `Lanes` decides which is next.
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
+from app.gateway.capacity.loop_sharing import LoopSharing
 from app.server.lanes import Lanes, Place
 
-_AT_ONCE: Final = 32
-_AT_LEAST: Final = 4
-_PASS_SECONDS: Final = 0.002
-_LONG_PASS_SECONDS: Final = 0.004
-"""What is started goes on in the next passes. Where these become longer, fewer start in each: a health check, or a key with one call,
-waits for three or four."""
+
+class _Bounds(NamedTuple):
+    """How many requests start in one pass, and how much work.
+
+    What is started goes on in the next passes. Where these become longer than `long_seconds`, fewer
+    start in each: a health check, or a key with one call, waits for three or four.
+    """
+
+    most: int
+    least: int
+    seconds: float
+    long_seconds: float
+
+
+_ALONE: Final = _Bounds(most=32, least=4, seconds=0.002, long_seconds=0.004)
+_SHARED: Final = _Bounds(most=8, least=1, seconds=0.0005, long_seconds=0.001)
 
 
 class Turns:
     """For one event loop; `clock` returns seconds, best of the loop's own processor time: work counts, not waiting for a core."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], sharing: LoopSharing) -> None:
         self._clock = clock
+        self._sharing = sharing
+        self._bounds = _ALONE
         self._waiting: Lanes[Callable[[], None]] = Lanes()
         self._tedious: deque[Callable[[], object]] = deque()
-        self._at_once = _AT_ONCE
+        self._at_once = _ALONE.most
         self._left = 0
         self._began = 0.0
         self._is_counting = False
@@ -38,7 +51,10 @@ class Turns:
         if self._left > 0 and not self._waiting:
             self._act(act)
             return True
-        self._waiting.put(act, place())
+        waits_at = place()
+        if waits_at not in self._waiting:
+            self._sharing.came_beside(len(self._waiting), self._waiting.clients)
+        self._waiting.put(act, waits_at)
         return False
 
     def take_later(self, act: Callable[[], object]) -> None:
@@ -54,16 +70,16 @@ class Turns:
 
     def _begin_pass(self) -> None:
         self._is_counting = True
+        self._bounds = _SHARED if self._sharing.is_shared else _ALONE
+        self._at_once = max(self._bounds.least, min(self._bounds.most, self._at_once))
         self._left = self._at_once
         self._began = self._clock()
         asyncio.get_running_loop().call_soon(self._next_pass)
 
     def _next_pass(self) -> None:
         self._is_counting = False
-        if self._clock() - self._began > _LONG_PASS_SECONDS:
-            self._at_once = max(_AT_LEAST, self._at_once // 2)
-        else:
-            self._at_once = min(_AT_ONCE, self._at_once * 2)
+        is_long = self._clock() - self._began > self._bounds.long_seconds
+        self._at_once = self._at_once // 2 if is_long else self._at_once * 2
         if self._waiting or self._tedious:
             self._begin_pass()
             if self._tedious:
@@ -74,5 +90,5 @@ class Turns:
     def _act(self, act: Callable[[], None]) -> None:
         self._left -= 1
         act()
-        if self._clock() - self._began >= _PASS_SECONDS:
+        if self._clock() - self._began >= self._bounds.seconds:
             self._left = 0

@@ -12,6 +12,13 @@ class KeyQueue:
 
     def __init__(self) -> None:
         self._keys: OrderedDict[str, deque[tuple[asyncio.Future[None], int]]] = OrderedDict()
+        self.steps = 0
+        """How many wait, those included that were cancelled and would come later."""
+
+    @property
+    def keys(self) -> int:
+        """How many keys wait."""
+        return len(self._keys)
 
     def __bool__(self) -> bool:
         """Whether a key waits."""
@@ -28,6 +35,7 @@ class KeyQueue:
         if waiting is None:
             waiting = self._keys[key] = deque()
         waiting.append((turn, weight))
+        self.steps += 1
         return turn
 
     def call_next(self) -> tuple[str, int] | None:
@@ -35,8 +43,10 @@ class KeyQueue:
         while self._keys:
             key, waiting = self._keys.popitem(last=False)
             turn, weight = waiting.popleft()
+            self.steps -= 1
             while turn.done() and waiting:
                 turn, weight = waiting.popleft()
+                self.steps -= 1
             if waiting:
                 # The key goes to the end of the line.
                 self._keys[key] = waiting

@@ -9,16 +9,29 @@ of another one could go on.
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from app.gateway.capacity.key_queue import KeyQueue
+from app.gateway.capacity.loop_sharing import LoopSharing
 
-_MOST: Final = 32
-_LEAST: Final = 16
-"""Units of weight in each pass. A unit is about 60 microseconds of work."""
 
-_LONG_PASS_SECONDS: Final = 0.004
-"""A pass consists of more than these steps. Where it becomes longer, fewer go on in each."""
+class _Bounds(NamedTuple):
+    """Units of weight in each pass. A unit is about 60 microseconds of work.
+
+    A pass consists of more than these steps. Where it becomes longer than `long_seconds`, fewer go on
+    in each, down to `least`.
+    """
+
+    most: int
+    least: int
+    long_seconds: float
+
+
+_ALONE: Final = _Bounds(most=32, least=16, long_seconds=0.004)
+_SHARED: Final = _Bounds(most=8, least=4, long_seconds=0.001)
+
+_KEYS_AT_ONCE: Final = 32
+"""Units that the first steps of other keys may take beyond the bound of a pass."""
 
 _AT_ONCE: Final = 16
 """Units that a key has in each pass before it waits for others: the start of a call and the end of one."""
@@ -27,11 +40,13 @@ _AT_ONCE: Final = 16
 class KeyTurns:
     """For one event loop; `clock` returns seconds, best of the loop's own processor time: work counts, not waiting for a core."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], sharing: LoopSharing) -> None:
         self._clock = clock
+        self._sharing = sharing
         self._waiting = KeyQueue()
         self._taken: dict[str, int] = {}
-        self._most = self._left = _MOST
+        self._bounds = _ALONE
+        self._most = self._left = _ALONE.most
         self._began: float | None = None
         self._is_counting = False
 
@@ -41,8 +56,9 @@ class KeyTurns:
             self._begin_pass()
         if self._left <= 0 or self._waiting:
             taken = self._taken.get(key, 0)
-            if self._left <= -_MOST or key in self._waiting or (taken and taken + weight > _AT_ONCE):
+            if self._left <= -_KEYS_AT_ONCE or key in self._waiting or (taken and taken + weight > _AT_ONCE):
                 return False
+            self._sharing.came_beside(self._waiting.steps, self._waiting.keys)
         self._count(key, weight)
         return True
 
@@ -59,6 +75,8 @@ class KeyTurns:
 
     def _begin_pass(self) -> None:
         self._is_counting = True
+        self._bounds = _SHARED if self._sharing.is_shared else _ALONE
+        self._most = max(self._bounds.least, min(self._bounds.most, self._most))
         self._left = self._most
         asyncio.get_running_loop().call_soon(self._next_pass)
 
@@ -66,7 +84,7 @@ class KeyTurns:
         self._is_counting = False
         self._taken.clear()
         if not self._waiting:
-            self._most, self._began = _MOST, None
+            self._most, self._began = _ALONE.most, None
             return
         self._measure_pass()
         self._begin_pass()
@@ -77,6 +95,6 @@ class KeyTurns:
         """Let less go on in each pass while the passes are long. Passes in which no step waits are not measured."""
         now = self._clock()
         if self._began is not None:
-            is_long = now - self._began > _LONG_PASS_SECONDS
-            self._most = max(_LEAST, self._most // 2) if is_long else min(_MOST, self._most * 2)
+            is_long = now - self._began > self._bounds.long_seconds
+            self._most = self._most // 2 if is_long else self._most * 2
         self._began = now

@@ -419,7 +419,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
         )
         printed = []
         connections = Connections(max_client_connections)
-        protocol = bounded_protocol(server_config, connections, clock)
+        protocol = bounded_protocol(server_config, connections, clock, gateway.loop_sharing)
         config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None)
         config.access_log = False
         server = InProcessServer(

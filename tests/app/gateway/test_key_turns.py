@@ -7,6 +7,7 @@ import pytest
 
 from app.gateway.capacity.key_queue import KeyQueue
 from app.gateway.capacity.key_turns import KeyTurns
+from app.gateway.capacity.loop_sharing import LoopSharing
 from tests.harness.clock import ManualClock
 from tests.harness.passes import Passes
 
@@ -19,7 +20,8 @@ class Steps:
 
     def __init__(self):
         self.clock = ManualClock()
-        self.turns = KeyTurns(self.clock)
+        self.sharing = LoopSharing(self.clock)
+        self.turns = KeyTurns(self.clock, self.sharing)
         self.order = []
 
     async def step(self, key, weight=START):
@@ -78,6 +80,25 @@ async def test_so_much_goes_on_in_each_pass():
 
     await asyncio.gather(*(step() for _ in range(50)))
     assert seen.stop() == (50, 8)
+
+
+async def test_less_goes_on_in_each_pass_while_several_keys_use_the_loop():
+    steps = Steps()
+    tasks, counts = steps.begin(*"A" * 60), []
+    await passes(1)
+    for seconds in (0.0005, 0.0005, 0.0015, 0.0015, 0.0005, 0.0005):
+        assert steps.turns.take("B", START)
+        before = len(steps.order)
+        steps.clock.advance(seconds)
+        await passes(1)
+        counts.append(len(steps.order) - before)
+    # Those that go on are called in one pass and run in the next.
+    assert counts == [0, 2, 2, 1, 1, 2]
+    steps.clock.advance(2.0)
+    before = len(steps.order)
+    await passes(4)
+    assert len(steps.order) - before >= 16
+    await asyncio.gather(*tasks)
 
 
 async def test_what_is_heavy_takes_the_room_of_many():

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from app.gateway.clock import ManualClock
-from app.gateway.connector import _ResponseHandler
+from app.gateway.connector import ProviderConnection
 from app.gateway.openai.chunks import StreamChunks
 from app.server.http_exchange import Exchange
 from tests.harness.metered_gateway import GatewayTelemetry
@@ -93,7 +93,7 @@ async def test_what_the_gateway_itself_takes_is_overhead(make_upstream, start, t
 
 async def test_waiting_for_the_event_loop_is_overhead(make_upstream, start, telemetry, clock, *, wire, monkeypatch):
     """Between the arrival of the request and its task, and between the arrival of the response and that task."""
-    run, data_received = Exchange.run, _ResponseHandler.data_received
+    run, data_received = Exchange.run, ProviderConnection.data_received
 
     async def late(exchange, *arguments):
         clock.advance(0.5)
@@ -105,7 +105,7 @@ async def test_waiting_for_the_event_loop_is_overhead(make_upstream, start, tele
         clock.advance(0.25 if data else 0.0)
 
     monkeypatch.setattr(Exchange, "run", late)
-    monkeypatch.setattr(_ResponseHandler, "data_received", late_response)
+    monkeypatch.setattr(ProviderConnection, "data_received", late_response)
     gateway = await start(await make_upstream())
     assert (await gateway.chat()).status == 200
     assert await ended(telemetry, wire, OVERHEAD, WHOLE) == pytest.approx(0.75)

@@ -1,9 +1,11 @@
 """Which of many clients is served next: over the connections' own protocol, without a network."""
 
 import asyncio
+import time
 import types
 
 from app.config.schema import ServerConfig
+from app.gateway.capacity.loop_sharing import LoopSharing
 from app.gateway.clock import SystemClock
 from app.gateway.ports import IDENTIFIED_KEY
 from app.server.connections import Connections
@@ -54,7 +56,8 @@ class Server:
         self.served = []
         self._config = types.SimpleNamespace(loaded_app=self._app, timeout_keep_alive=75)
         self._state = types.SimpleNamespace(connections=set(), tasks=set(), total_requests=0, default_headers=[])
-        self._protocol = bounded_protocol(ServerConfig(), Connections(10_000), SystemClock())
+        sharing = LoopSharing(time.monotonic)
+        self._protocol = bounded_protocol(ServerConfig(), Connections(10_000), SystemClock(), sharing)
 
     async def _app(self, scope, _receive, send):
         self.served.append(scope["path"])

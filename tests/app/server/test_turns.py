@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 
+from app.gateway.capacity.loop_sharing import LoopSharing
 from app.server.lanes import Place
 from app.server.turns import Turns
 
@@ -23,7 +24,7 @@ async def passes(turns, acts):
 
 
 async def test_so_many_in_one_pass_and_in_order():
-    taken = await passes(Turns(lambda: 0.0), [lambda n=n: n for n in range(100)])
+    taken = await passes(Turns(lambda: 0.0, LoopSharing(lambda: 0.0)), [lambda n=n: n for n in range(100)])
     assert [len(each) for each in taken] == [32, 32, 32, 4]
     assert list(itertools.chain(*taken)) == list(range(100))
 
@@ -35,12 +36,35 @@ async def test_work_that_takes_long_ends_the_pass():
         nonlocal now
         now += 0.001
 
-    taken = await passes(Turns(lambda: now), [work] * 7)
+    taken = await passes(Turns(lambda: now, LoopSharing(lambda: 0.0)), [work] * 7)
     assert [len(each) for each in taken] == [2, 2, 2, 1]
 
 
+async def test_fewer_start_in_each_pass_while_several_clients_use_the_loop():
+    sharing, now = LoopSharing(lambda: 0.0), 0.0
+    sharing.came_beside(100, 1)
+
+    def work():
+        nonlocal now
+        now += 0.0003
+
+    assert [len(each) for each in await passes(Turns(lambda: 0.0, sharing), [lambda: None] * 20)] == [8, 8, 4]
+    assert [len(each) for each in await passes(Turns(lambda: now, sharing), [work] * 5)] == [2, 2, 1]
+
+
+async def test_the_loop_is_shared_where_a_client_comes_beside_one_with_many_requests():
+    sharing = LoopSharing(lambda: 0.0)
+    turns = Turns(lambda: 0.0, sharing)
+    for _ in range(40):
+        turns.take(lambda: None, kept)
+    assert not sharing.is_shared
+    turns.take(lambda: None, lambda: Place("kept", "10.0.0.2"))
+    assert sharing.is_shared
+    await asyncio.sleep(0)
+
+
 async def test_what_comes_alone_is_taken_at_once():
-    turns = Turns(lambda: 0.0)
+    turns = Turns(lambda: 0.0, LoopSharing(lambda: 0.0))
     for _ in range(100):
         assert turns.take(lambda: None, kept)
         await asyncio.sleep(0)
@@ -48,7 +72,7 @@ async def test_what_comes_alone_is_taken_at_once():
 
 
 async def test_nobody_overtakes_those_who_wait():
-    turns, seen = Turns(lambda: 0.0), []
+    turns, seen = Turns(lambda: 0.0, LoopSharing(lambda: 0.0)), []
     for n in range(40):
         turns.take(lambda n=n: seen.append(n), kept)
     await asyncio.sleep(0)
@@ -59,7 +83,7 @@ async def test_nobody_overtakes_those_who_wait():
 
 
 async def test_what_is_tedious_goes_on_once_in_a_pass_and_holds_nobody_up():
-    turns, seen = Turns(lambda: 0.0), []
+    turns, seen = Turns(lambda: 0.0, LoopSharing(lambda: 0.0)), []
     for _ in range(3):
         turns.take_later(lambda: seen.append("tedious"))
     for _ in range(3):
@@ -72,7 +96,7 @@ async def test_what_is_tedious_goes_on_once_in_a_pass_and_holds_nobody_up():
 
 
 async def test_a_health_check_behind_thousands_of_refusals_has_the_first_turn_of_the_next_pass():
-    turns, seen = Turns(lambda: 0.0), []
+    turns, seen = Turns(lambda: 0.0, LoopSharing(lambda: 0.0)), []
     for n in range(3_000):
         turns.take(lambda n=n: seen.append(n), lambda: Place("new", "10.0.0.1"))
     turns.take(lambda: seen.append("probe"), lambda: Place("watching", "10.0.0.1"))
@@ -83,7 +107,7 @@ async def test_a_health_check_behind_thousands_of_refusals_has_the_first_turn_of
 
 async def test_fewer_start_at_once_while_the_passes_are_long_and_more_again_afterwards():
     now, seen = 0.0, []
-    turns = Turns(lambda: now)
+    turns = Turns(lambda: now, LoopSharing(lambda: 0.0))
     for n in range(500):
         turns.take(lambda n=n: seen.append(n), kept)
     counts = []
@@ -96,6 +120,6 @@ async def test_fewer_start_at_once_while_the_passes_are_long_and_more_again_afte
 
 
 async def test_the_place_is_asked_for_only_where_something_waits():
-    turns = Turns(lambda: 0.0)
+    turns = Turns(lambda: 0.0, LoopSharing(lambda: 0.0))
     for _ in range(32):
         assert turns.take(lambda: None, None)

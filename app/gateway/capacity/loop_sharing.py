@@ -1,0 +1,31 @@
+"""Whether a client with few calls uses the event loop beside one with many: then its passes are kept short.
+
+Long passes cost less in all. But each step of a call waits for the rest of a pass, and a client with
+one call at a time waits for that several times, whatever fills the passes.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+_MANY: Final = 4
+"""So many steps of a client wait where it has many calls."""
+
+_REMEMBERED_SECONDS: Final = 1.0
+
+
+class LoopSharing:
+    """For one event loop; `clock` is monotonic, in seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._until = 0.0
+
+    def came_beside(self, steps: int, clients: int) -> None:
+        """A client came of whose steps none waits, while so many steps of other clients wait."""
+        if clients and steps >= _MANY * clients:
+            self._until = self._clock() + _REMEMBERED_SECONDS
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether that was so in the last second."""
+        return self._until > 0 and self._clock() < self._until

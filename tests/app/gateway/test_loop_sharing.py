@@ -1,0 +1,95 @@
+"""While several clients use the event loop its passes are short, and the calls of one are not held up by those of another."""
+
+import asyncio
+import statistics
+
+import aiohttp
+import pytest
+
+from app.gateway.capacity.key_turns import KeyTurns
+from app.gateway.capacity.loop_sharing import LoopSharing
+from app.server.http_exchange import Exchange
+from app.server.http_protocol import HttpConnection
+from tests.harness.clock import ManualClock
+
+FLOOD = 100
+CALLS = 8
+MOST_STEPS = 12
+
+
+def test_a_client_beside_few_steps_of_each_other_one_shares_with_none():
+    sharing = LoopSharing(ManualClock())
+    for steps, clients in ((0, 0), (3, 1), (60, 16)):
+        sharing.came_beside(steps, clients)
+        assert not sharing.is_shared
+
+
+def test_a_client_beside_one_with_many_steps_is_remembered_for_a_second():
+    clock = ManualClock()
+    sharing = LoopSharing(clock)
+    sharing.came_beside(4, 1)
+    assert sharing.is_shared
+    clock.advance(0.5)
+    sharing.came_beside(3, 1)
+    clock.advance(0.6)
+    assert not sharing.is_shared
+    sharing.came_beside(100, 5)
+    assert sharing.is_shared
+
+
+class Between:
+    """How many steps of the flood's key came between the arrival of each call of the other key and the end of its response."""
+
+    def __init__(self, monkeypatch):
+        self.steps, self._seen, self._before = [], 0, None
+        count, begin, complete = KeyTurns._count, HttpConnection._begin, Exchange._complete
+
+        def counted(turns, key, weight):
+            self._seen += key == "key_1"
+            count(turns, key, weight)
+
+        def begun(connection, head):
+            # Which key a connection has is known from its second request on.
+            if connection.key_id == "key_2":
+                self._before = self._seen
+            begin(connection, head)
+
+        def completed(exchange, connection):
+            if connection.key_id == "key_2" and self._before is not None:
+                self.steps.append(self._seen - self._before)
+            complete(exchange, connection)
+
+        monkeypatch.setattr(KeyTurns, "_count", counted)
+        monkeypatch.setattr(HttpConnection, "_begin", begun)
+        monkeypatch.setattr(Exchange, "_complete", completed)
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("stream", [False, True])
+async def test_few_steps_of_a_flood_come_between_a_call_of_another_key_and_its_response(
+    make_upstream, make_gateway, wire, monkeypatch, stream
+):
+    between = Between(monkeypatch)
+    gateway = await make_gateway(await make_upstream(), max_connections=2 * FLOOD, max_concurrent_requests=2 * FLOOD)
+    # No pass is long: what goes on in each does not depend on the machine.
+    for turns in (gateway.gateway._turns, gateway.server.config.http_protocol_class.turns):
+        monkeypatch.setattr(turns, "_clock", lambda: 0.0)
+    is_over = False
+
+    async def repeat():
+        while not is_over:
+            assert (await gateway.chat(stream=stream)).status == 200
+
+    flood = [asyncio.create_task(repeat()) for _ in range(FLOOD)]
+    await wire.until(lambda: between._seen > 2 * FLOOD, "the flood")
+    body = wire.json.encode({"model": "acme/tiny", "messages": [{"role": "user", "content": "x"}], "stream": False})
+    async with aiohttp.ClientSession(gateway.url, headers={"authorization": f"Bearer {wire.other_key}"}) as other:
+        for _ in range(CALLS + 1):
+            async with other.post("/v1/chat/completions", data=body) as response:
+                assert response.status == 200
+    is_over = True
+    await asyncio.gather(*flood)
+    assert len(between.steps) == CALLS
+    # Two in each of the passes that a call takes, which are five with client and upstream on the same loop. It would be eight in each.
+    assert statistics.median(between.steps) <= MOST_STEPS
+    await gateway.finished()
