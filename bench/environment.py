@@ -45,7 +45,7 @@ name = "healthy"
 base_url = "{upstream}/healthy/v1"
 [[providers]]
 name = "flaky"
-base_url = "{upstream}/flaky/v1"
+base_url = "{detour}/flaky/v1"
 """
 _ROUTE = """
 [[models.routes]]
@@ -66,9 +66,14 @@ class Bench:
         self._gateways = 0
 
     def write_config(
-        self, *, telemetry: bool = True, buffer_bytes: int = 64 * 1024 * 1024, shutdown_seconds: float = 4.0
+        self,
+        *,
+        telemetry: bool = True,
+        buffer_bytes: int = 64 * 1024 * 1024,
+        shutdown_seconds: float = 4.0,
+        detour_url: str | None = None,
     ) -> Path:
-        """Write a configuration file and return its path."""
+        """Write a configuration file and return its path. `detour_url`: the first provider of the detour is a server of its own."""
         self._gateways += 1
         text = _FILE.format(
             enabled=str(telemetry).lower(),
@@ -76,6 +81,7 @@ class Bench:
             shutdown_seconds=shutdown_seconds,
             folder=self.folder,
             upstream=self.upstream_url,
+            detour=detour_url or self.upstream_url,
         )
         for model, providers in _ROUTES.items():
             text += f'[[models]]\nname = "{model}"\n'
