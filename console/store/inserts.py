@@ -93,6 +93,7 @@ class Inserts:
         resource_id = self._identities.resource(group.origin.resource, now_s)
         scope_id = self._identities.scope(group.origin.scope, now_s)
         plain = []
+        first = self._next_span
         for span in group.spans:
             row = (self._next_span, now_s, resource_id, scope_id, *span.values)
             self._next_span += 1
@@ -101,6 +102,9 @@ class Inserts:
             else:
                 plain.append(row)
         self._connection.executemany(_INSERT_SPAN, plain)
+        # The ids tell how many spans there are, so those that were sent again use none up behind the last one.
+        last = self._connection.execute("SELECT max(id) FROM spans").fetchone()[0]
+        self._next_span = max(first, (last or 0) + 1)
 
     def _add_whole_span(self, row: tuple[object, ...], span: SpanRecord) -> None:
         """Insert a span with events and links, which one that is stored already has."""

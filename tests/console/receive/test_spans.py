@@ -137,6 +137,15 @@ async def test_a_span_that_is_sent_again_in_another_batch_is_stored_once(console
     assert console.rows("SELECT count(*) FROM span_events") == [(1,)]
 
 
+async def test_spans_that_come_again_are_not_counted_toward_the_cap(console):
+    sent = [span(events=[Span.Event(name="e")]) if number % 2 else span() for number in range(10)]
+    for count in range(10, 5, -1):
+        await console.send(traces(*sent[:count]))
+    await console.send(traces(span()))
+    assert console.rows("SELECT count(*), max(id) FROM spans") == [(11, 11)]
+    assert console.store.state().spans == 11
+
+
 async def test_times_that_are_missing_or_reversed_make_no_negative_duration(console):
     reversed_times = span(start_time_unix_nano=NOW_NS, end_time_unix_nano=NOW_NS - 1)
     await console.send(traces(span(start_time_unix_nano=0, end_time_unix_nano=0), reversed_times))
