@@ -25,6 +25,7 @@ pytestmark = pytest.mark.live
 TRACE_ID = re.compile(r"id=([0-9a-f]{32})")
 PAGE_ROWS = 50
 REFRESH_MS = 5_100
+TWO_LINES_PX = 52
 
 
 def query_of(page: Page) -> dict[str, list[str]]:
@@ -283,6 +284,10 @@ def test_a_row_has_its_causes_in_two_lines_and_totals_name_what_is_not_known_of_
     assert cause is not None
     # On the line of the rate, not below it.
     assert cause["y"] - rate["y"] < cause["height"]
+    table = page.locator("main .now")
+    assert table.evaluate("one => one.scrollWidth <= one.clientWidth")
+    heights = rows(page).evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")
+    assert max(heights) < TWO_LINES_PX
     expect(page.get_by_text("5 min before: unknown").first).to_be_visible()
     expect(page.get_by_text("10 min before: unknown")).to_be_visible()
 

@@ -3,9 +3,9 @@ import { h } from "preact";
 import { count, isKnown } from "../format.js";
 import { secondsWords } from "../time_range.js";
 
-const WIDTH = 108;
+const WIDTH = 84;
 const HEIGHT = 24;
-const MOST_BARS = 36;
+const MOST_BARS = 28;
 
 /** `since`: the first step that is drawn; the words count all of them. */
 export function Sparkline({ spark, since = 0 }) {

@@ -82,7 +82,7 @@ function columns(basis, since) {
   const hint = (name) => basisWords(basis[name] ?? basis[`rows.${name}`]);
   return [
     { title: "Name", isName: true, cell: (row) => h(Name, { row }) },
-    { title: "Health", hint: hint("health") || hint("health.score"), cell: (row) => h(HealthCell, { row }) },
+    { title: "Health", hint: hint("health") || hint("health.score"), cell: (row) => h(HealthCell, { row }), cellTitle: (row) => healthWords(row.health) },
     { title: "Breaker", hint: hint("breakers"), isWide: true, cell: (row) => h(Breakers, { row }) },
     { title: "Errors", hint: hint("errors") || hint("errors.rate"), cell: (row) => h(ErrorsCell, { errors: row.errors }) },
     { title: "p95", hint: hint("p95_seconds"), isFigure: true, isWide: true, cell: (row) => duration(row.p95_seconds) },
@@ -119,8 +119,15 @@ function HealthCell({ row }) {
     "span",
     null,
     health.score.toFixed(2),
-  h("span", { class: "detail wide terms" }, `up ${percent(health.availability)} errors ${percent(health.error_rate)} latency ${latency}`),
+  h("span", { class: "detail wide terms" }, `up ${percent(health.availability)}, latency ${latency}`),
   );
+}
+
+/** The score with its three terms; that of errors is left to it, because the column Errors is beside it. */
+function healthWords(health) {
+  if (!health || !isKnown(health.score)) return undefined;
+  const latency = isKnown(health.latency_score) ? health.latency_score.toFixed(2) : "unknown";
+  return `${health.score.toFixed(2)}: up ${percent(health.availability)}, errors ${percent(health.error_rate)}, latency ${latency}`;
 }
 
 const STATES = { closed: "closed", open: "open", half_open: "half open" };
@@ -157,8 +164,7 @@ function Newest({ failure }) {
   if (!failure) return h(None);
   return h(
     "a",
-    { href: linkTo("trace", { id: failure.trace_id }), title: `Trace ${failure.trace_id}` },
+    { href: linkTo("trace", { id: failure.trace_id }), title: `${failure.error_kind ?? "unknown"}, trace ${failure.trace_id}` },
     clock(failure.at),
-    h("span", { class: "detail wide" }, failure.error_kind ?? "unknown"),
   );
 }
