@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from otel.catalogue.semconv import DELIVERY_DROP_REASONS, HELD_LIMIT
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "compose" / "alertmanager"
 MAIN = "alertmanager.yml"
@@ -37,6 +39,12 @@ def matchers(document):
     for matcher in (each for group in [*inhibited, *routed] for each in group):
         label, _, value = re.fullmatch(r'(\w+)(=~|=)"(.+)"', matcher).groups()
         yield label, value.split("|")
+
+
+def exporters():
+    """Yield the name of each exporter of the Collector."""
+    for path in sorted((ROOT / "collector-config").glob("*.yaml")):
+        yield from yaml.safe_load(path.read_text()).get("exporters") or ()
 
 
 def scalars(value, key=""):
@@ -88,7 +96,11 @@ def test_matchers_name_alerts_teams_and_severities_that_rules_have():
     known = {label: {rule["labels"][label] for rule in rules} for label in ("severity", "team")}
     known["alertname"] = {rule["alert"] for rule in rules}
     known["job"] = {path.stem for path in (ROOT / "compose" / "prometheus" / "targets").iterdir()}
+    known["reason"] = {*DELIVERY_DROP_REASONS, HELD_LIMIT}
     for label, values in matchers(read(MAIN)):
-        assert set(values) <= known[label], (label, values)
+        if label == "exporter":
+            assert any(re.fullmatch(value, name) for value in values for name in exporters()), values
+        else:
+            assert set(values) <= known[label], (label, values)
     routed = [values for label, values in matchers(read(MAIN)) if label == "team"]
     assert {value for values in routed for value in values} == known["team"]

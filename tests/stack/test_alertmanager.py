@@ -152,6 +152,14 @@ FILLING = {
     "team": "platform",
     "exporter": "otlp_grpc/tempo",
 }
+COLLECTOR_DOWN = TEMPO_DOWN | {"job": "otelcol"}
+FULL = {
+    "alertname": "TelemetryDropped",
+    "severity": "warning",
+    "team": "platform",
+    "signal": "traces",
+    "reason": "buffer_full",
+}
 INHIBITED = [
     (SLOW, True),
     (SLOW | {"alertname": "ProviderHealthDegraded"}, True),
@@ -162,6 +170,14 @@ INHIBITED = [
     (TICKET | {"alertname": "FirstTokenBudgetBurn", "slo": "first_token"}, False),
     (TEMPO_DOWN, False),
     (FILLING, True),
+    (FILLING | {"exporter": "otlp_http/loki"}, False),
+    (FILLING | {"exporter": "otlp_http/prometheus"}, False),
+    (COLLECTOR_DOWN, False),
+    (FULL, True),
+    (FULL | {"reason": "shutdown"}, True),
+    (FULL | {"reason": "encoding"}, False),
+    (FULL | {"reason": "held_limit"}, False),
+    (FULL | {"reason": "rejected"}, False),
 ]
 
 
