@@ -1,13 +1,18 @@
-"""`python -m dashboards.alerting`: write what `dashboards/rules/settings.toml` makes; `--check` compares, and finds missing runbooks."""
+"""`python -m dashboards.alerting`: write what `dashboards/rules/settings.toml` makes; `--check` compares, and finds missing runbooks.
 
+`--runbooks URL`, or the variable `RUNBOOK_BASE_URL`, sets the address of the runbooks in the settings first.
+"""
+
+import os
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from dashboards.alerting.objectives import GENERATED, slo_rules
 from dashboards.alerting.runbooks import RULES, rewritten
-from dashboards.alerting.settings import PATH, SettingsError, read_settings
+from dashboards.alerting.settings import PATH, SettingsError, read_settings, write_runbook_base_url
 
 RUNBOOKS: Final = Path(__file__).parents[2] / "docs" / "runbooks"
 _ALERT: Final = re.compile(r"^ *- alert: (\w+)$", re.MULTILINE)
@@ -40,20 +45,34 @@ def runbook_problems(folder: Path = RULES, runbooks: Path = RUNBOOKS) -> list[st
     return missing + [f"docs/runbooks/{name}.md is about no alert" for name in sorted(found - alerts)]
 
 
-def main(arguments: list[str]) -> str | None:
+def main(arguments: list[str], environment: Mapping[str, str]) -> str | None:
     """Write or check; return what is wrong, if anything is."""
-    if arguments not in ([], ["--check"]):
-        return "usage: python -m dashboards.alerting [--check]"
-    if arguments:
-        return "\n".join(problems() + runbook_problems()) or None
+    match arguments:
+        case ["--check"]:
+            return "\n".join(problems() + runbook_problems()) or None
+        case ["--runbooks", base_url]:
+            pass
+        case []:
+            base_url = environment.get("RUNBOOK_BASE_URL", "")
+        case _:
+            return "usage: python -m dashboards.alerting [--check | --runbooks URL]"
     try:
-        texts = wanted(RULES, PATH)
+        write(RULES, PATH, base_url)
     except SettingsError as error:
         return str(error)
-    for path, text in texts.items():
-        path.write_text(text, encoding="utf-8")
+    from dashboards import generate  # noqa: PLC0415  the boards read the settings when they are imported
+
+    generate.write(generate.JSON_FOLDER)
     return None
 
 
+def write(folder: Path, settings_path: Path, base_url: str = "") -> None:
+    """Write the rules and their cases, with the runbooks at `base_url` from now on if there is one; raises `SettingsError`."""
+    if base_url:
+        write_runbook_base_url(base_url, settings_path)
+    for path, text in wanted(folder, settings_path).items():
+        path.write_text(text, encoding="utf-8")
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:], os.environ))

@@ -1,5 +1,6 @@
 """Reads `dashboards/rules/settings.toml`: the objectives, and where the runbooks are."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
@@ -9,6 +10,8 @@ import msgspec
 from otel.catalogue.inference import FIRST_TOKEN_BUCKETS_SECONDS
 
 PATH: Final = Path(__file__).parents[1] / "rules" / "settings.toml"
+
+_BASE_URL: Final = re.compile(r"^runbook_base_url = .*$", re.MULTILINE)
 
 Share = Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)]
 Positive = Annotated[float, msgspec.Meta(gt=0.0)]
@@ -56,13 +59,30 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def read_settings(path: Path = PATH) -> Settings:
     """Return the settings; raises `SettingsError` with one line."""
     try:
-        settings = msgspec.toml.decode(path.read_text(encoding="utf-8"), type=Settings)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
         raise SettingsError(f"{path.name}: {error}") from error
-    address = urlsplit(settings.runbook_base_url)
-    if address.scheme not in {"http", "https"} or not address.netloc or not address.path.endswith("/"):
+    return _parsed(text, path.name)
+
+
+def write_runbook_base_url(base_url: str, path: Path = PATH) -> None:
+    """Set the address of the runbooks in the file, and nothing else; raises `SettingsError` where it is no address."""
+    text = _BASE_URL.sub(lambda _: f'runbook_base_url = "{base_url}"', path.read_text(encoding="utf-8"), count=1)
+    if _parsed(text, path.name).runbook_base_url != base_url:
         raise SettingsError(f"{path.name}: runbook_base_url must be an http or https address that ends in /")
+    path.write_text(text, encoding="utf-8")
+
+
+def _parsed(text: str, name: str) -> Settings:
+    try:
+        settings = msgspec.toml.decode(text, type=Settings)
+    except msgspec.DecodeError as error:
+        raise SettingsError(f"{name}: {error}") from error
+    address = urlsplit(settings.runbook_base_url)
+    is_address = address.scheme in {"http", "https"} and address.netloc and address.path.endswith("/")
+    if not is_address or re.search(r"\s", settings.runbook_base_url):
+        raise SettingsError(f"{name}: runbook_base_url must be an http or https address that ends in /")
     if settings.first_token.within_seconds not in FIRST_TOKEN_BUCKETS_SECONDS:
         bounds = ", ".join(f"{bound:g}" for bound in FIRST_TOKEN_BUCKETS_SECONDS)
-        raise SettingsError(f"{path.name}: first_token.within_seconds must be one of {bounds}")
+        raise SettingsError(f"{name}: first_token.within_seconds must be one of {bounds}")
     return settings

@@ -1,7 +1,10 @@
 """Each alert can be routed and understood, has a runbook, and cases that it fires in and cases that it does not."""
 
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -121,6 +124,42 @@ def test_a_rule_file_edited_by_hand_is_found(tmp_path):
             f"{name} is out of date or was edited by hand; run `python -m dashboards.alerting`"
         ]
         (folder / name).write_text(text)
+
+
+@pytest.mark.parametrize("how", ["option", "environment", "file"])
+def test_one_command_writes_another_address_of_the_runbooks_wherever_it_is(tmp_path, how):
+    shutil.copytree(ROOT / "dashboards", tmp_path / "dashboards")
+    (tmp_path / "otel").symlink_to(ROOT / "otel")
+    url = "https://wiki.example/on-call/"
+    arguments, environment = [sys.executable, "-m", "dashboards.alerting"], {**os.environ, "PYTHONPATH": str(tmp_path)}
+    if how == "option":
+        arguments += ["--runbooks", url]
+    elif how == "environment":
+        environment["RUNBOOK_BASE_URL"] = url
+    else:
+        settings = tmp_path / "dashboards" / "rules" / "settings.toml"
+        settings.write_text(settings.read_text().replace(BASE_URL, url))
+    subprocess.run(arguments, cwd=tmp_path, env=environment, check=True)
+    assert files_with(tmp_path / "dashboards", BASE_URL) == set()
+    assert files_with(tmp_path / "dashboards", url) == files_with(ROOT / "dashboards", BASE_URL)
+
+
+def files_with(folder, text):
+    """Return the paths below a folder of what is generated or set and has a text."""
+    kinds = {".yml", ".json", ".toml"}
+    files = [path for path in folder.rglob("*") if path.suffix in kinds and text in path.read_text()]
+    return {path.relative_to(folder) for path in files}
+
+
+@pytest.mark.parametrize(
+    "url", ["docs/runbooks/", "https://wiki.example/on-call", 'https://wiki.example/"/', "https://a b/"]
+)
+def test_an_address_that_is_none_is_refused_and_nothing_is_written(tmp_path, url):
+    folder = tmp_path / "rules"
+    shutil.copytree(RULES, folder)
+    with pytest.raises(SettingsError):
+        alerting.write(folder, folder / "settings.toml", url)
+    assert alerting.problems(folder, folder / "settings.toml") == []
 
 
 def test_another_address_of_the_runbooks_is_written_into_rules_and_cases(tmp_path):
