@@ -23,9 +23,9 @@ class Stage:
     @asynccontextmanager
     async def act(self, *names: str) -> AsyncIterator[None]:
         """Play acts at once: begin them in the block, then wait here until the webhook has been told of each of their alerts."""
-        early = [alert for alert in self._alerts(*names) if self.watch.has_told(alert)]
+        early = [each for each in self._drills(*names) if self.watch.has_told(each.alert, each.variant)]
         assert early == [], (
-            f"told before the act that is to cause it: {[(each, self.watch.of(each)) for each in early]}"
+            f"told before the act that is to cause it: {[self.watch.of(each.alert, each.variant) for each in early]}"
         )
         for name in names:
             self.began[name] = time.monotonic()
@@ -38,18 +38,24 @@ class Stage:
         for name in names:
             self.mended[name] = time.monotonic()
 
-    def untold(self, *names: str) -> list[str]:
-        """Return the alerts of acts that the webhook has not been told of."""
-        return [alert for alert in self._alerts(*names) if not self.watch.has_told(alert)]
+    def untold(self, *names: str) -> list[tuple[str, str]]:
+        """Return the alerts of acts, each with its variant, that the webhook has not been told of; without those that are silenced."""
+        return [
+            (drill.alert, drill.variant)
+            for drill in self._drills(*names)
+            if not drill.silenced and not self.watch.has_told(drill.alert, drill.variant)
+        ]
 
     async def resolved(self) -> None:
         """Wait until every alert of every act has been taken back."""
-        alerts = self._alerts(*self.began)
+        drills = self._drills(*self.began)
 
-        def firing() -> list[str]:
-            return [alert for alert in alerts if not self.watch.has_resolved(alert)]
+        def firing() -> list[tuple[str, str]]:
+            return [
+                (each.alert, each.variant) for each in drills if not self.watch.has_resolved(each.alert, each.variant)
+            ]
 
         await until(lambda: not firing(), lambda: f"not resolved: {firing()}", timeout_seconds=self._resolved_seconds)
 
-    def _alerts(self, *names: str) -> list[str]:
-        return [drill.alert for drill in self.drills if drill.act in names]
+    def _drills(self, *names: str) -> list[Drill]:
+        return [drill for drill in self.drills if drill.act in names]

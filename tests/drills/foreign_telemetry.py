@@ -83,6 +83,25 @@ def counter(name: str, value: int, attributes: Mapping[str, str], now_ns: int) -
     return request
 
 
+def slow_responses(count: int, attributes: Mapping[str, str], now_ns: int) -> ExportMetricsServiceRequest:
+    """Return the histogram of a service all of whose responses took between 2 and 5 seconds."""
+    request = ExportMetricsServiceRequest()
+    group = request.resource_metrics.add()
+    group.resource.attributes.extend(key_values({"service.name": "drill", "service.instance.id": "drill"}))
+    metric = group.scope_metrics.add().metrics.add(name="fastapi_requests_duration_seconds")
+    metric.histogram.aggregation_temporality = 2
+    metric.histogram.data_points.add(
+        start_time_unix_nano=now_ns - 60 * SECOND_NS,
+        time_unix_nano=now_ns,
+        count=count,
+        sum=3.0 * count,
+        explicit_bounds=[2.0, 5.0],
+        bucket_counts=[0, count, 0],
+        attributes=key_values(attributes),
+    )
+    return request
+
+
 def log_flood(count: int, now_ns: int, bytes_of_line: int = 2_000) -> ExportLogsServiceRequest:
     """Return many lines of now."""
     request = ExportLogsServiceRequest()

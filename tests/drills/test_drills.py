@@ -51,6 +51,15 @@ def test_a_drill_that_was_left_over_is_found(tmp_path: Path) -> None:
     assert problems(file=file) == ["Gone: a drill of no alert"]
 
 
+def test_a_rule_without_a_drill_is_found_although_another_of_its_alert_has_one(tmp_path: Path) -> None:
+    file = tmp_path / "drills.toml"
+    file.write_text(FILE.read_text().replace('variant = "list"', 'variant = "calls"'))
+    assert problems(file=file) == [
+        "ModelWithdrawn list: no drill in tests/drills/drills.toml",
+        "ModelWithdrawn calls: two drills",
+    ]
+
+
 def test_the_check_that_make_runs_takes_the_rules_as_they_are() -> None:
     assert subprocess.run([sys.executable, "-m", "tests.checks.drills"], cwd=ROOT, check=False).returncode == 0
 

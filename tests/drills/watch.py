@@ -14,8 +14,8 @@ from aiohttp import web
 from compose.native.ports import LOOPBACK
 from compose.native.stack import Stack
 
-Variant: TypeAlias = tuple[str, str]
-"""An alert's name and severity."""
+Variant: TypeAlias = tuple[str, str, str]
+"""An alert's name and severity, and what else tells the rules of one name apart."""
 
 
 class Seen(msgspec.Struct, kw_only=True):
@@ -41,22 +41,24 @@ class Watch:
         self._prometheus = ""
         self._alertmanager = ""
 
-    def of(self, alert: str) -> dict[Variant, Seen]:
-        """Return what was seen of an alert, by severity."""
-        return {variant: seen for variant, seen in self.seen.items() if variant[0] == alert}
+    def of(self, alert: str, variant: str = "") -> dict[Variant, Seen]:
+        """Return what was seen of an alert, of all its rules or of one."""
+        return {
+            labels: seen for labels, seen in self.seen.items() if labels[0] == alert and variant in {"", *labels[1:]}
+        }
 
-    def has_told(self, alert: str) -> bool:
+    def has_told(self, alert: str, variant: str = "") -> bool:
         """Whether the webhook was told that it fires."""
-        return any(seen.told is not None for seen in self.of(alert).values())
+        return any(seen.told is not None for seen in self.of(alert, variant).values())
 
-    def has_resolved(self, alert: str) -> bool:
+    def has_resolved(self, alert: str, variant: str = "") -> bool:
         """Whether the webhook was told that it is over."""
-        return any(seen.resolved is not None for seen in self.of(alert).values())
+        return any(seen.resolved is not None for seen in self.of(alert, variant).values())
 
     def problems(self) -> list[str]:
         """Return what a person who is told could not act on: a wrong route, a text with a hole, a link to no runbook."""
         lines = []
-        for (alert, severity), seen in self.seen.items():
+        for (alert, severity, _), seen in self.seen.items():
             if severity not in {"critical", "warning"}:
                 lines.append(f"{alert} has the severity {severity}")
             wanted = "-page" if severity == "critical" else "-ticket"
@@ -133,4 +135,5 @@ class Watch:
         return web.Response()
 
     def _seen(self, labels: dict[str, str]) -> Seen:
-        return self.seen.setdefault((labels["alertname"], labels.get("severity", "")), Seen())
+        kind = labels.get("evidence") or labels.get("route_kind", "")
+        return self.seen.setdefault((labels["alertname"], labels.get("severity", ""), kind), Seen())

@@ -40,7 +40,8 @@ COSTLY = "a model costs 120 dollars an hour"
 LATE = "a provider begins after 12 seconds"
 REFUSED = "a provider refuses the key"
 UNPAID = "a provider wants to be paid"
-WITHDRAWN = "a provider has the model no more"
+UNLISTED = "a provider lists the model no more"
+WITHDRAWN = "a provider refuses calls for the model"
 QUOTA = "a provider reports a small rest"
 BUDGET = "a plan spends its budget"
 UNPRICED = "a model has no price"
@@ -97,7 +98,7 @@ def burning(key: str) -> dict[str, Call]:
 
 
 def costly(key: str) -> dict[str, Call]:
-    """Return calls that cost 120 US dollars an hour: more than HighCostRate allows, and not for long enough for CostBudgetBurn."""
+    """Return calls that cost 120 US dollars an hour: more than HighCostRate allows, and not for long enough for the page of CostBudgetBurn."""
     script = {"slow": {"prompt_tokens": 8_333, "completion_tokens": 1}}
     return {"costly": Call(model="late", per_second=4.0, key=key, script=script)}
 
@@ -123,6 +124,7 @@ def calls_of(main: str, metered: str) -> dict[str, dict[str, Call]]:
         WITHDRAWN: {"withdrawn": refused("withdrawn", 404)},
         BUDGET: {"spending": Call(model=DETOUR_MODEL, per_second=1.0, key=metered, script={"flaky": dear})},
         UNPRICED: {"unpriced": Call(model="unpriced", per_second=1.0, key=main)},
+        UNLISTED: {},
         QUOTA: {},
     }
 

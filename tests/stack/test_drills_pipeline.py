@@ -34,6 +34,7 @@ BUFFER_BYTES = 30_000
 OLD = "old and oversized telemetry"
 OVERFLOW = "a counter of overflow"
 DISK = "a disk that is nearly full"
+SLOW = "responses without a model take seconds"
 REFUSING = "Loki takes nothing"
 LOKI = "Loki is ended"
 HANGING = "the Collector hangs for seconds"
@@ -191,6 +192,14 @@ async def test_each_alert_of_the_pipeline_reaches_the_webhook_and_is_taken_back(
                 large = foreign_telemetry.large_trace(number, time.time_ns())
                 await foreign_telemetry.export_to_tempo(f"{LOOPBACK}:{ports.tempo_otlp}", large)
             await repeat(stage, OLD, lambda number: send_old(session, collector, number))
+
+        async def slow(number: int) -> None:
+            labels = {"app_name": "drill", "method": "GET", "path": "/v1/models"}
+            responses = foreign_telemetry.slow_responses(10 * number, labels, time.time_ns())
+            await foreign_telemetry.export(session, collector, responses)
+
+        async with stage.act(SLOW):
+            await repeat(stage, SLOW, slow)
 
         async with stage.act(REFUSING):
             door.is_open = False
