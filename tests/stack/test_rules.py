@@ -1,6 +1,6 @@
 """Prometheus' own tool on what Prometheus reads: configurations, rules, and each rule's cases, which notice when a rule is changed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,17 +43,44 @@ WRONG = [
     ("ModelWithdrawn", 'error_kind="model_unavailable"', 'error_kind=~".*"'),
     ("UpstreamQuotaNearlyUsed", "min by (provider, model, quota)", "max by (provider, model, quota)"),
     ("PlanBudgetNearlyUsed", "min by (plan, period)", "max by (plan, period)"),
-    ("TelemetryDropped", "last_over_time(gatewayz_telemetry_dropped_total[6h] offset 5m) or ", ""),
-    ("TelemetryDropped", "or gatewayz_telemetry_dropped_total * 0", ""),
-    ("SeriesOverflow", "last_over_time(gatewayz_telemetry_overflow_total[6h] offset 5m) or ", ""),
-    ("SeriesOverflow", "or gatewayz_telemetry_overflow_total * 0", ""),
-    ("CollectorRefusing", "and on (job, instance) up offset 5m == 1", ""),
     ("TargetDown", 'up{job!="gatewayz-backend"} == 0', "up == 0"),
     ("PrometheusRejecting", 'code=~"4..|500"', 'code=~"[45].."'),
     ("PrometheusRejecting", 'handler="/api/v1/otlp/v1/metrics", ', ""),
-    ("LokiDiscarding", "and on (job, instance) up offset 5m == 1", ""),
-    ("TempoDiscarding", "and on (job, instance) up offset 5m == 1", ""),
 ]  # fmt: skip
+
+# The counters that are compared with their value before an outage: alert, counter, window, and whether another server than the gateway has it.
+COUNTED = [
+    ("AnomalyDetected", "gatewayz_detected_anomalies", "5m", False),
+    ("ProviderAuthenticationFailed", 'gatewayz_attempt_failures_total{error_kind="upstream_auth"}', "5m", False),
+    ("ProviderQuotaExhausted", 'gatewayz_attempt_failures_total{error_kind="upstream_quota"}', "5m", False),
+    ("ModelWithdrawn", 'gatewayz_attempt_failures_total{error_kind="model_unavailable"}', "10m", False),
+    ("UnpricedTraffic", "gatewayz_unpriced_tokens_total", "15m", False),
+    ("LedgerRowsDropped", "gatewayz_ledger_rows_dropped_total", "15m", False),
+    ("TelemetryDropped", "gatewayz_telemetry_dropped_total", "5m", False),
+    ("SeriesOverflow", "gatewayz_telemetry_overflow_total", "5m", False),
+    ("CollectorRefusing", "otelcol_receiver_refused_spans", "5m", True),
+    ("CollectorRefusing", "otelcol_receiver_refused_metric_points", "5m", True),
+    ("CollectorRefusing", "otelcol_receiver_refused_log_records", "5m", True),
+    ("CollectorSendFailed", "otelcol_exporter_send_failed_spans", "5m", True),
+    ("CollectorSendFailed", "otelcol_exporter_send_failed_metric_points", "5m", True),
+    ("CollectorSendFailed", "otelcol_exporter_send_failed_log_records", "5m", True),
+    ("PrometheusRejecting", 'prometheus_http_requests_total{handler="/api/v1/otlp/v1/metrics", code=~"4..|500"}', "5m", True),
+    ("LokiDiscarding", "loki_discarded_samples_total", "5m", True),
+    ("TempoDiscarding", "tempo_discarded_spans_total", "5m", True),
+]  # fmt: skip
+
+
+def wrong_after_an_outage() -> Iterator[tuple[str, str, str]]:
+    """Yield the ways to get the comparison wrong: without the value before, without 0, without restarts, and old counts of a new server."""
+    for alert, counter, window, is_scraped in COUNTED:
+        last = f"last_over_time({counter}[6h] offset {window})"
+        base = f"({last} <= {counter} or {counter} * 0)"
+        yield alert, base, f"({counter} * 0)"
+        yield alert, base, f"({last} <= {counter})"
+        yield alert, base, f"({last} or {counter} * 0)"
+        if is_scraped:
+            known = "and on (job, instance) max_over_time(up[6h] offset 5m) == 1"
+            yield alert, f"({counter} - {base}) {known}", f"({counter} - {base})"
 
 
 async def test_every_rule_is_valid(binaries: dict[str, Path]) -> None:
@@ -80,7 +107,7 @@ async def test_the_cases_notice_another_number_window_comparison_or_duration(
 
 
 async def test_the_cases_notice_a_wrong_expression(binaries: dict[str, Path], tmp_path: Path) -> None:
-    wrong = [rule_mutations.rewritten(*each) for each in WRONG]
+    wrong = [rule_mutations.rewritten(*each) for each in [*WRONG, *wrong_after_an_outage()]]
     assert [mutant[:4] for mutant in await mutant_runs.survivors(binaries["promtool"], wrong, tmp_path)] == []
 
 
