@@ -35,7 +35,7 @@ def test_the_table_compares_what_was_counted() -> None:
     text = table(
         [
             counted("whole", "bare", 500_000.0),
-            counted("whole", "on", 900_000.0, 100_000.0),
+            counted("whole", "on", 1_000_000.0, 100_000.0),
             counted("streamed", "on", 1e6),
         ]
     )
