@@ -10,12 +10,9 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Final
 
-from otel.instrument.asgi import SCOPE_KEY, AsgiApp, Message, Receive, Scope, Send, request_scope
+from otel.instrument.asgi import ADDED_HEADERS_KEY, SCOPE_KEY, AsgiApp, Receive, Scope, Send, request_scope
 
 REQUEST_ID_HEADER: Final = b"x-request-id"
-STARTED_KEY: Final = "gatewayz.response_started"
-"""The scope key that is set when a response has begun."""
-
 ANY_ORIGIN: Final = "*"
 
 _EXPOSED: Final = ", ".join(
@@ -102,14 +99,8 @@ class ApiHeaders:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
                 return
             added += self._cross_origin.headers(scope)
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                scope[STARTED_KEY] = True
-                message["headers"] = [*message.get("headers", ()), *added]
-            await send(message)
-
-        await self._app(scope, receive, send_with_headers)
+        scope[ADDED_HEADERS_KEY] = added
+        await self._app(scope, receive, send)
 
 
 def _values(scope: Scope, name: bytes) -> list[bytes]:

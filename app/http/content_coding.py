@@ -29,9 +29,9 @@ _MAX_MEMBERS: Final = 1_000
 
 def content_codings(scope: Scope) -> tuple[str, ...]:
     """Return the codings of the body in the order in which they were applied; raises `UnsupportedCodingError`."""
-    values: list[bytes] = [value for name, value in scope["headers"] if name == b"content-encoding"]
-    if not values:
+    if b"content-encoding" not in dict(scope["headers"]):
         return ()
+    values: list[bytes] = [value for name, value in scope["headers"] if name == b"content-encoding"]
     names = [name.strip().lower() for name in b",".join(values).decode("latin-1").split(",")]
     codings = tuple(name for name in names if name not in {"", "identity"})
     for coding in codings:

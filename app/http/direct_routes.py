@@ -7,9 +7,8 @@ exception is done here too.
 from collections.abc import Mapping
 from typing import Final
 
-from app.http.api_headers import STARTED_KEY
 from app.http.exception_handlers import send_failure
-from otel.instrument.asgi import AsgiApp, Receive, Scope, Send
+from otel.instrument.asgi import STARTED_KEY, AsgiApp, Receive, Scope, Send
 
 METHOD: Final = "POST"
 

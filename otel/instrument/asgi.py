@@ -27,6 +27,12 @@ Without one, a response counts as delivered when it was sent.
 """
 
 SCOPE_KEY: Final = "gatewayz.request_scope"
+ADDED_HEADERS_KEY: Final = "gatewayz.added_headers"
+"""The scope key of headers that the response gets beside the application's: no layer of its own has to pass every message on."""
+
+STARTED_KEY: Final = "gatewayz.response_started"
+"""The scope key that is set when a response has begun."""
+
 TRACE_HEADER: Final = b"x-trace-id"
 CLIENT_CLOSED_REQUEST: Final = 499
 """The status of a request whose client left before the response began (nginx's convention)."""
@@ -124,6 +130,7 @@ class _ResponseWatch:
     """Observes the messages of one request. Used in the request's task and its children."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, clock: Callable[[], float], trace_id: str) -> None:
+        self._scope = scope
         self._delivery: Delivery | None = scope.get(DELIVERY_KEY)
         self._receive = receive
         self._send = send
@@ -145,12 +152,16 @@ class _ResponseWatch:
         return message
 
     async def send(self, message: Message) -> None:
-        """Send a message, with the trace id in the response's headers."""
+        """Send a message, with the trace id and what is added in the response's headers."""
         if message["type"] == "http.response.start":
             if not self._has_left:
                 self._status_code = int(message["status"])  # as an `HTTPStatus` it would cost a span its fast encoding
+            scope = self._scope
+            scope[STARTED_KEY] = True
+            headers = [*message.get("headers", ()), *scope.get(ADDED_HEADERS_KEY, ())]
             if self._trace_id:
-                message["headers"] = [*message.get("headers", ()), (TRACE_HEADER, self._trace_id.encode())]
+                headers.append((TRACE_HEADER, self._trace_id.encode()))
+            message["headers"] = headers
             await self._send(message)
             return
         is_body = message["type"] == "http.response.body"
@@ -199,6 +210,8 @@ def _trace_context(scope: Scope) -> dict[str, str]:
     A repeated header is joined, which the propagators reject, except `baggage`.
     """
     headers: dict[str, str] = {}
+    if _TRACE_CONTEXT_HEADERS.isdisjoint(dict(scope["headers"])):
+        return headers
     for key, value in scope["headers"]:
         if key in _TRACE_CONTEXT_HEADERS:
             name = key.decode("ascii")

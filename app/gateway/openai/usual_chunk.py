@@ -58,7 +58,11 @@ def read_usual_chunk(data: bytes) -> tuple[bytes, int] | None:
         return None
     delta = choice.delta
     units = text_units(delta.content) if delta.content else 0
-    for text in (delta.reasoning_content, delta.reasoning, delta.refusal):
-        if text:
-            units += text_units(text)
+    # Not in a loop: each of them is there in few streams, and looked for in every chunk.
+    if delta.reasoning_content:
+        units += text_units(delta.reasoning_content)
+    if delta.reasoning:
+        units += text_units(delta.reasoning)
+    if delta.refusal:
+        units += text_units(delta.refusal)
     return bytes(choice.index), units

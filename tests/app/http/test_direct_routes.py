@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.http.api_headers import STARTED_KEY
 from app.http.direct_routes import DirectRoutes
+from otel.instrument.asgi import STARTED_KEY
 
 CHAT = "/v1/chat/completions"
 
