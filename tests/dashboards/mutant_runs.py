@@ -1,6 +1,6 @@
 """Runs the cases of the rules on altered rules, and finds the altered ones that no case notices.
 
-The n-th case of each file is one round: what it notices is not judged again in the next. In a case every altered rule that
+The n-th case of each alert is one round: what it notices is not judged again in the next. In a case every altered rule that
 it is about has a name of its own, so that all are judged together, on the same series.
 """
 
@@ -37,12 +37,10 @@ class _Case(NamedTuple):
 async def survivors(promtool: Path, tested: Sequence[Mutant], folder: Path) -> list[Mutant]:
     """Return those that no case notices; raises ValueError where promtool refuses a file or cannot evaluate a rule."""
     alive = {_name(mutant.rule, number): mutant for number, mutant in enumerate(tested)}
-    documents = {path: yaml.safe_load(path.read_text()) for path in sorted((RULES / "tests").glob("*_test.yml"))}
+    of_alerts = _cases_of_alerts()
     recorded = [rule for rule in shipped_rules() if "record" in rule]
     for number in itertools.count():
-        cases = [
-            _Case(path, each, each["tests"][number]) for path, each in documents.items() if number < len(each["tests"])
-        ]
+        cases = [each[number] for each in of_alerts if number < len(each)]
         if not cases:
             break
         here = folder / str(number)
@@ -51,6 +49,16 @@ async def survivors(promtool: Path, tested: Sequence[Mutant], folder: Path) -> l
         noticed = await _noticed(promtool, files)
         alive = {name: mutant for name, mutant in alive.items() if name not in noticed}
     return list(alive.values())
+
+
+def _cases_of_alerts() -> list[list[_Case]]:
+    """Return the cases of each alert, those of outages first: nothing else notices most of the alterations that they are about."""
+    found: dict[str, list[_Case]] = {}
+    for path in sorted((RULES / "tests").glob("*_test.yml")):
+        document = yaml.safe_load(path.read_text())
+        alert = path.stem.removesuffix("_test").removesuffix("_outage")
+        found.setdefault(alert, []).extend(_Case(path, document, test) for test in document["tests"])
+    return list(found.values())
 
 
 async def _noticed(promtool: Path, files: Sequence[Path]) -> set[str]:
