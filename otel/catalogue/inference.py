@@ -155,7 +155,8 @@ FURTHER: Final[tuple[MetricSpec, ...]] = (
         instrument="gatewayz.call.cancelled",
         kind=Kind.COUNTER,
         unit="{call}",
-        help="Calls whose client left, before or after the first byte of the response; neither success nor error.",
+        help="Calls whose client left, before or after the first byte of the response; neither success nor error. The provider is other "
+        "where none was asked yet.",
         labels=(labels.PROVIDER, labels.MODEL, Label(semconv.PHASE, values=semconv.CANCEL_PHASES)),
         categories=(Category.MODELS,),
         starts_at_zero=True,

@@ -74,6 +74,23 @@ def test_a_call_of_another_client_is_allowed_for_exactly(counters: TrafficCounte
     assert not +allowance.spare
 
 
+def test_a_call_that_ended_before_a_provider_was_asked_is_of_the_provider_other(
+    counters: TrafficCounters, make_clients
+) -> None:
+    left = _line(key_id="theirs", model="m", provider=None, status=499, cancel_phase="before_first_byte")
+    row = {
+        "provider": None,
+        "status": "cancelled",
+        "attempts": 0,
+        "input_tokens": 0,
+        "output_tokens": 0,
+        "cost_nanousd": 0,
+    }
+    allowance = make_clients(row, lines=(left,)).read(counters)
+    cancelled = series("gatewayz_cancelled_calls_total", provider="other", model="m", phase="before_first_byte")
+    assert allowance.least[cancelled] == 1
+
+
 def test_failover_of_another_client_is_known_by_the_order_of_the_routes(
     counters: TrafficCounters, make_clients
 ) -> None:

@@ -14,7 +14,7 @@ import msgspec
 
 from demo.gateway_config import CLOSED_PROVIDER, REAL_MODEL, DemoModel
 from demo.traffic.counters import APP_NAME, KEY_LOOKUPS, Series, TrafficCounters, series
-from otel.catalogue.semconv import ERROR_KINDS
+from otel.catalogue.semconv import ERROR_KINDS, OTHER
 
 _LOGGER: Final = "gatewayz.request"
 _UNREACHABLE: Final = frozenset({"connect_error", "connect_timeout"})
@@ -91,7 +91,7 @@ class Allowance:
         if request.limit_type is not None:
             self.least[series("rate_limited_requests", limit_type=request.limit_type)] += 1
         if request.cancel_phase is not None:
-            labels = {"provider": request.provider or "", "model": request.model or ""}
+            labels = {"provider": request.provider or OTHER, "model": request.model or OTHER}
             self.least[series("gatewayz_cancelled_calls_total", **labels, phase=request.cancel_phase)] += 1
         # A key that was refused may have been looked up.
         lookups = self.least if request.key_id is not None else self.spare

@@ -373,6 +373,25 @@ def test_a_cancelled_call_is_neither_success_nor_error(signals: Signals) -> None
     assert points["tokens_used_total", "model=a/b,provider=openrouter,token_type=input"] == 100
 
 
+def test_a_call_whose_client_left_before_a_provider_was_asked_is_of_the_provider_other(signals: Signals) -> None:
+    request = signals.request()
+    request.record(
+        CallFinished(
+            operation="chat",
+            model="a/b",
+            provider=None,
+            status="cancelled",
+            stream=True,
+            attempts=0,
+            duration_seconds=0.1,
+            cancel_phase="before_first_byte",
+        )
+    )
+    finish(request, 499, "cancelled")
+    points = signals.points()
+    assert points["gatewayz_cancelled_calls_total", "model=a/b,phase=before_first_byte,provider=other"] == 1
+
+
 def test_events_outside_a_request(signals: Signals) -> None:
     signals.recorder.record(QueryFinished(operation="select", duration_seconds=0.002))
     signals.recorder.record(CacheLookedUp(cache="api_key", hit=True))
