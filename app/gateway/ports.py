@@ -37,7 +37,7 @@ class Client(Protocol):
         """Whether the whole body has arrived: to receive it waits for nothing."""
 
     def call_on_leave(self, act: Callable[[], None]) -> None:
-        """Read on, and call `act` when the client leaves before the end of the response; soon where it has left."""
+        """Read on, and call `act` when the client leaves before the end of the response; at once where it has left."""
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):

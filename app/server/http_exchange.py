@@ -71,11 +71,10 @@ class Exchange:
             self._on_leave()
 
     def call_on_leave(self, act: Callable[[], None]) -> None:
-        """Read on, and call `act` when the client leaves before the end of the response; soon where it has left."""
+        """Read on, and call `act` when the client leaves before the end of the response; at once where it has left."""
         self._on_leave = act
         if self.has_left:
-            # Not at once: a call that has begun makes its first attempt, so that its end has a provider.
-            asyncio.get_running_loop().call_soon(act)
+            act()
         elif self._connection is not None:
             self._connection.read_as_needed()
 
