@@ -10,7 +10,15 @@ from app.anomaly.watch import STATE_NAME
 from app.config.schema import AnomaliesConfig
 
 MINUTES: Final = 120
-ATTEMPTS_PER_MINUTE: Final = 240
+ATTEMPTS_PER_MINUTE: Final = 450
+"""Between the paces of the drills that are to raise no anomaly, 240 and 750."""
+
+FAILING_OF: Final = 23
+"""One of so many attempts fails, as in the drill of an error budget."""
+
+INPUT_TOKENS: Final = 2
+OUTPUT_TOKENS: Final = 32
+"""What the upstream of the drills reports where it is not told otherwise."""
 
 
 def keep_learned(
@@ -23,12 +31,12 @@ def keep_learned(
         for number in range(ATTEMPTS_PER_MINUTE):
             detector.observe(
                 *busy,
-                "success",
+                "failure" if number % FAILING_OF == 0 else "success",
                 now_seconds=began_seconds + number * 60.0 / ATTEMPTS_PER_MINUTE,
                 duration_seconds=0.4
                 + 0.01 * (number % 7),  # longer than a busy computer takes, half as long as the drill
-                input_tokens=10,
-                output_tokens=5,
+                input_tokens=INPUT_TOKENS,
+                output_tokens=OUTPUT_TOKENS,
             )
         if detector.evaluate(began_seconds + 60.0):
             raise ValueError("well traffic is an anomaly")

@@ -70,8 +70,13 @@ name = "metered"
 """Breakers and probes that come to a conclusion within the test, and a ledger that cannot wait."""
 
 PRICED = "input_usd_per_million = 1.0\noutput_usd_per_million = 1.0\n"
+DEAR = "input_usd_per_million = 245.0\noutput_usd_per_million = 245.0\n"
+"""A call of the usual 34 tokens costs 0.00833 US dollars. More tokens at a usual price would be an anomaly."""
+
 OTHERS = {"refused": "dying", "unpaid": "breaking", "withdrawn": "rate_limited", "late": "slow", "unpriced": "stalling"}
 """A model for each cause, and its provider."""
+
+PRICES = {"late": DEAR, "unpriced": ""}
 
 
 def settings(upstream_url: str) -> str:
@@ -80,7 +85,7 @@ def settings(upstream_url: str) -> str:
     for model, provider in OTHERS.items():
         text += f'[[providers]]\nname = "{provider}"\nbase_url = "{upstream_url}/{provider}/v1"\n'
         text += f'[[models]]\nname = "{model}"\n[[models.routes]]\nprovider = "{provider}"\n'
-        text += f'upstream_model = "{provider}-1"\n{"" if model == "unpriced" else PRICED}'
+        text += f'upstream_model = "{provider}-1"\n{PRICES.get(model, PRICED)}'
     return f"{text}[[providers]]"
 
 
@@ -99,8 +104,7 @@ def burning(key: str) -> dict[str, Call]:
 
 def costly(key: str) -> dict[str, Call]:
     """Return calls that cost 120 US dollars an hour: more than HighCostRate allows, and not for long enough for the page of CostBudgetBurn."""
-    script = {"slow": {"prompt_tokens": 8_333, "completion_tokens": 1}}
-    return {"costly": Call(model="late", per_second=4.0, key=key, script=script)}
+    return {"costly": Call(model="late", per_second=4.0, key=key)}
 
 
 def calls_of(main: str, metered: str) -> dict[str, dict[str, Call]]:

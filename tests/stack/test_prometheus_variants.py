@@ -144,9 +144,14 @@ def as_asked_here(query: str) -> str:
 
 
 def may_be_empty(query: str) -> bool:
-    """Whether a query filters by a comparison, so that no result is a response."""
-    tree: Any = promql_parser.parse(query)
-    return isinstance(tree, promql_parser.BinaryExpr) and str(tree.op) in {"<", ">", "=="}
+    """Whether a query filters by a comparison, or by another query that does, so that no result is a response."""
+    return _filters(promql_parser.parse(query))
+
+
+def _filters(tree: Any) -> bool:
+    if not isinstance(tree, promql_parser.BinaryExpr):
+        return False
+    return str(tree.op) in {"<", ">", "=="} or (str(tree.op) == "and" and (_filters(tree.lhs) or _filters(tree.rhs)))
 
 
 def is_of_the_window(query: str) -> bool:
