@@ -4,9 +4,11 @@
 
 Servers under test: a bare Litestar and aiohttp pass-through, the gateway with telemetry off and with
 everything exported at 100 % sampling, and where they are installed Portkey and LiteLLM
-(`make bench-baselines`). Each runs alone on one core; load, upstream and OTLP endpoint have the
-others. In each round every server is started, warmed up and loaded, so that a slow moment of the
-machine meets all of them. CPU and context switches are those of all processes of the server. Needs Linux.
+(`make bench-baselines`). They share one core, of which only the loaded one uses more than a trace; load,
+upstream and OTLP endpoint have the others. All are started and warmed up first. In each round each point
+is measured on one server right after the other, in turned order every second round, so that a slow moment
+of the machine meets all of them. CPU and context switches are those of all processes of the server. Needs
+Linux.
 """
 
 import argparse
@@ -27,36 +29,26 @@ import msgspec
 from bench import canned_server
 from bench.baselines import baselines_folder, find_baselines
 from bench.closed_load import LoadResult
-from bench.cores import Cores, available_cores, on_cores, split_cores
-from bench.environment import DIRECT_MODEL, bench_environment
+from bench.cores import available_cores, on_cores, split_cores
+from bench.environment import bench_environment
 from bench.gateway_report import KINDS, Measured, Report, Setting, to_json
-from bench.gateway_tables import as_text
-from bench.gateway_variants import (
-    EXPLAINED,
-    START_SECONDS,
-    Variant,
-    baseline_variants,
-    gateway_variants,
+from bench.gateway_servers import (
+    BODIES,
+    CANNED,
+    Bed,
+    Plan,
+    Started,
+    progress,
+    start_servers,
+    stop_servers,
 )
-from bench.load import PATH, Load, find_load
+from bench.gateway_tables import as_text
+from bench.gateway_variants import EXPLAINED, Variant, baseline_variants, gateway_variants
+from bench.load import find_load
 from bench.server_cost import PROC, Cost, read_cost, switches_between
 from demo.process import Child, ChildFailedError, start_child
 
-MESSAGES = [
-    {"role": "system", "content": "You are a helpful assistant that answers in one short sentence."},
-    {"role": "user", "content": "Tell me about the fox. " * 12},
-]
-BODIES = {
-    kind: msgspec.json.encode({"model": DIRECT_MODEL, "messages": MESSAGES, "stream": kind == "streamed"})
-    for kind in KINDS
-}
-ENDS = {"whole": b'"usage"', "streamed": b"data: [DONE]"}
-"""What a whole response contains, by kind."""
-
-CANNED = ("bench.canned_server", "0")
 UPSTREAM = "bench.canned_server, streams of 12 parts without a pause"
-WARM_UP_CONNECTIONS = 16
-WARM_UP_SECONDS = 1
 CONSOLE = ("app", "console", "--listen", "127.0.0.1:0", "--otlp", "127.0.0.1:0", "--data")
 CONSOLE_LINE = "console: receiving OTLP/HTTP on "
 SETTLE_SECONDS = 5.0
@@ -67,42 +59,6 @@ IDLE_SHARE = 0.1
 RESPONSES_PER_CONNECTION = 4
 LONGEST_SECONDS = 10
 """For a server that is too slow for so many responses in the time of the plan."""
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What to run. `variants` are names; empty stands for all that are installed."""
-
-    rounds: int
-    seconds: int
-    connections: tuple[int, ...]
-    variants: tuple[str, ...]
-
-
-class Bed(msgspec.Struct, frozen=True, kw_only=True):
-    """What all measurements of a round share. `folder` takes the logs of the servers."""
-
-    plan: Plan
-    load: Load
-    cores: Cores
-    folder: Path
-    round: int = 1
-
-
-def progress(line: str) -> None:
-    """Print what the run does now."""
-    print(f"gateway: {line}", file=sys.stderr, flush=True)
-
-
-async def check(server: Child, variant: Variant) -> None:
-    """Send one request of each kind; raises `ChildFailedError` where the response is not 200 and whole."""
-    async with aiohttp.ClientSession() as session:
-        for kind, body in BODIES.items():
-            async with session.post(server.url + PATH, data=body, headers=variant.headers) as response:
-                text = await response.read()
-            if response.status != 200 or ENDS[kind] not in text:
-                raise ChildFailedError(
-                    f"{variant.name} returned {response.status} and {text[-300:].decode(errors='replace')!r}, {kind}"
-                )
 
 
 async def settled_cost(server: Child) -> Cost:
@@ -161,24 +117,16 @@ async def measure(server: Child, variant: Variant, bed: Bed, kind: str, connecti
     )
 
 
-async def measure_round(variant: Variant, bed: Bed) -> tuple[list[Measured], dict[str, str]]:
-    """Start one server on its core, warm it up, load it at every point and end it.
+async def measure_round(started: Sequence[Started], bed: Bed) -> tuple[list[Measured], dict[str, str]]:
+    """Load the servers at every point, one right after the other, in turned order every second round.
 
     Return the figures, and why a point has none where the variant is not required. Raises `ChildFailedError`.
     """
-    log_path = bed.folder / f"{variant.name}.log"
     measured: list[Measured] = []
     failed: dict[str, str] = {}
-    with on_cores(bed.cores.server):
-        server = await start_child(variant.name, variant.arguments, log_path=log_path, environ=variant.environ)
-    try:
-        await server.wait_ready(variant.ready_line, START_SECONDS)
-        await check(server, variant)
-        for body in BODIES.values():
-            await bed.load.run(
-                server.url, variant.headers, body, connections=WARM_UP_CONNECTIONS, seconds=WARM_UP_SECONDS
-            )
-        for kind, connections in itertools.product(KINDS, bed.plan.connections):
+    for kind, connections in itertools.product(KINDS, bed.plan.connections):
+        progress(f"round {bed.round} of {bed.plan.rounds}: {kind}, {connections} connections")
+        for variant, server in started if bed.round % 2 else reversed(started):
             try:
                 measured.append(await measure(server, variant, bed, kind, connections))
             except ChildFailedError as error:
@@ -187,36 +135,23 @@ async def measure_round(variant: Variant, bed: Bed) -> tuple[list[Measured], dic
                     raise ChildFailedError(f"{point}: {error}") from error
                 failed[point] = str(error).partition("\n")[0]
                 progress(f"skips {point}: {error}")
-    finally:
-        await server.stop()
     return measured, failed
 
 
 async def measure_all(variants: Sequence[Variant], bed: Bed) -> tuple[list[Measured], dict[str, str]]:
     """Measure every variant in every round; return the figures, and why something that is not required has none.
 
-    A variant that does not even start is not tried again in later rounds. Raises `ChildFailedError`.
+    Raises `ChildFailedError`.
     """
+    started, failed = await start_servers(variants, bed)
     measured: list[Measured] = []
-    failed: dict[str, str] = {}
-    dropped: set[str] = set()
-    for number in range(1, bed.plan.rounds + 1):
-        for variant in variants:
-            if variant.name in dropped:
-                continue
-            progress(f"round {number} of {bed.plan.rounds}: {variant.name}")
-            try:
-                figures, missing = await measure_round(variant, msgspec.structs.replace(bed, round=number))
-            except (ChildFailedError, aiohttp.ClientError) as error:
-                if variant.required:
-                    raise
-                dropped.add(variant.name)
-                point = variant.name if number == 1 else f"{variant.name} from round {number} on"
-                failed[point] = "it failed: " + str(error).partition("\n")[0]
-                progress(f"skips {variant.name}, which failed: {error}")
-            else:
-                measured += figures
-                failed |= missing
+    try:
+        for number in range(1, bed.plan.rounds + 1):
+            figures, missing = await measure_round(started, msgspec.structs.replace(bed, round=number))
+            measured += figures
+            failed |= missing
+    finally:
+        await stop_servers(started)
     return measured, failed
 
 

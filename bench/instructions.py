@@ -24,8 +24,8 @@ import msgspec
 from bench import canned_server
 from bench.counted_server import CONTROL, VALGRIND, Counting, is_installed
 from bench.environment import bench_environment
-from bench.gateway import BODIES
 from bench.gateway_report import KINDS
+from bench.gateway_servers import BODIES
 from bench.gateway_variants import BARE, EXPLAINED, OFF, ON, Variant, gateway_variants
 from bench.load import PATH
 from bench.page import put_into

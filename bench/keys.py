@@ -24,7 +24,7 @@ from bench import canned_server
 from bench.closed_load import LoadResult
 from bench.cores import available_cores, on_cores, split_cores
 from bench.environment import DETOUR_MODEL, DIRECT_MODEL, Bench, bench_environment
-from bench.gateway import BODIES, CANNED
+from bench.gateway_servers import BODIES, CANNED
 from bench.load import PYTHON_LOAD
 from demo.environment import GATEWAY_READY_LINE, create_key
 from demo.process import Child, ChildFailedError, run_to_end, start_child

@@ -26,7 +26,7 @@ import msgspec
 from bench import canned_server
 from bench.cores import available_cores, on_cores, split_cores
 from bench.environment import DETOUR_MODEL, DIRECT_MODEL, FAILING_MODEL, Bench, bench_environment
-from bench.gateway import CANNED, MESSAGES
+from bench.gateway_servers import CANNED, MESSAGES
 from bench.gateway_variants import START_SECONDS
 from bench.load import Load, find_load
 from bench.servers import MIB, memory_bytes

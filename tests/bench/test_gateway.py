@@ -9,7 +9,8 @@ import pytest
 from bench import canned_server, external_server, pass_through
 from bench.closed_load import LoadResult
 from bench.cores import Cores
-from bench.gateway import BODIES, Bed, Plan, check, enough_seconds, measure_all, parse
+from bench.gateway import enough_seconds, measure_all, parse
+from bench.gateway_servers import BODIES, Bed, Plan, check
 from bench.gateway_variants import Variant
 from bench.load import PATH, Load
 from demo.process import ChildFailedError, start_child
