@@ -18,6 +18,7 @@ from app.gateway.large_request_body import LargeRequestBody
 from app.gateway.openai.failures import UpstreamFailure
 from app.gateway.openai.request import Operation
 from app.gateway.overhead import OverheadTimer
+from app.gateway.prepared_request import AT_ONCE_BYTES, NO_TIMEOUT, PreparedRequest
 from app.gateway.provider_endpoint import HEADER_BOUNDS, ProviderEndpoint, ProviderSecrets
 from app.gateway.provider_request import ProviderRequest
 from app.gateway.transport_failure import failure_of_exception
@@ -49,33 +50,40 @@ class Provider:
         self.server_port = endpoint.port
         self._urls = {operation: endpoint.url(path) for operation, path in PATHS.items()}
         self._headers = {"content-type": "application/json", **endpoint.headers}
-        # The connector bounds the wait for a connection, and the attempt's deadlines everything after it.
-        self._timeout = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None)
         self._refuses_stream_options: set[str] = set()
         self._session: aiohttp.ClientSession | None = None
+        self._prepared: dict[Operation, PreparedRequest] = {}
         self._drains: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Open the pool; connects nowhere."""
-        self._session = aiohttp.ClientSession(
-            connector=LiveConnector(
-                limit=self.config.max_connections,
-                keepalive_timeout=self.config.keepalive_seconds,
-                pool_wait_seconds=self.config.pool_wait_seconds,
-                connect_seconds=self.config.connect_seconds,
-            ),
+        connector = LiveConnector(
+            limit=self.config.max_connections,
+            keepalive_timeout=self.config.keepalive_seconds,
+            pool_wait_seconds=self.config.pool_wait_seconds,
+            connect_seconds=self.config.connect_seconds,
+        )
+        self._session = session = aiohttp.ClientSession(
+            connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=self._timeout,
+            timeout=NO_TIMEOUT,
             read_bufsize=_READ_BUFFER_BYTES,
             request_class=ProviderRequest,
             **HEADER_BOUNDS,
         )
+        if self._endpoint.proxy is None:
+            parser = {"read_until_eof": True, "read_bufsize": _READ_BUFFER_BYTES, **HEADER_BOUNDS}
+            self._prepared = {
+                operation: PreparedRequest(session, connector, url, headers=self._headers, parameters=parser)
+                for operation, url in self._urls.items()
+            }
 
     async def close(self) -> None:
         """Close every connection."""
         for drain in self._drains:
             drain.cancel()
         session, self._session = self._session, None
+        self._prepared = {}
         if session is not None:
             await session.close()
 
@@ -107,7 +115,10 @@ class Provider:
             raise UpstreamFailure("connect_error", reason="the gateway is stopping")
         watch = ConnectionWatch(on_connected, timer, must_be_fresh=must_be_fresh)
         token = WATCH.set(watch)
+        prepared = self._prepared.get(operation)
         try:
+            if prepared is not None and type(body) is bytes and len(body) <= AT_ONCE_BYTES and prepared.takes(headers):
+                return await prepared.send(body, headers)
             response = await session.post(
                 self._urls[operation],
                 data=body,

@@ -6,14 +6,12 @@ task costs more than the write.
 """
 
 import asyncio
-from typing import Final
 
 from aiohttp import ClientOSError, ClientRequest, ClientResponse
 from aiohttp.connector import Connection
 from aiohttp.payload import BytesPayload
 
-_AT_ONCE_BYTES: Final = 32 * 1024
-"""The kernel nearly always takes so much at once. Of a larger body the provider may be slow to take the rest."""
+from app.gateway.prepared_request import AT_ONCE_BYTES
 
 
 class ProviderRequest(ClientRequest):
@@ -28,7 +26,7 @@ class ProviderRequest(ClientRequest):
             or transport is None
             or protocol.writing_paused
             or not isinstance(body, BytesPayload)
-            or (body.size or 0) > _AT_ONCE_BYTES
+            or (body.size or 0) > AT_ONCE_BYTES
             or self.chunked
             or self.compress
             or self._continue is not None

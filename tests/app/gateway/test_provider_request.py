@@ -1,11 +1,17 @@
 """A small request to a provider is written in the pass of the event loop in which it begins; any request arrives whole."""
 
 import asyncio
+import time
+from types import SimpleNamespace
 
 import pytest
 
 import app.gateway.gateway as gateway_module
+from app.config.schema import ProviderConfig
 from app.gateway.connector import ProviderConnection
+from app.gateway.openai.failures import UpstreamFailure
+from app.gateway.overhead import OverheadTimer
+from app.gateway.provider_client import Provider
 from tests.harness.passes import Passes
 
 pytestmark = pytest.mark.live
@@ -89,4 +95,57 @@ async def test_the_connection_is_not_read_while_a_stream_waits_for_its_turn(
     release.set()
     events = await streaming
     assert [each["choices"][0]["delta"].get("content") for each in events[:-1]] == ["a", "b", "c"]
+    await gateway.finished()
+
+
+async def test_a_small_request_has_the_fields_of_a_large_one(make_upstream, make_gateway):
+    # The head of a small one is made once, that of a large one by the HTTP client, each time.
+    upstream = await make_upstream()
+    gateway = await make_gateway(upstream)
+    for characters in (1, 40_000):
+        assert (await gateway.chat(messages=[{"role": "user", "content": "a" * characters}])).status == 200
+    small, large = ({**each.headers, "content-length": "", "traceparent": ""} for each in upstream.exchanges)
+    assert small == large
+    assert "host" in small
+    await gateway.finished()
+
+
+@pytest.fixture
+async def provider(make_upstream):
+    upstream = await make_upstream()
+    config = ProviderConfig(name="alpha", base_url=f"http://127.0.0.1:{upstream.port}/v1", headers={"x-team": "blue"})
+    provider = Provider(config, "sk")
+    await provider.start()
+    yield SimpleNamespace(provider=provider, upstream=upstream)
+    await provider.close()
+
+
+async def post(provider, headers):
+    timer = OverheadTimer(time.monotonic)
+    response = await provider.post("chat", b"{}", headers, on_connected=lambda: None, timer=timer)
+    await response.read()
+    return response.status
+
+
+@pytest.mark.parametrize("headers", [{}, {"traceparent": "00-1-2-01"}, {"x-team": "red"}])
+async def test_the_headers_of_one_request_are_added_or_replace_the_providers(provider, headers):
+    assert await post(provider.provider, headers) == 200
+    (exchange,) = provider.upstream.exchanges
+    sent = {name: exchange.headers.get(name) for name in ("traceparent", "x-team", "authorization", "content-length")}
+    expected = {"traceparent": None, "x-team": "blue", "authorization": "Bearer sk", "content-length": "2"}
+    assert sent == {**expected, **headers}
+
+
+async def test_a_header_with_a_line_end_is_not_sent(provider):
+    with pytest.raises(UpstreamFailure):
+        await post(provider.provider, {"tracestate": "a\r\nx-team: red"})
+    assert not provider.upstream.exchanges
+
+
+async def test_small_and_large_requests_share_the_pool(make_upstream, make_gateway):
+    upstream = await make_upstream()
+    gateway = await make_gateway(upstream)
+    for characters in (1, 40_000, 1):
+        assert (await gateway.chat(messages=[{"role": "user", "content": "a" * characters}])).status == 200
+    assert upstream.connections == 1
     await gateway.finished()
