@@ -31,6 +31,8 @@ MOST_MILLISECONDS: Final = 300
 MOST_MEBIBYTES: Final = 250
 PUSHES: Final = 240
 _BATCH: Final = 1_000
+_FEWEST_ROUNDS: Final = 2
+_BATCHES_PER_LINE: Final = 20
 _HOUR_NS: Final = 3_600 * 10**9
 _DAY: Final = "range=86400"
 ROUTES: Final = (
@@ -61,9 +63,11 @@ def main(arguments: list[str]) -> int:
     """Fill, measure, print; 1 where a screen or the memory is beyond its bound."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spans", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=20, help="queries of each route, at least 2")
     parser.add_argument("--file", type=Path, help="a file of an earlier run, or where to make one")
     options = parser.parse_args(arguments)
+    if options.rounds < _FEWEST_ROUNDS or options.spans < 1:
+        parser.error(f"--rounds is at least {_FEWEST_ROUNDS}, --spans at least 1")
     with tempfile.TemporaryDirectory() as folder:
         path = options.file or Path(folder) / "console.sqlite"
         if not path.exists():
@@ -77,7 +81,10 @@ def fill(path: Path, spans: int) -> None:
     requests = int(spans / SPANS_PER_REQUEST)
     now_ns, began = time.time_ns(), time.monotonic()
     traffic = GatewayTraffic(1, now_ns - 6 * _HOUR_NS, 6 * _HOUR_NS // requests)
-    for _ in range(-(-requests // _BATCH)):
+    batches = -(-requests // _BATCH)
+    for number in range(batches):
+        if number % _BATCHES_PER_LINE == 0:
+            print(f"fills the file: {number * 100 // batches} %", file=sys.stderr, flush=True)
         for signal, request in zip(("traces", "logs"), traffic.batches(_BATCH), strict=True):
             _send(store, signal, request)
     pushed = GatewayTraffic(2, now_ns - _HOUR_NS, _HOUR_NS // PUSHES)

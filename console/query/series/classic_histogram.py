@@ -6,7 +6,7 @@ added by bound.
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Final
 
@@ -46,30 +46,43 @@ class ClassicHistogram:
             living = list({point.time_ms: point for point in living}.values())
         self.count = _counter(living, [point.count for point in living], is_delta=is_delta)
         self.sum = _counter(living, [point.sum for point in living], is_delta=is_delta)
-        self._buckets: dict[float, Counter] = {}
-        by_bound: dict[float, tuple[list[HistogramPoint], list[float]]] = {}
-        for point in living:
-            for bound, count in zip((*point.bounds, math.inf), accumulate(point.counts), strict=False):
-                points_of, counts = by_bound.setdefault(bound, ([], []))
-                points_of.append(point)
-                counts.append(count)
-        for bound, (points_of, counts) in by_bound.items():
-            self._buckets[bound] = _counter(points_of, counts, is_delta=is_delta)
+        self._buckets = {
+            bound: _counter(points_of, counts, is_delta=is_delta) for bound, points_of, counts in _columns(living)
+        }
+        self._is_regular = not is_delta and all(each.samples == self.count.samples for each in self._buckets.values())
 
     def rates(self, start_ms: int, end_ms: int) -> Buckets:
         """Return the rate of each bucket over (start, end], by Prometheus' `rate`."""
-        window = self.count.window(start_ms, end_ms)
-        rates = (
+        if self._is_regular:
             # Nearly always all points have all buckets: where the samples are is found once.
-            (bound, bucket.rate_in(window) if bucket.samples == self.count.samples else bucket.rate(start_ms, end_ms))
-            for bound, bucket in self._buckets.items()
-        )
+            return Counter.rates_in(self.count.window(start_ms, end_ms), self._buckets.items())
+        rates = ((bound, bucket.rate(start_ms, end_ms)) for bound, bucket in self._buckets.items())
         return {bound: rate for bound, rate in rates if rate is not None}
 
     def increases(self, start_ms: int, end_ms: int) -> Buckets:
         """Return what each bucket counted in (start, end]."""
         increases = ((bound, bucket.increase(start_ms, end_ms)) for bound, bucket in self._buckets.items())
         return {bound: increase for bound, increase in increases if increase is not None}
+
+
+def _columns(points: Sequence[HistogramPoint]) -> Iterator[tuple[float, Sequence[HistogramPoint], Sequence[float]]]:
+    """Return each bound with the points that have it, and what each of them counted up to it."""
+    if not points:
+        return
+    bounds, length = points[0].bounds, len(points[0].counts)
+    if all(point.bounds == bounds and len(point.counts) == length for point in points):
+        columns = zip(*(accumulate(point.counts) for point in points), strict=True)
+        for bound, column in zip((*bounds, math.inf), columns, strict=False):
+            yield bound, points, column
+        return
+    by_bound: dict[float, tuple[list[HistogramPoint], list[float]]] = {}
+    for point in points:
+        for bound, count in zip((*point.bounds, math.inf), accumulate(point.counts), strict=False):
+            points_of, counts = by_bound.setdefault(bound, ([], []))
+            points_of.append(point)
+            counts.append(count)
+    for bound, (points_of, counts) in by_bound.items():
+        yield bound, points_of, counts
 
 
 def _counter(points: Sequence[HistogramPoint], values: Sequence[float | None], *, is_delta: bool) -> Counter:

@@ -5,15 +5,17 @@ the samples and nothing else, so that adjacent windows add up to the whole: coun
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import accumulate, pairwise
-from typing import NamedTuple
+from operator import le
+from typing import NamedTuple, TypeVar, cast
 
 from console.query.series.extrapolation import Reach, Sampled, counter_factor, reach
 from console.query.series.samples import LOOKBACK_MS, NumberSeries
 
 _MS_PER_SECOND = 1_000.0
+Key = TypeVar("Key")
 
 
 class Window(NamedTuple):
@@ -33,20 +35,18 @@ class Counter:
     """
 
     def __init__(self, series: NumberSeries) -> None:
-        samples = [
-            (time_ms, value, start_ms)
-            for time_ms, value, start_ms in zip(series.times_ms, series.values, series.starts_ms, strict=True)
-            if value is not None
-        ]
-        self._times: Sequence[int] = [each[0] for each in samples]
-        self._values: Sequence[float] = [each[1] for each in samples]
-        self._starts: Sequence[int] = [each[2] for each in samples]
+        known = series.without_unknown()
+        self._times, self._starts = known.times_ms, known.starts_ms
+        # mypy cannot see that no value is None.
+        self._values = cast("Sequence[float]", known.values)
         self._is_delta = series.is_delta
 
     @cached_property
-    def _by_value(self) -> list[float]:
-        """What was counted up to each sample, with resets where the value falls."""
-        return list(accumulate(_steps(self._values), initial=0.0)) if self._times else []
+    def _by_value(self) -> Sequence[float]:
+        """What was counted up to each sample, with resets where the value falls; where it never does, from any origin."""
+        if all(map(le, self._values, self._values[1:])):
+            return self._values
+        return list(accumulate(_steps(self._values), initial=0.0))
 
     @cached_property
     def _counted(self) -> list[float]:
@@ -85,6 +85,23 @@ class Counter:
             return None
         increase = self._by_value[last] - self._by_value[first]
         return increase * counter_factor(wide, self._values[first], increase) / seconds
+
+    @staticmethod
+    def rates_in(window: Window, counters: Iterable[tuple[Key, "Counter"]]) -> dict[Key, float]:
+        """Return what `rate_in` returns of each cumulative counter of these times, which there may be many of."""
+        first, last, wide, seconds = window
+        if wide is None:
+            return {}
+        sampled, to_start, to_end = wide
+        whole = (sampled + to_start + to_end) / sampled
+        rates = {}
+        for key, counter in counters:
+            counted, value = counter._by_value, counter._values[first]  # noqa: SLF001  of this class
+            increase = counted[last] - counted[first]
+            # Only a counter that began shortly before is extrapolated less.
+            is_whole = increase <= 0 or value < 0 or sampled * (value / increase) >= to_start
+            rates[key] = increase * (whole if is_whole else counter_factor(wide, value, increase)) / seconds
+        return rates
 
     def increase(self, start_ms: int, end_ms: int) -> float | None:
         """Return what was counted in (start, end], from the sample before the window to the last in it.

@@ -24,6 +24,18 @@ class NumberSeries(msgspec.Struct, frozen=True, kw_only=True):
     starts_ms: Sequence[int]
     is_delta: bool = False
 
+    def without_unknown(self) -> "NumberSeries":
+        """Return the points that have a value; this series where all have."""
+        if None not in self.values:
+            return self
+        known = [index for index, value in enumerate(self.values) if value is not None]
+        return NumberSeries(
+            times_ms=[self.times_ms[index] for index in known],
+            values=[self.values[index] for index in known],
+            starts_ms=[self.starts_ms[index] for index in known],
+            is_delta=self.is_delta,
+        )
+
 
 def value_at(series: NumberSeries, at_ms: int, lookback_ms: int = LOOKBACK_MS) -> float | None:
     """Return the latest sample in (at - lookback, at]; None without one, and where the latest ended the series.

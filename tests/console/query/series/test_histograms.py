@@ -8,12 +8,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from console.query.series.classic_histogram import ClassicHistogram, HistogramPoint, add_buckets, classic_quantile
+from console.query.series.counter import Counter
 from console.query.series.exponential_histogram import (
     ExponentialBuckets,
     ExponentialHistogram,
     ExponentialPoint,
     exponential_quantile,
 )
+from console.query.series.samples import NumberSeries
 from otel.exposition.quantile import histogram_quantile
 from tests.console.query.series.oracle import oracle_classic_quantile, oracle_native_quantile
 
@@ -55,6 +57,34 @@ def test_new_bounds_of_a_series_are_new_counters():
         [point(10_000, (1, 2, 3)), point(20_000, (5, 9), bounds=(4.0,), start_ms=15_000)], is_delta=False
     )
     assert histogram.increases(10_000, 20_000) == {4.0: 5, math.inf: 14}
+
+
+@BRIEF
+@example([((0, 3), 0.0), ((2, 5), 0.0), ((1, 1), 0.0)], 12_000, 30_000)
+@given(
+    st.lists(st.tuples(st.lists(st.integers(0, 50), min_size=2, max_size=3), st.sampled_from((0.0, 0.5))), max_size=8),
+    st.integers(0, 60_000),
+    st.integers(1, 60_000),
+)
+def test_each_buckets_rate_is_that_of_a_counter_with_its_totals(counted, start_ms, length_ms):
+    points = [
+        point(10_000 * (index + 1), tuple(each + more for each in counts), bounds=(1.0, 2.0)[: len(counts) - 1])
+        for index, (counts, more) in enumerate(counted)
+    ]
+    expected = {}
+    for index, bound in enumerate((1.0, 2.0, math.inf)):
+        having = [each for each in points if bound in (*each.bounds, math.inf)]
+        counter = Counter(
+            NumberSeries(
+                times_ms=[each.time_ms for each in having],
+                values=[sum(each.counts[: index + 1]) for each in having],
+                starts_ms=[each.start_ms for each in having],
+            )
+        )
+        rate = counter.rate(start_ms, start_ms + length_ms)
+        if rate is not None:
+            expected[bound] = rate
+    assert ClassicHistogram(points, is_delta=False).rates(start_ms, start_ms + length_ms) == expected
 
 
 @BRIEF
