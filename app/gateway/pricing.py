@@ -21,7 +21,8 @@ _NANO: Final = 1_000_000_000
 class Tokens(msgspec.Struct, frozen=True):
     """What an attempt used. The details are parts of `input_tokens` or of `output_tokens`, as in `otel.events.usage.Usage`.
 
-    `long_cache_write_tokens` are those of `cache_write_tokens` that stay in the cache for an hour.
+    `long_cache_write_tokens` are those of `cache_write_tokens` that stay in the cache for an hour,
+    `cached_audio_tokens` those of `cached_tokens` that are `input_audio_tokens` too.
     """
 
     input_tokens: int = 0
@@ -32,6 +33,7 @@ class Tokens(msgspec.Struct, frozen=True):
     reasoning_tokens: int = 0
     input_audio_tokens: int = 0
     output_audio_tokens: int = 0
+    cached_audio_tokens: int = 0
 
 
 class UsdRates(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +78,7 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
             return cost
         cached, written, long_written = tokens.cached_tokens, tokens.cache_write_tokens, tokens.long_cache_write_tokens
         # What a provider counts as cached and as audio may be the same tokens: they cost as cached ones.
-        audio = min(tokens.input_audio_tokens, tokens.input_tokens - cached - written)
+        audio = min(tokens.input_audio_tokens - tokens.cached_audio_tokens, tokens.input_tokens - cached - written)
         spoken = min(tokens.output_audio_tokens, tokens.output_tokens - tokens.reasoning_tokens)
         return (
             cost

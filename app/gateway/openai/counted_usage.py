@@ -48,6 +48,7 @@ def counted_usage(
         believed.reasoning_tokens,
         believed.input_audio_tokens,
         believed.output_audio_tokens,
+        believed.cached_audio_tokens,
     )
     priced = price.cost_nanousd(tokens)
     # A figure that came before the end of a stream is not that of all of it.

@@ -71,6 +71,7 @@ class BelievedUsage(msgspec.Struct, frozen=True):
     long_cache_write_tokens: int = 0
     reasoning_tokens: int = 0
     input_audio_tokens: int = 0
+    cached_audio_tokens: int = 0
     output_audio_tokens: int = 0
     disbelieved: tuple[DisbelievedCount, ...] = ()
 
@@ -115,6 +116,7 @@ def believe(reported: ReportedUsage, request: CallRequest, delivered: Delivered)
         cache_write_tokens=reported.cache_write_tokens if has_input else 0,
         long_cache_write_tokens=reported.long_cache_write_tokens if has_input else 0,
         input_audio_tokens=reported.input_audio_tokens if has_input else 0,
+        cached_audio_tokens=reported.cached_audio_tokens if has_input else 0,
         reasoning_tokens=min(reasoning_tokens, whole),
         output_audio_tokens=min(reported.output_audio_tokens, whole),
         disbelieved=tuple(sorted(doubts)),

@@ -3,7 +3,8 @@
 Input: undecoded `usage` objects, one or several of a response. Output: integers,
 merged field by field; what cannot be a count is ignored and named. Well-formed counts are accepted
 here and judged in `plausible_usage.py`. docs/costs.md lists the shapes of OpenAI, Anthropic,
-OpenRouter, DeepSeek, Gemini, xAI, Perplexity, Groq, Moonshot, DeepInfra, LiteLLM, vLLM, llama.cpp.
+OpenRouter, DeepSeek, Gemini, xAI, Perplexity, Groq, Moonshot, Mistral, DashScope, DeepInfra, LiteLLM,
+vLLM, llama.cpp.
 """
 
 from typing import Final
@@ -22,16 +23,20 @@ _CACHED: Final = (
     "prompt_cache_hit_tokens",
     "cache_read_input_tokens",
     "cached_tokens",
+    "num_cached_tokens",
 )
 _CACHE_WRITE: Final = (
     "cache_creation_input_tokens",
     "prompt.cache_write_tokens",
     "prompt.cache_creation_tokens",
+    "prompt.cache_creation_input_tokens",
 )
 _REASONING: Final = ("completion.reasoning_tokens", "completion.thinking_tokens", "reasoning_tokens")
-_WRITTEN_SHORT: Final = "created.ephemeral_5m_input_tokens"
-_WRITTEN_LONG: Final = "created.ephemeral_1h_input_tokens"
-_APART: Final = ("cache_read_input_tokens", "cache_creation_input_tokens", _WRITTEN_SHORT, _WRITTEN_LONG)
+_WRITTEN_SHORT: Final = ("created.ephemeral_5m_input_tokens", "prompt.cache_creation.ephemeral_5m_input_tokens")
+_WRITTEN_LONG: Final = ("created.ephemeral_1h_input_tokens", "prompt.cache_creation.ephemeral_1h_input_tokens")
+_APART: Final = ("cache_read_input_tokens", "cache_creation_input_tokens", _WRITTEN_SHORT[0], _WRITTEN_LONG[0])
+"""What is below the details is a part of the input, as they are."""
+_CACHED_AUDIO: Final = "prompt.cached_tokens_details.audio_tokens"
 
 
 class ReportedUsage(msgspec.Struct, frozen=True):
@@ -39,6 +44,7 @@ class ReportedUsage(msgspec.Struct, frozen=True):
 
     - `cached_tokens`, `cache_write_tokens` and `input_audio_tokens` are part of `input_tokens`;
       `long_cache_write_tokens`, kept for an hour, are part of `cache_write_tokens`.
+    - `cached_audio_tokens` are part of both `cached_tokens` and `input_audio_tokens`.
     - `reasoning_tokens` and `output_audio_tokens` are part of `output_tokens`.
     - `hidden_tokens` are part of `output_tokens` and in none of the provider's own counts: what its
       total exceeds their sum by.
@@ -55,6 +61,7 @@ class ReportedUsage(msgspec.Struct, frozen=True):
     long_cache_write_tokens: int = 0
     reasoning_tokens: int = 0
     input_audio_tokens: int = 0
+    cached_audio_tokens: int = 0
     output_audio_tokens: int = 0
     cost_nanousd: int | None = None
     nonsense: frozenset[DisbelievedCount] = frozenset()
@@ -107,13 +114,13 @@ class UsageReader:
         """Return the usage with the details that few responses have."""
         counts = self._fields.counts
         reasoning = self._fields.first(_REASONING) or reported.hidden_tokens
+        heard = _part("audio_input", counts.get("prompt.audio_tokens", 0), reported.input_tokens, nonsense)
         return msgspec.structs.replace(
             reported,
-            long_cache_write_tokens=min(counts.get(_WRITTEN_LONG, 0), reported.cache_write_tokens),
+            long_cache_write_tokens=min(self._fields.first(_WRITTEN_LONG) or 0, reported.cache_write_tokens),
             reasoning_tokens=_part("reasoning", reasoning, reported.output_tokens, nonsense),
-            input_audio_tokens=_part(
-                "audio_input", counts.get("prompt.audio_tokens", 0), reported.input_tokens, nonsense
-            ),
+            input_audio_tokens=heard,
+            cached_audio_tokens=min(counts.get(_CACHED_AUDIO, 0), heard, reported.cached_tokens),
             output_audio_tokens=_part(
                 "audio_output", counts.get("completion.audio_tokens", 0), reported.output_tokens, nonsense
             ),
@@ -144,8 +151,8 @@ class UsageReader:
 
     def _written(self) -> int:
         """Return the tokens that were written into the provider's cache."""
-        counts = self._fields.counts
-        return self._fields.first(_CACHE_WRITE) or counts.get(_WRITTEN_SHORT, 0) + counts.get(_WRITTEN_LONG, 0)
+        fields = self._fields
+        return fields.first(_CACHE_WRITE) or (fields.first(_WRITTEN_SHORT) or 0) + (fields.first(_WRITTEN_LONG) or 0)
 
 
 def whole_input(input_tokens: int, cached: int, output_tokens: int, total: int | None, *, is_apart: bool) -> int:

@@ -23,18 +23,25 @@ _MAX_COUNT: Final = 10**15
 _Number: TypeAlias = int | float | None
 
 
+class _Created(msgspec.Struct, gc=False):
+    ephemeral_5m_input_tokens: _Number = None
+    ephemeral_1h_input_tokens: _Number = None
+
+
+class _Cached(msgspec.Struct, gc=False):
+    audio_tokens: _Number = None
+
+
 class _Details(msgspec.Struct, gc=False):
     cached_tokens: _Number = None
     cache_write_tokens: _Number = None
     cache_creation_tokens: _Number = None
+    cache_creation_input_tokens: _Number = None
     audio_tokens: _Number = None
     reasoning_tokens: _Number = None
     thinking_tokens: _Number = None
-
-
-class _Created(msgspec.Struct, gc=False):
-    ephemeral_5m_input_tokens: _Number = None
-    ephemeral_1h_input_tokens: _Number = None
+    cache_creation: _Created | None = None
+    cached_tokens_details: _Cached | None = None
 
 
 class _Usage(msgspec.Struct, gc=False):
@@ -49,7 +56,9 @@ class _Usage(msgspec.Struct, gc=False):
     cache_read_input_tokens: _Number = None
     cache_creation_input_tokens: _Number = None
     reasoning_tokens: _Number = None
+    num_cached_tokens: _Number = None
     prompt_tokens_details: _Details | None = None
+    prompt_token_details: _Details | None = None
     input_tokens_details: _Details | None = None
     input_token_details: _Details | None = None
     completion_tokens_details: _Details | None = None
@@ -65,11 +74,12 @@ class _Usage(msgspec.Struct, gc=False):
 
 _USAGE: Final = msgspec.json.Decoder(_Usage)
 _COSTS: Final = ("cost", "cost_details", "cost_in_usd_ticks", "estimated_cost", "is_byok")
-_FLAT: Final = _Usage.__struct_fields__[:11]
+_FLAT: Final = _Usage.__struct_fields__[:12]
 _BASIC, _FURTHER = _FLAT[:5], _FLAT[5:]
 _NO_FURTHER: Final = (None,) * len(_FURTHER)
 _NESTED: Final = {
     "prompt_tokens_details": "prompt",
+    "prompt_token_details": "prompt",
     "input_tokens_details": "prompt",
     "input_token_details": "prompt",
     "completion_tokens_details": "completion",
@@ -78,9 +88,16 @@ _NESTED: Final = {
     "cache_creation": "created",
 }
 """The objects in a usage, in the order of its fields, by the first part of their fields' paths."""
+_COUNTS: Final = 7
+"""The fields of details that are counts; behind them are objects."""
 _NESTED_PATHS: Final = tuple(
-    tuple(f"{prefix}.{field}" for field in (_Created if prefix == "created" else _Details).__struct_fields__)
+    tuple(f"{prefix}.{field}" for field in (_Created if prefix == "created" else _Details).__struct_fields__[:_COUNTS])
     for prefix in _NESTED.values()
+)
+_INNER: Final = {"cache_creation": _Created, "cached_tokens_details": _Cached}
+"""The objects in details. Their fields' paths are longer than those of the same objects beside the details."""
+_INNER_PATHS: Final = tuple(
+    tuple(f"prompt.{name}.{field}" for field in kind.__struct_fields__) for name, kind in _INNER.items()
 )
 _NO_COSTS: Final = (ABSENT,) * len(_COSTS)
 _PART_OF: Final[Mapping[str, DisbelievedCount]] = {
@@ -98,6 +115,10 @@ _PART_OF: Final[Mapping[str, DisbelievedCount]] = {
     "cache_creation_input_tokens": "cache_write",
     "prompt.cache_write_tokens": "cache_write",
     "prompt.cache_creation_tokens": "cache_write",
+    "prompt.cache_creation_input_tokens": "cache_write",
+    "prompt.cache_creation.ephemeral_5m_input_tokens": "cache_write",
+    "prompt.cache_creation.ephemeral_1h_input_tokens": "cache_write",
+    "prompt.cached_tokens_details.audio_tokens": "audio_input",
     "created.ephemeral_5m_input_tokens": "cache_write",
     "created.ephemeral_1h_input_tokens": "cache_write",
 }
@@ -128,7 +149,11 @@ class UsageFields:
             self._take(_FURTHER, values[len(_BASIC) :], is_part=True)
         for paths, details in zip(_NESTED_PATHS, values[len(_FLAT) :], strict=False):
             if details is not None:
-                self._take(paths, msgspec.structs.astuple(details), is_part=True)
+                counts = msgspec.structs.astuple(details)
+                self._take(paths, counts, is_part=True)
+                for inner_paths, inner in zip(_INNER_PATHS, counts[_COUNTS:], strict=False):
+                    if inner is not None:
+                        self._take(inner_paths, msgspec.structs.astuple(inner), is_part=True)
         if values[-len(_COSTS) :] != _NO_COSTS:
             self._take_costs({name: bytes(getattr(usage, name)) for name in _COSTS})
         return self._counts_output(usage.completion_tokens, usage.output_tokens, usage.total_tokens)
@@ -187,6 +212,12 @@ class UsageFields:
             details = usage.get(name)
             if isinstance(details, dict):
                 self._take(paths, [details.get(path.partition(".")[2]) for path in paths], is_part=True)
+                for inner_name, inner_paths in zip(_INNER, _INNER_PATHS, strict=True):
+                    inner = details.get(inner_name)
+                    if isinstance(inner, dict):
+                        self._take(
+                            inner_paths, [inner.get(path.rpartition(".")[2]) for path in inner_paths], is_part=True
+                        )
         self._take_costs({name: json.dumps(usage[name]).encode() for name in _COSTS if name in usage})
         return self._counts_output(
             *(usage.get(name) for name in ("completion_tokens", "output_tokens", "total_tokens"))
