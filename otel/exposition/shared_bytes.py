@@ -15,6 +15,7 @@ from otel.exposition import openmetrics, text
 from otel.exposition.family import Family, FamilyType
 from otel.exposition.negotiation import Format
 from otel.exposition.series import SeriesWriter
+from otel.metrics.columns import attributes_of
 from otel.metrics.exemplars import Exemplars
 
 GZIP_LEVEL = 1
@@ -99,7 +100,7 @@ class SharedBytes:
 
     def _has_exemplars(self, family: Family) -> bool:
         exemplars = self._exemplars
-        return bool(exemplars) and any(id(point.attributes) in exemplars for point in family.points)
+        return bool(exemplars) and any(id(each) in exemplars for each in attributes_of(family.points))
 
     def _writer(self, family: Family) -> SeriesWriter:
         return self._writers[family.name, family.type]

@@ -19,6 +19,7 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality, HistogramDa
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation
 from opentelemetry.sdk.metrics.view import SumAggregation as SdkSumAggregation
 
+from otel.metrics.columns import HistogramNumbers
 from otel.metrics.exemplar_reservoir import LatestExemplarReservoir
 
 _set: Final = object.__setattr__
@@ -37,7 +38,9 @@ class _Keeping:
 
     _latest: Any = None
     _spare: Any = None
-    _is_kept = False
+    is_kept = False
+    """Whether the next point is the latest one, unless something is measured."""
+
     _value: Any
     _reservoir: Any
     _collect_exemplars: Callable[[], Sequence[Exemplar]]
@@ -51,11 +54,11 @@ class _Keeping:
             and self._instrument_aggregation_temporality is AggregationTemporality.DELTA
         )
         if not is_known:
-            self._is_kept = False
+            self.is_kept = False
             return super().collect(collection_aggregation_temporality, collection_start_nano)  # type: ignore[misc]  # the SDK's
         latest, offered = self._latest, self._reservoir.offered
         # With an exemplar that came without a value the SDK makes a point of its own.
-        if self._is_kept and self._value is None and not offered:
+        if self.is_kept and self._value is None and not offered:
             _set(latest, "time_unix_nano", collection_start_nano)
             return latest
         spare = self._spare if self._spare is not None and _references(self) == _UNSHARED else None
@@ -63,7 +66,7 @@ class _Keeping:
         point = self._cumulative(spare, collection_start_nano)
         self._spare, self._latest = latest, point
         # The next point is the same while nothing is measured, but has no exemplars.
-        self._is_kept = not point.exemplars
+        self.is_kept = not point.exemplars
         return point
 
     def _cumulative(self, spare: Any, time_unix_nano: int) -> Any:
@@ -78,11 +81,19 @@ class _Keeping:
 class CumulativeSum(_Keeping, sdk._SumAggregation):  # noqa: SLF001  the SDK has no public aggregation to derive from
     """The sum of one series."""
 
+    def take_recorded(self) -> None:
+        """Add what the instrument itself recorded."""
+        with self._lock:
+            self._take_recorded()
+
+    def _take_recorded(self) -> None:
+        if self._value is not None:
+            self._previous_value += self._value
+            self._value = None
+
     def _cumulative(self, spare: Any, time_unix_nano: int) -> Any:
         with self._lock:
-            if self._value is not None:
-                self._previous_value += self._value
-                self._value = None
+            self._take_recorded()
             value, exemplars = self._previous_value, self._exemplars()
         if spare is None:
             return NumberDataPoint(self._attributes, self._start_time_unix_nano, time_unix_nano, value, exemplars)
@@ -93,21 +104,53 @@ class CumulativeSum(_Keeping, sdk._SumAggregation):  # noqa: SLF001  the SDK has
 
 
 class CumulativeHistogram(_Keeping, sdk._ExplicitBucketHistogramAggregation):  # noqa: SLF001  as above
-    """The histogram of one series."""
+    """The histogram of one series. `numbers` are those of the last collection, None where there are newer ones."""
+
+    numbers: HistogramNumbers | None = None
+
+    def add(self, counts: list[int], total: float, lowest: float, highest: float) -> None:
+        """Add what a bound series added up."""
+        with self._lock:
+            self._add(counts, total, lowest, highest)
+        self.is_kept = False
+
+    def take_numbers(self) -> HistogramNumbers:
+        """Return what was measured until now, with what the instrument itself recorded."""
+        with self._lock:
+            counts = self._take_recorded()
+            if self.numbers is None:
+                self.numbers = HistogramNumbers(
+                    self._boundaries,
+                    counts,
+                    sum(counts),
+                    self._previous_sum,
+                    self._previous_min,
+                    self._previous_max,
+                )
+            return self.numbers
+
+    def _add(self, counts: list[int], total: float, lowest: float, highest: float) -> None:
+        before: Any = self._previous_value
+        # A new list: a collection may hold the one before.
+        self._previous_value = list(counts) if before is None else list(map(add, before, counts))  # type: ignore[assignment]  # the SDK declares only what it is at first
+        self._previous_sum += total  # type: ignore[assignment]  # likewise
+        self._previous_min = min(lowest, self._previous_min)
+        self._previous_max = max(highest, self._previous_max)
+        self.numbers = None
+
+    def _take_recorded(self) -> list[int]:
+        """Add what the instrument itself recorded; return the counts of the buckets."""
+        if self._value is not None:
+            self._add(self._value, self._sum, self._min, self._max)
+            self._value = None
+            self._sum, self._min, self._max = 0, math.inf, -math.inf
+        if self._previous_value is None:
+            self._previous_value = self._get_empty_bucket_counts()  # type: ignore[assignment]  # likewise
+        return self._previous_value  # type: ignore[return-value]  # likewise
 
     def _cumulative(self, spare: Any, time_unix_nano: int) -> Any:
         with self._lock:
-            counts, before = self._value, self._previous_value
-            if before is None:
-                before = self._get_empty_bucket_counts()
-            if counts is not None:
-                before = list(map(add, before, counts))
-            self._previous_value = before  # type: ignore[assignment]  # the SDK declares only what it is at first
-            self._previous_sum += self._sum
-            self._previous_min = min(self._min, self._previous_min)
-            self._previous_max = max(self._max, self._previous_max)
-            self._value = None
-            self._sum, self._min, self._max = 0, math.inf, -math.inf
+            before = self._take_recorded()
             exemplars = self._exemplars()
         bucket_counts, total = tuple(before), sum(before)
         if spare is None:

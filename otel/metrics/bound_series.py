@@ -22,6 +22,7 @@ from opentelemetry.trace import get_current_span
 from otel.metrics.deltas import AnyDelta
 from otel.metrics.exemplar_reservoir import LatestExemplarReservoir
 from otel.metrics.pending import Measured, Pending
+from otel.metrics.streams import collect_as_columns
 from otel.traces.context import TracedContext
 
 Write = Callable[[float, Mapping[str, str], Context | None], None]
@@ -184,6 +185,8 @@ class Series(Generic[AnyDelta]):
             self._filter = self._consumer._sdk_config.exemplar_filter  # noqa: SLF001  as above
             self._is_trace_based = type(self._filter) is TraceBasedExemplarFilter
             if self._fits(aggregations):
+                for match in matches:
+                    collect_as_columns(match)
                 self._aggregations = aggregations
         except (AttributeError, TypeError):
             return

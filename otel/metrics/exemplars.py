@@ -6,7 +6,7 @@ those of series that no longer exist.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -15,10 +15,11 @@ from opentelemetry.sdk.metrics import Exemplar
 from opentelemetry.sdk.metrics.export import (
     DataPointT,
     ExponentialHistogramDataPoint,
-    HistogramDataPoint,
     Metric,
     MetricsData,
 )
+
+from otel.metrics.columns import Columns, attributes_of
 
 EXPONENTIAL_EXEMPLARS = 20
 """How many exemplars an exponential series keeps; its buckets move, so there is no slot per bucket.
@@ -55,19 +56,25 @@ class ExemplarStore:
         self._latest: dict[int, SeriesExemplars] = {}
         self._unpushed: dict[int, SeriesExemplars] = {}
 
-    def absorb(self, points: Iterable[DataPointT]) -> None:
+    def absorb(self, streams: Iterable[Sequence[DataPointT]]) -> None:
         """Add the exemplars of a whole collection, and remove series that are not in it."""
-        points = list(points)
+        alive: set[int] = set()
         has_any = self._latest or self._unpushed
-        alive = {id(point.attributes) for point in points} if has_any else set()
+        found: list[tuple[Any, Sequence[float] | None, Sequence[Exemplar]]] = []
+        for points in streams:
+            if has_any:
+                alive.update([id(each) for each in attributes_of(points)])
+            found += _exemplars_of(points)
         latest = {key: kept for key, kept in self._latest.items() if key in alive}
         unpushed = {key: kept for key, kept in self._unpushed.items() if key in alive}
-        for point in [point for point in points if point.exemplars]:
-            key = id(point.attributes)
-            for kept in (latest, unpushed):
-                merged = _merge(kept.get(key), point)
-                if merged is not None:
-                    kept[key] = merged
+        for attributes, bounds, exemplars in found:
+            traced = [exemplar for exemplar in exemplars if exemplar.trace_id]
+            if traced:
+                key = id(attributes)
+                before = latest.get(key)
+                latest[key] = merged = _merge(before, attributes, bounds, traced)
+                since_push = unpushed.get(key)
+                unpushed[key] = merged if since_push is before else _merge(since_push, attributes, bounds, traced)
         self._latest, self._unpushed = latest, unpushed
 
     @property
@@ -105,6 +112,16 @@ def with_exemplars(data: MetricsData, exemplars: Exemplars) -> MetricsData:
 
 def _metric_with(metric: Metric, exemplars: Exemplars) -> Metric:
     points = metric.data.data_points
+    if isinstance(points, Columns):
+        by_position = {
+            position: list(exemplars[key].by_slot.values())
+            for position, key in enumerate(map(id, points.attributes if exemplars else ()))
+            if key in exemplars
+        }
+        if not by_position and not points.exemplars:
+            return metric
+        columns = points.with_exemplars(by_position)
+        return replace(metric, data=replace(metric.data, data_points=columns))  # type: ignore[arg-type]  # as below
     if not any(point.exemplars or id(point.attributes) in exemplars for point in points):
         return metric
     replaced = [_point_with(point, exemplars.get(id(point.attributes))) for point in points]
@@ -118,17 +135,41 @@ def _point_with(point: DataPointT, kept: SeriesExemplars | None) -> DataPointT:
     return replace(point, exemplars=list(kept.by_slot.values()))
 
 
-def _merge(kept: SeriesExemplars | None, point: DataPointT) -> SeriesExemplars | None:
-    """Return `kept`, updated with the traced exemplars of `point`."""
-    traced = [exemplar for exemplar in point.exemplars if exemplar.trace_id]
-    if not traced:
-        return kept
-    if isinstance(point, ExponentialHistogramDataPoint):
+def _exemplars_of(
+    points: Sequence[DataPointT],
+) -> list[tuple[Any, Sequence[float] | None, Sequence[Exemplar]]]:
+    """Return attributes, bounds and exemplars of each series that has new ones.
+
+    Bounds are empty where there is one slot, and None where buckets move.
+    """
+    if isinstance(points, Columns):
+        items, attributes = points.items, points.attributes
+        return [
+            (attributes[position], getattr(items[position], "bounds", ()), exemplars)
+            for position, exemplars in points.exemplars.items()
+        ]
+    return [
+        (
+            point.attributes,
+            None if isinstance(point, ExponentialHistogramDataPoint) else getattr(point, "explicit_bounds", ()),
+            point.exemplars,
+        )
+        for point in points
+        if point.exemplars
+    ]
+
+
+def _merge(
+    kept: SeriesExemplars | None, attributes: Any, bounds: Sequence[float] | None, traced: Sequence[Exemplar]
+) -> SeriesExemplars:
+    """Return `kept`, updated with these exemplars."""
+    if bounds is None:
         older = list(kept.by_slot.values()) if kept is not None else []
         newest = sorted([*older, *traced], key=lambda exemplar: exemplar.time_unix_nano)[-EXPONENTIAL_EXEMPLARS:]
-        return SeriesExemplars(point.attributes, dict(enumerate(newest)))
+        return SeriesExemplars(attributes, dict(enumerate(newest)))
+    if not bounds:
+        return SeriesExemplars(attributes, {0: traced[-1]})
     by_slot = dict(kept.by_slot) if kept is not None else {}
-    bounds = point.explicit_bounds if isinstance(point, HistogramDataPoint) else ()
     for exemplar in traced:
         by_slot[bisect_left(bounds, exemplar.value)] = exemplar
-    return SeriesExemplars(point.attributes, by_slot)
+    return SeriesExemplars(attributes, by_slot)

@@ -7,7 +7,7 @@ another scrape or from the push.
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 from opentelemetry.sdk.metrics.export import (
@@ -19,6 +19,7 @@ from opentelemetry.sdk.metrics.export import (
     Sum,
 )
 
+from otel.metrics.columns import Columns
 from otel.metrics.exemplars import Exemplars, ExemplarStore, with_exemplars
 
 OVERFLOW_ATTRIBUTE = "otel.metric.overflow"
@@ -140,7 +141,7 @@ class SharedReader(MetricReader):
         finally:
             self._collector = None
         data = self._received.pop() if self._received else MetricsData(resource_metrics=[])
-        self._store.absorb(_points(data))
+        self._store.absorb(_streams(data))
         self._latest = Snapshot(
             number=self._started,
             started_seconds=started,
@@ -165,7 +166,7 @@ class SharedReader(MetricReader):
             self._received.append(metrics_data)
             return
         with self._collecting:
-            self._store.absorb(_points(metrics_data))
+            self._store.absorb(_streams(metrics_data))
 
 
 def metrics_of(data: MetricsData) -> Iterator[Metric]:
@@ -175,18 +176,23 @@ def metrics_of(data: MetricsData) -> Iterator[Metric]:
             yield from scope_metrics.metrics
 
 
-def _points(data: MetricsData) -> Iterator[DataPointT]:
+def _streams(data: MetricsData) -> Iterator[Sequence[DataPointT]]:
     for metric in metrics_of(data):
-        yield from metric.data.data_points
+        yield metric.data.data_points
 
 
 def _overflow(data: MetricsData) -> dict[str, int]:
     return {
         metric.name: _overflowed(metric, point)
         for metric in metrics_of(data)
-        for point in metric.data.data_points
-        if point.attributes and OVERFLOW_ATTRIBUTE in point.attributes
+        for point in _overflow_points(metric.data.data_points)
     }
+
+
+def _overflow_points(points: Sequence[DataPointT]) -> Sequence[DataPointT]:
+    if isinstance(points, Columns):
+        return [] if points.overflow is None else [points[points.overflow]]
+    return [point for point in points if point.attributes and OVERFLOW_ATTRIBUTE in point.attributes]
 
 
 def _overflowed(metric: Metric, point: DataPointT) -> int:

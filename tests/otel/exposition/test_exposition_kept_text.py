@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel.catalogue.spec import Category, Kind, Label, MetricSpec
-from otel.exposition import Exposition
+from otel.exposition import Exposition, series_block
+from otel.metrics.label_set import LabelSet
 from tests.harness.metered import OPENMETRICS, Metered
 
 NAMES = {"calls_total": Kind.COUNTER, "in_progress": Kind.UP_DOWN_COUNTER, "seconds": Kind.HISTOGRAM}
@@ -56,14 +58,21 @@ def test_every_scrape_equals_one_of_a_new_exposition(rounds: list[list[Any]]) ->
             assert metered.scrape(accept).body == expected
 
 
-def test_only_the_series_that_changed_is_rendered_again(monkeypatch: Any) -> None:
-    metered = Metered(SPECS)
-    for model in "abc":
-        metered.instruments.record("calls_total", 1, {"model": model})
-        metered.instruments.record("seconds", 0.5, {"model": model})
+def test_only_the_block_of_the_series_that_changed_is_written_again(monkeypatch: Any) -> None:
+    monkeypatch.setattr("otel.exposition.series_block.LINES_PER_BLOCK", 2)
+    written: list[str] = []
+    encoded = series_block._encoded
+    monkeypatch.setattr(series_block, "_encoded", lambda text: written.append(text) or encoded(text))
+    spec = msgspec.structs.replace(SPECS[0], series_limit=100)
+    metered, root = Metered([spec]), LabelSet()
+    for model in "abcdef":
+        metered.instruments.record("calls_total", 1, root.plus("model", model))
     metered.text()
-    rendered: list[float] = []
-    monkeypatch.setattr("otel.exposition.series.number", lambda value: rendered.append(value) or f"{value:g}")
-    metered.instruments.record("calls_total", 7, {"model": "b"})
-    assert 'calls_total{model="b"} 8\n' in metered.text()
-    assert rendered == [8]
+    assert len(written) == 3
+    written.clear()
+    metered.instruments.record("calls_total", 7, root.plus("model", "d"))
+    assert 'calls_total{model="d"} 8\n' in metered.text()
+    assert written == ['calls_total{model="c"} 1\ncalls_total{model="d"} 8\n']
+    written.clear()
+    metered.text()
+    assert written == []

@@ -1,0 +1,224 @@
+"""Consecutive series of a family, written at once: one template has all their text except the values.
+
+A block whose items are those of the last scrape is not written again. Blocks bound what one
+unchanged series among changed ones costs, and how long one step holds the interpreter.
+"""
+
+import math
+import operator
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, chain, repeat
+from typing import Any, Final, Protocol
+
+from opentelemetry.sdk.metrics.export import ExponentialHistogramDataPoint
+
+from otel.exposition.family import Family
+from otel.exposition.series_text import SeriesText
+from otel.exposition.syntax import number
+from otel.metrics.columns import HistogramNumbers
+from otel.metrics.exemplars import Exemplars, SeriesExemplars
+
+LINES_PER_BLOCK: Final = 64
+_LINES_BESIDE_BOUNDS: Final = 3
+"""`+Inf`, the sum and the count."""
+
+_PLAIN_TYPES: Final = {int, float}
+_PLAIN_LIMIT: Final = 2.0**63
+_sum_of: Final = operator.attrgetter("sum")
+_bounds_of: Final = operator.attrgetter("bounds")
+
+Found = Sequence[SeriesExemplars | None]
+
+
+class Block(Protocol):
+    """Some series in the order of their labels. `items` are what these measured, in that order."""
+
+    size: int
+
+    def text(self, items: Sequence[Any]) -> bytes:
+        """Return the lines without exemplars."""
+
+    def text_with_exemplars(self, items: Sequence[Any], exemplars: Exemplars) -> bytes:
+        """Return the lines with exemplars."""
+
+
+class _PlainBlock:
+    """Series with the same number of values each; a subclass says which."""
+
+    def __init__(self, family: Family, series: Sequence[SeriesText]) -> None:
+        self.size = len(series)
+        self._family = family
+        self._series = series
+        self._ids = [id(each.attributes) for each in series]
+        self._items: Sequence[Any] = ()
+        self._text = b""
+        self._traced_items: Sequence[Any] = ()
+        self._traced_found: Found = ()
+        self._traced_text = b""
+
+    def text(self, items: Sequence[Any]) -> bytes:
+        """Return the lines without exemplars."""
+        if not are_same(items, self._items):
+            self._text = _encoded(self._template(items) % tuple(self._values(items)))
+            self._items = items
+        return self._text
+
+    def text_with_exemplars(self, items: Sequence[Any], exemplars: Exemplars) -> bytes:
+        """Return the lines with exemplars, where one of the series has one."""
+        found = list(map(exemplars.get, self._ids))
+        if not any(found):
+            return self.text(items)
+        if not (are_same(items, self._traced_items) and are_same(found, self._traced_found)):
+            self._traced_text = _encoded(self._traced_template(items) % tuple(self._traced_values(items, found)))
+            self._traced_items, self._traced_found = items, found
+        return self._traced_text
+
+    def _template(self, items: Sequence[Any]) -> str:
+        raise NotImplementedError
+
+    def _values(self, items: Sequence[Any]) -> Iterable[object]:
+        raise NotImplementedError
+
+    def _traced_template(self, items: Sequence[Any]) -> str:
+        raise NotImplementedError
+
+    def _traced_values(self, items: Sequence[Any], found: Found) -> Iterable[object]:
+        """Return the values, each of a line with an exemplar followed by its text."""
+        raise NotImplementedError
+
+
+class NumberBlock(_PlainBlock):
+    """Counters or gauges."""
+
+    def __init__(self, family: Family, series: Sequence[SeriesText]) -> None:
+        super().__init__(family, series)
+        prefixes = [_literal(each.prefixes(family, None)[0]) for each in series]
+        self._lines = "".join([f"{prefix}%s\n" for prefix in prefixes])
+        self._traced_lines = "".join([f"{prefix}%s%s\n" for prefix in prefixes])
+
+    def _template(self, items: Sequence[Any]) -> str:  # noqa: ARG002  the same for all
+        return self._lines
+
+    def _values(self, items: Sequence[Any]) -> Iterable[object]:
+        return _written(items)
+
+    def _traced_template(self, items: Sequence[Any]) -> str:  # noqa: ARG002  likewise
+        return self._traced_lines
+
+    def _traced_values(self, items: Sequence[Any], found: Found) -> Iterable[object]:
+        texts = [
+            "" if kept is None else series.exemplar_texts(kept, 1)[0]
+            for series, kept in zip(self._series, found, strict=True)
+        ]
+        return chain.from_iterable(zip(self._values(items), texts, strict=True))
+
+
+class HistogramBlock(_PlainBlock):
+    """Histograms with explicit bounds."""
+
+    def __init__(self, family: Family, series: Sequence[SeriesText]) -> None:
+        super().__init__(family, series)
+        self._bounds: Sequence[Sequence[float]] = ()
+        self._lines = self._traced_lines = ""
+
+    def _template(self, items: Sequence[HistogramNumbers]) -> str:
+        self._take_bounds(items)
+        return self._lines
+
+    def _traced_template(self, items: Sequence[HistogramNumbers]) -> str:
+        self._take_bounds(items)
+        return self._traced_lines
+
+    def _take_bounds(self, items: Sequence[HistogramNumbers]) -> None:
+        bounds = list(map(_bounds_of, items))
+        if are_same(bounds, self._bounds):
+            return
+        self._bounds = bounds
+        lines, traced = [], []
+        for series, of_series in zip(self._series, bounds, strict=True):
+            *buckets, total, count = map(_literal, series.prefixes(self._family, of_series))
+            lines += [f"{prefix}%s\n" for prefix in (*buckets, total, count)]
+            traced += [*(f"{prefix}%s%s\n" for prefix in buckets), f"{total}%s\n", f"{count}%s\n"]
+        self._lines, self._traced_lines = "".join(lines), "".join(traced)
+
+    def _values(self, items: Sequence[HistogramNumbers]) -> Iterable[object]:
+        values: list[object] = []
+        for item, total in zip(items, _written(list(map(_sum_of, items))), strict=True):
+            values += accumulate(item.bucket_counts)
+            values += (total, item.observations)
+        return values
+
+    def _traced_values(self, items: Sequence[HistogramNumbers], found: Found) -> Iterable[object]:
+        values: list[object] = []
+        totals = _written(list(map(_sum_of, items)))
+        for series, item, total, kept in zip(self._series, items, totals, found, strict=True):
+            texts = repeat("") if kept is None else series.exemplar_texts(kept, len(item.bucket_counts))
+            values += chain.from_iterable(zip(accumulate(item.bucket_counts), texts, strict=False))
+            values += (total, item.observations)
+        return values
+
+
+class SingleBlock:
+    """A series whose lines are written one by one, because their number or their items vary.
+
+    These are exponential histograms and series that are merged at each collection.
+    """
+
+    size = 1
+
+    def __init__(self, family: Family, series: SeriesText) -> None:
+        self._family = family
+        self._series = series
+
+    def text(self, items: Sequence[Any]) -> bytes:
+        """Return the lines without exemplars."""
+        return self.text_with_exemplars(items, {})
+
+    def text_with_exemplars(self, items: Sequence[Any], exemplars: Exemplars) -> bytes:
+        """Return the lines with exemplars."""
+        return _encoded("".join(self._series.lines(self._family, items[0], exemplars)))
+
+
+def blocks_of(family: Family, series: Sequence[SeriesText], items: Sequence[Any]) -> list[Block]:
+    """Return the blocks of series that measured these items."""
+    blocks: list[Block] = []
+    run: list[SeriesText] = []
+    lines = 0
+    make: type[NumberBlock | HistogramBlock] = NumberBlock
+    for each, item in zip(series, items, strict=True):
+        is_histogram = isinstance(item, HistogramNumbers)
+        is_single = bool(each.colliding) or isinstance(item, ExponentialHistogramDataPoint)
+        if run and (is_single or lines >= LINES_PER_BLOCK):
+            blocks.append(make(family, run))
+            run, lines = [], 0
+        if is_single:
+            blocks.append(SingleBlock(family, each))
+            continue
+        make = HistogramBlock if is_histogram else NumberBlock
+        run.append(each)
+        lines += len(item.bounds) + _LINES_BESIDE_BOUNDS if is_histogram else 1
+    if run:
+        blocks.append(make(family, run))
+    return blocks
+
+
+def are_same(some: Sequence[object], others: Sequence[object]) -> bool:
+    """Whether both hold the same objects in the same order."""
+    return len(some) == len(others) and all(map(operator.is_, some, others))
+
+
+def _written(values: Sequence[Any]) -> Iterable[object]:
+    """Return values that `%s` writes as `number` does: most are so already."""
+    if set(map(type, values)) <= _PLAIN_TYPES and min(values) > -_PLAIN_LIMIT and max(values) < _PLAIN_LIMIT:
+        # A NaN makes the sum one, too.
+        return values if math.isfinite(sum(values)) else map(number, values)
+    return map(number, values)
+
+
+def _literal(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+def _encoded(text: str) -> bytes:
+    """Return UTF-8; a lone surrogate, which it cannot encode, becomes `?`."""
+    return text.encode("utf-8", "replace")
