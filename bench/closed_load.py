@@ -6,16 +6,18 @@ response are read.
 
 import argparse
 import asyncio
-import os
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 from urllib.parse import urlsplit
 
 import msgspec
 import uvloop
+
+from bench.core_wait import CoreWait, no_wait
+from bench.priority import give_way, go_first
 
 _CONTENT_LENGTH = b"\r\ncontent-length: "
 _OK = b"HTTP/1.1 200"
@@ -23,20 +25,27 @@ _LAST_CHUNK = b"0\r\n\r\n"
 
 
 class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The results. `failed` counts responses that were not 200 or not whole; times of the others in milliseconds."""
+    """The results. `failed` counts responses that were not 200 or not whole; times of the others in milliseconds.
+
+    `own_p99_milliseconds`: without the time in which the server waited for a core.
+    """
 
     responded: int
     failed: int
     seconds: float
     p50_milliseconds: float
     p99_milliseconds: float
+    own_p99_milliseconds: float = 0.0
 
 
 class Connection(asyncio.Protocol):
     """One connection of the load; `done` is set when it has nothing in flight any more."""
 
-    def __init__(self, request: bytes, ends_at: float) -> None:
+    def __init__(self, request: bytes, ends_at: float, server_waited: Callable[[], float] = no_wait) -> None:
         self.took_seconds: list[float] = []
+        self.own_seconds: list[float] = []
+        self._server_waited = server_waited
+        self._waited_before = 0.0
         self.failed = 0
         self.done = asyncio.Event()
         self._request = request
@@ -61,6 +70,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None or self._sent_at >= self._ends_at:
             self.done.set()
             return
+        self._waited_before = self._server_waited()
         self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
@@ -69,7 +79,9 @@ class Connection(asyncio.Protocol):
         if not _is_whole(self._response):
             return
         if self._response.startswith(_OK):
-            self.took_seconds.append(time.perf_counter() - self._sent_at)
+            took = time.perf_counter() - self._sent_at
+            self.took_seconds.append(took)
+            self.own_seconds.append(took - (self._server_waited() - self._waited_before))
         else:
             self.failed += 1
         self._response = b""
@@ -86,7 +98,15 @@ def _is_whole(response: bytes) -> bool:
     return body.endswith(_LAST_CHUNK)
 
 
-async def run(url: str, headers: Sequence[str], body: bytes, *, connections: int, seconds: float) -> LoadResult:
+async def run(
+    url: str,
+    headers: Sequence[str],
+    body: bytes,
+    *,
+    connections: int,
+    seconds: float,
+    server_waited: Callable[[], float] = no_wait,
+) -> LoadResult:
     """Load the server at `url`, with header lines `name: value`; raises OSError when it is not reachable."""
     address = urlsplit(url)
     host, port = address.hostname or "", address.port or 80
@@ -99,7 +119,8 @@ async def run(url: str, headers: Sequence[str], body: bytes, *, connections: int
     began = time.perf_counter()
     ends_at = began + seconds
     opened = [
-        await loop.create_connection(lambda: Connection(request, ends_at), host, port) for _ in range(connections)
+        await loop.create_connection(lambda: Connection(request, ends_at, server_waited), host, port)
+        for _ in range(connections)
     ]
     await asyncio.gather(*(connection.done.wait() for _, connection in opened))
     took = time.perf_counter() - began
@@ -110,17 +131,15 @@ async def run(url: str, headers: Sequence[str], body: bytes, *, connections: int
     if len(times) < 2:
         return LoadResult(responded=len(times), failed=failed, seconds=took, p50_milliseconds=0.0, p99_milliseconds=0.0)
     cuts = statistics.quantiles(times, n=100)
+    own = [each * 1000 for _, connection in opened for each in connection.own_seconds]
     return LoadResult(
-        responded=len(times), failed=failed, seconds=took, p50_milliseconds=cuts[49], p99_milliseconds=cuts[98]
+        responded=len(times),
+        failed=failed,
+        seconds=took,
+        p50_milliseconds=cuts[49],
+        p99_milliseconds=cuts[98],
+        own_p99_milliseconds=statistics.quantiles(own, n=100)[98],
     )
-
-
-def _give_way() -> None:
-    """Take the lowest priority. A lower nice value alone keeps the core until the scheduler's next tick, some milliseconds."""
-    if hasattr(os, "SCHED_IDLE"):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    else:
-        os.nice(19)
 
 
 def main() -> None:
@@ -133,9 +152,13 @@ def main() -> None:
     parser.add_argument(
         "--background", action="store_true", help="give way at once to whatever else wants the processor"
     )
+    parser.add_argument("--first", action="store_true", help="go before everything else: this is what is measured")
+    parser.add_argument("--server-pid", type=int, help="the server, whose waits for a core are taken off")
     arguments = parser.parse_args()
+    if arguments.first:
+        go_first()
     if arguments.background:
-        _give_way()
+        give_way()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         result = runner.run(
             run(
@@ -144,6 +167,7 @@ def main() -> None:
                 arguments.body.encode(),
                 connections=arguments.connections,
                 seconds=arguments.seconds,
+                server_waited=CoreWait(arguments.server_pid) if arguments.server_pid else no_wait,
             )
         )
     sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
