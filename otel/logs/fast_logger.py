@@ -23,8 +23,7 @@ class FastLogRecord(msgspec.Struct, frozen=True, gc=False):
     Times are Unix nanoseconds.
     """
 
-    resource: Resource
-    instrumentation_scope: InstrumentationScope
+    origin: tuple[Resource, InstrumentationScope]
     timestamp: int
     observed_timestamp: int
     trace_id: int
@@ -33,6 +32,16 @@ class FastLogRecord(msgspec.Struct, frozen=True, gc=False):
     severity_number: SeverityNumber | None
     severity_text: str | None
     body: str
+
+    @property
+    def resource(self) -> Resource:
+        """Who made it."""
+        return self.origin[0]
+
+    @property
+    def instrumentation_scope(self) -> InstrumentationScope:
+        """By which instrumentation."""
+        return self.origin[1]
 
     @property
     def log_record(self) -> "FastLogRecord":
@@ -68,8 +77,7 @@ class FastLogger(Logger):
     ) -> None:
         super().__init__(scope.name, scope.version, scope.schema_url)
         self._sdk = sdk
-        self._resource = resource
-        self._scope = scope
+        self._origin = resource, scope
         self._offer = offer
 
     def emit(
@@ -108,8 +116,7 @@ class FastLogger(Logger):
                 span = get_current_span(context or None).get_span_context()
             self._offer(
                 FastLogRecord(
-                    self._resource,
-                    self._scope,
+                    self._origin,
                     timestamp,
                     observed_timestamp,
                     span.trace_id,
@@ -128,8 +135,7 @@ class FastLogger(Logger):
         trace_id, span_id, _, flags, _, _ = span  # its properties cost more than all of this
         self._offer(
             FastLogRecord(
-                self._resource,
-                self._scope,
+                self._origin,
                 unix_ns,
                 unix_ns,
                 trace_id,

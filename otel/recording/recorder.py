@@ -101,7 +101,7 @@ class TelemetryRequest:
             self._guard.failed(error)
         context = self._context
         self.span: Span = context.span if type(context) is TracedContext else get_current_span(context)
-        self._trace_id = self.span.get_span_context()[0].to_bytes(16, "big").hex()
+        self._trace_id = "%032x" % self.span.get_span_context()[0]  # noqa: UP031  a third of the time of a formatted text
 
     @property
     def trace_id(self) -> str:
@@ -143,7 +143,7 @@ class TelemetryRequest:
         except Exception as error:  # noqa: BLE001  as above
             guard.failed(error)
         try:
-            recorder.spans.end_request(span, event, error_type)
+            recorder.spans.end_request(span, event, error_type, summary.caller, summary.call, summary.overhead)
         except Exception as error:  # noqa: BLE001  as above
             guard.failed(error)
 
@@ -235,9 +235,7 @@ def _call_finished(
     recorder: TelemetryRecorder, event: CallFinished, context: Context, request: TelemetryRequest | None
 ) -> None:
     if request is not None:
-        summary = request.summary
-        recorder.spans.call_finished(request.span, event, is_first=summary.call is None)
-        summary.call = event
+        request.summary.call = event
     recorder.measurements.call_finished(event, context)
 
 
@@ -245,7 +243,6 @@ def _overhead_measured(
     recorder: TelemetryRecorder, event: OverheadMeasured, context: Context, request: TelemetryRequest
 ) -> None:
     request.summary.overhead = event
-    recorder.spans.overhead_measured(request.span, event)
     recorder.measurements.overhead_measured(event, context)
 
 
@@ -258,11 +255,9 @@ def _rate_limited(
 
 
 def _caller_identified(
-    recorder: TelemetryRecorder, event: CallerIdentified, _context: Context, request: TelemetryRequest
+    _: TelemetryRecorder, event: CallerIdentified, _context: Context, request: TelemetryRequest
 ) -> None:
-    summary = request.summary
-    recorder.spans.caller_identified(request.span, event, is_first=summary.caller is None)
-    summary.caller = event
+    request.summary.caller = event
 
 
 def _exception_mapped(

@@ -1,17 +1,16 @@
 """The attributes of an ended attempt's span, by the GenAI semantic conventions."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
 from otel.events import AttemptFinished
 from otel.events.usage import NANO, Usage, has_details
-from otel.traces.known_attributes import KnownCache
+from otel.traces.known_attributes import KnownAttributes, KnownCache, VaryingKeys
 
 Attributes: TypeAlias = Mapping[str, str | int | float | bool | tuple[str, ...]]
 
-_MAX_KNOWN: Final = 1_000
-_MAX_KNOWN_CHARS: Final = 128
+_MAX_KNOWN_CHARS: Final = 256
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+#=|~-]{0,127}")
 
 
@@ -63,67 +62,63 @@ class AttemptAttributes:
         self._keys = keys
         self._known = known
         self._redact = redact
-        self._identifiers: dict[str, str | None] = {}
+        usual = (
+            "gen_ai.response.id",
+            "gen_ai.response.time_to_first_chunk",
+            keys.longest_gap,
+            keys.pool_wait,
+            "gen_ai.usage.input_tokens",
+            "gen_ai.usage.output_tokens",
+            keys.cost_usd,
+        )
+        self._usual = VaryingKeys(*usual)
+        self._detailed = VaryingKeys(
+            *usual,
+            "gen_ai.usage.cache_read.input_tokens",
+            "gen_ai.usage.cache_creation.input_tokens",
+            "gen_ai.usage.reasoning.output_tokens",
+            keys.audio_input,
+            keys.audio_output,
+            keys.reported_cost_usd,
+            keys.exposure_usd,
+        )
 
-    def of(self, event: AttemptFinished) -> tuple[Attributes, Attributes]:
-        """Return its attributes, in two parts with different keys."""
-        response_model = self._known_identifier(event.response_model)
-        finish_reason = self._known_identifier(event.finish_reason)
+    def of(self, event: AttemptFinished) -> tuple[KnownAttributes, VaryingKeys, tuple[str | int | float | None, ...]]:
+        """Return its attributes: those that are known, and keys and values of the others."""
         usage = event.usage
         has_usage = bool(usage.input_tokens or usage.output_tokens)
-        estimated, cost_source = (usage.estimated, usage.cost_source) if has_usage else (None, None)
         outcome = (event.status, event.error_kind, event.fault, event.cancel_phase, event.http_status)
-        key = ("attempt", *outcome, response_model, finish_reason, estimated, cost_source)
-        known = self._known.find(key)
-        if known is None:
-            optional = {
-                self._keys.attempt_status: event.status,
-                "error.type": event.error_kind,
-                self._keys.fault: event.fault,
-                self._keys.cancel_phase: event.cancel_phase,
-                "http.response.status_code": event.http_status,
-                "gen_ai.response.model": response_model,
-                "gen_ai.response.finish_reasons": None if finish_reason is None else (finish_reason,),
-                self._keys.usage_estimated: estimated,
-                self._keys.cost_source: cost_source,
-            }
-            known = self._known.keep(key, {name: value for name, value in optional.items() if value is not None})
-        return known, self._varying(event, usage, has_usage=has_usage)
-
-    def _varying(self, event: AttemptFinished, usage: Usage, *, has_usage: bool) -> Attributes:
-        """Return what differs from attempt to attempt."""
-        attributes: dict[str, str | int | float] = {}
+        reported = event.response_model, event.finish_reason
+        key = ("attempt", outcome, reported, (usage.estimated, usage.cost_source) if has_usage else None)
+        known = self._known.find(key) or self._known_attributes(key, event, has_usage=has_usage)
         response_id = self._identifier(event.response_id)
-        if response_id is not None:
-            attributes["gen_ai.response.id"] = response_id
-        if event.first_token_seconds is not None:
-            attributes["gen_ai.response.time_to_first_chunk"] = event.first_token_seconds
-        if event.longest_gap_seconds is not None:
-            attributes[self._keys.longest_gap] = event.longest_gap_seconds
-        if event.pool_wait_seconds is not None:
-            attributes[self._keys.pool_wait] = event.pool_wait_seconds
-        if has_usage:
-            attributes["gen_ai.usage.input_tokens"] = usage.input_tokens
-            attributes["gen_ai.usage.output_tokens"] = usage.output_tokens
-            attributes[self._keys.cost_usd] = usage.cost_nanousd / NANO
-            if has_details(usage):
-                self._add_details(attributes, usage)
-        return attributes
+        times = event.first_token_seconds, event.longest_gap_seconds, event.pool_wait_seconds
+        if not has_usage:
+            return known, self._usual, (response_id, *times, None, None, None)
+        usual = (response_id, *times, usage.input_tokens, usage.output_tokens, usage.cost_nanousd / NANO)
+        if has_details(usage):
+            return known, self._detailed, (*usual, *_details(usage))
+        return known, self._usual, usual
 
-    def _add_details(self, attributes: dict[str, str | int | float], usage: Usage) -> None:
-        """Add what most attempts do not have."""
-        details = (
-            ("gen_ai.usage.cache_read.input_tokens", usage.cached_tokens),
-            ("gen_ai.usage.cache_creation.input_tokens", usage.cache_write_tokens),
-            ("gen_ai.usage.reasoning.output_tokens", usage.reasoning_tokens),
-            (self._keys.audio_input, usage.input_audio_tokens),
-            (self._keys.audio_output, usage.output_audio_tokens),
-        )
-        attributes |= {key: tokens for key, tokens in details if tokens}
-        if usage.reported_nanousd is not None:
-            attributes[self._keys.reported_cost_usd] = usage.reported_nanousd / NANO
-        if usage.exposure_nanousd:
-            attributes[self._keys.exposure_usd] = usage.exposure_nanousd / NANO
+    def _known_attributes(
+        self, key: tuple[Hashable, ...], event: AttemptFinished, *, has_usage: bool
+    ) -> KnownAttributes:
+        """Return what many attempts share."""
+        response_model, finish_reason = map(self._identifier, (event.response_model, event.finish_reason))
+        optional = {
+            self._keys.attempt_status: event.status,
+            "error.type": event.error_kind,
+            self._keys.fault: event.fault,
+            self._keys.cancel_phase: event.cancel_phase,
+            "http.response.status_code": event.http_status,
+            "gen_ai.response.model": response_model,
+            "gen_ai.response.finish_reasons": None if finish_reason is None else (finish_reason,),
+            self._keys.usage_estimated: event.usage.estimated if has_usage else None,
+            self._keys.cost_source: event.usage.cost_source if has_usage else None,
+        }
+        attributes = {name: value for name, value in optional.items() if value is not None}
+        is_short = len(event.response_model or "") + len(event.finish_reason or "") <= _MAX_KNOWN_CHARS
+        return self._known.keep(key, attributes) if is_short else KnownAttributes(attributes)
 
     def _identifier(self, text: str | None) -> str | None:
         """Return a provider's text if it has the shape of an identifier, without secrets.
@@ -132,16 +127,15 @@ class AttemptAttributes:
         """
         return self._redact(text) if text is not None and _IDENTIFIER.fullmatch(text) else None
 
-    def _known_identifier(self, text: str | None) -> str | None:
-        """Return the same from a cache, for texts with few values, such as models and finish reasons."""
-        if text is None:
-            return None
-        try:
-            return self._identifiers[text]
-        except KeyError:
-            found = self._identifier(text)
-        if len(text) <= _MAX_KNOWN_CHARS:
-            if len(self._identifiers) >= _MAX_KNOWN:
-                self._identifiers.clear()
-            self._identifiers[text] = found
-        return found
+
+def _details(usage: Usage) -> tuple[int | float | None, ...]:
+    """Return what most attempts do not have."""
+    return (
+        usage.cached_tokens or None,
+        usage.cache_write_tokens or None,
+        usage.reasoning_tokens or None,
+        usage.input_audio_tokens or None,
+        usage.output_audio_tokens or None,
+        None if usage.reported_nanousd is None else usage.reported_nanousd / NANO,
+        usage.exposure_nanousd / NANO if usage.exposure_nanousd else None,
+    )

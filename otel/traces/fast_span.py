@@ -7,7 +7,7 @@ that its limits and its cleaning apply.
 """
 
 import logging
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping
 from types import TracebackType
 from typing import Any, Final
 
@@ -20,7 +20,8 @@ from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, Statu
 
 from otel.traces.exception_event import exception_attributes, text_of
 from otel.traces.held_trace import HeldTrace
-from otel.traces.span_parts import UNSET, EndedSpan, SpanOrigin, are_supported
+from otel.traces.known_attributes import KnownAttributes, VaryingKeys
+from otel.traces.span_parts import UNSET, EndedSpan, Layer, SpanOrigin, are_supported
 
 _MAX_READ: Final = 16_384
 _LOGGER: Final = logging.getLogger("otel.traces.spans")
@@ -30,26 +31,16 @@ class FastSpan(Span):
     """One recording span.
 
     For one thread at a time, like the request or attempt that it belongs to. `held` is the trace of
-    a span that is not sampled. `room` is how many attributes it takes before the limits apply.
+    a span that is not sampled. `layers` are its first attributes, which never change. `room` is how
+    many more it takes before the limits apply.
     """
 
-    __slots__ = (
-        "_context",
-        "_end_ns",
-        "_events",
-        "_kind",
-        "_layers",
-        "_links",
-        "_merged",
-        "_name",
-        "_origin",
-        "_parent",
-        "_room",
-        "_start_ns",
-        "_status",
-        "_varying",
-        "held",
-    )
+    # What few spans have is the class's until one has it, because each assignment costs every span.
+    _merged: MutableMapping[str, Any] | None = None
+    _events: BoundedList[Event] | None = None
+    _links: BoundedList[Link] | None = None
+    _status = UNSET
+    _end_ns: int | None = None
 
     def __init__(  # noqa: PLR0917  keyword arguments cost a tenth of making a span
         self,
@@ -58,54 +49,38 @@ class FastSpan(Span):
         context: SpanContext,
         parent: SpanContext | None,
         kind: SpanKind,
-        attributes: Mapping[str, Any],
+        layers: list[Layer],
         room: int,
         start_ns: int | None,
         held: HeldTrace | None,
-        are_supported: bool,
     ) -> None:
-        self._origin = origin
+        self.origin = origin
         self.held = held
         self._name = name
         self._context = context
         self._parent = parent
         self._kind = kind
-        self._layers: list[Mapping[str, Any]] = []
+        self._layers = layers
         self._room = room
-        self._varying: dict[str, Any] | None = None
-        self._merged: MutableMapping[str, Any] | None = None
-        self._events: BoundedList[Event] | None = None
-        self._links: BoundedList[Link] | None = None
-        self._status = UNSET
-        self._end_ns: int | None = None
         self._start_ns = origin.unix_ns() if start_ns is None else start_ns
-        if are_supported:
-            self.add_supported(attributes)
-        elif attributes:
-            self.set_attributes(attributes)
 
     def end(self, end_time: int | None = None) -> None:
         """End the span and pass it to `on_end`; a second call changes nothing."""
         if self._end_ns is not None:
             self._has_ended("end")
             return
-        self._end_ns = self._origin.unix_ns() if end_time is None else end_time
-        if self.held is None:
-            self._finish()
-        else:
+        origin = self.origin
+        self._end_ns = origin.unix_ns() if end_time is None else end_time
+        if self.held is not None:
             self.held.ended(self)
-
-    def _finish(self) -> None:
-        """Pass the ended span to `on_end`."""
-        origin = self._origin
-        if origin.take is None:
+        elif origin.take is None:
             origin.on_end(self.readable())
         else:
             origin.take(self)
 
     def readable(self) -> ReadableSpan:
         """Return the ended span as the SDK's."""
-        origin = self._origin
+        origin = self.origin
         return ReadableSpan(
             self._name,
             self._context,
@@ -123,32 +98,34 @@ class FastSpan(Span):
 
     def ended(self) -> EndedSpan | None:
         """Return the parts to encode, None where the SDK has to encode it: events, links, limits."""
-        layers: Sequence[Mapping[str, Any]] = self._layers
+        start_ns, end_ns, layers = self._start_ns, self._end_ns, self._layers
+        if self._events is not None or self._links is not None or not start_ns or not end_ns:
+            return None
         if self._merged is not None:
-            layers = (self._merged,)
+            layers = [self._merged]
             if type(self._merged) is not dict:
                 return None
-        if self._events is not None or self._links is not None or not self._start_ns or not self._end_ns:
-            return None
-        times = self._start_ns, self._end_ns
-        return self._name, self._context, self._parent, layers, self._kind, self._status, *times
+        return self._name, self._context, self._parent, layers, self._kind, self._status, start_ns, end_ns
 
     @property
     def resource(self) -> Resource:
         """Who made it."""
-        return self._origin.resource
+        return self.origin.resource
 
     @property
     def instrumentation_scope(self) -> InstrumentationScope:
         """By which instrumentation."""
-        return self._origin.scope
+        return self.origin.scope
 
     def export(self) -> None:
         """Pass on a held span that ended, as a sampled one."""
         old = self._context
         flags = TraceFlags(old.trace_flags | TraceFlags.SAMPLED)
         self._context = SpanContext(old.trace_id, old.span_id, old.is_remote, flags, old.trace_state)
-        self._finish()
+        if self.origin.take is None:
+            self.origin.on_end(self.readable())
+        else:
+            self.origin.take(self)
 
     @property
     def is_local_root(self) -> bool:
@@ -173,7 +150,7 @@ class FastSpan(Span):
         """Add attributes."""
         if self._has_ended("set_attributes"):
             return
-        stored, limits = self._merge(), self._origin.limits
+        stored, limits = self._merge(), self.origin.limits
         if (
             type(stored) is dict
             and limits.max_span_attribute_length is None
@@ -188,30 +165,17 @@ class FastSpan(Span):
             )
         stored.update(attributes)
 
-    def add_supported(self, attributes: Mapping[str, Any]) -> None:
+    def add_supported(self, known: KnownAttributes, keys: VaryingKeys, values: tuple[Any, ...]) -> None:
         """Add attributes to a span that has not ended.
 
-        The SDK would store them unchanged, they never change, and no earlier call had one of these keys.
+        The SDK would store them unchanged, and no earlier call had one of these keys.
         """
-        room = self._room - len(attributes)
+        room = self._room - len(known) - len(values)
         if room < 0:
-            self.set_attributes(attributes)
+            self.set_attributes({**known, **keys.mapping(values)})
         else:
-            self._layers.append(attributes)
+            self._layers += (known, (keys, values))
             self._room = room
-
-    def put(self, key: str, value: float) -> None:
-        """Set an attribute, which only this method sets, of a span that has not ended; the last value counts."""
-        varying = self._varying
-        if self._room <= 0:
-            self.set_attributes({key: value})
-            return
-        if varying is None:
-            varying = self._varying = {}
-            self._layers.append(varying)
-        if key not in varying:
-            self._room -= 1
-        varying[key] = value
 
     def _merge(self) -> MutableMapping[str, Any]:
         """Return all attributes in one mapping, which takes those that come later."""
@@ -219,7 +183,7 @@ class FastSpan(Span):
             self._merged = {}
             self._room = -1
             for layer in self._layers:
-                self._merged.update(layer)
+                self._merged.update(layer[0].mapping(layer[1]) if isinstance(layer, tuple) else layer)
         return self._merged
 
     def set_attribute(self, key: str, value: Any) -> None:
@@ -230,18 +194,18 @@ class FastSpan(Span):
         """Add an event."""
         if self._has_ended("add_event"):
             return
-        limits = self._origin.limits
+        limits = self.origin.limits
         cleaned = {key: self._clean(value) for key, value in attributes.items()} if attributes else None
         bounded = BoundedAttributes(limits.max_event_attributes, cleaned, max_value_len=limits.max_attribute_length)
         if self._events is None:
             self._events = BoundedList(limits.max_events)
-        self._events.append(Event(name, bounded, self._origin.unix_ns() if timestamp is None else timestamp))
+        self._events.append(Event(name, bounded, self.origin.unix_ns() if timestamp is None else timestamp))
 
     def add_link(self, context: SpanContext, attributes: Mapping[str, Any] | None = None) -> None:
         """Add a link; an empty one is ignored."""
         if self._has_ended("add_link") or not (context.is_valid or attributes or context.trace_state):
             return
-        limits = self._origin.limits
+        limits = self.origin.limits
         bounded = BoundedAttributes(limits.max_link_attributes, attributes, max_value_len=limits.max_attribute_length)
         if self._links is None:
             self._links = BoundedList(limits.max_links)
@@ -289,7 +253,7 @@ class FastSpan(Span):
 
     def _clean(self, value: Any) -> Any:
         """Return a value without secrets. Text is cut before redaction, so no secret loses its beginning."""
-        return self._origin.redact(value[:_MAX_READ]) if isinstance(value, str) else value
+        return self.origin.redact(value[:_MAX_READ]) if isinstance(value, str) else value
 
     def _has_ended(self, method: str) -> bool:
         if self._end_ns is None:

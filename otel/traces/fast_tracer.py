@@ -29,7 +29,8 @@ from otel.traces.b3 import decided_by_caller
 from otel.traces.context import TracedContext
 from otel.traces.fast_span import FastSpan
 from otel.traces.held_trace import HeldTrace, TraceHold
-from otel.traces.span_parts import SpanOrigin, room_within
+from otel.traces.known_attributes import KnownAttributes
+from otel.traces.span_parts import NO_STATE, SpanOrigin, room_within
 
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 _SAMPLED_RANDOM: Final = TraceFlags(TraceFlags.SAMPLED | TraceFlags.RANDOM_TRACE_ID)
@@ -49,6 +50,7 @@ class FastTracer(Tracer):
         self._hold = hold
         self._room = room_within(origin.limits)
         self._samples_every_root = sampler is ALWAYS_ON or sampler is DEFAULT_ON
+        self._root_flags = _SAMPLED_RANDOM if ids.is_trace_id_random() else _SAMPLED
 
     def start_span(  # noqa: PLR0917  the API's signature
         self,
@@ -62,33 +64,55 @@ class FastTracer(Tracer):
         set_status_on_exception: bool = True,  # noqa: ARG002
     ) -> Span:
         """Start a child of the current span of `context`."""
-        span = self.start(name, context, kind, attributes or {}, links=links, start_ns=start_time)
+        span = self._start(name, context, kind, attributes or {}, links, start_time)
         for link in links or ():
             span.add_link(link.context, link.attributes)
         return span
 
-    def start(
+    def start_known(
+        self, name: str, context: Context, kind: SpanKind, attributes: KnownAttributes, start_ns: int | None = None
+    ) -> Span:
+        """Start a child of the current span of `context`; the SDK would store these attributes unchanged."""
+        room = self._room - len(attributes)
+        parent: SpanContext | None = None
+        own: tuple[int, int, bool, TraceFlags, TraceState, bool]
+        if not context and self._samples_every_root and room >= 0:
+            ids = self._ids
+            own = (ids.generate_trace_id(), ids.generate_span_id(), False, self._root_flags, NO_STATE, True)
+        elif (
+            type(context) is TracedContext
+            and type(context.span) is FastSpan
+            and context.span.held is None
+            and room >= 0
+        ):
+            parent = context.span_context
+            trace_id, _, _, flags, state, _ = parent
+            own = (trace_id, self._ids.generate_span_id(), False, flags, state, True)
+        else:
+            return self._start(name, context, kind, attributes, (), start_ns, are_known=True)
+        # Its own constructor checks what is known here, and costs more than the ids.
+        made: SpanContext = tuple.__new__(SpanContext, own)
+        return FastSpan(self._origin, name, made, parent, kind, [attributes], room, start_ns, None)
+
+    def _start(  # noqa: PLR0917  as above
         self,
         name: str,
         context: Context | None,
         kind: SpanKind,
         attributes: Mapping[str, Any],
+        links: Sequence[Link] | None,
+        start_ns: int | None,
         *,
-        links: Sequence[Link] | None = (),
-        start_ns: int | None = None,
-        are_supported: bool = False,
+        are_known: bool = False,
     ) -> Span:
-        """Start a child of the current span of `context`, without its links, which only the sampler gets.
-
-        `are_supported`: the SDK would store these attributes unchanged.
-        """
+        """Start a child of the current span of `context`, without its links, which only the sampler gets."""
         parent: SpanContext | None = None
         held: HeldTrace | None = None
         state: TraceState | None = None
         flags: TraceFlags
         if self._samples_every_root and context is not None and not context:
             trace_id = self._ids.generate_trace_id()
-            flags = _SAMPLED_RANDOM if self._ids.is_trace_id_random() else _SAMPLED
+            flags = self._root_flags
         else:
             parent_span = context.span if type(context) is TracedContext else get_current_span(context)
             parent = parent_span.get_span_context()
@@ -101,7 +125,13 @@ class FastTracer(Tracer):
         own = SpanContext(trace_id, self._ids.generate_span_id(), False, flags, state)
         if held is None and not flags & TraceFlags.SAMPLED:
             return NonRecordingSpan(own)
-        return FastSpan(self._origin, name, own, parent, kind, attributes, self._room, start_ns, held, are_supported)
+        if are_known and len(attributes) <= self._room:
+            room = self._room - len(attributes)
+            return FastSpan(self._origin, name, own, parent, kind, [attributes], room, start_ns, held)
+        span = FastSpan(self._origin, name, own, parent, kind, [], self._room, start_ns, held)
+        if attributes:
+            span.set_attributes(attributes)
+        return span
 
     def _decide(  # noqa: PLR0917  as above
         self,
@@ -124,7 +154,8 @@ class FastTracer(Tracer):
         decided = self._sampler.should_sample(context, trace_id, name, kind, attributes, links)
         if decided.decision is Decision.RECORD_AND_SAMPLE:
             flags = _SAMPLED_RANDOM if random_id else _SAMPLED
-            attributes = decided.attributes or {}
+            # The sampler returns a copy: what is known stays known.
+            attributes = attributes if decided.attributes == attributes else decided.attributes or {}
         else:
             flags = TraceFlags(TraceFlags.RANDOM_TRACE_ID if random_id else TraceFlags.DEFAULT)
             held = self._hold.open() if self._hold is not None and kind is SpanKind.SERVER else None

@@ -10,6 +10,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status
 
 from otel.redaction import redact
+from otel.traces.known_attributes import Varying
 
 if TYPE_CHECKING:
     from otel.traces.fast_span import FastSpan
@@ -40,9 +41,10 @@ class SpanOrigin(NamedTuple):
     take: Callable[["FastSpan"], None] | None = None
 
 
-EndedSpan: TypeAlias = tuple[
-    str, SpanContext, SpanContext | None, Sequence[Mapping[str, Any]], SpanKind, Status, int, int
-]
+Layer: TypeAlias = Mapping[str, Any] | Varying
+"""Some of a span's attributes."""
+
+EndedSpan: TypeAlias = tuple[str, SpanContext, SpanContext | None, Sequence[Layer], SpanKind, Status, int, int]
 """What is encoded of a span without events and links: name, span, parent, attributes, kind, status, start, end.
 
 Times are Unix nanoseconds. A plain tuple: a named one costs five times as much to make.

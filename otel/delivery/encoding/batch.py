@@ -86,15 +86,19 @@ class BatchEncoder(Generic[ItemT]):
         self._encode_by_sdk = encode_by_sdk
         self._parts_of = parts_of
         self._heads: dict[tuple[int, int], _Head] = {}
-        self._latest: _Head | None = None
+        self._latest: tuple[object, _Head] | None = None
 
     def encode_early(self, item: ItemT) -> EncodedItem | ItemT:
-        """Return the item encoded, or as it is where the SDK has to encode it. Never raises."""
+        """Return the item encoded, or as it is where the SDK has to encode it. Never raises.
+
+        Items of one `origin` have the same resource and scope.
+        """
         try:
-            head = self._latest
-            if head is None or head.resource is not item.resource or head.scope is not item.instrumentation_scope:
-                head = self._latest = self._head(item)
-            return head, self._encode_item(item)
+            origin = getattr(item, "origin", item)
+            latest = self._latest
+            if latest is None or latest[0] is not origin:
+                latest = self._latest = origin, self._head(item)
+            return latest[1], self._encode_item(item)
         except Exception:  # noqa: BLE001  `encode` raises it again, and its caller counts it
             return item
 

@@ -5,13 +5,14 @@ Spans with events or links go to the SDK's encoder.
 Format: `opentelemetry/proto/trace/v1/trace.proto`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import call
 from struct import Struct
 from typing import Any, Final
 
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from otel.delivery.encoding.batch import BatchEncoder, Parts
 from otel.delivery.encoding.protobuf import (
@@ -22,7 +23,7 @@ from otel.delivery.encoding.protobuf import (
     varint,
 )
 from otel.traces.fast_span import FastSpan
-from otel.traces.known_attributes import KnownAttributes
+from otel.traces.known_attributes import KnownAttributes, VaryingKeys
 from otel.traces.span_parts import NO_STATE, UNSET, EndedSpan
 
 _TRACE_ID: Final = b"\x0a\x10"
@@ -71,31 +72,30 @@ class SpanEncoder:
             raise UnsupportedValueError
         name, context, parent, layers, kind, status, start_ns, end_ns = ended
         trace_id, span_id, _, _, state, _ = context  # its properties cost more than all of this
-        parts = [_TRACE_ID, trace_id.to_bytes(16, "big"), _SPAN_ID, span_id.to_bytes(8, "big")]
+        parts = [_TRACE_ID, trace_id.to_bytes(16), _SPAN_ID, span_id.to_bytes(8)]
         if state is not NO_STATE and state:
             members = ",".join(f"{key}={value}" for key, value in state.items())
             parts.append(delimited(_TRACE_STATE, members.encode()))
         if parent is not None:
-            parts += (_PARENT_SPAN_ID, parent.span_id.to_bytes(8, "big"))
+            parts += (_PARENT_SPAN_ID, parent[1].to_bytes(8))
         known_kind, named = self._names.get(name, _NO_NAME)
         if known_kind is not kind:
             named = self._name(name, kind)
         parts += (named, _pack_times(_START_TIME, start_ns, _END_TIME, end_ns))
-        # Layers that are still apart are the product's own: what is not known there varies.
-        is_varying = type(layers) is list
         for layer in layers:
-            encoded = layer.encoded if type(layer) is KnownAttributes else None
-            parts.append(self._encode_layer(layer, is_varying=is_varying) if encoded is None else encoded)
+            if type(layer) is KnownAttributes:
+                parts.append(layer.encoded or self._encode_known(layer))
+            elif type(layer) is tuple:
+                keys, values = layer
+                kinds = tuple(map(type, values))
+                parts += map(call, keys.encoders.get(kinds) or self._encoders(keys, kinds), values)
+            else:
+                parts.append(self._attributes.encode(layer))  # type: ignore[arg-type]  # narrowed by its type
         if isinstance(span, ReadableSpan) and span.dropped_attributes:
             parts += (_DROPPED_ATTRIBUTES, varint(span.dropped_attributes))
-        if status is UNSET:  # looking an enumeration's member up costs as much as encoding an attribute
-            parts.append(_UNSET_STATUS)
-        elif status.description is None:
-            parts.append(_STATUS_ONLY[status.status_code])
-        else:
-            description = text_field(_STATUS_MESSAGE, status.description)
-            parts.append(delimited(_STATUS, description + _STATUS_CODE[status.status_code]))
-        parts.append(_REMOTE_PARENT if parent is not None and parent.is_remote else _LOCAL_PARENT)
+        # Looking an enumeration's member up costs as much as encoding an attribute.
+        parts.append(_UNSET_STATUS if status is UNSET else _status(status))
+        parts.append(_REMOTE_PARENT if parent is not None and parent[2] else _LOCAL_PARENT)
         return b"".join(parts)
 
     def _name(self, name: str, kind: SpanKind) -> bytes:
@@ -105,11 +105,15 @@ class SpanEncoder:
             self._names[name] = kind, named
         return named
 
-    def _encode_layer(self, layer: Mapping[str, Any], *, is_varying: bool) -> bytes:
-        if type(layer) is KnownAttributes:
-            layer.encoded = self._attributes.encode(layer)
-            return layer.encoded
-        return self._attributes.encode(layer, is_varying=is_varying)
+    def _encode_known(self, known: KnownAttributes) -> bytes:
+        known.encoded = self._attributes.encode(known)
+        return known.encoded
+
+    def _encoders(self, keys: VaryingKeys, kinds: tuple[type, ...]) -> tuple[Callable[[Any], bytes], ...]:
+        """Return what encodes values of these types, from now on from the keys."""
+        made = tuple(map(self._attributes.value_encoder, keys.keys, kinds))
+        keys.encoders[kinds] = made
+        return made
 
 
 def make_span_batch_encoder() -> BatchEncoder[ReadableSpan | FastSpan]:
@@ -128,6 +132,12 @@ def _ended(span: ReadableSpan) -> EndedSpan | None:
         return None
     layers = (_as_dict(span.attributes),)
     return span.name, context, span.parent, layers, span.kind, span.status, span.start_time, span.end_time
+
+
+def _status(status: Status) -> bytes:
+    if status.description is None:
+        return _STATUS_ONLY[status.status_code]
+    return delimited(_STATUS, text_field(_STATUS_MESSAGE, status.description) + _STATUS_CODE[status.status_code])
 
 
 def _as_dict(attributes: Any) -> Mapping[str, Any]:
