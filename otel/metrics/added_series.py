@@ -6,7 +6,9 @@ one by one.
 
 import math
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any
 
 from otel.metrics.aggregations import CumulativeHistogram, CumulativeSum
@@ -97,9 +99,9 @@ class HistogramSeries(Series[HistogramDelta]):
     def _add_all(self, values: Sequence[Any], events: Sequence[Measured]) -> None:
         delta, boundaries, labels = self._delta, self._boundaries, self._labels
         counts, exemplars = delta.counts, delta.exemplars
-        slots = [bisect_left(boundaries, value) for value in values]
-        for slot in slots:
-            counts[slot] += 1
+        slots = list(map(bisect_left, repeat(boundaries), values))
+        for slot, added in Counter(slots).items():
+            counts[slot] += added
         delta.sum = sum(values, delta.sum)
         delta.lowest = min(delta.lowest, *values)
         delta.highest = max(delta.highest, *values)

@@ -7,9 +7,10 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from opentelemetry.context import Context
 
-from otel.metrics.event_series import EventSeries
+from otel.metrics.event_series import Columns, EventSeries
 from otel.metrics.instruments import Instruments
 from otel.metrics.label_set import LabelSet
+from otel.metrics.pending import MAX_WAITING
 from otel.traces.context import TracedContext
 
 P = ParamSpec("P")
@@ -35,13 +36,17 @@ class EventRecording:
         self._instruments = instruments
         self._record: Callable[[str, float, LabelSet, Context | None], None] = instruments.add
         self._pending = instruments.pending
+        self._waiting = self._pending.waiting_events
         self.lock = instruments.lock
 
     def _add(self, series: EventSeries, values: tuple[float | None, ...], context: Context | None) -> None:
         """Record the values of a frequent event."""
         if type(context) is TracedContext:
-            span = context.span_context if context.is_sampled else None
-            self._pending.add((series, values, time_ns(), context, span))
+            waiting = self._waiting
+            waiting.append((series, values, time_ns(), context, context.span_context if context.is_sampled else None))
+            if len(waiting) >= MAX_WAITING:
+                with self.lock:
+                    self._pending.add_up()
         else:
             with self.lock:
                 self._pending.add_up()  # what came before, so that the latest exemplar is the latest
@@ -54,8 +59,9 @@ class EventRecording:
         *,
         counted: Sequence[tuple[str, LabelSet, int]] = (),
         valued: Sequence[tuple[str, LabelSet]] = (),
+        measure: Callable[[Columns], Columns] = tuple,
     ) -> EventSeries:
         """Return the series of a kind of event, which are found by `key` from now on."""
         with self.lock:
-            made = labels.of_events[key] = EventSeries(self._instruments.series, counted, valued)
+            made = labels.of_events[key] = EventSeries(self._instruments.series, counted, valued, measure)
         return made

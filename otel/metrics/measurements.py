@@ -27,8 +27,9 @@ from otel.events import (
     RequestFinished,
     RequestReceived,
 )
-from otel.events.usage import NANO, has_details
+from otel.events.usage import has_details
 from otel.labels import LabelBounds, known_label_sets
+from otel.metrics.attempt_values import ATTEMPT_VALUES, attempt_columns, unsuccessful_attempt_columns
 from otel.metrics.convention_measurements import ConventionMeasurements
 from otel.metrics.event_recording import EventRecording, at_once
 from otel.metrics.event_series import EventSeries
@@ -39,6 +40,7 @@ from otel.metrics.usage_measurements import record_details
 _ARRIVAL: Final = "arrival"
 _CALL: Final = "call"
 _OVERHEAD: Final = "overhead"
+_OVERHEAD_OF_STREAM: Final = "overhead of a stream"
 """Keys of kinds of events in their label sets; those of finished requests and attempts are made of their outcome."""
 
 
@@ -53,6 +55,9 @@ class Measurements(EventRecording):
         self._bounds = bounds
         self._no_labels = LabelSet()
         self._app = self._no_labels.plus(semconv.APP_NAME, bounds.app_name)
+        # By names as events have them, where these are in their closed sets: other names have no end.
+        self._routes: dict[tuple[str, str], LabelSet] = {}
+        self._attempts: dict[tuple[str, str, str, str | None], EventSeries] = {}
 
     @at_once
     def start_at_zero(self, catalogue: tuple[MetricSpec, ...]) -> None:
@@ -65,8 +70,14 @@ class Measurements(EventRecording):
 
     def route_labels(self, method: str, path: str) -> LabelSet:
         """Return the label set of a route."""
-        by_method = self._app.plus(semconv.METHOD, self._bounds.method(method))
-        return by_method.plus(semconv.PATH, self._bounds.path(path))
+        return self._routes.get((method, path)) or self._route_labels(method, path)
+
+    def _route_labels(self, method: str, path: str) -> LabelSet:
+        bounded = self._bounds.method(method), self._bounds.path(path)
+        labels = self._app.plus(semconv.METHOD, bounded[0]).plus(semconv.PATH, bounded[1])
+        if bounded == (method, path):
+            self._routes[bounded] = labels
+        return labels
 
     def request_received(self, event: RequestReceived, route: LabelSet) -> None:
         """A request arrived."""
@@ -75,7 +86,7 @@ class Measurements(EventRecording):
         arrival = route.of_events.get(_ARRIVAL) or self._series(
             route, _ARRIVAL, counted=[(http.REQUESTS_IN_PROGRESS, route, 1)]
         )
-        self._pending.add((arrival, (), 0, None, None))
+        self._waiting.append((arrival, (), 0, None, None))
 
     def request_finished(
         self,
@@ -86,8 +97,7 @@ class Measurements(EventRecording):
         error_type: str | None,
     ) -> None:
         """A request ended, however it ended; `error_type` is that of its span."""
-        status_code = self._bounds.status_code(event.status_code)
-        series = route.of_events.get(status_code) or self._request_series(route, status_code)
+        series = route.of_events.get(event.status_code) or self._request_series(route, event.status_code)
         if self._conventions is None:
             self._add(series, (event.duration_seconds,), context)
             return
@@ -95,12 +105,13 @@ class Measurements(EventRecording):
             self._add(series, (event.duration_seconds,), context)
             self._conventions.request_finished(event, received, error_type, context)
 
-    def _request_series(self, route: LabelSet, status_code: str) -> EventSeries:
+    def _request_series(self, route: LabelSet, code: int) -> EventSeries:
         """Return what a finished request changes."""
+        status_code = self._bounds.status_code(code)
         with_status = route.plus(semconv.STATUS_CODE, status_code)
         return self._series(
             route,
-            status_code,
+            int(status_code),
             counted=[
                 (http.REQUESTS, with_status, 1),
                 (http.RESPONSES, with_status, 1),
@@ -118,41 +129,32 @@ class Measurements(EventRecording):
     def attempt_finished(self, event: AttemptFinished, started: AttemptStarted, context: Context) -> None:
         """An upstream attempt ended."""
         usage = event.usage
-        provider = self._no_labels.plus(semconv.PROVIDER, self._bounds.provider(started.provider))
-        route = provider.plus(semconv.MODEL, self._bounds.model(started.model))
-        # An application that passes no source has priced its tokens itself.
-        key = event.status, usage.cost_source or "priced"
-        cost_usd = usage.cost_nanousd / NANO if usage.cost_nanousd else None
-        values = (
-            event.response_seconds,
-            event.duration_seconds if event.status == "success" else None,
-            event.first_token_seconds,
-            event.longest_gap_seconds,
-            event.pool_wait_seconds,
-            usage.input_tokens or None,
-            usage.output_tokens or None,
-            usage.credits_nanousd / NANO if usage.credits_nanousd else None,
-            cost_usd,
-            cost_usd,
-            _output_tokens_per_second(event),
-        )
-        series = route.of_events.get(key) or self._attempt_series(provider, route, *key)
+        key = started.provider, started.model, event.status, usage.cost_source
+        series = self._attempts.get(key) or self._attempt_series(*key)
         if event.status != "error" and self._conventions is None and not has_details(usage):
-            self._add(series, values, context)
+            self._add(series, ATTEMPT_VALUES(event), context)
             return
         with self.lock:
-            self._add(series, values, context)
+            self._add(series, ATTEMPT_VALUES(event), context)
+            route = self._provider(started.provider).plus(semconv.MODEL, self._bounds.model(started.model))
             if event.status == "error":
                 self._failure(event, route, context)
             record_details(self._record, usage, route, context)
             if self._conventions is not None:
                 self._conventions.attempt_finished(event, started, context)
 
-    def _attempt_series(self, provider: LabelSet, route: LabelSet, status: str, cost_source: str) -> EventSeries:
-        """Return what a finished attempt may change, in the order of its values."""
-        return self._series(
+    def _provider(self, name: str | None) -> LabelSet:
+        return self._no_labels.plus(semconv.PROVIDER, self._bounds.provider(name))
+
+    def _attempt_series(self, name: str, model: str, status: str, cost_source: str | None) -> EventSeries:
+        """Return what a finished attempt may change, in the order of `attempt_columns`."""
+        provider = self._provider(name)
+        route = provider.plus(semconv.MODEL, self._bounds.model(model))
+        # An application that passes no source has priced its tokens itself.
+        kind = status, cost_source or "priced"
+        series = route.of_events.get(kind) or self._series(
             route,
-            (status, cost_source),
+            kind,
             counted=[] if status == "cancelled" else [(inference.REQUESTS, route.plus(semconv.STATUS, status), 1)],
             valued=[
                 (providers.RESPONSE_TIME, provider),
@@ -164,10 +166,14 @@ class Measurements(EventRecording):
                 (inference.TOKENS, route.plus(semconv.TOKEN_TYPE, "output")),
                 (inference.CREDITS, route),
                 (business.PROVIDER_COST, provider),
-                (money.COST, route.plus(semconv.COST_SOURCE, cost_source)),
+                (money.COST, route.plus(semconv.COST_SOURCE, kind[1])),
                 (inference.OUTPUT_RATE, route),
             ],
+            measure=attempt_columns if status == "success" else unsuccessful_attempt_columns,
         )
+        if (name, model) == (provider[semconv.PROVIDER], route[semconv.MODEL]):
+            self._attempts[name, model, status, cost_source] = series
+        return series
 
     def _failure(self, event: AttemptFinished, route: LabelSet, context: Context) -> None:
         """Count a failed attempt and its duration, by what went wrong."""
@@ -185,16 +191,20 @@ class Measurements(EventRecording):
             return
         with self.lock:
             self._add(series, (event.attempts,), context)
-            provider = self._no_labels.plus(semconv.PROVIDER, self._bounds.provider(event.provider))
+            provider = self._provider(event.provider)
             labels = provider.plus(semconv.MODEL, model[semconv.MODEL]).plus(semconv.PHASE, event.cancel_phase)
             self._record(inference.CANCELLED_CALLS, 1, labels, context)
 
     def overhead_measured(self, event: OverheadMeasured, context: Context) -> None:
         """The response to a call has left the process."""
         operation = self._no_labels.plus(semconv.OPERATION, event.operation)
-        labels = operation.plus(semconv.STREAM, "true" if event.stream else "false")
-        series = labels.of_events.get(_OVERHEAD) or self._series(labels, _OVERHEAD, valued=[(causes.OVERHEAD, labels)])
+        key = _OVERHEAD_OF_STREAM if event.stream else _OVERHEAD
+        series = operation.of_events.get(key) or self._overhead_series(operation, key)
         self._add(series, (event.seconds,), context)
+
+    def _overhead_series(self, operation: LabelSet, key: str) -> EventSeries:
+        labels = operation.plus(semconv.STREAM, "true" if key is _OVERHEAD_OF_STREAM else "false")
+        return self._series(operation, key, valued=[(causes.OVERHEAD, labels)])
 
     def cache_looked_up(self, event: CacheLookedUp, context: Context | None) -> None:
         """A cache was looked up."""
@@ -226,13 +236,13 @@ class Measurements(EventRecording):
     @at_once
     def breaker_changed(self, event: BreakerChanged, _context: Context | None) -> None:
         """A circuit breaker entered a state."""
-        provider = self._no_labels.plus(semconv.PROVIDER, self._bounds.provider(event.provider))
+        provider = self._provider(event.provider)
         self._record(providers.BREAKER_TRANSITIONS, 1, provider.plus(semconv.STATE, event.state), None)
 
     @at_once
     def probe_finished(self, event: ProbeFinished, _context: Context | None) -> None:
         """A probe of a provider ended."""
-        provider = self._no_labels.plus(semconv.PROVIDER, self._bounds.provider(event.provider))
+        provider = self._provider(event.provider)
         self._record(providers.PROBES, 1, provider.plus(semconv.OUTCOME, event.outcome), None)
 
     @at_once
@@ -249,16 +259,3 @@ class Measurements(EventRecording):
     def scrape_collected(self, duration_seconds: float) -> None:
         """An exposition was collected and rendered."""
         self._record(self_telemetry.SCRAPE_DURATION, duration_seconds, self._no_labels, None)
-
-
-def _output_tokens_per_second(event: AttemptFinished) -> float | None:
-    """Return the output rate of a successful stream, from its first token to its end.
-
-    None without an interval. The first token marks the start of the interval, so the rate counts
-    the tokens after it.
-    """
-    if event.status != "success" or event.first_token_seconds is None:
-        return None
-    interval_seconds = event.duration_seconds - event.first_token_seconds
-    tokens = event.usage.output_tokens - 1
-    return tokens / interval_seconds if tokens > 0 and interval_seconds > 0 else None

@@ -7,14 +7,14 @@ many series.
 """
 
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from typing import Any, Final, Protocol, TypeAlias
 
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanContext
 
-MAX_WAITING: Final = 64
-"""Enough that events share their series, few enough to be added up in a fraction of a millisecond."""
+MAX_WAITING: Final = 256
+"""Those of some 40 requests: enough that events share their series, few enough to be added up in a millisecond."""
 
 
 class Delta(Protocol):
@@ -45,30 +45,20 @@ class Pending:
     acquire several times. A series begins a delta for each period in which it changes.
     """
 
-    __slots__ = ("_passing", "_waiting", "deltas", "lock", "period")
+    __slots__ = ("_passing", "deltas", "lock", "period", "waiting_events")
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.deltas: list[Delta] = []
         self.period = 0
-        self._waiting: deque[Measured] = deque()
+        self.waiting_events: deque[Measured] = deque()
+        """Takes an event's values, from any thread, with or without the lock. Who adds the last of `MAX_WAITING` adds them up."""
         self._passing = threading.Lock()
 
     @property
     def waiting(self) -> int:
         """How many events have not been added up."""
-        return len(self._waiting)
-
-    def add(self, event: Measured) -> None:
-        """Take an event's values. Safe from any thread, with or without the lock.
-
-        Values of many events are added up at once, which costs a third of adding up each.
-        """
-        waiting = self._waiting
-        waiting.append(event)
-        if len(waiting) >= MAX_WAITING:
-            with self.lock:
-                self.add_up()
+        return len(self.waiting_events)
 
     def add_up(self) -> None:
         """Add up what waits, under the lock; raises the first error after the last event."""
@@ -93,14 +83,10 @@ class Pending:
 
     def _add_up(self) -> Exception | None:
         """Add what waits to the deltas, under the lock; return the first error."""
-        by_series: dict[EventSeries, list[Measured]] = {}
-        take = self._waiting.popleft
-        try:
-            while True:
-                event = take()
-                by_series.setdefault(event[0], []).append(event)
-        except IndexError:  # it is empty
-            pass
+        by_series: defaultdict[EventSeries, list[Measured]] = defaultdict(list)
+        take = self.waiting_events.popleft
+        for event in [take() for _ in range(len(self.waiting_events))]:  # meanwhile more may come
+            by_series[event[0]].append(event)
         failed: Exception | None = None
         for series, events in by_series.items():
             try:
