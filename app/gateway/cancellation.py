@@ -10,6 +10,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Literal, Self, TypeAlias
 
+from app.gateway.lazy_timers import LazyTimer, LazyTimers
+
 Reason: TypeAlias = Literal[
     "client_left",
     "shutdown",
@@ -72,7 +74,7 @@ class Interrupt:
 
 
 class Deadlines:
-    """The timeouts of one attempt on one timer: until the first byte, between bytes, and over all.
+    """The timeouts of one attempt on one timer of `timers`: until the first byte, between bytes, and over all.
 
     The clock starts with `sent`; waiting before that is bounded by the connector. `progress`
     costs one assignment: the timer looks at the time of the last byte when it fires, and sets
@@ -90,6 +92,7 @@ class Deadlines:
         total_seconds: float,
         first: Reason = "first_byte_timeout",
         last: Reason = "total_timeout",
+        timers: LazyTimers | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._interrupt = interrupt
@@ -102,7 +105,8 @@ class Deadlines:
         self._had_grace = False
         self._paused_at: float | None = None
         self._paused_seconds = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self._timers = timers or LazyTimers()
+        self._timer: LazyTimer | None = None
 
     def sent(self) -> None:
         """The request was sent: from now on the provider's time runs."""
@@ -133,13 +137,12 @@ class Deadlines:
         """Stop the timer."""
         timer, self._timer = self._timer, None
         if timer is not None:
-            # A cancelled timer keeps its context, and with it the connection's watch and this attempt: a cycle.
             timer.cancel()
 
     def _set_timer(self) -> None:
         """Wake up when the next timeout is due."""
         self._set_for = self._due
-        self._timer = self._loop.call_at(self._due, self._check)
+        self._timer = self._timers.call_at(self._due, self._check)
 
     def _check(self) -> None:
         """Fire if nothing came in time, else wait for what is due next."""

@@ -83,6 +83,7 @@ class UpstreamResponse:
             total_seconds=config.whole_answer_seconds if is_whole else config.total_seconds,
             first="whole_answer_timeout" if is_whole else "first_byte_timeout",
             last="whole_answer_timeout" if is_whole else "total_timeout",
+            timers=self._provider.timers,
         )
 
     def guarded(self) -> "_Guarded":
@@ -142,7 +143,8 @@ class UpstreamResponse:
             self.attempt.response_began()
             reason = "the connection, the framing or the compression broke off the body"
             raise UpstreamFailure("stream_broken", http_status=response.status, reason=reason) from None
-        self._deadlines.progress()
+        if self.attempt.is_stream or not response.content.at_eof():
+            self._deadlines.progress()
         return data
 
     async def read_all(self) -> bytes:
@@ -163,6 +165,8 @@ class UpstreamResponse:
                     await self.make_room(MEDIUM_BYTES if read_bytes <= MEDIUM_BYTES else self._max_bytes)
                 body.add(part)
                 left -= len(part)
+                if response.content.at_eof():
+                    break
         except UpstreamFailure as failure:
             if failure.kind == "gateway_resources":
                 raise
@@ -230,8 +234,11 @@ class UpstreamResponse:
 
     async def _read_part(self, response: aiohttp.ClientResponse, most_bytes: int = -1) -> bytes:
         """Return the next bytes of a body: what has arrived, or the first `most_bytes` of it."""
-        self._timer.wait("provider")
         content = response.content
+        part = content.read_nowait(most_bytes)
+        if part or content.at_eof():
+            return part
+        self._timer.wait("provider")
         part = await (content.readany() if most_bytes < 0 else content.read(most_bytes))
         self._timer.resume("provider")
         return part

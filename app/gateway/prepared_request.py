@@ -1,6 +1,6 @@
 """Sends a small request to one URL of a provider over the pool, with a head that is made once.
 
-aiohttp's session works out the URL, the headers, cookies, proxies and redirects of each request anew, which takes as
+aiohttp's session works out the URL, the headers, cookies, proxies and redirects of each request again, which takes as
 long as all else of an attempt. Here the same classes do the work below it: pool, TLS, writing side, parser, response.
 What is not a small body sent directly to the provider goes through the session.
 """

@@ -15,6 +15,7 @@ import aiohttp
 from app.config.schema import ProviderConfig
 from app.gateway.connector import WATCH, ConnectionWatch, LiveConnector
 from app.gateway.large_request_body import LargeRequestBody
+from app.gateway.lazy_timers import LazyTimers
 from app.gateway.openai.failures import UpstreamFailure
 from app.gateway.openai.request import Operation
 from app.gateway.overhead import OverheadTimer
@@ -53,6 +54,7 @@ class Provider:
         self._refuses_stream_options: set[str] = set()
         self._session: aiohttp.ClientSession | None = None
         self._prepared: dict[Operation, PreparedRequest] = {}
+        self.timers = LazyTimers()
         self._drains: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -86,6 +88,7 @@ class Provider:
         self._prepared = {}
         if session is not None:
             await session.close()
+        self.timers.close()
 
     def takes_stream_options(self, upstream_model: str) -> bool:
         """Whether `stream_options` may be sent: not where the configuration turns it off, or the model's target has refused it."""

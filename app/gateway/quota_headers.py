@@ -45,6 +45,7 @@ _PAIRS: Final = (
 
 _STRUCTURED: Final = istr("ratelimit")
 _POLICY: Final = istr("ratelimit-policy")
+_NAMES: Final = (*(remaining for _, remaining, _ in _PAIRS), _STRUCTURED)
 _MAX_FIELD_CHARS: Final = 1_000
 _MAX_DIGITS: Final = 15
 # An older draft lists policies after the limit: "100, 100;w=60". Some providers write "99.0".
@@ -57,6 +58,8 @@ _DRAFT_07: Final = re.compile(r"limit=(\d{1,15}),\s*remaining=(\d{1,15})\b", re.
 def read_quotas(headers: Mapping[str, str]) -> Quotas:
     """Return what is left, by kind; empty for a response without such headers. `headers` ignores case."""
     found: dict[QuotaKind, Quota] = {}
+    if not any(map(headers.__contains__, _NAMES)):
+        return found
     for kind, remaining_name, limit_name in _PAIRS:
         if remaining_name in headers and kind not in found:
             remaining = _count(headers[remaining_name])

@@ -7,7 +7,7 @@ Several processes each have their own budgets.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from app.config.schema import PlanConfig
 from app.gateway.ports import Caller, Clock, LimitDecision, LimitType
@@ -16,6 +16,7 @@ from app.gateway.ports import Caller, Clock, LimitDecision, LimitType
 # flow in per nanosecond. No rounding, so that a budget can neither leak nor grow, and `retry_after_seconds` is exact.
 _UNITS_PER_TOKEN = 60 * 1_000_000_000
 _SWEPT_PER_ADMISSION = 4
+_UNLIMITED = LimitDecision(allowed=True)
 
 
 class _Bucket:
@@ -81,11 +82,13 @@ class RateLimiter:
         retry after `retry_after_seconds` finds all of them refilled (unless others took from the
         plan's).
         """
+        limits = self._limits(caller)
+        if not limits and not self._buckets:
+            return _UNLIMITED
         now_ns = self._now_ns()
         self._sweep(now_ns)
         buckets: dict[LimitType, _Bucket] = {
-            limit_type: self._bucket(limit_type, owner, limit, now_ns)
-            for limit_type, owner, limit in self._limits(caller)
+            limit_type: self._bucket(limit_type, owner, limit, now_ns) for limit_type, owner, limit in limits
         }
         wait_ns = 0
         short: LimitType | None = None
@@ -114,22 +117,28 @@ class RateLimiter:
         """Take `tokens` from the caller's token budgets, below zero where they do not hold them; none when not positive."""
         if tokens <= 0:
             return
+        limits = self._limits(caller)
+        if not limits:
+            return
         now_ns = self._now_ns()
-        for limit_type, owner, limit in self._limits(caller):
+        for limit_type, owner, limit in limits:
             if limit_type in {"key_tokens", "plan_tokens"}:
                 self._bucket(limit_type, owner, limit, now_ns).level -= tokens * _UNITS_PER_TOKEN
 
-    def _limits(self, caller: Caller) -> Iterator[tuple[LimitType, str, int]]:
+    def _limits(self, caller: Caller) -> list[tuple[LimitType, str, int]]:
         """What applies to the caller: limit type, whose budget, tokens per minute."""
-        plan = self._plans.get(caller.plan)
+        limits: list[tuple[LimitType, str, int]] = []
         if caller.requests_per_minute is not None:
-            yield "key_requests", caller.key_id, caller.requests_per_minute
+            limits.append(("key_requests", caller.key_id, caller.requests_per_minute))
         if caller.tokens_per_minute is not None:
-            yield "key_tokens", caller.key_id, caller.tokens_per_minute
-        if plan is not None and plan.plan_requests_per_minute is not None:
-            yield "plan_requests", plan.name, plan.plan_requests_per_minute
-        if plan is not None and plan.plan_tokens_per_minute is not None:
-            yield "plan_tokens", plan.name, plan.plan_tokens_per_minute
+            limits.append(("key_tokens", caller.key_id, caller.tokens_per_minute))
+        plan = self._plans.get(caller.plan)
+        if plan is not None:
+            if plan.plan_requests_per_minute is not None:
+                limits.append(("plan_requests", plan.name, plan.plan_requests_per_minute))
+            if plan.plan_tokens_per_minute is not None:
+                limits.append(("plan_tokens", plan.name, plan.plan_tokens_per_minute))
+        return limits
 
     def _bucket(self, limit_type: LimitType, owner: str, limit: int, now_ns: int) -> _Bucket:
         key = (limit_type, owner)

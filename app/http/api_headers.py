@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Final
 
+from app.http.header_values import header_values
 from otel.instrument.asgi import ADDED_HEADERS_KEY, SCOPE_KEY, AsgiApp, Receive, Scope, Send, request_scope
 
 REQUEST_ID_HEADER: Final = b"x-request-id"
@@ -48,12 +49,12 @@ class CrossOrigin:
 
     def preflight(self, scope: Scope) -> list[tuple[bytes, bytes]] | None:
         """Return the headers of the response to a preflight of an allowed origin; None for any other request."""
-        if scope["method"] != "OPTIONS" or not _values(scope, b"access-control-request-method"):
+        if scope["method"] != "OPTIONS" or not header_values(scope, b"access-control-request-method"):
             return None
         origin = self._allowed(scope)
         if origin is None:
             return None
-        requested = b", ".join(_values(scope, b"access-control-request-headers"))
+        requested = b", ".join(header_values(scope, b"access-control-request-headers"))
         return [
             (b"vary", b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers"),
             (b"access-control-allow-origin", origin),
@@ -64,7 +65,7 @@ class CrossOrigin:
         ]
 
     def _allowed(self, scope: Scope) -> bytes | None:
-        origins = _values(scope, b"origin")
+        origins = header_values(scope, b"origin")
         if len(origins) != 1:
             return None
         if self._is_any:
@@ -101,7 +102,3 @@ class ApiHeaders:
             added += self._cross_origin.headers(scope)
         scope[ADDED_HEADERS_KEY] = added
         await self._app(scope, receive, send)
-
-
-def _values(scope: Scope, name: bytes) -> list[bytes]:
-    return [value for key, value in scope["headers"] if key == name]

@@ -11,6 +11,7 @@ from typing import Final
 
 from app.errors import BodyTooLargeError, InvalidRequestError, UnsupportedCodingError
 from app.gateway.capacity.growing_bytes import PIECE_BYTES, GrowingBytes
+from app.http.header_values import header_values
 from otel.instrument.asgi import Scope
 
 ACCEPTED: Final = b"gzip, deflate"
@@ -29,9 +30,9 @@ _MAX_MEMBERS: Final = 1_000
 
 def content_codings(scope: Scope) -> tuple[str, ...]:
     """Return the codings of the body in the order in which they were applied; raises `UnsupportedCodingError`."""
-    if b"content-encoding" not in dict(scope["headers"]):
+    values = header_values(scope, b"content-encoding")
+    if not values:
         return ()
-    values: list[bytes] = [value for name, value in scope["headers"] if name == b"content-encoding"]
     names = [name.strip().lower() for name in b",".join(values).decode("latin-1").split(",")]
     codings = tuple(name for name in names if name not in {"", "identity"})
     for coding in codings:

@@ -12,6 +12,7 @@ from app.errors import BodyTooLargeError, InvalidApiKeyError, InvalidRequestErro
 from app.gateway.cancellation import InterruptedCallError
 from app.gateway.capacity.growing_bytes import GrowingBytes
 from app.http.content_coding import BodyDecoder
+from app.http.header_values import header_values
 from otel.instrument.asgi import Receive, Scope
 
 _SCHEME: Final = "bearer"
@@ -20,7 +21,7 @@ _MAX_LENGTH_DIGITS: Final = 18
 
 def bearer_secret(scope: Scope) -> str:
     """Return the secret of `Authorization: Bearer <secret>`; raises `InvalidApiKeyError` for anything else, two headers included."""
-    values: list[bytes] = [value for name, value in scope["headers"] if name == b"authorization"]
+    values = header_values(scope, b"authorization")
     if not values:
         raise InvalidApiKeyError("No API key provided: send it as 'Authorization: Bearer YOUR_KEY'.")
     scheme, _, secret = values[0].decode("latin-1").partition(" ")
@@ -33,13 +34,12 @@ def bearer_secret(scope: Scope) -> str:
 def declared_length(scope: Scope, max_bytes: int) -> int:
     """Return the declared size of the body, 0 where none is declared; raises `BodyTooLargeError` where it is over the limit."""
     length = 0
-    for name, value in scope["headers"]:
-        if name == b"content-length":
-            if len(value) > _MAX_LENGTH_DIGITS or not value.isdigit():
-                raise InvalidRequestError("The Content-Length header is not a length.")
-            length = int(value)
-            if length > max_bytes:
-                raise _too_large(max_bytes)
+    for value in header_values(scope, b"content-length"):
+        if len(value) > _MAX_LENGTH_DIGITS or not value.isdigit():
+            raise InvalidRequestError("The Content-Length header is not a length.")
+        length = int(value)
+        if length > max_bytes:
+            raise _too_large(max_bytes)
     return length
 
 

@@ -89,6 +89,8 @@ def error_headers(error: GatewayError) -> Headers:
 
 def limit_headers(decision: LimitDecision) -> Headers:
     """Return the rate-limit headers; what is unlimited has none."""
+    if decision.limit_requests is None and decision.limit_tokens is None:
+        return []
     pairs = (
         (b"x-ratelimit-limit-requests", decision.limit_requests),
         (b"x-ratelimit-remaining-requests", decision.remaining_requests),

@@ -10,6 +10,7 @@ import math
 import threading
 from array import array
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -19,6 +20,7 @@ from app.providers.latency_sketch import LatencySketch, PackedSketch, bin_of
 WINDOW_SECONDS: Final = 300
 DAY_MINUTES: Final = 1_440
 _MINUTE_SECONDS: Final = 60
+_MOST_WAITING: Final = 64
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,17 +109,15 @@ class _Minutes:
             self.open += 1
             self._begin()
 
-    def add(self, outcome: Outcome, duration_bin: int) -> None:
-        """Count one attempt in the open minute; `duration_bin` is the bin of its duration."""
+    def add(self, outcomes: Sequence[Outcome], duration_bins: Sequence[int]) -> None:
+        """Count attempts in the open minute; `duration_bins` are those of the ones that did not fail."""
         at = self.open % DAY_MINUTES
         counts = self._counts
-        counts["attempts"][at] += 1
-        if outcome.failed:
-            counts["failures"][at] += 1
-        else:
-            self._durations.add_to(duration_bin)
-        counts["input_tokens"][at] += outcome.input_tokens
-        counts["output_tokens"][at] += outcome.output_tokens
+        counts["attempts"][at] += len(outcomes)
+        counts["failures"][at] += len(outcomes) - len(duration_bins)
+        counts["input_tokens"][at] += sum([each.input_tokens for each in outcomes])
+        counts["output_tokens"][at] += sum([each.output_tokens for each in outcomes])
+        self._durations.add_all(duration_bins)
 
     def rows(self, count: int) -> list[MinuteCounts]:
         """Return the newest whole minutes, the oldest first."""
@@ -138,7 +138,8 @@ class _Minutes:
 class AttemptWindow:
     """One window. Times are seconds of one monotonic clock; safe from any thread.
 
-    An attempt counts for the second in which it ended and the 299 seconds after it.
+    An attempt counts for the second in which it ended and the 299 seconds after it. It waits in a list first, since many
+    are counted in little more time than one: until the second is over, the window is read, or the list is full.
     """
 
     def __init__(self, started_seconds: float) -> None:
@@ -150,25 +151,37 @@ class AttemptWindow:
         self._latencies = LatencySketch()
         self._newest = LatencySketch()
         self._minutes = _Minutes(started_seconds)
+        self._waiting: list[Outcome] = []
 
     def add(self, now_seconds: float, outcome: Outcome) -> None:
         """Count an attempt that ends now; a clock reading older than the newest counts as the newest."""
-        # A logarithm each: both are the same where a response is not streamed.
-        latency_bin = duration_bin = bin_of(outcome.latency_seconds)
-        if outcome.duration_seconds != outcome.latency_seconds:
-            duration_bin = bin_of(outcome.duration_seconds)
         with self._lock:
-            self._advance(now_seconds)
-            slot = self._slot()
-            slot.attempts += 1
-            self._attempts += 1
-            if outcome.failed:
-                slot.failures += 1
-                self._failures += 1
-            else:
-                self._newest.add_to(latency_bin)
-                self._latencies.add_to(latency_bin)
-            self._minutes.add(outcome, duration_bin)
+            if now_seconds >= self._now + 1:
+                self._advance(now_seconds)
+            if not self._waiting:
+                self._slot()
+            self._waiting.append(outcome)
+            if len(self._waiting) >= _MOST_WAITING:
+                self._count_waiting()
+
+    def _count_waiting(self) -> None:
+        """Count the attempts that wait; all of them ended in this second."""
+        outcomes, self._waiting = self._waiting, []
+        good = [each for each in outcomes if not each.failed]
+        latency_bins = [bin_of(each.latency_seconds) for each in good]
+        # A logarithm each: both are the same where a response is not streamed.
+        duration_bins = [
+            index if each.duration_seconds == each.latency_seconds else bin_of(each.duration_seconds)
+            for index, each in zip(latency_bins, good, strict=True)
+        ]
+        slot = self._slot()
+        slot.attempts += len(outcomes)
+        self._attempts += len(outcomes)
+        slot.failures += len(outcomes) - len(good)
+        self._failures += len(outcomes) - len(good)
+        self._newest.add_all(latency_bins)
+        self._latencies.add_all(latency_bins)
+        self._minutes.add(outcomes, duration_bins)
 
     def _slot(self) -> _Second:
         """Return the counts of this second."""
@@ -196,7 +209,9 @@ class AttemptWindow:
             return self._minutes.rows(count)
 
     def _advance(self, now_seconds: float) -> None:
-        """Drop the seconds that have left the window."""
+        """Count what waits, and drop the seconds that have left the window."""
+        if self._waiting:
+            self._count_waiting()
         now = math.floor(now_seconds)
         if now <= self._now:
             return

@@ -33,6 +33,11 @@ class AttemptWindows:
         keys = [WindowKey(provider) for provider in providers]
         keys += [WindowKey(provider, model) for provider, model in dict.fromkeys(routes)]
         self._windows = {key: AttemptWindow(started_seconds) for key in keys}
+        self._of_attempts = {
+            (key.provider, key.model): (self._windows[WindowKey(key.provider)], window)
+            for key, window in self._windows.items()
+            if key.model is not None
+        }
 
     @property
     def by_key(self) -> Mapping[WindowKey, AttemptWindow]:
@@ -48,10 +53,12 @@ class AttemptWindows:
         outcome = outcome_of(event)
         if outcome is None:
             return
-        for key in (WindowKey(provider), WindowKey(provider, model)):
-            window = self._windows.get(key)
-            if window is not None:
-                window.add(now_seconds, outcome)
+        windows: tuple[AttemptWindow, ...] | None = self._of_attempts.get((provider, model))
+        if windows is None:
+            found = self._windows.get(WindowKey(provider))
+            windows = () if found is None else (found,)
+        for window in windows:
+            window.add(now_seconds, outcome)
 
 
 def outcome_of(event: AttemptFinished) -> Outcome | None:

@@ -7,7 +7,7 @@ grow with traffic, as a list of values would: there are at most `MAX_BINS` bins,
 
 import math
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 RELATIVE_ERROR: Final = 0.02
@@ -38,12 +38,14 @@ class LatencySketch:
 
     def add(self, seconds: float) -> None:
         """Count one latency."""
-        self.add_to(bin_of(seconds))
+        self.add_all((bin_of(seconds),))
 
-    def add_to(self, index: int) -> None:
-        """Count one latency whose bin is known."""
-        self.bins[index] = self.bins.get(index, 0) + 1
-        self.count += 1
+    def add_all(self, indexes: Sequence[int]) -> None:
+        """Count latencies whose bins are known."""
+        bins = self.bins
+        for index in indexes:
+            bins[index] = bins.get(index, 0) + 1
+        self.count += len(indexes)
 
     def packed(self) -> "PackedSketch":
         """Return the counts in a tenth of the memory, for one that has all its latencies."""

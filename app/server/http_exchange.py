@@ -47,7 +47,8 @@ class Exchange:
         self._expects_continue = head.expects_continue
         self._logger = logger
         self._timer = connection.start_timer()
-        self._news = asyncio.Event()
+        self._has_news = False
+        self._news: asyncio.Event | None = None
         self._has_content = True
         self._is_chunked = False
         self._on_leave: Callable[[], None] | None = None
@@ -57,7 +58,13 @@ class Exchange:
     def wake(self) -> None:
         """Wake the application: there is content, or the client has left."""
         self._timer.resume("body")
-        self._news.set()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Let `receive` return."""
+        self._has_news = True
+        if self._news is not None:
+            self._news.set()
 
     def leave(self, *, is_broken: bool = False) -> None:
         """The client has left. A broken connection has lost its buffer: the size that was last observed counts."""
@@ -66,7 +73,7 @@ class Exchange:
             buffered_bytes = self._connection.transport.get_write_buffer_size()
             self._buffered_bytes = max(buffered_bytes, self._buffered_bytes) if is_broken else buffered_bytes
         self.has_left = True
-        self._news.set()
+        self._tell()
         if self._on_leave is not None:
             self._on_leave()
 
@@ -119,8 +126,12 @@ class Exchange:
         """Return what arrived of the body since the last call; wait for it."""
         # No reference to the connection while it waits: the traceback of a cancelled wait would keep the connection for a while.
         if self._requests_content():
-            await self._news.wait()
-            self._news.clear()
+            if not self._has_news:
+                self._news = self._news or asyncio.Event()
+                await self._news.wait()
+            self._has_news = False
+            if self._news is not None:
+                self._news.clear()
         if self._connection is None or self.has_left or self.response_complete:
             return {"type": "http.disconnect"}
         content, self.content = bytes(self.content), bytearray()
@@ -256,7 +267,7 @@ class Exchange:
         """The response is complete."""
         self.response_complete = True
         self._timer.stop()
-        self._news.set()
+        self._tell()
         connection.response_ended()
 
     def _fail(self, connection: ExchangeConnection) -> None:

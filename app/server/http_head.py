@@ -6,6 +6,7 @@ end of the message, from Content-Length and Transfer-Encoding.
 """
 
 import urllib.parse
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final, Literal, TypeAlias
 
@@ -24,7 +25,7 @@ FIELD_BYTES: Final = 200
 _HEAD_END: Final = b"\r\n\r\n"
 _LINE_ENDS: Final = b"\r\n"
 _MAX_LENGTH_DIGITS: Final = 18
-_DECIDING_FIELDS: Final = (b"host", b"content-length", b"transfer-encoding", b"expect")
+_DECIDING_FIELDS: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
 
 
 class RequestRefusedError(Exception):
@@ -78,6 +79,7 @@ class HeadParser:
         self._has_too_many_fields = False
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
+        self._deciding: dict[bytes, list[bytes]] = {}
         self._parser: Any = None
 
     @property
@@ -160,7 +162,7 @@ class HeadParser:
             raise RequestRefusedError(
                 HTTPStatus.NOT_IMPLEMENTED, "not_implemented", "The gateway is not a proxy for CONNECT."
             )
-        head.framing = _framing(head)
+        head.framing = _framing(head, self._deciding)
         _set_target(head, self._target)
         return head
 
@@ -177,7 +179,10 @@ class HeadParser:
         if len(self._headers) >= MAX_FIELDS:
             self._has_too_many_fields = True
             raise ValueError
-        self._headers.append((name.lower(), value))
+        name = name.lower()
+        self._headers.append((name, value))
+        if name in _DECIDING_FIELDS:
+            self._deciding.setdefault(name, []).append(value.strip())
 
     def on_headers_complete(self) -> None:
         """Record that the parser sees the end of a head."""
@@ -191,19 +196,18 @@ class HeadParser:
         self._is_broken = True
 
 
-def _framing(head: RequestHead) -> Framing:
+def _framing(head: RequestHead, deciding: Mapping[bytes, list[bytes]]) -> Framing:
     """Return how the body ends (RFC 9112, section 6.3) and check the fields that decide about the message."""
-    deciding: dict[bytes, list[bytes]] = {name: [] for name in _DECIDING_FIELDS}
-    for name, value in head.headers:
-        if name in deciding:
-            deciding[name].append(value.strip())
-    hosts, lengths, codings, expectations = (deciding[name] for name in _DECIDING_FIELDS)
-    head.expects_continue = not head.is_http_1_0 and [each.lower() for each in expectations] == [b"100-continue"]
+    expectations = deciding.get(b"expect")
+    if expectations is not None and not head.is_http_1_0:
+        head.expects_continue = [each.lower() for each in expectations] == [b"100-continue"]
+    hosts = deciding.get(b"host", ())
     if len(hosts) > 1 or not (hosts or head.is_http_1_0):
         raise _bad("A request has exactly one Host header.")
-    if codings:
-        return _chunked(head, codings, lengths)
-    if not lengths:
+    codings, lengths = deciding.get(b"transfer-encoding"), deciding.get(b"content-length")
+    if codings is not None:
+        return _chunked(head, codings, lengths or [])
+    if lengths is None:
         return 0
     if len(lengths) > 1 or not lengths[0].isdigit() or len(lengths[0]) > _MAX_LENGTH_DIGITS:
         raise _bad("The Content-Length header is not a length.")

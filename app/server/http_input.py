@@ -76,7 +76,9 @@ class RequestInput:
         if self._at:
             self._data = self._data[self._at :]
             self._at = 0
-        held_bytes = len(self._data) + self._served_bytes + (0 if self._head is None else self._head.held_bytes)
+        held_bytes = len(self._data) + self._served_bytes
+        if self._head is not None:
+            held_bytes += self._head.held_bytes
         change, self._reported_bytes = held_bytes - self._reported_bytes, held_bytes
         return not change or self._hold(change)
 

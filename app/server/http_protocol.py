@@ -16,6 +16,7 @@ from uvicorn.server import ServerState
 
 from app.config.schema import ServerConfig
 from app.gateway.capacity.loop_sharing import LoopSharing
+from app.gateway.lazy_timers import LazyTimers
 from app.gateway.ports import Clock
 from app.server.acceptor import AcceptedProtocol
 from app.server.asgi_scope import asgi_scope
@@ -39,6 +40,7 @@ class HttpConnection(EndFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProto
     """One connection. Timers are set only where a client makes the server wait: a request that comes in one piece costs none."""
 
     server_config: ServerConfig = ServerConfig()
+    lazy_timers: LazyTimers
 
     def __init__(
         self,
@@ -57,7 +59,7 @@ class HttpConnection(EndFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProto
         self._exchange: Exchange | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_at_end = False
-        self._timers = Timers(self._loop)
+        self._timers = Timers(self.lazy_timers)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A connection without a request is as idle as one between two requests."""
@@ -256,6 +258,7 @@ def bounded_protocol(
         "server_config": server,
         "connections": connections,
         "clock": clock,
+        "lazy_timers": LazyTimers(),
         "turns": Turns(time.thread_time, sharing),
         "read_buffer": memoryview(bytearray(READ_BYTES)),
     })  # fmt: skip

@@ -126,7 +126,9 @@ class ReadFlow:
         """Read from the socket, unless enough waits here; then the client waits too."""
         exchange = self._exchange
         content_bytes = 0 if exchange is None or exchange.response_complete else len(exchange.content)
-        self._read(self._input.waiting_bytes <= _WAITING_BYTES and content_bytes <= _CONTENT_BYTES)
+        is_wanted = self._input.waiting_bytes <= _WAITING_BYTES and content_bytes <= _CONTENT_BYTES
+        if is_wanted != self._reads:
+            self._read(is_wanted)
 
     def _read(self, wanted: bool) -> None:
         if wanted != self._reads and not self._is_at_end and not self.transport.is_closing():

@@ -1,17 +1,18 @@
-"""Named timers on the event loop: at most one of each name runs."""
+"""Named timers of one owner: at most one of each name runs."""
 
-import asyncio
 from collections.abc import Callable
+
+from app.gateway.lazy_timers import LazyTimer, LazyTimers
 
 
 class Timers:
     """The timers of one owner."""
 
-    __slots__ = ("_loop", "_running")
+    __slots__ = ("_running", "_timers")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._running: dict[str, asyncio.TimerHandle] = {}
+    def __init__(self, timers: LazyTimers) -> None:
+        self._timers = timers
+        self._running: dict[str, LazyTimer] = {}
 
     def __contains__(self, name: str) -> bool:
         """Return whether a timer of this name was set and not stopped."""
@@ -20,7 +21,7 @@ class Timers:
     def set(self, name: str, seconds: float, act: Callable[[], object]) -> None:
         """Call `act` after so many seconds, unless the timer is set again or stopped before."""
         self.stop(name)
-        self._running[name] = self._loop.call_later(seconds, act)
+        self._running[name] = self._timers.call_later(seconds, act)
 
     def stop(self, name: str) -> None:
         """Stop a timer, where there is one."""

@@ -78,6 +78,18 @@ class BelievedUsage(msgspec.Struct, frozen=True):
 
 def believe(reported: ReportedUsage, request: CallRequest, delivered: Delivered) -> BelievedUsage:
     """Separate plausible counts from implausible ones."""
+    if _is_usual(reported, request):
+        return BelievedUsage(
+            reported.input_tokens,
+            reported.output_tokens,
+            None,
+            reported.cached_tokens,
+            reported.cache_write_tokens,
+            reported.long_cache_write_tokens,
+            reported.reasoning_tokens,
+            reported.input_audio_tokens,
+            reported.output_audio_tokens,
+        )
     doubts = set(reported.nonsense)
     input_tokens, output_tokens, total_tokens = reported.input_tokens, reported.output_tokens, reported.total_tokens
     if request.operation == "embeddings":
@@ -120,6 +132,21 @@ def believe(reported: ReportedUsage, request: CallRequest, delivered: Delivered)
         reasoning_tokens=min(reasoning_tokens, whole),
         output_audio_tokens=min(reported.output_audio_tokens, whole),
         disbelieved=tuple(sorted(doubts)),
+    )
+
+
+def _is_usual(reported: ReportedUsage, request: CallRequest) -> bool:
+    """Whether each count of a response is so small that it is plausible for every request of this length."""
+    output_tokens = reported.output_tokens
+    return bool(
+        reported.input_tokens
+        and output_tokens
+        and output_tokens <= HIDDEN_OUTPUT_TOKENS
+        and reported.input_tokens - len(request.body) <= INPUT_ALLOWANCE_TOKENS
+        and reported.reasoning_tokens <= output_tokens
+        and reported.output_audio_tokens <= output_tokens
+        and not reported.nonsense
+        and request.operation == "chat"
     )
 
 

@@ -76,7 +76,6 @@ _USAGE: Final = msgspec.json.Decoder(_Usage)
 _COSTS: Final = ("cost", "cost_details", "cost_in_usd_ticks", "estimated_cost", "is_byok")
 _FLAT: Final = _Usage.__struct_fields__[:12]
 _BASIC, _FURTHER = _FLAT[:5], _FLAT[5:]
-_NO_FURTHER: Final = (None,) * len(_FURTHER)
 _NESTED: Final = {
     "prompt_tokens_details": "prompt",
     "prompt_token_details": "prompt",
@@ -100,6 +99,9 @@ _INNER_PATHS: Final = tuple(
     tuple(f"prompt.{name}.{field}" for field in kind.__struct_fields__) for name, kind in _INNER.items()
 )
 _NO_COSTS: Final = (ABSENT,) * len(_COSTS)
+_NO_FURTHER: Final = (None,) * len(_FURTHER)
+_NOTHING_ELSE: Final = _NO_FURTHER + (None,) * len(_NESTED) + _NO_COSTS
+"""What follows input, output and total where that is all."""
 _PART_OF: Final[Mapping[str, DisbelievedCount]] = {
     "prompt_tokens": "input",
     "input_tokens": "input",
@@ -145,6 +147,12 @@ class UsageFields:
             return self._merge_readable(raw)
         values = msgspec.structs.astuple(usage)
         self._take(_BASIC, values)
+        if values[len(_BASIC) :] != _NOTHING_ELSE:
+            self._take_parts(usage, values)
+        return self._counts_output(usage.completion_tokens, usage.output_tokens, usage.total_tokens)
+
+    def _take_parts(self, usage: _Usage, values: tuple[Any, ...]) -> None:
+        """Merge what one object has beside input, output and total."""
         if values[len(_BASIC) : len(_FLAT)] != _NO_FURTHER:
             self._take(_FURTHER, values[len(_BASIC) :], is_part=True)
         for paths, details in zip(_NESTED_PATHS, values[len(_FLAT) :], strict=False):
@@ -156,7 +164,6 @@ class UsageFields:
                         self._take(inner_paths, msgspec.structs.astuple(inner), is_part=True)
         if values[-len(_COSTS) :] != _NO_COSTS:
             self._take_costs({name: bytes(getattr(usage, name)) for name in _COSTS})
-        return self._counts_output(usage.completion_tokens, usage.output_tokens, usage.total_tokens)
 
     def first(self, names: Iterable[str]) -> int | None:
         """Return the first of the fields that is over 0; else 0 where one is present, None where none is."""
