@@ -190,7 +190,8 @@ class StreamChunks:
         for choice in choices or ():
             index = bytes(choice.index)
             self._begun.add(index)
-            delta = message_of(choice.delta)
+            # Some servers send the last chunk as a whole response.
+            delta = message_of(choice.message if choice.delta is ABSENT else choice.delta)
             if delta is not None:
                 units += message_units(delta)
             reason = text_of(choice.finish_reason)

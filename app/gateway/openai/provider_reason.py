@@ -8,6 +8,7 @@ addresses out of it.
 import html
 import ipaddress
 import json
+import math
 import re
 import sys
 from collections.abc import Iterable
@@ -15,19 +16,24 @@ from typing import Any, Final
 
 import msgspec
 
+from app.gateway.openai.error_envelope import (
+    MAX_REASON_CHARACTERS,
+    bounded,
+    envelope_codes,
+    envelope_words,
+    words_by_field,
+)
 from app.gateway.openai.sse import SseSplitter
 from otel.redaction import REDACTED, redact
 
-MAX_REASON_CHARACTERS: Final = 1_000
 MAX_DEPTH: Final = 20
 
-_CODE_FIELDS: Final = ("code", "type", "status", "reason", "error_type")
-_TEXT_FIELDS: Final = (
-    "message", "msg", "detail", "details", "error_description", "error_message", "error_msg", "Message", "status_msg", "base_resp",
-    "reason", "title", "error",
-)  # fmt: skip
-_HTML: Final = re.compile(r"^\s*<(?:!doctype|html|head|body|\?xml|h1|title)\b", re.IGNORECASE)
+_MARKUP: Final = re.compile(
+    r"\s*<(?:!--|(?:!doctype|html|head|body|\?xml|h1|title|center)\b|[a-z][\w:]{0,40}[\s>].*>\s*\Z)",
+    re.IGNORECASE | re.DOTALL,
+)
 _TITLE: Final = re.compile(r"<(title|h1)\b[^>]*>(.{0,2000}?)</\1", re.IGNORECASE | re.DOTALL)
+_XML_TEXT: Final = re.compile(r"<(?:\w{1,40}:)?(message|faultstring)\b[^<>]*>([^<]{1,2000})<", re.IGNORECASE)
 _TAG: Final = re.compile(r"<[^>]*>")
 _JSON: Final = re.compile(r"""[{]|\[\s*["'{\[]|["'][^"'\s]{1,60}["']\s*:\s*["'{\[\d]""")
 """Where a document begins inside a text, whole or cut."""
@@ -90,7 +96,8 @@ class Scrub:
             return {self.text(str(key)): self.value(item, depth + 1) for key, item in value.items()}
         if isinstance(value, list):
             return [self.value(item, depth + 1) for item in value]
-        return value
+        # JSON has no NaN and no infinities.
+        return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_reason(body: bytes) -> ProviderReason:
@@ -104,30 +111,33 @@ def read_reason(body: bytes) -> ProviderReason:
     try:
         decoded = json.loads(text)
     except (ValueError, RecursionError):
-        return _of_text(text)
+        return _of_first_document(text) or _of_text(text)
     if isinstance(decoded, list):
         decoded = next((item for item in decoded if isinstance(item, dict)), None)
-    if isinstance(decoded, str):
-        return ProviderReason(message=_bounded(decoded))
     return reason_of(decoded)
 
 
 def reason_of(envelope: object) -> ProviderReason:
     """Read a decoded error envelope, or an error object by itself."""
     if isinstance(envelope, str):
-        return ProviderReason(message=_bounded(envelope))
+        return ProviderReason(message=bounded(envelope))
     if not isinstance(envelope, dict):
         return ProviderReason()
-    inner = envelope.get("error")
-    if not inner and isinstance(envelope.get("errors"), list | dict | str):
-        inner = _first(envelope["errors"])
+    inner = envelope.get("error") or envelope.get("Error")
+    errors = envelope.get("errors")
+    if not inner and isinstance(errors, list | dict | str):
+        inner = errors[0] if isinstance(errors, list) and errors else errors
     error = inner if isinstance(inner, dict) else None
-    codes = [*_codes(error or {}), *_codes(envelope)]
+    codes = [*envelope_codes(error), *envelope_codes(envelope)]
     if isinstance(inner, str):
         codes.append(inner.lower())
-    if error is not None and isinstance(error.get("innererror"), dict):
-        codes += _codes(error["innererror"])
-    message = _message(error or {}) or _message(envelope) or (_bounded(inner) if isinstance(inner, str) else None)
+    message = envelope_words(error) or envelope_words(envelope)
+    if message is None and isinstance(errors, dict) and error is errors:
+        message = words_by_field(errors)
+    quoted = _quoted(message, error)
+    if quoted is not None:
+        message = quoted
+        error = None if error is None else {**error, "message": message}
     return ProviderReason(message=message, codes=tuple(dict.fromkeys(codes)), error=error)
 
 
@@ -167,59 +177,40 @@ def error_json(
     return json.dumps({"error": scrub.value(error)}, separators=(",", ":")).encode()
 
 
-def _of_text(text: str) -> ProviderReason:
-    """Read what is not JSON: of a page its title, else the text itself."""
-    if not _HTML.match(text):
-        return ProviderReason(message=_bounded(text))
-    title = _TITLE.search(text)
-    if title is None:
-        return ProviderReason(is_html=True)
-    return ProviderReason(message=_bounded(html.unescape(_TAG.sub(" ", title[2]))), is_html=True)
-
-
-def _codes(fields: dict[str, Any]) -> list[str]:
-    found = (fields.get(name) for name in _CODE_FIELDS)
-    return [str(code).lower() for code in found if isinstance(code, str | int) and not isinstance(code, bool)]
-
-
-def _message(fields: dict[str, Any]) -> str | None:
-    """Return the first text of an object that is not blank."""
-    for name in _TEXT_FIELDS:
-        value = fields.get(name)
-        if isinstance(value, list):
-            parts = [part for item in value[:5] if (part := _of_item(item))]
-            value = "; ".join(parts)
-        elif isinstance(value, dict):
-            value = _of_item(value)
-        if isinstance(value, str) and value.strip():
-            return _bounded(value)
-    return None
-
-
-def _of_item(item: object) -> str | None:
-    """Return one entry of a list of details as text: FastAPI's with the location that it names."""
-    if isinstance(item, str):
-        return item
-    if not isinstance(item, dict):
+def _of_first_document(text: str) -> ProviderReason | None:
+    """Read the document that a text begins with (lines of JSON, an end marker behind it); None where it is no error."""
+    try:
+        decoded, _ = json.JSONDecoder().raw_decode(text.lstrip())
+    except (ValueError, RecursionError):
         return None
-    text = next((item[name] for name in _TEXT_FIELDS if isinstance(item.get(name), str)), None)
-    location = item.get("loc")
-    if text is not None and isinstance(location, list):
-        return f"{'.'.join(str(part) for part in location[:8])}: {text}"
-    return text
+    reason = reason_of(decoded) if isinstance(decoded, dict) else ProviderReason()
+    return reason if reason.message else None
 
 
-def _first(errors: Any) -> Any:
-    """Return the first of several errors."""
-    if isinstance(errors, list):
-        return errors[0] if errors else None
-    return errors
+def _of_text(text: str) -> ProviderReason:
+    """Read what is not JSON: of a page its title, of XML its message, else the text itself."""
+    if not _MARKUP.match(text):
+        return ProviderReason(message=bounded(text))
+    found = _TITLE.search(text) or _XML_TEXT.search(text)
+    if found is None:
+        return ProviderReason(is_html=True)
+    return ProviderReason(message=bounded(html.unescape(_TAG.sub(" ", found[2]))), is_html=True)
 
 
-def _bounded(text: str) -> str | None:
-    """Return the text on one line, within bounds; None where nothing is left."""
-    text = " ".join("".join(char if char.isprintable() else " " for char in text[: 4 * MAX_REASON_CHARACTERS]).split())
-    return text[:MAX_REASON_CHARACTERS] or None
+def _quoted(message: str | None, error: dict[str, Any] | None) -> str | None:
+    """Return a better reason than the message: that of the document which it quotes, or of the provider behind a router; None without one."""
+    if message is not None and message.startswith("{"):
+        quoted = _of_first_document(message)
+        return None if quoted is None else quoted.message
+    metadata = None if error is None else error.get("metadata")
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None
+    if not isinstance(raw, str) or not raw or _MARKUP.match(raw):
+        return None
+    quoted = _of_first_document(raw)
+    words = bounded(raw) if quoted is None else quoted.message
+    return (
+        None if not words or (message and words in message) else bounded(f"{message or ''}: {words}".removeprefix(": "))
+    )
 
 
 def _hide_internal(match: re.Match[str]) -> str:

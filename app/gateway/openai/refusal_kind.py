@@ -30,7 +30,8 @@ _QUOTA_CODES: Final = frozenset(
 _POLICY_CODES: Final = frozenset(
     {"content_filter", "content_filtered", "content_policy", "content_policy_violation", "responsibleaipolicyviolation",
      "moderation", "moderation_error", "moderation_blocked", "safety", "prohibited_content", "content_blocked", "input_flagged",
-     "guardrail_violation", "guardrail_intervened", "prompt_blocked", "policy_violation", "data_inspection_failed"}
+     "guardrail_violation", "guardrail_intervened", "prompt_blocked", "policy_violation", "data_inspection_failed",
+     "datainspectionfailed", "cyber_policy", "bio_policy", "misalignment_policy_violation", "content_safety_violation"}
 )  # fmt: skip
 _LIMIT_CODES: Final = frozenset(
     {"429", "rate_limit_exceeded", "rate_limit_error", "rate_limited", "rate_limit", "too_many_requests", "throttling",
@@ -44,7 +45,7 @@ _SERVER_CODES: Final = frozenset(
 )  # fmt: skip
 _AUTH_CODES: Final = frozenset(
     {"invalid_api_key", "authentication_error", "permission_error", "permission_denied", "unauthenticated", "unauthorized",
-     "api_key_invalid", "invalid_authentication", "account_suspended"}
+     "api_key_invalid", "invalid_authentication", "account_suspended", "access_terminated", "access_terminated_error"}
 )  # fmt: skip
 _MODEL_CODES: Final = frozenset(
     {"model_not_found", "model_not_available", "model_decommissioned", "model_deprecated", "invalid_model", "not_found_error",
@@ -67,9 +68,21 @@ _BY_CODE: Final[tuple[tuple[frozenset[str], ErrorKind], ...]] = (
 _POLICY_WORDS: Final = re.compile(
     r"moderat|flagged|content[ _-]?(?:policy|filter|management|safety)|safety (?:system|filter|polic|setting)|guardrail|responsible ai"
     r"|(?:usage|use) polic|violat\w+ (?:\w+ ){0,6}polic|inappropriate|harmful content|triggered the security solution"
-    r"|certain word or phrase|content exists risk",
+    r"|certain word or phrase|content exists risk|usage guidelines|safety[ _]check|safety reasons|content audit|prompt (?:was |is )?blocked"
+    r"|new_sensitive|sensitive (?:content|information|words?)|\bnsfw\b|\bunsafe\b|\bcsam\b|child sexual|prohibited[ _]content"
+    r"|不安全|敏感|违规",
     re.IGNORECASE,
 )
+_POLICY_CODE: Final = "sensitivecontentdetected"
+"""Volcengine's, with what it is about before it and after it."""
+# About the gateway's own account, however much it speaks of policies.
+_ACCOUNT_WORDS: Final = re.compile(
+    r"\byour (?:account|organi[sz]ation|api[ _-]?key|project|team|access|ip(?: address)?)\b[^.]{0,40}?"
+    r"(?P<key>\b(?:is|was|has|have|been)\b (?:\w+ ){0,2}?(?:suspended|terminated|disabled|deactivated|blocked|banned|revoked|flagged|violated)"
+    r"|\bviolates\b)",
+    re.IGNORECASE,
+)
+_LIMIT_WORDS: Final = re.compile(r"rate[ _-]?limit|too many requests|request limit reached", re.IGNORECASE)
 _QUOTA_WORDS: Final = re.compile(
     r"insufficient[ _](?:quota|balance|credit|credits|fund|funds)|credit balance is too low|(?:out of|not enough|no|more) credits"
     r"|billing|payment required|overdue balance|key limit exceeded|out of call volume quota|used all available credits"
@@ -130,7 +143,7 @@ def kind_of_refusal(status: int, reason: ProviderReason, sent: bytes | None, mod
     elif codes & _QUOTA_CODES or is_in_message(_QUOTA_WORDS, message, sent):
         kind = "upstream_quota"
     elif status == HTTPStatus.FORBIDDEN or status not in _ACCOUNT:
-        if codes & _POLICY_CODES or _POLICY_WORDS.search(message):
+        if _is_policy(codes, message) and not is_in_message(_ACCOUNT_WORDS, message, sent):
             kind = "content_policy"
         elif status == HTTPStatus.FORBIDDEN:
             kind = _of_access(codes, reason, sent, model)
@@ -147,7 +160,17 @@ def kind_of_error(reason: ProviderReason) -> ErrorKind:
         for codes, kind in _BY_CODE:
             if code in codes:
                 return kind
-    return "bad_response"
+    # A number that only this provider knows. Its words may quote the caller's: they take faults from the provider alone.
+    message = reason.message or ""
+    if _is_policy(set(reason.codes), message):
+        return "content_policy"
+    return "rate_limited" if _LIMIT_WORDS.search(message) else "bad_response"
+
+
+def _is_policy(codes: set[str], message: str) -> bool:
+    """Whether the provider refuses what the prompt is about."""
+    is_named = codes & _POLICY_CODES or any(_POLICY_CODE in code for code in codes)
+    return bool(is_named) or _POLICY_WORDS.search(message) is not None
 
 
 def _of_limit(status: int, codes: set[str], reason: ProviderReason, sent: bytes | None) -> ErrorKind:
@@ -174,7 +197,8 @@ def _of_access(codes: set[str], reason: ProviderReason, sent: bytes | None, mode
 def _of_request(codes: set[str], reason: ProviderReason, sent: bytes | None, model: str) -> ErrorKind:
     """Classify a status that may be the gateway's key, a model that is gone, or the caller's mistake."""
     message = reason.message or ""
-    if codes & _AUTH_CODES or is_in_message(_KEY_WORDS, message, sent) or is_in_message(_LOCATION_WORDS, message, sent):
+    of_gateway = (_KEY_WORDS, _LOCATION_WORDS, _ACCOUNT_WORDS)
+    if codes & _AUTH_CODES or any(is_in_message(words, message, sent) for words in of_gateway):
         return "upstream_auth"
     is_of_model = codes & (_MODEL_CODES - {"not_found", "not_found_error"}) or is_in_message(
         _MODEL_WORDS, message, sent

@@ -18,7 +18,6 @@ MOST_CHOICES: Final = 128
 """The most choices that the API offers; what a provider sends beyond is ignored."""
 
 NULL: Final = msgspec.Raw(b"null")
-_FALSE: Final = msgspec.Raw(b"false")
 _SMALL_BYTES: Final = 64 * 1024
 _MAX_ERROR_BYTES: Final = 64 * 1024
 FAILED: Final = frozenset({"error", "network_error", "insufficient_system_resource"})
@@ -44,6 +43,7 @@ class Head(msgspec.Struct, gc=False):
     usage: msgspec.Raw = ABSENT
     error: msgspec.Raw = ABSENT
     x_groq: msgspec.Raw = ABSENT
+    base_resp: msgspec.Raw = ABSENT
 
 
 class Chat(Head, gc=False):
@@ -79,8 +79,20 @@ class _Labels(msgspec.Struct, gc=False):
     msg: msgspec.Raw = ABSENT
     code: msgspec.Raw = ABSENT
     status: msgspec.Raw = ABSENT
+    status_code: msgspec.Raw = ABSENT
+    camel_status_code: msgspec.Raw = msgspec.field(name="statusCode", default=ABSENT)
     amazon_type: msgspec.Raw = msgspec.field(name="__type", default=ABSENT)
-    base_resp: msgspec.Raw = ABSENT
+    error_code: msgspec.Raw = ABSENT
+    camel_error_code: msgspec.Raw = msgspec.field(name="errorCode", default=ABSENT)
+    errcode: msgspec.Raw = ABSENT
+    error_msg: msgspec.Raw = ABSENT
+    error_message: msgspec.Raw = ABSENT
+    camel_error_message: msgspec.Raw = msgspec.field(name="errorMessage", default=ABSENT)
+    errmsg: msgspec.Raw = ABSENT
+    capital_error: msgspec.Raw = msgspec.field(name="Error", default=ABSENT)
+    err: msgspec.Raw = ABSENT
+    exception: msgspec.Raw = ABSENT
+    fault: msgspec.Raw = ABSENT
 
 
 class _Outcome(msgspec.Struct, gc=False):
@@ -111,9 +123,9 @@ _LONG_ERROR: Final = msgspec.json.Decoder(_LongError)
 _LABELS: Final = msgspec.json.Decoder(_Labels)
 _OUTCOME: Final = msgspec.json.Decoder(_Outcome)
 _NOTHING: Final = frozenset({b"", b"null", b'""', b"[]", b"{}"})
-_WELL: Final = _NOTHING | {b"0", b"200", b'"0"', b'"200"', b'"ok"', b'"OK"', b'"success"', b'"Success"'}
-"""Values of `code` that name no error."""
-_FAILED_STATUS: Final = re.compile(rb'"?[45][0-9][0-9]\b')
+_WELL: Final = _NOTHING | {b"0", b"200", b'"0"', b'"200"', b'"ok"', b'"OK"', b'"success"', b'"Success"', b"false"}
+"""Values of a code, or of a field by the name of an error, that name none."""
+_FAILED_STATUS: Final = re.compile(rb'"?(?:[45][0-9][0-9]\b|(?:error|failed|failure)")', re.IGNORECASE)
 _TEXT: Final = msgspec.json.Decoder(str | None)
 
 
@@ -162,7 +174,14 @@ def usages_of(head: Head, choices: list[Choice] | None) -> Iterator[msgspec.Raw]
 
 def error_beside(head: Head) -> object:
     """Return the error beside or instead of the choices; empty ones (`null`, `{}`, `""`) are none."""
-    return None if head.error is ABSENT else _value(head.error)
+    error = None if head.error is ABSENT else _value(head.error)
+    if error or head.base_resp is ABSENT:
+        return error
+    try:
+        # MiniMax's.
+        return _value(head.base_resp) if _OUTCOME.decode(head.base_resp).status_code else None
+    except msgspec.DecodeError:
+        return None
 
 
 def error_within(choice: Choice, message: Message | None, finish_reason: str | None) -> object:
@@ -186,20 +205,28 @@ def error_itself(document: bytes) -> object:
 
 def _reports_failure(labels: _Labels) -> bool:
     """Whether a document is one of the envelopes that have no member `error`; a message alone may as well be a notice."""
-    if _is_filled(labels.errors) or labels.success == _FALSE:
+    if _is_filled(labels.errors) or bytes(labels.success).strip(b'"').lower() == b"false" or _names_error(labels):
         return True
-    if labels.base_resp is not ABSENT:
-        with contextlib.suppress(msgspec.DecodeError):
-            return _OUTCOME.decode(labels.base_resp).status_code != 0
     if _is_filled(labels.id):
         # A chunk, or a response, of whichever kind.
         return False
+    statuses = (labels.status, labels.status_code, labels.camel_status_code)
     has_code = (
         bytes(labels.code) not in _WELL
         or _is_filled(labels.amazon_type)
-        or _FAILED_STATUS.match(labels.status) is not None
+        or any(_FAILED_STATUS.match(status) is not None for status in statuses)
     )
     return _is_filled(labels.detail) or (has_code and (_is_filled(labels.message) or _is_filled(labels.msg)))
+
+
+def _names_error(labels: _Labels) -> bool:
+    """Whether a field by the name of an error is filled. Where there is a code, it decides: `{"errcode": 0, "errmsg": "ok"}`."""
+    codes = (labels.error_code, labels.camel_error_code, labels.errcode)
+    if any(code is not ABSENT for code in codes):
+        return any(bytes(code) not in _WELL for code in codes)
+    texts = (labels.error_msg, labels.error_message, labels.camel_error_message, labels.errmsg)
+    objects = (labels.capital_error, labels.err, labels.exception, labels.fault)
+    return any(bytes(each) not in _WELL for each in (*texts, *objects))
 
 
 def _is_filled(raw: msgspec.Raw) -> bool:

@@ -39,6 +39,7 @@ class _Chunk(msgspec.Struct, gc=False):
     usage: msgspec.Raw = ABSENT
     x_groq: msgspec.Raw = ABSENT
     error: None = None
+    base_resp: None = None
 
 
 _CHUNK: Final = msgspec.json.Decoder(_Chunk)

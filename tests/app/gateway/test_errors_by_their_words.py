@@ -4,6 +4,7 @@ import pytest
 
 from app.gateway.openai.chunks import StreamChunks
 from app.gateway.openai.provider_reason import Scrub
+from app.gateway.openai.text_units import UNITS_PER_BYTE
 
 pytestmark = pytest.mark.live
 
@@ -16,6 +17,24 @@ DOCUMENTS = {
     "no success": {"success": False, "message": "busy now"},
     "AWS": {"__type": "ThrottlingException", "message": "busy now"},
     "MiniMax": {"id": "x", "choices": None, "base_resp": {"status_code": 1008, "status_msg": "busy now"}},
+    "MiniMax, beside choices": {
+        "id": "x",
+        "choices": [{"index": 0, "delta": {}, "message": {"role": "assistant", "content": ""}, "finish_reason": None}],
+        "base_resp": {"status_code": 1000, "status_msg": "busy now"},
+    },
+    "Baidu": {"id": "as-1", "error_code": 336501, "error_msg": "busy now"},
+    "a code without a message": {"errorCode": "E1", "description": "busy now"},
+    "Lambda": {"errorMessage": "busy now", "errorType": "Runtime.ExitError"},
+    "errmsg": {"errcode": 40001, "errmsg": "busy now"},
+    "statusCode": {"statusCode": 503, "message": "busy now"},
+    "status_code": {"status_code": 503, "message": "busy now"},
+    "a status in words": {"status": "error", "message": "busy now"},
+    "a status in words, failed": {"status": "FAILED", "msg": "busy now"},
+    "no success in text": {"success": "false", "message": "busy now"},
+    "Apigee": {"fault": {"faultstring": "busy now"}},
+    "Error": {"Error": {"Code": "x", "Message": "busy now"}},
+    "err": {"err": "busy now"},
+    "exception": {"exception": "busy now"},
     "an object of nulls beside it": {"error": {"error": None, "message": "busy now"}},
 }
 NOTICES = [
@@ -25,6 +44,11 @@ NOTICES = [
     {"code": 200, "message": "success", "success": True},
     {"id": "c-1", "object": "chat.completion.chunk", "detail": "x"},
     {"base_resp": {"status_code": 0, "status_msg": ""}},
+    {"errcode": 0, "errmsg": "all well"},
+    {"error_code": "0", "error_msg": "all well", "success": "true"},
+    {"err": None, "exception": False, "error_message": "", "fault": {}},
+    {"status": "in_progress", "statusCode": 200, "message": "busy now"},
+    {"status_code": 4000, "message": "busy now"},
 ]
 PLACES = ["whole", "JSON for a stream", "a line", "a field", "the first chunk"]
 
@@ -66,14 +90,34 @@ async def test_it_fails_over_and_the_log_has_the_reason(make_upstream, make_gate
 
 
 @pytest.mark.parametrize("place", ["a field", "a line", "a chunk"])
-def test_after_the_first_content_it_is_an_error_and_no_success(wire, place):
-    document = {"error": {"code": 500, "message": "context shift failed"}}
+@pytest.mark.parametrize("document", [{"error": {"code": 500, "message": "busy now"}}, *DOCUMENTS.values()])
+def test_after_the_first_content_it_is_an_error_and_no_success(wire, place, document):
     chunks = StreamChunks(include_usage=False, choices=1, max_event_bytes=2**20)
     assert chunks.feed(wire.sse(wire.chunk("Hello")))
+    assert chunks.feed(wire.sse(wire.chunk(" there")))
     assert chunks.feed(as_bytes(wire, document, place) + wire.sse(wire.chunk(finish="stop"), b"[DONE]")) == b""
     assert not chunks.complete
+    assert chunks.failure.error.message == "busy now"
+
+
+def test_a_status_in_the_error_is_its_kind(wire):
+    chunks = StreamChunks(include_usage=False, choices=1, max_event_bytes=2**20)
+    chunks.feed(wire.sse(wire.chunk("Hello"), {"statusCode": 503, "message": "busy now"}))
     assert chunks.failure.kind == "upstream_5xx"
-    assert chunks.failure.error.message == "context shift failed"
+
+
+def test_a_chunk_with_a_message_in_place_of_a_delta_is_read(wire):
+    """Its text is counted, and its error is one."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": "Hello there"}, "finish_reason": "stop"}
+    chunks = StreamChunks(include_usage=False, choices=1, max_event_bytes=2**20)
+    assert chunks.feed(wire.sse({"id": "x", "choices": [choice]}))
+    assert (chunks.output_units, chunks.complete) == (11 * UNITS_PER_BYTE, True)
+    chunks = StreamChunks(include_usage=False, choices=1, max_event_bytes=2**20)
+    assert chunks.feed(wire.sse(wire.chunk("Hello")))
+    chunks.feed(
+        wire.sse({"id": "x", "choices": [{"index": 0, "message": {"error": {"message": "busy now"}}}]}, b"[DONE]")
+    )
+    assert chunks.failure.error.message == "busy now"
 
 
 @pytest.mark.parametrize("data", [b"", b"data:\n", b"data: null\n", b"data: boom\n", b'data: {"message": "boom"}\n'])

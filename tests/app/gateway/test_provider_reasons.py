@@ -30,6 +30,53 @@ ENVELOPES = {
     "AWS": ({"__type": "ValidationException", "Message": "too long"}, "too long"),
     "error_msg": ({"error_code": 336003, "error_msg": "too long"}, "too long"),
     "error in detail": ({"detail": {"error": "too long"}}, "too long"),
+    "error in detail, as an object": ({"detail": {"error": {"message": "too long"}}}, "too long"),
+    "errors in error": ({"error": {"code": 400, "errors": [{"message": "too long"}]}}, "too long"),
+    "errors by field": ({"errors": {"n": ["too long"]}}, "n: too long"),
+    "errors by field, as text": ({"errors": {"n": "too long"}}, "n: too long"),
+    "details without a message": ({"error": {"code": 400, "details": [{"description": "too long"}]}}, "too long"),
+    "Zod": ({"success": False, "error": {"issues": [{"message": "too long", "path": ["n"]}]}}, "too long"),
+    "Apigee": ({"fault": {"faultstring": "too long", "detail": {"errorcode": "x"}}}, "too long"),
+    "Lambda": ({"errorMessage": "too long", "errorType": "Runtime.ExitError"}, "too long"),
+    "errmsg": ({"errcode": 40001, "errmsg": "too long"}, "too long"),
+    "err": ({"err": "too long"}, "too long"),
+    "exception": ({"exception": "too long"}, "too long"),
+    "description": ({"code": 400, "description": "too long"}, "too long"),
+    "statusMessage": ({"statusCode": 400, "statusMessage": "too long"}, "too long"),
+    "Error": ({"Error": {"Code": "x", "Message": "too long"}}, "too long"),
+    "Tencent": ({"Response": {"Error": {"Code": "x", "Message": "too long"}, "RequestId": "r"}}, "too long"),
+    "error in data": ({"data": {"error": {"message": "too long"}}}, "too long"),
+    "status as an object": ({"status": {"code": 21200, "details": "too long"}}, "too long"),
+    "Django": ({"non_field_errors": ["too long"]}, "too long"),
+    "a document in a message": ({"error": {"message": '{"error": {"message": "too long"}}'}}, "too long"),
+    "OpenRouter": (
+        {"error": {"message": "Provider returned error", "metadata": {"raw": '{"error": {"message": "too long"}}'}}},
+        "Provider returned error: too long",
+    ),
+    "OpenRouter, text": (
+        {"error": {"message": "Provider returned error", "metadata": {"raw": "too long"}}},
+        "Provider returned error: too long",
+    ),
+    "OpenRouter, a page": (
+        {"error": {"message": "Provider returned error", "metadata": {"raw": "<html><p>x</p></html>"}}},
+        "Provider returned error",
+    ),
+    "lines of JSON": (b'{"error": "too long"}\n{"x": 1}\n', "too long"),
+    "a stream with its end": (
+        b'event: error\ndata: {"error": {"message": "too long"}}\n\ndata: [DONE]\n\n',
+        "too long",
+    ),
+    "JSON and more": (b'{"error": {"message": "too long"}} at line 1', "too long"),
+    "a number and words": (b"413 too long", "413 too long"),
+    "XML": (b'<?xml version="1.0"?><Error><Code>x</Code><Message>too &lt; long</Message></Error>', "too < long"),
+    "XML without its declaration": (b"<Error><Code>x</Code><Message>too long</Message></Error>", "too long"),
+    "SOAP": (
+        b"<s:Envelope><s:Body><s:Fault><faultstring>too long</faultstring></s:Fault></s:Body></s:Envelope>",
+        "too long",
+    ),
+    "a page behind a comment": (b"<!-- x --><html><head><title>too long</title></head></html>", "too long"),
+    "a part of a page": (b"<center><h1>too long</h1></center>", "too long"),
+    "brackets": (b"<n> is too long", "<n> is too long"),
     "text": (b"too \n long", "too long"),
     "JSON text": (b'"too long"', "too long"),
     "page": (b"<!DOCTYPE html><html><head><title>too &#108;ong</title></head><body>secret</body></html>", "too long"),
@@ -81,6 +128,13 @@ async def test_secrets_and_addresses_stay_here(make_upstream, make_gateway):
     for secret in (b"key-of-alpha", b"127.0.0.1", str(upstream.port).encode(), b"10.1.2.3", b"internal", b"fd00"):
         assert secret not in response.raw, secret
     assert b"8.8.8.8" in response.raw
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+def test_numbers_that_json_does_not_have_are_left_out(number):
+    """The SDKs could not read the error otherwise."""
+    reason = read_reason(b'{"error": {"message": "too long", "limit": %b}}' % number.encode())
+    assert json.dumps(Scrub().value(reason.error), allow_nan=False) == '{"message": "too long", "limit": null}'
 
 
 def test_a_deep_error_object_is_cut_and_not_followed():

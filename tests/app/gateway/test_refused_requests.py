@@ -5,8 +5,8 @@ import json
 import pytest
 
 from app.config.schema import BreakerConfig
-from app.gateway.openai.provider_reason import read_reason
-from app.gateway.openai.refusal_kind import kind_of_refusal
+from app.gateway.openai.provider_reason import read_reason, reason_of
+from app.gateway.openai.refusal_kind import kind_of_error, kind_of_refusal
 from otel.events import BreakerChanged
 
 BREAKER = BreakerConfig(consecutive_failures=3, open_seconds=60.0)
@@ -39,6 +39,32 @@ NOT_NAMED = [
     (403, "The account has an overdue balance", "AccountOverdueError", "upstream_quota"),
     (429, "No balance. Please recharge.", "1113", "upstream_quota"),
     (400, "Content Exists Risk", "invalid_request_error", "content_policy"),
+]
+FLAGGED = [
+    (
+        403,
+        "Content violates usage guidelines. Team: t, API key ID: k, Failed check: SAFETY_CHECK_TYPE_BIO",
+        "permission-denied",
+    ),
+    (403, "This request was blocked.", "cyber_policy"),
+    (
+        403,
+        "The request failed because the input may be related to a person.",
+        "InputTextSensitiveContentDetected.PrivacyInformation",
+    ),
+    (403, "NSFW content detected", None),
+    (403, "The prompt is unsafe", None),
+    (400, "The request failed because the input text may contain sensitive information.", None),
+    (400, "系统检测到输入或生成内容可能包含不安全或敏感内容", "1301"),
+    (400, "The prompt was blocked: PROHIBITED_CONTENT", None),
+    (400, "Your prompt was flagged. Your account may be suspended when this happens again.", "invalid_prompt"),
+    (422, "input new_sensitive (1026)", None),
+]
+OF_THE_ACCOUNT = [
+    (403, "Your organization has violated our usage policies and access was suspended."),
+    (403, "Your access was terminated due to violation of our policies, please check your email."),
+    (403, "Access denied: your IP address violates our access policy"),
+    (400, "Your account has been flagged for violations of the content policy."),
 ]
 SIZES = [
     (429, "Request too large for gpt on tokens per min (TPM): Limit 30000, Requested 60000. It must be reduced."),
@@ -77,6 +103,39 @@ def test_what_a_request_names_is_its_own_fault(*, status, message, fields, is_es
 def test_what_it_does_not_name_is_the_accounts_or_the_models(*, status, message, code, kind):
     sent = json.dumps({"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}).encode()
     assert kind_of(status, message, sent, code) == kind
+
+
+@pytest.mark.parametrize(("status", "message", "code"), FLAGGED)
+def test_what_a_prompt_is_about_is_policy(status, message, code):
+    sent = json.dumps({"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}).encode()
+    assert kind_of(status, message, sent, code) == "content_policy"
+
+
+@pytest.mark.parametrize(("status", "message"), OF_THE_ACCOUNT)
+def test_a_policy_about_the_account_is_no_fault_of_the_caller(status, message):
+    sent = json.dumps({"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}).encode()
+    assert kind_of(status, message, sent) == "upstream_auth"
+
+
+def test_a_router_that_names_the_flagged_input_flags_the_prompt():
+    error = {"code": 403, "message": "Refused", "metadata": {"reasons": ["violence"], "flagged_input": "x"}}
+    assert kind_of_refusal(403, read_reason(json.dumps({"error": error}).encode()), b"{}") == "content_policy"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"code": 10013, "message": "input content audit failed"}, "content_policy"),
+        ({"status_code": 1026, "status_msg": "input new_sensitive"}, "content_policy"),
+        ({"status_code": 1002, "status_msg": "rate limit exceeded(RPM)"}, "rate_limited"),
+        ({"error_code": 18, "error_msg": "Open api qps request limit reached"}, "rate_limited"),
+        ({"__type": "com.amazonaws.x#ThrottlingException", "message": "slow down"}, "rate_limited"),
+        ({"code": 10013, "message": "busy"}, "bad_response"),
+        ({"code": 1, "message": "insufficient balance, invalid api key"}, "bad_response"),
+    ],
+)
+def test_an_error_inside_a_200_is_read_by_its_words_only_where_they_take_blame_away(error, kind):
+    assert kind_of_error(reason_of({"error": error})) == kind
 
 
 def test_the_public_name_of_the_model_is_no_thing_of_the_callers():
