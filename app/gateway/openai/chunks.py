@@ -254,8 +254,8 @@ class StreamChunks:
 
     def _count(self, head: Head, choices: list[Choice] | None) -> None:
         """Take in the usage of one chunk."""
-        for raw in usages_of(head, choices):
-            if self.usage.add(raw):
+        for raw, choice in usages_of(head, choices):
+            if self.usage.add(raw, choice):
                 self._counted_units = self.output_units
 
     def _fail(self, kind: ErrorKind, reason: str) -> None:

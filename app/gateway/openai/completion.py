@@ -111,8 +111,8 @@ def _response(
 ) -> ParsedResponse:
     """Collect what was read."""
     usage = UsageReader()
-    for raw in usages_of(head, choices):
-        usage.add(raw)
+    for raw, choice in usages_of(head, choices):
+        usage.add(raw, choice)
     return ParsedResponse(
         usage=usage.read(),
         output_units=units,

@@ -162,14 +162,15 @@ def text_of(raw: msgspec.Raw) -> str | None:
         return None
 
 
-def usages_of(head: Head, choices: list[Choice] | None) -> Iterator[msgspec.Raw]:
-    """Return every field of a document that may hold usage; the one beside the choices last, so that it wins."""
+def usages_of(head: Head, choices: list[Choice] | None) -> Iterator[tuple[msgspec.Raw, bytes | None]]:
+    """Return every field of a document that may hold usage, with the index of the choice that holds it."""
     if head.x_groq is not ABSENT:
         with contextlib.suppress(msgspec.DecodeError):
-            yield _GROQ.decode(head.x_groq).usage
+            yield _GROQ.decode(head.x_groq).usage, None
     for choice in choices or ():
-        yield choice.usage
-    yield head.usage
+        if choice.usage is not ABSENT:
+            yield choice.usage, bytes(choice.index)
+    yield head.usage, None
 
 
 def error_beside(head: Head) -> object:

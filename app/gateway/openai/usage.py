@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from app.gateway.openai.reported_cost import cost_nanousd
+from app.gateway.openai.response_shape import MOST_CHOICES
 from app.gateway.openai.text_units import ABSENT
 from app.gateway.openai.usage_fields import UsageFields
 from otel.events.usage import DisbelievedCount
@@ -68,17 +69,35 @@ class ReportedUsage(msgspec.Struct, frozen=True):
 
 
 class UsageReader:
-    """Collects the `usage` objects of one response: the later of two counts wins, but a null or a zero replaces nothing."""
+    """Collects the `usage` objects of one response: the later of two counts wins, but a null or a zero replaces nothing.
 
-    def __init__(self) -> None:
-        self._fields = UsageFields()
+    What stands beside the choices wins over what stands in one.
+    """
 
-    def add(self, raw: msgspec.Raw) -> bool:
-        """Take in one `usage` object, or any other value of that field; return whether it counts the output."""
-        return raw is not ABSENT and self._fields.merge(raw)
+    def __init__(self, fields: UsageFields | None = None) -> None:
+        self._fields = fields or UsageFields()
+        self._of_choices: dict[bytes, UsageFields] = {}
+
+    def add(self, raw: msgspec.Raw, choice: bytes | None = None) -> bool:
+        """Take in one `usage` object, or any other value of that field; return whether it counts the output.
+
+        `choice` is the index of the choice that holds it, as it was sent.
+        """
+        if raw is ABSENT:
+            return False
+        if choice is None:
+            return self._fields.merge(raw)
+        fields = self._of_choices.get(choice)
+        if fields is None:
+            if len(self._of_choices) >= MOST_CHOICES:
+                return False
+            fields = self._of_choices[choice] = UsageFields()
+        return fields.merge(raw)
 
     def read(self) -> ReportedUsage | None:
         """Return the merged counts; None where there is neither a count nor a value that cannot be one."""
+        if self._of_choices:
+            return UsageReader(self._fields.with_choices(list(self._of_choices.values()))).read()
         fields = self._fields
         if not fields.counts and not fields.nonsense and not fields.costs:
             return None

@@ -127,6 +127,9 @@ _PART_OF: Final[Mapping[str, DisbelievedCount]] = {
 """What a field counts; all others count the cached input."""
 
 
+_OUTPUT_PARTS: Final = frozenset({"output", "reasoning", "audio_output"})
+
+
 class UsageFields:
     """The fields of one response. `costs` are undecoded; `has_parts`: a field beside input, output and total is over 0."""
 
@@ -175,6 +178,21 @@ class UsageFields:
             if count is not None:
                 found = 0
         return found
+
+    def with_choices(self, choices: Sequence["UsageFields"]) -> "UsageFields":
+        """Return these fields with what the choices of the response report, for each count that is missing or 0.
+
+        Of several choices each has its own output, and all have the same input. The figures of their
+        costs are not added up.
+        """
+        merged = UsageFields()
+        added, costs = (choices[0].counts, choices[0].costs) if len(choices) == 1 else (_sum_of_choices(choices), {})
+        merged.counts = added | {name: count for name, count in self.counts.items() if count or name not in added}
+        merged.costs = costs | self.costs
+        for each in (self, *choices):
+            merged.nonsense |= each.nonsense
+            merged.has_parts = merged.has_parts or each.has_parts
+        return merged
 
     def _take(self, names: Sequence[str], values: Iterable[Any], *, is_part: bool = False) -> None:
         """Merge the values that are counts, one for each name; a null, an impossible value and 0 replace nothing."""
@@ -229,6 +247,20 @@ class UsageFields:
         return self._counts_output(
             *(usage.get(name) for name in ("completion_tokens", "output_tokens", "total_tokens"))
         )
+
+
+def _sum_of_choices(choices: Sequence[UsageFields]) -> dict[str, int]:
+    """Return the counts of several choices as those of one response: its output is the sum, its input the largest."""
+    counts: dict[str, int] = {}
+    for each in choices:
+        for name, count in each.counts.items():
+            is_output = _PART_OF.get(name) in _OUTPUT_PARTS
+            counts[name] = counts.get(name, 0) + count if is_output else max(counts.get(name, 0), count)
+    if "total_tokens" in counts:
+        input_tokens = max(counts.get("prompt_tokens", 0), counts.get("input_tokens", 0))
+        beyond = (max(each.counts.get("total_tokens", 0) - input_tokens, 0) for each in choices)
+        counts["total_tokens"] = input_tokens + sum(beyond)
+    return counts
 
 
 def _integer(digits: str) -> float:

@@ -7,6 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.gateway.openai.chunks import StreamChunks
+from app.gateway.openai.completion import read_response
+from app.gateway.openai.response_shape import MOST_CHOICES
 from app.gateway.openai.usage import ReportedUsage, UsageReader
 
 DETAILS = {"prompt_tokens_details": {"cached_tokens": 9_800}}
@@ -210,6 +213,67 @@ def test_usage_of_absurd_size_is_not_read():
 )
 def test_usage_over_several_chunks(usages, expected):
     assert counts(*usages) == expected
+
+
+@pytest.mark.parametrize(
+    ("beside", "of_choices", "expected"),
+    [
+        (None, {b"0": [{"prompt_tokens": 50, "completion_tokens": 7}]}, (50, 7, 0)),
+        (
+            None,
+            {b"0": [{"prompt_tokens": 50, "completion_tokens": 30}], b"1": [{"prompt_tokens": 50, "completion_tokens": 40}]},
+            (50, 70, 0),
+        ),
+        # Two responses of equal length, cut by the same limit.
+        (None, {key: [{"prompt_tokens": 50, "completion_tokens": 8, "total_tokens": 58}] for key in (b"0", b"1", b"2")}, (50, 24, 0)),
+        # Running totals of each; reasoning that only the totals hold.
+        (None, {b"0": [{"completion_tokens": 1}, {"completion_tokens": 5}], b"1": [{"prompt_tokens": 50, "completion_tokens": 2}]}, (50, 7, 0)),
+        (None, {key: [{"prompt_tokens": 50, "completion_tokens": 8, "total_tokens": 60}] for key in (b"0", b"1")}, (50, 20, 0)),
+        # What stands beside the choices is the whole response's.
+        (
+            {"prompt_tokens": 50, "completion_tokens": 70},
+            {b"0": [{"prompt_tokens": 50, "completion_tokens": 30}], b"1": [{"prompt_tokens": 50, "completion_tokens": 40}]},
+            (50, 70, 0),
+        ),
+        ({"prompt_tokens": 0, "completion_tokens": 0}, {b"0": [{"prompt_tokens": 50, "completion_tokens": 7}]}, (50, 7, 0)),
+        (None, {key: [{"prompt_tokens": 50, "completion_tokens": 8, "cached_tokens": 40}] for key in (b"0", b"1")}, (50, 16, 40)),
+    ],
+)  # fmt: skip
+def test_usage_in_the_choices_is_that_of_each(beside, of_choices, expected):
+    reader = UsageReader()
+    for choice, usages in of_choices.items():
+        for usage in usages:
+            reader.add(msgspec.Raw(json.dumps(usage).encode()), choice)
+    if beside is not None:
+        reader.add(msgspec.Raw(json.dumps(beside).encode()))
+    for _ in range(2):
+        found = reader.read()
+        assert (found.input_tokens, found.output_tokens, found.cached_tokens) == expected
+
+
+def test_no_more_choices_are_read_than_the_api_has():
+    reader = UsageReader()
+    for index in range(1_000):
+        reader.add(msgspec.Raw(b'{"prompt_tokens": 5, "completion_tokens": 1}'), b"%d" % index)
+    assert reader.read().output_tokens == MOST_CHOICES
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_response_counts_the_output_of_each_choice(stream):
+    choices = [
+        {"index": index, "finish_reason": "stop", "usage": {"prompt_tokens": 5_000, "completion_tokens": count}}
+        for index, count in enumerate((300, 400))
+    ]
+    if stream:
+        chunks = StreamChunks(include_usage=False, choices=2, max_event_bytes=10_000)
+        for choice in choices:
+            document = json.dumps({"id": "c", "choices": [choice | {"delta": {"content": "Hi"}}]}).encode()
+            assert b"usage" not in chunks.feed(b"data: " + document + b"\n\n")
+        usage = chunks.usage.read()
+    else:
+        whole = [choice | {"message": {"content": "Hi"}} for choice in choices]
+        usage = read_response(json.dumps({"id": "c", "choices": whole}).encode(), "chat").usage
+    assert (usage.input_tokens, usage.output_tokens) == (5_000, 700)
 
 
 COUNT = st.integers(0, 10**6)
