@@ -49,7 +49,8 @@ _AUTH_CODES: Final = frozenset(
 )  # fmt: skip
 _MODEL_CODES: Final = frozenset(
     {"model_not_found", "model_not_available", "model_decommissioned", "model_deprecated", "invalid_model", "not_found_error",
-     "deploymentnotfound", "deployment_not_found", "not_found", "notfounderror", "unknown_model", "model_retired"}
+     "deploymentnotfound", "deployment_not_found", "not_found", "notfounderror", "unknown_model", "model_retired",
+     "model_not_supported", "unavailable_model", "model_disabled", "modelnotopen", "model.accessdenied", "1211"}
 )  # fmt: skip
 _CALLER_CODES: Final = frozenset(
     {"invalid_request_error", "invalid_request", "context_length_exceeded", "invalid_prompt", "invalid_argument",
@@ -94,8 +95,14 @@ _KEY_WORDS: Final = re.compile(
     re.IGNORECASE,
 )
 _MODEL_WORDS: Final = re.compile(
-    r"decommissioned|has been (?:retired|deprecated|removed)|is not a valid model|invalid model\b|unknown model\b|no such model|model not exist"
-    r"|model\b[^.]{0,80}?(?P<key>does not exist|not found|is not available|no longer (?:available|supported))",
+    r"decommissioned|is not a valid model|(?:invalid|unknown|unavailable) model\b|no such model|model not exist|model (?:access denied|disabled)"
+    r"|model (?:id|identifier|name) is (?:invalid|not valid)|could not find (?:the |real )?model"
+    r"|(?:not allowed to use|not activated) (?:the |publisher )*model"
+    # A name may hold a point, unlike the end of a sentence.
+    r"|model\b(?:[^.]|\.(?=\S)){0,80}?(?P<key>does not exist|not found|is not available|no longer (?:available|supported)"
+    r"|has been (?:retired|deprecated|removed)|reached (?:its|the) end[ -]of[ -]life"
+    r"|is not supported (?:by any provider|for this environment|in this region))"
+    r"|model:? (?:[`'\"]?[\w./:@-]+[`'\"]? )?(?:is|was) (?:deprecated|retired|removed|disabled)",
     re.IGNORECASE,
 )
 # About the size of a request: a smaller one is served.
@@ -189,7 +196,12 @@ def _of_access(codes: set[str], reason: ProviderReason, sent: bytes | None, mode
     """Classify a 403: the request names something it may not use, the account may not use the model, or the key is refused."""
     if is_about_request(reason, sent, model):
         return "upstream_4xx"
-    if codes & _MODEL_CODES or is_in_message(_ACCESS_WORDS, reason.message or "", sent):
+    message = reason.message or ""
+    if (
+        codes & _MODEL_CODES
+        or is_in_message(_ACCESS_WORDS, message, sent)
+        or is_in_message(_MODEL_WORDS, message, sent)
+    ):
         return "model_unavailable"
     return "upstream_auth"
 

@@ -39,7 +39,29 @@ NOT_NAMED = [
     (403, "The account has an overdue balance", "AccountOverdueError", "upstream_quota"),
     (429, "No balance. Please recharge.", "1113", "upstream_quota"),
     (400, "Content Exists Risk", "invalid_request_error", "content_policy"),
-]
+    # How providers name a model that they do not serve: Hugging Face, Bedrock, Zhipu, Azure, llama-swap, Vertex, watsonx, and others.
+    (400, "The requested model 'alpha-tiny' is not supported by any provider you have enabled.", "model_not_supported", "model_unavailable"),
+    (400, "The requested model 'alpha-tiny' is not supported by any provider you have enabled.", None, "model_unavailable"),
+    (400, "The provided model identifier is invalid.", "validation_error", "model_unavailable"),
+    (400, "\u6a21\u578b\u4e0d\u5b58\u5728", "1211", "model_unavailable"),
+    (400, "Unavailable model: alpha-tiny", "unavailable_model", "model_unavailable"),
+    (400, "could not find real modelID for alpha-tiny", None, "model_unavailable"),
+    (400, "Project `1` is not allowed to use Publisher Model `alpha-tiny`", None, "model_unavailable"),
+    (400, "Model 'alpha-tiny' is not supported for this environment.", "model_not_supported", "model_unavailable"),
+    (400, "The model 'alpha-tiny' has reached its end of life.", None, "model_unavailable"),
+    (400, "The model `alpha-tiny-3.1` does not exist", None, "model_unavailable"),
+    (400, "model alpha-tiny is deprecated", None, "model_unavailable"),
+    (403, "Model disabled.", "30003", "model_unavailable"),
+    (403, "Model access denied.", "Model.AccessDenied", "model_unavailable"),
+    (403, "The account has not activated the model alpha-tiny", "ModelNotOpen", "model_unavailable"),
+    # About a parameter, or a feature of the model: another request is served.
+    (400, "Support for functions has been removed", None, "upstream_4xx"),
+    (400, "`temperature` is deprecated for this model.", None, "upstream_4xx"),
+    (400, "Model alpha-tiny: parameter logprobs is not supported", None, "upstream_4xx"),
+    (400, "Model alpha-tiny is not supported with this endpoint", None, "upstream_4xx"),
+    (400, "The model is fine. Image not found", None, "upstream_4xx"),
+    (400, "This model does not support tools", None, "upstream_4xx"),
+]  # fmt: skip
 FLAGGED = [
     (
         403,
