@@ -18,7 +18,7 @@ from app.gateway.connector import ProviderConnection
 from app.gateway.large_request_body import LARGE_BODY_BYTES, LargeRequestBody
 from app.gateway.openai.failures import MAX_ERROR_BYTES, UpstreamFailure, failure_of_status
 from app.gateway.openai.request import CallRequest
-from app.gateway.openai.stream_options import blames_stream_options
+from app.gateway.openai.stream_options import FIELD_REFUSED, blames_stream_options
 from app.gateway.ports import Clock
 from app.gateway.quota_headers import read_quotas
 from app.gateway.tracebacks import drop_tracebacks
@@ -73,6 +73,7 @@ class UpstreamResponse:
         self._response: aiohttp.ClientResponse | None = None
         self._must_be_fresh = must_be_fresh
         self.leaves_out_added_fields = False
+        self.has_added_fields = False
         self._interrupt = Interrupt()
         # A response that is not streamed comes at its end: there is no earlier sign of life.
         is_whole = not attempt.is_stream
@@ -96,6 +97,7 @@ class UpstreamResponse:
         # Nothing is left of what an earlier attempt has read.
         self.room.release()
         takes_options = not self.leaves_out_added_fields and self._provider.takes_stream_options(upstream_model)
+        self.has_added_fields = takes_options
         body: bytes | LargeRequestBody
         if len(request.body) > LARGE_BODY_BYTES:
             body = LargeRequestBody(request.upstream_parts(upstream_model, takes_stream_options=takes_options))
@@ -117,7 +119,9 @@ class UpstreamResponse:
         if response.status in _SUCCESSES:
             return
         refusal = await self._read_refusal(response)
-        failure = failure_of_status(
+        if takes_options and blames_stream_options(response.status, refusal, request):
+            raise UpstreamFailure("field_refused", http_status=response.status, reason=FIELD_REFUSED)
+        raise failure_of_status(
             response.status,
             refusal,
             retry_after=response.headers.get("retry-after"),
@@ -126,9 +130,6 @@ class UpstreamResponse:
             model=upstream_model,
             scrub=self._provider.scrub,
         )
-        if takes_options and blames_stream_options(failure, request):
-            raise UpstreamFailure("field_refused", http_status=response.status, reason="stream_options is refused")
-        raise failure
 
     async def read(self) -> bytes:
         """Return the next bytes of the body, as they come, of a stream 8 KiB at most unless it holds room; empty at its end."""

@@ -13,6 +13,7 @@ from app.gateway.exchange import UpstreamResponse
 from app.gateway.models import Model, Route
 from app.gateway.openai.caller_error import error_of_failures
 from app.gateway.openai.failures import CallerFaultError, UpstreamFailure, caller_fault_of
+from app.gateway.openai.stream_options import FIELD_REFUSED, blames_stream_options_inside, writes_stream_options
 from app.gateway.ports import Clock, ProviderGate
 from app.gateway.tracebacks import drop_tracebacks
 from otel.events import RateLimited
@@ -67,7 +68,7 @@ async def _try_target(failover: _Failover, route: Route, take: Callable[[Upstrea
         upstream.leaves_out_added_fields = refused_field
         response = await _attempt(failover.call, upstream, take, failover.failures)
         if response is not None:
-            if refused_field:
+            if refused_field and not writes_stream_options(failover.call.request):
                 route.provider.remember_refusal(route.upstream_model)
             return response
         failure = failover.failures[-1]
@@ -117,6 +118,8 @@ async def _attempt(
         if failure.kind == "total_timeout":
             # All that came until the very end were signs of life.
             failure.kind = "first_byte_timeout"
+        if response.has_added_fields and blames_stream_options_inside(failure, call.request):
+            failure.kind, failure.reason = "field_refused", FIELD_REFUSED
         fault = caller_fault_of(failure, response.attempt.route.provider.scrub)
         response.close()
         response.attempt.fail(fault or failure)

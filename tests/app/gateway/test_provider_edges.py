@@ -48,7 +48,19 @@ REFUSALS = [
     (422, {"detail": [{"type": "extra_forbidden", "loc": ["body", "stream_options"], "msg": "not permitted"}]}),
     (400, {"error": {"message": "Unrecognized request argument supplied: stream_options", "type": "x"}}),
     (400, {"message": "unknown field include_usage"}),
-]
+    (
+        422,
+        {"object": "error", "message": {"detail": [{"type": "extra_forbidden", "loc": ["body", "stream_options"], "msg": "not permitted"}]}},
+    ),
+    # The field's name is behind everything that is passed on of a refusal.
+    (422, {"detail": [{"loc": ["body", "messages"], "msg": "x" * 3_000}, {"loc": ["body", "stream_options"], "msg": "not permitted"}]}),
+    (404, {"error": {"message": "No endpoints found that support stream_options"}}),
+    (500, {"error": {"message": "create() got an unexpected keyword argument 'stream_options'"}}),
+    (501, {"error": {"message": "stream_options is not implemented"}}),
+    (200, {"error": {"message": "stream_options is not supported", "type": "invalid_request_error"}}),
+    (200, {"error": {"message": "Extra inputs are not permitted", "param": "stream_options"}}),
+]  # fmt: skip
+ABOUT_THE_ACCOUNT = [(401, "upstream_auth"), (402, "upstream_auth"), (429, "rate_limited")]
 
 
 def refuses(wire, status, body):
@@ -103,6 +115,34 @@ async def test_a_refusal_that_comes_again_is_not_remembered(make_upstream, make_
     assert bad.status == 400
     await gateway.stream()
     assert "stream_options" in upstream.exchanges[-1].json
+
+
+@LIVE
+async def test_a_refusal_that_may_quote_the_caller_is_not_remembered(make_upstream, make_gateway, wire):
+    """The provider refuses a prompt once, and quotes it: other callers keep their usage."""
+
+    async def script(exchange):
+        if len(upstream.exchanges) == 1:
+            await exchange.reply({"error": {"message": "cannot read 'what is stream_options?' now"}}, 500)
+        else:
+            await wire.response(exchange)
+
+    upstream = await make_upstream(script)
+    gateway = await make_gateway(upstream)
+    quoted = await gateway.stream(messages=[{"role": "user", "content": "what is stream_options?"}])
+    assert quoted[-1] == b"[DONE]"
+    await gateway.stream(stream_options={})
+    assert ["stream_options" in each.json for each in upstream.exchanges] == [True, False, True]
+
+
+@LIVE
+@pytest.mark.parametrize(("status", "kind"), ABOUT_THE_ACCOUNT)
+async def test_a_refusal_of_the_account_is_no_refusal_of_a_field(make_upstream, make_gateway, wire, *, status, kind):
+    upstream = await make_upstream(refuses(wire, status, {"error": {"message": "no stream_options for this account"}}))
+    gateway = await make_gateway(upstream)
+    assert (await gateway.chat(stream=True)).status in {429, 502}
+    (attempt,) = (await gateway.finished()).attempts
+    assert attempt.error_kind == kind
 
 
 @LIVE

@@ -24,6 +24,14 @@ ENVELOPES = {
     "anthropic": ({"type": "error", "error": {"type": "invalid_request_error", "message": "too long"}}, "too long"),
     "google": ([{"error": {"code": 400, "message": "too long", "status": "INVALID_ARGUMENT"}}], "too long"),
     "text in error": ({"error": "too long"}, "too long"),
+    "mistral": (
+        {
+            "object": "error",
+            "message": {"detail": [{"loc": ["body", "x"], "msg": "too long"}]},
+            "type": "invalid_request_error",
+        },
+        "body.x: too long",
+    ),
     "errors": ({"errors": [{"message": "too long"}]}, "too long"),
     "texts in errors": ({"errors": ["too long"]}, "too long"),
     "problem": ({"type": "about:blank", "title": "Bad", "detail": "too long"}, "too long"),
