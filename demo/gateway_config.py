@@ -21,8 +21,8 @@ REAL_PROVIDER: Final = "local"
 CLOSED_PROVIDER: Final = "gone"
 """A provider at an address where nothing listens."""
 
-_REAL_KEEPALIVE_SECONDS: Final = 2.0
-"""Less than the 5 s after which the real model's server closes an idle connection: a request on a closed one costs a second attempt."""
+_REAL_KEEPALIVE_SECONDS: Final = 0.0
+"""The real model's server closes the connection after each stream, unannounced: a request on a closed one costs a second attempt."""
 
 _LEAST_PROBE_SECONDS: Final = 0.5
 """With less, a busy computer looks like a provider that is down."""

@@ -75,11 +75,11 @@ def check_provider(key_path: str, provider: ProviderConfig) -> Iterator[Finding]
         ("whole_answer_seconds", provider.whole_answer_seconds),
         ("idle_seconds", provider.idle_seconds),
         ("total_seconds", provider.total_seconds),
-        ("keepalive_seconds", provider.keepalive_seconds),
         ("latency_target_seconds", provider.latency_target_seconds),
         ("latency_limit_seconds", provider.latency_limit_seconds),
     ):
         yield from check_seconds(f"{key_path}.{key}", seconds)
+    yield from check_seconds(f"{key_path}.keepalive_seconds", provider.keepalive_seconds, zero=True)
     if provider.latency_limit_seconds <= provider.latency_target_seconds:
         yield Finding(
             f"{key_path}.latency_limit_seconds",

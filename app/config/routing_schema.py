@@ -51,7 +51,7 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     latency_limit_seconds: float = 20.0
     """A 95th percentile from here on is no health."""
     keepalive_seconds: float = 30.0
-    """An idle connection is not used again after this time; keep it below the provider's own timeout."""
+    """An idle connection is not used again after this time; keep it below the provider's own timeout; 0: each request has its own."""
     max_connections: int = 200
     """Connections to this provider at the same time."""
     max_response_bytes: int = 64 * 1024 * 1024

@@ -142,13 +142,17 @@ class LiveConnector(aiohttp.TCPConnector):
     """A pool that checks an idle connection at the moment of its use: what is readable there can only be its end.
 
     `pool_wait_seconds` bounds the wait for a free connection, `connect_seconds` the making of one
-    (DNS, TCP, TLS). Neither counts time in which the event loop did not run.
+    (DNS, TCP, TLS); neither counts time in which the event loop did not run. With a
+    `keepalive_timeout` of 0 no connection is used again.
     """
 
     def __init__(
         self, *, limit: int, keepalive_timeout: float, pool_wait_seconds: float, connect_seconds: float
     ) -> None:
-        super().__init__(limit=limit, keepalive_timeout=keepalive_timeout)
+        if keepalive_timeout:
+            super().__init__(limit=limit, keepalive_timeout=keepalive_timeout)
+        else:
+            super().__init__(limit=limit, force_close=True)
         # mypy: `partial` is invariant, so a subclass of what the base makes is another type to it.
         self._factory = functools.partial(
             ProviderConnection, loop=asyncio.get_running_loop(), read_buffer=memoryview(bytearray(READ_BYTES))
