@@ -3,14 +3,19 @@
 All values are numbers or bounded: never a prompt, completion, raw path, header or key.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Hashable, Mapping
 from http import HTTPStatus
+from operator import attrgetter
 from typing import Final, Literal, TypeAlias
+
+import msgspec
+from opentelemetry.context import Context
 
 from otel.events import CallerIdentified, CallFinished, OverheadMeasured, RequestFinished
 from otel.events.usage import NANO, Usage, has_details
 from otel.labels import LabelBounds
-from otel.logs.writer import Line
+from otel.logs.writer import Line, LineTemplate, LogWriter, line_template
 
 LOGGER: Final = "gatewayz.request"
 
@@ -22,6 +27,32 @@ _CLIENT_ERROR: Final = int(HTTPStatus.BAD_REQUEST)
 _SERVER_ERROR: Final = int(HTTPStatus.INTERNAL_SERVER_ERROR)
 _CLIENT_LEFT: Final = 499
 """No standard status: the client left before the response began."""
+
+_MAX_TEMPLATES: Final = 2_000
+"""More combinations than a configuration has; a bound, so that rare ones cannot fill the memory."""
+
+_NUMBERS: Final = {
+    "duration_ms": "%.3f",
+    "overhead_ms": "%.3f",
+    "response_bytes": "%d",
+    "input_tokens": "%d",
+    "output_tokens": "%d",
+    "cost_usd": "%r",
+}
+"""What differs between lines of one template, in the order of the line's fields."""
+
+_OF_CALL: Final[Callable[[CallFinished], tuple[Hashable, ...]]] = attrgetter(
+    "operation",
+    "model",
+    "provider",
+    "status",
+    "error_kind",
+    "cancel_phase",
+    "stream",
+    "cached",
+    "attempts",
+    "usage.cost_source",
+)
 
 
 class RequestLine(Line, omit_defaults=True, kw_only=True):
@@ -63,18 +94,14 @@ class RequestLine(Line, omit_defaults=True, kw_only=True):
     tags: Mapping[str, str] | None = None
 
 
-class RequestSummary:
-    """Collects the fields of one request's log line. Used from the request's own task."""
+class RequestSummary(msgspec.Struct):
+    """Collects what the line of one request says. Used from the request's own task."""
 
-    def __init__(self, method: str, path: str, bounds: LabelBounds) -> None:
-        self._bounds = bounds
-        self._method = method
-        self._path = path
-        self.exception_type: str | None = None
-        self.limit_type: str | None = None
-        self.caller: CallerIdentified | None = None
-        self.call: CallFinished | None = None
-        self.overhead: OverheadMeasured | None = None
+    exception_type: str | None = None
+    limit_type: str | None = None
+    caller: CallerIdentified | None = None
+    call: CallFinished | None = None
+    overhead: OverheadMeasured | None = None
 
     def outcome(self, finished: RequestFinished) -> Outcome:
         """Return the outcome: `error` for a 5xx, exception or broken stream, `refused` for a 4xx."""
@@ -91,22 +118,70 @@ class RequestSummary:
         kind = None if self.call is None else self.call.error_kind
         return self.exception_type or kind or str(finished.status_code)
 
-    def line(self, finished: RequestFinished, outcome: Outcome, logger: str) -> RequestLine:
-        """Return the line: an error for errors, a warning for refusals; fields that do not apply stay None."""
-        caller, call = self.caller, self.call
+
+class RequestLines:
+    """Writes the lines. Safe from any thread.
+
+    Lines of calls with the same outcome differ in a few numbers, so that a template is kept for them.
+    """
+
+    def __init__(self, logs: LogWriter, bounds: LabelBounds, logger: str) -> None:
+        self._logs = logs
+        self._bounds = bounds
+        self._logger = logger
+        self._templates: dict[Hashable, LineTemplate] = {}
+
+    def write(  # noqa: PLR0917  keyword arguments cost as much as a field
+        self,
+        method: str,
+        path: str,
+        summary: RequestSummary,
+        finished: RequestFinished,
+        outcome: Outcome,
+        context: Context,
+    ) -> None:
+        """Write the line: an error for errors, a warning for refusals; `method` and `path` are bounded."""
+        call, overhead, seconds = summary.call, summary.overhead, finished.duration_seconds
+        if call is None or overhead is None or call.tags or has_details(call.usage) or not seconds < math.inf:
+            self._logs.write(self._line(method, path, summary, finished, outcome), context)
+            return
+        usage = call.usage
+        refusal = summary.exception_type, summary.limit_type
+        key = (method, path, finished.status_code, outcome, summary.caller, refusal, _OF_CALL(call))
+        template = self._templates.get(key)
+        if template is None:
+            template = self._template(key, self._line(method, path, summary, finished, outcome), call)
+        numbers = seconds * 1000, overhead.seconds * 1000, finished.response_bytes
+        of_usage = usage.input_tokens, usage.output_tokens, usage.cost_nanousd / NANO
+        self._logs.write_known(template, numbers + of_usage, context)
+
+    def _template(self, key: Hashable, line: RequestLine, call: CallFinished) -> LineTemplate:
+        """Return the template of a line, from now on from the cache."""
+        template = line_template(line, _NUMBERS)
+        if line.model == call.model and line.provider == call.provider:  # other names have no end
+            if len(self._templates) >= _MAX_TEMPLATES:
+                self._templates.clear()
+            self._templates[key] = template
+        return template
+
+    def _line(
+        self, method: str, path: str, summary: RequestSummary, finished: RequestFinished, outcome: Outcome
+    ) -> RequestLine:
+        """Return the fields; those that do not apply stay None."""
+        caller, call, overhead = summary.caller, summary.call, summary.overhead
         line = RequestLine(
             level=_LEVELS.get(outcome, "info"),
-            logger=logger,
-            message=f"{self._method} {self._path} {finished.status_code}",
-            method=self._method,
-            path=self._path,
+            logger=self._logger,
+            message=f"{method} {path} {finished.status_code}",
+            method=method,
+            path=path,
             status=finished.status_code,
             outcome=outcome,
             duration_ms=round(finished.duration_seconds * 1000, 3),
-            overhead_ms=None if self.overhead is None else round(self.overhead.seconds * 1000, 3),
+            overhead_ms=None if overhead is None else round(overhead.seconds * 1000, 3),
             response_bytes=finished.response_bytes,
-            exception_type=self.exception_type,
-            limit_type=self.limit_type,
+            exception_type=summary.exception_type,
+            limit_type=summary.limit_type,
             key_id=None if caller is None else caller.key_id,
             plan=None if caller is None else caller.plan,
         )

@@ -33,6 +33,7 @@ class LineWriter:
         self._lock = threading.Lock()
         self._arrived = threading.Event()
         self._closing = threading.Event()
+        self._is_closing = False
         self._dropped = 0
         self._thread = threading.Thread(target=self._run, name="log-lines", daemon=True)
         self._started = False
@@ -48,7 +49,7 @@ class LineWriter:
             if not self._started:
                 self._started = True
                 self._thread.start()
-            if len(self._lines) >= self._max_lines or self._closing.is_set():
+            if len(self._lines) >= self._max_lines or self._is_closing:
                 self._dropped += 1
                 return
             self._lines.append(line)
@@ -58,6 +59,7 @@ class LineWriter:
     def close(self, deadline_seconds: float) -> int:
         """Write the queued lines within the deadline; returns how many were dropped."""
         with self._lock:
+            self._is_closing = True
             self._closing.set()
         self._arrived.set()
         if self._started:

@@ -7,10 +7,11 @@ the records of the standard library's loggers.
 """
 
 import logging
+import re
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from opentelemetry._logs import Logger, SeverityNumber
@@ -63,6 +64,28 @@ class Line(msgspec.Struct, omit_defaults=True, kw_only=True):
     level: str
     logger: str
     message: str
+
+
+class LineTemplate(NamedTuple):
+    """The text of lines that differ in some values, for `%`: the timestamp first."""
+
+    level: str
+    text: str
+
+
+def line_template(line: Line, varying: Mapping[str, str]) -> LineTemplate:
+    """Return the template of lines like this one, which has values for all `varying` fields.
+
+    `varying` holds for each name the format of its values, in the order of the line's fields.
+    """
+    line.timestamp = "-"
+    text = msgspec.json.encode(line).decode().replace("%", "%%")
+    for name, form in {"timestamp": '"%s"', **varying}.items():
+        # No text has such a beginning of a member in it: its quotes are escaped.
+        text, found = re.subn(rf'"{name}":[^,}}]+', f'"{name}":{form}', text)
+        if found != 1:
+            raise ValueError(f"{name} is not a field of the line")
+    return LineTemplate(line.level, text)
 
 
 class LogWriter:
@@ -132,6 +155,11 @@ class LogWriter:
             self.emit(line.level, line.logger, line.message, fields, context=context, unix_ns=now_ns, trusted=True)
         else:
             self._send(line.level, now_ns, body, context)
+
+    def write_known(self, template: LineTemplate, values: tuple[float, ...], context: Context) -> None:
+        """Write a line of a template."""
+        now_ns = self._unix_ns()
+        self._send(template.level, now_ns, template.text % (self._rfc3339(now_ns), *values), context)
 
     def _send(self, level: str, now_ns: int, body: str, context: Context | None) -> None:
         severity = _SEVERITIES.get(level, SeverityNumber.UNSPECIFIED)
@@ -279,5 +307,4 @@ def _with_trace(body: str, span: SpanContext) -> str:
     trace_id, span_id, _, _, _, is_valid = span  # its properties cost more than all of this
     if not is_valid:
         return body
-    ids = trace_id.to_bytes(16, "big").hex(), span_id.to_bytes(8, "big").hex()
-    return f'{body[:-1]},"trace_id":"{ids[0]}","span_id":"{ids[1]}"}}'
+    return '%s,"trace_id":"%032x","span_id":"%016x"}' % (body[:-1], trace_id, span_id)  # noqa: UP031  a third of the time

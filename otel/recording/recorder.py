@@ -34,7 +34,7 @@ from otel.events import (
 from otel.labels import LabelBounds
 from otel.logs.anomaly_line import LOGGER as ANOMALY_LOGGER
 from otel.logs.anomaly_line import anomaly_fields, anomaly_message
-from otel.logs.request_line import LOGGER, RequestSummary
+from otel.logs.request_line import LOGGER, RequestLines, RequestSummary
 from otel.logs.writer import LogWriter
 from otel.metrics.measurements import Measurements
 from otel.recording.guard import Guard
@@ -62,12 +62,12 @@ class TelemetryRecorder:
         self.logs = logs
         self.bounds = bounds
         self.guard = guard
-        self.request_logger = request_logger
+        self.lines = RequestLines(logs, bounds, request_logger)
 
     def record(self, event: Event) -> None:
         """Record an event in the current context, for example a query of a job."""
         try:
-            _HANDLERS[type(event)](self, event, otel_context.get_current(), None)
+            _OUTSIDE[type(event)](self, event, otel_context.get_current(), None)
         except Exception as error:  # noqa: BLE001  counted: it must not fail the caller
             self.guard.failed(error)
 
@@ -83,25 +83,28 @@ class TelemetryRecorder:
 class TelemetryRequest:
     """Satisfies `otel.events.RequestScope`: one server span and everything below it."""
 
-    __slots__ = ("_context", "_finished", "_guard", "_received", "_recorder", "_trace_id", "route", "span", "summary")
+    __slots__ = ("_context", "_finished", "_received", "_recorder", "_trace_id", "route", "span", "summary")
 
     def __init__(self, recorder: TelemetryRecorder, event: RequestReceived) -> None:
         self._recorder = recorder
-        self._guard = recorder.guard
         self._received = event
         self.route = recorder.measurements.route_labels(event.method, event.path)
-        self.summary = RequestSummary(self.route[semconv.METHOD], self.route[semconv.PATH], recorder.bounds)
-        self._context: Context = Context()
+        self.summary = RequestSummary()
+        context: Context = Context()
         self._finished = False
         try:
             # Count first, so that a span that fails to open does not unbalance the gauge.
             recorder.measurements.request_received(event, self.route)
-            self._context = recorder.spans.start_request(event)
+            context = recorder.spans.start_request(event)
         except Exception as error:  # noqa: BLE001  counted: it must not fail the request
-            self._guard.failed(error)
-        context = self._context
-        self.span: Span = context.span if type(context) is TracedContext else get_current_span(context)
-        self._trace_id = "%032x" % self.span.get_span_context()[0]  # noqa: UP031  a third of the time of a formatted text
+            recorder.guard.failed(error)
+        self._context = context
+        if type(context) is TracedContext:
+            self.span, span_context = context.span, context.span_context
+        else:
+            self.span = get_current_span(context)
+            span_context = self.span.get_span_context()
+        self._trace_id = "%032x" % span_context[0]  # noqa: UP031  a third of the time of a formatted text
 
     @property
     def trace_id(self) -> str:
@@ -117,7 +120,7 @@ class TelemetryRequest:
         try:
             _HANDLERS[type(event)](self._recorder, event, self._context, self)
         except Exception as error:  # noqa: BLE001  counted: it must not fail the request
-            self._guard.failed(error)
+            self._recorder.guard.failed(error)
 
     def start_attempt(self, event: AttemptStarted) -> "TelemetryAttempt":
         """Open a client span for one call to a provider."""
@@ -128,24 +131,24 @@ class TelemetryRequest:
         if self._finished:
             return
         self._finished = True
-        recorder, guard, context, span, summary = self._recorder, self._guard, self._context, self.span, self.summary
+        recorder, context, span, summary, route = self._recorder, self._context, self.span, self.summary, self.route
         outcome = summary.outcome(event)
         error_type = summary.error_type(event) if outcome == "error" else None
         if error_type is not None:
             recorder.spans.request_failed(span, context)
         # Each step has its own guard, so that a failing span costs neither the count nor the line.
         try:
-            recorder.measurements.request_finished(event, self.route, context, self._received, error_type)
+            recorder.measurements.request_finished(event, route, context, self._received, error_type)
         except Exception as error:  # noqa: BLE001  counted: it must not fail the request
-            guard.failed(error)
+            recorder.guard.failed(error)
         try:  # values of the line are bounded, so it needs no redaction
-            recorder.logs.write(summary.line(event, outcome, recorder.request_logger), context)
+            recorder.lines.write(route[semconv.METHOD], route[semconv.PATH], summary, event, outcome, context)
         except Exception as error:  # noqa: BLE001  as above
-            guard.failed(error)
+            recorder.guard.failed(error)
         try:
             recorder.spans.end_request(span, event, error_type, summary.caller, summary.call, summary.overhead)
         except Exception as error:  # noqa: BLE001  as above
-            guard.failed(error)
+            recorder.guard.failed(error)
 
 
 class TelemetryAttempt:
@@ -193,7 +196,7 @@ class TelemetryAttempt:
                 recorder.guard.failed(error)
 
 
-_Handler: TypeAlias = Callable[[TelemetryRecorder, Any, Context, TelemetryRequest | None], None]
+_Handler: TypeAlias = Callable[[TelemetryRecorder, Any, Context, Any], None]
 """Takes the event, the context of its span, and the request that it belongs to, if any."""
 
 
@@ -206,15 +209,8 @@ def _measured(measure: Callable[[Measurements, E, Context], None]) -> _Handler:
     return handle
 
 
-def _of_request(handle: Callable[[TelemetryRecorder, E, Context, TelemetryRequest], None]) -> _Handler:
-    """Return the handler of an event that only a request can have."""
-
-    def checked(recorder: TelemetryRecorder, event: E, context: Context, request: TelemetryRequest | None) -> None:
-        if request is None:
-            raise TypeError(f"{type(event).__name__} belongs to a request: record it in the request's scope")
-        handle(recorder, event, context, request)
-
-    return checked
+def _outside(_recorder: TelemetryRecorder, event: Event, _context: Context, _request: TelemetryRequest | None) -> None:
+    raise TypeError(f"{type(event).__name__} belongs to a request: record it in the request's scope")
 
 
 def _anomaly_began(
@@ -277,13 +273,13 @@ def _attempt_finished(*_: object) -> None:
     raise TypeError("AttemptFinished ends an attempt: pass it to the attempt's scope")
 
 
-_HANDLERS: Final[Mapping[type[Event], _Handler]] = {
-    RequestFinished: _of_request(_request_finished),
-    ExceptionMapped: _of_request(_exception_mapped),
-    CallerIdentified: _of_request(_caller_identified),
+_HANDLERS: Final[dict[type[Event], _Handler]] = {
+    RequestFinished: _request_finished,
+    ExceptionMapped: _exception_mapped,
+    CallerIdentified: _caller_identified,
     AttemptFinished: _attempt_finished,
     CallFinished: _call_finished,
-    OverheadMeasured: _of_request(_overhead_measured),
+    OverheadMeasured: _overhead_measured,
     CacheLookedUp: _measured(Measurements.cache_looked_up),
     RateLimited: _rate_limited,
     QueryFinished: _measured(Measurements.query_finished),
@@ -293,3 +289,9 @@ _HANDLERS: Final[Mapping[type[Event], _Handler]] = {
     ProbeFinished: _measured(Measurements.probe_finished),
     EventLoopLagged: _measured(Measurements.event_loop_lagged),
 }
+
+_OUTSIDE: Final[Mapping[type[Event], _Handler]] = {
+    **_HANDLERS,
+    **dict.fromkeys((RequestFinished, ExceptionMapped, CallerIdentified, OverheadMeasured), _outside),
+}
+"""The same for events that no request has."""

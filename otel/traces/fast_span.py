@@ -7,7 +7,7 @@ that its limits and its cleaning apply.
 """
 
 import logging
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from types import TracebackType
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, Statu
 from otel.traces.exception_event import exception_attributes, text_of
 from otel.traces.held_trace import HeldTrace
 from otel.traces.known_attributes import KnownAttributes, VaryingKeys
-from otel.traces.span_parts import UNSET, EndedSpan, Layer, SpanOrigin, are_supported
+from otel.traces.span_parts import UNSET, Layer, SpanOrigin, are_supported
 
 _MAX_READ: Final = 16_384
 _LOGGER: Final = logging.getLogger("otel.traces.spans")
@@ -32,15 +32,16 @@ class FastSpan(Span):
 
     For one thread at a time, like the request or attempt that it belongs to. `held` is the trace of
     a span that is not sampled. `layers` are its first attributes, which never change. `room` is how
-    many more it takes before the limits apply.
+    many more it takes before the limits apply. Times are Unix nanoseconds; what the SDK's
+    `ReadableSpan` has, too, has its names.
     """
 
     # What few spans have is the class's until one has it, because each assignment costs every span.
-    _merged: MutableMapping[str, Any] | None = None
-    _events: BoundedList[Event] | None = None
-    _links: BoundedList[Link] | None = None
-    _status = UNSET
-    _end_ns: int | None = None
+    merged: MutableMapping[str, Any] | None = None
+    events: BoundedList[Event] | None = None
+    links: BoundedList[Link] | None = None
+    status = UNSET
+    end_time: int | None = None
 
     def __init__(  # noqa: PLR0917  keyword arguments cost a tenth of making a span
         self,
@@ -56,21 +57,21 @@ class FastSpan(Span):
     ) -> None:
         self.origin = origin
         self.held = held
-        self._name = name
-        self._context = context
-        self._parent = parent
-        self._kind = kind
-        self._layers = layers
+        self.name = name
+        self.context = context
+        self.parent = parent
+        self.kind = kind
+        self.layers = layers
         self._room = room
-        self._start_ns = origin.unix_ns() if start_ns is None else start_ns
+        self.start_time = origin.unix_ns() if start_ns is None else start_ns
 
     def end(self, end_time: int | None = None) -> None:
         """End the span and pass it to `on_end`; a second call changes nothing."""
-        if self._end_ns is not None:
+        if self.end_time is not None:
             self._has_ended("end")
             return
         origin = self.origin
-        self._end_ns = origin.unix_ns() if end_time is None else end_time
+        self.end_time = origin.unix_ns() if end_time is None else end_time
         if self.held is not None:
             self.held.ended(self)
         elif origin.take is None:
@@ -82,30 +83,26 @@ class FastSpan(Span):
         """Return the ended span as the SDK's."""
         origin = self.origin
         return ReadableSpan(
-            self._name,
-            self._context,
-            self._parent,
+            self.name,
+            self.context,
+            self.parent,
             origin.resource,
             self._merge(),
-            () if self._events is None else self._events,
-            () if self._links is None else self._links,
-            self._kind,
-            status=self._status,
-            start_time=self._start_ns,
-            end_time=self._end_ns,
+            () if self.events is None else self.events,
+            () if self.links is None else self.links,
+            self.kind,
+            status=self.status,
+            start_time=self.start_time,
+            end_time=self.end_time,
             instrumentation_scope=origin.scope,
         )
 
-    def ended(self) -> EndedSpan | None:
-        """Return the parts to encode, None where the SDK has to encode it: events, links, limits."""
-        start_ns, end_ns, layers = self._start_ns, self._end_ns, self._layers
-        if self._events is not None or self._links is not None or not start_ns or not end_ns:
-            return None
-        if self._merged is not None:
-            layers = [self._merged]
-            if type(self._merged) is not dict:
-                return None
-        return self._name, self._context, self._parent, layers, self._kind, self._status, start_ns, end_ns
+    @property
+    def stored(self) -> Sequence[Layer] | None:
+        """All attributes, None where limits have dropped some."""
+        if self.merged is None:
+            return self.layers
+        return [self.merged] if type(self.merged) is dict else None
 
     @property
     def resource(self) -> Resource:
@@ -119,9 +116,9 @@ class FastSpan(Span):
 
     def export(self) -> None:
         """Pass on a held span that ended, as a sampled one."""
-        old = self._context
+        old = self.context
         flags = TraceFlags(old.trace_flags | TraceFlags.SAMPLED)
-        self._context = SpanContext(old.trace_id, old.span_id, old.is_remote, flags, old.trace_state)
+        self.context = SpanContext(old.trace_id, old.span_id, old.is_remote, flags, old.trace_state)
         if self.origin.take is None:
             self.origin.on_end(self.readable())
         else:
@@ -130,21 +127,21 @@ class FastSpan(Span):
     @property
     def is_local_root(self) -> bool:
         """Whether its parent is not of this process."""
-        return self._parent is None or self._parent.is_remote
+        return self.parent is None or self.parent.is_remote
 
     @property
     def status_code(self) -> StatusCode:
         """The status so far."""
-        return self._status.status_code
+        return self.status.status_code
 
     @property
     def duration_ns(self) -> int:
         """From its start to its end, 0 before."""
-        return 0 if self._end_ns is None else self._end_ns - self._start_ns
+        return 0 if self.end_time is None else self.end_time - self.start_time
 
     def get_span_context(self) -> SpanContext:
         """Return the span's context."""
-        return self._context
+        return self.context
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
         """Add attributes."""
@@ -160,7 +157,7 @@ class FastSpan(Span):
             stored.update(attributes)
             return
         if type(stored) is dict:
-            stored = self._merged = BoundedAttributes(
+            stored = self.merged = BoundedAttributes(
                 limits.max_span_attributes, stored, immutable=False, max_value_len=limits.max_span_attribute_length
             )
         stored.update(attributes)
@@ -174,17 +171,17 @@ class FastSpan(Span):
         if room < 0:
             self.set_attributes({**known, **keys.mapping(values)})
         else:
-            self._layers += (known, (keys, values))
+            self.layers += (known, (keys, values))
             self._room = room
 
     def _merge(self) -> MutableMapping[str, Any]:
         """Return all attributes in one mapping, which takes those that come later."""
-        if self._merged is None:
-            self._merged = {}
+        if self.merged is None:
+            self.merged = {}
             self._room = -1
-            for layer in self._layers:
-                self._merged.update(layer[0].mapping(layer[1]) if isinstance(layer, tuple) else layer)
-        return self._merged
+            for layer in self.layers:
+                self.merged.update(layer[0].mapping(layer[1]) if isinstance(layer, tuple) else layer)
+        return self.merged
 
     def set_attribute(self, key: str, value: Any) -> None:
         """Add one attribute."""
@@ -197,9 +194,9 @@ class FastSpan(Span):
         limits = self.origin.limits
         cleaned = {key: self._clean(value) for key, value in attributes.items()} if attributes else None
         bounded = BoundedAttributes(limits.max_event_attributes, cleaned, max_value_len=limits.max_attribute_length)
-        if self._events is None:
-            self._events = BoundedList(limits.max_events)
-        self._events.append(Event(name, bounded, self.origin.unix_ns() if timestamp is None else timestamp))
+        if self.events is None:
+            self.events = BoundedList(limits.max_events)
+        self.events.append(Event(name, bounded, self.origin.unix_ns() if timestamp is None else timestamp))
 
     def add_link(self, context: SpanContext, attributes: Mapping[str, Any] | None = None) -> None:
         """Add a link; an empty one is ignored."""
@@ -207,18 +204,18 @@ class FastSpan(Span):
             return
         limits = self.origin.limits
         bounded = BoundedAttributes(limits.max_link_attributes, attributes, max_value_len=limits.max_attribute_length)
-        if self._links is None:
-            self._links = BoundedList(limits.max_links)
-        self._links.append(Link(context, bounded))
+        if self.links is None:
+            self.links = BoundedList(limits.max_links)
+        self.links.append(Link(context, bounded))
 
     def update_name(self, name: str) -> None:
         """Change the name."""
         if not self._has_ended("update_name"):
-            self._name = name
+            self.name = name
 
     def is_recording(self) -> bool:
         """Whether it has not ended."""
-        return self._end_ns is None
+        return self.end_time is None
 
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
         """Set the status. OK is final, and UNSET changes nothing."""
@@ -227,8 +224,8 @@ class FastSpan(Span):
         wanted = status if isinstance(status, Status) else Status(status, description)
         if wanted.description is not None:
             wanted = Status(wanted.status_code, self._clean(wanted.description))
-        if self._status.status_code is not StatusCode.OK and wanted.status_code is not StatusCode.UNSET:
-            self._status = wanted
+        if self.status.status_code is not StatusCode.OK and wanted.status_code is not StatusCode.UNSET:
+            self.status = wanted
 
     def record_exception(
         self,
@@ -256,7 +253,7 @@ class FastSpan(Span):
         return self.origin.redact(value[:_MAX_READ]) if isinstance(value, str) else value
 
     def _has_ended(self, method: str) -> bool:
-        if self._end_ns is None:
+        if self.end_time is None:
             return False
         _LOGGER.warning("%s was called on an ended span", method)
         return True

@@ -1,13 +1,13 @@
-"""What the spans of a tracer share, and what is encoded of one."""
+"""What the spans of a tracer share, and what their attributes are made of."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, Status
+from opentelemetry.trace import SpanContext, Status
 
 from otel.redaction import redact
 from otel.traces.known_attributes import Varying
@@ -43,12 +43,6 @@ class SpanOrigin(NamedTuple):
 
 Layer: TypeAlias = Mapping[str, Any] | Varying
 """Some of a span's attributes."""
-
-EndedSpan: TypeAlias = tuple[str, SpanContext, SpanContext | None, Sequence[Layer], SpanKind, Status, int, int]
-"""What is encoded of a span without events and links: name, span, parent, attributes, kind, status, start, end.
-
-Times are Unix nanoseconds. A plain tuple: a named one costs five times as much to make.
-"""
 
 
 def room_within(limits: SpanLimits) -> int:

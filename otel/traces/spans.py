@@ -4,8 +4,9 @@ Names and attributes are bounded: route templates instead of raw paths, and no p
 key or exception text.
 """
 
-from collections.abc import Hashable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Hashable, Mapping
+from functools import partial
+from typing import Final
 
 import msgspec
 from opentelemetry.context import Context
@@ -39,6 +40,8 @@ _NO_SECRETS: Final = KnownSecrets()
 _TRACEPARENT: Final = "00-%032x-%016x-%02x"
 """The header of W3C Trace Context, level 2. Ids are written this way in a third of the time that their `hex` takes."""
 
+_SERVER: Final = SpanKind.SERVER
+_CLIENT: Final = SpanKind.CLIENT
 _METHOD: Final = "http.request.method"
 _PARAMETER: Final = frozenset("{<:*")
 """In any framework, a parameter of a route template contains one of these."""
@@ -63,6 +66,9 @@ class SpanWriter:
         self._tracer = tracer
         self._bounds = bounds
         self._propagator = propagator or TraceContextTextMapPropagator()
+        self._start: Callable[[str, Context, SpanKind, KnownAttributes, int | None], Span] = (
+            tracer.start_known if type(tracer) is FastTracer else partial(_start_by_api, tracer)
+        )
         self._is_plain = type(self._propagator) is TraceContextTextMapPropagator
         self._keys = OwnKeys.below(namespace)
         self._known = KnownCache()
@@ -79,7 +85,7 @@ class SpanWriter:
             parent = self._propagator.extract(without_free_text(event.headers), context=parent)
         key = (event.method, event.path, event.scheme, event.protocol_version)
         attributes = self._known.find(key) or self._request_attributes(key, event)
-        return traced_context(self._start(attributes, parent, SpanKind.SERVER), parent)
+        return traced_context(self._start(attributes.span_name, parent, _SERVER, attributes, None), parent)
 
     def _request_attributes(self, key: tuple[str, ...], event: RequestReceived) -> KnownAttributes:
         """Return what is known of a request when it arrives."""
@@ -97,13 +103,6 @@ class SpanWriter:
         # A method or path outside its set is the client's text, of which there is no end.
         is_bounded = method == event.method and path == event.path
         return self._known.keep(key, attributes, name) if is_bounded else KnownAttributes(attributes, name)
-
-    def _start(self, attributes: KnownAttributes, parent: Context, kind: SpanKind, start_ns: int | None = None) -> Span:
-        """Start a span with what is known of it."""
-        tracer = self._tracer
-        if type(tracer) is FastTracer:
-            return tracer.start_known(attributes.span_name, parent, kind, attributes, start_ns)
-        return tracer.start_span(attributes.span_name, parent, kind, attributes, start_time=start_ns)
 
     @staticmethod
     def request_failed(span: Span, context: Context) -> None:
@@ -133,7 +132,11 @@ class SpanWriter:
             key = (event.status_code, event.outcome, error_type, caller, of_call)
             known = self._known.find(key) or self._end_attributes(key, event, error_type, caller, call)
             overhead_seconds = None if overhead is None else overhead.seconds
-            _add(span, known, self._of_end, (cost_usd, overhead_seconds, event.response_bytes))
+            values = cost_usd, overhead_seconds, event.response_bytes
+            if type(span) is FastSpan:
+                span.add_supported(known, self._of_end, values)
+            else:
+                span.set_attributes({**known, **self._of_end.mapping(values)})
             if error_type is not None:
                 span.set_status(_ERROR)
         span.end()
@@ -183,7 +186,7 @@ class SpanWriter:
         """Open a client span; returns its context and the trace headers for the provider."""
         key = event if event.started_unix_ns is None else msgspec.structs.replace(event, started_unix_ns=None)
         attributes = self._known.find(key) or self._start_attributes(key)
-        span = self._start(attributes, parent, SpanKind.CLIENT, event.started_unix_ns)
+        span = self._start(attributes.span_name, parent, _CLIENT, attributes, event.started_unix_ns)
         context = traced_context(span, parent)
         headers: dict[str, str] = {}
         trace_id, span_id, _, flags, state, _ = context.span_context  # its properties cost more than all of this
@@ -215,15 +218,17 @@ class SpanWriter:
     def end_attempt(self, span: Span, event: AttemptFinished) -> None:
         """End the client span; for a stream, call this at its end."""
         if span.is_recording():
-            _add(span, *self._attempts.of(event))
+            known, keys, values = self._attempts.of(event)
+            if type(span) is FastSpan:
+                span.add_supported(known, keys, values)
+            else:
+                span.set_attributes({**known, **keys.mapping(values)})
             if event.status == "error":
                 span.set_status(_ERROR)
         span.end()
 
 
-def _add(span: Span, known: KnownAttributes, keys: VaryingKeys, values: tuple[Any, ...]) -> None:
-    """Add attributes, all of supported types and with new keys, to a recording span."""
-    if type(span) is FastSpan:
-        span.add_supported(known, keys, values)
-    else:
-        span.set_attributes({**known, **keys.mapping(values)})
+def _start_by_api(  # noqa: PLR0917  as in the span's constructor
+    tracer: Tracer, name: str, parent: Context, kind: SpanKind, attributes: KnownAttributes, start_ns: int | None
+) -> Span:
+    return tracer.start_span(name, parent, kind, attributes, start_time=start_ns)

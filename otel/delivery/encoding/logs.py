@@ -35,6 +35,7 @@ _OBSERVED_TIME: Final = b"\x59"
 _EVENT_NAME: Final = b"\x62"
 _TEXT: Final = b"\x0a"
 _pack_time: Final = Struct("<sQ").pack
+_NO_SEVERITY: Final = (object(), b"")
 _MAX_SEVERITIES: Final = 100
 
 
@@ -70,10 +71,10 @@ class LogEncoder:
 
     def _encode_line(self, record: FastLogRecord) -> bytes:
         """Return the message of a line of a span: all of its fields are set."""
-        known = self._severities.get(record.severity_text)
-        is_known = known is not None and known[0] is record.severity_number
-        severity = known[1] if known is not None and is_known else self._severity(record)
-        body = record.body.encode()
+        number, severity = self._severities.get(record.severity_text, _NO_SEVERITY)
+        if number is not record.severity_number:
+            severity = self._severity(record)
+        body, flags = record.body.encode(), record.trace_flags
         text_size = varint(len(body))
         return b"".join(
             (
@@ -84,11 +85,11 @@ class LogEncoder:
                 _TEXT,
                 text_size,
                 body,
-                _FLAGS + pack_fixed32(record.trace_flags) if record.trace_flags else b"",
+                _FLAGS + pack_fixed32(flags) if flags else b"",
                 _TRACE_ID,
-                record.trace_id.to_bytes(16, "big"),
+                record.trace_id.to_bytes(16),
                 _SPAN_ID,
-                record.span_id.to_bytes(8, "big"),
+                record.span_id.to_bytes(8),
                 _pack_time(_OBSERVED_TIME, record.observed_timestamp),
             )
         )

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 
 from otel.delivery.encoding.batch import BatchEncoder, Parts
 from otel.delivery.encoding.protobuf import (
@@ -24,7 +24,7 @@ from otel.delivery.encoding.protobuf import (
 )
 from otel.traces.fast_span import FastSpan
 from otel.traces.known_attributes import KnownAttributes, VaryingKeys
-from otel.traces.span_parts import NO_STATE, UNSET, EndedSpan
+from otel.traces.span_parts import NO_STATE, UNSET
 
 _TRACE_ID: Final = b"\x0a\x10"
 _SPAN_ID: Final = b"\x12\x08"
@@ -67,21 +67,12 @@ class SpanEncoder:
 
     def encode(self, span: ReadableSpan | FastSpan) -> bytes:
         """Return the span's message; raises `UnsupportedValueError`, or the error of a field of the wrong type."""
-        ended = span.ended() if type(span) is FastSpan else _ended(span)  # type: ignore[arg-type]  # narrowed by its type
-        if ended is None:
+        if type(span) is not FastSpan:
+            return self._encode_readable(span)  # type: ignore[arg-type]  # narrowed by its type
+        layers = span.layers if span.merged is None else span.stored
+        if layers is None or span.events is not None or span.links is not None:
             raise UnsupportedValueError
-        name, context, parent, layers, kind, status, start_ns, end_ns = ended
-        trace_id, span_id, _, _, state, _ = context  # its properties cost more than all of this
-        parts = [_TRACE_ID, trace_id.to_bytes(16), _SPAN_ID, span_id.to_bytes(8)]
-        if state is not NO_STATE and state:
-            members = ",".join(f"{key}={value}" for key, value in state.items())
-            parts.append(delimited(_TRACE_STATE, members.encode()))
-        if parent is not None:
-            parts += (_PARENT_SPAN_ID, parent[1].to_bytes(8))
-        known_kind, named = self._names.get(name, _NO_NAME)
-        if known_kind is not kind:
-            named = self._name(name, kind)
-        parts += (named, _pack_times(_START_TIME, start_ns, _END_TIME, end_ns))
+        parts = self._head(span.name, span.context, span.parent, span.kind, span.start_time, span.end_time)
         for layer in layers:
             if type(layer) is KnownAttributes:
                 parts.append(layer.encoded or self._encode_known(layer))
@@ -91,12 +82,46 @@ class SpanEncoder:
                 parts += map(call, keys.encoders.get(kinds) or self._encoders(keys, kinds), values)
             else:
                 parts.append(self._attributes.encode(layer))  # type: ignore[arg-type]  # narrowed by its type
-        if isinstance(span, ReadableSpan) and span.dropped_attributes:
-            parts += (_DROPPED_ATTRIBUTES, varint(span.dropped_attributes))
         # Looking an enumeration's member up costs as much as encoding an attribute.
-        parts.append(_UNSET_STATUS if status is UNSET else _status(status))
-        parts.append(_REMOTE_PARENT if parent is not None and parent[2] else _LOCAL_PARENT)
+        parts.append(_UNSET_STATUS if span.status is UNSET else _status(span.status))
+        parts.append(_LOCAL_PARENT if span.parent is None or not span.parent[2] else _REMOTE_PARENT)
         return b"".join(parts)
+
+    def _encode_readable(self, span: ReadableSpan) -> bytes:
+        context, parent, dropped = span.context, span.parent, span.dropped_attributes
+        if context is None or span.events or span.links:
+            raise UnsupportedValueError
+        parts = self._head(span.name, context, parent, span.kind, span.start_time, span.end_time)
+        parts.append(self._attributes.encode(_as_dict(span.attributes)))
+        if dropped:
+            parts += (_DROPPED_ATTRIBUTES, varint(dropped))
+        parts.append(_status(span.status))
+        parts.append(_LOCAL_PARENT if parent is None or not parent.is_remote else _REMOTE_PARENT)
+        return b"".join(parts)
+
+    def _head(  # noqa: PLR0917  keyword arguments cost as much as a field
+        self,
+        name: str,
+        context: SpanContext,
+        parent: SpanContext | None,
+        kind: SpanKind,
+        start_ns: int | None,
+        end_ns: int | None,
+    ) -> list[bytes]:
+        """Return what comes before the attributes."""
+        if not start_ns or not end_ns:
+            raise UnsupportedValueError
+        trace_id, span_id, _, _, state, _ = context  # its properties cost more than all of this
+        known_kind, named = self._names.get(name, _NO_NAME)
+        if known_kind is not kind:
+            named = self._name(name, kind)
+        times = _pack_times(_START_TIME, start_ns, _END_TIME, end_ns)
+        ids = _TRACE_ID + trace_id.to_bytes(16) + _SPAN_ID + span_id.to_bytes(8)
+        of_parent = b"" if parent is None else _PARENT_SPAN_ID + parent[1].to_bytes(8)
+        if state is NO_STATE or not state:
+            return [ids, of_parent, named, times]
+        members = ",".join(f"{key}={value}" for key, value in state.items())
+        return [ids, delimited(_TRACE_STATE, members.encode()), of_parent, named, times]
 
     def _name(self, name: str, kind: SpanKind) -> bytes:
         """Return the fields of name and kind, from now on from the cache."""
@@ -123,15 +148,6 @@ def make_span_batch_encoder() -> BatchEncoder[ReadableSpan | FastSpan]:
 
 def _encode_by_sdk(spans: Sequence[ReadableSpan | FastSpan]) -> Any:
     return encode_spans([each.readable() if isinstance(each, FastSpan) else each for each in spans])
-
-
-def _ended(span: ReadableSpan) -> EndedSpan | None:
-    """Return the parts of the SDK's span to encode, None where the SDK has to encode it."""
-    context = span.context
-    if context is None or span.events or span.links or not span.start_time or not span.end_time:
-        return None
-    layers = (_as_dict(span.attributes),)
-    return span.name, context, span.parent, layers, span.kind, span.status, span.start_time, span.end_time
 
 
 def _status(status: Status) -> bytes:
