@@ -105,7 +105,7 @@ class Deadlines:
         self._had_grace = False
         self._paused_at: float | None = None
         self._paused_seconds = 0.0
-        self._timers = timers or LazyTimers()
+        self._timers = LazyTimers() if timers is None else timers
         self._timer: LazyTimer | None = None
 
     def sent(self) -> None:

@@ -80,15 +80,15 @@ def believe(reported: ReportedUsage, request: CallRequest, delivered: Delivered)
     """Separate plausible counts from implausible ones."""
     if _is_usual(reported, request):
         return BelievedUsage(
-            reported.input_tokens,
-            reported.output_tokens,
-            None,
-            reported.cached_tokens,
-            reported.cache_write_tokens,
-            reported.long_cache_write_tokens,
-            reported.reasoning_tokens,
-            reported.input_audio_tokens,
-            reported.output_audio_tokens,
+            input_tokens=reported.input_tokens,
+            output_tokens=reported.output_tokens,
+            cached_tokens=reported.cached_tokens,
+            cache_write_tokens=reported.cache_write_tokens,
+            long_cache_write_tokens=reported.long_cache_write_tokens,
+            reasoning_tokens=reported.reasoning_tokens,
+            input_audio_tokens=reported.input_audio_tokens,
+            cached_audio_tokens=reported.cached_audio_tokens,
+            output_audio_tokens=reported.output_audio_tokens,
         )
     doubts = set(reported.nonsense)
     input_tokens, output_tokens, total_tokens = reported.input_tokens, reported.output_tokens, reported.total_tokens
