@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import socket
 
 import pytest
 
+from app.server import half_close
 from tests.app.gateway.raw_client import CHAT, READ_SECONDS, exchange, get, post, responses
 
 STREAM = json.dumps({**json.loads(CHAT), "stream": True}).encode()
@@ -71,6 +73,31 @@ async def test_one_that_has_left_before_the_response_is_found_out(make_upstream,
     (call,) = (await gateway.finished()).calls
     assert (call.status, call.cancel_phase) == ("cancelled", "before_first_byte")
     assert gateway.connections.open == 0
+
+
+@pytest.mark.parametrize("version", [b"HTTP/1.1", b"HTTP/1.0"])
+async def test_one_that_leaves_while_it_waits_is_found_out(make_upstream, make_gateway, wire, monkeypatch, version):
+    """Its kernel forgets the connection, here after a second, and resets what still comes."""
+    monkeypatch.setattr(half_close, "_PROBE_SECONDS", 1)
+
+    async def silent(each):
+        await each.gone()
+        upstream.gone += 1
+
+    upstream = await make_upstream(silent)
+    gateway = await make_gateway(upstream)
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2, 1)
+    writer.write(post().replace(b"HTTP/1.1", version))
+    writer.write_eof()
+    await wire.until(lambda: upstream.exchanges, "the call")
+    if version == b"HTTP/1.1":
+        async with asyncio.timeout(READ_SECONDS):
+            assert await reader.readexactly(len(CONTINUE)) == CONTINUE
+    writer.close()
+    await wire.until(lambda: upstream.gone, "the end of the provider's work")
+    (call,) = (await gateway.finished()).calls
+    assert (call.status, call.cancel_phase) == ("cancelled", "before_first_byte")
 
 
 async def test_one_that_ends_its_side_of_a_stream_has_left(make_upstream, make_gateway, wire):
