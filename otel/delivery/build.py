@@ -107,13 +107,13 @@ class _Builder:
         if config.traces is not None:
             of_spans = make_span_batch_encoder()
             spans = self._queue(config.traces, of_spans.encode, config.span_batch)
-            span_processor = SpanDelivery(spans, flush("traces"), of_spans.encode_early)
+            span_processor = SpanDelivery(spans, flush("traces"), of_spans.offer_early(spans.offer))
         if config.metrics is not None:
             self._metrics(config.metrics, collect_metrics)
         if config.logs is not None:
             of_logs = make_log_batch_encoder()
             logs = self._queue(config.logs, of_logs.encode, config.log_batch)
-            log_processor = LogDelivery(logs, flush("logs"), of_logs.encode_early)
+            log_processor = LogDelivery(logs, flush("logs"), of_logs.offer_early(logs.offer))
         encoder = None
         if self._lanes:
             encoder = Worker(

@@ -22,22 +22,14 @@ Flush = Callable[[float], bool]
 _NO_CONTEXT = Context()
 
 
-def _later(item: Any) -> Any:
-    """Leave the encoding to the thread that encodes batches."""
-    return item
-
-
 class _Enqueuing:
     """What both processors do: `shutdown` only closes the intake, because `Delivery.shutdown` delivers."""
 
-    def __init__(self, queue: SignalQueue[Any], flush: Flush, encode: Callable[[Any], Any] = _later) -> None:
+    def __init__(self, queue: SignalQueue[Any], flush: Flush, offer: Callable[[Any], None] | None = None) -> None:
         self._queue = queue
         self._flush = flush
-        self._encode = encode
-
-    def offer(self, item: FastSpan | FastLogRecord) -> None:
-        """Enqueue a sampled span that has ended, or a record, encoded."""
-        self._queue.offer(self._encode(item))
+        self.offer: Callable[[FastSpan | FastLogRecord], None] = offer or queue.offer
+        """Enqueues a sampled span that has ended, or a record, encoded."""
 
     def shutdown(self) -> None:
         """Enqueue no more."""

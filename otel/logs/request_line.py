@@ -15,7 +15,8 @@ from opentelemetry.context import Context
 from otel.events import CallerIdentified, CallFinished, OverheadMeasured, RequestFinished
 from otel.events.usage import NANO, Usage, has_details
 from otel.labels import LabelBounds
-from otel.logs.writer import Line, LineTemplate, LogWriter, line_template
+from otel.logs.line_template import Line, LineTemplate, line_template
+from otel.logs.writer import LogWriter
 
 LOGGER: Final = "gatewayz.request"
 

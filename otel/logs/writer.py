@@ -7,18 +7,18 @@ the records of the standard library's loggers.
 """
 
 import logging
-import re
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 from opentelemetry._logs import Logger, SeverityNumber
 from opentelemetry.context import Context
-from opentelemetry.trace import SpanContext, get_current_span
+from opentelemetry.trace import get_current_span
 
 from otel.logs.fast_logger import FastLogger
+from otel.logs.line_template import Line, LineTemplate
 from otel.redaction import REDACTED, KnownSecrets, is_secret_name
 from otel.traces.context import TracedContext
 
@@ -55,37 +55,6 @@ _LEVELS: Final = {
 }
 
 FieldValue = str | int | float | bool | None
-
-
-class Line(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """The fields that every line begins with; a subclass has more. `timestamp` is set by the writer."""
-
-    timestamp: str = ""
-    level: str
-    logger: str
-    message: str
-
-
-class LineTemplate(NamedTuple):
-    """The text of lines that differ in some values, for `%`: the timestamp first."""
-
-    level: str
-    text: str
-
-
-def line_template(line: Line, varying: Mapping[str, str]) -> LineTemplate:
-    """Return the template of lines like this one, which has values for all `varying` fields.
-
-    `varying` holds for each name the format of its values, in the order of the line's fields.
-    """
-    line.timestamp = "-"
-    text = msgspec.json.encode(line).decode().replace("%", "%%")
-    for name, form in {"timestamp": '"%s"', **varying}.items():
-        # No text has such a beginning of a member in it: its quotes are escaped.
-        text, found = re.subn(rf'"{name}":[^,}}]+', f'"{name}":{form}', text)
-        if found != 1:
-            raise ValueError(f"{name} is not a field of the line")
-    return LineTemplate(line.level, text)
 
 
 class LogWriter:
@@ -162,15 +131,13 @@ class LogWriter:
         self._send(template.level, now_ns, template.text % (self._rfc3339(now_ns), *values), context)
 
     def _send(self, level: str, now_ns: int, body: str, context: Context | None) -> None:
-        severity = _SEVERITIES.get(level, SeverityNumber.UNSPECIFIED)
-        if type(context) is TracedContext:
-            span = context.span_context
-        else:
-            span = get_current_span(context).get_span_context()
-        if type(self._otlp) is FastLogger and type(context) is TracedContext and now_ns:
-            self._otlp.emit_line(now_ns, severity, level, body, span)
-        elif self._otlp is not None:
-            self._otlp.emit(
+        severity, otlp = _SEVERITIES.get(level) or SeverityNumber.UNSPECIFIED, self._otlp
+        is_traced = type(context) is TracedContext
+        span = context.span_context if is_traced else get_current_span(context).get_span_context()  # type: ignore[union-attr]  # narrowed by its type
+        if is_traced and now_ns and type(otlp) is FastLogger:
+            otlp.emit_line(now_ns, severity, level, body, span)
+        elif otlp is not None:
+            otlp.emit(
                 timestamp=now_ns,
                 observed_timestamp=now_ns,
                 context=context,
@@ -179,7 +146,9 @@ class LogWriter:
                 body=body,
             )
         if self._write_line is not None and level in self._on_stdout:
-            self._write_line(_with_trace(body, span))
+            if span[5]:  # whether it is valid; its properties cost more than all of this
+                body = '%s,"trace_id":"%032x","span_id":"%016x"}' % (body[:-1], span[0], span[1])  # noqa: UP031  a third of the time
+            self._write_line(body)
 
     def _clean(self, key: str, value: FieldValue) -> FieldValue:
         """Return a value without secrets, at most `_MAX_TEXT` long."""
@@ -300,11 +269,3 @@ def _encodable(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     return value if value is None or type(value) in {bool, float} else str(value)
-
-
-def _with_trace(body: str, span: SpanContext) -> str:
-    """Return the line with the ids of its span, if there is one."""
-    trace_id, span_id, _, _, _, is_valid = span  # its properties cost more than all of this
-    if not is_valid:
-        return body
-    return '%s,"trace_id":"%032x","span_id":"%016x"}' % (body[:-1], trace_id, span_id)  # noqa: UP031  a third of the time

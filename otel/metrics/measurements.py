@@ -4,6 +4,7 @@ Each method takes an event and, for exemplars, the context of its span, and reco
 bounded label sets. Safe from any thread.
 """
 
+from collections.abc import Hashable
 from typing import Final
 
 from opentelemetry.context import Context
@@ -40,8 +41,10 @@ from otel.metrics.usage_measurements import record_details
 _ARRIVAL: Final = "arrival"
 _CALL: Final = "call"
 _OVERHEAD: Final = "overhead"
-_OVERHEAD_OF_STREAM: Final = "overhead of a stream"
 """Keys of kinds of events in their label sets; those of finished requests and attempts are made of their outcome."""
+
+_MAX_FOUND: Final = 10_000
+"""More than a configuration has; what an event's names stand for beyond it is found through the label sets."""
 
 
 class Measurements(EventRecording):
@@ -57,7 +60,7 @@ class Measurements(EventRecording):
         self._app = self._no_labels.plus(semconv.APP_NAME, bounds.app_name)
         # By names as events have them, where these are in their closed sets: other names have no end.
         self._routes: dict[tuple[str, str], LabelSet] = {}
-        self._attempts: dict[tuple[str, str, str, str | None], EventSeries] = {}
+        self._found: dict[Hashable, EventSeries] = {}
 
     @at_once
     def start_at_zero(self, catalogue: tuple[MetricSpec, ...]) -> None:
@@ -130,7 +133,7 @@ class Measurements(EventRecording):
         """An upstream attempt ended."""
         usage = event.usage
         key = started.provider, started.model, event.status, usage.cost_source
-        series = self._attempts.get(key) or self._attempt_series(*key)
+        series = self._found.get(key) or self._attempt_series(*key)
         if event.status != "error" and self._conventions is None and not has_details(usage):
             self._add(series, ATTEMPT_VALUES(event), context)
             return
@@ -172,7 +175,7 @@ class Measurements(EventRecording):
             measure=attempt_columns if status == "success" else unsuccessful_attempt_columns,
         )
         if (name, model) == (provider[semconv.PROVIDER], route[semconv.MODEL]):
-            self._attempts[name, model, status, cost_source] = series
+            self._keep((name, model, status, cost_source), series)
         return series
 
     def _failure(self, event: AttemptFinished, route: LabelSet, context: Context) -> None:
@@ -184,34 +187,51 @@ class Measurements(EventRecording):
 
     def call_finished(self, event: CallFinished, context: Context) -> None:
         """A call ended, after all its attempts."""
-        model = self._no_labels.plus(semconv.MODEL, self._bounds.model(event.model))
-        series = model.of_events.get(_CALL) or self._series(model, _CALL, valued=[(inference.ATTEMPTS_PER_CALL, model)])
+        series = self._found.get(event.model) or self._call_series(event.model)
         if event.status != "cancelled" or event.cancel_phase is None:
             self._add(series, (event.attempts,), context)
             return
         with self.lock:
             self._add(series, (event.attempts,), context)
-            provider = self._provider(event.provider)
-            labels = provider.plus(semconv.MODEL, model[semconv.MODEL]).plus(semconv.PHASE, event.cancel_phase)
-            self._record(inference.CANCELLED_CALLS, 1, labels, context)
+            route = self._provider(event.provider).plus(semconv.MODEL, self._bounds.model(event.model))
+            self._record(inference.CANCELLED_CALLS, 1, route.plus(semconv.PHASE, event.cancel_phase), context)
+
+    def _call_series(self, name: str) -> EventSeries:
+        model = self._no_labels.plus(semconv.MODEL, self._bounds.model(name))
+        series = model.of_events.get(_CALL) or self._series(model, _CALL, valued=[(inference.ATTEMPTS_PER_CALL, model)])
+        if name == model[semconv.MODEL]:
+            self._keep(name, series)
+        return series
+
+    def _keep(self, key: Hashable, series: EventSeries) -> None:
+        """Find a series by what its event has of its labels, from now on."""
+        if len(self._found) < _MAX_FOUND:
+            self._found[key] = series
 
     def overhead_measured(self, event: OverheadMeasured, context: Context) -> None:
         """The response to a call has left the process."""
-        operation = self._no_labels.plus(semconv.OPERATION, event.operation)
-        key = _OVERHEAD_OF_STREAM if event.stream else _OVERHEAD
-        series = operation.of_events.get(key) or self._overhead_series(operation, key)
-        self._add(series, (event.seconds,), context)
+        key = event.operation, event.stream, _OVERHEAD
+        self._add(
+            self._found.get(key) or self._overhead_series(event.operation, event.stream), (event.seconds,), context
+        )
 
-    def _overhead_series(self, operation: LabelSet, key: str) -> EventSeries:
-        labels = operation.plus(semconv.STREAM, "true" if key is _OVERHEAD_OF_STREAM else "false")
-        return self._series(operation, key, valued=[(causes.OVERHEAD, labels)])
+    def _overhead_series(self, operation: str, stream: bool) -> EventSeries:
+        labels = self._no_labels.plus(semconv.OPERATION, operation).plus(semconv.STREAM, "true" if stream else "false")
+        series = labels.of_events.get(_OVERHEAD) or self._series(labels, _OVERHEAD, valued=[(causes.OVERHEAD, labels)])
+        self._keep((operation, stream, _OVERHEAD), series)
+        return series
 
     def cache_looked_up(self, event: CacheLookedUp, context: Context | None) -> None:
         """A cache was looked up."""
-        labels = self._no_labels.plus(semconv.CACHE, event.cache)
-        name = gateway.CACHE_HITS if event.hit else gateway.CACHE_MISSES
+        key = event.cache, event.hit
+        self._add(self._found.get(key) or self._cache_series(*key), (), context)
+
+    def _cache_series(self, cache: str, hit: bool) -> EventSeries:
+        labels = self._no_labels.plus(semconv.CACHE, cache)
+        name = gateway.CACHE_HITS if hit else gateway.CACHE_MISSES
         series = labels.of_events.get(name) or self._series(labels, name, counted=[(name, labels, 1)])
-        self._add(series, (), context)
+        self._keep((cache, hit), series)
+        return series
 
     @at_once
     def rate_limited(self, event: RateLimited, context: Context | None) -> None:

@@ -2,11 +2,15 @@
 
 from contextvars import Token
 from types import TracebackType
+from typing import Final
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context, get_current
 from opentelemetry.trace import Span, SpanContext, TraceFlags
 from opentelemetry.trace.propagation import _SPAN_KEY
+
+_SAMPLED: Final = int(TraceFlags.SAMPLED)
+_set: Final = dict.__setitem__
 
 
 class TracedContext(Context):
@@ -21,11 +25,16 @@ class TracedContext(Context):
 
 def traced_context(span: Span, parent: Context | None) -> TracedContext:
     """Return `parent` with `span` as its current span."""
-    context = TracedContext(get_current() if parent is None else parent)
-    dict.__setitem__(context, _SPAN_KEY, span)  # a context is read-only from now on
+    return context_of(span, span.get_span_context(), get_current() if parent is None else parent)
+
+
+def context_of(span: Span, span_context: SpanContext, parent: Context) -> TracedContext:
+    """Return `parent` with `span`, whose context this is, as its current span."""
+    context = TracedContext(parent)
+    _set(context, _SPAN_KEY, span)  # a context is read-only from now on
     context.span = span
-    context.span_context = span_context = span.get_span_context()
-    context.is_sampled = bool(span_context[3] & TraceFlags.SAMPLED)  # the properties cost four times as much
+    context.span_context = span_context
+    context.is_sampled = span_context[3] & _SAMPLED == _SAMPLED  # the properties cost four times as much
     return context
 
 

@@ -47,6 +47,7 @@ class FastTracer(Tracer):
         self._origin = origin
         self._sampler = sampler
         self._ids = ids
+        self._trace_id, self._span_id = ids.generate_trace_id, ids.generate_span_id
         self._hold = hold
         self._room = room_within(origin.limits)
         self._samples_every_root = sampler is ALWAYS_ON or sampler is DEFAULT_ON
@@ -76,18 +77,13 @@ class FastTracer(Tracer):
         room = self._room - len(attributes)
         parent: SpanContext | None = None
         own: tuple[int, int, bool, TraceFlags, TraceState, bool]
-        if not context and self._samples_every_root and room >= 0:
-            ids = self._ids
-            own = (ids.generate_trace_id(), ids.generate_span_id(), False, self._root_flags, NO_STATE, True)
-        elif (
-            type(context) is TracedContext
-            and type(context.span) is FastSpan
-            and context.span.held is None
-            and room >= 0
-        ):
+        if room < 0:
+            return self._start(name, context, kind, attributes, (), start_ns)
+        if type(context) is TracedContext and type(context.span) is FastSpan and context.span.held is None:
             parent = context.span_context
-            trace_id, _, _, flags, state, _ = parent
-            own = (trace_id, self._ids.generate_span_id(), False, flags, state, True)
+            own = (parent[0], self._span_id(), False, parent[3], parent[4], True)
+        elif not context and self._samples_every_root:
+            own = (self._trace_id(), self._span_id(), False, self._root_flags, NO_STATE, True)
         else:
             return self._start(name, context, kind, attributes, (), start_ns, are_known=True)
         # Its own constructor checks what is known here, and costs more than the ids.

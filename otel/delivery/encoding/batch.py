@@ -86,21 +86,34 @@ class BatchEncoder(Generic[ItemT]):
         self._encode_by_sdk = encode_by_sdk
         self._parts_of = parts_of
         self._heads: dict[tuple[int, int], _Head] = {}
-        self._latest: tuple[object, _Head] | None = None
 
     def encode_early(self, item: ItemT) -> EncodedItem | ItemT:
-        """Return the item encoded, or as it is where the SDK has to encode it. Never raises.
-
-        Items of one `origin` have the same resource and scope.
-        """
+        """Return the item encoded, or as it is where the SDK has to encode it. Never raises."""
         try:
-            origin = getattr(item, "origin", item)
-            latest = self._latest
-            if latest is None or latest[0] is not origin:
-                latest = self._latest = origin, self._head(item)
-            return latest[1], self._encode_item(item)
+            return self._head(item), self._encode_item(item)
         except Exception:  # noqa: BLE001  `encode` raises it again, and its caller counts it
             return item
+
+    def offer_early(self, offer: Callable[[EncodedItem | ItemT], None]) -> Callable[[ItemT], None]:
+        """Return what offers an item as `encode_early` returns it.
+
+        In one function, because it runs for each item. Items of one `origin` have the same resource and scope.
+        """
+        encode_item = self._encode_item
+        latest: tuple[object, _Head | None] = (None, None)
+
+        def offer_item(item: ItemT) -> None:
+            nonlocal latest
+            try:
+                origin, head = latest
+                if item.origin is not origin:  # type: ignore[attr-defined]  # where it has none it is offered as it is
+                    origin, head = latest = item.origin, self._head(item)  # type: ignore[attr-defined]  # likewise
+                encoded: EncodedItem | ItemT = (head, encode_item(item))  # type: ignore[assignment]  # there is a head now
+            except Exception:  # noqa: BLE001  `encode` raises it again, and its caller counts it
+                encoded = item
+            offer(encoded)
+
+        return offer_item
 
     def encode(self, items: Sequence[EncodedItem | ItemT]) -> bytes:
         """Return the request's bytes; raises what the SDK's encoder raises for an item that cannot be encoded."""

@@ -35,6 +35,7 @@ _OBSERVED_TIME: Final = b"\x59"
 _EVENT_NAME: Final = b"\x62"
 _TEXT: Final = b"\x0a"
 _pack_time: Final = Struct("<sQ").pack
+_pack_ids: Final = Struct("<2s16s2s8ssQ").pack
 _NO_SEVERITY: Final = (object(), b"")
 _MAX_SEVERITIES: Final = 100
 
@@ -86,11 +87,14 @@ class LogEncoder:
                 text_size,
                 body,
                 _FLAGS + pack_fixed32(flags) if flags else b"",
-                _TRACE_ID,
-                record.trace_id.to_bytes(16),
-                _SPAN_ID,
-                record.span_id.to_bytes(8),
-                _pack_time(_OBSERVED_TIME, record.observed_timestamp),
+                _pack_ids(
+                    _TRACE_ID,
+                    record.trace_id.to_bytes(16),
+                    _SPAN_ID,
+                    record.span_id.to_bytes(8),
+                    _OBSERVED_TIME,
+                    record.observed_timestamp,
+                ),
             )
         )
 

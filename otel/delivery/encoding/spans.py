@@ -35,6 +35,8 @@ _KIND: Final[Mapping[SpanKind, bytes]] = {kind: bytes((0x30, kind.value + 1)) fo
 _START_TIME: Final = b"\x39"
 _END_TIME: Final = b"\x41"
 _pack_times: Final = Struct("<sQsQ").pack
+_pack_ids: Final = Struct("<2s16s2s8s").pack
+_pack_ids_with_parent: Final = Struct("<2s16s2s8s2s8s").pack
 _ATTRIBUTES: Final = b"\x4a"
 _DROPPED_ATTRIBUTES: Final = b"\x50"
 _STATUS: Final = b"\x7a"
@@ -116,11 +118,15 @@ class SpanEncoder:
         if known_kind is not kind:
             named = self._name(name, kind)
         times = _pack_times(_START_TIME, start_ns, _END_TIME, end_ns)
-        ids = _TRACE_ID + trace_id.to_bytes(16) + _SPAN_ID + span_id.to_bytes(8)
-        of_parent = b"" if parent is None else _PARENT_SPAN_ID + parent[1].to_bytes(8)
+        of_trace, of_span = trace_id.to_bytes(16), span_id.to_bytes(8)
         if state is NO_STATE or not state:
-            return [ids, of_parent, named, times]
+            if parent is None:
+                return [_pack_ids(_TRACE_ID, of_trace, _SPAN_ID, of_span), named, times]
+            ids = _pack_ids_with_parent(_TRACE_ID, of_trace, _SPAN_ID, of_span, _PARENT_SPAN_ID, parent[1].to_bytes(8))
+            return [ids, named, times]
         members = ",".join(f"{key}={value}" for key, value in state.items())
+        of_parent = b"" if parent is None else _PARENT_SPAN_ID + parent[1].to_bytes(8)
+        ids = _pack_ids(_TRACE_ID, of_trace, _SPAN_ID, of_span)
         return [ids, delimited(_TRACE_STATE, members.encode()), of_parent, named, times]
 
     def _name(self, name: str, kind: SpanKind) -> bytes:

@@ -12,8 +12,9 @@ from opentelemetry.context import Context
 from otel.events import CallerIdentified, CallFinished, OverheadMeasured, RequestFinished
 from otel.events.usage import Usage
 from otel.labels import LabelBounds
+from otel.logs.line_template import line_template
 from otel.logs.request_line import RequestLines, RequestSummary
-from otel.logs.writer import LogWriter, line_template
+from otel.logs.writer import LogWriter
 
 BOUNDS = LabelBounds.from_routes("gw", (("p", "m"), ('%s "cost_usd":1,', '{"duration_ms":1}')))
 NAMES = st.sampled_from([*BOUNDS.models, *BOUNDS.providers, "unknown", "100%"])
