@@ -20,8 +20,11 @@ MOST_CHOICES: Final = 128
 NULL: Final = msgspec.Raw(b"null")
 _SMALL_BYTES: Final = 64 * 1024
 _MAX_ERROR_BYTES: Final = 64 * 1024
-FAILED: Final = frozenset({"error", "network_error", "insufficient_system_resource"})
-"""Reasons to finish that are failures of the provider; `content_filter` and `length` are responses."""
+FAILED: Final = frozenset({"error", "abort", "aborted", "network_error", "insufficient_system_resource"})
+"""Reasons to finish that are failures of the provider; `content_filter` and `length` are responses.
+
+vLLM and SGLang send `abort` where their engine stopped, and the usual end marker behind it.
+"""
 
 
 class Choice(msgspec.Struct, gc=False):

@@ -25,6 +25,7 @@ WHOLE_ERRORS = [
     pytest.param({"choice": {"error": ERROR}}, "upstream_5xx", id="in a choice"),
     pytest.param({"choice": {"finish_reason": "error"}}, "bad_response", id="as a reason to finish"),
     pytest.param({"choice": {"finish_reason": "network_error"}}, "bad_response", id="as a network error"),
+    pytest.param({"choice": {"finish_reason": "abort"}}, "bad_response", id="as an abort"),
     pytest.param({"message": {"error": ERROR}}, "upstream_5xx", id="in a message"),
 ]
 
@@ -110,6 +111,7 @@ def stream_error(wire, kind):
         "alone": wire.sse({"error": ERROR}),
         "text": wire.sse({"error": "overloaded", "choices": []}),
         "choice": wire.sse({**chunk, "choices": [{**role, "error": ERROR}]}),
+        "abort": wire.sse({**chunk, "choices": [{**role, "finish_reason": "abort"}]}),
         "reason": wire.sse({**chunk, "choices": [{**role, "finish_reason": "error"}]}),
         "delta": wire.sse({**chunk, "choices": [{**role, "delta": {"error": ERROR}}]}),
         "type": wire.sse({"type": "error", "message": "Overloaded"}),
@@ -126,6 +128,7 @@ KINDS = [
     "text",
     "choice",
     "reason",
+    "abort",
     "delta",
     "type",
     "object",
