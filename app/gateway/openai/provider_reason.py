@@ -35,6 +35,8 @@ _MARKUP: Final = re.compile(
 _TITLE: Final = re.compile(r"<(title|h1)\b[^>]*>(.{0,2000}?)</\1", re.IGNORECASE | re.DOTALL)
 _XML_TEXT: Final = re.compile(r"<(?:\w{1,40}:)?(message|faultstring)\b[^<>]*>([^<]{1,2000})<", re.IGNORECASE)
 _TAG: Final = re.compile(r"<[^>]*>")
+_FIREWALL: Final = re.compile(r"triggered the security solution|certain word or phrase", re.IGNORECASE)
+"""What Cloudflare's page says of a request that its rules refuse for what is in it; its title does not."""
 _JSON: Final = re.compile(r"""[{]|\[\s*["'{\[]|["'][^"'\s]{1,60}["']\s*:\s*["'{\[\d]""")
 """Where a document begins inside a text, whole or cut."""
 _EVENT_LINE: Final = re.compile(r"^(?:data|event|id|retry)?:.*$", re.MULTILINE)
@@ -192,9 +194,9 @@ def _of_text(text: str) -> ProviderReason:
     if not _MARKUP.match(text):
         return ProviderReason(message=bounded(text))
     found = _TITLE.search(text) or _XML_TEXT.search(text)
-    if found is None:
-        return ProviderReason(is_html=True)
-    return ProviderReason(message=bounded(html.unescape(_TAG.sub(" ", found[2]))), is_html=True)
+    message = None if found is None else bounded(html.unescape(_TAG.sub(" ", found[2])))
+    codes = ("content_blocked",) if _FIREWALL.search(text) else ()
+    return ProviderReason(message=message, codes=codes, is_html=True)
 
 
 def _quoted(message: str | None, error: dict[str, Any] | None) -> str | None:

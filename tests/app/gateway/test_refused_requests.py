@@ -139,6 +139,18 @@ def test_a_policy_about_the_account_is_no_fault_of_the_caller(status, message):
     assert kind_of(status, message, sent) == "upstream_auth"
 
 
+def test_a_firewall_that_refuses_what_a_request_holds_opens_nothing():
+    text = "The action you just performed triggered the security solution: submitting a certain word, a SQL command."
+    page = f"<!DOCTYPE html><html><head><title>Attention Required! | Cloudflare</title></head><body><p>{text}</p></body></html>"
+    reason = read_reason(page.encode())
+    assert (kind_of_refusal(403, reason, b"{}"), reason.message) == (
+        "content_policy",
+        "Attention Required! | Cloudflare",
+    )
+    other = read_reason(b"<html><head><title>403 Forbidden</title></head><body>nginx</body></html>")
+    assert kind_of_refusal(403, other, b"{}") == "upstream_auth"
+
+
 def test_a_router_that_names_the_flagged_input_flags_the_prompt():
     error = {"code": 403, "message": "Refused", "metadata": {"reasons": ["violence"], "flagged_input": "x"}}
     assert kind_of_refusal(403, read_reason(json.dumps({"error": error}).encode()), b"{}") == "content_policy"
