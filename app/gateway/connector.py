@@ -8,7 +8,6 @@ dead must not be sent again unseen, so the pool looks before the request is writ
 import asyncio
 import functools
 import select
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -64,6 +63,8 @@ class ProviderConnection(ResponseHandler):
     _interim_responses = 0
     _overhead: OverheadTimer | None = None
     _has_response = False
+    has_served = False
+    """Whether a request was sent on it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, read_buffer: memoryview) -> None:
         super().__init__(loop)
@@ -157,7 +158,6 @@ class LiveConnector(aiohttp.TCPConnector):
         self._factory = functools.partial(
             ProviderConnection, loop=asyncio.get_running_loop(), read_buffer=memoryview(bytearray(READ_BYTES))
         )  # type: ignore[assignment]
-        self._served: weakref.WeakSet[ResponseHandler] = weakref.WeakSet()
         self._pool_wait_seconds = pool_wait_seconds
         self._connect_seconds = connect_seconds
 
@@ -172,15 +172,15 @@ class LiveConnector(aiohttp.TCPConnector):
         while True:
             connection = await super().connect(req, traces, timeout)
             protocol = connection.protocol
-            was_reused = protocol is not None and protocol in self._served
+            was_reused = isinstance(protocol, ProviderConnection) and protocol.has_served
             if was_reused and _is_readable(protocol):
                 connection.close()
                 continue
-            if protocol is not None:
-                self._served.add(protocol)
-            if watch is not None:
-                if isinstance(protocol, ProviderConnection):
+            if isinstance(protocol, ProviderConnection):
+                protocol.has_served = True
+                if watch is not None:
                     protocol.serve(watch.timer)
+            if watch is not None:
                 watch.was_reused = was_reused
                 watch.on_connected()
             return connection

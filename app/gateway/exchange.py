@@ -151,11 +151,12 @@ class UpstreamResponse:
     async def read_all(self) -> bytes:
         """Return the whole body; one over the provider's `max_response_bytes` is a `bad_response`."""
         response = self._opened()
-        if (response.content_length or 0) > self._max_bytes:
+        length = response.content_length
+        if (length or 0) > self._max_bytes:
             self.attempt.response_began()
             raise UpstreamFailure("bad_response", http_status=response.status, reason="over max_response_bytes")
-        if response.content_length is not None and "content-encoding" not in response.headers:
-            await self.make_room(response.content_length)
+        if length is not None and not self.room.has(length) and "content-encoding" not in response.headers:
+            await self.make_room(length)
         body = GrowingBytes()
         left = self._max_bytes
         try:

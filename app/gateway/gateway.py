@@ -24,6 +24,7 @@ from app.gateway.capacity.response_budget import ResponseBudget, room_for
 from app.gateway.exchange import UpstreamResponse
 from app.gateway.failover import try_providers
 from app.gateway.in_flight import CallsInFlight
+from app.gateway.json_bounds import is_light
 from app.gateway.models import Model, ModelTable
 from app.gateway.openai.completion import ParsedResponse, read_response
 from app.gateway.openai.failures import UpstreamFailure
@@ -165,7 +166,8 @@ class Gateway:
             if kept is not None:
                 call.hit_cache()
                 return WholeResponse(kept, None, "hit")
-        await self._turn(call.caller.key_id, _START_WEIGHT)
+        if not self._turns.take(key_id := call.caller.key_id, _START_WEIGHT):
+            await self._turns.wait(key_id, _START_WEIGHT)
         body = await try_providers(call, model, self._gate, self._clock, partial(self._take_whole, call))
         call.succeed()
         if key is not None:
@@ -221,8 +223,11 @@ class Gateway:
         attempt = response.attempt
         # The exchange is over before the body is read: from here on no timeout of the provider runs.
         response.close(whole=True)
-        await self._turn(call.caller.key_id, _RESPONSE_WEIGHT + len(body) // _BYTES_PER_WEIGHT)
-        found = await self._read_response(body, call)
+        weight = _RESPONSE_WEIGHT + len(body) // _BYTES_PER_WEIGHT
+        if not self._turns.take(key_id := call.caller.key_id, weight):
+            await self._turns.wait(key_id, weight)
+        operation = call.request.operation
+        found = read_response(body, operation) if is_light(body) else await self._read_response(body, call)
         attempt.response_id = found.response_id
         attempt.response_model = found.response_model
         attempt.finish_reason = found.finish_reason

@@ -51,6 +51,8 @@ class PreparedRequest:
         self._target = target = _Target("POST", url, headers=headers, loop=loop, session=session)
         self._request_info = target.request_info
         fields = {name: value for name, value in target.headers.items() if name != hdrs.CONTENT_LENGTH}
+        if connector.force_close and hdrs.CONNECTION not in target.headers:
+            fields[hdrs.CONNECTION] = "close"
         self._names = frozenset(name.lower() for name in fields) | {"content-length"}
         self._is_usable = not (url.user or url.password or _FORBIDDEN.search("".join(fields.values())))
         lines = [f"POST {url.raw_path_qs} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]

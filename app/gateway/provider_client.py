@@ -141,7 +141,8 @@ class Provider:
     def recycle(self, response: aiohttp.ClientResponse) -> None:
         """Return the connection to the pool after the last event of a response, once the body has ended."""
         if response.content.at_eof():
-            response.release()
+            if not response.closed:
+                response.release()
             return
         drain = asyncio.create_task(_drain(response))
         self._drains.add(drain)

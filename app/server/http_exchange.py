@@ -12,7 +12,7 @@ from typing import Final
 from app.gateway.overhead import SCOPE_KEY
 from app.gateway.ports import CLIENT_KEY, IDENTIFIED_KEY
 from app.server.exchange_connection import ExchangeConnection
-from app.server.http_framing import check_fields, chunked
+from app.server.http_framing import asks_to_close, checked_fields, chunked
 from app.server.http_head import RequestHead
 from otel.instrument.asgi import DELIVERY_KEY, AsgiApp, Message, Scope
 
@@ -58,9 +58,9 @@ class Exchange:
     def wake(self) -> None:
         """Wake the application: there is content, or the client has left."""
         self._timer.resume("body")
-        self._tell()
+        self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         """Let `receive` return."""
         self._has_news = True
         if self._news is not None:
@@ -73,7 +73,7 @@ class Exchange:
             buffered_bytes = self._connection.transport.get_write_buffer_size()
             self._buffered_bytes = max(buffered_bytes, self._buffered_bytes) if is_broken else buffered_bytes
         self.has_left = True
-        self._tell()
+        self._notify()
         if self._on_leave is not None:
             self._on_leave()
 
@@ -213,21 +213,14 @@ class Exchange:
     def _head(self, message: Message, default_headers: list[tuple[bytes, bytes]]) -> bytes:
         """Return the response's head, and remember how its body is framed."""
         status: int = message["status"]
-        parts = [b"HTTP/1.1 %d %b\r\n" % (status, _PHRASES.get(status, b""))]
-        sends_close = False
-        fields = [*default_headers, *message.get("headers", ())]
-        check_fields(fields)
-        for raw_name, value in fields:
-            name = raw_name.lower()
-            if name == b"transfer-encoding":
-                # The framing is the connection's own.
-                continue
-            if name == b"content-length":
-                self._missing_bytes = int(value)
-            elif name == b"connection" and b"close" in [token.strip() for token in value.lower().split(b",")]:
-                self.keep_alive = False
-                sends_close = True
-            parts += (name, b": ", value, b"\r\n")
+        fields = checked_fields([*default_headers, *message.get("headers", ())])
+        by_name = dict(fields)
+        if (length := by_name.get(b"content-length")) is not None:
+            self._missing_bytes = int(length)
+        sends_close = b"connection" in by_name and asks_to_close(fields)
+        if sends_close:
+            self.keep_alive = False
+        lines = [b"HTTP/1.1 %d %b" % (status, _PHRASES.get(status, b"")), *map(b": ".join, fields)]
         has_content = not self._is_head_request and status not in _NO_CONTENT
         if not has_content:
             self._missing_bytes = None
@@ -237,12 +230,12 @@ class Exchange:
                 self.keep_alive = False
             else:
                 self._is_chunked = True
-                parts.append(b"transfer-encoding: chunked\r\n")
+                lines.append(b"transfer-encoding: chunked")
         if not self.keep_alive and not sends_close:
-            parts.append(b"connection: close\r\n")
-        parts.append(b"\r\n")
+            lines.append(b"connection: close")
+        lines.append(b"\r\n")
         self._has_content = has_content
-        return b"".join(parts)
+        return b"\r\n".join(lines)
 
     def _write_body(self, connection: ExchangeConnection, body: bytes | memoryview, *, is_last: bool) -> None:
         """Write a piece of the body in the response's framing."""
@@ -267,7 +260,7 @@ class Exchange:
         """The response is complete."""
         self.response_complete = True
         self._timer.stop()
-        self._tell()
+        self._notify()
         connection.response_ended()
 
     def _fail(self, connection: ExchangeConnection) -> None:

@@ -159,12 +159,28 @@ def _broken() -> RequestRefusedError:
     return RequestRefusedError(HTTPStatus.BAD_REQUEST, "invalid_http", "Invalid HTTP request received.")
 
 
-def check_fields(fields: Sequence[tuple[bytes, bytes]]) -> None:
-    """Raise RuntimeError where names or values of a response's fields have characters that HTTP forbids."""
+def checked_fields(fields: Sequence[tuple[bytes, bytes]]) -> Sequence[tuple[bytes, bytes]]:
+    """Return a response's fields with names in lower case, without a framing: that is the connection's own.
+
+    Raises RuntimeError where names or values have characters that HTTP forbids.
+    """
+    if not fields:
+        return fields
     # All at once: a search costs more for its call than for its bytes.
-    names, values = b"".join([name for name, _ in fields]), b"".join([value for _, value in fields])
+    names, values = map(b"".join, zip(*fields, strict=True))
     if _FORBIDDEN_IN_NAME.search(names) or _FORBIDDEN_IN_VALUE.search(values):
         raise RuntimeError("A response header has characters that HTTP forbids.")
+    if names != names.lower():
+        fields = [(name.lower(), value) for name, value in fields]
+    if b"transfer-encoding" in names.lower():
+        fields = [field for field in fields if field[0] != b"transfer-encoding"]
+    return fields
+
+
+def asks_to_close(fields: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether a response's fields end the connection."""
+    options = [value.lower().split(b",") for name, value in fields if name == b"connection"]
+    return b"close" in [token.strip() for tokens in options for token in tokens]
 
 
 def chunked(body: bytes | memoryview, *, is_last: bool) -> tuple[bytes | memoryview, ...]:

@@ -59,7 +59,9 @@ class KeyTurns:
             if self._left <= -_KEYS_AT_ONCE or key in self._waiting or (taken and taken + weight > _AT_ONCE):
                 return False
             self._sharing.came_beside(self._waiting.steps, self._waiting.keys)
-        self._count(key, weight)
+        # As in `_count`, which would be called for each step of each call.
+        self._left -= weight
+        self._taken[key] = self._taken.get(key, 0) + weight
         return True
 
     async def wait(self, key: str, weight: int) -> None:

@@ -24,7 +24,7 @@ from app.gateway.openai.response_shape import (
     text_of,
     usages_of,
 )
-from app.gateway.openai.sse import EventTooLargeError, SseEvent, SseSplitter
+from app.gateway.openai.sse import EVENT_BYTES, EventTooLargeError, SseEvent, SseSplitter
 from app.gateway.openai.text_units import ABSENT, message_units
 from app.gateway.openai.usage import UsageReader
 from app.gateway.openai.usual_chunk import read_usual_chunk
@@ -39,8 +39,6 @@ _LONGEST_BYTES: Final = 16
 _ERROR_NAMES: Final = frozenset({b"error", b"exception"})
 _CHUNK_NAMES: Final = frozenset({b"", b"message"}) | _ERROR_NAMES
 _NAMED_ERROR: Final = {"message": "The provider ended its response with an error event."}
-_NO_STREAM: Final = "a JSON document instead of an event stream"
-_NO_CHUNK: Final = "an event whose data is no JSON object"
 _CUT: Final = "the body ended before the response was complete"
 _USAGE_FIELDS: Final = frozenset({"usage"})
 _ERROR_FIELDS: Final = frozenset({"usage", "error"})
@@ -82,6 +80,9 @@ class StreamChunks:
         `failure` is then set: to the provider's error, or to `bad_response` for anything that is not
         the wire format.
         """
+        is_usual = self._is_usual and self._has_begun and self.response_id is not None
+        if is_usual and (documents := self._splitter.usual_data(data)) is not None:
+            return self._take_usual(data, documents)
         try:
             events = self._splitter.feed(data)
         except EventTooLargeError:
@@ -91,15 +92,32 @@ class StreamChunks:
             return self._take(events[0])
         return b"".join([self._take(event) for event in events])
 
+    def _take_usual(self, data: bytes, documents: list[bytes]) -> bytes:
+        """Take events of one data line each, as long as they are usual chunks, in one step; these are passed on as they are."""
+        taken_bytes = 0
+        for number, document in enumerate(documents):
+            if (usual := read_usual_chunk(document)) is None:
+                # One that is so short is none of the response, such as the end marker.
+                self._is_usual = len(document) <= _LONGEST_BYTES
+                return data[:taken_bytes] + b"".join([self._take(SseEvent(each)) for each in documents[number:]])
+            self._take_text(*usual)
+            taken_bytes += len(document) + EVENT_BYTES
+        return data
+
+    def _take_text(self, index: bytes, units: int) -> None:
+        """Count a usual chunk."""
+        self.chunks += 1
+        self._begun.add(index)
+        self.output_units += units
+
     def end(self) -> bytes:
         """Take the end of the body; an event without its blank line counts if it can be read. Returns what the caller gets of it."""
         if self.done or self.failure is not None:
             return b""
         piece = b"".join([self._take(event) for event in self._cut_event()])
         if not self.complete and self.failure is None:
-            self._fail(
-                "stream_broken" if self.chunks else "bad_response", _CUT if self.chunks else "no event with content"
-            )
+            has_begun = bool(self.chunks)
+            self._fail("stream_broken" if has_begun else "bad_response", _CUT if has_begun else "no event with content")
         return piece + self._release()
 
     @property
@@ -159,12 +177,8 @@ class StreamChunks:
     def _take_document(self, event: SseEvent, data: bytes) -> bytes:
         """Handle an event whose data is a JSON object; raises ValueError where it is none."""
         if self._is_usual and self._has_begun and not event.others and self.response_id is not None:
-            usual = read_usual_chunk(data)
-            if usual is not None:
-                index, units = usual
-                self.chunks += 1
-                self._begun.add(index)
-                self.output_units += units
+            if (usual := read_usual_chunk(data)) is not None:
+                self._take_text(*usual)
                 return event.encode()
             # Where one is not, such as a call of a tool, the next ones are not either.
             self._is_usual = False
@@ -247,7 +261,7 @@ class StreamChunks:
         if error:
             self.failure = failure_of_error_object(error, http_status=HTTPStatus.OK)
         elif not self._has_begun and choices:
-            self._fail("bad_response", _NO_STREAM)
+            self._fail("bad_response", "a JSON document instead of an event stream")
         if self.failure is not None:
             self._count(head, choices)
         return self.failure is not None
@@ -268,7 +282,7 @@ class StreamChunks:
             reason = read_reason((event.data or b"")[:_MOST_REASON_BYTES])
             self.failure = failure_of_reason(reason, http_status=HTTPStatus.OK)
         elif event.name in _CHUNK_NAMES:
-            self._fail("bad_response", _NO_CHUNK)
+            self._fail("bad_response", "an event whose data is no JSON object")
         return b""
 
     def _end_marker(self) -> bytes:

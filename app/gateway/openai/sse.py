@@ -21,6 +21,11 @@ _LEAST_SLICE_BYTES: Final = 512
 
 _BLANK_LINES: Final = re.compile(rb"[\r\n]*")
 _CARRIAGE_RETURN: Final = 13
+_DATA: Final = b"data: "
+_END: Final = b"\n\n"
+EVENT_BYTES: Final = len(_DATA) + len(_END)
+"""What an event of one data line has beside its data."""
+
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -84,12 +89,26 @@ class SseSplitter:
 
     def feed(self, chunk: bytes) -> list[SseEvent]:
         """Take the next bytes and return the events that they complete; raises `EventTooLargeError`."""
-        if not self._rest and not self._data and not self._others:
-            events = self._whole_events(chunk)
-            if events is not None:
-                self._at_start = False
-                return events
-        return self._lines(chunk)
+        documents = self.usual_data(chunk)
+        if documents is None:
+            return self._lines(chunk)
+        self._at_start = False
+        return [SseEvent(document) for document in documents]
+
+    def usual_data(self, chunk: bytes) -> list[bytes] | None:
+        """Return the data of the events of the usual chunk (whole events of one data line each); None where it is anything else.
+
+        Nothing is taken: the bytes are those of `data: `, the data and two line feeds for each.
+        """
+        if self._rest or self._data or self._others or self._skip_line_feed:
+            return None
+        if not chunk.startswith(_DATA) or not chunk.endswith(_END) or b"\r" in chunk:
+            return None
+        if len(chunk) > self._max_event_bytes:
+            return None
+        blocks = chunk[len(_DATA) : -len(_END)].split(_END + _DATA)
+        # A line feed in a block is that of another line, or of another event that does not begin in this way.
+        return None if b"\n" in b"".join(blocks) else blocks
 
     @property
     def held_bytes(self) -> int:
@@ -104,16 +123,6 @@ class SseSplitter:
             self._rest.clear()
         self._take_line(b"", events)
         return events
-
-    def _whole_events(self, chunk: bytes) -> list[SseEvent] | None:
-        """Return the events of the usual chunk (whole events of one data line each); None where it is anything else."""
-        if not chunk.endswith(b"\n\n") or b"\r" in chunk or self._skip_line_feed or len(chunk) > self._max_event_bytes:
-            return None
-        blocks = chunk[:-2].split(b"\n\n")
-        for block in blocks:
-            if not block.startswith(b"data: ") or b"\n" in block:
-                return None
-        return [SseEvent(block[6:]) for block in blocks]
 
     def _lines(self, chunk: bytes) -> list[SseEvent]:
         """Return the completed events of any chunk, line by line."""

@@ -200,7 +200,12 @@ class UsageFields:
         for name, value in zip(names, values, strict=False):
             if value is None:
                 continue
-            count = value if type(value) is int and 0 <= value <= _MAX_COUNT else _count(value)
+            if type(value) is int and 0 < value <= _MAX_COUNT:
+                counts[name] = value
+                if is_part:
+                    self.has_parts = True
+                continue
+            count = _count(value)
             if count is None:
                 self.nonsense.add(_PART_OF.get(name, "cached"))
             elif count:
@@ -217,7 +222,7 @@ class UsageFields:
 
     def _counts_output(self, completion: object, output: object, total: object) -> bool:
         """Whether one object has a count of the output, by itself or in a total that is larger than the input."""
-        if _count(completion) or _count(output):
+        if (type(completion) is int and 0 < completion <= _MAX_COUNT) or _count(completion) or _count(output):
             return True
         total_tokens = _count(total) or 0
         return total_tokens > (self.first(("prompt_tokens", "input_tokens")) or 0)

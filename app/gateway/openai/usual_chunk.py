@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from app.gateway.json_bounds import check_depth
+from app.gateway.json_bounds import MAX_DEPTH, check_depth
 from app.gateway.openai.text_units import ABSENT, text_units
 
 _LONGEST_BYTES: Final = 4 * 1024
@@ -50,7 +50,8 @@ def read_usual_chunk(data: bytes) -> tuple[bytes, int] | None:
     if len(data) > _LONGEST_BYTES or not data.isascii():
         return None
     try:
-        check_depth(data)
+        if len(data) > 2 * MAX_DEPTH:
+            check_depth(data)
         chunk = _CHUNK.decode(data)
     except (ValueError, RecursionError):
         return None

@@ -98,15 +98,16 @@ async def test_the_connection_is_not_read_while_a_stream_waits_for_its_turn(
     await gateway.finished()
 
 
-async def test_a_small_request_has_the_fields_of_a_large_one(make_upstream, make_gateway):
+@pytest.mark.parametrize("keepalive_seconds", [30.0, 0.0])
+async def test_a_small_request_has_the_fields_of_a_large_one(make_upstream, make_gateway, keepalive_seconds):
     # The head of a small one is made once, that of a large one by the HTTP client, each time.
     upstream = await make_upstream()
-    gateway = await make_gateway(upstream)
+    gateway = await make_gateway(upstream, keepalive_seconds=keepalive_seconds)
     for characters in (1, 40_000):
         assert (await gateway.chat(messages=[{"role": "user", "content": "a" * characters}])).status == 200
     small, large = ({**each.headers, "content-length": "", "traceparent": ""} for each in upstream.exchanges)
     assert small == large
-    assert "host" in small
+    assert ("host" in small, small.get("connection")) == (True, None if keepalive_seconds else "close")
     await gateway.finished()
 
 

@@ -4,7 +4,7 @@ import json
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.gateway.openai.chunks import StreamChunks
@@ -302,6 +302,7 @@ USAGE = st.fixed_dictionaries(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(usage=USAGE, data=st.data(), nulls=st.booleans())
 def test_usage_in_pieces_reads_as_in_one(usage, data, nulls):
     """Any split of the fields over any number of chunks, in any order, with nulls for the others or without them."""
