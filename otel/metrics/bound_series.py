@@ -91,8 +91,8 @@ class Series(Generic[AnyDelta]):
             if not self._is_trace_based:
                 self._offer(slot, value, context or get_current())
             elif type(context) is TracedContext:
-                if context.is_sampled:
-                    self._delta.exemplars[slot] = (value, time_ns(), self._labels, context.span_context)
+                if context.exemplar is not None:
+                    self._delta.exemplars[slot] = (value, time_ns(), self._labels, context.exemplar)
             else:
                 context = context or get_current()
                 if context:  # without a span there is nothing to take

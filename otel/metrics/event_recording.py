@@ -43,7 +43,7 @@ class EventRecording:
         """Record the values of a frequent event."""
         if type(context) is TracedContext:
             waiting = self._waiting
-            waiting.append((series, values, time_ns(), context, context.span_context if context.is_sampled else None))
+            waiting.append((series, values, time_ns(), context, context.exemplar))
             if len(waiting) >= MAX_WAITING:
                 with self.lock:
                     self._pending.add_up()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Hashable, Mapping
+from operator import attrgetter
 from typing import Final, NamedTuple, TypeAlias
 
 from otel.events import AttemptFinished
@@ -9,6 +10,24 @@ from otel.events.usage import NANO, Usage, has_details
 from otel.traces.known_attributes import KnownAttributes, KnownCache, VaryingKeys
 
 Attributes: TypeAlias = Mapping[str, str | int | float | bool | tuple[str, ...]]
+
+_OUTCOME: Final[Callable[[AttemptFinished], tuple[Hashable, ...]]] = attrgetter(
+    "status",
+    "error_kind",
+    "fault",
+    "cancel_phase",
+    "http_status",
+    "response_model",
+    "finish_reason",
+    "usage.estimated",
+    "usage.cost_source",
+)
+"""What attempts with the same known attributes have in common."""
+
+_TIMES_AND_TOKENS: Final[Callable[[AttemptFinished], tuple[float | None, ...]]] = attrgetter(
+    "first_token_seconds", "longest_gap_seconds", "pool_wait_seconds", "usage.input_tokens", "usage.output_tokens"
+)
+_NO_TOKENS: Final = (0, 0)
 
 _MAX_KNOWN_CHARS: Final = 256
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+#=|~-]{0,127}")
@@ -86,16 +105,14 @@ class AttemptAttributes:
     def of(self, event: AttemptFinished) -> tuple[KnownAttributes, VaryingKeys, tuple[str | int | float | None, ...]]:
         """Return its attributes: those that are known, and keys and values of the others."""
         usage = event.usage
-        has_usage = bool(usage.input_tokens or usage.output_tokens)
-        outcome = (event.status, event.error_kind, event.fault, event.cancel_phase, event.http_status)
-        reported = event.response_model, event.finish_reason
-        key = ("attempt", outcome, reported, (usage.estimated, usage.cost_source) if has_usage else None)
-        known = self._known.find(key) or self._known_attributes(key, event, has_usage=has_usage)
         response_id = self._identifier(event.response_id)
-        times = event.first_token_seconds, event.longest_gap_seconds, event.pool_wait_seconds
+        times_and_tokens = _TIMES_AND_TOKENS(event)
+        has_usage = times_and_tokens[3:] != _NO_TOKENS
+        key = has_usage, _OUTCOME(event)
+        known = self._known.find(key) or self._known_attributes(key, event, has_usage=has_usage)
         if not has_usage:
-            return known, self._usual, (response_id, *times, None, None, None)
-        usual = (response_id, *times, usage.input_tokens, usage.output_tokens, usage.cost_nanousd / NANO)
+            return known, self._usual, (response_id, *times_and_tokens[:3], None, None, None)
+        usual = (response_id, *times_and_tokens, usage.cost_nanousd / NANO)
         if has_details(usage):
             return known, self._detailed, (*usual, *_details(usage))
         return known, self._usual, usual

@@ -16,9 +16,11 @@ _set: Final = dict.__setitem__
 class TracedContext(Context):
     """A context whose span is known without looking it up."""
 
-    __slots__ = ("is_sampled", "span", "span_context")
+    __slots__ = ("exemplar", "span", "span_context")
 
-    is_sampled: bool
+    exemplar: SpanContext | None
+    """The span's context where exemplars may point to it."""
+
     span: Span
     span_context: SpanContext
 
@@ -34,7 +36,7 @@ def context_of(span: Span, span_context: SpanContext, parent: Context) -> Traced
     _set(context, _SPAN_KEY, span)  # a context is read-only from now on
     context.span = span
     context.span_context = span_context
-    context.is_sampled = span_context[3] & _SAMPLED == _SAMPLED  # the properties cost four times as much
+    context.exemplar = span_context if span_context[3] & _SAMPLED else None  # the properties cost four times as much
     return context
 
 

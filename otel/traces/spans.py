@@ -113,7 +113,7 @@ class SpanWriter:
     def request_failed(span: Span, context: Context) -> None:
         """Let exemplars point to a failed, unsampled request, if its trace will be exported because it failed."""
         if type(span) is FastSpan and span.held is not None and type(context) is TracedContext:
-            context.is_sampled = span.held.exports_failures
+            context.exemplar = context.span_context if span.held.exports_failures else None
 
     def end_request(  # noqa: PLR0917  as in the span's constructor
         self,
