@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from app.server.connections import Connections
-from app.server.lanes import MOST_START_BYTES, WATCHING_STARTS, Lane, Lanes, Place
+from app.server.lanes import MOST_START_BYTES, Lane, Lanes, Place, watching_lane
 
 _ACCEPTED_AT_ONCE: Final = 128
 _MADE_AT_ONCE: Final = 16
@@ -111,7 +111,7 @@ class Acceptor:
             start = connection.recv(MOST_START_BYTES, socket.MSG_PEEK)
         except OSError:
             return "new"
-        return "watching" if start.startswith(WATCHING_STARTS) else "new"
+        return watching_lane(start.startswith) or "new"
 
     def _make_some(self) -> None:
         for _ in range(min(_MADE_AT_ONCE, len(self._waiting))):

@@ -3,14 +3,17 @@
 The lanes take turns, one entry each, and within a lane the clients, by key or address. What watches
 the gateway is alternately the newest and the oldest of its client: behind a proxy all have one
 address, and a probe that comes during a flood of its own kind does not wait for all of it. All else
-keeps its order.
+keeps its order. Probes of liveness have a lane of their own, and those of readiness: a page of metrics
+costs many times as much.
 """
 
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from typing import Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar, get_args
 
-Lane: TypeAlias = Literal["watching", "kept", "new"]
-"""Health checks and monitoring; connections that have been served before, and bodies of requests in flight; all others."""
+Lane: TypeAlias = Literal["live", "ready", "monitoring", "kept", "new"]
+"""Health checks of liveness and of readiness; monitoring; connections that have been served before, and bodies of requests in
+flight; all others."""
 
 
 class Place(NamedTuple):
@@ -23,16 +26,35 @@ class Place(NamedTuple):
 _Entry = TypeVar("_Entry")
 
 _LANES: Final[tuple[Lane, ...]] = get_args(Lane)
-_WATCHING_PATHS: Final = ("/health/", "/metrics", "/prometheus/")
-WATCHING_STARTS: Final = tuple(f"{method} {path}".encode() for method in ("GET", "HEAD") for path in _WATCHING_PATHS)
-"""The first bytes of such requests: a cheap guess, made before a head is parsed."""
+_WATCHING_PATHS: Final[tuple[tuple[Lane, tuple[str, ...]], ...]] = (
+    ("live", ("/health/live",)),
+    ("ready", ("/health/",)),
+    ("monitoring", ("/metrics", "/prometheus/")),
+)
+_WATCHING_STARTS: Final = tuple(
+    (lane, tuple(f"{method} {path}".encode() for method in ("GET", "HEAD") for path in paths))
+    for lane, paths in _WATCHING_PATHS
+)
+_WATCHING_LANES: Final = frozenset(lane for lane, _ in _WATCHING_PATHS)
+_ALL_PATHS: Final = tuple(path for _, paths in _WATCHING_PATHS for path in paths)
 
-MOST_START_BYTES: Final = max(map(len, WATCHING_STARTS))
+MOST_START_BYTES: Final = max(len(start) for _, starts in _WATCHING_STARTS for start in starts)
 
 
 def is_watching(path: str) -> bool:
     """Return whether a path is one of health or monitoring."""
-    return path.startswith(_WATCHING_PATHS)
+    return path.startswith(_ALL_PATHS)
+
+
+def watching_lane(starts_with: Callable[[tuple[bytes, ...]], bool]) -> Lane | None:
+    """Return the lane of a request of health or monitoring by its first bytes: a cheap guess, made before a head is parsed.
+
+    `starts_with` says whether the request starts with one of some bytes. None for any other request.
+    """
+    for lane, starts in _WATCHING_STARTS:
+        if starts_with(starts):
+            return lane
+    return None
 
 
 class _ClientEntries(Generic[_Entry]):
@@ -44,7 +66,7 @@ class _ClientEntries(Generic[_Entry]):
 
     def take(self, lane: Lane) -> _Entry:
         """Return the next one."""
-        is_newest = lane == "watching" and self._is_newest_next
+        is_newest = lane in _WATCHING_LANES and self._is_newest_next
         self._is_newest_next = not self._is_newest_next
         return self.entries.pop() if is_newest else self.entries.popleft()
 

@@ -13,7 +13,7 @@ from app.gateway.overhead import OverheadTimer
 from app.gateway.ports import Clock
 from app.server.http_exchange import Exchange
 from app.server.http_input import RequestInput
-from app.server.lanes import WATCHING_STARTS, Lane, Place
+from app.server.lanes import Lane, Place, watching_lane
 from app.server.timers import Timers
 from app.server.turns import Turns
 
@@ -75,9 +75,7 @@ class ReadFlow:
         if exchange is not None:
             # After the response the rest of a body is only thrown away.
             return "new" if exchange.response_complete else "kept"
-        if self._input.starts_with(WATCHING_STARTS):
-            return "watching"
-        return "kept" if self._was_served else "new"
+        return watching_lane(self._input.starts_with) or ("kept" if self._was_served else "new")
 
     def _take_in_turn(self, act: Callable[[], None]) -> None:
         """Call `act` when it is this connection's turn; the time of the request that waits here begins now."""

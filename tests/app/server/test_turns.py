@@ -99,7 +99,7 @@ async def test_a_health_check_behind_thousands_of_refusals_has_the_first_turn_of
     turns, seen = Turns(lambda: 0.0, LoopSharing(lambda: 0.0)), []
     for n in range(3_000):
         turns.take(lambda n=n: seen.append(n), lambda: Place("new", "10.0.0.1"))
-    turns.take(lambda: seen.append("probe"), lambda: Place("watching", "10.0.0.1"))
+    turns.take(lambda: seen.append("probe"), lambda: Place("live", "10.0.0.1"))
     begun = len(seen)
     await asyncio.sleep(0)
     assert seen[begun] == "probe"
