@@ -4,6 +4,7 @@ Requests are read in bounded time. Collecting and rendering take milliseconds of
 threads.
 """
 
+import threading
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Final
@@ -17,6 +18,7 @@ from otel.exposition.endpoint import Exposition, ExpositionResponse
 from otel.exposition.reference import reference
 from otel.exposition.scrape_request import MAX_QUERY_FIELDS, Headers, QueryTooLongError, list_header, query_fields
 from otel.exposition.summary import summarise
+from otel.metrics.reader import SharedReader
 
 _CATEGORIES: Final = ", ".join(Category)
 _MAX_SHOWN: Final = 40
@@ -42,7 +44,7 @@ class MonitoringPages:
         self, exposition: Exposition, *, naming: Naming = DOCUMENTED, threads: CollectThreads | None = None
     ) -> None:
         self._exposition = exposition
-        self._naming = naming
+        self._summaries = _Summaries(exposition.reader, naming)
         self._threads = threads or CollectThreads()
         self.docs: Final = _page(reference(exposition.specs).encode(), "text/markdown; charset=utf-8")
         """The reference page."""
@@ -63,12 +65,7 @@ class MonitoringPages:
         if wanted is not None and wanted not in set(Category):
             raise PageError(HTTPStatus.BAD_REQUEST, no_category(wanted))
         category = None if wanted is None else Category(wanted)
-        return await self._in_thread(
-            lambda: _page(
-                msgspec.json.encode(summarise(self._exposition.reader.snapshot(), category, self._naming.family)),
-                "application/json",
-            )
-        )
+        return await self._in_thread(lambda: _page(self._summaries.of(category), "application/json"))
 
     async def _in_thread(self, work: Callable[[], ExpositionResponse]) -> ExpositionResponse:
         try:
@@ -76,6 +73,31 @@ class MonitoringPages:
         except TooManyCollectionsError:
             detail = "Too many scrapes wait already."
             raise PageError(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": "1"}) from None
+
+
+class _Summaries:
+    """The summaries of the latest collection. Safe from any thread."""
+
+    def __init__(self, reader: SharedReader, naming: Naming) -> None:
+        self._reader = reader
+        self._naming = naming
+        self._lock = threading.Lock()
+        self._number = -1
+        self._bodies: dict[Category | None, bytes] = {}
+
+    def of(self, category: Category | None) -> bytes:
+        """Return one category, or all, as JSON, made once for each collection."""
+        snapshot = self._reader.snapshot()
+        with self._lock:
+            if snapshot.number > self._number:
+                self._number = snapshot.number
+                self._bodies.clear()
+            body = self._bodies.get(category)
+            if body is None:
+                body = msgspec.json.encode(summarise(snapshot, category, self._naming.family))
+                if snapshot.number == self._number:
+                    self._bodies[category] = body
+            return body
 
 
 def no_category(name: str) -> str:
