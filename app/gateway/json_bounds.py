@@ -23,6 +23,8 @@ WINDOW_BYTES: Final = 256 * 1024
 _LONGEST_ESCAPE_BYTES: Final = len(r"\ud83d")
 _LONG_TEXT_BYTES: Final = 4 * 1024 * 1024
 _MAX_VALUES: Final = 20_000
+_MAX_SURROGATES: Final = 20_000
+"""Escapes of halves of UTF-16 pairs: where one of them is alone, each is looked at."""
 
 _STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[{]}")
@@ -91,6 +93,8 @@ def is_light(text: bytes) -> bool:
     if len(text) <= INLINE_BYTES:
         return True
     if len(text) > _LONG_TEXT_BYTES or not text.isascii():
+        return False
+    if text.count(rb"\ud") + text.count(rb"\uD") > _MAX_SURROGATES:
         return False
     # Brackets and commas inside of strings are counted too: such a text is only decoded elsewhere.
     return text.count(b",") + text.count(b"[") + text.count(b"{") <= _MAX_VALUES

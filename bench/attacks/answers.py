@@ -149,6 +149,7 @@ ANSWERS: Final[Mapping[str, Answer]] = MappingProxyType(
         "small-choices": _whole(_CHOICES_BEFORE, _CHOICE + b",", _CHOICE + _CHOICES_AFTER, MANY_BYTES),
         "below-offload": _whole(_CHOICES_BEFORE, _CHOICE + b",", _CHOICE + _CHOICES_AFTER, 255_000),
         "surrogates": _whole(_TEXT_BEFORE, rb"\ud83d ", _TEXT_AFTER, LARGE_BYTES),
+        "few-surrogates": _whole(_TEXT_BEFORE, rb"\ud83d ", _TEXT_AFTER, 3_900_000),
         "large-text": _whole(_TEXT_BEFORE, b"word ", _TEXT_AFTER, LARGE_BYTES),
         "large-vectors": _whole(_EMBEDDING_BEFORE, b"0.123456789,", b"0" + _EMBEDDING_AFTER, 50_000_000),
         "tiny-chunks": Answer(pieces=lambda: filled(_TEXT_BEFORE, b"a", _TEXT_AFTER, 4_000_000), chunk_bytes=1),

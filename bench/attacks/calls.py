@@ -86,10 +86,12 @@ async def below_offload(target: Target) -> None:
 
 async def below_values(target: Target) -> None:
     many = ",".join(['{"role":"user","content":"' + "a" * 500 + '"}'] * 6_000)
-    escaped = r"\u0061" * 650_000
+    escaped, surrogates, accents = r"\u0061" * 650_000, r"\ud83d " * 550_000, r"\u00e4" * 650_000
     kinds = [
         chat("no-usage", f"[{many}]"),
         chat("cached", f'[{{"role":"user","content":"{escaped}"}}]', more=',"temperature":0'),
+        chat("no-usage", f'[{{"role":"user","content":"{surrogates}"}}]'),
+        chat("no-usage", f'[{{"role":"user","content":"{accents}"}}]'),
         chat("plain", more=',"x":' + "9" * 3_900_000),
         chat("cached", more=',"temperature":0,"x":' + "1" + "0" * 3_900_000),
     ]

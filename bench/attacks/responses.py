@@ -26,7 +26,7 @@ async def below_offload(target: Target) -> None:
 
 
 async def surrogates(target: Target) -> None:
-    await _read(target, 6, ("surrogates",))
+    await _read(target, 6, ("surrogates", "few-surrogates"))
 
 
 async def large_vectors(target: Target) -> None:
@@ -129,7 +129,7 @@ RESPONSES = (
     Attack("small-values", "one key", "responses of 60 MB of small lists and objects", small_values),
     Attack("small-choices", "one key", "responses of 60 MB of small choices", small_choices),
     Attack("below-child", "one key", "responses of 255 KB of small choices, just read at once", below_offload),
-    Attack("surrogates", "one key", "responses of 20 MB of lone surrogates", surrogates),
+    Attack("surrogates", "one key", "responses of 4 and 20 MB of lone surrogates", surrogates),
     Attack("large-vectors", "one key", "responses of 50 MB of numbers", large_vectors),
     Attack("response-chunks", "one key", "responses in chunks of a byte", tiny_chunks),
     Attack("gzip-bombs", "one key", "compressed responses and errors of 1 GB", gzip_bombs),

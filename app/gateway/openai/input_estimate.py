@@ -28,6 +28,8 @@ _SCHEMAS: Final = ("tools", "functions", "response_format")
 
 def estimated_input_tokens(request: CallRequest) -> int:
     """Return the tokens of the messages and of the tools' schemas, or of the input of an embeddings request; images count nothing."""
+    if request.estimated_input_tokens is not None:
+        return request.estimated_input_tokens
     fields = request.fields
     if request.operation == "embeddings":
         return tokens_of(_embedding_units(bytes(fields["input"])) if "input" in fields else 0)

@@ -40,7 +40,10 @@ _REASON: Final = re.compile(r"(?:JSON is malformed: )?([A-Za-z ,'-]{1,80} \(byte
 
 
 class CallRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One valid request. `body` and `fields` are what the caller sent; `include_usage`: it requested usage in the stream."""
+    """One valid request. `body` and `fields` are what the caller sent; `include_usage`: it requested usage in the stream.
+
+    `estimated_input_tokens`: what was counted when a large body was read, so that the event loop does not read it again.
+    """
 
     operation: Operation
     model: str
@@ -49,6 +52,7 @@ class CallRequest(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     fields: dict[str, msgspec.Raw]
     stream_options: dict[str, msgspec.Raw] | None = None
+    estimated_input_tokens: int | None = None
 
     def upstream_body(self, upstream_model: str, *, takes_stream_options: bool = True) -> bytes:
         """Return the body for a provider: its own model name, and in streams a request for usage where the provider accepts that."""

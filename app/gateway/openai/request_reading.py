@@ -2,7 +2,7 @@
 
 Input: a body of any shape within its bound. Output: the request, or `InvalidRequestError`. A small
 or simple body is read at once. Any other is read in a child process, which reports where the
-fields are, so that nothing is scanned again here.
+fields are and how many tokens they may be, so that nothing is scanned again here.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,6 +14,7 @@ import msgspec
 from app.errors import InvalidRequestError, OverloadedError
 from app.gateway.capacity.offload import Offload, OffloadError
 from app.gateway.json_bounds import is_light
+from app.gateway.openai.input_estimate import estimated_input_tokens
 from app.gateway.openai.request import CallRequest, Operation, parse_chat, parse_embeddings
 
 _PARSE: Final[Mapping[Operation, Callable[[bytes], CallRequest]]] = MappingProxyType(
@@ -31,6 +32,7 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True):
     include_usage: bool
     stream_options: dict[str, bytes] | None
     fields: dict[str, bytes | tuple[int, int]]
+    estimated_input_tokens: int | None
 
 
 async def read_request(body: bytes, operation: Operation, work: Offload, *, owner: str) -> CallRequest:
@@ -59,6 +61,7 @@ async def read_request(body: bytes, operation: Operation, work: Offload, *, owne
         stream_options=None
         if summary.stream_options is None
         else {name: msgspec.Raw(value) for name, value in summary.stream_options.items()},
+        estimated_input_tokens=summary.estimated_input_tokens,
     )
 
 
@@ -72,7 +75,16 @@ def summarize(body: bytes, operation: Operation) -> RequestSummary:
         include_usage=request.include_usage,
         stream_options=None if options is None else {name: bytes(raw) for name, raw in options.items()},
         fields={name: _position(body, bytes(raw)) for name, raw in request.fields.items()},
+        estimated_input_tokens=_estimate(request),
     )
+
+
+def _estimate(request: CallRequest) -> int | None:
+    """Count the input, which would hold up the event loop; None where the process has too little memory left."""
+    try:
+        return estimated_input_tokens(request)
+    except MemoryError:
+        return None
 
 
 def _position(body: bytes, value: bytes) -> bytes | tuple[int, int]:

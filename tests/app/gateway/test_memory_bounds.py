@@ -222,6 +222,10 @@ def test_parts_are_cut_where_no_character_and_no_word_is(seed) -> None:
         ascii_bytes = sum(character.isascii() for character in text)
         assert long_strings.text_bytes(msgspec.Raw(raw)) == (ascii_bytes, len(text.encode()) - ascii_bytes)
         assert b"".join(json_bounds.windows(raw)) == raw
+    halves = rng.choices([r"\ud83d", r"\uDE00", "x", "\u00e9"], k=40)
+    cut = "".join(halves)
+    others = 2 * sum(each != "x" for each in halves)
+    assert long_strings.text_bytes(msgspec.Raw(f'"{cut}"'.encode())) == (halves.count("x"), others)
     words = [b"NaN", b"-Infinity", b"Infinity", b"-", b",", rb"\ud83d", rb"\n", rb"\\", rb"\ude00", b"1", b"I", b"Inf"]
     document = b" ".join(rng.choices(words, k=30))
     assert lenient_json._strict(document) == lenient_json._with_stand_ins(document)

@@ -8,6 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from app.gateway.capacity.offload import Offload, OffloadError
 from app.gateway.json_bounds import INLINE_BYTES, is_light
 from app.gateway.openai.completion import read_response
 from app.gateway.openai.failures import UpstreamFailure
+from app.gateway.openai.input_estimate import estimated_input_tokens
 from app.gateway.openai.request import parse_chat
 from app.gateway.openai.request_reading import read_request, summarize
 from otel.events import CallFinished, ExceptionMapped
@@ -268,6 +270,23 @@ async def test_the_process_ends_when_its_parent_is_killed(wire):
     output, _ = await parent.communicate()
     assert parent.returncode == 9
     await wire.until(lambda: not is_running(int(output)), "the end of the orphan")
+
+
+@pytest.mark.parametrize(
+    ("escape", "light"), [(rb"\ud83d ", False), (rb"\uDE00", False), (rb"\u00e4", True), (rb"\n", True)]
+)
+def test_millions_of_lone_surrogates_are_not_light(escape, light):
+    assert is_light(b'{"model":"m","messages":[{"content":"' + escape * 400_000 + b'"}]}') == light
+
+
+async def test_the_input_of_a_heavy_request_is_counted_where_it_is_read(work):
+    text = "\u00e4 \U0001f600" * 40_000
+    body = chat_of([{"role": "user", "content": text}, *MANY])
+    request = await read_request(body, "chat", work, owner="key")
+    assert request.estimated_input_tokens == estimated_input_tokens(parse_chat(body))
+    assert parse_chat(body).estimated_input_tokens is None
+    # What was counted is not counted again.
+    assert estimated_input_tokens(msgspec.structs.replace(request, fields={})) == request.estimated_input_tokens
 
 
 async def test_what_is_light_is_done_in_place(work):
