@@ -30,10 +30,15 @@ class ConsoleFailedError(Exception):
 
 
 @contextmanager
-def running_console(listen: str, environ: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """Run a console during the block, and yield the environment of a gateway that sends to it. Raises `ConsoleFailedError`."""
+def running_console(listen: str, options: Mapping[str, str], environ: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Run a console during the block, and yield the environment of a gateway that sends to it.
+
+    `options` are values of further options of `gatewayz console`, by name. Raises `ConsoleFailedError`.
+    """
+    further = [f"--{name}={value}" for name, value in options.items()]
+    arguments = ["console", "--listen", listen, "--otlp", "127.0.0.1:0", *further, "--until-stdin-ends"]
     process = subprocess.Popen(  # noqa: S603  this program
-        [sys.executable, "-m", "app", "console", "--listen", listen, "--otlp", "127.0.0.1:0", "--until-stdin-ends"],
+        [sys.executable, "-m", "app", *arguments],
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=dict(environ),

@@ -92,14 +92,18 @@ def _serve(args: argparse.Namespace, config: AppConfig, environ: Mapping[str, st
 
     overrides = {name: value for name in ("host", "port") if (value := getattr(args, name)) is not None}
     config = msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, **overrides))
+    options = {name: value for name in ("data", "retention") if (value := getattr(args, f"console_{name}")) is not None}
     if args.console is not None:
         from app.cli.console_process import ConsoleFailedError, running_console  # noqa: PLC0415  as above
 
         try:
-            with running_console(args.console, environ) as with_console:
+            with running_console(args.console, options, environ) as with_console:
                 return serve(config, with_console)
         except ConsoleFailedError:
             return 1
+    for name in options:
+        sys.stderr.write(f"gateway: --console-{name} is an option of the console: add --console\n")
+        return 2
     return serve(config, environ)
 
 
@@ -135,8 +139,10 @@ def _parser(program: str) -> argparse.ArgumentParser:
         const=DEFAULT_LISTEN,
         metavar="HOST:PORT",
         help=f"start `{program} console` beside it (on {DEFAULT_LISTEN}, unless given), and send telemetry there unless an"
-        " OTEL_EXPORTER_OTLP_ENDPOINT is set; for another file or retention start the console by itself (docs/console.md)",
+        " OTEL_EXPORTER_OTLP_ENDPOINT is set",
     )
+    serve.add_argument("--console-data", metavar="FILE", help=f"--data of that console (see {program} console --help)")
+    serve.add_argument("--console-retention", metavar="TIME", help="--retention of that console: 90m, 24h, 7d")
     add_console_parser(commands)
     add_keys_parser(commands, config_option)
     add_prices_parser(commands, config_option)

@@ -7,10 +7,10 @@ Every response is a struct of `console/query/shapes.py`. Errors are `Problem`.
     POST /api/session               {"token": "..."} -> 204 and a cookie; 401 for a wrong token
     DELETE /api/session             204, removes the cookie
     GET  /api/meta                  Meta
-    GET  /api/now                   Now
-    GET  /api/failures              Failures        WINDOW, provider, model, error_kind, service
+    GET  /api/now                   Now             find: a part of the names of providers and models
+    GET  /api/failures              Failures        WINDOW, provider, model, error_kind, service; sort=count|last_seen|first_seen
     GET  /api/requests              RequestPage     WINDOW, REQUESTS, PAGE
-    GET  /api/requests.csv          text/csv        WINDOW, REQUESTS; at most 100 000 rows
+    GET  /api/requests.csv          text/csv        WINDOW, REQUESTS, BOM
     GET  /api/facets                Facets          field (repeatable; default: all)
     GET  /api/traces                TracePage       WINDOW, service, name, status, latency_min, latency_max, PAGE
     GET  /api/traces/{trace_id}     Trace           404 where nothing of it is retained
@@ -18,13 +18,14 @@ Every response is a struct of `console/query/shapes.py`. Errors are `Problem`.
     GET  /api/metrics               Families        service
     GET  /api/metrics/range         Chart           WINDOW, CHART
     GET  /api/cost                  CostReport      period=today|month|range (from, to or range with `range`)
-    GET  /api/cost.csv              text/csv        like /api/cost
+    GET  /api/cost.csv              text/csv        like /api/cost, BOM
     GET  /api/annotations           Annotations     WINDOW, kind (repeatable), service
     GET  /api/pipeline              Pipeline
     GET  /api/tail                  text/event-stream   kind=requests|logs, REQUESTS or LOGS
 
     WINDOW    from, to: Unix seconds. Default: the last hour (failures and annotations: 24 hours).
               `range`: seconds that end at `to` or now, instead of `from`.
+    BOM       bom: true or false (default). With it the file begins as spreadsheets need it to read UTF-8.
     PAGE      limit (1 to 500, default 50), cursor (`next_cursor` of the page before).
     REQUESTS  provider, model, status, outcome, call_status, error_kind, key_id, plan, method, path,
               operation, cost_source, limit_type, service, trace_id: repeatable, one of the values

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from console.http.access import Access
-from console.http.csv_export import cost_lines, request_lines, send_lines
+from console.http.csv_export import cost_lines, first_bytes, request_lines, send_lines
 from console.http.json_routes import Context, cost_window, route_of
 from console.http.parameters import Parameters
 from console.http.query_threads import QueryThreads
@@ -126,8 +126,9 @@ class ConsoleApp:
 
     async def _cost_csv(self, parameters: Parameters) -> Response:
         period, begin_ns, end_ns = cost_window(parameters, self._queries.unix_ns())
+        begin = first_bytes(parameters)
         parameters.finish()
-        lines = await self._queries.run(
+        lines = begin + await self._queries.run(
             lambda view: cost_lines(read_cost(view, period, begin_ns=begin_ns, end_ns=end_ns))
         )
         disposition = (b"content-disposition", b'attachment; filename="cost.csv"')

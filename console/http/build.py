@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from console.http.access import Access
 from console.http.application import ConsoleApp
@@ -48,10 +49,25 @@ def build_console_app(
     )
     return ConsoleApp(
         queries=queries,
-        context=Context(about=about, links=found, store_state=store.state, doctor_file=store.path.parent / FILE_NAME),
+        context=Context(
+            about=about,
+            links=found,
+            store_state=store.state,
+            doctor_file=store.path.parent / FILE_NAME,
+            home=_home(),
+        ),
         access=Access(sessions, names=host_names),
         sessions=sessions,
         files=StaticFiles(packaged_files()),
         tails=Tails(queries, monotonic),
         report=print_line,
     )
+
+
+def _home() -> Path | None:
+    """Return the home folder; None where the user has none of their own, as in some containers."""
+    try:
+        home = Path.home().resolve()
+    except RuntimeError:
+        return None
+    return None if home == home.parent else home

@@ -3,7 +3,9 @@
 import asyncio
 import csv
 import io
+import re
 from collections.abc import AsyncIterator, Iterable, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -12,15 +14,16 @@ from console.http.parameters import Parameters
 from console.http.query_threads import QueryThreads
 from console.http.responses import NOT_STORED, SECURITY, Receive, Send, wait_until_left
 from console.query.paging import MAX_PAGE_ROWS, Cursor, parse_cursor
-from console.query.request_filter import RequestFilter
 from console.query.requests import read_requests_page
 from console.query.shapes.cost import CostReport
-from console.query.shapes.requests import RequestPage, RequestRow
+from console.query.shapes.requests import RequestRow
 from console.query.view import View
 
-MAX_ROWS: Final = 100_000
 _HOUR: Final = 3_600.0
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_BOM: Final = "\ufeff".encode()
+"""Spreadsheets read a file without it in an encoding of their own."""
+_FORMULA: Final = re.compile(r"\A(?=[\t\r\n])|(?:\A|(?<=[;\t\r\n]))(?= {0,4}[=+\-@\uff1d\uff0b\uff0d\uff20])")
+"""Where a formula may begin: at the start, and behind what separates cells where a spreadsheet takes no comma for it."""
 _COST_COLUMNS: Final = (
     "period", "from", "to", "by", "name", "cost_usd", "share", "requests", "input_tokens", "output_tokens", "cached_tokens",
 )  # fmt: skip
@@ -34,39 +37,44 @@ def csv_line(values: Iterable[Any]) -> bytes:
 
 
 def _cell(value: Any) -> Any:
-    """Return a cell; unknown is empty. A text that begins like a formula gets an apostrophe (OWASP, "CSV Injection")."""
+    """Return a cell; unknown is empty."""
     if isinstance(value, str):
-        return f"'{value}" if value.startswith(_FORMULA) else value
+        return inert(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict):
-        return _cell(" ".join(f"{name}={text}" for name, text in value.items()))
+        return inert(" ".join(f"{name}={text}" for name, text in value.items()))
     return "" if value is None else value
+
+
+def inert(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula: with an apostrophe before it (OWASP, "CSV Injection")."""
+    return _FORMULA.sub("'", text)
+
+
+def first_bytes(parameters: Parameters) -> bytes:
+    """Return what the file begins with: nothing, or where `bom` is true what names its encoding to spreadsheets."""
+    return _BOM if parameters.flag("bom") else b""
 
 
 async def request_lines(parameters: Parameters, queries: QueryThreads) -> AsyncIterator[bytes]:
     """Yield the lines of the request log, the newest first, in pages."""
     wanted = request_filter(parameters)
     begin_ns, end_ns = parameters.window(queries.unix_ns(), _HOUR)
+    begin = first_bytes(parameters)
     parameters.finish()
     columns = RequestRow.__struct_fields__
-    yield csv_line(columns)
-    after: Cursor | None = None
-    rows = 0
-    while rows < MAX_ROWS:
-        page = await queries.run(_page(wanted, begin_ns, end_ns, after))
-        yield b"".join(csv_line(getattr(row, name) for name in columns) for row in page.rows)
-        rows += len(page.rows)
-        if page.next_cursor is None:
-            return
-        after = parse_cursor(page.next_cursor)
 
+    def read(view: View, after: Cursor | None) -> tuple[bytes, str | None]:
+        page = read_requests_page(view, wanted, begin_ns=begin_ns, end_ns=end_ns, after=after, limit=MAX_PAGE_ROWS)
+        return b"".join(csv_line(getattr(row, name) for name in columns) for row in page.rows), page.next_cursor
 
-def _page(wanted: RequestFilter, begin_ns: int, end_ns: int, after: Cursor | None) -> Any:
-    def read(view: View) -> RequestPage:
-        return read_requests_page(view, wanted, begin_ns=begin_ns, end_ns=end_ns, after=after, limit=MAX_PAGE_ROWS)
-
-    return read
+    # With the first page: where it cannot be read the response is an error, and no file that ends early.
+    lines, cursor = await queries.run(partial(read, after=None))
+    yield begin + csv_line(columns) + lines
+    while cursor is not None:
+        lines, cursor = await queries.run(partial(read, after=parse_cursor(cursor)))
+        yield lines
 
 
 def cost_lines(report: CostReport) -> bytes:

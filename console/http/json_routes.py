@@ -27,6 +27,7 @@ from console.query.pipeline import read_pipeline
 from console.query.requests import read_requests_page
 from console.query.shapes.base import Shape
 from console.query.shapes.cost import Period
+from console.query.shapes.now import FailureOrder
 from console.query.trace_list import read_trace_page
 from console.query.traces import LinkTemplates, read_whole_trace
 from console.query.view import View
@@ -43,6 +44,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     links: LinkTemplates
     store_state: Callable[[], StoreState]
     doctor_file: Path
+    home: Path | None
 
 
 Query: TypeAlias = Callable[[View], Shape]
@@ -54,14 +56,16 @@ def _meta(_: Parameters, context: Context, now_ns: int) -> Query:  # noqa: ARG00
     return lambda view: read_meta(view, context.about)
 
 
-def _now(_: Parameters, context: Context, now_ns: int) -> Query:  # noqa: ARG001  likewise
-    return read_now
+def _now(parameters: Parameters, context: Context, now_ns: int) -> Query:  # noqa: ARG001  likewise
+    part = parameters.text("find") or ""
+    return lambda view: read_now(view, part)
 
 
 def _failures(parameters: Parameters, context: Context, now_ns: int) -> Query:  # noqa: ARG001  likewise
     wanted = failure_filter(parameters)
     begin_ns, end_ns = parameters.window(now_ns, _DAY)
-    return lambda view: read_failures(view, wanted, begin_ns=begin_ns, end_ns=end_ns)
+    order: FailureOrder = parameters.choice("sort", get_args(FailureOrder)) or "count"  # type: ignore[assignment]  # one of its choices
+    return lambda view: read_failures(view, wanted, begin_ns=begin_ns, end_ns=end_ns, order=order)
 
 
 def _requests(parameters: Parameters, context: Context, now_ns: int) -> Query:  # noqa: ARG001  likewise
@@ -130,7 +134,7 @@ def _annotations(parameters: Parameters, context: Context, now_ns: int) -> Query
 
 
 def _pipeline(_: Parameters, context: Context, now_ns: int) -> Query:  # noqa: ARG001  likewise
-    return lambda view: read_pipeline(view, context.store_state(), context.doctor_file)
+    return lambda view: read_pipeline(view, context.store_state(), context.doctor_file, context.home)
 
 
 ROUTES: Final[Mapping[str, Prepare]] = {

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from console.http.responses import ProblemError
 from console.query.view import View
-from console.store.readers import QueryTimeoutError, Readers
+from console.store.readers import FileReplacedError, QueryTimeoutError, Readers
 
 T = TypeVar("T")
 
@@ -51,6 +51,12 @@ class QueryThreads:
             raise ProblemError(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 f"The query takes more than {QUERY_SECONDS:g} seconds: narrow the time range or the filters.",
+                {"Retry-After": "5"},
+            ) from None
+        except FileReplacedError:
+            raise ProblemError(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "The console's file was deleted or replaced: put it back, or start the console again.",
                 {"Retry-After": "5"},
             ) from None
         except asyncio.CancelledError:

@@ -1,5 +1,6 @@
 """The result of `gatewayz doctor --json`, where somebody stored it for the console."""
 
+import shlex
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,13 @@ class _Check(msgspec.Struct):
 
 class _Document(msgspec.Struct):
     checks: list[_Check]
+
+
+def place_of(file: Path, home: Path | None) -> str:
+    """Return where a file is, for a shell of whoever started the console; the page shows no other folder of the machine."""
+    if home is not None and file.is_relative_to(home):
+        return f"~/{shlex.quote(str(file.relative_to(home)))}"
+    return f"FOLDER/{file.name}"
 
 
 def read_doctor(file: Path) -> DoctorResult | None:

@@ -1,7 +1,7 @@
 """Failures: failed attempts that have provider, model and error kind in common."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -10,7 +10,7 @@ from console.query.faults import fault_of
 from console.query.growth import read_growth
 from console.query.log_rows import fields_of
 from console.query.shapes.base import Bases, Basis
-from console.query.shapes.now import FailureGroup, Failures
+from console.query.shapes.now import FailureGroup, FailureOrder, Failures
 from console.query.times import to_seconds
 from console.query.view import View
 from console.query.windows import covered_window
@@ -18,6 +18,8 @@ from console.store.read_logs import read_trace_logs
 from otel.catalogue import causes, semconv
 
 MAX_GROUPS: Final = 200
+_MAX_READ: Final = 5_000
+"""Groups of spans that are compared with the counter: a sender decides how many names there are."""
 _MAX_REASONS: Final = 50
 _LINES: Final = 100
 _LOGGER: Final = "gatewayz.attempt"
@@ -26,8 +28,13 @@ _GROUPS: Final = """
 SELECT provider, model, error_type, max(fault), count(*), min(start_ns), max(start_ns)
 FROM spans INDEXED BY spans_failed
 WHERE status_code = 2 AND start_ns >= ? AND start_ns < ? AND kind = 3 AND {condition}
-GROUP BY provider, model, error_type ORDER BY max(start_ns) DESC LIMIT ?
+GROUP BY provider, model, error_type ORDER BY {order} DESC LIMIT ?
 """
+_ORDERS: Final[dict[FailureOrder, str]] = {
+    "count": "count(*)",
+    "last_seen": "max(start_ns)",
+    "first_seen": "min(start_ns)",
+}
 _EXAMPLE: Final = """
 SELECT trace_id FROM spans INDEXED BY spans_failed
 WHERE status_code = 2 AND start_ns = ? AND kind = 3 AND provider IS ? AND model IS ? AND error_type IS ? LIMIT 1
@@ -63,8 +70,10 @@ class FailureFilter(msgspec.Struct, frozen=True, kw_only=True):
     services: tuple[str, ...] = ()
 
 
-def read_failures(view: View, wanted: FailureFilter, *, begin_ns: int, end_ns: int) -> Failures:
-    """Return the groups, the one seen last first; those without a retained span last."""
+def read_failures(
+    view: View, wanted: FailureFilter, *, begin_ns: int, end_ns: int, order: FailureOrder = "count"
+) -> Failures:
+    """Return the groups, the most frequent first, or the one seen last or first seen last; those without a time last."""
     services = any_of("resource_id", view.resource_ids(wanted.services)) or NEVER if wanted.services else None
     condition = every(
         any_of("provider", wanted.providers),
@@ -73,17 +82,48 @@ def read_failures(view: View, wanted: FailureFilter, *, begin_ns: int, end_ns: i
         services,
     )
     rows = view.connection.execute(
-        _GROUPS.format(condition=condition.sql), (begin_ns, end_ns, *condition.values, MAX_GROUPS + 1)
+        _GROUPS.format(condition=condition.sql, order=_ORDERS[order]),
+        (begin_ns, end_ns, *condition.values, _MAX_READ),
     ).fetchall()
     counted = _counted(view, begin_ns, end_ns)
-    groups = [_group(view, row, counted, with_reason=index < _MAX_REASONS) for index, row in enumerate(rows)]
-    groups += _without_spans(groups, counted, wanted)
+    found = [_Found._make((*row, counted.get(row[:3]))) for row in rows]
+    found += _without_spans({row[:3] for row in rows}, counted, wanted)
+    found.sort(key=_places(order), reverse=True)
+    groups = [_group(view, each, with_reason=index < _MAX_REASONS) for index, each in enumerate(found[:MAX_GROUPS])]
     return Failures(
         window=covered_window(view, "spans", begin_ns, end_ns),
-        groups=groups[:MAX_GROUPS],
-        truncated=len(groups) > MAX_GROUPS,
+        order=order,
+        groups=groups,
+        left_out=max(0, len(found) - MAX_GROUPS),
+        truncated=len(found) > MAX_GROUPS or len(rows) == _MAX_READ,
         basis=BASIS,
     )
+
+
+class _Found(NamedTuple):
+    """A group before its example is looked up."""
+
+    provider: str | None
+    model: str | None
+    kind: str | None
+    fault: str | None
+    spans: int
+    first_ns: int | None
+    last_ns: int | None
+    counted: float | None
+
+
+def _places(order: FailureOrder) -> Callable[[_Found], tuple[float, ...]]:
+    """Return what sorts groups, the largest first; of equal ones the one seen last."""
+
+    def place(found: _Found) -> tuple[float, ...]:
+        last_ns = found.last_ns or 0
+        if order == "count":
+            # The counter is behind the spans until the next push, the spans are fewer where traces are sampled.
+            return max(found.spans, found.counted or 0.0), last_ns
+        return (last_ns if order == "last_seen" else found.first_ns or 0), found.counted or 0.0
+
+    return place
 
 
 def _counted(view: View, begin_ns: int, end_ns: int) -> dict[tuple[str, ...], float]:
@@ -96,47 +136,36 @@ def _counted(view: View, begin_ns: int, end_ns: int) -> dict[tuple[str, ...], fl
 
 
 def _without_spans(
-    groups: Sequence[FailureGroup], counted: dict[tuple[str, ...], float], wanted: FailureFilter
-) -> Iterator[FailureGroup]:
+    known: set[tuple[Any, ...]], counted: dict[tuple[str, ...], float], wanted: FailureFilter
+) -> Iterator[_Found]:
     """Yield what the counter has and no retained span: of traces that were not sampled. Counters are of all services."""
-    if wanted.services:
+    if wanted.services or len(known) == _MAX_READ:
         return
-    known = {(group.provider, group.model, group.error_kind) for group in groups}
     filters = (wanted.providers, wanted.models, wanted.error_kinds)
-    for key, count in sorted(counted.items(), key=lambda item: -item[1]):
+    for key, count in counted.items():
         is_wanted = all(not values or value in values for values, value in zip(filters, key, strict=True))
         if count > 0 and key not in known and is_wanted:
-            yield FailureGroup(
-                provider=key[0],
-                model=key[1],
-                error_kind=key[2],
-                fault=fault_of(key[2]),
-                count=0,
-                counted=count,
-                first_seen=None,
-                last_seen=None,
-                example_trace_id=None,
-                reason=None,
-            )
+            provider, model, kind = key
+            yield _Found(provider, model, kind, fault_of(kind), 0, None, None, count)
 
 
-def _group(
-    view: View, row: tuple[Any, ...], counted: dict[tuple[str, ...], float], *, with_reason: bool
-) -> FailureGroup:
-    provider, model, kind, fault, count, first_ns, last_ns = row
-    example = view.connection.execute(_EXAMPLE, (last_ns, provider, model, kind)).fetchone()
-    trace_id = None if example is None else example[0].hex()
+def _group(view: View, found: _Found, *, with_reason: bool) -> FailureGroup:
+    trace_id = None
+    if found.last_ns is not None:
+        key = (found.last_ns, found.provider, found.model, found.kind)
+        example = view.connection.execute(_EXAMPLE, key).fetchone()
+        trace_id = None if example is None else example[0].hex()
     return FailureGroup(
-        provider=provider,
-        model=model,
-        error_kind=kind,
-        fault=fault or fault_of(kind),
-        count=count,
-        counted=counted.get((provider, model, kind)),
-        first_seen=to_seconds(first_ns),
-        last_seen=to_seconds(last_ns),
+        provider=found.provider,
+        model=found.model,
+        error_kind=found.kind,
+        fault=found.fault or fault_of(found.kind),
+        count=found.spans,
+        counted=found.counted,
+        first_seen=None if found.first_ns is None else to_seconds(found.first_ns),
+        last_seen=None if found.last_ns is None else to_seconds(found.last_ns),
         example_trace_id=trace_id,
-        reason=_reason(view, trace_id, provider, kind) if with_reason and trace_id is not None else None,
+        reason=_reason(view, trace_id, found.provider, found.kind) if with_reason and trace_id is not None else None,
     )
 
 

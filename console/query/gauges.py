@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from console.query.last_samples import read_latest_rows
 from console.query.series.samples import LOOKBACK_MS
 from console.query.shapes.base import Labels
 from console.query.times import MS
@@ -28,18 +29,17 @@ def read_latest(view: View, name: str, keep: Callable[[Labels], bool] = lambda _
     for family in read_families(view.connection, name):
         if family.kind not in {"gauge", "sum"}:
             continue
-        for series in read_series(view.connection, family.id):
-            labels = view.labels(series.attributes, series.resource_id)
-            row = (
-                keep(labels)
-                and view.connection.execute(
-                    "SELECT time_ns, value FROM number_points WHERE series_id = ? AND time_ns <= ? AND time_ns > ?"
-                    " ORDER BY time_ns DESC LIMIT 1",
-                    (series.id, view.now_ns, view.now_ns - LOOKBACK_MS * MS),
-                ).fetchone()
-            )
-            if row and isinstance(row[1], int | float):
-                found.append(Latest(labels, series.resource_id, row[0], float(row[1])))
+        kept = {
+            series.id: (series.resource_id, labels)
+            for series in read_series(view.connection, family.id)
+            if keep(labels := view.labels(series.attributes, series.resource_id))
+        }
+        latest = read_latest_rows(view.connection, kept, view.now_ns, view.now_ns - LOOKBACK_MS * MS)
+        found += [
+            Latest(labels, resource_id, latest[series_id][0], float(value))
+            for series_id, (resource_id, labels) in kept.items()
+            if series_id in latest and isinstance(value := latest[series_id][1], int | float)
+        ]
     return found
 
 

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
+from console.query.last_samples import Sample, read_last_samples
 from console.query.series.counter import Counter
 from console.query.series.samples import NumberSeries
 from console.query.shapes.base import Labels
 from console.query.times import MS, ceil_ms
 from console.query.view import View
 from console.store.read_metrics import read_families, read_series
-from console.store.rows import Family, Series
+from console.store.rows import Series
 
 _DELTA = 1
 _CUMULATIVE = 2
@@ -36,12 +37,6 @@ class Growth(NamedTuple):
     """When the counting began, where that is in one of the intervals; else None."""
 
 
-class _Sample(NamedTuple):
-    time_ns: int
-    start_ns: int
-    value: float
-
-
 def read_growth(
     view: View, name: str, times_ns: Sequence[int], keep: Callable[[Labels], bool] = lambda _: True
 ) -> list[Growth]:
@@ -50,23 +45,34 @@ def read_growth(
     for family in read_families(view.connection, name):
         if family.kind != "sum" or not family.is_monotonic:
             continue
-        for series in read_series(view.connection, family.id):
-            labels = view.labels(series.attributes, series.resource_id)
-            if keep(labels):
-                growth = _growth(view.connection, family, series, labels, times_ns)
-                if growth is not None:
-                    found.append(growth)
+        kept = {
+            series.id: (series, labels)
+            for series in read_series(view.connection, family.id)
+            if keep(labels := view.labels(series.attributes, series.resource_id))
+        }
+        is_delta = family.temporality == _DELTA
+        lasts = {} if is_delta else read_last_samples(view.connection, kept, times_ns)
+        for series_id in kept if is_delta else lasts:
+            series, labels = kept[series_id]
+            growth = _growth(view.connection, series, labels, times_ns, lasts.get(series_id))
+            if growth is not None:
+                found.append(growth)
     return found
 
 
 def _growth(
-    connection: sqlite3.Connection, family: Family, series: Series, labels: Labels, times_ns: Sequence[int]
+    connection: sqlite3.Connection,
+    series: Series,
+    labels: Labels,
+    times_ns: Sequence[int],
+    lasts: Sequence[Sample | None] | None,
 ) -> Growth | None:
-    if family.temporality == _DELTA:
+    """Return the growth by the last samples before the times; None: the series is delta."""
+    if lasts is None:
         steps = [_delta_sum(connection, series.id, begin, end) for begin, end in pairwise(times_ns)]
         unknown, begun = None, None
     else:
-        steps, unknown, begun = _cumulative(connection, series.id, times_ns)
+        steps, unknown, begun = _cumulative(connection, series.id, times_ns, lasts)
     # What a sender made infinite is unknown.
     steps = [None if step is None or not math.isfinite(step) else step for step in steps]
     if all(step is None for step in steps):
@@ -85,9 +91,8 @@ def _delta_sum(connection: sqlite3.Connection, series_id: int, begin_ns: int, en
 
 
 def _cumulative(
-    connection: sqlite3.Connection, series_id: int, times_ns: Sequence[int]
+    connection: sqlite3.Connection, series_id: int, times_ns: Sequence[int], lasts: Sequence[Sample | None]
 ) -> tuple[list[float | None], int | None, int | None]:
-    lasts = _last_samples(connection, series_id, times_ns)
     steps: list[float | None] = []
     unknown: int | None = None
     begun: int | None = None
@@ -97,7 +102,7 @@ def _cumulative(
         elif before is not None and before.start_ns == last.start_ns != 0 and before.value <= last.value:
             steps.append(last.value - before.value)
         else:
-            counter, first = _all_samples(connection, series_id, before, begin_ns, end_ns)
+            counter, first = _all_samples(connection, series_id, before, last, begin_ns)
             begin_ms, end_ms = begin_ns // MS, end_ns // MS
             steps.append(counter.increase(begin_ms, end_ms))
             if before is None:
@@ -107,54 +112,34 @@ def _cumulative(
     return steps, unknown, begun
 
 
-def _last_samples(connection: sqlite3.Connection, series_id: int, times_ns: Sequence[int]) -> list[_Sample | None]:
-    """Return the last sample before each time, by one lookup for each sample that is found."""
-    found: list[_Sample | None] = []
-    sample: _Sample | None = None
-    for index, time_ns in enumerate(reversed(times_ns)):
-        if index == 0 or (sample is not None and sample.time_ns > time_ns):
-            sample = _last_sample(connection, series_id, time_ns)
-        found.append(sample)
-    return found[::-1]
-
-
-def _last_sample(connection: sqlite3.Connection, series_id: int, time_ns: int) -> _Sample | None:
-    row = connection.execute(
-        "SELECT time_ns, start_ns, value FROM number_points WHERE series_id = ? AND time_ns <= ?"
-        " AND typeof(value) IN ('integer', 'real') ORDER BY time_ns DESC LIMIT 1",
-        (series_id, time_ns),
-    ).fetchone()
-    return None if row is None else _Sample(*row)
-
-
 def _all_samples(
-    connection: sqlite3.Connection, series_id: int, before: _Sample | None, begin_ns: int, end_ns: int
-) -> tuple[Counter, _Sample]:
-    """Return a counter of the samples in (begin, end] and the one before them.
+    connection: sqlite3.Connection, series_id: int, before: Sample | None, last: Sample, begin_ns: int
+) -> tuple[Counter, Sample]:
+    """Return a counter of the samples after a time until the last one, and the one before them.
 
     Of a series without a sample before them, and with one uninterrupted counting, the first and the
     last sample are enough.
     """
-    rows: list[_Sample] = []
+    rows: list[Sample] = []
     if before is None:
-        first, last = _inside(connection, series_id, begin_ns, end_ns, 1), _last_sample(connection, series_id, end_ns)
-        if last is not None and first[0].start_ns == last.start_ns != 0 and first[0].value <= last.value:
+        first = _inside(connection, series_id, begin_ns, last.time_ns, 1)
+        if first[0].start_ns == last.start_ns != 0 and first[0].value <= last.value:
             rows = [first[0], last]
-    rows = rows or _inside(connection, series_id, begin_ns, end_ns, -1)
+    rows = rows or _inside(connection, series_id, begin_ns, last.time_ns, -1)
     samples = rows if before is None else [before, *rows]
     return Counter(
         number_series((ceil_ms(each.time_ns), ceil_ms(each.start_ns), each.value) for each in samples)
     ), rows[0]
 
 
-def _inside(connection: sqlite3.Connection, series_id: int, begin_ns: int, end_ns: int, limit: int) -> list[_Sample]:
+def _inside(connection: sqlite3.Connection, series_id: int, begin_ns: int, end_ns: int, limit: int) -> list[Sample]:
     """Return the first samples in (begin, end], at most `limit`; -1: all."""
     rows = connection.execute(
         "SELECT time_ns, start_ns, value FROM number_points WHERE series_id = ? AND time_ns > ? AND time_ns <= ?"
         " AND typeof(value) IN ('integer', 'real') ORDER BY time_ns LIMIT ?",
         (series_id, begin_ns, end_ns, limit),
     )
-    return [_Sample(*row) for row in rows]
+    return [Sample(*row) for row in rows]
 
 
 Row: TypeAlias = tuple[int, int, float | None]

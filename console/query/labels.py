@@ -20,15 +20,19 @@ def label_text(value: Any) -> str:
     return value if isinstance(value, str) else _encode(value).decode()
 
 
-def series_labels(attributes: Mapping[str, Any], resource: Program | None) -> Labels:
-    """Return the labels of a series, those of its resource under `resource.`."""
+def resource_labels(resource: Program | None) -> Labels:
+    """Return the labels that a resource gives its series, under `resource.`."""
     named = () if resource is None else (resource.service_name, resource.service_instance, resource.service_version)
-    labels = {
+    return {
         f"{RESOURCE_PREFIX}{name}": value
         for name, value in zip(RESOURCE_LABELS, named, strict=False)
         if value is not None
     }
-    return labels | {name: label_text(value) for name, value in attributes.items()}
+
+
+def attribute_labels(attributes: Mapping[str, Any]) -> Labels:
+    """Return the labels that the attributes of a series give it."""
+    return {name: value if isinstance(value, str) else label_text(value) for name, value in attributes.items()}
 
 
 class Match(NamedTuple):

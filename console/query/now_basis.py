@@ -94,7 +94,7 @@ BASIS: Final[Bases] = {
     "spark": Basis(
         source=f"metric {inference.REQUESTS}",
         window_seconds=_HOUR,
-        formula="increase of each minute, without extrapolation",
+        formula="increase of each step, without extrapolation: a minute, or more where there are thousands of series",
     ),
     "newest_failure": Basis(
         source="spans", window_seconds=_DAY, formula="newest client span with status error, of the newest 2000"

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Final
 
-from console.query.doctor_result import read_doctor
+from console.query.doctor_result import place_of, read_doctor
 from console.query.gauges import Latest, read_latest
 from console.query.shapes.base import Bases, Basis
 from console.query.shapes.pipeline import (
@@ -50,8 +50,8 @@ BASIS: Final[Bases] = {
 }
 
 
-def read_pipeline(view: View, stored: Stored, doctor_file: Path) -> Pipeline:
-    """Return the screen. `stored` is the store's state, `doctor_file` where a result of the doctor may be."""
+def read_pipeline(view: View, stored: Stored, doctor_file: Path, home: Path | None) -> Pipeline:
+    """Return the screen. `stored` is the store's state, `doctor_file` where a result of the doctor may be, `home` the user's folder."""
     overflow: dict[str, float] = {}
     for sample in _latest(view, self_telemetry.OVERFLOW):
         name = sample.labels.get(semconv.METRIC, "")
@@ -70,7 +70,7 @@ def read_pipeline(view: View, stored: Stored, doctor_file: Path) -> Pipeline:
         families=families[:MAX_FAMILIES],
         families_truncated=len(families) > MAX_FAMILIES,
         doctor=read_doctor(doctor_file),
-        doctor_file=str(doctor_file),
+        doctor_file=place_of(doctor_file, home),
         basis=BASIS,
     )
 

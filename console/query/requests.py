@@ -31,7 +31,7 @@ def read_requests_page(
     if wanted.words is None:
         found = read_page(
             view.connection,
-            REQUESTS,
+            wanted.source(),
             wanted.condition(view),
             begin_ns=begin_ns,
             end_ns=end_ns,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from console.query.labels import series_labels
+from console.query.labels import attribute_labels, resource_labels
 from console.query.shapes.base import Labels
 from console.query.times import floor_to_ms
 from console.store.read_traces import read_programs
@@ -19,6 +19,7 @@ class View:
         self.connection = connection
         self.now_ns = floor_to_ms(now_ns)
         """A whole millisecond."""
+        self._resource_labels: dict[int, Labels] = {}
 
     @cached_property
     def resources(self) -> dict[int, Program]:
@@ -27,7 +28,10 @@ class View:
 
     def labels(self, attributes: Mapping[str, Any], resource_id: int) -> Labels:
         """Return the labels of a series, those of its resource among them."""
-        return series_labels(attributes, self.resources.get(resource_id))
+        own = self._resource_labels.get(resource_id)
+        if own is None:
+            own = self._resource_labels[resource_id] = resource_labels(self.resources.get(resource_id))
+        return own | attribute_labels(attributes)
 
     def service(self, resource_id: int) -> str | None:
         """Return the `service.name` of a resource."""

@@ -26,11 +26,17 @@ class StoreFileError(Exception):
     """The file cannot be used; the message is one line that says why and what to do."""
 
 
+def damaged(path: Path, error: sqlite3.Error) -> StoreFileError:
+    """Return the error of a file whose content cannot be read."""
+    return StoreFileError(f"cannot use {path}: {error}; delete it, or {_OTHER_FILE}")
+
+
 class StoreFile:
     """The open file. The connection belongs to the thread that writes."""
 
     def __init__(self, path: Path, limits: Limits) -> None:
-        self.path = path.absolute()
+        # Of a link, what it leads to: the lock and the write-ahead log are beside it, whatever it is called.
+        self.path = path.resolve()
         self.connection = _open(self.path)
         try:
             self._lock = _locked(self.path)
@@ -130,7 +136,7 @@ def _set_up(connection: sqlite3.Connection, path: Path, limits: Limits) -> None:
         _create_tables(connection)
         connection.execute(f"PRAGMA max_page_count = {limits.max_pages}")
     except sqlite3.Error as error:
-        raise StoreFileError(f"cannot use {path}: {error}; delete it, or {_OTHER_FILE}") from None
+        raise damaged(path, error) from None
 
 
 def _check_kind(connection: sqlite3.Connection, path: Path) -> None:

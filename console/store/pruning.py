@@ -158,7 +158,8 @@ class Pruning:
     def _round_step(self, now_s: int) -> bool:
         """Go on with the round over all series, which begins once a minute; return whether identities were deleted."""
         if self._cursor is None:
-            if now_s < self._next_round_s:
+            # A clock that was set back must not stop the rounds until it is there again.
+            if 0 < self._next_round_s - now_s <= _ROUND_SECONDS:
                 return False
             self._next_round_s = now_s + _ROUND_SECONDS
             self._begin_round(now_s - self._limits.retention_seconds)

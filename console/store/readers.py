@@ -22,6 +22,10 @@ class QueryTimeoutError(Exception):
     """The query took longer than it may."""
 
 
+class FileReplacedError(Exception):
+    """The path names another file than the one that the store writes to, or none."""
+
+
 class ReaderConnection(sqlite3.Connection):
     """A read-only connection. Each statement asks for the deadline: SQLite itself does so in long ones only."""
 
@@ -44,10 +48,21 @@ class ReaderConnection(sqlite3.Connection):
 
 
 class Readers:
-    """Lends connections; at most `limit` at once, further callers wait. Used from worker threads, never the event loop."""
+    """Lends connections; at most `limit` at once, further callers wait. Used from worker threads, never the event loop.
 
-    def __init__(self, path: Path, *, limit: int = 4, monotonic: Callable[[], float] = time.monotonic) -> None:
+    `is_in_place` tells whether the path still names the store's file.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        is_in_place: Callable[[], bool] = lambda: True,
+        limit: int = 4,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._path = path
+        self._is_in_place = is_in_place
         self._monotonic = monotonic
         self._free: list[ReaderConnection] = []
         self._lock = threading.Lock()
@@ -56,7 +71,12 @@ class Readers:
 
     @contextmanager
     def connection(self, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> Iterator[ReaderConnection]:
-        """Lend a connection inside one read transaction; raises `QueryTimeoutError` when the block's queries take too long."""
+        """Lend a connection inside one read transaction; raises `QueryTimeoutError` when the block's queries take too long.
+
+        Raises `FileReplacedError` where the store's file is not in its place.
+        """
+        if not self._is_in_place():
+            raise FileReplacedError
         deadline = self._monotonic() + timeout_seconds
         if not self._slots.acquire(timeout=timeout_seconds):
             raise QueryTimeoutError(f"no reader was free within {timeout_seconds:g} s")

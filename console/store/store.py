@@ -1,9 +1,10 @@
 """The store: the file, the thread that writes to it and the readers beside it, opened and closed together."""
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-from console.store.file import StoreFile
+from console.store.file import StoreFile, damaged
 from console.store.limits import Limits
 from console.store.readers import Readers
 from console.store.rows import StoreState
@@ -23,8 +24,12 @@ class Store:
         file = StoreFile(path, limits)
         self.path = file.path
         self.limits = limits
-        self.readers = Readers(file.path)
-        self._writer = StoreWriter(file, limits, unix_s=unix_s, print_line=print_line)
+        self.readers = Readers(file.path, is_in_place=lambda: file.is_in_place)
+        try:
+            self._writer = StoreWriter(file, limits, unix_s=unix_s, print_line=print_line)
+        except sqlite3.Error as error:
+            file.close()
+            raise damaged(file.path, error) from None
         self._writer.start()
 
     def submit(self, work: Work) -> bool:

@@ -25,6 +25,9 @@ _COMMIT_BYTES: Final = 4 * 2**20
 _COMMIT_REQUESTS: Final = 200
 _IDLE_SECONDS: Final = 1.0
 _RETRY_SECONDS: Final = 5
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_PRIMARY: Final = 0xFF
+"""The part of SQLite's codes that is the primary one."""
 
 
 class StoreWriter:
@@ -44,6 +47,7 @@ class StoreWriter:
         self._waiting_bytes = 0
         self._is_closing = False
         self._is_failing = False
+        self._is_damaged = False
         self._has_reported_defect = False
         self._thread = threading.Thread(target=self._run, name="console-writer", daemon=True)
 
@@ -150,7 +154,7 @@ class StoreWriter:
         except sqlite3.Error as error:
             self._roll_back()
             self._pruning.shrink()
-            self._report(f"cannot write to {self._file.path}: {error}; telemetry is refused until that is over")
+            self._report_error("write to", error, "; telemetry is refused until that is over")
             return Overloaded("the console cannot write to its file", _RETRY_SECONDS)
         except Exception as error:  # noqa: BLE001  as in `_prepare`
             self._roll_back()
@@ -167,7 +171,7 @@ class StoreWriter:
                 self._connection.execute("ROLLBACK")
             self._inserts.forget()
         except sqlite3.Error as error:
-            self._report(f"cannot read {self._file.path}: {error}")
+            self._report_error("read", error)
 
     def _prune(self, *, is_idle: bool) -> None:
         try:
@@ -175,13 +179,24 @@ class StoreWriter:
                 self._inserts.forget_deleted()
         except sqlite3.Error as error:
             self._roll_back()
-            self._report(f"cannot delete old telemetry in {self._file.path}: {error}")
+            self._report_error("delete old telemetry in", error)
 
     def _report_defect(self, error: Exception) -> None:
         """Print the first one: what sends such requests may send many."""
         if not self._has_reported_defect:
             self._has_reported_defect = True
             self._print_line(f"failed on a request, please report it: {type(error).__name__}: {error}")
+
+    def _report_error(self, verb: str, error: sqlite3.Error, consequence: str = "") -> None:
+        """Report what SQLite could not do. Of a damaged file parts may work: it is reported once, whatever goes on."""
+        if getattr(error, "sqlite_errorcode", 0) & _PRIMARY not in _DAMAGED:
+            self._report(f"cannot {verb} {self._file.path}: {error}{consequence}")
+        elif not self._is_damaged:
+            self._is_damaged = True
+            self._print_line(
+                f"{self._file.path} is damaged: {error}; a part of the telemetry may be refused and not be shown."
+                " Stop the console and delete the file, or name another one with --data"
+            )
 
     def _report(self, line: str) -> None:
         """Print the first of several failures in a row."""

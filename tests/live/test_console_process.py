@@ -165,7 +165,10 @@ def test_serve_with_a_console_sends_to_it_and_ends_it(tmp_path: Path) -> None:
     log_path = tmp_path / "log"
     with log_path.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "app", "serve", "--port", "0", "--console", "127.0.0.1:0"],
+            [
+                *(sys.executable, "-m", "app", "serve", "--port", "0", "--console", "127.0.0.1:0"),
+                *("--console-data", str(tmp_path / "own" / "desk.sqlite"), "--console-retention", "7d"),
+            ],
             cwd=ROOT,
             env=environ,
             stdin=subprocess.DEVNULL,
@@ -183,7 +186,22 @@ def test_serve_with_a_console_sends_to_it_and_ends_it(tmp_path: Path) -> None:
     finally:
         process.kill()
     # The request's telemetry, which the gateway delivered while it stopped.
-    connection = sqlite3.connect(tmp_path / "cache" / "gatewayz-observability" / "console.sqlite")
+    assert "console: keeps telemetry of the last 168 h" in log_path.read_text()
+    connection = sqlite3.connect(tmp_path / "own" / "desk.sqlite")
     assert connection.execute("SELECT path, status FROM requests").fetchall() == [("unmatched", 404)]
     assert connection.execute("SELECT count(*) FROM number_points").fetchone() > (100,)
     connection.close()
+
+
+def test_an_option_of_the_console_without_one_is_one_line(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "app", "serve", "--port", "0", "--console-retention", "7d"],
+        cwd=ROOT,
+        env={**clean_environ(), "GATEWAYZ_DATABASE__URL": f"sqlite+aiosqlite:///{tmp_path}/g.db"},
+        capture_output=True,
+        text=True,
+        timeout=STOP_SECONDS,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1] == "gateway: --console-retention is an option of the console: add --console"

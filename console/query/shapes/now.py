@@ -4,7 +4,10 @@ from typing import Literal, TypeAlias
 
 from console.query.shapes.base import Bases, Shape, Window
 
+Kind: TypeAlias = Literal["provider", "model"]
 Level: TypeAlias = Literal["red", "amber", "green", "unknown"]
+FailureOrder: TypeAlias = Literal["count", "last_seen", "first_seen"]
+"""By the larger of spans and counter, or by time, the newest first."""
 BreakerState: TypeAlias = Literal["closed", "open", "half_open"]
 
 
@@ -73,7 +76,7 @@ class FailingTrace(Shape, frozen=True):
 class NowRow(Shape, frozen=True):
     """One provider or one model."""
 
-    kind: Literal["provider", "model"]
+    kind: Kind
     name: str
     level: Level
     reasons: list[str]
@@ -110,7 +113,8 @@ class Now(Shape, frozen=True):
     """GET /api/now.
 
     Rows: red first, then amber, unknown, green; providers before models; those with an open circuit breaker; then
-    by the share of attempts that fail by a fault of the provider or the network, in tenths; then by name.
+    by the share of attempts that fail by a fault of the provider or the network, in tenths; then by name. The first
+    100 of this order.
     """
 
     at: float
@@ -120,6 +124,8 @@ class Now(Shape, frozen=True):
     totals_before: NowTotals
     """Of the window of the same length before; None where the console does not hold all of it, and for `in_progress`."""
     rows: list[NowRow]
+    left_out: dict[Level, int]
+    """How many more there are of each level, which `find` can find; empty where `rows` are all."""
     basis: Bases
 
 
@@ -145,9 +151,13 @@ class FailureGroup(Shape, frozen=True):
 
 
 class Failures(Shape, frozen=True):
-    """GET /api/failures. The group seen last comes first, those without a retained span last."""
+    """GET /api/failures. In the order `sort`, the largest first; of equal groups the one seen last."""
 
     window: Window
+    order: FailureOrder
     groups: list[FailureGroup]
+    left_out: int
+    """How many more groups there are."""
     truncated: bool
+    """Some are left out, here or because there are thousands."""
     basis: Bases

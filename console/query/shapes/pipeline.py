@@ -103,5 +103,5 @@ class Pipeline(Shape, frozen=True):
     doctor: DoctorResult | None
     """None where no result was stored."""
     doctor_file: str
-    """Where the console looks for it."""
+    """Where the console looks for it: below the home folder, or in FOLDER, that of the console's file."""
     basis: Bases

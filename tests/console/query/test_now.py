@@ -268,6 +268,75 @@ async def test_the_row_with_the_most_own_failures_comes_first_and_callers_faults
     assert row(read_now(view), "provider", "e").reasons == ["30% fail at the provider"]
 
 
+def many(count, failing=()):
+    """Return the attempts of so many providers, each with a model of its own."""
+
+    def attempts(number, status, value):
+        labels = {"provider": f"p{number:03}", "model": f"m{number:03}", "status": status}
+        return counter(ATTEMPTS, (-400, 0, labels), (-10, value, labels))
+
+    good = (attempts(number, "success", 100) for number in range(count))
+    bad = (
+        metric
+        for number in failing
+        for metric in (
+            attempts(number, "error", 50),
+            counter(
+                "gatewayz_attempt_failures_total",
+                *(
+                    (
+                        seconds,
+                        value,
+                        {"provider": f"p{number:03}", "model": f"m{number:03}", "error_kind": "upstream_5xx"},
+                    )
+                    for seconds, value in ((-400, 0), (-10, 50))
+                ),
+            ),
+        )
+    )
+    return metrics(*good, *bad)
+
+
+async def test_of_many_names_the_worst_are_rows_and_the_others_are_counted_and_can_be_found(console, look, monkeypatch):
+    monkeypatch.setattr("console.query.now.MOST_ROWS", 4)
+    await console.send(many(30, failing=(7, 21, 22)))
+    with look() as view:
+        now = read_now(view)
+        assert [each.name for each in now.rows] == ["p007", "p021", "p022", "m007"]
+        assert now.left_out == {"red": 2, "green": 54}
+        assert now.rows[0].spark.failed[-1] == 50
+        found = read_now(view, "P029")
+        assert [(each.name, each.errors.attempts, each.spark.attempts[-1]) for each in found.rows] == [
+            ("p029", 100, 100)
+        ]
+        assert found.left_out == {}
+        assert read_now(view, "nothing").rows == []
+
+
+async def test_statements_do_not_grow_with_the_names(console, look, monkeypatch):
+    monkeypatch.setattr("console.query.now.MOST_ROWS", 4)
+
+    async def statements(count):
+        await console.send(many(count))
+        with look() as view:
+            found = []
+            view.connection.set_trace_callback(found.append)
+            assert len(read_now(view).rows) == 4
+            view.connection.set_trace_callback(None)
+            return len(found)
+
+    assert await statements(200) <= await statements(5) + 2
+
+
+async def test_the_steps_of_a_sparkline_are_fewer_where_there_are_thousands_of_series(console, look, monkeypatch):
+    monkeypatch.setattr("console.query.now.MOST_SPARK_VALUES", 100)
+    await console.send(many(5))
+    with look() as view:
+        spark = read_now(view).rows[0].spark
+    assert (len(spark.attempts), spark.step_seconds) == (15, 240.0)
+    assert sum(value for value in spark.attempts if value is not None) == 100
+
+
 def test_fault_domains_are_those_of_the_gateway():
     assert {kind: fault.domain for kind, fault in GATEWAY_FAULTS.items()} == FAULTS
 

@@ -2,10 +2,11 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
-from console.query.doctor_result import read_doctor
+from console.query.doctor_result import place_of, read_doctor
 from console.query.facets import read_facets
 from console.query.families import read_family_list
 from console.query.pipeline import read_pipeline
@@ -39,7 +40,7 @@ async def test_a_sender_reports_what_it_queued_exported_and_lost(console, look, 
     )
     await console.send(traces(span()))
     with look() as view:
-        found = read_pipeline(view, console.store.state(), tmp_path / "doctor.json")
+        found = read_pipeline(view, console.store.state(), tmp_path / "doctor.json", None)
     (delivery,) = found.deliveries
     assert (delivery.service, delivery.instance, delivery.signal) == ("g", "i1", "traces")
     assert (delivery.queued_items, delivery.queued_bytes, delivery.exported, delivery.retries) == (5, 512, 100, None)
@@ -62,11 +63,18 @@ async def test_an_instrumented_application_reports_the_same_without_the_prefix(c
         )
     )
     with look() as view:
-        found = read_pipeline(view, console.store.state(), tmp_path / "doctor.json")
+        found = read_pipeline(view, console.store.state(), tmp_path / "doctor.json", None)
     (delivery,) = found.deliveries
     assert (delivery.service, delivery.queued_items, delivery.exported) == ("shop", 5, 100)
     assert delivery.dropped == {"buffer_full": 2}
     assert {each.name: each.overflow for each in found.families}["shop_orders_total"] == 4
+
+
+def test_the_page_shows_no_folder_of_the_machine_but_the_home():
+    file = Path("/home/anna/my files/doctor.json")
+    assert place_of(file, Path("/home/anna")) == "~/'my files/doctor.json'"
+    assert place_of(Path("/home/anna/doctor.json"), Path("/home/anna")) == "~/doctor.json"
+    assert place_of(file, Path("/home/ann")) == place_of(file, None) == "FOLDER/doctor.json"
 
 
 def test_the_doctors_result_is_read_from_its_json(tmp_path):

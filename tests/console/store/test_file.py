@@ -6,9 +6,9 @@ import stat
 import pytest
 
 from console.store.file import StoreFileError
-from console.store.limits import Limits
+from console.store.limits import PAGE_BYTES, Limits
 from console.store.store import Store
-from tests.harness.console import ConsoleClock, log_record, logs, open_console, span, traces
+from tests.harness.console import NOW_NS, ConsoleClock, log_record, logs, open_console, span, traces
 
 
 def open_store(path):
@@ -52,6 +52,19 @@ def test_a_second_console_is_refused(tmp_path):
         open_store(path)
     store.close()
     open_store(path).close()
+
+
+def test_a_second_console_is_refused_by_another_name_of_the_file_too(tmp_path):
+    path, link = tmp_path / "console.sqlite", tmp_path / "link.sqlite"
+    store = open_store(path)
+    link.symlink_to(path)
+    with pytest.raises(StoreFileError, match=r"console\.sqlite is in use by another console"):
+        open_store(link)
+    store.close()
+    store = open_store(link)
+    with pytest.raises(StoreFileError, match="in use by another console"):
+        open_store(path)
+    store.close()
 
 
 async def test_a_deleted_file_refuses_what_would_be_lost_with_it(tmp_path):
@@ -118,6 +131,41 @@ def test_a_corrupt_file_is_one_line(tmp_path):
         open_store(path)
     assert "malformed" in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+async def fill(folder):
+    with open_console(folder) as console:
+        for number in range(40):
+            lines = logs(*(log_record("x" * 2_000, time_unix_nano=NOW_NS - number) for _ in range(10)))
+            await console.send(lines)
+        return dict(console.rows("SELECT name, rootpage FROM sqlite_schema WHERE rootpage > 0"))
+
+
+def damage(path, page):
+    """Overwrite one page of a closed file."""
+    with path.open("r+b") as file:
+        file.seek((page - 1) * PAGE_BYTES)
+        file.write(b"\xa5" * PAGE_BYTES)
+
+
+async def test_a_file_whose_tables_are_damaged_is_one_line(tmp_path):
+    roots = await fill(tmp_path)
+    damage(tmp_path / "console.sqlite", roots["counts"])
+    with pytest.raises(StoreFileError, match=r"cannot use .*malformed; delete it, or name another file with --data"):
+        open_store(tmp_path / "console.sqlite")
+
+
+async def test_a_file_of_which_a_part_is_damaged_is_reported_once_and_the_rest_goes_on(tmp_path):
+    roots = await fill(tmp_path)
+    damage(tmp_path / "console.sqlite", roots["log_records_by_time"])
+    clock = ConsoleClock()
+    with open_console(tmp_path, clock=clock) as console:
+        for _ in range(3):
+            assert (await console.post("/v1/logs", logs(log_record()).SerializeToString())).status_code == 503
+            await console.send(traces(span()))
+        assert len(console.lines) == 1
+        assert "console.sqlite is damaged: database disk image is malformed" in console.lines[0]
+        assert "Stop the console and delete the file, or name another one with --data" in console.lines[0]
 
 
 @pytest.mark.parametrize("name", ["", "file.txt/console.sqlite"])

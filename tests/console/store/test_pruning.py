@@ -26,6 +26,7 @@ from tests.harness.console import (
 from tests.harness.polling import until
 
 HOUR = 3_600
+DAY = 24 * HOUR
 
 
 def count(console, table):
@@ -189,3 +190,14 @@ async def test_digests_of_requests_are_bounded(tmp_path, clock, monkeypatch):
             await console.send(logs(log_record(encode(number))))
         clock.now_s += 61
         await idle(console, lambda: count(console, "uploads") == 3)
+
+
+async def test_a_clock_that_was_set_forth_and_back_does_not_stop_the_deleting(tmp_path, clock):
+    with open_console(tmp_path, Limits(retention_seconds=3 * DAY, max_points=10), clock) as console:
+        clock.now_s += DAY
+        await idle(console, lambda: console.store._writer._pruning._next_round_s > clock.now_s)
+        clock.now_s -= DAY
+        await console.send(
+            metrics(counter(*(point(as_int=n, time_unix_nano=NOW_NS - n * 60 * SECOND_NS) for n in range(50))))
+        )
+        await idle(console, lambda: console.store.state().points < 50)
