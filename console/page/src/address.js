@@ -1,5 +1,6 @@
 // The address bar is the state: every screen, filter and range is a query parameter, so that each view has a permanent link.
 import { useEffect, useState } from "preact/hooks";
+import { rememberPlace } from "./place.js";
 
 const CHANGED = "address-changed";
 
@@ -37,6 +38,7 @@ function keptTimes(current, values) {
 }
 
 export function open(link, { replace = false } = {}) {
+  if (!replace) rememberPlace(link);
   window.history[replace ? "replaceState" : "pushState"](null, "", link);
   window.dispatchEvent(new Event(CHANGED));
 }
@@ -64,6 +66,6 @@ export function followLinks(event) {
   const url = new URL(link.href);
   if (url.origin !== window.location.origin || url.pathname !== window.location.pathname || url.hash) return;
   event.preventDefault();
-  open(url.search || "./");
+  open(link.getAttribute("href"));
   window.scrollTo(0, 0);
 }

@@ -2,6 +2,8 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 
 const REFRESH_MS = 5000;
+/** Longer than any query of the console may take: what takes longer has stopped. */
+const MOST_MS = 15_000;
 
 export class ApiError extends Error {
   constructor(status, message) {
@@ -22,17 +24,27 @@ export function apiUrl(path, values = {}) {
   return `api/${path}${text ? `?${text}` : ""}`;
 }
 
+/** Responses that a later request may not get: the console is busy, has stopped, or is started again. */
+const PASSING = [0, 429, 502, 503, 504];
+
+/** Returns the JSON of an address. The caller's signal ends it; so does a console that stopped to respond. */
 export async function get(url, signal) {
-  let response;
+  const own = new AbortController();
+  const stop = () => own.abort();
+  signal.addEventListener("abort", stop);
+  const timer = window.setTimeout(stop, MOST_MS);
   try {
-    response = await fetch(url, { signal, headers: { accept: "application/json" }, credentials: "same-origin" });
+    const response = await fetch(url, { signal: own.signal, headers: { accept: "application/json" }, credentials: "same-origin" });
+    if (response.status === 401) window.dispatchEvent(new Event(SESSION_NEEDED));
+    if (!response.ok) throw new ApiError(response.status, await reason(response));
+    return await response.json();
   } catch (error) {
-    if (error.name === "AbortError") throw error;
+    if (error instanceof ApiError || signal.aborted) throw error;
     throw new ApiError(0, "The console does not respond. Is its process still running? This page tries again by itself.");
+  } finally {
+    window.clearTimeout(timer);
+    signal.removeEventListener("abort", stop);
   }
-  if (response.status === 401) window.dispatchEvent(new Event(SESSION_NEEDED));
-  if (!response.ok) throw new ApiError(response.status, await reason(response));
-  return response.json();
 }
 
 async function reason(response) {
@@ -52,7 +64,7 @@ async function reason(response) {
 /**
  * Returns `{data, error, isLoading, at, reload}` for an address of the interface, and asks again every 5 s while `isLive`.
  *
- * Older data stays while new data is on its way. Null instead of an address asks nothing.
+ * What failed because the console is busy or away is asked for again in any case. Older data stays while new data is on its way. Null instead of an address asks nothing.
  */
 export function useApi(url, { isLive = false } = {}) {
   const [state, setState] = useState({ url: null, data: null, error: null, isLoading: url !== null, at: null });
@@ -62,6 +74,7 @@ export function useApi(url, { isLive = false } = {}) {
     if (url === null) return undefined;
     let timer = null;
     let ended = false;
+    let isPassing = false;
     const load = async () => {
       request.current?.abort();
       const mine = new AbortController();
@@ -69,11 +82,13 @@ export function useApi(url, { isLive = false } = {}) {
       try {
         const data = await get(url, mine.signal);
         if (!ended) setState({ url, data, error: null, isLoading: false, at: Date.now() });
+        isPassing = false;
       } catch (error) {
-        if (ended || error.name === "AbortError") return;
+        if (ended || mine.signal.aborted) return;
+        isPassing = PASSING.includes(error.status);
         setState((before) => ({ ...before, url, data: before.url === url ? before.data : null, error, isLoading: false }));
       }
-      if (!ended && isLive) timer = window.setTimeout(tick, REFRESH_MS);
+      if (!ended && (isLive || isPassing)) timer = window.setTimeout(tick, REFRESH_MS);
     };
     const tick = () => {
       if (document.hidden) timer = window.setTimeout(tick, REFRESH_MS);

@@ -107,9 +107,14 @@ export function withUnit(value, unit) {
 
 const pad = (value, width = 2) => String(value).padStart(width, "0");
 
+/** Whether a date can have this time. */
+function isTime(seconds) {
+  return isKnown(seconds) && Math.abs(seconds) <= 8.64e12;
+}
+
 /** 14:02:07 for a Unix time in seconds, in UTC as log lines have it; with the day where it is not today. */
 export function clock(seconds, { withMilliseconds = false, now = Date.now() } = {}) {
-  if (!isKnown(seconds)) return UNKNOWN;
+  if (!isTime(seconds)) return UNKNOWN;
   const at = new Date(seconds * 1000);
   let text = `${pad(at.getUTCHours())}:${pad(at.getUTCMinutes())}:${pad(at.getUTCSeconds())}`;
   if (withMilliseconds) text += `.${pad(at.getUTCMilliseconds(), 3)}`;
@@ -118,7 +123,13 @@ export function clock(seconds, { withMilliseconds = false, now = Date.now() } = 
 }
 
 export function instant(seconds) {
-  return isKnown(seconds) ? new Date(seconds * 1000).toISOString().replace("T", " ").replace("Z", " UTC") : UNKNOWN;
+  return isTime(seconds) ? new Date(seconds * 1000).toISOString().replace("T", " ").replace("Z", " UTC") : UNKNOWN;
+}
+
+/** The ends of a fixed range in UTC; the day is named once where both have the same. */
+export function endsWords({ from, to }) {
+  const [begin, end] = [instant(from), instant(to)].map((text) => text.slice(0, 19));
+  return `${begin} – ${begin.slice(0, 10) === end.slice(0, 10) ? end.slice(11) : end} UTC`;
 }
 
 export function ago(at, now = Date.now() / 1000) {

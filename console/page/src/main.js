@@ -2,6 +2,7 @@
 import { h, render } from "preact";
 import { followLinks } from "./address.js";
 import { App } from "./app.js";
+import { keepPlace } from "./place.js";
 import { applyTheme } from "./theme.js";
 import "./style/theme.css";
 import "uplot/dist/uPlot.min.css";
@@ -12,4 +13,5 @@ import "./style/charts.css";
 
 applyTheme();
 document.addEventListener("click", followLinks);
+keepPlace();
 render(h(App), document.getElementById("page"));

@@ -9,6 +9,9 @@ export const RANGES = {
   "24h": 86400,
   "7d": 604800,
 };
+/** Of the interface; also far less than a date of the browser can have. */
+const MOST_SECONDS = 2 ** 33;
+
 export const DEFAULT_RANGE = "15m";
 
 /**
@@ -19,7 +22,7 @@ export const DEFAULT_RANGE = "15m";
 export function timeRange(address = parameters()) {
   const from = Number(address.get("from"));
   const to = Number(address.get("to"));
-  if (from > 0 && to > from) return { from, to, name: "", isMoving: false, seconds: to - from, query: { from, to } };
+  if (from > 0 && to > from && to <= MOST_SECONDS) return { from, to, name: "", isMoving: false, seconds: to - from, query: { from, to } };
   const name = Object.hasOwn(RANGES, address.get("range")) ? address.get("range") : DEFAULT_RANGE;
   return { name, isMoving: true, seconds: RANGES[name], query: { range: RANGES[name] } };
 }

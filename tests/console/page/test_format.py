@@ -90,3 +90,24 @@ def test_times_are_utc_and_name_the_day_where_it_is_not_today() -> None:
         "14:13:20.250", "09-21 14:13:20",
     ]  # fmt: skip
     assert results("ago", [1000, 1012.9], [1000, 1300], [1000, 9000]) == ["12 s ago", "5 min ago", "2 h ago"]
+
+
+def test_a_time_that_no_date_can_have_is_unknown() -> None:
+    assert results("instant", [1e300], [-1e13], [8.64e12]) == ["unknown", "unknown", "+275760-09-13 00:00:00.000 UTC"]
+    assert results("clock", [1e300]) == ["unknown"]
+
+
+def test_the_ends_of_a_range_name_the_day_of_both_where_it_is_not_the_same() -> None:
+    day = 86_400
+    ends = results("endsWords", [{"from": 0, "to": 60}], [{"from": day - 60, "to": day + 60}])
+    assert ends == ["1970-01-01 00:00:00 \u2013 00:01:00 UTC", "1970-01-01 23:59:00 \u2013 1970-01-02 00:01:00 UTC"]
+
+
+def test_series_are_compared_with_those_of_the_same_labels_at_the_same_place_of_their_time() -> None:
+    chart = {
+        "times": [10, 11, 12],
+        "series": [{"labels": {"a": "1", "b": "2"}, "values": [1, 2, 3]}, {"labels": {}, "values": [4, 5, 6]}],
+    }
+    earlier = {"times": [8, 9], "series": [{"labels": {"b": "2", "a": "1"}, "values": [7, None]}]}
+    [found] = results("withBefore", [chart, earlier], module="compare.js")
+    assert [series["before"] for series in found["series"]] == [[None, 7, None], [None, None, None]]

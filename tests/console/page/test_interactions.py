@@ -209,7 +209,7 @@ def test_costs_of_the_day_are_those_of_the_requests(watched: WatchedPage, consol
     page.get_by_role("link", name="this month (UTC)").click()
     watched.settled()
     wait_for_query(page, period="month")
-    expect(page.get_by_role("link", name="CSV")).to_have_attribute("href", "api/cost.csv?period=month")
+    expect(page.get_by_role("link", name="CSV")).to_have_attribute("href", "api/cost.csv?period=month&bom=true")
 
 
 def test_the_tail_shows_new_requests_and_holds_still_while_it_is_paused(watched: WatchedPage, console: Console) -> None:

@@ -76,7 +76,8 @@ def watched_page(
         viewport={"width": width, "height": height},
         color_scheme="dark" if theme == "dark" else "light",
         locale="en-GB",
-        timezone_id="UTC",
+        # Whatever the zone of the browser, the page shows UTC. This one changes by half an hour.
+        timezone_id="Australia/Lord_Howe",
         permissions=["clipboard-read", "clipboard-write"],
     )
     try:

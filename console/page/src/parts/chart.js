@@ -17,7 +17,7 @@ export function Chart({ chart, annotations = [], title, isStacked = false, heigh
   const [hovered, setHovered] = useState(null);
   const data = useMemo(() => linesOf(chart, isStacked), [chart, isStacked]);
   const exemplars = useMemo(() => shownExemplars(chart), [chart]);
-  const shape = `${chart.series.length} ${chart.unit} ${isStacked} ${height} ${chart.function}`;
+  const shape = `${chart.series.length} ${compared(chart).length} ${chart.unit} ${isStacked} ${height} ${chart.function}`;
   const latest = useRef(null);
   latest.current = { chart, exemplars, annotations };
 
@@ -64,9 +64,14 @@ export function Chart({ chart, annotations = [], title, isStacked = false, heigh
   );
 }
 
+/** The series that have values of the time before, which are drawn behind all others. */
+export function compared(chart) {
+  return chart.series.filter((series) => series.before);
+}
+
 /** What uPlot draws: seconds, then a row of values for each series; stacked ones hold the sums from below. */
 export function linesOf(chart, isStacked) {
-  if (!isStacked) return [chart.times, ...chart.series.map((series) => series.values)];
+  if (!isStacked) return [chart.times, ...chart.series.map((series) => series.values), ...compared(chart).map((series) => series.before)];
   const below = chart.times.map(() => null);
   const rows = chart.series.map((series) =>
     series.values.map((value, index) => {

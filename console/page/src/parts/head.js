@@ -1,7 +1,7 @@
 // The head of a screen: its title, one line about it, and the choice of a range.
 import { h } from "preact";
 import { linkWith } from "../address.js";
-import { instant } from "../format.js";
+import { endsWords } from "../format.js";
 import { RANGES, timeRange } from "../time_range.js";
 
 export function Head({ title, about, aside, withRange = false }) {
@@ -19,7 +19,7 @@ function RangeChoice() {
   return h(
     "div",
     { class: "pair" },
-    range.isMoving ? null : h("span", { class: "small" }, `${instant(range.from).slice(0, 19)} – ${instant(range.to).slice(11, 19)} UTC`),
+    range.isMoving ? null : h("span", { class: "small" }, endsWords(range)),
     h(
       "div",
       { class: "choices", role: "group", "aria-label": "Range" },

@@ -1,6 +1,6 @@
 // The legend of a chart, which is also its table: each series with its latest, smallest, mean and largest value.
 import { h } from "preact";
-import { UNKNOWN, clock, withUnit } from "../format.js";
+import { UNKNOWN, change, clock, withUnit } from "../format.js";
 import { COLOURS, colourName } from "../theme.js";
 
 /** The labels of a series as its name. A quantile that all series of a chart share is in the chart's title. */
@@ -11,8 +11,14 @@ export function seriesName(series, quantiles = []) {
   return pairs.map(([name, value]) => `${name}=${value}`).join(" ");
 }
 
+function meanOf(values) {
+  const known = (values ?? []).filter((value) => value !== null);
+  return known.length ? known.reduce((total, value) => total + value, 0) / known.length : null;
+}
+
 export function Legend({ chart, hovered, title }) {
   const at = hovered === null || hovered >= chart.times.length ? null : hovered;
+  const isCompared = chart.series.some((series) => series.before);
   const text = (value) => (value === null || value === undefined ? UNKNOWN : withUnit(value, chart.unit));
   return h(
     "div",
@@ -32,6 +38,8 @@ export function Legend({ chart, hovered, title }) {
           h("th", { scope: "col", class: "figure wide" }, "min"),
           h("th", { scope: "col", class: "figure wide" }, "mean"),
           h("th", { scope: "col", class: "figure" }, "max"),
+          isCompared ? h("th", { scope: "col", class: "figure" }, "mean before") : null,
+          isCompared ? h("th", { scope: "col", class: "figure", title: "of the mean" }, "change") : null,
         ),
       ),
       h(
@@ -39,15 +47,16 @@ export function Legend({ chart, hovered, title }) {
         null,
         chart.series.map((series, index) => {
           const known = series.values.filter((value) => value !== null);
-          const sum = known.reduce((total, value) => total + value, 0);
           return h(
             "tr",
             { key: seriesName(series, chart.quantiles) },
             h("th", { scope: "row" }, h("span", { class: `key ${colourName(series, index)}${index >= COLOURS ? " dashed" : ""}`, "aria-hidden": "true" }), seriesName(series, chart.quantiles)),
             h("td", { class: "figure" }, text(at === null ? known.at(-1) : series.values[at])),
             h("td", { class: "figure wide" }, text(known.length ? Math.min(...known) : null)),
-            h("td", { class: "figure wide" }, text(known.length ? sum / known.length : null)),
+            h("td", { class: "figure wide" }, text(meanOf(series.values))),
             h("td", { class: "figure" }, text(known.length ? Math.max(...known) : null)),
+            isCompared ? h("td", { class: "figure" }, text(meanOf(series.before))) : null,
+            isCompared ? h("td", { class: "figure" }, change(meanOf(series.values), meanOf(series.before))) : null,
           );
         }),
       ),

@@ -25,7 +25,7 @@ export function createPlot({ holder, data, chart, isStacked, height, read, onHov
     cursor: { y: false, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
     scales: { x: { time: true }, y: { range: (plot, low, high) => valueRange(low, high, read(), bounds) } },
     axes: axes(chart.unit, texts),
-    series: [{}, ...chart.series.map((series, index) => line(series, index, isStacked, strokes[index]))],
+    series: [{}, ...chart.series.map((series, index) => line(series, index, isStacked, strokes[index])), ...chart.series.flatMap((series, index) => (series.before ? [earlier(series, index)] : []))],
     bands: isStacked ? chart.series.slice(1).map((_, index) => ({ series: [index + 2, index + 1] })) : [],
     tzDate: (seconds) => UPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
     hooks: {
@@ -48,6 +48,11 @@ export function createPlot({ holder, data, chart, isStacked, height, read, onHov
 function line(series, index, isStacked, stroke = colour(colourName(series, index))) {
   const { values } = series;
   return { stroke, dash: index >= COLOURS ? [5, 3] : undefined, width: isStacked ? 1 : 1.5, fill: isStacked ? `${stroke}33` : undefined, points: { show: values.filter((value) => value !== null).length <= FEW_VALUES, size: 4 }, spanGaps: false };
+}
+
+/** The line of the time before: of the same colour, thin and dotted. */
+function earlier(series, index) {
+  return { stroke: colour(colourName(series, index)), dash: [1, 4], width: 1.5, points: { show: false }, spanGaps: false };
 }
 
 function axes(unit, texts) {

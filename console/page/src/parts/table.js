@@ -4,8 +4,8 @@ import { UNKNOWN } from "../format.js";
 import { open } from "../address.js";
 
 /**
- * A table. A column is `{title, cell(row), hint, isFigure, isWide, isName, words}`: figures are right-aligned, wide columns are left
- * out on phones, the name is the row's header. `link(row)` opens a row; its first cell holds the link that j, k and Enter use.
+ * A table. A column is `{title, cell(row), hint, isFigure, isWide, isName, words, sort}`: figures are right-aligned, wide columns are left
+ * out on phones, the name is the row's header, `sort` is the link that orders the rows by it, or true where they are. `link(row)` opens a row; its first cell holds the link that j, k and Enter use.
  */
 export function Table({ caption, columns, rows, keyOf, link, class: name = "" }) {
   return h(
@@ -23,7 +23,10 @@ export function Table({ caption, columns, rows, keyOf, link, class: name = "" })
 
 function Header({ column }) {
   const title = column.hint || undefined;
-  return h("th", { scope: "col", class: classOf(column), title }, column.title);
+  const { sort } = column;
+  if (sort === undefined) return h("th", { scope: "col", class: classOf(column), title }, column.title);
+  if (sort === true) return h("th", { scope: "col", class: classOf(column), title, "aria-sort": "descending" }, column.title, h("span", { "aria-hidden": "true" }, " ↓"));
+  return h("th", { scope: "col", class: classOf(column), title }, h("a", { href: sort, "aria-label": `Order by ${column.title.toLowerCase()}` }, column.title));
 }
 
 function classOf(column) {

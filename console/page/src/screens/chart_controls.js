@@ -1,6 +1,6 @@
 // How a family is drawn: function, quantile, grouping, one label filter. All of it is in the address.
 import { h } from "preact";
-import { linkWith, open } from "../address.js";
+import { linkWith, open, parameters } from "../address.js";
 
 const NAMES = { value: "Value", rate: "Rate per second", increase: "Increase", average: "Mean", quantile: "Quantile", buckets: "Measurements by bucket", count: "Measurements per second" };
 const QUANTILES = ["0.5", "0.9", "0.95", "0.99"];
@@ -25,7 +25,8 @@ function usualGrouping(family) {
   return USUAL_LABELS.find((label) => family.labels.includes(label)) ?? "none";
 }
 
-export function ChartControls({ family, chosen }) {
+export function ChartControls({ family, chosen, compare }) {
+  const compared = parameters().get("compare") === "before";
   return h(
     "div",
     { class: "filters section" },
@@ -44,6 +45,7 @@ export function ChartControls({ family, chosen }) {
         onChange: (event) => open(linkWith({ match: event.currentTarget.value.trim() })),
       }),
     ),
+    h("a", { class: "button", href: linkWith({ compare: compared ? undefined : "before" }), "aria-current": compared ? "true" : undefined }, compared ? `Not with the ${compare}` : `Compare with the ${compare}`),
   );
 }
 

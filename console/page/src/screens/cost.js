@@ -18,7 +18,7 @@ const EARLIER = { today: "yesterday until this time", month: "last month until t
 export function Cost({ address }) {
   const { isPaused } = useConsole();
   const range = timeRange(address);
-  const period = address.get("period") in PERIODS ? address.get("period") : "today";
+  const period = Object.hasOwn(PERIODS, address.get("period")) ? address.get("period") : "today";
   const query = period === "range" ? { period, ...range.query } : { period };
   const result = useApi(apiUrl("cost", query), { isLive: !isPaused && (period !== "range" || range.isMoving) });
   const choice = h(
@@ -33,7 +33,7 @@ export function Cost({ address }) {
       title: "Cost",
       about: period === "range" ? rangeWords(range) : PERIODS[period],
       withRange: period === "range",
-      aside: [choice, h("a", { class: "button", href: apiUrl("cost.csv", query), download: "cost.csv" }, "CSV")],
+      aside: [choice, h("a", { class: "button", href: apiUrl("cost.csv", { ...query, bom: true }), download: "cost.csv" }, "CSV")],
     }),
     h(Loaded, { result, what: "the cost" }, (report) => h(Report, { report })),
   );

@@ -6,9 +6,10 @@ import { useConsole } from "../context.js";
 import { ago, count, isKnown } from "../format.js";
 import { Sources } from "../parts/basis.js";
 import { Chart } from "../parts/chart.js";
+import { ComparedChart } from "../parts/compared_chart.js";
 import { Head } from "../parts/head.js";
 import { Empty, Loaded, SenderCode } from "../parts/states.js";
-import { timeRange } from "../time_range.js";
+import { secondsWords, timeRange } from "../time_range.js";
 import { ChartControls, chosenChart } from "./chart_controls.js";
 
 export function Metrics({ address }) {
@@ -25,8 +26,9 @@ function Explorer({ found, address }) {
   if (found.families.length === 0) {
     return h(Empty, { title: "No metric yet", code: h(SenderCode) }, "To send metrics here, set the program's OTLP endpoint:");
   }
-  const family = found.families.find((one) => isChosen(one, address)) ?? firstOf(found.families);
-  return h("div", { class: "picker" }, h(FamilyList, { found, family }), h(Drawn, { key: `${family.name} ${family.type}`, family, address }));
+  const isNamed = address.has("name");
+  const family = found.families.find((one) => isChosen(one, address)) ?? (isNamed ? null : firstOf(found.families));
+  return h("div", { class: "picker" }, h(FamilyList, { found, family }), family ? h(Drawn, { key: `${family.name} ${family.type}`, family, address }) : h(Empty, { title: `No metric ${address.get("name")} is here` }, "It was not received, or all of it is older than what the console keeps. Choose another one."));
 }
 
 /** Several families may have one name: programs differ in its type. */
@@ -82,26 +84,27 @@ export function typeWords(family) {
 }
 
 function Drawn({ family, address }) {
-  const { isPaused } = useConsole();
+  const { isPaused, meta } = useConsole();
   const range = timeRange(address);
   const chosen = chosenChart(family, address);
   const query = { ...range.query, name: family.name, type: family.type, ...chosen.query };
+  const isCompared = address.get("compare") === "before";
   const result = useApi(apiUrl("metrics/range", query), { isLive: range.isMoving && !isPaused });
   const annotations = useApi(apiUrl("annotations", range.query), { isLive: range.isMoving && !isPaused });
-  const about = [typeWords(family), family.unit ? `unit ${family.unit}` : "no unit", `${count(family.series)} series`, isKnown(family.newest) ? `newest ${ago(family.newest)}` : "", family.services.join(", ")];
+  const about = [typeWords(family), family.unit ? `unit ${family.unit}` : "no unit", `${count(family.series)} series`, isKnown(family.newest) ? `newest ${ago(family.newest, meta?.now)}` : "", family.services.join(", ")];
   return h(
     "div",
     null,
     h("h2", { class: "mono-head" }, family.name),
     h("p", null, family.description || "The sender gave no description."),
     h("p", { class: "quiet small" }, about.filter(Boolean).join(" · ")),
-    h(ChartControls, { family, chosen }),
+    h(ChartControls, { family, chosen, compare: `${secondsWords(range.seconds)} before` }),
     h(Loaded, { result, what: "the chart" }, (chart) => {
       if (chart.series.length === 0) return h(Empty, { title: "No point in this range" }, "Choose a longer range, or remove the label filter.");
       return h(
         "div",
         null,
-        h(Chart, { chart, annotations: annotations.data?.annotations ?? [], title: `${chosen.words} ${family.name}`, height: 300 }),
+        h(isCompared ? ComparedChart : Chart, { chart, query, range, annotations: annotations.data?.annotations ?? [], title: `${chosen.words} ${family.name}`, height: 300 }),
         chart.truncated ? h("p", { class: "quiet small" }, "More series than shown: those with the largest last value are drawn. Group by fewer labels or filter.") : null,
         h(Sources, { basis: chart.basis, note: `Each value looks back ${chart.range_seconds} s; a value every ${chart.step_seconds} s. Drag over the chart to choose its range; a ring is an exemplar and opens its trace.` }),
       );

@@ -6,6 +6,7 @@ import { useConsole } from "../context.js";
 import { UNKNOWN, ago, change, clock, count, duration, isKnown, number, percent, points, usd } from "../format.js";
 import { Sources, basisWords } from "../parts/basis.js";
 import { Totals } from "../parts/figures.js";
+import { Search } from "../parts/filters.js";
 import { Head } from "../parts/head.js";
 import { OverviewCharts } from "../parts/overview_charts.js";
 import { Sparkline } from "../parts/sparkline.js";
@@ -15,19 +16,20 @@ import { None, Table } from "../parts/table.js";
 const OLD_SECONDS = 120;
 const LEVELS = { red: "broken", amber: "degraded", green: "healthy", unknown: "unknown" };
 
-export function Now() {
+export function Now({ address }) {
   const { isPaused, meta } = useConsole();
-  const result = useApi(apiUrl("now"), { isLive: !isPaused });
+  const find = address.get("find") ?? "";
+  const result = useApi(apiUrl("now", { find }), { isLive: !isPaused });
   return h(
     "div",
     null,
     h(Head, { title: "Now", about: result.data ? `at ${clock(result.data.at)} UTC` : "" }),
-    h(Loaded, { result, what: "the state of providers and models" }, (now) => h(State, { now, meta })),
+    h(Loaded, { result, what: "the state of providers and models" }, (now) => h(State, { now, meta, find })),
   );
 }
 
-function State({ now, meta }) {
-  if (now.rows.length === 0) {
+function State({ now, meta, find }) {
+  if (now.rows.length === 0 && find === "") {
     const others = meta?.services ?? [];
     if (others.length === 0) {
       return h(Empty, { title: "No telemetry yet", code: h(SenderCode) }, "Send OTLP to this console's receiver: from the gateway, a Collector or any OpenTelemetry program. This page fills by itself.");
@@ -45,7 +47,10 @@ function State({ now, meta }) {
     null,
     isOld ? h("p", { class: "stale", role: "status" }, `The newest metric is from ${ago(now.newest_sample, now.at)}: the gateway stopped, or its telemetry does not arrive.`) : null,
     h(Totals, { label: "The gateway as a whole", items: totals(now) }),
+    find || hasMore(now) ? h("div", { class: "filters" }, h(Search, { name: "find", title: "Find a provider or model", placeholder: "a part of its name" })) : null,
+    find && now.rows.length === 0 ? h("p", { class: "quiet" }, "No provider or model has this in its name. ", h("a", { href: linkTo("now") }, "Show all"), ".") : null,
     h(Table, { caption: "Providers and models, the broken ones first", class: "now", columns: columns(now.basis, firstStep(now.rows)), rows: now.rows, keyOf: (row) => `${row.kind} ${row.name}`, link: rowLink }),
+    hasMore(now) ? h("p", { class: "quiet small" }, moreWords(now)) : null,
     h(OverviewCharts),
     h(Sources, { basis: now.basis }),
   );
@@ -63,6 +68,17 @@ function totals({ totals: all, totals_before: before, basis }) {
     { title: "Tokens per minute", value: count(isKnown(all.tokens_per_minute) ? Math.round(all.tokens_per_minute) : null), notes: notes(change(all.tokens_per_minute, before.tokens_per_minute), 5), hint: hint("tokens_per_minute") },
     { title: "USD per hour", value: usd(all.usd_per_hour), notes: notes(change(all.usd_per_hour, before.usd_per_hour), 10), hint: hint("usd_per_hour") },
   ];
+}
+
+function hasMore(now) {
+  return Object.keys(now.left_out).length > 0;
+}
+
+/** "And 2,900 more providers and models: 12 degraded, 2,888 healthy." */
+function moreWords({ left_out: counts }) {
+  const levels = Object.keys(LEVELS).filter((level) => counts[level]);
+  const sum = levels.reduce((total, level) => total + counts[level], 0);
+  return `And ${count(sum)} more providers and models, none worse than these: ${levels.map((level) => `${count(counts[level])} ${LEVELS[level]}`).join(", ")}.`;
 }
 
 function rowLink(row) {
@@ -103,7 +119,7 @@ function Name({ row }) {
     row.name,
     h("span", { class: "kind" }, ` ${row.kind}`),
     h("span", { class: "hidden-text" }, `, ${LEVELS[row.level]}`),
-    isReason && row.reasons.length ? h("span", { class: row.level === "red" ? "detail broken" : "detail" }, row.reasons.join("; ")) : null,
+    isReason && row.reasons.length ? h("span", { class: row.level === "red" ? "detail one-line broken" : "detail one-line", title: row.reasons.join("; ") }, row.reasons.join("; ")) : null,
   );
 }
 
@@ -134,17 +150,13 @@ const STATES = { closed: "closed", open: "open", half_open: "half open" };
 
 function Breakers({ row }) {
   if (row.breakers.length === 0) return h("span", { class: "unknown" }, "unknown");
-  const disturbed = row.breakers.filter((breaker) => breaker.state !== "closed");
+  const disturbed = ["open", "half_open"].flatMap((state) => row.breakers.filter((breaker) => breaker.state === state));
   if (disturbed.length === 0) return h("span", { class: "quiet" }, "closed");
-  return h(
-    "span",
-    null,
-    disturbed.slice(0, 3).map((breaker) => {
-      const name = row.kind === "model" ? breaker.provider : breaker.model;
-      return h("span", { key: `${breaker.provider} ${breaker.model}`, class: breaker.state === "open" ? "broken" : undefined }, STATES[breaker.state], h("span", { class: "detail" }, name ?? ""));
-    }),
-    disturbed.length > 3 ? h("span", { class: "detail" }, `and ${disturbed.length - 3} more`) : null,
-  );
+  const names = disturbed.map((breaker) => (row.kind === "model" ? breaker.provider : breaker.model) ?? "");
+  const [first] = disturbed;
+  const more = disturbed.length > 1 ? ` +${disturbed.length - 1}` : "";
+  const all = disturbed.map((breaker, index) => `${STATES[breaker.state]} ${names[index]}`).join(", ");
+  return h("span", { title: all }, h("span", { class: first.state === "open" ? "broken" : undefined }, STATES[first.state], more), h("span", { class: "detail one-line short" }, names[0]));
 }
 
 function ErrorsCell({ errors }) {

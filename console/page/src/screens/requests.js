@@ -40,7 +40,7 @@ export function Requests({ address }) {
   const cursor = address.get("cursor");
   const query = { ...range.query, ...requestFilters(address) };
   const result = useApi(apiUrl("requests", { ...query, cursor }), { isLive: range.isMoving && !isPaused && !cursor });
-  const csv = apiUrl("requests.csv", query);
+  const csv = apiUrl("requests.csv", { ...query, bom: true });
   return h(
     "div",
     null,

@@ -16,6 +16,7 @@ import { requestColumns, requestLink } from "./requests.js";
 
 const MOST_ROWS = 300;
 const DRAW_MS = 250;
+const RETRY_MS = 5000;
 const FILTERS = { requests: ["q", "outcome", "provider", "model", "status"], logs: ["q", "severity", "logger", "service"] };
 
 export function Tail({ address }) {
@@ -47,7 +48,7 @@ export function Tail({ address }) {
           ],
     ),
     h(Chips, { names: FILTERS[kind], words: { q: "text" } }),
-    tail.skipped ? h("p", { class: "quiet" }, `${count(tail.skipped)} rows arrived faster than they could be shown. Requests has them all.`) : null,
+    tail.skipped ? h("p", { class: "quiet" }, `${count(tail.skipped)} rows arrived faster than they could be shown, or while it was paused. ${kind === "requests" ? "Requests" : "Logs"} has them all.`) : null,
     tail.rows.length === 0
       ? h(Empty, { title: "Waiting for the next row" }, "Rows appear as they arrive. If none do, send a request, or remove a filter.")
       : kind === "requests"
@@ -67,27 +68,43 @@ function useTail(url, isPaused) {
   useEffect(() => {
     arrived.current = [];
     setShown({ rows: [], waiting: 0, skipped: 0, state: "connecting" });
-    const source = new EventSource(url);
+    let source = null;
+    let retry = null;
+    let surplus = 0;
     const state = (words) => setShown((before) => ({ ...before, state: words }));
+    const skip = (rows) => rows > 0 && setShown((before) => ({ ...before, skipped: before.skipped + rows }));
     const add = (event) => {
       arrived.current.push(JSON.parse(event.data));
-      if (arrived.current.length > MOST_ROWS) arrived.current.splice(0, arrived.current.length - MOST_ROWS);
+      if (arrived.current.length <= MOST_ROWS) return;
+      surplus += arrived.current.length - MOST_ROWS;
+      arrived.current.splice(0, arrived.current.length - MOST_ROWS);
     };
-    source.addEventListener("open", () => state("connected"));
-    source.addEventListener("error", () => state("not connected; it tries again"));
-    source.addEventListener("request", add);
-    source.addEventListener("log", add);
-    source.addEventListener("skipped", (event) => setShown((before) => ({ ...before, skipped: before.skipped + JSON.parse(event.data).rows })));
+    const connect = () => {
+      source = new EventSource(url);
+      source.addEventListener("open", () => state("connected"));
+      source.addEventListener("error", () => {
+        state("not connected; it tries again");
+        // A browser gives up where the response was an error: of a console that is busy, or of a proxy while it starts.
+        if (source.readyState === EventSource.CLOSED) retry = window.setTimeout(connect, RETRY_MS);
+      });
+      source.addEventListener("request", add);
+      source.addEventListener("log", add);
+      source.addEventListener("skipped", (event) => skip(JSON.parse(event.data).rows));
+    };
+    connect();
     take.current = () => {
-      const count = arrived.current.length;
+      const count = arrived.current.length + surplus;
       if (count === 0) return;
       if (paused.current) return void setShown((before) => (before.waiting === count ? before : { ...before, waiting: count }));
       const rows = arrived.current.splice(0).reverse();
+      skip(surplus);
+      surplus = 0;
       setShown((before) => ({ ...before, rows: [...rows, ...before.rows].slice(0, MOST_ROWS), waiting: 0 }));
     };
     const timer = window.setInterval(() => take.current(), DRAW_MS);
     return () => {
       window.clearInterval(timer);
+      window.clearTimeout(retry);
       source.close();
     };
   }, [url]);
