@@ -27,7 +27,7 @@ class _Document(msgspec.Struct):
 
 
 def place_of(file: Path, home: Path | None) -> str:
-    """Return where a file is, for a shell of whoever started the console; the page shows no other folder of the machine."""
+    """Return where a file is, for a shell of the user that started the console; the page shows no other folder of the machine."""
     if home is not None and file.is_relative_to(home):
         return f"~/{shlex.quote(str(file.relative_to(home)))}"
     return f"FOLDER/{file.name}"
