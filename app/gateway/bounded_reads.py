@@ -1,4 +1,4 @@
-"""Bounds how much is read at once from a provider's connection.
+"""Bounds how much is read at once from a provider's connection, and reads what came before it broke.
 
 The event loop reads up to 256 KB for a protocol that takes bytes, and a few hundred streams whose
 clients do not read would hold so much each. A protocol that offers a buffer decides itself.
@@ -6,6 +6,8 @@ clients do not read would hold so much each. A protocol that offers a buffer dec
 
 import asyncio
 from typing import Final
+
+import aiohttp
 
 READ_BYTES: Final = 16 * 1024
 
@@ -29,3 +31,13 @@ class BoundedReads(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes have arrived."""
         self._data_received(bytes(self._buffer[:nbytes]))
+
+
+def read_arrived(content: aiohttp.StreamReader, most_bytes: int) -> bytes:
+    """Return what has arrived of a body, -1 for all of it, also where the body has broken off since.
+
+    aiohttp raises the error at once, and what came before it would be lost.
+    """
+    if content.exception() is None:
+        return content.read_nowait(most_bytes)
+    return content._read_nowait(most_bytes)  # noqa: SLF001  nothing public reads on after an error

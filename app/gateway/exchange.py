@@ -11,6 +11,7 @@ from typing import Final
 import aiohttp
 
 from app.gateway.attempt import Attempt
+from app.gateway.bounded_reads import read_arrived
 from app.gateway.cancellation import Deadlines, Interrupt, InterruptedCallError, Reason
 from app.gateway.capacity.growing_bytes import GrowingBytes
 from app.gateway.capacity.response_budget import MEDIUM_BYTES, ResponseShare
@@ -221,7 +222,7 @@ class UpstreamResponse:
             response.close()
 
     async def _read_refusal(self, response: aiohttp.ClientResponse) -> bytes:
-        """Return the body of a response that is not 2xx, or as much of it as a JSON error object may take."""
+        """Return the body of a response that is not 2xx: what came of it, or as much as a JSON error object may take."""
         parts: list[bytes] = []
         left = MAX_ERROR_BYTES
         try:
@@ -231,13 +232,12 @@ class UpstreamResponse:
                 left -= len(part)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             drop_tracebacks(error)
-            return b""
         return b"".join(parts)
 
     async def _read_part(self, response: aiohttp.ClientResponse, most_bytes: int = -1) -> bytes:
         """Return the next bytes of a body: what has arrived, or the first `most_bytes` of it."""
         content = response.content
-        part = content.read_nowait(most_bytes)
+        part = read_arrived(content, most_bytes)
         if part or content.at_eof():
             return part
         self._timer.wait("provider")

@@ -133,6 +133,10 @@ class Exchange:
     def close(self):
         self._writer.close()
 
+    def end_writing(self):
+        """Close this side alone."""
+        self._writer.write_eof()
+
     async def gone(self):
         """Wait until the gateway closes the connection."""
         async with asyncio.timeout(DEADLINE_SECONDS):
