@@ -286,9 +286,9 @@ class StreamChunks:
         return b""
 
     def _end_marker(self) -> bytes:
-        """Handle the end marker; without a chunk before it the stream is not a response."""
-        if not self.chunks:
-            self._fail("bad_response", "an end without a chunk before it")
+        """Handle the end marker; without a choice before it the stream is not a response, nor is a whole one without choices."""
+        if not self._begun:
+            self._fail("bad_response", "an end without a choice before it")
             return b""
         self.done = True
         return self._release()

@@ -91,6 +91,21 @@ async def test_a_stream_of_nothing_is_no_response(make_upstream, make_gateway, w
     assert [each.error_kind for each in (await gateway.finished()).attempts] == ["bad_response", None]
 
 
+@pytest.mark.parametrize("chunk", [{}, {"choices": []}, {"choices": None}])
+async def test_usage_alone_is_no_response_and_is_counted(make_upstream, make_gateway, wire, chunk):
+    async def script(exchange):
+        await exchange.stream_head()
+        await exchange.send(wire.sse({**chunk, "usage": {"prompt_tokens": 50, "completion_tokens": 7}}, b"[DONE]"))
+        await exchange.end()
+
+    gateway = await make_gateway(await make_upstream(script), await make_upstream(name="beta"))
+    text = [each["choices"][0]["delta"].get("content") for each in (await gateway.stream())[:-1]]
+    assert "Hel" in text
+    first, second = (await gateway.finished()).attempts
+    assert (first.error_kind, second.error_kind) == ("bad_response", None)
+    assert (first.usage.input_tokens, first.usage.output_tokens) == (50, 7)
+
+
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r", b"\r\n"])
 @pytest.mark.parametrize("last", ["usage", "done", "finish"])
 async def test_the_last_event_needs_no_blank_line(make_upstream, make_gateway, wire, last, end):
