@@ -4,9 +4,8 @@ All values are numbers or bounded: never a prompt, completion, raw path, header 
 """
 
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from http import HTTPStatus
-from operator import attrgetter
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -41,19 +40,6 @@ _NUMBERS: Final = {
     "cost_usd": "%r",
 }
 """What differs between lines of one template, in the order of the line's fields."""
-
-_OF_CALL: Final[Callable[[CallFinished], tuple[Hashable, ...]]] = attrgetter(
-    "operation",
-    "model",
-    "provider",
-    "status",
-    "error_kind",
-    "cancel_phase",
-    "stream",
-    "cached",
-    "attempts",
-    "usage.cost_source",
-)
 
 
 class RequestLine(Line, omit_defaults=True, kw_only=True):
@@ -147,8 +133,25 @@ class RequestLines:
             self._logs.write(self._line(method, path, summary, finished, outcome), context)
             return
         usage = call.usage
-        refusal = summary.exception_type, summary.limit_type
-        key = (method, path, finished.status_code, outcome, summary.caller, refusal, _OF_CALL(call))
+        key = (
+            method,
+            path,
+            finished.status_code,
+            outcome,
+            summary.exception_type,
+            summary.limit_type,
+            summary.caller,
+            call.operation,
+            call.model,
+            call.provider,
+            call.status,
+            call.error_kind,
+            call.cancel_phase,
+            call.stream,
+            call.cached,
+            call.attempts,
+            usage.cost_source,
+        )
         template = self._templates.get(key)
         if template is None:
             template = self._template(key, self._line(method, path, summary, finished, outcome), call)

@@ -1,30 +1,31 @@
 """The values of an attempt's series, made for many attempts at once: column by column, which costs a fraction of event by event."""
 
-from collections.abc import Callable, Sequence
-from operator import attrgetter
-from typing import Any, Final, TypeAlias
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 from otel.events import AttemptFinished
-from otel.events.usage import NANO
+from otel.events.usage import NANO, Usage
 
 _Column: TypeAlias = Sequence[Any]
 
-ATTEMPT_VALUES: Final[Callable[[AttemptFinished], tuple[Any, ...]]] = attrgetter(
-    "response_seconds",
-    "duration_seconds",
-    "first_token_seconds",
-    "longest_gap_seconds",
-    "pool_wait_seconds",
-    "usage.input_tokens",
-    "usage.output_tokens",
-    "usage.credits_nanousd",
-    "usage.cost_nanousd",
-)
-"""Reads of an attempt what its measurements are made of, in one call."""
+
+def attempt_values(event: AttemptFinished, usage: Usage) -> tuple[Any, ...]:
+    """Return what the measurements of an attempt are made of."""
+    return (
+        event.response_seconds,
+        event.duration_seconds,
+        event.first_token_seconds,
+        event.longest_gap_seconds,
+        event.pool_wait_seconds,
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.credits_nanousd,
+        usage.cost_nanousd,
+    )
 
 
 def attempt_columns(read: Sequence[_Column]) -> Sequence[_Column]:
-    """Return the values of the series of successful attempts, from what `ATTEMPT_VALUES` read of each."""
+    """Return the values of the series of successful attempts, from the `attempt_values` of each."""
     durations, first_tokens, output = read[1], read[2], read[6]
     rates: _Column = ()
     if first_tokens.count(None) != len(first_tokens):

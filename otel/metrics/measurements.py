@@ -30,7 +30,7 @@ from otel.events import (
 )
 from otel.events.usage import has_details
 from otel.labels import LabelBounds, known_label_sets
-from otel.metrics.attempt_values import ATTEMPT_VALUES, attempt_columns, unsuccessful_attempt_columns
+from otel.metrics.attempt_values import attempt_columns, attempt_values, unsuccessful_attempt_columns
 from otel.metrics.convention_measurements import ConventionMeasurements
 from otel.metrics.event_recording import EventRecording, at_once
 from otel.metrics.event_series import EventSeries
@@ -135,10 +135,10 @@ class Measurements(EventRecording):
         key = started.provider, started.model, event.status, usage.cost_source
         series = self._found.get(key) or self._attempt_series(*key)
         if event.status != "error" and self._conventions is None and not has_details(usage):
-            self._add(series, ATTEMPT_VALUES(event), context)
+            self._add(series, attempt_values(event, usage), context)
             return
         with self.lock:
-            self._add(series, ATTEMPT_VALUES(event), context)
+            self._add(series, attempt_values(event, usage), context)
             route = self._provider(started.provider).plus(semconv.MODEL, self._bounds.model(started.model))
             if event.status == "error":
                 self._failure(event, route, context)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Hashable, Mapping
-from operator import attrgetter
 from typing import Final, NamedTuple, TypeAlias
 
 from otel.events import AttemptFinished
@@ -10,24 +9,6 @@ from otel.events.usage import NANO, Usage, has_details
 from otel.traces.known_attributes import KnownAttributes, KnownCache, VaryingKeys
 
 Attributes: TypeAlias = Mapping[str, str | int | float | bool | tuple[str, ...]]
-
-_OUTCOME: Final[Callable[[AttemptFinished], tuple[Hashable, ...]]] = attrgetter(
-    "status",
-    "error_kind",
-    "fault",
-    "cancel_phase",
-    "http_status",
-    "response_model",
-    "finish_reason",
-    "usage.estimated",
-    "usage.cost_source",
-)
-"""What attempts with the same known attributes have in common."""
-
-_TIMES_AND_TOKENS: Final[Callable[[AttemptFinished], tuple[float | None, ...]]] = attrgetter(
-    "first_token_seconds", "longest_gap_seconds", "pool_wait_seconds", "usage.input_tokens", "usage.output_tokens"
-)
-_NO_TOKENS: Final = (0, 0)
 
 _MAX_KNOWN_CHARS: Final = 256
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+#=|~-]{0,127}")
@@ -106,13 +87,26 @@ class AttemptAttributes:
         """Return its attributes: those that are known, and keys and values of the others."""
         usage = event.usage
         response_id = self._identifier(event.response_id)
-        times_and_tokens = _TIMES_AND_TOKENS(event)
-        has_usage = times_and_tokens[3:] != _NO_TOKENS
-        key = has_usage, _OUTCOME(event)
+        first_token, gap, pool_wait = event.first_token_seconds, event.longest_gap_seconds, event.pool_wait_seconds
+        input_tokens, output_tokens = usage.input_tokens, usage.output_tokens
+        has_usage = bool(input_tokens or output_tokens)
+        key = (
+            has_usage,
+            event.status,
+            event.error_kind,
+            event.fault,
+            event.cancel_phase,
+            event.http_status,
+            event.response_model,
+            event.finish_reason,
+            usage.estimated,
+            usage.cost_source,
+        )
         known = self._known.find(key) or self._known_attributes(key, event, has_usage=has_usage)
         if not has_usage:
-            return known, self._usual, (response_id, *times_and_tokens[:3], None, None, None)
-        usual = (response_id, *times_and_tokens, usage.cost_nanousd / NANO)
+            return known, self._usual, (response_id, first_token, gap, pool_wait, None, None, None)
+        cost_usd = usage.cost_nanousd / NANO
+        usual = (response_id, first_token, gap, pool_wait, input_tokens, output_tokens, cost_usd)
         if has_details(usage):
             return known, self._detailed, (*usual, *_details(usage))
         return known, self._usual, usual

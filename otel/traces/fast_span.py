@@ -36,13 +36,6 @@ class FastSpan(Span):
     `ReadableSpan` has, too, has its names.
     """
 
-    # What few spans have is the class's until one has it, because each assignment costs every span.
-    merged: MutableMapping[str, Any] | None = None
-    events: BoundedList[Event] | None = None
-    links: BoundedList[Link] | None = None
-    status = UNSET
-    end_time: int | None = None
-
     def __init__(  # noqa: PLR0917  keyword arguments cost a tenth of making a span
         self,
         origin: SpanOrigin,
@@ -63,6 +56,11 @@ class FastSpan(Span):
         self.kind = kind
         self.layers = layers
         self._room = room
+        self.merged: MutableMapping[str, Any] | None = None
+        self.events: BoundedList[Event] | None = None
+        self.links: BoundedList[Link] | None = None
+        self.status = UNSET
+        self.end_time: int | None = None
         self.start_time = origin.unix_ns() if start_ns is None else start_ns
 
     def end(self, end_time: int | None = None) -> None:
