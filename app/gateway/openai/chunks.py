@@ -77,38 +77,43 @@ class StreamChunks:
     def feed(self, data: bytes) -> bytes:
         """Take what arrived and return what the caller gets of it: everything before a failure.
 
-        `failure` is then set: to the provider's error, or to `bad_response` for anything that is not
-        the wire format.
+        `failure` is then set: to the provider's error, or to `bad_response` for what is not the wire format.
         """
-        is_usual = self._is_usual and self._has_begun and self.response_id is not None
-        if is_usual and (documents := self._splitter.usual_data(data)) is not None:
-            return self._take_usual(data, documents)
+        if self._is_usual and (documents := self._splitter.usual_data(data)) is not None:
+            return self._take_documents(data, documents)
         try:
             events = self._splitter.feed(data)
         except EventTooLargeError:
             self._fail("bad_response", "an event over max_response_bytes")
             return b""
-        if len(events) == 1:
-            return self._take(events[0])
         return b"".join([self._take(event) for event in events])
 
-    def _take_usual(self, data: bytes, documents: list[bytes]) -> bytes:
-        """Take events of one data line each, as long as they are usual chunks, in one step; these are passed on as they are."""
-        taken_bytes = 0
-        for number, document in enumerate(documents):
-            if (usual := read_usual_chunk(document)) is None:
-                # One that is so short is none of the response, such as the end marker.
-                self._is_usual = len(document) <= _LONGEST_BYTES
-                return data[:taken_bytes] + b"".join([self._take(SseEvent(each)) for each in documents[number:]])
-            self._take_text(*usual)
-            taken_bytes += len(document) + EVENT_BYTES
-        return data
+    def _take_documents(self, data: bytes, documents: list[bytes]) -> bytes:
+        """Take the events of `data`, of one data line each; usual chunks are passed on in one piece, as they are."""
+        pieces, start, end = list[bytes](), 0, 0
+        for document in documents:
+            begin, end = end, end + len(document) + EVENT_BYTES
+            if not self._take_usual(document):
+                pieces += (data[start:begin], self._take(SseEvent(document)))
+                start = end
+        return b"".join((*pieces, data[start:])) if pieces else data
 
-    def _take_text(self, index: bytes, units: int) -> None:
-        """Count a usual chunk."""
+    def _take_usual(self, document: bytes) -> bool:
+        """Count a chunk that is to be passed on as it is; where one is not usual, such as a call of a tool, the next ones are not either."""
+        if (
+            not (self._is_usual and self._has_begun)
+            or self.response_id is None
+            or self.done
+            or self.failure is not None
+        ):
+            return False
+        if (usual := read_usual_chunk(document)) is None:
+            self._is_usual = len(document) <= _LONGEST_BYTES  # such as the end marker
+            return False
         self.chunks += 1
-        self._begun.add(index)
-        self.output_units += units
+        self._begun.add(usual[0])
+        self.output_units += usual[1]
+        return True
 
     def end(self) -> bytes:
         """Take the end of the body; an event without its blank line counts if it can be read. Returns what the caller gets of it."""
@@ -159,8 +164,7 @@ class StreamChunks:
             return b""
         data = event.data
         if data is None:
-            stray = event.stray
-            is_failure = bool(stray) and self._is_failure(stray)
+            is_failure = bool(stray := event.stray) and self._is_failure(stray)
             # Comments keep a slow connection alive. Before the first content there is no response yet that they could keep alive.
             return event.encode() if self._has_begun and not is_failure else b""
         if len(data) <= _LONGEST_BYTES and (stripped := data.strip()) in _NO_CONTENT:
@@ -176,12 +180,8 @@ class StreamChunks:
 
     def _take_document(self, event: SseEvent, data: bytes) -> bytes:
         """Handle an event whose data is a JSON object; raises ValueError where it is none."""
-        if self._is_usual and self._has_begun and not event.others and self.response_id is not None:
-            if (usual := read_usual_chunk(data)) is not None:
-                self._take_text(*usual)
-                return event.encode()
-            # Where one is not, such as a call of a tool, the next ones are not either.
-            self._is_usual = False
+        if not event.others and self._take_usual(data):
+            return event.encode()
         head, choices = decode_chat(data)
         error = error_beside(head) or (None if choices else error_itself(data))
         if event.others:

@@ -92,13 +92,12 @@ class SseSplitter:
         documents = self.usual_data(chunk)
         if documents is None:
             return self._lines(chunk)
-        self._at_start = False
         return [SseEvent(document) for document in documents]
 
     def usual_data(self, chunk: bytes) -> list[bytes] | None:
-        """Return the data of the events of the usual chunk (whole events of one data line each); None where it is anything else.
+        """Take the usual chunk, whole events of one data line each, and return their data; None where it is anything else.
 
-        Nothing is taken: the bytes are those of `data: `, the data and two line feeds for each.
+        The bytes are those of `data: `, the data and two line feeds for each.
         """
         if self._rest or self._data or self._others or self._skip_line_feed:
             return None
@@ -108,7 +107,10 @@ class SseSplitter:
             return None
         blocks = chunk[len(_DATA) : -len(_END)].split(_END + _DATA)
         # A line feed in a block is that of another line, or of another event that does not begin in this way.
-        return None if b"\n" in b"".join(blocks) else blocks
+        if b"\n" in b"".join(blocks):
+            return None
+        self._at_start = False
+        return blocks
 
     @property
     def held_bytes(self) -> int:
