@@ -59,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def read_settings(path: Path = PATH) -> Settings:
     """Return the settings; raises `SettingsError` with one line."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors of Windows begin a file with a byte order mark
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path.name}: {error}") from error
     return _parsed(text, path.name)
@@ -67,7 +67,7 @@ def read_settings(path: Path = PATH) -> Settings:
 
 def write_runbook_base_url(base_url: str, path: Path = PATH) -> None:
     """Set the address of the runbooks in the file, and nothing else; raises `SettingsError` where it is no address."""
-    text = _BASE_URL.sub(lambda _: f'runbook_base_url = "{base_url}"', path.read_text(encoding="utf-8"), count=1)
+    text = _BASE_URL.sub(lambda _: f'runbook_base_url = "{base_url}"', path.read_text(encoding="utf-8-sig"), count=1)
     if _parsed(text, path.name).runbook_base_url != base_url:
         raise SettingsError(f"{path.name}: runbook_base_url must be an http or https address that ends in /")
     path.write_text(text, encoding="utf-8")

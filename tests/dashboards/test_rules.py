@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from dashboards.alerting import __main__ as alerting
-from dashboards.alerting.settings import PATH, SettingsError, read_settings
+from dashboards.alerting.settings import PATH, SettingsError, read_settings, write_runbook_base_url
 from tests.dashboards import rule_mutations
 
 ROOT = Path(__file__).parents[2]
@@ -185,6 +185,14 @@ def test_a_setting_that_makes_no_sense_is_named(tmp_path, right, wrong, says):
     settings.write_text(PATH.read_text().replace(right, wrong))
     with pytest.raises(SettingsError, match=says):
         read_settings(settings)
+
+
+def test_settings_that_begin_with_a_byte_order_mark_are_read_and_rewritten(tmp_path):
+    settings = tmp_path / "settings.toml"
+    settings.write_text(PATH.read_text(), encoding="utf-8-sig")
+    assert read_settings(settings) == read_settings()
+    write_runbook_base_url("https://wiki.example/on-call/", settings)
+    assert read_settings(settings).runbook_base_url == "https://wiki.example/on-call/"
 
 
 def test_a_rule_is_altered_in_each_number_window_comparison_and_duration():
