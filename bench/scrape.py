@@ -80,12 +80,23 @@ def build(lines: int) -> Both:
         for spec in catalogue
     ]
     stock_provider = MeterProvider([stock], views=stock_views, shutdown_on_exit=False)
+    stock_instruments = Instruments(stock_provider.get_meter("bench"), catalogue)
+    sizes = {Kind.COUNTER: lines // 2 // FAMILIES, Kind.HISTOGRAM: lines // 2 // LINES_PER_HISTOGRAM_SERIES // FAMILIES}
+    reader, provider, record, label_sets = build_ours(catalogue, sizes)
+    for spec in catalogue:
+        for labels in label_sets[: sizes[spec.kind]]:
+            stock_instruments.record(spec.name, 0.3, dict(labels))  # a label set belongs to one `Instruments`
+    return Both(reader, Exposition(reader, catalogue), registry, (provider, stock_provider), record)
+
+
+def build_ours(
+    catalogue: list[MetricSpec], sizes: dict[Kind, int]
+) -> tuple[SharedReader, MeterProvider, Callable[[int], None], list[LabelSet]]:
+    """Return this project's reader with so many series of each family, its provider, what changes every n-th of them, and their labels."""
     reader = SharedReader(clock=time.monotonic, share_seconds=0)
     provider = MeterProvider([reader], views=build_views(catalogue), shutdown_on_exit=False)
     instruments = Instruments(provider.get_meter("bench"), catalogue)
-    stock_instruments = Instruments(stock_provider.get_meter("bench"), catalogue)
     root = LabelSet()
-    sizes = {Kind.COUNTER: lines // 2 // FAMILIES, Kind.HISTOGRAM: lines // 2 // LINES_PER_HISTOGRAM_SERIES // FAMILIES}
     label_sets = [
         root.plus("provider", f"p{number % 20}").plus("model", f"model-{number}").plus("status", "success")
         for number in range(max(sizes.values()))
@@ -97,10 +108,7 @@ def build(lines: int) -> Both:
                 instruments.record(spec.name, 0.3, labels)
 
     record(1)
-    for spec in catalogue:
-        for labels in label_sets[: sizes[spec.kind]]:
-            stock_instruments.record(spec.name, 0.3, dict(labels))  # a label set belongs to one `Instruments`
-    return Both(reader, Exposition(reader, catalogue), registry, (provider, stock_provider), record)
+    return reader, provider, record, label_sets
 
 
 def milliseconds(work: Callable[[], object], before: Callable[[], object] = lambda: None) -> float:

@@ -1,7 +1,7 @@
 """Exposition: what the reader collected, as Prometheus text 0.0.4 and OpenMetrics 1.0.0.
 
     request -> scrape_request -> pages (collect_threads) -> endpoint <- negotiation (format, gzip)
-    snapshot -> family (names, merge) -> series -> series_block -> series_text (buckets, syntax)
+    snapshot -> family (names, merge) -> series -> series_block -> sample_text (buckets, syntax)
              -> text, openmetrics -> shared_bytes
     snapshot -> readings (quantile) -> summary;  catalogue -> reference
 

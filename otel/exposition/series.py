@@ -1,7 +1,8 @@
 """The sample lines of one family, the same in both formats except for exemplars.
 
-Text that does not change between scrapes is kept per series and dropped with the series, and blocks
-of series are written again only where one of them measured something.
+Labels are kept per series and dropped with the series, and blocks of series are written again only
+where one of them measured something. No object is kept for each series, which the garbage collector
+would look at.
 """
 
 import heapq
@@ -12,7 +13,6 @@ from typing import Any, Final
 from otel.exposition.family import Family, FamilyType
 from otel.exposition.merge import merge_points
 from otel.exposition.series_block import Block, are_same, blocks_of
-from otel.exposition.series_text import SeriesText, by_labels
 from otel.exposition.syntax import label_pairs
 from otel.metrics.columns import attributes_of, items_of
 from otel.metrics.exemplars import Exemplars
@@ -28,7 +28,7 @@ class SeriesWriter:
     """
 
     def __init__(self) -> None:
-        self._series: dict[int, SeriesText] = {}  # by id(attributes), without colliding ones
+        self._series: dict[int, str] = {}  # the labels by id(attributes)
         self._attributes: list[Any] = []  # of the series as they were collected; held, so that an id stays theirs
         self._blocks: list[Block] = []
         self._order: list[int] = []  # which series comes first, by labels
@@ -83,32 +83,34 @@ class SeriesWriter:
         """Keep the text of series that still exist, add the new ones, drop the others."""
         reserved = "le" if family.type is FamilyType.HISTOGRAM else ""
         known = self._series
-        positions = {id(each): position for position, each in enumerate(attributes)}
-        texts = [
-            known.get(id(each)) or SeriesText(each, label_pairs(each, family.labels, reserved=reserved))
-            for each in attributes
-        ]
-        self._series, self._order, self._colliding = {}, [], {}
-        previous: SeriesText | None = None
-        for text in _by_labels(texts):
-            text.colliding = []
-            position = positions[id(text.attributes)]
-            if previous is not None and previous.labels == text.labels:
-                previous.colliding.append(text.attributes)
+        self._series = {
+            id(each): known.get(id(each)) or label_pairs(each, family.labels, reserved=reserved) for each in attributes
+        }
+        labels = list(self._series.values())
+        self._order, self._colliding = [], {}
+        previous = None
+        for position in _by_labels(labels):
+            if labels[position] == previous:
                 self._colliding.setdefault(len(self._order) - 1, []).append(position)
             else:
-                self._series[id(text.attributes)] = previous = text
                 self._order.append(position)
+                previous = labels[position]
         self._attributes = attributes
         items = items_of(family.points)
-        self._blocks = blocks_of(family, list(self._series.values()), [items[position] for position in self._order])
+        self._blocks = blocks_of(
+            family,
+            [attributes[position] for position in self._order],
+            [labels[position] for position in self._order],
+            {place: [attributes[each] for each in others] for place, others in self._colliding.items()},
+            [items[position] for position in self._order],
+        )
 
 
-def _by_labels(texts: list[SeriesText]) -> list[SeriesText]:
-    """Return the series in the order of their labels, without one long step."""
-    if len(texts) <= SORTED_AT_ONCE:
-        return sorted(texts, key=by_labels)
+def _by_labels(labels: list[str]) -> list[int]:
+    """Return the positions of the labels in their order, without one long step."""
+    positions = range(len(labels))
     runs = [
-        sorted(texts[start : start + SORTED_AT_ONCE], key=by_labels) for start in range(0, len(texts), SORTED_AT_ONCE)
+        sorted(positions[start : start + SORTED_AT_ONCE], key=labels.__getitem__)
+        for start in positions[::SORTED_AT_ONCE]
     ]
-    return list(heapq.merge(*runs, key=by_labels))
+    return runs[0] if len(runs) == 1 else list(heapq.merge(*runs, key=labels.__getitem__))

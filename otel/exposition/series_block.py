@@ -6,14 +6,14 @@ unchanged series among changed ones costs, and how long one step holds the inter
 
 import math
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, chain, repeat
 from typing import Any, Final, Protocol
 
 from opentelemetry.sdk.metrics.export import ExponentialHistogramDataPoint
 
 from otel.exposition.family import Family
-from otel.exposition.series_text import SeriesText
+from otel.exposition.sample_text import ExemplarTexts, histogram_prefixes, lines, number_prefix
 from otel.exposition.syntax import number
 from otel.metrics.columns import HistogramNumbers
 from otel.metrics.exemplars import Exemplars, SeriesExemplars
@@ -45,11 +45,12 @@ class Block(Protocol):
 class _PlainBlock:
     """Series with the same number of values each; a subclass says which."""
 
-    def __init__(self, family: Family, series: Sequence[SeriesText]) -> None:
-        self.size = len(series)
+    def __init__(self, family: Family, attributes: Sequence[Any], labels: Sequence[str]) -> None:
+        self.size = len(labels)
         self._family = family
-        self._series = series
-        self._ids = [id(each.attributes) for each in series]
+        self._labels = labels
+        self._ids = list(map(id, attributes))  # the writer holds the attributes, so that an id stays theirs
+        self._exemplar_texts: dict[int, ExemplarTexts] = {}
         self._items: Sequence[Any] = ()
         self._text = b""
         self._traced_items: Sequence[Any] = ()
@@ -73,6 +74,13 @@ class _PlainBlock:
             self._traced_items, self._traced_found = items, found
         return self._traced_text
 
+    def _texts(self, place: int, kept: SeriesExemplars, buckets: int) -> list[str]:
+        """Return the exemplars' text of each bucket of one series."""
+        known = self._exemplar_texts.get(place)
+        if known is None:
+            known = self._exemplar_texts[place] = ExemplarTexts()
+        return known.of(kept, buckets)
+
     def _template(self, items: Sequence[Any]) -> str:
         raise NotImplementedError
 
@@ -90,9 +98,9 @@ class _PlainBlock:
 class NumberBlock(_PlainBlock):
     """Counters or gauges."""
 
-    def __init__(self, family: Family, series: Sequence[SeriesText]) -> None:
-        super().__init__(family, series)
-        prefixes = [_literal(each.prefixes(family, None)[0]) for each in series]
+    def __init__(self, family: Family, attributes: Sequence[Any], labels: Sequence[str]) -> None:
+        super().__init__(family, attributes, labels)
+        prefixes = [_literal(number_prefix(family, each)) for each in labels]
         self._lines = "".join([f"{prefix}%s\n" for prefix in prefixes])
         self._traced_lines = "".join([f"{prefix}%s%s\n" for prefix in prefixes])
 
@@ -106,18 +114,15 @@ class NumberBlock(_PlainBlock):
         return self._traced_lines
 
     def _traced_values(self, items: Sequence[Any], found: Found) -> Iterable[object]:
-        texts = [
-            "" if kept is None else series.exemplar_texts(kept, 1)[0]
-            for series, kept in zip(self._series, found, strict=True)
-        ]
+        texts = ["" if kept is None else self._texts(place, kept, 1)[0] for place, kept in enumerate(found)]
         return chain.from_iterable(zip(self._values(items), texts, strict=True))
 
 
 class HistogramBlock(_PlainBlock):
     """Histograms with explicit bounds."""
 
-    def __init__(self, family: Family, series: Sequence[SeriesText]) -> None:
-        super().__init__(family, series)
+    def __init__(self, family: Family, attributes: Sequence[Any], labels: Sequence[str]) -> None:
+        super().__init__(family, attributes, labels)
         self._bounds: Sequence[Sequence[float]] = ()
         self._lines = self._traced_lines = ""
 
@@ -135,8 +140,8 @@ class HistogramBlock(_PlainBlock):
             return
         self._bounds = bounds
         lines, traced = [], []
-        for series, of_series in zip(self._series, bounds, strict=True):
-            *buckets, total, count = map(_literal, series.prefixes(self._family, of_series))
+        for labels, of_series in zip(self._labels, bounds, strict=True):
+            *buckets, total, count = map(_literal, histogram_prefixes(self._family, labels, of_series))
             lines += [f"{prefix}%s\n" for prefix in (*buckets, total, count)]
             traced += [*(f"{prefix}%s%s\n" for prefix in buckets), f"{total}%s\n", f"{count}%s\n"]
         self._lines, self._traced_lines = "".join(lines), "".join(traced)
@@ -151,8 +156,8 @@ class HistogramBlock(_PlainBlock):
     def _traced_values(self, items: Sequence[HistogramNumbers], found: Found) -> Iterable[object]:
         values: list[object] = []
         totals = _written(list(map(_sum_of, items)))
-        for series, item, total, kept in zip(self._series, items, totals, found, strict=True):
-            texts = repeat("") if kept is None else series.exemplar_texts(kept, len(item.bucket_counts))
+        for place, (item, total, kept) in enumerate(zip(items, totals, found, strict=True)):
+            texts = repeat("") if kept is None else self._texts(place, kept, len(item.bucket_counts))
             values += chain.from_iterable(zip(accumulate(item.bucket_counts), texts, strict=False))
             values += (total, item.observations)
         return values
@@ -166,9 +171,10 @@ class SingleBlock:
 
     size = 1
 
-    def __init__(self, family: Family, series: SeriesText) -> None:
+    def __init__(self, family: Family, attributes: Sequence[Any], labels: str) -> None:
         self._family = family
-        self._series = series
+        self._labels = labels
+        self._ids = list(map(id, attributes))
 
     def text(self, items: Sequence[Any]) -> bytes:
         """Return the lines without exemplars."""
@@ -176,29 +182,40 @@ class SingleBlock:
 
     def text_with_exemplars(self, items: Sequence[Any], exemplars: Exemplars) -> bytes:
         """Return the lines with exemplars."""
-        return _encoded("".join(self._series.lines(self._family, items[0], exemplars)))
+        kept = [exemplars[key] for key in self._ids if key in exemplars]
+        return _encoded("".join(lines(self._family, self._labels, items[0], kept)))
 
 
-def blocks_of(family: Family, series: Sequence[SeriesText], items: Sequence[Any]) -> list[Block]:
-    """Return the blocks of series that measured these items."""
+def blocks_of(
+    family: Family,
+    attributes: Sequence[Any],
+    labels: Sequence[str],
+    colliding: Mapping[int, Sequence[Any]],
+    items: Sequence[Any],
+) -> list[Block]:
+    """Return the blocks of series; `colliding` are further attribute sets of one, by its place."""
     blocks: list[Block] = []
-    run: list[SeriesText] = []
-    lines = 0
+    begin = filled = 0
     make: type[NumberBlock | HistogramBlock] = NumberBlock
-    for each, item in zip(series, items, strict=True):
+
+    def end_run(end: int) -> None:
+        nonlocal begin, filled
+        if end > begin:
+            blocks.append(make(family, attributes[begin:end], labels[begin:end]))
+        begin, filled = end, 0
+
+    for place, item in enumerate(items):
         is_histogram = isinstance(item, HistogramNumbers)
-        is_single = bool(each.colliding) or isinstance(item, ExponentialHistogramDataPoint)
-        if run and (is_single or lines >= LINES_PER_BLOCK):
-            blocks.append(make(family, run))
-            run, lines = [], 0
-        if is_single:
-            blocks.append(SingleBlock(family, each))
+        if place in colliding or isinstance(item, ExponentialHistogramDataPoint):
+            end_run(place)
+            blocks.append(SingleBlock(family, [attributes[place], *colliding.get(place, ())], labels[place]))
+            begin = place + 1
             continue
+        if filled >= LINES_PER_BLOCK:
+            end_run(place)
         make = HistogramBlock if is_histogram else NumberBlock
-        run.append(each)
-        lines += len(item.bounds) + _LINES_BESIDE_BOUNDS if is_histogram else 1
-    if run:
-        blocks.append(make(family, run))
+        filled += len(item.bounds) + _LINES_BESIDE_BOUNDS if is_histogram else 1
+    end_run(len(items))
     return blocks
 
 

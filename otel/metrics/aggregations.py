@@ -38,9 +38,7 @@ class _Keeping:
 
     _latest: Any = None
     _spare: Any = None
-    is_kept = False
-    """Whether the next point is the latest one, unless something is measured."""
-
+    _is_kept = False
     _value: Any
     _reservoir: Any
     _collect_exemplars: Callable[[], Sequence[Exemplar]]
@@ -54,11 +52,11 @@ class _Keeping:
             and self._instrument_aggregation_temporality is AggregationTemporality.DELTA
         )
         if not is_known:
-            self.is_kept = False
+            self._is_kept = False
             return super().collect(collection_aggregation_temporality, collection_start_nano)  # type: ignore[misc]  # the SDK's
         latest, offered = self._latest, self._reservoir.offered
         # With an exemplar that came without a value the SDK makes a point of its own.
-        if self.is_kept and self._value is None and not offered:
+        if self._is_kept and self._value is None and not offered:
             _set(latest, "time_unix_nano", collection_start_nano)
             return latest
         spare = self._spare if self._spare is not None and _references(self) == _UNSHARED else None
@@ -66,7 +64,7 @@ class _Keeping:
         point = self._cumulative(spare, collection_start_nano)
         self._spare, self._latest = latest, point
         # The next point is the same while nothing is measured, but has no exemplars.
-        self.is_kept = not point.exemplars
+        self._is_kept = not point.exemplars
         return point
 
     def _cumulative(self, spare: Any, time_unix_nano: int) -> Any:
@@ -112,7 +110,6 @@ class CumulativeHistogram(_Keeping, sdk._ExplicitBucketHistogramAggregation):  #
         """Add what a bound series added up."""
         with self._lock:
             self._add(counts, total, lowest, highest)
-        self.is_kept = False
 
     def take_numbers(self) -> HistogramNumbers:
         """Return what was measured until now, with what the instrument itself recorded."""

@@ -78,7 +78,7 @@ class Series(Generic[AnyDelta]):
         self._bound_to: object = None
         self._period = -1
         self._delta: AnyDelta = self._new_delta()
-        self._spare: AnyDelta = self._delta
+        self._spare: AnyDelta = self._new_delta()
 
     def record(self, value: float, context: Context | None) -> None:
         """Add or record the value; the span of `context` may become its exemplar."""
@@ -143,10 +143,9 @@ class Series(Generic[AnyDelta]):
         if self._period != pending.period:
             self._period = pending.period
             delta = self._spare
-            if delta.is_empty and delta.aggregations is self._aggregations:
-                delta.is_empty = False
-            else:
+            if not (delta.is_empty and delta.aggregations is self._aggregations):
                 delta = self._new_delta()
+            delta.is_empty = False
             self._spare, self._delta = self._delta, delta
             pending.deltas.append(delta)
 
@@ -188,6 +187,8 @@ class Series(Generic[AnyDelta]):
                 for match in matches:
                     collect_as_columns(match)
                 self._aggregations = aggregations
+                # Both now, not one when the series changes again: the garbage collector looks at what is new.
+                self._delta, self._spare = self._new_delta(), self._new_delta()
         except (AttributeError, TypeError):
             return
 

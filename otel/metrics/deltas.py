@@ -15,8 +15,8 @@ class SumDelta:
         self.aggregations = aggregations
         self.exemplars: dict[int, Offered] = {}
         self.total: float = 0
-        self.is_empty = False
-        """Whether it has been passed on, so that the series may use it again: new ones keep the garbage collector busy."""
+        self.is_empty = True
+        """Whether it may begin, because what it had has been passed on: new ones keep the garbage collector busy."""
 
     def pass_on(self) -> None:
         """Move it into the aggregations."""
@@ -25,7 +25,6 @@ class SumDelta:
             # Not a method of it: the call would take a third of the time.
             with each._lock:  # noqa: SLF001  the SDK has no public bound instruments
                 each._previous_value += total  # noqa: SLF001  as above
-            each.is_kept = False
         self.total = 0
         if self.exemplars:
             for each in self.aggregations:
@@ -45,7 +44,7 @@ class HistogramDelta:
         self.counts = [0] * buckets
         self.sum: float = 0
         self.lowest, self.highest = math.inf, -math.inf
-        self.is_empty = False
+        self.is_empty = True
 
     def pass_on(self) -> None:
         """Move it into the aggregations."""

@@ -22,7 +22,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 from opentelemetry.sdk.metrics.export import MetricsData
 
 from otel.delivery.encoding.points import PointEncoder
-from otel.delivery.encoding.protobuf import delimited, text_field
+from otel.delivery.encoding.protobuf import delimited, framed, text_field
 
 NO_RECORDED_VALUE: Final = int(DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK)
 
@@ -33,8 +33,8 @@ _SCOPE_METRICS: Final = b"\x12"
 _METRIC: Final = b"\x12"
 _SCHEMA_URL: Final = b"\x1a"
 
-FinalMetrics: TypeAlias = dict[int, dict[int, list[bytes]]]
-"""Encoded metrics whose last value is final, by the number of their resource and of their scope in it."""
+FinalMetrics: TypeAlias = dict[int, dict[int, list[list[bytes]]]]
+"""Encoded metrics whose last value is final, each in pieces, by the number of their resource and of their scope in it."""
 
 
 class GaugeSeries(NamedTuple):
@@ -76,7 +76,8 @@ class PushEncoder:
             _add_ended(request, ended, newest_unix_ns or self._unix_ns())
         self._shown |= alive
         self._latest = set() if is_last else alive
-        return b"".join(_encoded(group, final.get(number, {})) for number, group in enumerate(request.resource_metrics))
+        # From a megabyte on, joining lets other threads go on.
+        return b"".join(_pieces(request, final))
 
     def _without_final(self, data: MetricsData) -> tuple[MetricsData, FinalMetrics]:
         """Return the collection without counters and histograms, and these as they are encoded.
@@ -99,15 +100,24 @@ class PushEncoder:
         self._shown = set(self._latest)
 
 
-def _encoded(group: ResourceMetrics, final: dict[int, list[bytes]]) -> bytes:
-    """Return a resource's field of the request, with the encoded metrics of its scopes."""
-    parts = [delimited(_RESOURCE, group.resource.SerializeToString())] if group.HasField("resource") else []
+def _pieces(request: ExportMetricsServiceRequest, final: FinalMetrics) -> list[bytes]:
+    """Return the pieces of the request with the encoded metrics in it."""
+    pieces = []
+    for number, group in enumerate(request.resource_metrics):
+        pieces += _of_resource(group, final.get(number, {}))
+    return pieces
+
+
+def _of_resource(group: ResourceMetrics, final: dict[int, list[list[bytes]]]) -> list[bytes]:
+    """Return the pieces of a resource's field of the request, with the encoded metrics of its scopes."""
+    pieces = [delimited(_RESOURCE, group.resource.SerializeToString())] if group.HasField("resource") else []
     for number, scoped in enumerate(group.scope_metrics):
-        metrics = [delimited(_METRIC, body) for body in final.get(number, [])]
         # Protobuf leaves the order of a message's fields open.
-        parts.append(delimited(_SCOPE_METRICS, b"".join((scoped.SerializeToString(), *metrics))))
-    parts.append(text_field(_SCHEMA_URL, group.schema_url))
-    return delimited(_RESOURCE_METRICS, b"".join(parts))
+        of_scope = [scoped.SerializeToString()]
+        for metric in final.get(number, []):
+            of_scope += framed(_METRIC, metric)
+        pieces += framed(_SCOPE_METRICS, of_scope)
+    return framed(_RESOURCE_METRICS, [*pieces, text_field(_SCHEMA_URL, group.schema_url)])
 
 
 def _gauge_points(request: ExportMetricsServiceRequest) -> Iterator[tuple[GaugeSeries, NumberDataPoint]]:

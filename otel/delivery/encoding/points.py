@@ -1,24 +1,23 @@
 """Encodes counters and histograms as OTLP `Metric`s: the bytes of the SDK's encoder in a quarter of its time.
 
 The SDK makes one protobuf object for each point and copies all of them twice, which holds the
-interpreter for as long as there are points. Here no step is longer than one point, but the last,
-which joins bytes.
+interpreter for as long as there are points. Here no step is longer than one piece of points: pieces
+are joined only once, to the whole body, which lets other threads go on.
 
 Format: `opentelemetry/proto/metrics/v1/metrics.proto`.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count, islice, repeat
 from struct import Struct
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 from opentelemetry.sdk.metrics import Exemplar
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     Histogram,
-    HistogramDataPoint,
     Metric,
-    NumberDataPoint,
     Sum,
 )
 
@@ -26,10 +25,12 @@ from otel.delivery.encoding.protobuf import (
     AttributeEncoder,
     UnsupportedValueError,
     delimited,
+    framed,
     pack_double,
     pack_fixed64,
     text_field,
 )
+from otel.metrics.columns import Columns, HistogramNumbers, item_of
 
 _NAME: Final = b"\x0a"
 _DESCRIPTION: Final = b"\x12"
@@ -60,6 +61,12 @@ _TRACE_ID: Final = b"\x2a\x10"
 _EXEMPLAR_INT: Final = b"\x31"
 _pack_int: Final = Struct("<q").pack
 
+POINTS_PER_PIECE: Final = 256
+"""Some 30 KB of counters or 100 KB of histograms: joined in a fraction of a millisecond."""
+
+Row: TypeAlias = tuple[Any, int, int, Any, Sequence[Exemplar]]
+EncodePoint: TypeAlias = Callable[[Any, int, int, Any, Sequence[Exemplar]], bytes]
+
 
 class PointEncoder:
     """Encodes metrics whose points never fall. Used by the one thread that pushes."""
@@ -69,54 +76,63 @@ class PointEncoder:
         self._of_histograms = AttributeEncoder(b"\x4a")
         self._of_exemplars = AttributeEncoder(b"\x3a")
 
-    def encode(self, metric: Metric) -> bytes | None:
-        """Return the metric's message, None where the SDK has to encode it: gauges, sums that can fall, rare values."""
+    def encode(self, metric: Metric) -> list[bytes] | None:
+        """Return the pieces of the metric's message, None where the SDK has to encode it: gauges, sums that can fall, rare values."""
         data = metric.data
         try:
             if isinstance(data, Sum) and data.is_monotonic and data.data_points:
-                points = b"".join([delimited(_POINT, self._number(point)) for point in data.data_points])
-                field = delimited(_SUM, points + _temporality(data.aggregation_temporality) + _MONOTONIC)
+                pieces = self._pieces(self._number, data.data_points)
+                field = framed(_SUM, [*pieces, _temporality(data.aggregation_temporality) + _MONOTONIC])
             elif isinstance(data, Histogram) and data.data_points:
-                points = b"".join([delimited(_POINT, self._histogram(point)) for point in data.data_points])
-                field = delimited(_HISTOGRAM, points + _temporality(data.aggregation_temporality))
+                pieces = self._pieces(self._histogram, data.data_points)
+                field = framed(_HISTOGRAM, [*pieces, _temporality(data.aggregation_temporality)])
             else:
                 return None
             head = text_field(_NAME, metric.name) + text_field(_DESCRIPTION, metric.description)
-            return head + text_field(_UNIT, metric.unit) + field
+            return [head + text_field(_UNIT, metric.unit), *field]
         except (UnsupportedValueError, struct.error, TypeError, AttributeError, UnicodeEncodeError, OverflowError):
             return None
 
-    def _number(self, point: NumberDataPoint) -> bytes:
-        value = point.value
+    @staticmethod
+    def _pieces(encode: EncodePoint, points: Sequence[Any]) -> list[bytes]:
+        """Return the points as fields of the message, some of them in each piece."""
+        rows = _rows(points)
+        return [
+            b"".join([delimited(_POINT, encode(*row)) for row in islice(rows, POINTS_PER_PIECE)])
+            for _ in range(0, len(points), POINTS_PER_PIECE)
+        ]
+
+    def _number(self, attributes: Any, start: int, time: int, value: Any, exemplars: Sequence[Exemplar]) -> bytes:
         kind = type(value)
         if kind is not int and kind is not float:
             raise UnsupportedValueError
-        exemplars = self._exemplars(_NUMBER_EXEMPLAR, point.exemplars) if point.exemplars else b""
         return b"".join(
             (
-                _START + pack_fixed64(point.start_time_unix_nano) if point.start_time_unix_nano else b"",
-                _TIME + pack_fixed64(point.time_unix_nano) if point.time_unix_nano else b"",
+                _START + pack_fixed64(start) if start else b"",
+                _TIME + pack_fixed64(time) if time else b"",
                 _AS_DOUBLE + pack_double(value) if kind is float else b"",
-                exemplars,
+                self._exemplars(_NUMBER_EXEMPLAR, exemplars) if exemplars else b"",
                 _AS_INT + _pack_int(value) if kind is int else b"",
-                self._of_numbers.encode(point.attributes or {}),
+                self._of_numbers.encode(attributes or {}),
             )
         )
 
-    def _histogram(self, point: HistogramDataPoint) -> bytes:
-        counts, bounds = point.bucket_counts, point.explicit_bounds
+    def _histogram(
+        self, attributes: Any, start: int, time: int, item: HistogramNumbers, exemplars: Sequence[Exemplar]
+    ) -> bytes:
+        bounds, counts, observations, total, lowest, highest = item
         return b"".join(
             (
-                _START + pack_fixed64(point.start_time_unix_nano) if point.start_time_unix_nano else b"",
-                _TIME + pack_fixed64(point.time_unix_nano) if point.time_unix_nano else b"",
-                _COUNT + pack_fixed64(point.count) if point.count else b"",
-                _TOTAL + pack_double(point.sum),
+                _START + pack_fixed64(start) if start else b"",
+                _TIME + pack_fixed64(time) if time else b"",
+                _COUNT + pack_fixed64(observations) if observations else b"",
+                _TOTAL + pack_double(total),
                 delimited(_BUCKET_COUNTS, Struct(f"<{len(counts)}Q").pack(*counts)) if counts else b"",
                 delimited(_BOUNDS, Struct(f"<{len(bounds)}d").pack(*bounds)) if bounds else b"",
-                self._exemplars(_HISTOGRAM_EXEMPLAR, point.exemplars) if point.exemplars else b"",
-                self._of_histograms.encode(point.attributes or {}),
-                _MIN + pack_double(point.min),
-                _MAX + pack_double(point.max),
+                self._exemplars(_HISTOGRAM_EXEMPLAR, exemplars) if exemplars else b"",
+                self._of_histograms.encode(attributes or {}),
+                _MIN + pack_double(lowest),
+                _MAX + pack_double(highest),
             )
         )
 
@@ -140,6 +156,17 @@ class PointEncoder:
                 self._of_exemplars.encode(exemplar.filtered_attributes or {}),
             )
         )
+
+
+def _rows(points: Sequence[Any]) -> Iterator[Row]:
+    """Return of each point its attributes, start, time, value or numbers, and exemplars."""
+    if isinstance(points, Columns):
+        exemplars = map(points.exemplars.get, count(), repeat(()))
+        return zip(points.attributes, points.starts, repeat(points.time_unix_nano), points.items, exemplars)
+    return (
+        (point.attributes, point.start_time_unix_nano, point.time_unix_nano, item_of(point), point.exemplars)
+        for point in points
+    )
 
 
 def _temporality(temporality: AggregationTemporality) -> bytes:

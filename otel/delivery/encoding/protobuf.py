@@ -8,7 +8,7 @@ Format: protobuf.dev/programming-guides/encoding; fields of
 `opentelemetry/proto/common/v1/common.proto`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from struct import Struct
 from typing import Any, Final
@@ -61,6 +61,11 @@ def varint(number: int) -> bytes:
 def delimited(tag: bytes, content: bytes) -> bytes:
     """Return a field of wire type 2: its tag, its length, its content."""
     return tag + varint(len(content)) + content
+
+
+def framed(tag: bytes, pieces: Sequence[bytes]) -> list[bytes]:
+    """Return the pieces of a field of wire type 2, whose content is these pieces: none of them is copied."""
+    return [tag + varint(sum(map(len, pieces))), *pieces]
 
 
 def text_field(tag: bytes, text: str | None) -> bytes:

@@ -1,10 +1,12 @@
 """The encoding here of counters and histograms against the SDK's, byte by byte."""
 
 import math
+from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -24,8 +26,14 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
+from otel.catalogue.spec import Kind, Label, MetricSpec
+from otel.delivery.encoding import metrics, points
 from otel.delivery.encoding.metrics import PushEncoder
 from otel.delivery.encoding.points import PointEncoder
+from otel.metrics.columns import Columns
+from otel.metrics.label_set import LabelSet
+from otel.metrics.reader import metrics_of
+from tests.harness.metered import Metered
 
 UINT64 = st.integers(0, (1 << 64) - 1)
 NUMBERS = st.integers(-(1 << 63), (1 << 63) - 1) | st.floats()
@@ -63,10 +71,74 @@ def collection(*metrics: Metric) -> MetricsData:
     return MetricsData([ResourceMetrics(Resource({"service.name": "gw"}, "https://schema"), scopes, "https://schema")])
 
 
+@pytest.fixture(scope="module", autouse=True)
+def pieces_of_two_points() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(points, "POINTS_PER_PIECE", 2)
+        yield
+
+
+def sdks_bytes(metric: Metric) -> bytes:
+    [group] = encode_metrics(collection(metric)).resource_metrics
+    body: bytes = group.scope_metrics[0].metrics[0].SerializeToString()
+    return body
+
+
 @given(METRICS)
 def test_a_metric_is_encoded_as_the_sdk_encodes_it(metric: Metric) -> None:
-    [group] = encode_metrics(collection(metric)).resource_metrics
-    assert PointEncoder().encode(metric) == group.scope_metrics[0].metrics[0].SerializeToString()
+    assert b"".join(PointEncoder().encode(metric) or []) == sdks_bytes(metric)
+
+
+RECORDED = st.lists(
+    st.tuples(st.sampled_from(["calls_total", "seconds"]), st.integers(0, 9) | st.floats(0, 9), st.sampled_from("abcde"), st.booleans()),
+    min_size=1,
+    max_size=20,
+)  # fmt: skip
+
+
+def metered_series() -> tuple[Metered, LabelSet]:
+    specs = [
+        MetricSpec(name="calls_total", instrument="calls_total", kind=Kind.COUNTER, unit="1", help="Calls.", labels=(Label("model"),)),
+        MetricSpec(name="seconds", instrument="seconds", kind=Kind.HISTOGRAM, unit="s", help="Seconds.", labels=(Label("model"),),
+                   buckets=(0.1, 1.0, 5.0)),
+    ]  # fmt: skip
+    return Metered(specs), LabelSet()
+
+
+@settings(deadline=None, max_examples=50)
+@given(RECORDED)
+def test_collected_columns_are_encoded_as_the_sdk_encodes_their_points(recorded: list[Any]) -> None:
+    metered, root = metered_series()
+    for name, value, model, is_traced in recorded:
+        with metered.span() if is_traced else nullcontext():
+            metered.instruments.record(name, value, root.plus("model", model))
+    for metric in metrics_of(metered.reader.collect_for_push()):
+        assert isinstance(metric.data.data_points, Columns)
+        encoded = b"".join(PointEncoder().encode(metric) or [])
+        assert metric.data.data_points._points is None, "no points were made"
+        assert encoded == sdks_bytes(metric)
+
+
+def test_no_step_of_a_push_grows_with_the_number_of_series(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One long step holds the interpreter: pieces are bounded, and joined once, without being copied before."""
+    monkeypatch.setattr(points, "POINTS_PER_PIECE", 256)
+    metered, root = metered_series()
+    for number in range(1_500):
+        labels = root.plus("model", str(number))
+        metered.instruments.record("calls_total", 1, labels)
+        metered.instruments.record("seconds", 0.5, labels)
+    longest = []
+
+    def pieces(*args: Any) -> list[bytes]:
+        found = original(*args)
+        longest.append(max(map(len, found)))
+        return found
+
+    original = metrics._pieces
+    monkeypatch.setattr(metrics, "_pieces", pieces)
+    body = PushEncoder(lambda: 1).encode(metered.reader.collect_for_push(), is_last=False)
+    assert len(body) > 200_000
+    assert longest[0] < 50_000
 
 
 def number(value: Any, attributes: Any = None) -> NumberDataPoint:
@@ -89,8 +161,8 @@ def test_everything_else_is_left_to_the_sdk(data: Any) -> None:
 
 
 @given(st.lists(METRICS, max_size=4), st.booleans())
-def test_a_push_holds_what_the_sdk_makes_of_the_collection(metrics: list[Metric], has_gauge: bool) -> None:
-    named = [Metric(f"m{place}", each.description, each.unit, each.data) for place, each in enumerate(metrics)]
+def test_a_push_holds_what_the_sdk_makes_of_the_collection(pushed: list[Metric], has_gauge: bool) -> None:
+    named = [Metric(f"m{place}", each.description, each.unit, each.data) for place, each in enumerate(pushed)]
     named += [Metric("gauge", "", "", Gauge([number(3)]))] if has_gauge else []
     data = collection(*named)
     request = ExportMetricsServiceRequest.FromString(PushEncoder(lambda: 1).encode(data, is_last=False))
