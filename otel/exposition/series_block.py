@@ -50,7 +50,9 @@ class _PlainBlock:
         self._family = family
         self._labels = labels
         self._ids = list(map(id, attributes))  # the writer holds the attributes, so that an id stays theirs
-        self._exemplar_texts: dict[int, ExemplarTexts] = {}
+        self._kept_texts: dict[int, ExemplarTexts] = {}  # by the place of a series
+        self._texts: list[Sequence[str] | None] = []
+        self._texts_found: Found = ()
         self._items: Sequence[Any] = ()
         self._text = b""
         self._traced_items: Sequence[Any] = ()
@@ -74,12 +76,15 @@ class _PlainBlock:
             self._traced_items, self._traced_found = items, found
         return self._traced_text
 
-    def _texts(self, place: int, kept: SeriesExemplars, buckets: int) -> list[str]:
-        """Return the exemplars' text of each bucket of one series."""
-        known = self._exemplar_texts.get(place)
-        if known is None:
-            known = self._exemplar_texts[place] = ExemplarTexts()
-        return known.of(kept, buckets)
+    def _exemplar_texts(self, found: Found, buckets: Sequence[int]) -> list[Sequence[str] | None]:
+        """Return the exemplars' texts of each series, None where it has none."""
+        if not are_same(found, self._texts_found):
+            self._texts = [
+                None if kept is None else self._kept_texts.setdefault(place, ExemplarTexts()).of(kept, size)
+                for place, (kept, size) in enumerate(zip(found, buckets, strict=True))
+            ]
+            self._texts_found = found
+        return self._texts
 
     def _template(self, items: Sequence[Any]) -> str:
         raise NotImplementedError
@@ -114,8 +119,9 @@ class NumberBlock(_PlainBlock):
         return self._traced_lines
 
     def _traced_values(self, items: Sequence[Any], found: Found) -> Iterable[object]:
-        texts = ["" if kept is None else self._texts(place, kept, 1)[0] for place, kept in enumerate(found)]
-        return chain.from_iterable(zip(self._values(items), texts, strict=True))
+        texts = self._exemplar_texts(found, [1] * self.size)
+        newest = ["" if each is None else each[0] for each in texts]
+        return chain.from_iterable(zip(self._values(items), newest, strict=True))
 
 
 class HistogramBlock(_PlainBlock):
@@ -156,9 +162,10 @@ class HistogramBlock(_PlainBlock):
     def _traced_values(self, items: Sequence[HistogramNumbers], found: Found) -> Iterable[object]:
         values: list[object] = []
         totals = _written(list(map(_sum_of, items)))
-        for place, (item, total, kept) in enumerate(zip(items, totals, found, strict=True)):
-            texts = repeat("") if kept is None else self._texts(place, kept, len(item.bucket_counts))
-            values += chain.from_iterable(zip(accumulate(item.bucket_counts), texts, strict=False))
+        texts = self._exemplar_texts(found, [len(item.bucket_counts) for item in items])
+        for item, total, of_series in zip(items, totals, texts, strict=True):
+            newest = repeat("") if of_series is None else of_series
+            values += chain.from_iterable(zip(accumulate(item.bucket_counts), newest, strict=False))
             values += (total, item.observations)
         return values
 

@@ -1,10 +1,12 @@
 """What is written in blocks, from columns, equals what is written line by line from the points of the same collection."""
 
+import gc
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import accumulate
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from opentelemetry.sdk.metrics.export import HistogramDataPoint, NumberDataPoint
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 
 from otel.catalogue.spec import Category, Kind, Label, MetricSpec
+from otel.delivery.encoding.metrics import PushEncoder
 from otel.exposition import series_block
 from otel.exposition.series import _by_labels
 from otel.exposition.syntax import label_pairs, number
@@ -174,3 +177,36 @@ def test_families_with_points_of_both_ways_are_whole() -> None:
         'calls_total{model="a",status=""} 6',
         'calls_total{model="b",status=""} 2',
     ]
+
+
+def test_neither_scrape_nor_push_leaves_the_garbage_collector_an_object_for_each_series() -> None:
+    """It stops the process while it looks at objects, and series may be a hundred thousand."""
+    series = 2_000
+    metered = Metered([msgspec.structs.replace(SPECS[0], series_limit=series)])
+    root, encoder = LabelSet(), PushEncoder(lambda: 1)
+    sets = [root.plus("model", str(number)) for number in range(series)]
+
+    def new_objects(work: Callable[[], object]) -> int:
+        gc.collect()
+        before = len(gc.get_objects())
+        work()
+        return len(gc.get_objects()) - before
+
+    def record() -> None:
+        for labels in sets:
+            metered.instruments.record("calls_total", 1, labels)
+
+    def push() -> None:
+        encoder.encode(metered.reader.collect_for_push(), is_last=False)
+
+    record()
+    gc.disable()
+    try:
+        first = new_objects(metered.text)
+        push()  # fills the encoder's cache of labels, which is bounded
+        record()
+        later = [new_objects(metered.text), new_objects(record), new_objects(push)]
+    finally:
+        gc.enable()
+    assert first < series / 2
+    assert max(later) < series / 10
