@@ -89,7 +89,7 @@ faults: $(VENV)/.made-dev ## OTLP endpoint down, black hole, 503: FAULT_SECONDS=
 	@$(BIN)/python -m bench.faults
 
 bench: $(VENV)/.made-dev ## the benchmarks, each with its baseline in the same run (a few minutes)
-	@for script in scrape delivery gateway; do echo "bench: $$script"; $(BIN)/python -m bench.$$script || exit 1; done
+	@for script in scrape event_loop scraped_gateway delivery gateway; do echo "bench: $$script"; $(BIN)/python -m bench.$$script || exit 1; done
 
 bench-baselines: $(VENV)/.made $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv) ## Portkey (npm) and LiteLLM (pip) for `make bench`, into the user's cache
 	@$(BIN)/python -m bench.baselines

@@ -128,28 +128,28 @@ class CumulativeHistogram(_Keeping, sdk._ExplicitBucketHistogramAggregation):  #
 
     def _add(self, counts: list[int], total: float, lowest: float, highest: float) -> None:
         before: Any = self._previous_value
-        # A new list: a collection may hold the one before.
-        self._previous_value = list(counts) if before is None else list(map(add, before, counts))  # type: ignore[assignment]  # the SDK declares only what it is at first
+        # The garbage collector looks at a tuple of numbers once, and at a list again and again.
+        self._previous_value = tuple(counts) if before is None else tuple(map(add, before, counts))  # type: ignore[assignment]  # the SDK declares only what it is at first
         self._previous_sum += total  # type: ignore[assignment]  # likewise
         self._previous_min = min(lowest, self._previous_min)
         self._previous_max = max(highest, self._previous_max)
         self.numbers = None
 
-    def _take_recorded(self) -> list[int]:
+    def _take_recorded(self) -> tuple[int, ...]:
         """Add what the instrument itself recorded; return the counts of the buckets."""
         if self._value is not None:
             self._add(self._value, self._sum, self._min, self._max)
             self._value = None
             self._sum, self._min, self._max = 0, math.inf, -math.inf
         if self._previous_value is None:
-            self._previous_value = self._get_empty_bucket_counts()  # type: ignore[assignment]  # likewise
+            self._previous_value = tuple(self._get_empty_bucket_counts())  # type: ignore[assignment]  # likewise
         return self._previous_value  # type: ignore[return-value]  # likewise
 
     def _cumulative(self, spare: Any, time_unix_nano: int) -> Any:
         with self._lock:
             before = self._take_recorded()
             exemplars = self._exemplars()
-        bucket_counts, total = tuple(before), sum(before)
+        bucket_counts, total = before, sum(before)
         if spare is None:
             return HistogramDataPoint(
                 self._attributes,

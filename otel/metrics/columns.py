@@ -6,17 +6,21 @@ to look at them. Who wants points gets them, made at the first request.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, overload
+from typing import Any, Generic, TypeAlias, TypeVar, overload
 
+import msgspec
 from opentelemetry.sdk.metrics import Exemplar
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, NumberDataPoint
 
 
-class HistogramNumbers(NamedTuple):
-    """What a histogram's series measured since it began."""
+class HistogramNumbers(msgspec.Struct, frozen=True, gc=False):
+    """What a histogram's series measured since it began.
+
+    The garbage collector need not know of it: it holds numbers alone.
+    """
 
     bounds: tuple[float, ...]
-    bucket_counts: Sequence[int]
+    bucket_counts: tuple[int, ...]
     observations: int
     sum: float
     min: float
@@ -119,8 +123,8 @@ def item_of(point: Any) -> Any:
     if isinstance(point, NumberDataPoint):
         return point.value
     if isinstance(point, HistogramDataPoint):
-        counts = point.bucket_counts
-        return HistogramNumbers(point.explicit_bounds, counts, point.count, point.sum, point.min, point.max)  # type: ignore[arg-type]  # a tuple, whatever the SDK declares
+        counts, bounds = tuple(point.bucket_counts), point.explicit_bounds
+        return HistogramNumbers(bounds, counts, point.count, point.sum, point.min, point.max)  # type: ignore[arg-type]  # a tuple, whatever the SDK declares
     return point
 
 
@@ -135,7 +139,15 @@ def histogram_point(
     attributes: Any, start_unix_nano: int, time_unix_nano: int, item: HistogramNumbers, exemplars: Sequence[Exemplar]
 ) -> HistogramDataPoint:
     """Return the SDK's point of a histogram."""
-    bounds, counts, count, total, lowest, highest = item
     return HistogramDataPoint(
-        attributes, start_unix_nano, time_unix_nano, count, total, tuple(counts), bounds, lowest, highest, exemplars
+        attributes,
+        start_unix_nano,
+        time_unix_nano,
+        item.observations,
+        item.sum,
+        item.bucket_counts,
+        item.bounds,
+        item.min,
+        item.max,
+        exemplars,
     )

@@ -52,7 +52,7 @@ class HistogramDelta:
             each.add(self.counts, self.sum, self.lowest, self.highest)
             if self.exemplars:
                 each._reservoir.put(self.exemplars)  # noqa: SLF001  as above
-        self.counts = [0] * len(self.counts)
+        self.counts[:] = [0] * len(self.counts)  # the same list: new ones keep the garbage collector busy
         self.sum = 0
         self.lowest, self.highest = math.inf, -math.inf
         self.exemplars.clear()

@@ -120,19 +120,19 @@ class PointEncoder:
     def _histogram(
         self, attributes: Any, start: int, time: int, item: HistogramNumbers, exemplars: Sequence[Exemplar]
     ) -> bytes:
-        bounds, counts, observations, total, lowest, highest = item
+        bounds, counts = item.bounds, item.bucket_counts
         return b"".join(
             (
                 _START + pack_fixed64(start) if start else b"",
                 _TIME + pack_fixed64(time) if time else b"",
-                _COUNT + pack_fixed64(observations) if observations else b"",
-                _TOTAL + pack_double(total),
+                _COUNT + pack_fixed64(item.observations) if item.observations else b"",
+                _TOTAL + pack_double(item.sum),
                 delimited(_BUCKET_COUNTS, Struct(f"<{len(counts)}Q").pack(*counts)) if counts else b"",
                 delimited(_BOUNDS, Struct(f"<{len(bounds)}d").pack(*bounds)) if bounds else b"",
                 self._exemplars(_HISTOGRAM_EXEMPLAR, exemplars) if exemplars else b"",
                 self._of_histograms.encode(attributes or {}),
-                _MIN + pack_double(lowest),
-                _MAX + pack_double(highest),
+                _MIN + pack_double(item.min),
+                _MAX + pack_double(item.max),
             )
         )
 
