@@ -1,7 +1,8 @@
 """Bounds how much is read at once from a provider's connection, and reads what came before it broke.
 
 The event loop reads up to 256 KB for a protocol that takes bytes, and a few hundred streams whose
-clients do not read would hold so much each. A protocol that offers a buffer decides itself.
+clients do not read would hold so much each. A protocol that offers a buffer decides itself. Of chunks
+of a byte each it reads less at once, so that other connections have their turn.
 """
 
 import asyncio
@@ -10,6 +11,9 @@ from typing import Final
 import aiohttp
 
 READ_BYTES: Final = 16 * 1024
+_FEW_BYTES: Final = 1024
+_MANY_LINES: Final = 1_000
+"""So many in one read are chunks or events of a few bytes: each costs as much as a large one, a read of them ten milliseconds."""
 
 
 class BoundedReads(asyncio.BufferedProtocol):
@@ -17,6 +21,7 @@ class BoundedReads(asyncio.BufferedProtocol):
 
     def __init__(self, protocol: asyncio.Protocol, buffer: memoryview) -> None:
         self._buffer = buffer
+        self._size = READ_BYTES
         self._data_received = protocol.data_received
         # What else a connection tells is told to the protocol itself.
         self.connection_lost = protocol.connection_lost  # type: ignore[method-assign]
@@ -26,11 +31,17 @@ class BoundedReads(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio's signature
         """Return where the next bytes go."""
-        return self._buffer
+        return self._buffer if self._size == READ_BYTES else self._buffer[: self._size]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes have arrived."""
-        self._data_received(bytes(self._buffer[:nbytes]))
+        data = bytes(self._buffer[:nbytes])
+        if self._size == READ_BYTES:
+            if nbytes > _FEW_BYTES and data.count(b"\n") > _MANY_LINES:
+                self._size = _FEW_BYTES
+        elif data.count(b"\n") * READ_BYTES < _MANY_LINES * nbytes:
+            self._size = READ_BYTES
+        self._data_received(data)
 
 
 def read_arrived(content: aiohttp.StreamReader, most_bytes: int) -> bytes:

@@ -15,13 +15,17 @@ MAX_DEPTH: Final = 200
 """Levels of arrays and objects within each other. Requests and responses of real clients have fewer than 20."""
 
 INLINE_BYTES: Final = 256 * 1024
-"""Any JSON up to this size is decoded within some 20 ms, whatever is in it."""
+"""JSON up to this size is decoded within a few milliseconds, unless it is made of nothing but arrays and objects."""
 
 WINDOW_BYTES: Final = 256 * 1024
 """Long texts are checked in parts of this size: what is made of a whole one may take ten times its memory."""
 
 _LONGEST_ESCAPE_BYTES: Final = len(r"\ud83d")
 _LONG_TEXT_BYTES: Final = 4 * 1024 * 1024
+_SHORT_TEXT_BYTES: Final = 32 * 1024
+_MOST_OBJECTS: Final = 10_000
+"""Two milliseconds; 256 KB may hold ten times as many."""
+
 _MAX_VALUES: Final = 20_000
 _MAX_SURROGATES: Final = 20_000
 """Escapes of halves of UTF-16 pairs: where one of them is alone, each is looked at."""
@@ -90,8 +94,10 @@ def check_utf8(text: bytes) -> None:
 
 def is_light(text: bytes) -> bool:
     """Whether decoding `text` is certain not to block the event loop: it is short, or it is a few long strings."""
-    if len(text) <= INLINE_BYTES:
+    if len(text) <= _SHORT_TEXT_BYTES:
         return True
+    if len(text) <= INLINE_BYTES:
+        return text.count(b"[") + text.count(b"{") <= _MOST_OBJECTS
     if len(text) > _LONG_TEXT_BYTES or not text.isascii():
         return False
     if text.count(rb"\ud") + text.count(rb"\uD") > _MAX_SURROGATES:

@@ -25,6 +25,7 @@ from app.gateway.openai.response_shape import (
     usages_of,
 )
 from app.gateway.openai.sse import EVENT_BYTES, EventTooLargeError, SseEvent, SseSplitter
+from app.gateway.openai.stream_choices import StreamChoices
 from app.gateway.openai.text_units import ABSENT, message_units
 from app.gateway.openai.usage import UsageReader
 from app.gateway.openai.usual_chunk import read_usual_chunk
@@ -62,8 +63,7 @@ class StreamChunks:
         self._held_bytes = 0
         self._has_begun = False
         self._is_usual = True
-        self._begun: set[bytes] = set()
-        self._finished: set[bytes] = set()
+        self._choices = StreamChoices()
         self.chunks = 0
         self.output_units = 0
         self._counted_units = 0
@@ -111,7 +111,7 @@ class StreamChunks:
             self._is_usual = len(document) <= _LONGEST_BYTES  # such as the end marker
             return False
         self.chunks += 1
-        self._begun.add(usual[0])
+        self._choices.begin(usual[0])
         self.output_units += usual[1]
         return True
 
@@ -130,7 +130,7 @@ class StreamChunks:
         """Whether the response is whole: its end marker came, or every choice has a reason why it finished."""
         if self.failure is not None:
             return False
-        return self.done or (len(self._finished) >= self._requested_choices and self._begun <= self._finished)
+        return self.done or self._choices.are_finished(self._requested_choices)
 
     @property
     def uncounted_units(self) -> int:
@@ -145,7 +145,7 @@ class StreamChunks:
     @property
     def choices(self) -> int:
         """How many choices have begun."""
-        return len(self._begun)
+        return len(self._choices)
 
     def _cut_event(self) -> list[SseEvent]:
         """Return the event that the end of the body cut short, unless the cut is in the middle of its data."""
@@ -203,7 +203,7 @@ class StreamChunks:
         units = 0
         for choice in choices or ():
             index = bytes(choice.index)
-            self._begun.add(index)
+            self._choices.begin(index)
             # Some servers send the last chunk as a whole response.
             delta = message_of(choice.message if choice.delta is ABSENT else choice.delta)
             if delta is not None:
@@ -211,7 +211,7 @@ class StreamChunks:
             reason = text_of(choice.finish_reason)
             if reason is not None:
                 self.finish_reason = reason
-                self._finished.add(index)
+                self._choices.finish(index)
             error = error or error_within(choice, delta, reason)
             has_usage = has_usage or choice.usage is not ABSENT
         self.output_units += units

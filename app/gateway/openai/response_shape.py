@@ -17,6 +17,9 @@ from app.gateway.openai.text_units import ABSENT, MESSAGE, Message
 MOST_CHOICES: Final = 128
 """The most choices that the API offers; what a provider sends beyond is ignored."""
 
+LONGEST_INDEX_BYTES: Final = 32
+"""A choice whose index is longer, as it was sent, is known by none."""
+
 NULL: Final = msgspec.Raw(b"null")
 _SMALL_BYTES: Final = 64 * 1024
 _MAX_ERROR_BYTES: Final = 64 * 1024

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from app.gateway.openai.reported_cost import cost_nanousd
-from app.gateway.openai.response_shape import MOST_CHOICES
+from app.gateway.openai.response_shape import LONGEST_INDEX_BYTES, MOST_CHOICES
 from app.gateway.openai.text_units import ABSENT
 from app.gateway.openai.usage_fields import UsageFields
 from otel.events.usage import DisbelievedCount
@@ -89,7 +89,7 @@ class UsageReader:
             return self._fields.merge(raw)
         fields = self._of_choices.get(choice)
         if fields is None:
-            if len(self._of_choices) >= MOST_CHOICES:
+            if len(self._of_choices) >= MOST_CHOICES or len(choice) > LONGEST_INDEX_BYTES:
                 return False
             fields = self._of_choices[choice] = UsageFields()
         return fields.merge(raw)

@@ -279,6 +279,22 @@ def test_millions_of_lone_surrogates_are_not_light(escape, light):
     assert is_light(b'{"model":"m","messages":[{"content":"' + escape * 400_000 + b'"}]}') == light
 
 
+@pytest.mark.parametrize(
+    ("item", "count", "light"),
+    [
+        (b"{}", 80_000, False),
+        (b"[]", 80_000, False),
+        (b"{}", 10_000, True),
+        (b"0.5", 60_000, True),
+        (b'""', 80_000, True),
+    ],
+)
+def test_nothing_but_objects_is_heavy_below_the_size_that_is_read_at_once(item, count, light):
+    text = b"[" + b",".join([item] * (count - 1)) + b"]"
+    assert len(text) <= INLINE_BYTES
+    assert is_light(text) == light
+
+
 async def test_the_input_of_a_heavy_request_is_counted_where_it_is_read(work):
     text = "\u00e4 \U0001f600" * 40_000
     body = chat_of([{"role": "user", "content": text}, *MANY])

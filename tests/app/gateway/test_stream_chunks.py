@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.gateway.openai.chunks import StreamChunks
+from app.gateway.openai.response_shape import LONGEST_INDEX_BYTES, MOST_CHOICES
 
 
 def data(value, *, name=None):
@@ -126,3 +127,27 @@ def test_a_chunk_of_very_many_values_is_none(value):
     head = b'{"choices":[{"index":0,"delta":{"content":"Hello"}}],"x":['
     assert chunks.feed(b"data: " + head + value * 300_000 + b"1]}\n\n") == b""
     assert chunks.failure.kind == "bad_response"
+
+
+@pytest.mark.parametrize("more", [{}, {"role": "assistant"}, {"tool_calls": [{"index": 0}]}])
+def test_what_is_kept_of_choices_without_end_is_bounded(more):
+    chunks = StreamChunks(include_usage=False, choices=1, max_event_bytes=1_000_000)
+    for index in range(1_000):
+        piece = data(choice(index=index, content="a", **more))
+        assert chunks.feed(piece) == piece
+        chunks.feed(data(choice(index=index, finish="stop", **more)))
+    assert chunks.choices == MOST_CHOICES
+    assert chunks.failure is None
+
+
+@pytest.mark.parametrize("digits", [LONGEST_INDEX_BYTES, 2_000, 100_000])
+def test_an_index_that_is_longer_than_any_is_not_kept(digits):
+    chunks = StreamChunks(include_usage=False, choices=1, max_event_bytes=1_000_000)
+    first, long = data(choice(content="a")), data(choice(index="9" * digits, content="b"))
+    assert chunks.feed(first) + chunks.feed(long) == first + long
+    usage = {"index": "9" * digits, "delta": {}, "usage": {"total_tokens": 30}}
+    chunks.feed(data({"choices": [usage]}))
+    assert chunks.choices == 1
+    assert chunks.usage.read() is None
+    chunks.feed(data(choice(finish="stop")))
+    assert chunks.complete
