@@ -13,7 +13,7 @@ import aiohttp
 READ_BYTES: Final = 16 * 1024
 _FEW_BYTES: Final = 1024
 _MANY_LINES: Final = 1_000
-"""So many in one read are chunks or events of a few bytes: each costs as much as a large one, a read of them ten milliseconds."""
+"""So many line ends of HTTP in one read are chunks of a few bytes: each costs as much as a large one, a read of them ten milliseconds."""
 
 
 class BoundedReads(asyncio.BufferedProtocol):
@@ -37,9 +37,9 @@ class BoundedReads(asyncio.BufferedProtocol):
         """Bytes have arrived."""
         data = bytes(self._buffer[:nbytes])
         if self._size == READ_BYTES:
-            if nbytes > _FEW_BYTES and data.count(b"\n") > _MANY_LINES:
+            if nbytes > _FEW_BYTES and data.count(b"\r\n") > _MANY_LINES:
                 self._size = _FEW_BYTES
-        elif data.count(b"\n") * READ_BYTES < _MANY_LINES * nbytes:
+        elif data.count(b"\r\n") * READ_BYTES < _MANY_LINES * nbytes:
             self._size = READ_BYTES
         self._data_received(data)
 

@@ -1,6 +1,6 @@
 """Serves one HTTP request for metrics, without a web framework.
 
-It blocks while it collects and renders, so it belongs in a worker thread.
+It blocks while it collects and renders, so that belongs in a worker thread; what is rendered already can be had at once.
 """
 
 import threading
@@ -11,7 +11,7 @@ import msgspec
 
 from otel.catalogue.spec import Category, MetricSpec
 from otel.exposition.family import FamilyIndex
-from otel.exposition.negotiation import accepts_gzip, negotiate_media_type
+from otel.exposition.negotiation import MediaType, accepts_gzip, negotiate_media_type
 from otel.exposition.shared_bytes import Selection, SeriesWriters, SharedBytes, writers_for
 from otel.metrics.reader import SharedReader, Snapshot
 
@@ -74,14 +74,18 @@ class Exposition:
         body = shared.response(media_type.format, selection, parts, compress=compress)
         if is_new and self._on_collected is not None:
             self._on_collected(self._clock() - started)
-        headers = {
-            "Content-Type": media_type.content_type,
-            "Content-Length": str(len(body)),
-            "Vary": "Accept, Accept-Encoding",
-        }
-        if compress:
-            headers["Content-Encoding"] = "gzip"
-        return ExpositionResponse(200, headers, b"" if method == "HEAD" else body)
+        return _response(media_type, body, compress=compress, is_head=method == "HEAD")
+
+    def kept(
+        self, *, accept: str | None, accept_encoding: str | None, category: Category | None = None
+    ) -> ExpositionResponse | None:
+        """Return the response to a GET that an earlier one has made of the latest collection, without waiting; None where there is none."""
+        snapshot, shared = self.reader.fresh_snapshot(), self._shared
+        if snapshot is None or snapshot.number != shared.number:
+            return None
+        media_type, compress = negotiate_media_type(accept), accepts_gzip(accept_encoding)
+        body = shared.kept_response(media_type.format, Selection(category), compress=compress)
+        return None if body is None else _response(media_type, body, compress=compress, is_head=False)
 
     def _take(self, snapshot: Snapshot) -> bool:
         """Serve `snapshot` from now on, unless another thread took a newer one.
@@ -94,3 +98,14 @@ class Exposition:
         self._writers = writers_for(families, self._writers)
         self._shared = SharedBytes(snapshot.number, families, snapshot.exemplars, self._writers)
         return True
+
+
+def _response(media_type: MediaType, body: bytes, *, compress: bool, is_head: bool) -> ExpositionResponse:
+    headers = {
+        "Content-Type": media_type.content_type,
+        "Content-Length": str(len(body)),
+        "Vary": "Accept, Accept-Encoding",
+    }
+    if compress:
+        headers["Content-Encoding"] = "gzip"
+    return ExpositionResponse(200, headers, b"" if is_head else body)

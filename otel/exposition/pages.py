@@ -53,6 +53,11 @@ class MonitoringPages:
         """Return an exposition of all families or of one category, in the format that the headers request."""
         accept, accept_encoding = list_header(headers, b"accept"), list_header(headers, b"accept-encoding")
         names = _query_values(query, "name[]")
+        if not names:
+            # A thread for each of a flood of requests would take the interpreter from the event loop.
+            kept = self._exposition.kept(accept=accept, accept_encoding=accept_encoding, category=category)
+            if kept is not None:
+                return kept
         return await self._in_thread(
             lambda: self._exposition.respond(
                 method="GET", accept=accept, accept_encoding=accept_encoding, category=category, names=names
@@ -65,6 +70,9 @@ class MonitoringPages:
         if wanted is not None and wanted not in set(Category):
             raise PageError(HTTPStatus.BAD_REQUEST, no_category(wanted))
         category = None if wanted is None else Category(wanted)
+        body = self._summaries.kept(category)
+        if body is not None:
+            return _page(body, "application/json")
         return await self._in_thread(lambda: _page(self._summaries.of(category), "application/json"))
 
     async def _in_thread(self, work: Callable[[], ExpositionResponse]) -> ExpositionResponse:
@@ -82,21 +90,24 @@ class _Summaries:
         self._reader = reader
         self._naming = naming
         self._lock = threading.Lock()
-        self._number = -1
-        self._bodies: dict[Category | None, bytes] = {}
+        self._bodies: dict[Category | None, tuple[int, bytes]] = {}
+        """Each with the number of its collection."""
+
+    def kept(self, category: Category | None) -> bytes | None:
+        """Return what was made of the latest collection, without waiting; None where it is not made yet."""
+        snapshot = self._reader.fresh_snapshot()
+        number, body = self._bodies.get(category, (-1, b""))
+        return body if snapshot is not None and snapshot.number == number else None
 
     def of(self, category: Category | None) -> bytes:
         """Return one category, or all, as JSON, made once for each collection."""
         snapshot = self._reader.snapshot()
         with self._lock:
-            if snapshot.number > self._number:
-                self._number = snapshot.number
-                self._bodies.clear()
-            body = self._bodies.get(category)
-            if body is None:
-                body = msgspec.json.encode(summarise(snapshot, category, self._naming.family))
-                if snapshot.number == self._number:
-                    self._bodies[category] = body
+            number, body = self._bodies.get(category, (-1, b""))
+            if number >= snapshot.number:
+                return body
+            body = msgspec.json.encode(summarise(snapshot, category, self._naming.family))
+            self._bodies[category] = (snapshot.number, body)
             return body
 
 

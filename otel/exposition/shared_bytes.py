@@ -70,6 +70,10 @@ class SharedBytes:
             self._responses[key] = body
         return body
 
+    def kept_response(self, format_: Format, selection: Selection, *, compress: bool) -> bytes | None:
+        """Return a body that is kept; None where none is. Safe without the lock."""
+        return None if selection.names else self._responses.get((format_, selection.category, compress))
+
     def _select(self, selection: Selection) -> Iterator[Family]:
         for family in self._families:
             if selection.category is not None and selection.category not in family.categories:

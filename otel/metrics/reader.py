@@ -93,6 +93,11 @@ class SharedReader(MetricReader):
                 return latest
             return self._collect_snapshot()
 
+    def fresh_snapshot(self) -> Snapshot | None:
+        """Return the latest snapshot while it is shared, without waiting; None where it is time for a new one."""
+        latest = self._latest
+        return latest if self._clock() - latest.started_seconds < self._share_seconds else None
+
     def collect_for_push(self) -> MetricsData:
         """Collect and return all points, with the latest exemplar per bucket since the last push.
 

@@ -3,10 +3,30 @@
 import asyncio
 import json
 
+import pytest
+
 from otel.catalogue.spec import Category
 from otel.exposition import pages as pages_module
+from otel.exposition.collect_threads import CollectThreads
 from otel.exposition.pages import MonitoringPages
-from tests.harness.metered import Metered
+from tests.harness.metered import OPENMETRICS, Metered
+
+
+def measured():
+    metered = Metered(share_seconds=1.0)
+    for name in ("made_up", "another"):
+        metered.meter.create_counter(name).add(1)
+    return metered
+
+
+class CountedThreads(CollectThreads):
+    def __init__(self):
+        super().__init__()
+        self.started = 0
+
+    async def run(self, work):
+        self.started += 1
+        return await super().run(work)
 
 
 def test_a_flood_of_summaries_makes_each_of_them_once_for_a_collection(monkeypatch):
@@ -34,3 +54,42 @@ def test_a_flood_of_summaries_makes_each_of_them_once_for_a_collection(monkeypat
     metered.clock.advance(1.0)
     asyncio.run(ask(20))
     assert made[2:] == [(number + 1, None), (number + 1, Category("system"))]
+
+
+@pytest.mark.parametrize("category", [None, Category("system")])
+def test_a_flood_of_scrapes_starts_one_thread_for_a_collection(monkeypatch, category):
+    metered = measured()
+    threads = CountedThreads()
+    pages = MonitoringPages(metered.exposition, threads=threads)
+
+    async def ask(**headers):
+        named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+        return await pages.families(named, b"", category)
+
+    async def flood():
+        return [await ask() for _ in range(20)]
+
+    responses = asyncio.run(flood())
+    assert threads.started == 1
+    assert all(each == responses[0] for each in responses)
+    assert responses[0] == metered.scrape(category=category)
+    for headers in ({"accept": OPENMETRICS}, {"accept_encoding": "gzip"}):
+        first, second = asyncio.run(ask(**headers)), asyncio.run(ask(**headers))
+        assert first == second == metered.scrape(**headers, category=category)
+    assert threads.started == 3
+    metered.clock.advance(1.0)
+    asyncio.run(flood())
+    assert threads.started == 4
+
+
+def test_a_selection_by_name_is_made_each_time():
+    threads = CountedThreads()
+    pages = MonitoringPages(measured().exposition, threads=threads)
+
+    async def ask():
+        return [await pages.families([], query) for query in (b"", b"name[]=made_up")]
+
+    whole, selected = asyncio.run(ask())
+    assert threads.started == 2
+    assert b"made_up 1\n" in selected.body
+    assert len(selected.body) < len(whole.body)
