@@ -287,7 +287,7 @@ class StreamChunks:
 
     def _end_marker(self) -> bytes:
         """Handle the end marker; without a choice before it the stream is not a response, nor is a whole one without choices."""
-        if not self._begun:
+        if not self._choices:
             self._fail("bad_response", "an end without a choice before it")
             return b""
         self.done = True
