@@ -8,7 +8,7 @@ import pytest
 
 from app.cli.main import main
 from app.cli.usage import run_usage
-from app.cli.usage_output import usd
+from app.cli.usage_output import inert, usd
 from app.config.schema import AppConfig, DatabaseConfig
 from app.gateway.clock import ManualClock
 from app.gateway.ports import LedgerRow
@@ -133,3 +133,19 @@ def test_many_hours_that_are_not_summed_show_progress(tmp_path, capsys):
         "usage: 100 of 250 new hours or days of the ledger are summed",
         "usage: 200 of 250 new hours or days of the ledger are summed",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("\uff1d1", "'\uff1d1"),
+        (" @SUM(A1)", "' @SUM(A1)"),
+        ("\nx", "'\nx"),
+        ("team;=1+1", "team;'=1+1"),
+        ("gpt-4", "gpt-4"),
+        ("a=b; c", "a=b; c"),
+    ],
+)
+def test_no_name_is_a_formula_of_a_spreadsheet(text, cell):
+    assert inert(text) == cell

@@ -164,3 +164,28 @@ async def test_a_search_stops_after_many_rows_and_its_cursor_goes_on(rows, look)
             found += page.rows
             after, looks = page.next, looks + 1
     assert (len(found), looks) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        ({"fields": {"key_id": ("rare",)}}, "requests_by_key"),
+        ({"fields": {"provider": ("rare",)}}, "requests_by_provider"),
+        ({"fields": {"model": ("rare",)}}, "requests_by_model"),
+        ({"fields": {"outcome": ("error",)}}, "requests_failed"),
+        ({"trace_ids": (bytes(16),)}, "requests_by_trace"),
+        ({"fields": {"plan": ("rare",)}}, "requests_by_time"),
+    ],
+)
+async def test_a_filter_looks_at_rows_that_pass_it_where_an_index_has_them(console, look, wanted, index):
+    await console.send(
+        logs(*(request_line(-number, model="often") for number in range(5)), request_line(-9, model="rare"))
+    )
+    with look() as view:
+        statements: list[str] = []
+        view.connection.set_trace_callback(statements.append)
+        read_requests_page(view, RequestFilter(**wanted), begin_ns=at(-100), end_ns=at(0), after=None, limit=10)
+        view.connection.set_trace_callback(None)
+    pages = [sql for sql in statements if "FROM requests INDEXED BY" in sql and "DESC LIMIT" in sql]
+    assert len(pages) == 2
+    assert all(f"INDEXED BY {index} " in sql for sql in pages)
