@@ -19,7 +19,10 @@ CloseReason: TypeAlias = Literal["idlest", "refused", "no_descriptor", "unparsed
 left; because incomplete requests took too much memory in all."""
 
 
-_UNPARSED_BYTES: Final = 24 * 1024 * 1024
+_UNPARSED_BYTES: Final = 16 * 1024 * 1024
+_SMALL_BYTES: Final = 2 * 1024
+"""A connection that holds no more is not closed for what others hold: nearly every head is smaller."""
+
 _UNUSED_SHARE: Final = 0.25
 _OVER_SHARE: Final = 0.9
 """An episode of closing ends when so small a share of the bound is in use."""
@@ -130,10 +133,10 @@ class Connections:
         if not self.close_idlest("no_descriptor"):
             self.closed["no_descriptor"] += 1
 
-    def hold(self, change_bytes: int) -> bool:
-        """Add to the bytes that wait to become requests, on all connections; false when that is too many."""
+    def hold(self, change_bytes: int, held_bytes: int) -> bool:
+        """Add to the bytes that wait to become requests; false when all are too many and `held_bytes` of this connection not few."""
         self.unparsed_bytes += change_bytes
-        if change_bytes > 0 and self.unparsed_bytes > _UNPARSED_BYTES:
+        if change_bytes > 0 and held_bytes > _SMALL_BYTES and self.unparsed_bytes > _UNPARSED_BYTES:
             self.closed["unparsed_bytes"] += 1
             return False
         return True

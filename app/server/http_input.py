@@ -12,13 +12,13 @@ from app.server.http_head import HeadParser, RequestHead
 class RequestInput:
     """The bytes of one connection; `max_header_bytes` bounds what is not content, in each phase of a message.
 
-    `hold` gets the change of the bytes that wait here and of the head of the request that is served, and returns whether all
-    connections together may hold so many.
+    `hold` gets the change of the bytes that wait here and of the head of the request that is served, and how many these are; it
+    returns whether all connections together may hold so many.
     """
 
     __slots__ = ("_at", "_body", "_data", "_head", "_hold", "_max_header_bytes", "_reported_bytes", "_served_bytes")
 
-    def __init__(self, max_header_bytes: int, hold: Callable[[int], bool]) -> None:
+    def __init__(self, max_header_bytes: int, hold: Callable[[int, int], bool]) -> None:
         self._max_header_bytes = max_header_bytes
         self._hold = hold
         self._data = b""
@@ -80,7 +80,7 @@ class RequestInput:
         if self._head is not None:
             held_bytes += self._head.held_bytes
         change, self._reported_bytes = held_bytes - self._reported_bytes, held_bytes
-        return not change or self._hold(change)
+        return not change or self._hold(change, held_bytes)
 
     def end_request(self) -> None:
         """The request that was served is over: its head is forgotten."""
