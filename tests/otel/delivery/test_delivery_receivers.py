@@ -4,6 +4,7 @@ import logging
 import time
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace.sampling import Decision, StaticSampler
 
 from tests.harness.delivery_harness import DeliveryHarness
@@ -150,14 +151,21 @@ def test_a_message_that_is_too_large_for_grpc_is_refused():
         assert harness.delivery.stats.snapshot()["traces"].dropped["rejected"] == 1
 
 
+def _span_count(body):
+    request = ExportTraceServiceRequest.FromString(body)
+    return sum(len(scope.spans) for resource in request.resource_spans for scope in resource.scope_spans)
+
+
 def test_partial_success(receiver, harness, caplog):
     receiver.partial_success(3, "timestamps too old")
     harness.record(64)
     assert harness.delivery.force_flush(5.0)
     stats = harness.delivery.stats.snapshot()
-    batches = len([request for request in receiver.requests if request.signal == "traces"])
-    assert stats["traces"].dropped["rejected"] == 3 * batches
-    assert stats["traces"].exported == 64 - 3 * batches
+    bodies = [request.body for request in receiver.requests if request.signal == "traces"]
+    # A busy machine may send a batch of fewer spans than the endpoint says it rejected.
+    rejected = sum(min(3, _span_count(body)) for body in bodies)
+    assert stats["traces"].dropped["rejected"] == rejected > 0
+    assert stats["traces"].exported == 64 - rejected
     assert stats["metrics"].exported == 0
     assert any("timestamps too old" in record.getMessage() for record in caplog.records)
 
