@@ -25,6 +25,7 @@ from bench.priority import give_way
 READY = "ready"
 GO = "go"
 POLL_SECONDS = 0.02
+MOST_WAIT_SECONDS = 30.0
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +72,9 @@ def main() -> None:
 
     async def start() -> None:
         (arguments.folder / READY).touch()
-        await wait_for(arguments.folder / GO, lambda: None)
+        # Whoever started it may have ended meanwhile.
+        async with asyncio.timeout(MOST_WAIT_SECONDS):
+            await wait_for(arguments.folder / GO, lambda: None)
 
     async def run() -> Target:
         target = Target(
