@@ -3,22 +3,23 @@
 asyncio's own listener drops connections silently when no descriptor is left. This one closes the
 connection that has been idle longest, counts, logs, and tries again after a pause.
 
-The kernel's queue has one order. It is emptied quickly, for a health check may stand at its end;
-the connections are made a few at a time, in the order of `Lanes`.
+The kernel's queue has one order, and what comes while it is full is lost for a second. It is emptied
+quickly, for a health check may stand at its end; the connections are made a few at a time, in the
+order of `WaitingConnections`.
 """
 
 import asyncio
 import errno
 import socket
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, Literal
 
-from app.server.connections import Connections
-from app.server.lanes import MOST_START_BYTES, Lane, Lanes, Place, watching_lane
+from app.server.connections import Admission, Connections
+from app.server.waiting_connections import Accepted, WaitingConnections
 
-_ACCEPTED_AT_ONCE: Final = 128
+_ACCEPTED_AT_ONCE: Final = 512
 _MADE_AT_ONCE: Final = 16
-"""In each pass of the event loop: accepting costs a fifth of making the connection."""
+"""In each pass of the event loop: accepting costs a tenth of making the connection."""
 
 _PAUSE_SECONDS: Final = 0.05
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -28,13 +29,6 @@ class AcceptedProtocol(asyncio.BaseProtocol):
     """The protocol of a connection that was accepted; `is_extra` is set before it is made."""
 
     is_extra = False
-
-
-class _Accepted(NamedTuple):
-    """A connection that waits to be made."""
-
-    connection: socket.socket
-    is_extra: bool
 
 
 class Acceptor:
@@ -51,7 +45,7 @@ class Acceptor:
         self._listener = listener
         self._make_protocol = make_protocol
         self._connections = connections
-        self._waiting: Lanes[_Accepted] = Lanes()
+        self._waiting = WaitingConnections()
         self._is_making = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._pause: asyncio.TimerHandle | None = None
@@ -65,8 +59,8 @@ class Acceptor:
             self._loop.remove_reader(self._listener)
         else:
             self._pause.cancel()
-        while self._waiting:
-            self._give_up(self._waiting.take().connection)
+        while (accepted := self._waiting.take()) is not None:
+            self._give_up(accepted.connection)
 
     def _start(self) -> None:
         self._pause = None
@@ -74,7 +68,8 @@ class Acceptor:
 
     def _accept_some(self) -> None:
         for _ in range(_ACCEPTED_AT_ONCE):
-            if self._connections.is_full and not self._may_replace():
+            room = self._room() if self._connections.is_full else "slot"
+            if room is None:
                 break
             try:
                 connection, address = self._listener.accept()
@@ -89,33 +84,38 @@ class Acceptor:
                 self._pause = self._loop.call_later(_PAUSE_SECONDS, self._start)
                 break
             connection.setblocking(False)
-            admission = self._connections.admit()
+            admission = self._connections.admit() if room == "slot" else self._take_over()
             if admission is None:
                 connection.close()
-            else:
-                place = Place(self._lane_of(connection), address[0])
-                self._waiting.put(_Accepted(connection, admission == "extra"), place)
+            elif not self._waiting.put(Accepted(connection, address[0], admission == "extra")):
+                self._connections.leave(None)
         if not self._is_making:
             self._make_some()
 
-    def _may_replace(self) -> bool:
-        """Whether a connection may be accepted for which another has to go: those just accepted have to be made before they are idle."""
+    def _room(self) -> Literal["slot", "waiting"] | None:
+        """Return where there is room although all slots are taken: an idle connection, an extra one, or one that waits and loses little."""
         pending = len(self._waiting) + len(self._tasks)
-        return pending == 0 or (pending < _MADE_AT_ONCE and self._connections.has_idle)
+        if pending >= _MADE_AT_ONCE and self._waiting.can_give_way:
+            return "waiting"
+        if self._connections.has_idle and self._connections.open < self._connections.max_open + _MADE_AT_ONCE:
+            return "slot"
+        # Those just accepted have to be made before they are idle.
+        return "slot" if pending == 0 else None
 
-    def _lane_of(self, connection: socket.socket) -> Lane:
-        """Return the lane of a connection, by what its client has sent already where others wait."""
-        if len(self._waiting) < _MADE_AT_ONCE:
-            return "new"
-        try:
-            start = connection.recv(MOST_START_BYTES, socket.MSG_PEEK)
-        except OSError:
-            return "new"
-        return watching_lane(start.startswith) or "new"
+    def _take_over(self) -> Admission:
+        """Close a connection that waits and loses little; return what it was admitted as."""
+        replaced = self._waiting.take_to_give_way()
+        self._connections.closed["idlest"] += 1
+        replaced.connection.close()
+        return "extra" if replaced.is_extra else "usual"
 
     def _make_some(self) -> None:
-        for _ in range(min(_MADE_AT_ONCE, len(self._waiting))):
+        for _ in range(self._waiting.look()):
+            self._connections.leave(None)
+        for _ in range(_MADE_AT_ONCE):
             accepted = self._waiting.take()
+            if accepted is None:
+                break
             task = self._loop.create_task(self._connect(accepted.connection, is_extra=accepted.is_extra))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

@@ -7,7 +7,8 @@ from typing import Final
 
 from app.config.schema import ServerConfig
 
-BACKLOG: Final = 2_048
+BACKLOG: Final = 4_096
+"""As long as the system allows by default (`net.core.somaxconn`)."""
 
 
 def listen(config: ServerConfig) -> socket.socket:

@@ -17,7 +17,7 @@ PROBE = b"GET /health/live HTTP/1.1\r\n"
 class Accepted:
     """An acceptor that starts while many clients wait; `made` has their ports in the order of their connections."""
 
-    def __init__(self, max_open=1_000):
+    def __init__(self, max_open=1_000, clients=CLIENTS):
         accepted = self
 
         class Protocol(AcceptedProtocol, asyncio.Protocol):
@@ -31,9 +31,9 @@ class Accepted:
 
         self.made, self.transports = [], []
         self.connections = Connections(max_open)
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=CLIENTS)
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=2 * clients)
         self._listener.setblocking(False)
-        self.clients = [socket.create_connection(self._listener.getsockname()) for _ in range(CLIENTS)]
+        self.clients = [socket.create_connection(self._listener.getsockname()) for _ in range(clients)]
         self._protocol = Protocol
 
     def start(self):
@@ -91,3 +91,34 @@ async def test_what_still_waits_when_the_listener_closes_is_closed(accepted):
         client.settimeout(20)
         with contextlib.suppress(ConnectionResetError):
             assert client.recv(1) == b""
+
+
+class KeptConnection:
+    """A connection that has been served and is idle."""
+
+    is_extra = False
+
+    def __init__(self):
+        self.transport = self
+        self.is_aborted = False
+
+    def get_write_buffer_size(self):
+        return 0
+
+    def abort(self):
+        self.is_aborted = True
+
+
+async def test_a_flood_of_silent_connections_costs_itself_before_it_costs_those_that_were_served():
+    bound, flood, kept = 400, 600, KeptConnection()
+    accepted = Accepted(max_open=bound, clients=flood)
+    accepted.clients[-1].sendall(PROBE)
+    accepted.connections.admit()
+    accepted.connections.is_idle(kept)
+    accepted.start()
+    await until(lambda: accepted.clients[-1].getsockname()[1] in accepted.made)
+    await until(lambda: len(accepted.made) + accepted.connections.closed["idlest"] >= flood)
+    assert accepted.connections.open <= bound + 16
+    assert not kept.is_aborted
+    accepted.connections.leave(kept)
+    await accepted.close()
