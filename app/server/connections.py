@@ -16,12 +16,12 @@ Admission: TypeAlias = Literal["usual", "extra"]
 
 CloseReason: TypeAlias = Literal["idlest", "refused", "no_descriptor", "unparsed_bytes"]
 """Why the server ended a connection: for a newer one; because all others were being served; because the process had no descriptor
-left; because incomplete requests took too much memory in all."""
+left; because incomplete requests take too much memory in all."""
 
 
 _UNPARSED_BYTES: Final = 16 * 1024 * 1024
 _SMALL_BYTES: Final = 2 * 1024
-"""A connection that holds no more is not closed for what others hold: nearly every head is smaller."""
+"""A connection that holds no more is not closed for what all hold: nearly every head is smaller."""
 
 _UNUSED_SHARE: Final = 0.25
 _OVER_SHARE: Final = 0.9
@@ -53,6 +53,7 @@ class Connections:
         self._unused: OrderedDict[ClientConnection, None] = OrderedDict()
         self._idle: OrderedDict[ClientConnection, None] = OrderedDict()
         self._idle_extra: OrderedDict[ClientConnection, None] = OrderedDict()
+        self._large: OrderedDict[ClientConnection, None] = OrderedDict()
         self.unparsed_bytes = 0
         self._has_logged_full = False
 
@@ -133,13 +134,29 @@ class Connections:
         if not self.close_idlest("no_descriptor"):
             self.closed["no_descriptor"] += 1
 
-    def hold(self, change_bytes: int, held_bytes: int) -> bool:
-        """Add to the bytes that wait to become requests; false when all are too many and `held_bytes` of this connection not few."""
+    def hold(self, connection: ClientConnection, change_bytes: int, held_bytes: int) -> bool:
+        """Add to the bytes that wait to become requests; where all are too many, close the connection that has held more than a few longest.
+
+        False where there is no other one without a request in flight: this connection has to be closed.
+        """
         self.unparsed_bytes += change_bytes
-        if change_bytes > 0 and held_bytes > _SMALL_BYTES and self.unparsed_bytes > _UNPARSED_BYTES:
-            self.closed["unparsed_bytes"] += 1
-            return False
-        return True
+        if held_bytes <= _SMALL_BYTES:
+            self._large.pop(connection, None)
+            return True
+        self._large.setdefault(connection)
+        if change_bytes <= 0 or self.unparsed_bytes <= _UNPARSED_BYTES:
+            return True
+        self.closed["unparsed_bytes"] += 1
+        for _ in range(min(_LOOK_AT_MOST, len(self._large))):
+            oldest = next(iter(self._large))
+            if oldest is connection:
+                break
+            if oldest in self._idle or oldest in self._unused or oldest in self._idle_extra:
+                del self._large[oldest]
+                oldest.transport.abort()
+                return True
+            self._large.move_to_end(oldest)
+        return False
 
     def _log_full(self, what: str) -> None:
         """Log once per episode."""

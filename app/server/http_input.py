@@ -87,6 +87,12 @@ class RequestInput:
         self._served_bytes = 0
         self.release_taken()
 
+    def end(self) -> None:
+        """The connection has ended: nothing is held any more."""
+        self.drop()
+        # It leads back to the connection.
+        self._hold = _nothing_is_held
+
     def drop(self) -> None:
         """Forget everything."""
         self._served_bytes = 0
@@ -95,3 +101,7 @@ class RequestInput:
         self._head = None
         self._body = None
         self.release_taken()
+
+
+def _nothing_is_held(_change_bytes: int, _held_bytes: int) -> bool:
+    return True

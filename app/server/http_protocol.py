@@ -5,6 +5,7 @@ request is in flight the bytes behind it are not parsed, so pipelining costs not
 """
 
 import asyncio
+import functools
 import logging
 import time
 from functools import partial
@@ -55,7 +56,7 @@ class HttpConnection(EndFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProto
         self._app_state = app_state
         self._keep_alive_seconds = config.timeout_keep_alive
         self._addresses: dict[str, Any] = {}
-        self._input = RequestInput(self.server_config.max_header_bytes, self.connections.hold)
+        self._input = RequestInput(self.server_config.max_header_bytes, functools.partial(self.connections.hold, self))
         self._exchange: Exchange | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_at_end = False
@@ -81,7 +82,7 @@ class HttpConnection(EndFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProto
         if exchange is not None and not exchange.response_complete:
             exchange.leave(is_broken=exc is not None)
         self._writing_ended()
-        self._input.drop()
+        self._input.end()
 
     def eof_received(self) -> bool:
         """The client sends nothing more. A request that it has sent in full is still served (RFC 9112, section 9.6)."""
