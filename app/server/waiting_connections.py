@@ -31,7 +31,7 @@ class Accepted(NamedTuple):
 
 
 class WaitingConnections:
-    """Used on the event loop. Whoever takes one of them owns it."""
+    """Used on the event loop. The caller that takes one owns it."""
 
     def __init__(self) -> None:
         self._lanes: Lanes[Accepted] = Lanes()
