@@ -69,7 +69,6 @@ class CallerFaultError(GatewayError):
     ) -> None:
         super().__init__("The provider refused the request.")
         self.kind: ErrorKind = kind
-        self.upstream_status = http_status
         self.response_status = http_status if http_status in _PASSED_ON else HTTPStatus.BAD_REQUEST.value
         self.body = error_json(
             read_reason(body) if isinstance(body, bytes) else body,

@@ -87,15 +87,8 @@ class BatchEncoder(Generic[ItemT]):
         self._parts_of = parts_of
         self._heads: dict[tuple[int, int], _Head] = {}
 
-    def encode_early(self, item: ItemT) -> EncodedItem | ItemT:
-        """Return the item encoded, or as it is where the SDK has to encode it. Never raises."""
-        try:
-            return self._head(item), self._encode_item(item)
-        except Exception:  # noqa: BLE001  `encode` raises it again, and its caller counts it
-            return item
-
     def offer_early(self, offer: Callable[[EncodedItem | ItemT], None]) -> Callable[[ItemT], None]:
-        """Return what offers an item as `encode_early` returns it.
+        """Return what offers an item encoded, or as it is where the SDK has to encode it. It raises only what `offer` raises.
 
         In one function, because it runs for each item. Items of one `origin` have the same resource and scope.
         """

@@ -173,5 +173,9 @@ def test_text_that_no_utf8_can_carry_fails_as_with_the_sdk(text):
 @given(st.lists(SPANS, max_size=5), st.data())
 def test_items_that_were_encoded_early_give_the_same_request(spans, data):
     encoder = make_span_batch_encoder()
-    early = [encoder.encode_early(span) if data.draw(st.booleans()) else span for span in spans]
+    early, origins = [], {}
+    offer = encoder.offer_early(early.append)
+    for span in spans:
+        span.origin = origins.setdefault((id(span.resource), id(span.instrumentation_scope)), object())
+        (offer if data.draw(st.booleans()) else early.append)(span)
     assert encoder.encode(early) == encode_spans(spans).SerializeToString()
