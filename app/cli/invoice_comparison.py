@@ -16,9 +16,9 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from app.cli.invoice import InvoiceLine
-from app.cli.usage_output import inert
 from app.config.schema import AppConfig
 from app.store.usage_report import UsageSums
+from console.csv_text import inert
 from otel.events.usage import NANO
 
 Kind: TypeAlias = Literal["missing here", "missing there", "input tokens", "output tokens", "cost USD"]

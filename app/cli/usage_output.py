@@ -5,7 +5,6 @@ CSV and JSON have every sum; the table leaves out columns that are 0 everywhere.
 
 import csv
 import io
-import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import Any, Final
@@ -13,10 +12,10 @@ from typing import Any, Final
 import msgspec
 
 from app.store.usage_report import Group, UsageSums
+from console.csv_text import inert
 from otel.events.usage import NANO
 
 _CENTS: Final = 2
-_FORMULA: Final = re.compile(r"\A(?=[\t\r\n])|(?:\A|(?<=[;\t\r\n]))(?= {0,4}[=+\-@\uff1d\uff0b\uff0d\uff20])")
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,11 +128,6 @@ def _csv(report: Report) -> str:
     for group, sums in _ordered(report):
         writer.writerow([*map(inert, _names(group)), *(_value(name, sums) for name in _COLUMNS)])
     return text.getvalue().rstrip("\n")
-
-
-def inert(text: str) -> str:
-    """Keep a spreadsheet from taking text for a formula, also behind what separates cells where it takes no comma for it."""
-    return _FORMULA.sub("'", text)
 
 
 def _json(report: Report) -> str:

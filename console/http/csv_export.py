@@ -3,12 +3,12 @@
 import asyncio
 import csv
 import io
-import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
+from console.csv_text import inert
 from console.http.filters import request_filter
 from console.http.parameters import Parameters
 from console.http.query_threads import QueryThreads
@@ -22,8 +22,6 @@ from console.query.view import View
 _HOUR: Final = 3_600.0
 _BOM: Final = "\ufeff".encode()
 """Spreadsheets read a file without it in an encoding of their own."""
-_FORMULA: Final = re.compile(r"\A(?=[\t\r\n])|(?:\A|(?<=[;\t\r\n]))(?= {0,4}[=+\-@\uff1d\uff0b\uff0d\uff20])")
-"""Where a formula may begin: at the start, and behind what separates cells where a spreadsheet takes no comma for it."""
 _COST_COLUMNS: Final = (
     "period", "from", "to", "by", "name", "cost_usd", "share", "requests", "input_tokens", "output_tokens", "cached_tokens",
 )  # fmt: skip
@@ -45,11 +43,6 @@ def _cell(value: Any) -> Any:
     if isinstance(value, dict):
         return inert(" ".join(f"{name}={text}" for name, text in value.items()))
     return "" if value is None else value
-
-
-def inert(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula: with an apostrophe before it (OWASP, "CSV Injection")."""
-    return _FORMULA.sub("'", text)
 
 
 def first_bytes(parameters: Parameters) -> bytes:

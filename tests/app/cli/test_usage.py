@@ -8,10 +8,11 @@ import pytest
 
 from app.cli.main import main
 from app.cli.usage import run_usage
-from app.cli.usage_output import inert, usd
+from app.cli.usage_output import usd
 from app.config.schema import AppConfig, DatabaseConfig
 from app.gateway.clock import ManualClock
 from app.gateway.ports import LedgerRow
+from console.csv_text import inert
 from tests.app.cli.ledger_file import ledger_file
 
 DAY_MS = 86_400_000

@@ -6,7 +6,8 @@ import sqlite3
 import time
 
 import console.query.requests as requests_page
-from console.http.csv_export import inert, request_lines
+from console.csv_text import inert
+from console.http.csv_export import request_lines
 from console.http.parameters import Parameters
 from tests.harness.console import logs, metrics
 from tests.harness.console_metrics import at, counter

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from console.http.csv_export import csv_line, inert
+from console.csv_text import inert
+from console.http.csv_export import csv_line
 from tests.harness.console import log_record, logs, metrics, resource, span, traces
 from tests.harness.console_metrics import at, counter, gauge
 from tests.harness.gateway_lines import request_line
