@@ -95,12 +95,13 @@ class Acceptor:
     def _room(self) -> Literal["slot", "waiting"] | None:
         """Return where there is room although all slots are taken: an idle connection, an extra one, or one that waits and loses little."""
         pending = len(self._waiting) + len(self._tasks)
-        if pending >= _MADE_AT_ONCE and self._waiting.can_give_way:
+        if pending < _MADE_AT_ONCE:
+            return "slot" if pending == 0 or self._connections.has_idle else None
+        if self._waiting.can_give_way:
             return "waiting"
-        if self._connections.has_idle and self._connections.open < self._connections.max_open + _MADE_AT_ONCE:
-            return "slot"
-        # Those just accepted have to be made before they are idle.
-        return "slot" if pending == 0 else None
+        # Those just accepted are idle once they are made: until then a few others would pay for all of them.
+        is_closing = self._connections.open >= self._connections.max_open + _MADE_AT_ONCE
+        return "slot" if self._connections.are_many_idle and not is_closing else None
 
     def _take_over(self) -> Admission:
         """Close a connection that waits and loses little; return what it was admitted as."""

@@ -27,6 +27,7 @@ _UNUSED_SHARE: Final = 0.25
 _OVER_SHARE: Final = 0.9
 """An episode of closing ends when so small a share of the bound is in use."""
 
+_MANY_IDLE: Final = 64
 _LOOK_AT_MOST: Final = 16
 _EXTRA: Final = 16
 
@@ -66,6 +67,11 @@ class Connections:
     def has_idle(self) -> bool:
         """Whether there is a connection that may be closed for the next one."""
         return bool(self._idle or self._unused)
+
+    @property
+    def are_many_idle(self) -> bool:
+        """Whether so many are idle that closing some for others spares most of them."""
+        return len(self._idle) + len(self._unused) >= _MANY_IDLE
 
     @property
     def is_exceeded(self) -> bool:

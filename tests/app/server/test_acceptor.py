@@ -22,6 +22,7 @@ class Accepted:
 
         class Protocol(AcceptedProtocol, asyncio.Protocol):
             def connection_made(self, transport):
+                self.transport = transport
                 accepted.transports.append(transport)
                 accepted.made.append(transport.get_extra_info("peername")[1])
                 accepted.connections.is_unused(self)
@@ -109,8 +110,9 @@ class KeptConnection:
         self.is_aborted = True
 
 
-async def test_a_flood_of_silent_connections_costs_itself_before_it_costs_those_that_were_served():
-    bound, flood, kept = 400, 600, KeptConnection()
+@pytest.mark.parametrize(("bound", "flood"), [(400, 600), (30, 40)], ids=["many", "few"])
+async def test_a_flood_of_silent_connections_costs_itself_before_it_costs_those_that_were_served(bound, flood):
+    kept = KeptConnection()
     accepted = Accepted(max_open=bound, clients=flood)
     accepted.clients[-1].sendall(PROBE)
     accepted.connections.admit()
