@@ -29,6 +29,7 @@ from app.gateway.openai.response_shape import (
 )
 from app.gateway.openai.text_units import ABSENT, message_units
 from app.gateway.openai.usage import ReportedUsage, UsageReader
+from app.gateway.openai.usual_completion import read_usual_completion
 
 _LIST: Final = re.compile(rb"\[\s*[^\s\]]")
 _STREAM: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
@@ -82,6 +83,15 @@ def _read_stream(body: bytes) -> ParsedResponse:
 
 def _read_chat(body: bytes) -> ParsedResponse:
     """Read a chat completion; raises ValueError for anything else."""
+    usual = read_usual_completion(body)
+    if usual is not None and (reported := usual.reported) is not None:
+        return ParsedResponse(
+            usage=reported,
+            output_units=usual.units,
+            response_id=usual.id or None,
+            response_model=usual.model or None,
+            finish_reason=usual.choices[0].finish_reason or None,
+        )
     head, choices = decode_chat(body)
     error = error_beside(head) or (None if choices else error_itself(body))
     units, finish_reason = 0, None

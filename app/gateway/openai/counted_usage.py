@@ -4,7 +4,7 @@ import logging
 from typing import Final
 
 from app.gateway.openai.input_estimate import estimated_input_tokens
-from app.gateway.openai.plausible_usage import Delivered, believe
+from app.gateway.openai.plausible_usage import Delivered, believe, is_plain
 from app.gateway.openai.request import CallRequest
 from app.gateway.openai.text_units import tokens_of
 from app.gateway.openai.usage import ReportedUsage
@@ -23,6 +23,8 @@ def counted_usage(
     trusts_cost: bool = False,
 ) -> Usage:
     """Count and price one attempt; `trusts_cost`: the provider's own figure is the cost."""
+    if reported is not None and not delivered.uncounted_units and is_plain(reported, request):
+        return _plain_usage(Tokens(reported.input_tokens or 0, reported.output_tokens or 0), price)
     reported = reported or ReportedUsage()
     believed = believe(reported, request, delivered)
     input_tokens, output_tokens = believed.input_tokens, believed.output_tokens
@@ -71,6 +73,20 @@ def counted_usage(
         reported_nanousd=figure,
         priced_nanousd=None if unpriced else priced,
         unpriced_tokens=unpriced if source == "unpriced" else 0,
+    )
+
+
+def _plain_usage(tokens: Tokens, price: Price) -> Usage:
+    """Price input and output alone, as nearly every attempt reports them; the same as what is done step by step for others."""
+    priced, unpriced = price.cost_nanousd(tokens), price.unpriced_tokens(tokens)
+    return Usage(
+        input_tokens=tokens.input_tokens,
+        output_tokens=tokens.output_tokens,
+        cost_nanousd=priced,
+        credits_nanousd=price.credits_nanousd(priced),
+        cost_source="unpriced" if unpriced else "priced",
+        priced_nanousd=None if unpriced else priced,
+        unpriced_tokens=unpriced,
     )
 
 

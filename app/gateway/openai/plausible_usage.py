@@ -150,6 +150,27 @@ def _is_usual(reported: ReportedUsage, request: CallRequest) -> bool:
     )
 
 
+def is_plain(reported: ReportedUsage, request: CallRequest) -> bool:
+    """Whether a response has a plausible input and output, and nothing else is reported."""
+    input_tokens, output_tokens = reported.input_tokens, reported.output_tokens
+    return bool(
+        input_tokens
+        and output_tokens
+        and output_tokens <= HIDDEN_OUTPUT_TOKENS
+        and input_tokens - len(request.body) <= INPUT_ALLOWANCE_TOKENS
+        and not (
+            reported.cached_tokens
+            or reported.cache_write_tokens
+            or reported.reasoning_tokens
+            or reported.input_audio_tokens
+            or reported.output_audio_tokens
+            or reported.nonsense
+        )
+        and reported.cost_nanousd is None
+        and request.operation == "chat"
+    )
+
+
 def most_output_tokens(request: CallRequest, delivered: Delivered) -> int:
     """Return the most tokens that a response can have."""
     limit = output_limit(request)

@@ -17,7 +17,7 @@ from otel.events.usage import DisbelievedCount
 
 _MAX_USAGE_BYTES: Final = 64 * 1024
 _MAX_DIGITS: Final = 20
-_MAX_COUNT: Final = 10**15
+MAX_COUNT: Final = 10**15
 """Above this a sum would leave the range of the ledger's integers."""
 
 _Number: TypeAlias = int | float | None
@@ -32,7 +32,9 @@ class _Cached(msgspec.Struct, gc=False):
     audio_tokens: _Number = None
 
 
-class _Details(msgspec.Struct, gc=False):
+class RawDetails(msgspec.Struct, gc=False):
+    """An object within a usage, field by field as it was sent."""
+
     cached_tokens: _Number = None
     cache_write_tokens: _Number = None
     cache_creation_tokens: _Number = None
@@ -44,7 +46,9 @@ class _Details(msgspec.Struct, gc=False):
     cached_tokens_details: _Cached | None = None
 
 
-class _Usage(msgspec.Struct, gc=False):
+class RawUsage(msgspec.Struct, gc=False):
+    """A usage, field by field as it was sent."""
+
     prompt_tokens: _Number = None
     input_tokens: _Number = None
     completion_tokens: _Number = None
@@ -57,13 +61,13 @@ class _Usage(msgspec.Struct, gc=False):
     cache_creation_input_tokens: _Number = None
     reasoning_tokens: _Number = None
     num_cached_tokens: _Number = None
-    prompt_tokens_details: _Details | None = None
-    prompt_token_details: _Details | None = None
-    input_tokens_details: _Details | None = None
-    input_token_details: _Details | None = None
-    completion_tokens_details: _Details | None = None
-    output_tokens_details: _Details | None = None
-    output_token_details: _Details | None = None
+    prompt_tokens_details: RawDetails | None = None
+    prompt_token_details: RawDetails | None = None
+    input_tokens_details: RawDetails | None = None
+    input_token_details: RawDetails | None = None
+    completion_tokens_details: RawDetails | None = None
+    output_tokens_details: RawDetails | None = None
+    output_token_details: RawDetails | None = None
     cache_creation: _Created | None = None
     cost: msgspec.Raw = ABSENT
     cost_details: msgspec.Raw = ABSENT
@@ -72,9 +76,9 @@ class _Usage(msgspec.Struct, gc=False):
     is_byok: msgspec.Raw = ABSENT
 
 
-_USAGE: Final = msgspec.json.Decoder(_Usage)
+_USAGE: Final = msgspec.json.Decoder(RawUsage)
 _COSTS: Final = ("cost", "cost_details", "cost_in_usd_ticks", "estimated_cost", "is_byok")
-_FLAT: Final = _Usage.__struct_fields__[:12]
+_FLAT: Final = RawUsage.__struct_fields__[:12]
 _BASIC, _FURTHER = _FLAT[:5], _FLAT[5:]
 _NESTED: Final = {
     "prompt_tokens_details": "prompt",
@@ -90,7 +94,9 @@ _NESTED: Final = {
 _COUNTS: Final = 7
 """The fields of details that are counts; behind them are objects."""
 _NESTED_PATHS: Final = tuple(
-    tuple(f"{prefix}.{field}" for field in (_Created if prefix == "created" else _Details).__struct_fields__[:_COUNTS])
+    tuple(
+        f"{prefix}.{field}" for field in (_Created if prefix == "created" else RawDetails).__struct_fields__[:_COUNTS]
+    )
     for prefix in _NESTED.values()
 )
 _INNER: Final = {"cache_creation": _Created, "cached_tokens_details": _Cached}
@@ -154,7 +160,7 @@ class UsageFields:
             self._take_parts(usage, values)
         return self._counts_output(usage.completion_tokens, usage.output_tokens, usage.total_tokens)
 
-    def _take_parts(self, usage: _Usage, values: tuple[Any, ...]) -> None:
+    def _take_parts(self, usage: RawUsage, values: tuple[Any, ...]) -> None:
         """Merge what one object has beside input, output and total."""
         if values[len(_BASIC) : len(_FLAT)] != _NO_FURTHER:
             self._take(_FURTHER, values[len(_BASIC) :], is_part=True)
@@ -200,7 +206,7 @@ class UsageFields:
         for name, value in zip(names, values, strict=False):
             if value is None:
                 continue
-            if type(value) is int and 0 < value <= _MAX_COUNT:
+            if type(value) is int and 0 < value <= MAX_COUNT:
                 counts[name] = value
                 if is_part:
                     self.has_parts = True
@@ -222,7 +228,7 @@ class UsageFields:
 
     def _counts_output(self, completion: object, output: object, total: object) -> bool:
         """Whether one object has a count of the output, by itself or in a total that is larger than the input."""
-        if (type(completion) is int and 0 < completion <= _MAX_COUNT) or _count(completion) or _count(output):
+        if (type(completion) is int and 0 < completion <= MAX_COUNT) or _count(completion) or _count(output):
             return True
         total_tokens = _count(total) or 0
         return total_tokens > (self.first(("prompt_tokens", "input_tokens")) or 0)
@@ -281,4 +287,4 @@ def _count(value: object) -> int | None:
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         return None
-    return value if 0 <= value <= _MAX_COUNT else None
+    return value if 0 <= value <= MAX_COUNT else None

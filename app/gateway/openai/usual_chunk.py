@@ -1,7 +1,7 @@
 """Reads the usual chunk of a stream, one choice with text and nothing else, in one step.
 
 `response_shape.py` reads every other, field by field and more tolerantly. A chunk that is read here
-means the same there: tests compare the two.
+means the same there: tests compare the two. `usual_completion.py` does the same for whole responses.
 """
 
 from typing import Final
@@ -14,8 +14,8 @@ from app.gateway.openai.text_units import ABSENT, text_units
 _LONGEST_BYTES: Final = 4 * 1024
 
 
-class _Delta(msgspec.Struct, gc=False):
-    """A delta of text. A value where only null is allowed makes the chunk another one."""
+class UsualText(msgspec.Struct, gc=False):
+    """A delta or a message of text. A value where only null is allowed makes it another one."""
 
     content: str | None = None
     reasoning_content: str | None = None
@@ -27,7 +27,7 @@ class _Delta(msgspec.Struct, gc=False):
 
 
 class _Choice(msgspec.Struct, gc=False):
-    delta: _Delta
+    delta: UsualText
     index: msgspec.Raw = ABSENT
     finish_reason: None = None
     usage: msgspec.Raw = ABSENT
@@ -60,11 +60,11 @@ def read_usual_chunk(data: bytes) -> tuple[bytes, int] | None:
         return None
     delta = choice.delta
     units = text_units(delta.content) if delta.content else 0
-    # Not in a loop: each of them is there in few streams, and looked for in every chunk.
-    if delta.reasoning_content:
-        units += text_units(delta.reasoning_content)
-    if delta.reasoning:
-        units += text_units(delta.reasoning)
-    if delta.refusal:
-        units += text_units(delta.refusal)
+    if delta.reasoning_content or delta.reasoning or delta.refusal:
+        units += units_beside_content(delta)
     return bytes(choice.index), units
+
+
+def units_beside_content(text: UsualText) -> int:
+    """Return the length of reasoning and refusal, which few streams have."""
+    return sum(text_units(each) for each in (text.reasoning_content, text.reasoning, text.refusal) if each)
