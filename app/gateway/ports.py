@@ -29,6 +29,10 @@ CLIENT_KEY: Final = "gatewayz.client"
 """The scope key of the server's `Client`; other servers have none, and the messages of ASGI tell the same."""
 
 
+HEADERS_KEY: Final = "gatewayz.headers"
+"""The scope key of a request's headers by name, in lower case, where no name is there twice; other servers do not set it."""
+
+
 class Client(Protocol):
     """The client of one request, as the server sees it."""
 

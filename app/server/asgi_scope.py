@@ -1,14 +1,16 @@
 """A request's head as an ASGI scope."""
 
 from collections.abc import Mapping
+from typing import Any
 
+from app.gateway.ports import HEADERS_KEY
 from app.server.http_head import RequestHead
 from otel.instrument.asgi import Scope
 
 
 def asgi_scope(head: RequestHead, addresses: Mapping[str, object], state: Mapping[str, object]) -> Scope:
     """Return the ASGI scope of a request."""
-    return {
+    scope: dict[str, Any] = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.0" if head.is_http_1_0 else "1.1",
@@ -22,3 +24,6 @@ def asgi_scope(head: RequestHead, addresses: Mapping[str, object], state: Mappin
         "state": dict(state),
         **addresses,
     }
+    if head.by_name is not None:
+        scope[HEADERS_KEY] = head.by_name
+    return scope

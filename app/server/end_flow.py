@@ -19,13 +19,7 @@ class EndFlow(ReadFlow):
 
     connections: Connections
     is_extra: bool
-    _is_refused: bool = False
     _final_bytes: bytes | None = None
-
-    @property
-    def _is_ended(self) -> bool:
-        """Whether further bytes of the client are ignored."""
-        return self._is_refused or self.transport.is_closing()
 
     def _refuse(self, error: RequestRefusedError) -> None:
         """Refuse bytes that are not a request, and close; a response that has begun is finished first."""

@@ -214,10 +214,12 @@ class Exchange:
         """Return the response's head, and remember how its body is framed."""
         status: int = message["status"]
         fields = checked_fields([*default_headers, *message.get("headers", ())])
-        by_name = dict(fields)
-        if (length := by_name.get(b"content-length")) is not None:
-            self._missing_bytes = int(length)
-        sends_close = b"connection" in by_name and asks_to_close(fields)
+        sends_close = False
+        for name, value in fields:
+            if name == b"content-length":
+                self._missing_bytes = int(value)
+            elif name == b"connection":
+                sends_close = asks_to_close(fields)
         if sends_close:
             self.keep_alive = False
         lines = [b"HTTP/1.1 %d %b" % (status, _PHRASES.get(status, b"")), *map(b": ".join, fields)]

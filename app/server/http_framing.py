@@ -16,8 +16,9 @@ _Phase: TypeAlias = Literal["size", "data", "data end", "trailer"]
 _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(;[\t\x20-\x7e\x80-\xff]*)?\r\n")
 _SIZE_START: Final = re.compile(rb"[0-9A-Fa-f]{1,16}(;[\t\x20-\x7e\x80-\xff]*)?\r?")
 _FIELD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n")
-_FORBIDDEN_IN_NAME: Final = re.compile(b'[\x00-\x1f\x7f()<>@,;:\\[\\]={} \t\\\\"]')
-_FORBIDDEN_IN_VALUE: Final = re.compile(b"[\x00-\x08\x0a-\x1f\x7f]")
+_CONTROLS: Final = bytes((*range(0x20), 0x7F))
+_FORBIDDEN_IN_NAME: Final = _CONTROLS + b'()<>@,;:[]={} \\"'
+_FORBIDDEN_IN_VALUE: Final = _CONTROLS.replace(b"\t", b"")
 _CRLF: Final = b"\r\n"
 _MAX_SIZE_BYTES: Final = 18
 _LOOK_BYTES: Final = 64
@@ -166,13 +167,13 @@ def checked_fields(fields: Sequence[tuple[bytes, bytes]]) -> Sequence[tuple[byte
     """
     if not fields:
         return fields
-    # All at once: a search costs more for its call than for its bytes.
+    # All at once, and by what is left without the forbidden characters: a pattern takes several times as long.
     names, values = map(b"".join, zip(*fields, strict=True))
-    if _FORBIDDEN_IN_NAME.search(names) or _FORBIDDEN_IN_VALUE.search(values):
+    if names.translate(None, _FORBIDDEN_IN_NAME) != names or values.translate(None, _FORBIDDEN_IN_VALUE) != values:
         raise RuntimeError("A response header has characters that HTTP forbids.")
-    if names != names.lower():
+    if names != (lower := names.lower()):
         fields = [(name.lower(), value) for name, value in fields]
-    if b"transfer-encoding" in names.lower():
+    if b"transfer-encoding" in lower:
         fields = [field for field in fields if field[0] != b"transfer-encoding"]
     return fields
 

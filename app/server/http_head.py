@@ -6,7 +6,6 @@ end of the message, from Content-Length and Transfer-Encoding.
 """
 
 import urllib.parse
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final, Literal, TypeAlias
 
@@ -25,7 +24,7 @@ FIELD_BYTES: Final = 200
 _HEAD_END: Final = b"\r\n\r\n"
 _LINE_ENDS: Final = b"\r\n"
 _MAX_LENGTH_DIGITS: Final = 18
-_DECIDING_FIELDS: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
+_RARE_DECIDING_FIELDS: Final = frozenset({b"transfer-encoding", b"expect"})
 
 
 class RequestRefusedError(Exception):
@@ -39,9 +38,13 @@ class RequestRefusedError(Exception):
 
 
 class RequestHead:
-    """What the connection needs of a complete head. Field names are in lower case."""
+    """What the connection needs of a complete head. Field names are in lower case.
+
+    `by_name` has the values by name; None where a name is there twice.
+    """
 
     __slots__ = (
+        "by_name",
         "expects_continue",
         "framing",
         "headers",
@@ -56,6 +59,8 @@ class RequestHead:
     def __init__(self, method: str, headers: list[tuple[bytes, bytes]]) -> None:
         self.method = method
         self.headers = headers
+        by_name = dict(headers)
+        self.by_name = by_name if len(by_name) == len(headers) else None
         self.framing: Framing = 0
         self.is_http_1_0 = False
         self.keep_alive = True
@@ -79,7 +84,6 @@ class HeadParser:
         self._has_too_many_fields = False
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
-        self._deciding: dict[bytes, list[bytes]] = {}
         self._parser: Any = None
 
     @property
@@ -162,7 +166,7 @@ class HeadParser:
             raise RequestRefusedError(
                 HTTPStatus.NOT_IMPLEMENTED, "not_implemented", "The gateway is not a proxy for CONNECT."
             )
-        head.framing = _framing(head, self._deciding)
+        head.framing = _framing(head)
         _set_target(head, self._target)
         return head
 
@@ -176,13 +180,11 @@ class HeadParser:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a field."""
-        if len(self._headers) >= MAX_FIELDS:
+        headers = self._headers
+        if len(headers) >= MAX_FIELDS:
             self._has_too_many_fields = True
             raise ValueError
-        name = name.lower()
-        self._headers.append((name, value))
-        if name in _DECIDING_FIELDS:
-            self._deciding.setdefault(name, []).append(value.strip())
+        headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Record that the parser sees the end of a head."""
@@ -196,22 +198,37 @@ class HeadParser:
         self._is_broken = True
 
 
-def _framing(head: RequestHead, deciding: Mapping[bytes, list[bytes]]) -> Framing:
+def _framing(head: RequestHead) -> Framing:
     """Return how the body ends (RFC 9112, section 6.3) and check the fields that decide about the message."""
-    expectations = deciding.get(b"expect")
-    if expectations is not None and not head.is_http_1_0:
+    by_name = head.by_name
+    if by_name is not None and b"host" in by_name and _RARE_DECIDING_FIELDS.isdisjoint(by_name):
+        # Nearly every request: no field has to be looked for among all.
+        length = by_name.get(b"content-length")
+        return 0 if length is None else _length(length.strip())
+    expectations = _values(head, b"expect")
+    if expectations and not head.is_http_1_0:
         head.expects_continue = [each.lower() for each in expectations] == [b"100-continue"]
-    hosts = deciding.get(b"host", ())
+    hosts = _values(head, b"host")
     if len(hosts) > 1 or not (hosts or head.is_http_1_0):
         raise _bad("A request has exactly one Host header.")
-    codings, lengths = deciding.get(b"transfer-encoding"), deciding.get(b"content-length")
-    if codings is not None:
-        return _chunked(head, codings, lengths or [])
-    if lengths is None:
-        return 0
-    if len(lengths) > 1 or not lengths[0].isdigit() or len(lengths[0]) > _MAX_LENGTH_DIGITS:
-        raise _bad("The Content-Length header is not a length.")
-    return int(lengths[0])
+    codings, lengths = _values(head, b"transfer-encoding"), _values(head, b"content-length")
+    if codings:
+        return _chunked(head, codings, lengths)
+    if len(lengths) > 1:
+        raise _no_length()
+    return _length(lengths[0]) if lengths else 0
+
+
+def _values(head: RequestHead, name: bytes) -> list[bytes]:
+    """Return each value of a field."""
+    return [value.strip() for key, value in head.headers if key == name]
+
+
+def _length(value: bytes) -> int:
+    """Return the value of a Content-Length."""
+    if not value.isdigit() or len(value) > _MAX_LENGTH_DIGITS:
+        raise _no_length()
+    return int(value)
 
 
 def _chunked(head: RequestHead, codings: list[bytes], lengths: list[bytes]) -> Framing:
@@ -241,6 +258,10 @@ def _set_target(head: RequestHead, target: bytes) -> None:
         raise _bad("The request's URL has no path.")
     head.path = urllib.parse.unquote(path) if "%" in path else path
     head.query = url.query or b""
+
+
+def _no_length() -> RequestRefusedError:
+    return _bad("The Content-Length header is not a length.")
 
 
 def _no_http() -> RequestRefusedError:

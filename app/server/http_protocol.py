@@ -129,7 +129,8 @@ class HttpConnection(EndFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProto
         """
         self.server_state.total_requests += 1
         self._was_served = True
-        self._timers.stop(HALF_CLOSE)
+        if self._timers:
+            self._timers.stop(HALF_CLOSE)
         exchange = self._exchange
         if exchange is None or self.transport.is_closing():
             return
@@ -147,7 +148,7 @@ class HttpConnection(EndFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProto
     def _go_on(self, *, was_waiting: bool = False) -> None:
         """Parse what was received, up to the end of one request: one request is served at a time."""
         source = self._input
-        if not self._is_ended:
+        if not self._is_ended():
             try:
                 self._take(source)
             except RequestRefusedError as error:
@@ -155,7 +156,7 @@ class HttpConnection(EndFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProto
                     # The whole request was received before it was parsed: it is refused before it begins.
                     self._task.cancel()
                 self._refuse(error)
-        if self._is_ended:
+        if self._is_ended():
             source.drop()
         elif not source.release_taken():
             self.transport.abort()
@@ -170,7 +171,7 @@ class HttpConnection(EndFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProto
 
     def _take(self, source: RequestInput) -> None:
         """Take heads and bodies; raises `RequestRefusedError`."""
-        while source.waiting_bytes and not self._is_ended:
+        while source.waiting_bytes and not self._is_ended():
             if source.is_in_body:
                 if not self._take_body():
                     self._take_later()
@@ -182,7 +183,8 @@ class HttpConnection(EndFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProto
 
     def _begin(self, head: RequestHead) -> None:
         """Serve a request from its head on."""
-        self._timers.stop("head")
+        if self._timers:
+            self._timers.stop("head")
         if self.is_extra and not self._is_for_watching(head):
             self.connections.closed["refused"] += 1
             self._input.drop()
@@ -215,7 +217,7 @@ class HttpConnection(EndFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProto
         is_wanted = exchange is not None and not exchange.response_complete
         self._input.take_body(exchange.content if exchange is not None and is_wanted else None)
         is_complete = not self._input.is_in_body
-        if is_complete:
+        if is_complete and self._timers:
             self._timers.stop("discard")
         if exchange is not None:
             if is_wanted:
@@ -238,17 +240,12 @@ class HttpConnection(EndFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProto
             else:
                 self.transport.close()
         else:
-            self._become_idle()
+            if not waits:
+                self._timers.set("idle", self._keep_alive_seconds, self.transport.close)
             # Reading had stopped if much of the body arrived before the application read it; a refusal reads none of it.
             self.read_as_needed()
             if waits:
                 self._take_in_turn(partial(self._go_on, was_waiting=True))
-
-    def _become_idle(self) -> None:
-        """Wait for a request."""
-        self.connections.is_idle(self)
-        if not self._input.waiting_bytes:
-            self._timers.set("idle", self._keep_alive_seconds, self.transport.close)
 
 
 def bounded_protocol(

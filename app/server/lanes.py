@@ -76,12 +76,13 @@ class Lanes(Generic[_Entry]):
 
     def __init__(self) -> None:
         self._clients: dict[Lane, OrderedDict[str, _ClientEntries[_Entry]]] = {lane: OrderedDict() for lane in _LANES}
-        self._size = 0
+        self.size = 0
+        """How many wait, in all lanes."""
         self._next = 0
 
     def __len__(self) -> int:
         """Return how many wait, in all lanes."""
-        return self._size
+        return self.size
 
     @property
     def clients(self) -> int:
@@ -99,7 +100,7 @@ class Lanes(Generic[_Entry]):
         if waiting is None:
             waiting = clients[place.client] = _ClientEntries()
         waiting.entries.append(entry)
-        self._size += 1
+        self.size += 1
 
     def take(self) -> _Entry:
         """Return the next entry; raises `IndexError` where none waits."""
@@ -108,7 +109,7 @@ class Lanes(Generic[_Entry]):
             self._next = (self._next + 1) % len(_LANES)
             clients = self._clients[lane]
             if clients:
-                self._size -= 1
+                self.size -= 1
                 client, waiting = clients.popitem(last=False)
                 entry = waiting.take(lane)
                 if waiting.entries:

@@ -49,6 +49,8 @@ class ReadFlow:
     key_id: str | None = None
     """Whose the last request was that had a valid key."""
 
+    _is_refused: bool = False
+    """Whether what came was refused, or the last bytes were written."""
     _waits_for_turn: bool = False
     _was_served: bool = False
     """Whether a request on this connection has got its response."""
@@ -56,10 +58,9 @@ class ReadFlow:
     _arrived_seconds: float = 0.0
     """When the bytes came that are being taken, or when the turn of a request began that had waited for another one's response."""
 
-    @property
     def _is_ended(self) -> bool:
         """Whether further bytes of the client are ignored."""
-        raise NotImplementedError
+        return self._is_refused or self.transport.is_closing()
 
     def _go_on(self) -> None:
         """Take what is in `_input`."""
@@ -97,7 +98,7 @@ class ReadFlow:
             self._discard_left_bytes -= nbytes
             if self._discard_left_bytes < 0:
                 self.transport.close()
-        if self._is_ended:
+        if self._is_ended():
             return
         self._arrived_seconds = self.clock.monotonic()
         self._timers.stop("idle")

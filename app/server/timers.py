@@ -5,31 +5,27 @@ from collections.abc import Callable
 from app.gateway.lazy_timers import LazyTimer, LazyTimers
 
 
-class Timers:
-    """The timers of one owner."""
+class Timers(dict[str, LazyTimer]):
+    """The timers of one owner that were set and not stopped, by name. A dictionary: what is asked most is whether there is one."""
 
-    __slots__ = ("_running", "_timers")
+    __slots__ = ("_timers",)
 
     def __init__(self, timers: LazyTimers) -> None:
+        super().__init__()
         self._timers = timers
-        self._running: dict[str, LazyTimer] = {}
-
-    def __contains__(self, name: str) -> bool:
-        """Return whether a timer of this name was set and not stopped."""
-        return name in self._running
 
     def set(self, name: str, seconds: float, act: Callable[[], object]) -> None:
         """Call `act` after so many seconds, unless the timer is set again or stopped before."""
         self.stop(name)
-        self._running[name] = self._timers.call_later(seconds, act)
+        self[name] = self._timers.call_later(seconds, act)
 
     def stop(self, name: str) -> None:
         """Stop a timer, where there is one."""
-        timer = self._running.pop(name, None)
+        timer = self.pop(name, None)
         if timer is not None:
             timer.cancel()
 
     def stop_all(self) -> None:
         """Stop all timers."""
-        for name in tuple(self._running):
+        for name in tuple(self):
             self.stop(name)

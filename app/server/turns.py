@@ -48,12 +48,12 @@ class Turns:
         """Call `act` now, or let it wait at its place where this pass is full; return whether it was called."""
         if not self._is_counting:
             self._begin_pass()
-        if self._left > 0 and not self._waiting:
+        if self._left > 0 and not self._waiting.size:
             self._act(act)
             return True
         waits_at = place()
         if waits_at not in self._waiting:
-            self._sharing.came_beside(len(self._waiting), self._waiting.clients)
+            self._sharing.came_beside(self._waiting.size, self._waiting.clients)
         self._waiting.put(act, waits_at)
         return False
 
@@ -66,7 +66,7 @@ class Turns:
     @property
     def is_busy(self) -> bool:
         """Whether new work has to wait."""
-        return bool(self._waiting)
+        return self._waiting.size > 0
 
     def _begin_pass(self) -> None:
         self._is_counting = True
@@ -80,11 +80,11 @@ class Turns:
         self._is_counting = False
         is_long = self._clock() - self._began > self._bounds.long_seconds
         self._at_once = self._at_once // 2 if is_long else self._at_once * 2
-        if self._waiting or self._tedious:
+        if self._waiting.size or self._tedious:
             self._begin_pass()
             if self._tedious:
                 self._tedious.popleft()()
-            while self._waiting and self._left > 0:
+            while self._waiting.size and self._left > 0:
                 self._act(self._waiting.take())
 
     def _act(self, act: Callable[[], None]) -> None:

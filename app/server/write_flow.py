@@ -15,21 +15,19 @@ class WriteFlow:
     """The writing side of a connection, for its protocol class. A client that keeps up costs one look at the buffer."""
 
     transport: asyncio.Transport
+    is_writable: bool = True
+    """Whether the client has taken enough of what was written."""
     _may_write: asyncio.Event | None = None
     _emptied: asyncio.Future[bool] | None = None
 
     def pause_writing(self) -> None:
         """The client does not keep up."""
         self._may_write = self._may_write or asyncio.Event()
+        self.is_writable = False
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         self._wake(is_empty=True)
-
-    @property
-    def is_writable(self) -> bool:
-        """Whether the client has taken enough of what was written."""
-        return self._may_write is None
 
     async def writable(self) -> None:
         """Wait until the client has taken enough of what was written."""
@@ -60,3 +58,4 @@ class WriteFlow:
         if self._may_write is not None:
             self._may_write.set()
             self._may_write = None
+            self.is_writable = True

@@ -54,7 +54,7 @@ class KeyTurns:
         """Whether a step of this weight may go on in this pass; it is counted if so. Else it has to `wait`."""
         if not self._is_counting:
             self._begin_pass()
-        if self._left <= 0 or self._waiting:
+        if self._left <= 0 or self._waiting.steps:
             taken = self._taken.get(key, 0)
             if self._left <= -_KEYS_AT_ONCE or key in self._waiting or (taken and taken + weight > _AT_ONCE):
                 return False
@@ -85,7 +85,7 @@ class KeyTurns:
     def _next_pass(self) -> None:
         self._is_counting = False
         self._taken.clear()
-        if not self._waiting:
+        if not self._waiting.steps:
             self._most, self._began = _ALONE.most, None
             return
         self._measure_pass()
