@@ -107,7 +107,12 @@ class _Builder:
         if config.traces is not None:
             of_spans = make_span_batch_encoder()
             spans = self._queue(config.traces, of_spans.encode, config.span_batch)
-            span_processor = SpanDelivery(spans, flush("traces"), of_spans.offer_early(spans.offer))
+            span_processor = SpanDelivery(
+                spans,
+                flush("traces"),
+                of_spans.offer_early(spans.offer),
+                of_spans.offer_known_early(spans.offer),
+            )
         if config.metrics is not None:
             self._metrics(config.metrics, collect_metrics)
         if config.logs is not None:

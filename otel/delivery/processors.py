@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from otel.delivery.signal_queue import SignalQueue
 from otel.logs.fast_logger import FastLogRecord
 from otel.traces.fast_span import FastSpan
+from otel.traces.span_parts import TakeKnown
 
 Flush = Callable[[float], bool]
 _NO_CONTEXT = Context()
@@ -41,7 +42,17 @@ class _Enqueuing:
 
 
 class SpanDelivery(_Enqueuing, SpanProcessor):
-    """Enqueues each sampled span when it ends."""
+    """Enqueues each sampled span when it ends; `offer_known` those of the product's own that are usual."""
+
+    def __init__(
+        self,
+        queue: SignalQueue[Any],
+        flush: Flush,
+        offer: Callable[[Any], None] | None = None,
+        offer_known: TakeKnown | None = None,
+    ) -> None:
+        super().__init__(queue, flush, offer)
+        self.offer_known = offer_known
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Do nothing: only finished spans are delivered."""

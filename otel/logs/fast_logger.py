@@ -32,6 +32,8 @@ class FastLogRecord(msgspec.Struct, frozen=True, gc=False):
     severity_number: SeverityNumber | None
     severity_text: str | None
     body: str
+    id_bytes: tuple[bytes, bytes] | None = None
+    """Trace id and span id as they are sent, where they are known."""
 
     @property
     def resource(self) -> Resource:
@@ -128,8 +130,14 @@ class FastLogger(Logger):
                 )
             )
 
-    def emit_line(
-        self, unix_ns: int, severity_number: SeverityNumber, severity_text: str, body: str, span: SpanContext
+    def emit_line(  # noqa: PLR0917  keyword arguments cost as much as a field
+        self,
+        unix_ns: int,
+        severity_number: SeverityNumber,
+        severity_text: str,
+        body: str,
+        span: SpanContext,
+        id_bytes: tuple[bytes, bytes] | None = None,
     ) -> None:
         """Emit the record of a log line, made at this time in this span."""
         trace_id, span_id, _, flags, _, _ = span  # its properties cost more than all of this
@@ -144,6 +152,7 @@ class FastLogger(Logger):
                 severity_number,
                 severity_text,
                 body,
+                id_bytes,
             )
         )
 

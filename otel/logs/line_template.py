@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -17,10 +17,24 @@ class Line(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class LineTemplate(NamedTuple):
-    """The text of lines that differ in some values, for `%`: the timestamp first."""
+    """Lines that differ in some values: the seconds of the timestamp as text, its microseconds, then the others.
+
+    `parts` are the texts before, between and after the values, each followed by the place of one. `form` puts parts
+    and values together by `%`: what does not differ is copied, while `%` reads a long format character by character.
+    """
 
     level: str
-    text: str
+    form: str
+    parts: list[str | float]
+
+    def line(self, values: tuple[str | float, ...]) -> str:
+        """Return the line with these values."""
+        parts = self.parts.copy()
+        parts[1::2] = values
+        return self.form % tuple(parts)
+
+
+_TIMESTAMP: Final = '"timestamp":"'
 
 
 def line_template(line: Line, varying: Mapping[str, str]) -> LineTemplate:
@@ -29,10 +43,16 @@ def line_template(line: Line, varying: Mapping[str, str]) -> LineTemplate:
     `varying` holds for each name the format of its values, in the order of the line's fields.
     """
     line.timestamp = "-"
-    text = msgspec.json.encode(line).decode().replace("%", "%%")
-    for name, form in {"timestamp": '"%s"', **varying}.items():
+    before, _, text = msgspec.json.encode(line).decode().partition(f"{_TIMESTAMP}-")
+    parts: list[str | float] = [before + _TIMESTAMP, 0, ".", 0]
+    forms = ["%s%s%s%06d"]
+    text = "Z" + text
+    for name, form in varying.items():
         # No text has such a beginning of a member in it: its quotes are escaped.
-        text, found = re.subn(rf'"{name}":[^,}}]+', f'"{name}":{form}', text)
-        if found != 1:
+        found = re.split(rf'(?<="{name}":)[^,}}]+', text)
+        if len(found) != 2:  # noqa: PLR2004  before and after the value
             raise ValueError(f"{name} is not a field of the line")
-    return LineTemplate(line.level, text)
+        parts += (found[0], 0)
+        forms.append("%s" + form)
+        text = found[1]
+    return LineTemplate(line.level, "".join((*forms, "%s")), [*parts, text])

@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 from opentelemetry.context import Context
 
+from otel.catalogue import semconv
 from otel.events import CallerIdentified, CallFinished, OverheadMeasured, RequestFinished
 from otel.events.usage import NANO, Usage, has_details
 from otel.labels import LabelBounds
@@ -158,6 +159,19 @@ class RequestLines:
         numbers = seconds * 1000, overhead.seconds * 1000, finished.response_bytes
         of_usage = usage.input_tokens, usage.output_tokens, usage.cost_nanousd / NANO
         self._logs.write_known(template, numbers + of_usage, context)
+
+    def template(
+        self,
+        key: Hashable,
+        finished: RequestFinished,
+        summary: RequestSummary,
+        call: CallFinished,
+        route: Mapping[str, str],
+    ) -> LineTemplate | None:
+        """Return the template of the line of a request that ended well, None where it has names without end."""
+        line = self._line(route[semconv.METHOD], route[semconv.PATH], summary, finished, "ok")
+        template = self._template(key, line, call)
+        return template if self._templates.get(key) is template else None
 
     def _template(self, key: Hashable, line: RequestLine, call: CallFinished) -> LineTemplate:
         """Return the template of a line, from now on from the cache."""

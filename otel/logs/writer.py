@@ -21,6 +21,7 @@ from otel.logs.fast_logger import FastLogger
 from otel.logs.line_template import Line, LineTemplate
 from otel.redaction import REDACTED, KnownSecrets, is_secret_name
 from otel.traces.context import TracedContext
+from otel.traces.fast_span import FastSpan
 
 _NANOSECONDS: Final = 1_000_000_000
 _SEVERITIES: Final = {
@@ -128,14 +129,19 @@ class LogWriter:
     def write_known(self, template: LineTemplate, values: tuple[float, ...], context: Context) -> None:
         """Write a line of a template."""
         now_ns = self._unix_ns()
-        self._send(template.level, now_ns, template.text % (self._rfc3339(now_ns), *values), context)
+        seconds, rest_ns = divmod(now_ns, _NANOSECONDS)
+        known, text = self._second
+        if seconds != known:
+            text = self._text_of(seconds)
+        self._send(template.level, now_ns, template.line((text, rest_ns // 1000, *values)), context)
 
     def _send(self, level: str, now_ns: int, body: str, context: Context | None) -> None:
         severity, otlp = _SEVERITIES.get(level) or SeverityNumber.UNSPECIFIED, self._otlp
         is_traced = type(context) is TracedContext
         span = context.span_context if is_traced else get_current_span(context).get_span_context()  # type: ignore[union-attr]  # narrowed by its type
+        id_bytes = context.span.id_bytes if is_traced and type(context.span) is FastSpan else None  # type: ignore[union-attr]  # likewise
         if is_traced and now_ns and type(otlp) is FastLogger:
-            otlp.emit_line(now_ns, severity, level, body, span)
+            otlp.emit_line(now_ns, severity, level, body, span, id_bytes)
         elif otlp is not None:
             otlp.emit(
                 timestamp=now_ns,
@@ -146,7 +152,9 @@ class LogWriter:
                 body=body,
             )
         if self._write_line is not None and level in self._on_stdout:
-            if span[5]:  # whether it is valid; its properties cost more than all of this
+            if id_bytes is not None:
+                body = f'{body[:-1]},"trace_id":"{id_bytes[0].hex()}","span_id":"{id_bytes[1].hex()}"}}'
+            elif span[5]:  # whether it is valid; its properties cost more than all of this
                 body = '%s,"trace_id":"%032x","span_id":"%016x"}' % (body[:-1], span[0], span[1])  # noqa: UP031  a third of the time
             self._write_line(body)
 
@@ -166,9 +174,14 @@ class LogWriter:
         seconds, rest_ns = divmod(unix_ns, _NANOSECONDS)
         known, text = self._second
         if seconds != known:
-            text = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
-            self._second = (seconds, text)
+            text = self._text_of(seconds)
         return f"{text}.{rest_ns // 1000:06d}Z"
+
+    def _text_of(self, seconds: int) -> str:
+        """Return a timestamp up to its seconds, which is that of the lines to come."""
+        text = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
+        self._second = (seconds, text)
+        return text
 
 
 class StdlibHandler(logging.Handler):

@@ -38,6 +38,7 @@ class EventRecording:
         self._pending = instruments.pending
         self._waiting = self._pending.waiting_events
         self.lock = instruments.lock
+        self.add = self._add
 
     def _add(self, series: EventSeries, values: tuple[float | None, ...], context: Context | None) -> None:
         """Record the values of a frequent event."""

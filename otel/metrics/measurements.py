@@ -108,6 +108,12 @@ class Measurements(EventRecording):
             self._add(series, (event.duration_seconds,), context)
             self._conventions.request_finished(event, received, error_type, context)
 
+    def request_series(self, route: LabelSet, code: int) -> EventSeries | None:
+        """Return what a request that ended with this status changes, None where there is more."""
+        if self._conventions is not None:
+            return None
+        return route.of_events.get(code) or self._request_series(route, code)
+
     def _request_series(self, route: LabelSet, code: int) -> EventSeries:
         """Return what a finished request changes."""
         status_code = self._bounds.status_code(code)

@@ -51,7 +51,7 @@ from otel.traces.fast_span import FastSpan
 from otel.traces.held_trace import HoldRules, build_hold
 from otel.traces.propagation import build_propagator
 from otel.traces.provider import FastTracerProvider
-from otel.traces.span_parts import SpanOrigin
+from otel.traces.span_parts import SpanOrigin, TakeKnown
 from otel.traces.spans import SpanWriter
 
 _EXEMPLAR_FILTERS: Final[Mapping[str, Callable[[], ExemplarFilter]]] = {
@@ -241,10 +241,11 @@ def _tracers(
             sink(span)
 
     take: Callable[[FastSpan], None] | None = None
+    take_known: TakeKnown | None = None
     if not sinks:
         take = _drop
     elif len(sinks) == 1 and delivery is not None and delivery.span_processor is not None:
-        take = delivery.span_processor.offer
+        take, take_known = delivery.span_processor.offer, delivery.span_processor.offer_known
     origin = SpanOrigin(
         resource,
         InstrumentationScope(settings.scope_name),
@@ -253,6 +254,7 @@ def _tracers(
         sinks[0] if len(sinks) == 1 else on_end,
         secrets.redact,
         take,
+        take_known,
     )
     return FastTracerProvider(
         origin, config.build_sampler(), settings.ids, build_hold(settings.hold, config.sampler, len(sinks))

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, get_current_span
+from opentelemetry.trace import Span, format_trace_id, get_current_span
 
 from otel.catalogue import semconv
 from otel.events import (
@@ -38,7 +38,9 @@ from otel.logs.request_line import LOGGER, RequestLines, RequestSummary
 from otel.logs.writer import LogWriter
 from otel.metrics.measurements import Measurements
 from otel.recording.guard import Guard
+from otel.recording.known_outcomes import KnownOutcomes
 from otel.traces.context import CurrentContext, TracedContext
+from otel.traces.fast_span import FastSpan
 from otel.traces.spans import SpanWriter
 
 E = TypeVar("E")
@@ -63,6 +65,7 @@ class TelemetryRecorder:
         self.bounds = bounds
         self.guard = guard
         self.lines = RequestLines(logs, bounds, request_logger)
+        self.outcomes = KnownOutcomes(measurements, logs, self.lines, spans, guard)
 
     def record(self, event: Event) -> None:
         """Record an event in the current context, for example a query of a job."""
@@ -90,8 +93,7 @@ class TelemetryRequest:
         self._received = event
         self.route = recorder.measurements.route_labels(event.method, event.path)
         self.summary = RequestSummary()
-        context: Context = Context()
-        self._finished = False
+        self._finished, context = False, Context()
         try:
             # Count first, so that a span that fails to open does not unbalance the gauge.
             recorder.measurements.request_received(event, self.route)
@@ -99,12 +101,9 @@ class TelemetryRequest:
         except Exception as error:  # noqa: BLE001  counted: it must not fail the request
             recorder.guard.failed(error)
         self._context = context
-        if type(context) is TracedContext:
-            self.span, span_context = context.span, context.span_context
-        else:
-            self.span = get_current_span(context)
-            span_context = self.span.get_span_context()
-        self._trace_id = "%032x" % span_context[0]  # noqa: UP031  a third of the time of a formatted text
+        self.span = span = context.span if type(context) is TracedContext else get_current_span(context)
+        is_fast = type(span) is FastSpan
+        self._trace_id = span.id_bytes[0].hex() if is_fast else format_trace_id(span.get_span_context().trace_id)  # type: ignore[attr-defined]  # narrowed by its type
 
     @property
     def trace_id(self) -> str:
@@ -132,12 +131,16 @@ class TelemetryRequest:
             return
         self._finished = True
         recorder, context, span, summary, route = self._recorder, self._context, self.span, self.summary, self.route
+        try:
+            if recorder.outcomes.finish(self._received, event, summary, route, span, context):
+                return
+        except Exception as error:  # noqa: BLE001  counted: it must not fail the request
+            recorder.guard.failed(error)
         outcome = summary.outcome(event)
         error_type = summary.error_type(event) if outcome == "error" else None
         if error_type is not None:
             recorder.spans.request_failed(span, context)
-        # Each step has its own guard, so that a failing span costs neither the count nor the line.
-        try:
+        try:  # each step has its own guard, so that a failing span costs neither the count nor the line
             recorder.measurements.request_finished(event, route, context, self._received, error_type)
         except Exception as error:  # noqa: BLE001  counted: it must not fail the request
             recorder.guard.failed(error)

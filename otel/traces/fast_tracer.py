@@ -76,11 +76,12 @@ class FastTracer(Tracer):
         """Start a child of the current span of `context`; the SDK would store these attributes unchanged."""
         room = self._room - len(attributes)
         parent: SpanContext | None = None
+        of_trace: bytes | None = None
         own: tuple[int, int, bool, TraceFlags, TraceState, bool]
         if room < 0:
             return self._start(name, context, kind, attributes, (), start_ns)
         if type(context) is TracedContext and type(context.span) is FastSpan and context.span.held is None:
-            parent = context.span_context
+            parent, of_trace = context.span_context, context.span.id_bytes[0]
             own = (parent[0], self._span_id(), False, parent[3], parent[4], True)
         elif not context and self._samples_every_root:
             own = (self._trace_id(), self._span_id(), False, self._root_flags, NO_STATE, True)
@@ -88,7 +89,7 @@ class FastTracer(Tracer):
             return self._start(name, context, kind, attributes, (), start_ns, are_known=True)
         # Its own constructor checks what is known here, and costs more than the ids.
         made: SpanContext = tuple.__new__(SpanContext, own)
-        return FastSpan(self._origin, name, made, parent, kind, [attributes], room, start_ns, None)
+        return FastSpan(self._origin, name, made, parent, kind, [attributes], room, start_ns, None, of_trace)
 
     def _start(  # noqa: PLR0917  as above
         self,

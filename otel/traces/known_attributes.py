@@ -14,14 +14,16 @@ _MAX_KEPT: Final = 2_000
 class KnownAttributes(dict[str, Any]):
     """Attributes that never change. `encoded` is theirs once a span with them has been encoded.
 
-    `span_name` is the name of the spans that start with them, where it follows from them.
+    `span_name` is the name of the spans that start with them, where it follows from them. `shapes` belongs to the
+    encoder of spans that end with them: it holds what such spans share, by the identity of those that they start with.
     """
 
-    __slots__ = ("encoded", "span_name")
+    __slots__ = ("encoded", "shapes", "span_name")
 
     def __init__(self, attributes: Mapping[str, Any], span_name: str = "") -> None:
         super().__init__(attributes)
         self.encoded: bytes | None = None
+        self.shapes: dict[int, Any] = {}
         self.span_name = span_name
 
 

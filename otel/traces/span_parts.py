@@ -10,7 +10,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, Status
 
 from otel.redaction import redact
-from otel.traces.known_attributes import Varying
+from otel.traces.known_attributes import KnownAttributes, Varying, VaryingKeys
 
 if TYPE_CHECKING:
     from otel.traces.fast_span import FastSpan
@@ -28,8 +28,8 @@ class SpanOrigin(NamedTuple):
     """What all spans of a tracer share.
 
     `on_end` takes each finished span, in the thread that ended it, unless `take` is given, which takes it
-    without making an SDK's span of it. `redact` cleans free text: events, exceptions and status
-    descriptions.
+    without making an SDK's span of it. `take_known` takes a usual one with what it ends with. `redact` cleans
+    free text: events, exceptions and status descriptions.
     """
 
     resource: Resource
@@ -39,7 +39,11 @@ class SpanOrigin(NamedTuple):
     on_end: Callable[[ReadableSpan], None]
     redact: Callable[[str], str] = redact
     take: Callable[["FastSpan"], None] | None = None
+    take_known: "TakeKnown | None" = None
 
+
+TakeKnown: TypeAlias = Callable[["FastSpan", KnownAttributes, VaryingKeys, tuple[Any, ...]], bool]
+"""Takes a span that has only the attributes that it started with, and those that it ends with; returns whether it did."""
 
 Layer: TypeAlias = Mapping[str, Any] | Varying
 """Some of a span's attributes."""

@@ -100,7 +100,7 @@ class BatchEncoder(Generic[ItemT]):
             try:
                 origin, head = latest
                 if item.origin is not origin:  # type: ignore[attr-defined]  # where it has none it is offered as it is
-                    origin, head = latest = item.origin, self._head(item)  # type: ignore[attr-defined]  # likewise
+                    origin, head = latest = item.origin, self.head_of(item)  # type: ignore[attr-defined]  # likewise
                 encoded: EncodedItem | ItemT = (head, encode_item(item))  # type: ignore[assignment]  # there is a head now
             except Exception:  # noqa: BLE001  `encode` raises it again, and its caller counts it
                 encoded = item
@@ -114,7 +114,7 @@ class BatchEncoder(Generic[ItemT]):
         latest: _Head | None = None
         parts: list[bytes] = []
         for each in items:
-            head, body = each if type(each) is tuple else (self._head(each), self._encode_one(each))  # type: ignore[arg-type]  # narrowed by its type
+            head, body = each if type(each) is tuple else (self.head_of(each), self._encode_one(each))  # type: ignore[arg-type]  # narrowed by its type
             if head is not latest:
                 latest = head
                 by_scope = by_resource.setdefault(id(head.resource), {})
@@ -132,7 +132,7 @@ class BatchEncoder(Generic[ItemT]):
             body: bytes = self._parts_of(self._encode_by_sdk([item])).item.SerializeToString()
             return body
 
-    def _head(self, item: ItemT) -> _Head:
+    def head_of(self, item: ItemT) -> _Head:
         """Return the head of the item's resource and scope, which it keeps alive, so that their `id`s stay theirs."""
         key = id(item.resource), id(item.instrumentation_scope)
         head = self._heads.get(key)

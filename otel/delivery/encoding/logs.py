@@ -3,8 +3,9 @@
 Format: `opentelemetry/proto/logs/v1/logs.proto`.
 """
 
+from collections.abc import Callable
 from struct import Struct
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
@@ -34,10 +35,9 @@ _SPAN_ID: Final = b"\x52\x08"
 _OBSERVED_TIME: Final = b"\x59"
 _EVENT_NAME: Final = b"\x62"
 _TEXT: Final = b"\x0a"
-_pack_time: Final = Struct("<sQ").pack
-_pack_ids: Final = Struct("<2s16s2s8ssQ").pack
-_NO_SEVERITY: Final = (object(), b"")
-_MAX_SEVERITIES: Final = 100
+_MAX_SHAPES: Final = 4_096
+_Shape: TypeAlias = tuple[SeverityNumber | None, Callable[..., bytes], bytes, bytes]
+"""Severity; what packs a record; the bytes between time and text, and those between text and trace id."""
 
 
 class LogEncoder:
@@ -45,7 +45,7 @@ class LogEncoder:
 
     def __init__(self) -> None:
         self._attributes = AttributeEncoder(_ATTRIBUTES)
-        self._severities: dict[str | None, tuple[SeverityNumber | None, bytes]] = {}
+        self._shapes: dict[tuple[str | None, int, int], _Shape] = {}
 
     def encode(self, item: ReadableLogRecord | FastLogRecord) -> bytes:
         """Return the record's message; raises `UnsupportedValueError`, or what a field of another type raises."""
@@ -72,40 +72,29 @@ class LogEncoder:
 
     def _encode_line(self, record: FastLogRecord) -> bytes:
         """Return the message of a line of a span: all of its fields are set."""
-        number, severity = self._severities.get(record.severity_text, _NO_SEVERITY)
-        if number is not record.severity_number:
-            severity = self._severity(record)
-        body, flags = record.body.encode(), record.trace_flags
-        text_size = varint(len(body))
-        return b"".join(
-            (
-                _pack_time(_TIME, record.timestamp),
-                severity,
-                _BODY,
-                varint(1 + len(text_size) + len(body)),
-                _TEXT,
-                text_size,
-                body,
-                _FLAGS + pack_fixed32(flags) if flags else b"",
-                _pack_ids(
-                    _TRACE_ID,
-                    record.trace_id.to_bytes(16),
-                    _SPAN_ID,
-                    record.span_id.to_bytes(8),
-                    _OBSERVED_TIME,
-                    record.observed_timestamp,
-                ),
-            )
-        )
+        body, time_ns = record.body.encode(), record.timestamp
+        key = record.severity_text, len(body), record.trace_flags
+        shape = self._shapes.get(key)
+        if shape is None or shape[0] is not record.severity_number:
+            shape = self._shape(record, len(body))
+        _, pack, before, after = shape
+        of_trace, of_span = record.id_bytes or (record.trace_id.to_bytes(16), record.span_id.to_bytes(8))
+        observed_ns = record.observed_timestamp
+        return pack(_TIME, time_ns, before, body, after, of_trace, _SPAN_ID, of_span, _OBSERVED_TIME, observed_ns)
 
-    def _severity(self, record: FastLogRecord) -> bytes:
-        """Return the fields of the severity, from now on from the cache: there are six."""
-        number, text = record.severity_number, record.severity_text
-        encoded = _SEVERITY_NUMBER + varint(number.value) if number is not None and number.value else b""
-        encoded += text_field(_SEVERITY_TEXT, text)
-        if len(self._severities) < _MAX_SEVERITIES:
-            self._severities[text] = number, encoded
-        return encoded
+    def _shape(self, record: FastLogRecord, body_size: int) -> _Shape:
+        """Return what lines of the same severity and length share, from now on from the cache."""
+        number, text, flags = record.severity_number, record.severity_text, record.trace_flags
+        severity = _SEVERITY_NUMBER + varint(number.value) if number is not None and number.value else b""
+        text_size = varint(body_size)
+        value_size = varint(1 + len(text_size) + body_size)
+        before = b"".join((severity, text_field(_SEVERITY_TEXT, text), _BODY, value_size, _TEXT, text_size))
+        after = (_FLAGS + pack_fixed32(flags) if flags else b"") + _TRACE_ID
+        pack = Struct(f"<sQ{len(before)}s{body_size}s{len(after)}s16s2s8ssQ").pack
+        shape = (number, pack, before, after)
+        if len(self._shapes) < _MAX_SHAPES:
+            self._shapes[text, body_size, flags] = shape
+        return shape
 
 
 def make_log_batch_encoder() -> BatchEncoder[ReadableLogRecord | FastLogRecord]:

@@ -91,10 +91,21 @@ def any_value(value: object) -> bytes:
     raise UnsupportedValueError
 
 
-def _encode_int(heads: tuple[bytes, ...], value: int) -> bytes:
-    """Return a field of an integer, whose head depends on the size of its varint."""
-    number = _SMALL[value] if 0 <= value < _SMALL_COUNT else _varint_of(value)
-    return heads[len(number)] + number
+class _IntFields(dict[int, bytes]):
+    """The fields of one key's integers, of which small ones are kept. `heads` are what precedes a varint, by its size."""
+
+    __slots__ = ("_heads",)
+
+    def __init__(self, heads: Sequence[bytes]) -> None:
+        super().__init__()
+        self._heads = heads
+
+    def __missing__(self, value: int) -> bytes:
+        number = _varint_of(value)
+        field = self._heads[len(number)] + number
+        if 0 <= value < _SMALL_COUNT:
+            self[value] = field
+        return field
 
 
 def _varint_of(value: int) -> bytes:
@@ -178,7 +189,7 @@ class AttributeEncoder:
             head = self._head(key, _DOUBLE_BYTES) + b"\x21"
             return partial(Struct(f"<{len(head)}sd").pack, head)
         if kind is int:
-            return partial(_encode_int, tuple(self._head(key, size) + b"\x18" for size in range(_MAX_VARINT_BYTES + 2)))
+            return _IntFields([self._head(key, size) + b"\x18" for size in range(_MAX_VARINT_BYTES + 2)]).__getitem__
         if kind is str:
             return self._text_field(key).encode
         return partial(self._encode_one, key)

@@ -8,13 +8,13 @@ Format: `opentelemetry/proto/trace/v1/trace.proto`.
 from collections.abc import Callable, Mapping, Sequence
 from operator import call
 from struct import Struct
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 
-from otel.delivery.encoding.batch import BatchEncoder, Parts
+from otel.delivery.encoding.batch import BatchEncoder, EncodedItem, Parts
 from otel.delivery.encoding.protobuf import (
     AttributeEncoder,
     UnsupportedValueError,
@@ -24,7 +24,7 @@ from otel.delivery.encoding.protobuf import (
 )
 from otel.traces.fast_span import FastSpan
 from otel.traces.known_attributes import KnownAttributes, VaryingKeys
-from otel.traces.span_parts import NO_STATE, UNSET
+from otel.traces.span_parts import NO_STATE, UNSET, Layer, SpanOrigin, TakeKnown
 
 _TRACE_ID: Final = b"\x0a\x10"
 _SPAN_ID: Final = b"\x12\x08"
@@ -59,6 +59,16 @@ _LOCAL_PARENT: Final = b"\x85\x01\x00\x01\x00\x00"
 _REMOTE_PARENT: Final = b"\x85\x01\x00\x03\x00\x00"
 """The span's `flags`: that the parent's remoteness is known, and what it is."""
 
+_USUAL_END: Final = _UNSET_STATUS + _LOCAL_PARENT
+_END_BELOW_REMOTE: Final = _UNSET_STATUS + _REMOTE_PARENT
+_MAX_SHAPES: Final = 100
+_Shape: TypeAlias = tuple[
+    KnownAttributes, SpanOrigin, Any, str, SpanKind, Callable[..., bytes], Callable[..., bytes], bytes, bytes
+]
+"""What such spans share: the attributes that they start with, whose identity is theirs as long as this refers to them;
+origin and head; name and kind; what packs all up to the values, without and with a parent; the bytes of name and kind, and
+those of all known attributes."""
+
 
 class SpanEncoder:
     """Encodes single spans. Safe from any thread."""
@@ -88,6 +98,68 @@ class SpanEncoder:
         parts.append(_UNSET_STATUS if span.status is UNSET else _status(span.status))
         parts.append(_LOCAL_PARENT if span.parent is None or not span.parent[2] else _REMOTE_PARENT)
         return b"".join(parts)
+
+    def offer_known(self, head_of: Callable[[FastSpan], Any], offer: Callable[[tuple[Any, bytes]], None]) -> TakeKnown:
+        """Return what offers a span that starts with known attributes and ends with these, encoded.
+
+        It returns False, and offers nothing, for any other span. In one function, because it runs for each.
+        """
+        make_shape, make_encoders = self._shape, self._encoders
+
+        def offer_known(span: FastSpan, end: KnownAttributes, keys: VaryingKeys, values: tuple[Any, ...]) -> bool:
+            try:
+                start = span.layers[0]
+                shape: _Shape | None = end.shapes.get(id(start)) or make_shape(start, end, span, head_of)
+                if shape is None:
+                    return False
+                _, origin, head, name, kind, pack_root, pack_child, named, attributes = shape
+                start_ns, end_ns, parent, context = span.start_time, span.end_time, span.parent, span.context
+                if not (
+                    origin is span.origin
+                    and name is span.name
+                    and kind is span.kind
+                    and context[4] is NO_STATE
+                    and start_ns
+                    and end_ns
+                ):
+                    return False
+                of_trace, of_span = span.id_bytes
+                kinds = tuple(map(type, values))
+                encoded = map(call, keys.encoders.get(kinds) or make_encoders(keys, kinds), values)
+                if parent is None:
+                    fixed = pack_root(
+                        _TRACE_ID, of_trace, _SPAN_ID, of_span, named, start_ns, _END_TIME, end_ns, attributes
+                    )
+                    body = b"".join((fixed, *encoded, _USUAL_END))
+                else:
+                    of_parent = parent[1].to_bytes(8)
+                    fixed = pack_child(
+                        _TRACE_ID, of_trace, _SPAN_ID, of_span, _PARENT_SPAN_ID, of_parent,
+                        named, start_ns, _END_TIME, end_ns, attributes,
+                    )  # fmt: skip
+                    body = b"".join((fixed, *encoded, _END_BELOW_REMOTE if parent[2] else _USUAL_END))
+            except Exception:  # noqa: BLE001  what it raises again as any other span is counted
+                return False
+            offer((head, body))
+            return True
+
+        return offer_known
+
+    def _shape(
+        self, start: Layer, end: KnownAttributes, span: FastSpan, head_of: Callable[[FastSpan], Any]
+    ) -> "_Shape | None":
+        """Return what spans with these attributes share, from now on from those that they end with."""
+        if type(start) is not KnownAttributes:
+            return None
+        named = text_field(_NAME, span.name) + _KIND[span.kind] + _START_TIME
+        attributes = (start.encoded or self._encode_known(start)) + (end.encoded or self._encode_known(end))
+        rest = f"{len(named)}sQsQ{len(attributes)}s"
+        pack_root, pack_child = Struct(f"<2s16s2s8s{rest}").pack, Struct(f"<2s16s2s8s2s8s{rest}").pack
+        made = (start, span.origin, head_of(span), span.name, span.kind, pack_root, pack_child, named, attributes)
+        if len(end.shapes) >= _MAX_SHAPES:
+            end.shapes.clear()
+        end.shapes[id(start)] = made
+        return made
 
     def _encode_readable(self, span: ReadableSpan) -> bytes:
         context, parent, dropped = span.context, span.parent, span.dropped_attributes
@@ -147,9 +219,21 @@ class SpanEncoder:
         return made
 
 
-def make_span_batch_encoder() -> BatchEncoder[ReadableSpan | FastSpan]:
+class SpanBatchEncoder(BatchEncoder[ReadableSpan | FastSpan]):
+    """Encodes batches of spans."""
+
+    def __init__(self) -> None:
+        self._spans = SpanEncoder()
+        super().__init__(self._spans.encode, _encode_by_sdk, _parts_of)
+
+    def offer_known_early(self, offer: Callable[[EncodedItem], None]) -> TakeKnown:
+        """Return what offers spans with known attributes, encoded."""
+        return self._spans.offer_known(self.head_of, offer)
+
+
+def make_span_batch_encoder() -> SpanBatchEncoder:
     """Return an encoder of batches of spans."""
-    return BatchEncoder(SpanEncoder().encode, _encode_by_sdk, _parts_of)
+    return SpanBatchEncoder()
 
 
 def _encode_by_sdk(spans: Sequence[ReadableSpan | FastSpan]) -> Any:
