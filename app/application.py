@@ -120,7 +120,7 @@ def create_app(
         clock=clock,
         lifespan=_lifespan(parts),
         cors_origins=config.server.cors_origins,
-        new_request_id=lambda: f"{request_ids.getrandbits(128):032x}",
+        new_request_id=lambda: request_ids.randbytes(16).hex(),
     )
     app.state.parts = parts
     return app
@@ -196,7 +196,7 @@ def _build_parts(
         ledger=ledger,
         calls_in_flight=calls_in_flight(config.server, max_connections),
         clock=clock,
-        new_call_id=lambda: f"{ids.getrandbits(128):032x}",
+        new_call_id=lambda: ids.randbytes(16).hex(),
         offload=Offload(
             largest_bytes={"requests": config.server.max_body_bytes, "responses": models.largest_response_bytes}
         ),

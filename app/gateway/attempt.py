@@ -17,7 +17,7 @@ from app.gateway.models import Route
 from app.gateway.openai.counted_usage import counted_usage, log_disbelieved
 from app.gateway.openai.failures import CallerFaultError, UpstreamFailure
 from app.gateway.openai.plausible_usage import Delivered
-from app.gateway.openai.request import CallRequest, Operation
+from app.gateway.openai.request import CallRequest
 from app.gateway.openai.usage import ReportedUsage
 from app.gateway.overhead import OverheadTimer
 from app.gateway.ports import AttemptPermit, Clock
@@ -56,7 +56,8 @@ class Attempt:
         self.response_id: str | None = None
         self.response_model: str | None = None
         self.finish_reason: str | None = None
-        self.content_type: str | None = None
+        self.is_stream = request.stream
+        self._content_type: str | None = None
         self.first_token_seconds: float | None = None
         self._request = request
         self._clock = clock
@@ -85,16 +86,6 @@ class Attempt:
         self.started_seconds = clock.monotonic()
 
     @property
-    def operation(self) -> Operation:
-        """The operation that the provider performs."""
-        return self._request.operation
-
-    @property
-    def is_stream(self) -> bool:
-        """Whether the caller requested a stream."""
-        return self._request.stream
-
-    @property
     def headers(self) -> Mapping[str, str]:
         """The trace context for the provider."""
         return self._scope.headers
@@ -107,9 +98,10 @@ class Attempt:
         """A part of a response arrived: the provider has worked, even if the attempt fails."""
         self._response_began = True
 
-    def responded(self, http_status: int) -> None:
-        """The head of the response arrived."""
+    def responded(self, http_status: int, content_type: str | None) -> None:
+        """The head of the response arrived; `content_type` is the value of its field."""
         self._http_status = http_status
+        self._content_type = content_type
         self._response_seconds = self._clock.monotonic() - self.started_seconds
 
     def report_quotas(self, quotas: Quotas) -> None:
@@ -169,7 +161,12 @@ class Attempt:
         if is_first_end:
             seconds = self._clock.monotonic() - self.started_seconds
             log_failed_attempt(
-                self._request.model, self.route, failure, self._http_status, self.content_type, duration_seconds=seconds
+                self._request.model,
+                self.route,
+                failure,
+                self._http_status,
+                self._content_type,
+                duration_seconds=seconds,
             )
 
     def cancel(self, phase: CancelPhase) -> None:

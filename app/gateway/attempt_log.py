@@ -8,6 +8,8 @@ prompt may quote the prompt, and none of its words is logged.
 import logging
 from typing import Final
 
+from aiohttp.helpers import parse_content_type
+
 from app.gateway.fault import fault_of
 from app.gateway.models import Route
 from app.gateway.openai.failures import CALLERS, CallerFaultError, UpstreamFailure, logged_words
@@ -26,7 +28,7 @@ def log_failed_attempt(
     *,
     duration_seconds: float,
 ) -> None:
-    """Write the line."""
+    """Write the line. `content_type` is the field of the response, None without one."""
     fault = fault_of(failure.kind)
     reason = _reason(route, failure)
     words: list[str] = [failure.kind]
@@ -48,11 +50,16 @@ def log_failed_attempt(
             "fault": fault.domain,
             "status": http_status,
             "duration_ms": round(duration_seconds * 1_000, 3),
-            "content_type": None if content_type is None else _printable(content_type),
+            "content_type": None if http_status is None else _media_type(content_type),
             "reason": reason,
             "hint": hint,
         },
     )
+
+
+def _media_type(content_type: str | None) -> str:
+    """Return the type of a response without its parameters; one that has none is of the default type (RFC 9110, section 8.3)."""
+    return _printable("application/octet-stream" if content_type is None else parse_content_type(content_type)[0])
 
 
 def _printable(text: str) -> str:

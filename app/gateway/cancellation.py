@@ -50,7 +50,7 @@ class Interrupt:
         if task is None:
             raise RuntimeError("an interrupt guards a task")
         if self.reason is not None:
-            raise InterruptedCallError(self.reason)
+            raise self._error(self.reason)
         self._task = task
         self._cancelling = task.cancelling()
         return self
@@ -70,7 +70,11 @@ class Interrupt:
             return
         # Another cancellation, pending beside the interrupt's, stays a cancellation.
         if task.uncancel() <= self._cancelling and exc_type is asyncio.CancelledError:
-            raise InterruptedCallError(self.reason) from None
+            raise self._error(self.reason) from None
+
+    def _error(self, reason: Reason) -> Exception:
+        """Return what is raised in the guarded block."""
+        return InterruptedCallError(reason)
 
 
 class Deadlines:
@@ -83,10 +87,9 @@ class Deadlines:
     before the first byte, `last` what runs out over all.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  keywords to a class cost a dictionary, for each attempt
         self,
         interrupt: Interrupt,
-        *,
         first_byte_seconds: float,
         idle_seconds: float,
         total_seconds: float,

@@ -65,6 +65,7 @@ class ProviderConnection(ResponseHandler):
     _has_response = False
     has_served = False
     """Whether a request was sent on it."""
+    _poll: "select.poll | None" = None
 
     def __init__(self, loop: asyncio.AbstractEventLoop, read_buffer: memoryview) -> None:
         super().__init__(loop)
@@ -78,6 +79,18 @@ class ProviderConnection(ResponseHandler):
     def serve(self, timer: OverheadTimer) -> None:
         """Send the next request, whose time `timer` splits."""
         self._overhead, self._has_response = timer, False
+
+    def is_readable(self) -> bool:
+        """Whether bytes or the end of the stream wait, while it is idle; the event loop may not have read them yet."""
+        if self.transport is None:
+            return True
+        if self._poll is None:
+            socket = self.transport.get_extra_info("socket")
+            if socket is None:
+                return True
+            self._poll = select.poll()
+            self._poll.register(socket.fileno(), select.POLLIN)
+        return bool(self._poll.poll(0))
 
     def try_pause(self) -> bool:
         """Leave what comes with the kernel; False where that is so already, because enough is unread."""
@@ -172,11 +185,12 @@ class LiveConnector(aiohttp.TCPConnector):
         while True:
             connection = await super().connect(req, traces, timeout)
             protocol = connection.protocol
-            was_reused = isinstance(protocol, ProviderConnection) and protocol.has_served
-            if was_reused and _is_readable(protocol):
-                connection.close()
-                continue
+            was_reused = False
             if isinstance(protocol, ProviderConnection):
+                was_reused = protocol.has_served
+                if was_reused and protocol.is_readable():
+                    connection.close()
+                    continue
                 protocol.has_served = True
                 if watch is not None:
                     protocol.serve(watch.timer)
@@ -234,14 +248,3 @@ def _waiting(reason: WaitFor) -> Iterator[None]:
         yield
     finally:
         watch.timer.resume(reason)
-
-
-def _is_readable(protocol: ResponseHandler | None) -> bool:
-    """Whether bytes or the end of the stream wait on an idle connection; the event loop may not have read them yet."""
-    transport = protocol.transport if protocol is not None else None
-    socket = transport.get_extra_info("socket") if transport is not None else None
-    if socket is None:
-        return True
-    poll = select.poll()
-    poll.register(socket.fileno(), select.POLLIN)
-    return bool(poll.poll(0))

@@ -5,14 +5,13 @@ happen leaves as `UpstreamFailure` or `CallerFaultError`. `close` ends the excha
 it is in: a provider whose response is no longer read must stop working.
 """
 
-from types import TracebackType
 from typing import Final
 
 import aiohttp
 
 from app.gateway.attempt import Attempt
 from app.gateway.bounded_reads import read_arrived
-from app.gateway.cancellation import Deadlines, Interrupt, InterruptedCallError, Reason
+from app.gateway.cancellation import Deadlines, Interrupt, Reason
 from app.gateway.capacity.growing_bytes import GrowingBytes
 from app.gateway.capacity.response_budget import MEDIUM_BYTES, ResponseShare
 from app.gateway.connector import ProviderConnection
@@ -26,6 +25,7 @@ from app.gateway.tracebacks import drop_tracebacks
 from otel.events import ErrorKind
 
 _SUCCESSES: Final = range(200, 300)
+_CONTENT_TYPE: Final = aiohttp.hdrs.CONTENT_TYPE
 _STREAM_READ_BYTES: Final = 8 * 1024
 """With as much of an event that is not complete it needs no room."""
 _KINDS: Final[dict[Reason, ErrorKind]] = {
@@ -37,34 +37,19 @@ _KINDS: Final[dict[Reason, ErrorKind]] = {
 }
 
 
-class _Guarded:
-    """A context manager, as a class: one that is made of a generator costs a multiple."""
+class _Timeouts(Interrupt):
+    """The interrupt of an attempt: its reasons are failures of the provider."""
 
-    __slots__ = ("_interrupt",)
-
-    def __init__(self, interrupt: Interrupt) -> None:
-        self._interrupt = interrupt
-
-    def __enter__(self) -> None:
-        try:
-            self._interrupt.__enter__()
-        except InterruptedCallError as interrupted:
-            raise UpstreamFailure(_KINDS[interrupted.reason]) from None
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        try:
-            self._interrupt.__exit__(exc_type, exc, traceback)
-        except InterruptedCallError as interrupted:
-            raise UpstreamFailure(_KINDS[interrupted.reason]) from None
+    def _error(self, reason: Reason) -> UpstreamFailure:
+        return UpstreamFailure(_KINDS[reason])
 
 
 class UpstreamResponse:
     """One exchange; used by the request's task."""
 
-    def __init__(self, attempt: Attempt, clock: Clock, *, room: ResponseShare, must_be_fresh: bool = False) -> None:
+    def __init__(self, attempt: Attempt, clock: Clock, room: ResponseShare) -> None:
         self.attempt = attempt
+        self._is_stream = is_stream = attempt.is_stream
         self._provider = attempt.route.provider
         self._clock = clock
         self.room = room
@@ -72,25 +57,24 @@ class UpstreamResponse:
         config = self._provider.config
         self._max_bytes = config.max_response_bytes
         self._response: aiohttp.ClientResponse | None = None
-        self._must_be_fresh = must_be_fresh
+        self.must_be_fresh = False
         self.leaves_out_added_fields = False
         self.has_added_fields = False
-        self._interrupt = Interrupt()
-        # A response that is not streamed comes at its end: there is no earlier sign of life.
-        is_whole = not attempt.is_stream
+        self._interrupt = _Timeouts()
         self._deadlines = Deadlines(
             self._interrupt,
-            first_byte_seconds=config.whole_answer_seconds if is_whole else config.first_byte_seconds,
-            idle_seconds=config.idle_seconds,
-            total_seconds=config.whole_answer_seconds if is_whole else config.total_seconds,
-            first="whole_answer_timeout" if is_whole else "first_byte_timeout",
-            last="whole_answer_timeout" if is_whole else "total_timeout",
-            timers=self._provider.timers,
+            # A response that is not streamed comes at its end: there is no earlier sign of life.
+            config.first_byte_seconds if is_stream else config.whole_answer_seconds,
+            config.idle_seconds,
+            config.total_seconds if is_stream else config.whole_answer_seconds,
+            "first_byte_timeout" if is_stream else "whole_answer_timeout",
+            "total_timeout" if is_stream else "whole_answer_timeout",
+            self._provider.timers,
         )
 
-    def guarded(self) -> "_Guarded":
+    def guarded(self) -> Interrupt:
         """Put a block of awaits under the timeouts; raises `UpstreamFailure` when one runs out."""
-        return _Guarded(self._interrupt)
+        return self._interrupt
 
     async def open(self, request: CallRequest) -> None:
         """Send the request and read until the head of a 2xx response."""
@@ -110,13 +94,13 @@ class UpstreamResponse:
             self.attempt.headers,
             on_connected=self._connected,
             timer=self._timer,
-            must_be_fresh=self._must_be_fresh,
+            must_be_fresh=self.must_be_fresh,
         )
-        self.attempt.responded(response.status)
-        quotas = read_quotas(response.headers)
+        headers = response.headers
+        self.attempt.responded(response.status, headers.get(_CONTENT_TYPE))
+        quotas = read_quotas(headers)
         if quotas:
             self.attempt.report_quotas(quotas)
-        self.attempt.content_type = response.content_type
         if response.status in _SUCCESSES:
             return
         refusal = await self._read_refusal(response)
@@ -135,9 +119,12 @@ class UpstreamResponse:
     async def read(self) -> bytes:
         """Return the next bytes of the body, as they come, of a stream 8 KiB at most unless it holds room; empty at its end."""
         response = self._opened()
-        is_bounded = self.attempt.is_stream and not self.room.held_bytes
+        content = response.content
+        most_bytes = _STREAM_READ_BYTES if self._is_stream and not self.room.held_bytes else -1
         try:
-            data = await self._read_part(response, _STREAM_READ_BYTES if is_bounded else -1)
+            data = read_arrived(content, most_bytes)
+            if not data and not content.at_eof():
+                data = await self._wait_for_part(content, most_bytes)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # Cut off, or its framing or compression is broken; all of it is a body that is not whole.
             # The body keeps the error that it raised.
@@ -145,7 +132,7 @@ class UpstreamResponse:
             self.attempt.response_began()
             reason = "the connection, the framing or the compression broke off the body"
             raise UpstreamFailure("stream_broken", http_status=response.status, reason=reason) from None
-        if self.attempt.is_stream or not response.content.at_eof():
+        if self._is_stream or not content.at_eof():
             self._deadlines.progress()
         return data
 
@@ -158,10 +145,15 @@ class UpstreamResponse:
             raise UpstreamFailure("bad_response", http_status=response.status, reason="over max_response_bytes")
         if length is not None and not self.room.has(length) and "content-encoding" not in response.headers:
             await self.make_room(length)
-        body = GrowingBytes()
         left = self._max_bytes
         try:
-            while left >= 0 and (part := await self.read()):
+            part = await self.read()
+            if response.content.at_eof() and len(part) <= left and self.room.has(len(part)):
+                # Nearly every response: what was read at once need not be collected.
+                self.room.shrink(len(part))
+                return part
+            body = GrowingBytes()
+            while left >= 0 and part:
                 read_bytes = self._max_bytes - left + len(part)
                 if not self.room.has(read_bytes):
                     # The length is unknown: room for the largest response is held. Two calls that each held a half would wait for each other.
@@ -170,6 +162,7 @@ class UpstreamResponse:
                 left -= len(part)
                 if response.content.at_eof():
                     break
+                part = await self.read() if left >= 0 else b""
         except UpstreamFailure as failure:
             if failure.kind == "gateway_resources":
                 raise
@@ -223,10 +216,11 @@ class UpstreamResponse:
 
     async def _read_refusal(self, response: aiohttp.ClientResponse) -> bytes:
         """Return the body of a response that is not 2xx: what came of it, or as much as a JSON error object may take."""
+        content = response.content
         parts: list[bytes] = []
         left = MAX_ERROR_BYTES
         try:
-            while left > 0 and (part := await self._read_part(response)):
+            while left > 0 and (part := read_arrived(content, -1) or await self._wait_for_part(content, -1)):
                 self._deadlines.progress()
                 parts.append(part)
                 left -= len(part)
@@ -234,12 +228,8 @@ class UpstreamResponse:
             drop_tracebacks(error)
         return b"".join(parts)
 
-    async def _read_part(self, response: aiohttp.ClientResponse, most_bytes: int = -1) -> bytes:
-        """Return the next bytes of a body: what has arrived, or the first `most_bytes` of it."""
-        content = response.content
-        part = read_arrived(content, most_bytes)
-        if part or content.at_eof():
-            return part
+    async def _wait_for_part(self, content: aiohttp.StreamReader, most_bytes: int) -> bytes:
+        """Return the next bytes of a body of which nothing has arrived: all that comes, or the first `most_bytes` of it; none at its end."""
         self._timer.wait("provider")
         part = await (content.readany() if most_bytes < 0 else content.read(most_bytes))
         self._timer.resume("provider")

@@ -64,7 +64,8 @@ async def _try_target(failover: _Failover, route: Route, take: Callable[[Upstrea
         if permit is None:
             return None
         attempt = failover.call.start_attempt(route, permit)
-        upstream = UpstreamResponse(attempt, failover.clock, room=failover.call.room, must_be_fresh=must_be_fresh)
+        upstream = UpstreamResponse(attempt, failover.clock, failover.call.room)
+        upstream.must_be_fresh = must_be_fresh
         upstream.leaves_out_added_fields = refused_field
         response = await _attempt(failover.call, upstream, take, failover.failures)
         if response is not None:

@@ -161,7 +161,8 @@ class Slot:
 
     def hold_body(self, size: int) -> None:
         """Hold room for a body of `size` bytes in all; raises `KeyShareError` or `OverloadedError`."""
-        self._calls.hold_body(self, size)
+        if size > self.body_bytes:
+            self._calls.hold_body(self, size)
 
 
 def calls_in_flight(server: ServerConfig, max_connections: int) -> CallsInFlight:

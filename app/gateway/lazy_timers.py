@@ -18,23 +18,19 @@ _LEAST_ENTRIES: Final = 64
 class LazyTimer:
     """One timer. `cancel` may be called at any time."""
 
-    __slots__ = ("_act",)
+    __slots__ = ("act",)
 
     def __init__(self, act: Callable[[], object]) -> None:
-        self._act: Callable[[], object] | None = act
-
-    @property
-    def is_set(self) -> bool:
-        """Whether it has neither been called nor cancelled."""
-        return self._act is not None
+        self.act: Callable[[], object] | None = act
+        """What is called; None once that has happened, or it was cancelled."""
 
     def cancel(self) -> None:
         """Call nothing, and keep nothing alive."""
-        self._act = None
+        self.act = None
 
     def run(self) -> None:
         """Call what is due, once."""
-        act, self._act = self._act, None
+        act, self.act = self.act, None
         if act is not None:
             act()
 
@@ -67,7 +63,7 @@ class LazyTimers:
         if when < self._set_for:
             self._set(when)
         if len(self._entries) > self._most_entries:
-            self._entries = [entry for entry in self._entries if entry[2].is_set]
+            self._entries = [entry for entry in self._entries if entry[2].act is not None]
             heapq.heapify(self._entries)
             self._most_entries = max(_LEAST_ENTRIES, 2 * len(self._entries))
         return timer
@@ -89,9 +85,9 @@ class LazyTimers:
         loop = asyncio.get_running_loop()
         now = loop.time()
         self._timer, self._set_for = None, math.inf
-        while self._entries and (self._entries[0][0] <= now or not self._entries[0][2].is_set):
+        while self._entries and (self._entries[0][0] <= now or self._entries[0][2].act is None):
             timer = heapq.heappop(self._entries)[2]
-            if timer.is_set:
+            if timer.act is not None:
                 loop.call_soon(timer.run)
         if self._entries:
             self._set(self._entries[0][0])

@@ -70,6 +70,9 @@ class CircuitBreaker:
 
     def admit(self, now_seconds: float) -> Phase | None:
         """Return the phase in which a call is admitted, or None where the provider is to be skipped."""
+        phase = self._phase
+        if phase.state == "closed":
+            return phase
         self.advance(now_seconds)
         phase = self._phase
         if phase.state == "open":
@@ -102,7 +105,8 @@ class CircuitBreaker:
 
         To be called once per admitted call, whatever its result.
         """
-        self.advance(now_seconds)
+        if self._phase.state == "open":
+            self.advance(now_seconds)
         if phase is not self._phase:
             return
         if phase.state == "half_open":
