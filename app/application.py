@@ -32,7 +32,7 @@ from app.gateway.rate_limit import RateLimiter
 from app.gateway.response_cache import MemoryResponseCache
 from app.http.api_headers import ApiHeaders, CrossOrigin
 from app.http.api_router import api_router, calls_of
-from app.http.direct_routes import DirectRoutes
+from app.http.direct_routes import DirectRoutes, framework_of
 from app.http.exception_handlers import exception_handlers
 from app.http.exposure import Exposure
 from app.http.health import Readiness, health_router
@@ -62,7 +62,7 @@ from app.store.ledger import LedgerWriter
 from app.store.spending import budget_jobs, open_budgets, read_spending
 from app.store.valkey_cache import ValkeyResponseCache, open_valkey_cache
 from otel.events import Recorder
-from otel.instrument.asgi import AsgiApp, RequestTelemetry
+from otel.instrument.asgi import RequestTelemetry
 from otel.pipeline import Pipeline
 
 LEDGER_CLOSE_SECONDS: Final = 3.0
@@ -148,7 +148,7 @@ def build_app(
     routes = RouteTable(app.routes)
     wrapped = RequestTelemetry(
         ApiHeaders(
-            DirectRoutes(PathBound(cast("AsgiApp", app.asgi_handler)), calls_of(routers)),
+            DirectRoutes(PathBound(framework_of(app)), calls_of(routers)),
             CrossOrigin(cors_origins) if cors_origins else None,
             new_request_id,
         ),

@@ -97,7 +97,7 @@ class Deadlines:
         last: Reason = "total_timeout",
         timers: LazyTimers | None = None,
     ) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._time = asyncio.get_running_loop().time
         self._interrupt = interrupt
         self._first_byte_seconds = first_byte_seconds
         self._idle_seconds = idle_seconds
@@ -113,19 +113,20 @@ class Deadlines:
 
     def sent(self) -> None:
         """The request was sent: from now on the provider's time runs."""
-        now = self._loop.time()
+        now = self._time()
         self._end = now + self._total_seconds
         self._due = min(now + self._first_byte_seconds, self._end)
         self._set_timer()
 
     def progress(self) -> None:
         """A byte of the body arrived: from now on the idle timeout counts."""
-        now = self._loop.time()
+        now = self._time()
         if self._paused_at is not None:
             self._paused_seconds += now - self._paused_at
             self._end += now - self._paused_at
             self._paused_at = None
-        self._due = min(now + self._idle_seconds, self._end)
+        due = now + self._idle_seconds
+        self._due = due if due < self._end else self._end  # noqa: FURB136  a call costs more, twice for each piece of a stream
         self._kind, self._has_bytes, self._had_grace = "idle_timeout", True, False
         if self._due < self._set_for and self._timer is not None:
             self._timer.cancel()
@@ -133,7 +134,7 @@ class Deadlines:
 
     def pause(self) -> None:
         """Nothing is read because the client is slow: only the client's own total counts until `progress` is called."""
-        self._paused_at = now = self._loop.time()
+        self._paused_at = now = self._time()
         self._due = now + self._total_seconds - self._paused_seconds
 
     def close(self) -> None:
@@ -149,7 +150,7 @@ class Deadlines:
 
     def _check(self) -> None:
         """Fire if nothing came in time, else wait for what is due next."""
-        now = self._loop.time()
+        now = self._time()
         late_seconds = now - self._set_for
         if late_seconds > LAG_SECONDS and self._due <= now and not self._had_grace:
             # The loop was blocked: what arrived meanwhile has not been read yet. That time is not the provider's.

@@ -124,7 +124,10 @@ class UpstreamResponse:
         try:
             data = read_arrived(content, most_bytes)
             if not data and not content.at_eof():
-                data = await self._wait_for_part(content, most_bytes)
+                # As in `_wait_for_part`: one coroutine less in each step of a stream.
+                self._timer.wait("provider")
+                data = await (content.readany() if most_bytes < 0 else content.read(most_bytes))
+                self._timer.resume("provider")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # Cut off, or its framing or compression is broken; all of it is a body that is not whole.
             # The body keeps the error that it raised.
@@ -220,7 +223,7 @@ class UpstreamResponse:
         parts: list[bytes] = []
         left = MAX_ERROR_BYTES
         try:
-            while left > 0 and (part := read_arrived(content, -1) or await self._wait_for_part(content, -1)):
+            while left > 0 and (part := read_arrived(content, -1) or await self._wait_for_part(content)):
                 self._deadlines.progress()
                 parts.append(part)
                 left -= len(part)
@@ -228,10 +231,10 @@ class UpstreamResponse:
             drop_tracebacks(error)
         return b"".join(parts)
 
-    async def _wait_for_part(self, content: aiohttp.StreamReader, most_bytes: int) -> bytes:
-        """Return the next bytes of a body of which nothing has arrived: all that comes, or the first `most_bytes` of it; none at its end."""
+    async def _wait_for_part(self, content: aiohttp.StreamReader) -> bytes:
+        """Return the next bytes of a body of which nothing has arrived; none at its end."""
         self._timer.wait("provider")
-        part = await (content.readany() if most_bytes < 0 else content.read(most_bytes))
+        part = await content.readany()
         self._timer.resume("provider")
         return part
 

@@ -132,16 +132,12 @@ class ResponseStream:
         if _END_MARK in data:
             weight += _END_WEIGHT
         if not turns.take(self._key, weight):
-            # Much has arrived of other streams in the same moment.
-            self._response.pause()
-            paused = self._response.pause_connection()
-            try:
-                await turns.wait(self._key, weight)
-            finally:
-                if paused is not None:
-                    paused.go_on()
-            self._response.resume()
-        for part in slices(data):
+            await self._wait_for_turn(weight)
+        parts, room = slices(data), self._response.room
+        if len(parts) == 1 and not room.held_bytes and not chunks.held_bytes and room.has(len(data)):
+            # Nearly always: a few whole events.
+            return chunks.feed(data)
+        for part in parts:
             held_bytes = chunks.held_bytes + len(part)
             if not self._response.room.has(held_bytes) and not await self._makes_room(held_bytes):
                 chunks.failure = UpstreamFailure(
@@ -163,6 +159,17 @@ class ResponseStream:
             # A large event is complete: what is left of it is the piece for the client.
             self._response.room.shrink(len(piece) + chunks.held_bytes)
         return piece
+
+    async def _wait_for_turn(self, weight: int) -> None:
+        """Wait, because much has arrived of other streams in the same moment."""
+        self._response.pause()
+        paused = self._response.pause_connection()
+        try:
+            await self._pacing.turns.wait(self._key, weight)
+        finally:
+            if paused is not None:
+                paused.go_on()
+        self._response.resume()
 
     async def _makes_room(self, held_bytes: int) -> bool:
         """Hold room for an event that grows; false where there is none. Two that hold a part of the large room do not wait for each other."""

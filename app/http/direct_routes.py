@@ -4,8 +4,10 @@ Every other request, and every other spelling of these paths, is the framework's
 exception is done here too.
 """
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Awaitable, Mapping
+from typing import Final, cast
+
+from litestar import Litestar
 
 from app.http.exception_handlers import send_failure
 from otel.instrument.asgi import STARTED_KEY, AsgiApp, Receive, Scope, Send
@@ -35,3 +37,16 @@ class DirectRoutes:
             if scope.get(STARTED_KEY):
                 raise
             await send_failure(scope, send, error)
+
+
+def framework_of(app: Litestar) -> AsgiApp:
+    """Return what serves a request with the framework, so that one which is served without it does not pass through `app`."""
+    handler = cast("AsgiApp", app.asgi_handler)
+
+    def serve(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        # As `Litestar.__call__` does.
+        scope["app"] = scope["litestar_app"] = app
+        scope.setdefault("state", {})
+        return handler(scope, receive, send)
+
+    return serve

@@ -10,7 +10,7 @@ import secrets as random_source
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO, cast
 
 import uvicorn
 import uvloop
@@ -30,6 +30,9 @@ from app.server.listener import BACKLOG, listen, why_not_listening
 from app.server.stop_signals import end_by_signal
 from app.store.database import DatabaseOpenError
 from otel.config.environ import TelemetryConfigError
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGIApplication
 
 KEEP_ALIVE_SECONDS: Final = 75
 """Longer than clients keep idle connections, so that they close first and never write into a closing one."""
@@ -107,7 +110,7 @@ async def _run(config: AppConfig, app: Litestar, listener: socket.socket, print_
     protocol = bounded_protocol(config.server, parts.connections, SystemClock(), parts.gateway.loop_sharing)
     server = GatewayServer(
         uvicorn.Config(
-            app,
+            cast("ASGIApplication", app.asgi_handler),  # not `app`, which would be one more layer of each request
             http=protocol,  # type: ignore[arg-type]  # a BufferedProtocol does as well
             ws="none",
             lifespan="off",

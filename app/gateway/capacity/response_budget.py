@@ -61,11 +61,8 @@ class ResponseShare:
         self._owner = owner
         self._medium_bytes = 0
         self._large_bytes = 0
-
-    @property
-    def held_bytes(self) -> int:
-        """How much room is held."""
-        return self._medium_bytes + self._large_bytes
+        self.held_bytes = 0
+        """How much room is held. An attribute: it is read several times for each piece of a stream."""
 
     def has(self, size_bytes: int) -> bool:
         """Whether a response of this size needs no more room."""
@@ -96,6 +93,8 @@ class ResponseShare:
 
     def shrink(self, size_bytes: int) -> None:
         """Give back what a response of this size does not need."""
+        if not self.held_bytes:
+            return
         needed = size_bytes if size_bytes > FREE_BYTES else 0
         if self._medium_bytes:
             # Room in the large budget is for all of a response.
@@ -106,6 +105,7 @@ class ResponseShare:
         if self._large_bytes > needed:
             released, self._large_bytes = self._large_bytes - needed, needed
             self._budget.large.release(self._owner, released)
+        self.held_bytes = self._medium_bytes + self._large_bytes
 
     def release(self) -> None:
         """Give everything back."""
@@ -116,4 +116,5 @@ class ResponseShare:
             self._medium_bytes = size_bytes
         else:
             self._large_bytes = size_bytes
+        self.held_bytes = self._medium_bytes + self._large_bytes
         return True

@@ -65,6 +65,8 @@ class StreamChunks:
         self._is_usual = True
         self._choices = StreamChoices()
         self.chunks = 0
+        self.held_bytes = 0
+        """How much of an event that is not complete is held."""
         self.output_units = 0
         self._counted_units = 0
         self.usage = UsageReader()
@@ -86,6 +88,8 @@ class StreamChunks:
         except EventTooLargeError:
             self._fail("bad_response", "an event over max_response_bytes")
             return b""
+        finally:
+            self.held_bytes = self._splitter.held_bytes
         return b"".join([self._take(event) for event in events])
 
     def _take_documents(self, data: bytes, documents: list[bytes]) -> bytes:
@@ -136,11 +140,6 @@ class StreamChunks:
     def uncounted_units(self) -> int:
         """How much of the text came after the last chunk that counted the output, in a stream that was cut: else its count stands."""
         return 0 if self.complete else self.output_units - self._counted_units
-
-    @property
-    def held_bytes(self) -> int:
-        """How much of an event that is not complete is held."""
-        return self._splitter.held_bytes
 
     @property
     def choices(self) -> int:

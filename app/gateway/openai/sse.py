@@ -86,6 +86,8 @@ class SseSplitter:
         self._held_bytes = 0
         self._skip_line_feed = False
         self._at_start = True
+        self.held_bytes = 0
+        """How much of an event that is not complete is held."""
 
     def feed(self, chunk: bytes) -> list[SseEvent]:
         """Take the next bytes and return the events that they complete; raises `EventTooLargeError`."""
@@ -99,7 +101,7 @@ class SseSplitter:
 
         The bytes are those of `data: `, the data and two line feeds for each.
         """
-        if self._rest or self._data or self._others or self._skip_line_feed:
+        if self.held_bytes or self._skip_line_feed:
             return None
         if not chunk.startswith(_DATA) or not chunk.endswith(_END) or b"\r" in chunk:
             return None
@@ -112,11 +114,6 @@ class SseSplitter:
         self._at_start = False
         return blocks
 
-    @property
-    def held_bytes(self) -> int:
-        """How much of an event that is not complete is held."""
-        return self._held_bytes + len(self._rest)
-
     def close(self) -> list[SseEvent]:
         """Return the event that the end of the stream cut short: its blank line, or even the end of its last line, did not come."""
         events: list[SseEvent] = []
@@ -124,6 +121,7 @@ class SseSplitter:
             self._take_line(bytes(self._rest), events)
             self._rest.clear()
         self._take_line(b"", events)
+        self.held_bytes = 0
         return events
 
     def _lines(self, chunk: bytes) -> list[SseEvent]:
@@ -152,7 +150,8 @@ class SseSplitter:
                 carriage = buffer.find(b"\r", start)
         self._skip_line_feed = start > 0 and start == len(buffer) and buffer[-1] == _CARRIAGE_RETURN
         del buffer[:start]
-        if self._held_bytes + len(buffer) > self._max_event_bytes:
+        self.held_bytes = self._held_bytes + len(buffer)
+        if self.held_bytes > self._max_event_bytes:
             raise EventTooLargeError
         return events
 
