@@ -31,7 +31,7 @@ class SumSeries(Series[SumDelta]):
         self._delta.total += value
         return 0
 
-    def _add_all(self, values: Sequence[Any], events: Sequence[Measured]) -> None:
+    def _add_all(self, values: Sequence[Any], ordered: Sequence[Any], events: Sequence[Measured]) -> None:  # noqa: ARG002  of a counter none is lowest
         delta, latest = self._delta, events[-1]
         delta.total = sum(values, delta.total)
         delta.exemplars[0] = (values[-1], latest[2], self._labels, latest[4])  # type: ignore[assignment]  # its span is not None
@@ -96,18 +96,19 @@ class HistogramSeries(Series[HistogramDelta]):
             delta.highest = value
         return slot
 
-    def _add_all(self, values: Sequence[Any], events: Sequence[Measured]) -> None:
+    def _add_all(self, values: Sequence[Any], ordered: Sequence[Any], events: Sequence[Measured]) -> None:
         delta, boundaries, labels = self._delta, self._boundaries, self._labels
         counts, exemplars = delta.counts, delta.exemplars
         slots = list(map(bisect_left, repeat(boundaries), values))
         for slot, added in Counter(slots).items():
             counts[slot] += added
         delta.sum = sum(values, delta.sum)
-        delta.lowest = min(delta.lowest, *values)
-        delta.highest = max(delta.highest, *values)
+        delta.lowest = min(delta.lowest, ordered[0])
+        delta.highest = max(delta.highest, ordered[-1])
         # Of each bucket the latest event is left.
-        for slot, (value, event) in dict(zip(slots, zip(values, events, strict=True), strict=True)).items():
-            exemplars[slot] = (value, event[2], labels, event[4])  # type: ignore[assignment]  # likewise
+        for slot, position in dict(zip(slots, range(len(events)), strict=True)).items():
+            event = events[position]
+            exemplars[slot] = (values[position], event[2], labels, event[4])  # type: ignore[assignment]  # likewise
 
     def _add_each(self, values: Values, events: Sequence[Measured]) -> Refused:
         rest: Refused = []

@@ -58,14 +58,15 @@ class EventSeries:
                 series.count(amount, events)
             except Exception as error:  # noqa: BLE001  raised below: one value must not cost the others
                 failed = failed or error
-        are_sampled = None not in map(_SPAN, events)
+        are_sampled = all(map(_SPAN, events))  # a span's context is never false
         try:
             columns = self._measure(tuple(zip(*map(_VALUES, events), strict=True)))
         except Exception as error:  # noqa: BLE001  as above
             columns, failed = self._measure_each(events), failed or error
         for position, values in enumerate(columns):
             try:
-                if values.count(None) != len(values):
+                # Comparing a number with None costs more than adding it.
+                if values and (values[0] is not None or values.count(None) != len(values)):
                     self._series(position).record_each(values, events, are_sampled=are_sampled)
             except Exception as error:  # noqa: BLE001  as above
                 failed = failed or error
