@@ -118,7 +118,9 @@ class _Builder:
         if config.logs is not None:
             of_logs = make_log_batch_encoder()
             logs = self._queue(config.logs, of_logs.encode, config.log_batch)
-            log_processor = LogDelivery(logs, flush("logs"), of_logs.offer_early(logs.offer))
+            log_processor = LogDelivery(
+                logs, flush("logs"), of_logs.offer_early(logs.offer), of_logs.offer_line_early(logs.offer)
+            )
         encoder = None
         if self._lanes:
             encoder = Worker(

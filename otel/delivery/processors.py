@@ -15,7 +15,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
 from otel.delivery.signal_queue import SignalQueue
-from otel.logs.fast_logger import FastLogRecord
+from otel.logs.fast_logger import FastLogRecord, OfferLine
 from otel.traces.fast_span import FastSpan
 from otel.traces.span_parts import TakeKnown
 
@@ -64,7 +64,17 @@ class SpanDelivery(_Enqueuing, SpanProcessor):
 
 
 class LogDelivery(_Enqueuing, LogRecordProcessor):
-    """Enqueues each log record."""
+    """Enqueues each log record; `offer_line` takes lines of spans without one."""
+
+    def __init__(
+        self,
+        queue: SignalQueue[Any],
+        flush: Flush,
+        offer: Callable[[Any], None] | None = None,
+        offer_line: OfferLine | None = None,
+    ) -> None:
+        super().__init__(queue, flush, offer)
+        self.offer_line = offer_line
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Enqueue a copy of the record without its context, which would keep a whole request alive."""

@@ -5,7 +5,7 @@ example one with attributes, goes through the SDK's logger.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from opentelemetry._logs import Logger, LogRecord, SeverityNumber
@@ -16,6 +16,10 @@ from opentelemetry.trace import SpanContext, TraceFlags, get_current_span
 
 from otel.traces.context import TracedContext
 
+LogOrigin: TypeAlias = tuple[Resource, InstrumentationScope]
+OfferLine: TypeAlias = Callable[[LogOrigin, int, SeverityNumber, str, str, int, tuple[bytes, bytes]], bool]
+"""Takes a line: origin, Unix nanoseconds, severity, its text, body, trace flags, ids; returns whether it did."""
+
 
 class FastLogRecord(msgspec.Struct, frozen=True, gc=False):
     """A record with a text body, shaped like the SDK's `ReadableLogRecord`.
@@ -23,7 +27,7 @@ class FastLogRecord(msgspec.Struct, frozen=True, gc=False):
     Times are Unix nanoseconds.
     """
 
-    origin: tuple[Resource, InstrumentationScope]
+    origin: LogOrigin
     timestamp: int
     observed_timestamp: int
     trace_id: int
@@ -32,8 +36,6 @@ class FastLogRecord(msgspec.Struct, frozen=True, gc=False):
     severity_number: SeverityNumber | None
     severity_text: str | None
     body: str
-    id_bytes: tuple[bytes, bytes] | None = None
-    """Trace id and span id as they are sent, where they are known."""
 
     @property
     def resource(self) -> Resource:
@@ -67,6 +69,8 @@ class FastLogRecord(msgspec.Struct, frozen=True, gc=False):
 class FastLogger(Logger):
     """Makes records. `offer` takes each in the emitting thread; `sdk` takes all others.
 
+    `offer_line` takes a line of a span without a record, or returns False.
+
     Safe from any thread.
     """
 
@@ -76,11 +80,13 @@ class FastLogger(Logger):
         resource: Resource,
         scope: InstrumentationScope,
         offer: Callable[[FastLogRecord], None],
+        offer_line: OfferLine | None = None,
     ) -> None:
         super().__init__(scope.name, scope.version, scope.schema_url)
         self._sdk = sdk
         self._origin = resource, scope
         self._offer = offer
+        self._offer_line = offer_line
 
     def emit(
         self,
@@ -139,8 +145,15 @@ class FastLogger(Logger):
         span: SpanContext,
         id_bytes: tuple[bytes, bytes] | None = None,
     ) -> None:
-        """Emit the record of a log line, made at this time in this span."""
+        """Emit the record of a log line, made at this time in this span; `id_bytes` are its ids where they are known as bytes."""
         trace_id, span_id, _, flags, _, _ = span  # its properties cost more than all of this
+        offer_line = self._offer_line
+        if (
+            id_bytes is not None
+            and offer_line is not None
+            and offer_line(self._origin, unix_ns, severity_number, severity_text, body, flags, id_bytes)
+        ):
+            return
         self._offer(
             FastLogRecord(
                 self._origin,
@@ -152,7 +165,6 @@ class FastLogger(Logger):
                 severity_number,
                 severity_text,
                 body,
-                id_bytes,
             )
         )
 

@@ -13,8 +13,8 @@ from typing import Any, Final, Protocol, TypeAlias
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanContext
 
-MAX_WAITING: Final = 256
-"""Those of some 40 requests: enough that events share their series, few enough to be added up in a millisecond."""
+MAX_WAITING: Final = 512
+"""Those of some 80 requests: enough that events share their series, few enough to be added up in a millisecond."""
 
 
 class Delta(Protocol):

@@ -266,4 +266,5 @@ def _logger(scope_name: str, resource: Resource, loggers: LoggerProvider, delive
     processor = delivery.log_processor
     if processor is None:
         return None
-    return FastLogger(loggers.get_logger(scope_name), resource, InstrumentationScope(scope_name), processor.offer)
+    scope = InstrumentationScope(scope_name)
+    return FastLogger(loggers.get_logger(scope_name), resource, scope, processor.offer, processor.offer_line)

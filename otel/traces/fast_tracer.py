@@ -5,12 +5,14 @@ descendants in this process, without asking the sampler again: every sampler tha
 would decide the same.
 """
 
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, DEFAULT_ON, Decision, Sampler
 from opentelemetry.trace import (
     Link,
@@ -48,6 +50,8 @@ class FastTracer(Tracer):
         self._sampler = sampler
         self._ids = ids
         self._trace_id, self._span_id = ids.generate_trace_id, ids.generate_span_id
+        if type(ids) is RandomIdGenerator:  # what it calls; of 0, which is no id, another is made
+            self._trace_id, self._span_id = partial(random.getrandbits, 128), partial(random.getrandbits, 64)
         self._hold = hold
         self._room = room_within(origin.limits)
         self._samples_every_root = sampler is ALWAYS_ON or sampler is DEFAULT_ON
@@ -82,9 +86,10 @@ class FastTracer(Tracer):
             return self._start(name, context, kind, attributes, (), start_ns)
         if type(context) is TracedContext and type(context.span) is FastSpan and context.span.held is None:
             parent, of_trace = context.span_context, context.span.id_bytes[0]
-            own = (parent[0], self._span_id(), False, parent[3], parent[4], True)
+            own = (parent[0], self._span_id() or self._ids.generate_span_id(), False, parent[3], parent[4], True)
         elif not context and self._samples_every_root:
-            own = (self._trace_id(), self._span_id(), False, self._root_flags, NO_STATE, True)
+            trace_id = self._trace_id() or self._ids.generate_trace_id()
+            own = (trace_id, self._span_id() or self._ids.generate_span_id(), False, self._root_flags, NO_STATE, True)
         else:
             return self._start(name, context, kind, attributes, (), start_ns, are_known=True)
         # Its own constructor checks what is known here, and costs more than the ids.

@@ -10,8 +10,9 @@ from typing import Any, Final, TypeAlias
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.trace import TraceFlags
 
-from otel.delivery.encoding.batch import BatchEncoder, Parts
+from otel.delivery.encoding.batch import BatchEncoder, EncodedItem, Parts
 from otel.delivery.encoding.protobuf import (
     AttributeEncoder,
     any_value,
@@ -21,7 +22,7 @@ from otel.delivery.encoding.protobuf import (
     text_field,
     varint,
 )
-from otel.logs.fast_logger import FastLogRecord
+from otel.logs.fast_logger import FastLogRecord, LogOrigin, OfferLine
 
 _TIME: Final = b"\x09"
 _SEVERITY_NUMBER: Final = b"\x10"
@@ -72,19 +73,32 @@ class LogEncoder:
 
     def _encode_line(self, record: FastLogRecord) -> bytes:
         """Return the message of a line of a span: all of its fields are set."""
-        body, time_ns = record.body.encode(), record.timestamp
-        key = record.severity_text, len(body), record.trace_flags
-        shape = self._shapes.get(key)
-        if shape is None or shape[0] is not record.severity_number:
-            shape = self._shape(record, len(body))
-        _, pack, before, after = shape
-        of_trace, of_span = record.id_bytes or (record.trace_id.to_bytes(16), record.span_id.to_bytes(8))
-        observed_ns = record.observed_timestamp
-        return pack(_TIME, time_ns, before, body, after, of_trace, _SPAN_ID, of_span, _OBSERVED_TIME, observed_ns)
-
-    def _shape(self, record: FastLogRecord, body_size: int) -> _Shape:
-        """Return what lines of the same severity and length share, from now on from the cache."""
+        id_bytes = record.trace_id.to_bytes(16), record.span_id.to_bytes(8)
         number, text, flags = record.severity_number, record.severity_text, record.trace_flags
+        return self.encode_line(record.timestamp, number, text, record.body, flags, id_bytes, record.observed_timestamp)
+
+    def encode_line(  # noqa: PLR0917  keyword arguments cost as much as a field
+        self,
+        unix_ns: int,
+        number: SeverityNumber | None,
+        severity_text: str | None,
+        line: str,
+        flags: int,
+        id_bytes: tuple[bytes, bytes],
+        observed_ns: int,
+    ) -> bytes:
+        """Return the message of a line of a span, whose ids are those bytes."""
+        body = line.encode()
+        key = severity_text, len(body), flags
+        shape = self._shapes.get(key)
+        if shape is None or shape[0] is not number:
+            shape = self._shape(number, *key)
+        _, pack, before, after = shape
+        of_trace, of_span = id_bytes
+        return pack(_TIME, unix_ns, before, body, after, of_trace, _SPAN_ID, of_span, _OBSERVED_TIME, observed_ns)
+
+    def _shape(self, number: SeverityNumber | None, text: str | None, body_size: int, flags: int) -> _Shape:
+        """Return what lines of the same severity and length share, from now on from the cache."""
         severity = _SEVERITY_NUMBER + varint(number.value) if number is not None and number.value else b""
         text_size = varint(body_size)
         value_size = varint(1 + len(text_size) + body_size)
@@ -97,9 +111,44 @@ class LogEncoder:
         return shape
 
 
-def make_log_batch_encoder() -> BatchEncoder[ReadableLogRecord | FastLogRecord]:
+class LogBatchEncoder(BatchEncoder[ReadableLogRecord | FastLogRecord]):
+    """Encodes batches of log records."""
+
+    def __init__(self) -> None:
+        self._logs = LogEncoder()
+        super().__init__(self._logs.encode, encode_logs, _parts_of)  # type: ignore[arg-type]  # a fast record has the same shape
+
+    def offer_line_early(self, offer: Callable[[EncodedItem], None]) -> OfferLine:
+        """Return what offers a line of a span, encoded; it returns False, and offers nothing, for one that it cannot encode."""
+        encode_line, head_of = self._logs.encode_line, self.head_of
+        latest: tuple[object, Any] = (None, None)
+
+        def offer_line(  # noqa: PLR0917  as above
+            origin: LogOrigin,
+            unix_ns: int,
+            number: SeverityNumber,
+            severity_text: str,
+            line: str,
+            flags: int,
+            id_bytes: tuple[bytes, bytes],
+        ) -> bool:
+            nonlocal latest
+            try:
+                body = encode_line(unix_ns, number, severity_text, line, flags, id_bytes, unix_ns)
+                if latest[0] is not origin:
+                    record = FastLogRecord(origin, unix_ns, unix_ns, 1, 1, TraceFlags(flags), number, severity_text, "")
+                    latest = origin, head_of(record)
+            except Exception:  # noqa: BLE001  what it raises again as any other record is counted
+                return False
+            offer((latest[1], body))
+            return True
+
+        return offer_line
+
+
+def make_log_batch_encoder() -> LogBatchEncoder:
     """Return an encoder of batches of log records."""
-    return BatchEncoder(LogEncoder().encode, encode_logs, _parts_of)  # type: ignore[arg-type]  # a fast record has the same shape
+    return LogBatchEncoder()
 
 
 def _parts_of(request: Any) -> Parts:
