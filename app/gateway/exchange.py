@@ -5,6 +5,7 @@ happen leaves as `UpstreamFailure` or `CallerFaultError`. `close` ends the excha
 it is in: a provider whose response is no longer read must stop working.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import aiohttp
@@ -28,6 +29,10 @@ _SUCCESSES: Final = range(200, 300)
 _CONTENT_TYPE: Final = aiohttp.hdrs.CONTENT_TYPE
 _STREAM_READ_BYTES: Final = 8 * 1024
 """With as much of an event that is not complete it needs no room."""
+_REFUSAL_WEIGHT: Final = 2
+_WORDS_BYTES: Final = 2_048
+"""A longer message is cut before its words decide what the refusal is."""
+_WORDS_BYTES_PER_WEIGHT: Final = 256
 _KINDS: Final[dict[Reason, ErrorKind]] = {
     "first_byte_timeout": "first_byte_timeout",
     "whole_answer_timeout": "whole_answer_timeout",
@@ -47,12 +52,15 @@ class _Timeouts(Interrupt):
 class UpstreamResponse:
     """One exchange; used by the request's task."""
 
-    def __init__(self, attempt: Attempt, clock: Clock, room: ResponseShare) -> None:
+    def __init__(
+        self, attempt: Attempt, clock: Clock, room: ResponseShare, turn: Callable[[int], Awaitable[None]]
+    ) -> None:
         self.attempt = attempt
         self._is_stream = is_stream = attempt.is_stream
         self._provider = attempt.route.provider
         self._clock = clock
         self.room = room
+        self._turn = turn
         self._timer = attempt.timer
         config = self._provider.config
         self._max_bytes = config.max_response_bytes
@@ -104,6 +112,9 @@ class UpstreamResponse:
         if response.status in _SUCCESSES:
             return
         refusal = await self._read_refusal(response)
+        # The exchange is over: no timeout of the provider runs while the refusal waits to be read.
+        self.close()
+        await self._turn(_REFUSAL_WEIGHT + min(len(refusal), _WORDS_BYTES) // _WORDS_BYTES_PER_WEIGHT)
         if takes_options and blames_stream_options(response.status, refusal, request):
             raise UpstreamFailure("field_refused", http_status=response.status, reason=FIELD_REFUSED)
         raise failure_of_status(

@@ -24,16 +24,22 @@ _MAX_ATTEMPTS_PER_ROUTE: Final = 3
 
 
 async def try_providers(
-    call: Call, model: Model, gate: ProviderGate, clock: Clock, take: Callable[[UpstreamResponse], Awaitable[T]]
+    call: Call,
+    model: Model,
+    gate: ProviderGate,
+    clock: Clock,
+    take: Callable[[UpstreamResponse], Awaitable[T]],
+    *,
+    turn: Callable[[int], Awaitable[None]],
 ) -> T:
-    """Return what `take` makes of the first response that it accepts.
+    """Return what `take` makes of the first response that it accepts; a refusal waits for its `turn` by its weight.
 
     Raises what `error_of_failures` returns when no provider is left, and `CallerFaultError` as soon
     as one provider blames the request. On either, and on success, every attempt has ended; the call
     has ended on the errors only.
     """
     failures: list[UpstreamFailure] = []
-    failover = _Failover(call, gate, clock, failures)
+    failover = _Failover(call, gate, clock, failures, turn)
     for route in model.routes:
         response = await _try_target(failover, route, take)
         if response is not None:
@@ -54,6 +60,7 @@ class _Failover(NamedTuple):
     gate: ProviderGate
     clock: Clock
     failures: list[UpstreamFailure]
+    turn: Callable[[int], Awaitable[None]]
 
 
 async def _try_target(failover: _Failover, route: Route, take: Callable[[UpstreamResponse], Awaitable[T]]) -> T | None:
@@ -64,7 +71,7 @@ async def _try_target(failover: _Failover, route: Route, take: Callable[[Upstrea
         if permit is None:
             return None
         attempt = failover.call.start_attempt(route, permit)
-        upstream = UpstreamResponse(attempt, failover.clock, failover.call.room)
+        upstream = UpstreamResponse(attempt, failover.clock, failover.call.room, failover.turn)
         upstream.must_be_fresh = must_be_fresh
         upstream.leaves_out_added_fields = refused_field
         response = await _attempt(failover.call, upstream, take, failover.failures)

@@ -168,7 +168,9 @@ class Gateway:
                 return WholeResponse(kept, None, "hit")
         if not self._turns.take(key_id := call.caller.key_id, _START_WEIGHT):
             await self._turns.wait(key_id, _START_WEIGHT)
-        body = await try_providers(call, model, self._gate, self._clock, partial(self._take_whole, call))
+        body = await try_providers(
+            call, model, self._gate, self._clock, partial(self._take_whole, call), turn=partial(self._turn, key_id)
+        )
         call.succeed()
         if key is not None:
             await self._cache.put(key, body, model.cache_ttl_seconds)
@@ -182,8 +184,9 @@ class Gateway:
             await stream.prime()
             return stream
 
-        await self._turn(call.caller.key_id, _START_WEIGHT)
-        return await try_providers(call, model, self._gate, self._clock, take)
+        turn = partial(self._turn, call.caller.key_id)
+        await turn(_START_WEIGHT)
+        return await try_providers(call, model, self._gate, self._clock, take, turn=turn)
 
     async def finalize(self, call: Call) -> None:
         """Give back what a call that has ended held, and charge its tokens to its caller's limits."""

@@ -15,20 +15,22 @@ MAX_DEPTH: Final = 200
 """Levels of arrays and objects within each other. Requests and responses of real clients have fewer than 20."""
 
 INLINE_BYTES: Final = 256 * 1024
-"""JSON up to this size is decoded within a few milliseconds, unless it is made of nothing but arrays and objects."""
+"""JSON up to this size is read within two milliseconds, unless it has many arrays, objects or halves of UTF-16 pairs."""
 
 WINDOW_BYTES: Final = 256 * 1024
 """Long texts are checked in parts of this size: what is made of a whole one may take ten times its memory."""
 
 _LONGEST_ESCAPE_BYTES: Final = len(r"\ud83d")
-_LONG_TEXT_BYTES: Final = 4 * 1024 * 1024
-_SHORT_TEXT_BYTES: Final = 32 * 1024
-_MOST_OBJECTS: Final = 10_000
-"""Two milliseconds; 256 KB may hold ten times as many."""
+_LONG_TEXT_BYTES: Final = 512 * 1024
+_SHORT_TEXT_BYTES: Final = 16 * 1024
+_MOST_OBJECTS: Final = 2_000
+"""Two milliseconds where each is a message; 256 KB may hold fifty times as many."""
+
+_MOST_SURROGATES: Final = 2_000
+"""Escapes of halves of UTF-16 pairs: where one of them is alone, each is looked at."""
 
 _MAX_VALUES: Final = 20_000
-_MAX_SURROGATES: Final = 20_000
-"""Escapes of halves of UTF-16 pairs: where one of them is alone, each is looked at."""
+_MAX_ESCAPES: Final = 20_000
 
 _STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[{]}")
@@ -93,14 +95,19 @@ def check_utf8(text: bytes) -> None:
 
 
 def is_light(text: bytes) -> bool:
-    """Whether decoding `text` is certain not to block the event loop: it is short, or it is a few long strings."""
+    """Whether reading `text` takes two milliseconds at most: it is short, or it is a few long strings.
+
+    To decide takes one millisecond at most. What strings hold is counted too: such a text is only read elsewhere.
+    """
     if len(text) <= _SHORT_TEXT_BYTES:
         return True
+    if len(text) > _LONG_TEXT_BYTES:
+        return False
+    objects, escapes = text.count(b"[") + text.count(b"{"), text.count(b"\\")
+    if objects > _MOST_OBJECTS:
+        return False
+    if escapes > _MOST_SURROGATES and text.count(rb"\ud") + text.count(rb"\uD") > _MOST_SURROGATES:
+        return False
     if len(text) <= INLINE_BYTES:
-        return text.count(b"[") + text.count(b"{") <= _MOST_OBJECTS
-    if len(text) > _LONG_TEXT_BYTES or not text.isascii():
-        return False
-    if text.count(rb"\ud") + text.count(rb"\uD") > _MAX_SURROGATES:
-        return False
-    # Brackets and commas inside of strings are counted too: such a text is only decoded elsewhere.
-    return text.count(b",") + text.count(b"[") + text.count(b"{") <= _MAX_VALUES
+        return True
+    return escapes <= _MAX_ESCAPES and text.isascii() and text.count(b",") + objects <= _MAX_VALUES

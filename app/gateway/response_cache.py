@@ -14,7 +14,7 @@ import msgspec
 
 from app.gateway.ports import Clock
 
-MAX_CANONICAL_BYTES = 64 * 1024
+MAX_CANONICAL_BYTES = 32 * 1024
 """Of a request that is brought into canonical form, which takes up to 20 ms; larger ones are compared as they were written."""
 
 ENTRY_OVERHEAD_BYTES = 300

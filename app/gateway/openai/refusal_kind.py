@@ -9,6 +9,8 @@ import re
 from http import HTTPStatus
 from typing import Final
 
+import msgspec
+
 from app.gateway.openai.provider_reason import ProviderReason
 from app.gateway.openai.refused_request import is_about_request, is_in_message
 from otel.events import ErrorKind
@@ -66,13 +68,13 @@ _BY_CODE: Final[tuple[tuple[frozenset[str], ErrorKind], ...]] = (
     (_CALLER_CODES, "upstream_4xx"),
 )
 
+# All words are compared with a message in lower case: to ignore the case in a search takes three times as long.
 _POLICY_WORDS: Final = re.compile(
     r"moderat|flagged|content[ _-]?(?:policy|filter|management|safety)|safety (?:system|filter|polic|setting)|guardrail|responsible ai"
     r"|(?:usage|use) polic|violat\w+ (?:\w+ ){0,6}polic|inappropriate|harmful content|triggered the security solution"
     r"|certain word or phrase|content exists risk|usage guidelines|safety[ _]check|safety reasons|content audit|prompt (?:was |is )?blocked"
     r"|new_sensitive|sensitive (?:content|information|words?)|\bnsfw\b|\bunsafe\b|\bcsam\b|child sexual|prohibited[ _]content"
     r"|不安全|敏感|违规",
-    re.IGNORECASE,
 )
 _POLICY_CODE: Final = "sensitivecontentdetected"
 """Volcengine's, with what it is about before it and after it."""
@@ -81,18 +83,15 @@ _ACCOUNT_WORDS: Final = re.compile(
     r"\byour (?:account|organi[sz]ation|api[ _-]?key|project|team|access|ip(?: address)?)\b[^.]{0,40}?"
     r"(?P<key>\b(?:is|was|has|have|been)\b (?:\w+ ){0,2}?(?:suspended|terminated|disabled|deactivated|blocked|banned|revoked|flagged|violated)"
     r"|\bviolates\b)",
-    re.IGNORECASE,
 )
-_LIMIT_WORDS: Final = re.compile(r"rate[ _-]?limit|too many requests|request limit reached", re.IGNORECASE)
+_LIMIT_WORDS: Final = re.compile(r"rate[ _-]?limit|too many requests|request limit reached")
 _QUOTA_WORDS: Final = re.compile(
     r"insufficient[ _](?:quota|balance|credit|credits|fund|funds)|credit balance is too low|(?:out of|not enough|no|more) credits"
     r"|billing|payment required|overdue balance|key limit exceeded|out of call volume quota|used all available credits"
     r"|exceeded your current quota|account is not active|spending limit|prepaid",
-    re.IGNORECASE,
 )
 _KEY_WORDS: Final = re.compile(
     r"(?:incorrect|invalid|missing|expired) api[ _-]?key|api[ _-]?key (?:is )?(?:not valid|invalid|expired|missing|not found)",
-    re.IGNORECASE,
 )
 _MODEL_WORDS: Final = re.compile(
     r"decommissioned|is not a valid model|(?:invalid|unknown|unavailable) model\b|no such model|model not exist|model (?:access denied|disabled)"
@@ -103,28 +102,24 @@ _MODEL_WORDS: Final = re.compile(
     r"|has been (?:retired|deprecated|removed)|reached (?:its|the) end[ -]of[ -]life"
     r"|is not supported (?:by any provider|for this environment|in this region))"
     r"|model:? (?:[`'\"]?[\w./:@-]+[`'\"]? )?(?:is|was) (?:deprecated|retired|removed|disabled)",
-    re.IGNORECASE,
 )
 # About the size of a request: a smaller one is served.
 _SIZE_WORDS: Final = re.compile(
     r"request too large|must be reduced|reduce (?:your|the) (?:message|prompt|input|context)|fewer max_tokens|can only afford",
-    re.IGNORECASE,
 )
 # About the capacity for a service tier, of a request that names one: a request of the usual tier is served.
 _TIER_WORDS: Final = re.compile(
     r"resource_unavailable|\b(?:flex|service[ _]tier)\b[^.]{0,80}(?:unavailable|not available|capacity|resources)"
     r"|(?:unavailable|capacity|resources)\b[^.]{0,80}\b(?:flex|service[ _]tier)\b",
-    re.IGNORECASE,
 )
 _OWN_TIER: Final = b'"service_tier"'
 # 498 is Groq's status for the same.
 _TIER_STATUS: Final = 498
 _LIMITED: Final = frozenset({int(HTTPStatus.TOO_MANY_REQUESTS), _TIER_STATUS})
-_ACCESS_WORDS: Final = re.compile(r"access to (?:the )?model", re.IGNORECASE)
+_ACCESS_WORDS: Final = re.compile(r"access to (?:the )?model")
 # About the account, or the location of the gateway.
 _LOCATION_WORDS: Final = re.compile(
     r"(?P<key>(?:location|country|region|territory)) is not supported|not supported in your (?:country|region)",
-    re.IGNORECASE,
 )
 
 
@@ -138,6 +133,7 @@ def kind_of_refusal(status: int, reason: ProviderReason, sent: bytes | None, mod
         return "upstream_5xx"
     if status not in _CLIENT_ERRORS:
         return "bad_response"
+    reason = _lower(reason)
     codes = set(reason.codes)
     message = reason.message or ""
     kind: ErrorKind = "upstream_auth"
@@ -168,10 +164,15 @@ def kind_of_error(reason: ProviderReason) -> ErrorKind:
             if code in codes:
                 return kind
     # A number that only this provider knows. Its words may quote the caller's: they take faults from the provider alone.
-    message = reason.message or ""
+    message = (reason.message or "").lower()
     if _is_policy(set(reason.codes), message):
         return "content_policy"
     return "rate_limited" if _LIMIT_WORDS.search(message) else "bad_response"
+
+
+def _lower(reason: ProviderReason) -> ProviderReason:
+    """Return the reason with its message in lower case, as its codes are."""
+    return reason if reason.message is None else msgspec.structs.replace(reason, message=reason.message.lower())
 
 
 def _is_policy(codes: set[str], message: str) -> bool:

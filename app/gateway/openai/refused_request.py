@@ -23,16 +23,15 @@ _OWN_MODEL: Final = re.compile(rb'"model"\s*:\s*"(?:[^"\\]|\\.){0,500}"')
 _OF_REQUESTS: Final = re.compile(
     r"endpoints? found (?:that|which|matching)|support (?:image|tool|audio|file|the requested)|no allowed providers"
     r"|providers have been ignored|\b(?:download|fetch)\w* |\bfile (?:with|id)\b|\b(?:image|tool|tool call)s? (?:with|id|url|not|does)"
-    r"|previous response|response with id|conversation|vector store",
-    re.IGNORECASE,
+    r"|previous response|response with id|conversation|vector store"
 )
 # The privacy settings of the gateway's own account, unless the request has some itself.
-_OF_ACCOUNTS: Final = re.compile(r"data policy", re.IGNORECASE)
+_OF_ACCOUNTS: Final = re.compile(r"data policy")
 _OWN_ROUTING: Final = b'"provider"'
 
 
 def is_about_request(reason: ProviderReason, sent: bytes | None, model: str) -> bool:
-    """Whether the refusal is about something in this request; `model` is the provider's name for the model."""
+    """Whether the refusal is about something in this request; the message is in lower case, `model` is the provider's name for the model."""
     message = reason.message or ""
     if not message or reason.is_html or sent is None:
         return False
@@ -51,7 +50,7 @@ def is_about_request(reason: ProviderReason, sent: bytes | None, model: str) -> 
 
 
 def is_in_message(words: re.Pattern[str], message: str, sent: bytes | None) -> bool:
-    """Whether a message holds the words, and does not quote them from what the caller sent."""
+    """Whether a message in lower case holds the words, and does not quote them from what the caller sent."""
     match = words.search(message)
     if match is None or sent is None:
         return False

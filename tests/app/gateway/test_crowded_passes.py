@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+import app.gateway.exchange as exchange_module
 import app.gateway.gateway as gateway_module
 from app.gateway.openai.chunks import StreamChunks
 from tests.harness.passes import Passes
@@ -81,6 +82,35 @@ async def test_responses_that_came_in_the_same_moment_are_read_a_few_at_a_time(
     await gateway.finished()
 
 
+@pytest.mark.parametrize("case", [(200, 4, False), (1, 16, False), (200, 4, True)], ids=["long", "short", "streamed"])
+async def test_refusals_that_came_in_the_same_moment_are_read_a_few_at_a_time(
+    make_upstream, make_gateway, wire, monkeypatch, case
+):
+    (words, at_most, stream), calls, release = case, 40, asyncio.Event()
+
+    async def script(exchange):
+        await release.wait()
+        await exchange.reply({"error": {"message": "Too long. " * words}}, status=400)
+
+    upstream = await make_upstream(script)
+    gateway = await make_gateway(upstream)
+    classify, passes = exchange_module.failure_of_status, Passes()
+
+    def noted(*args, **options):
+        passes.note()
+        return classify(*args, **options)
+
+    monkeypatch.setattr(exchange_module, "failure_of_status", noted)
+    calling = [asyncio.create_task(gateway.chat(stream=stream)) for _ in range(calls)]
+    await wire.until(lambda: len(upstream.exchanges) == calls)
+    release.set()
+    assert {(await call).status for call in calling} == {400}
+    refusals, most = passes.stop()
+    assert refusals == calls
+    assert most <= 2 * at_most
+    await gateway.finished()
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_calls_that_waited_for_the_same_key_begin_a_few_at_a_time(
     make_upstream, make_gateway, wire, monkeypatch, stream
@@ -94,9 +124,9 @@ async def test_calls_that_waited_for_the_same_key_begin_a_few_at_a_time(
         await release.wait()
         return await find(secret)
 
-    def begun(*args):
+    def begun(*args, **options):
         passes.note()
-        return try_providers(*args)
+        return try_providers(*args, **options)
 
     monkeypatch.setattr(gateway.gateway._keys, "find", found)
     monkeypatch.setattr(gateway_module, "try_providers", begun)
@@ -122,9 +152,9 @@ async def test_a_call_of_another_key_begins_before_those_that_came_earlier(
         await release.wait()
         return await find(secret)
 
-    def noted(call, *args):
+    def noted(call, *args, **options):
         begun.append(call.caller.key_id)
-        return try_providers(call, *args)
+        return try_providers(call, *args, **options)
 
     monkeypatch.setattr(gateway.gateway._keys, "find", found)
     monkeypatch.setattr(gateway_module, "try_providers", noted)

@@ -273,10 +273,20 @@ async def test_the_process_ends_when_its_parent_is_killed(wire):
 
 
 @pytest.mark.parametrize(
-    ("escape", "light"), [(rb"\ud83d ", False), (rb"\uDE00", False), (rb"\u00e4", True), (rb"\n", True)]
+    ("escape", "count", "light"),
+    [
+        (rb"\ud83d ", 30_000, False),
+        (rb"\uDE00", 30_000, False),
+        (rb"\ud83d ", 2_000, True),
+        (rb"\u00e4", 40_000, True),
+        (rb"\n", 100_000, True),
+        (rb"\u00e4", 60_000, False),
+        (b"word ", 100_000, True),
+        (b"word ", 120_000, False),
+    ],
 )
-def test_millions_of_lone_surrogates_are_not_light(escape, light):
-    assert is_light(b'{"model":"m","messages":[{"content":"' + escape * 400_000 + b'"}]}') == light
+def test_many_escapes_and_long_strings_are_not_light(escape, count, light):
+    assert is_light(b'{"model":"m","messages":[{"content":"' + escape * count + b"a" * 20_000 + b'"}]}') == light
 
 
 @pytest.mark.parametrize(
@@ -284,7 +294,9 @@ def test_millions_of_lone_surrogates_are_not_light(escape, light):
     [
         (b"{}", 80_000, False),
         (b"[]", 80_000, False),
-        (b"{}", 10_000, True),
+        (b"{}", 3_000, True),
+        (b"{}" + b" " * 20, 3_000, False),
+        (b"{}" + b" " * 20, 1_900, True),
         (b"0.5", 60_000, True),
         (b'""', 80_000, True),
     ],
@@ -307,7 +319,7 @@ async def test_the_input_of_a_heavy_request_is_counted_where_it_is_read(work):
 
 async def test_what_is_light_is_done_in_place(work):
     assert await work.run("requests", "key", eval, b"__import__('os').getpid()") == os.getpid()
-    text = chat_of([{"role": "user", "content": "x" * 1_000_000}])
+    text = chat_of([{"role": "user", "content": "x" * 500_000}])
     assert (await read_request(text, "chat", work, owner="key")).body is text
     assert work.pids() == {}
 

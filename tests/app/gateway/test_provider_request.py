@@ -24,9 +24,9 @@ async def test_a_small_request_leaves_in_the_pass_in_which_it_begins(make_upstre
     passes, seen = Passes(), []
     try_providers, start_timeout = gateway_module.try_providers, ProviderConnection.start_timeout
 
-    def begun(*arguments):
+    def begun(*arguments, **options):
         seen.append(passes.number)
-        return try_providers(*arguments)
+        return try_providers(*arguments, **options)
 
     def written(connection):
         seen.append(passes.number)
