@@ -25,6 +25,9 @@ DISCARD_BYTES: Final = 64 * 1024 * 1024
 _BUSY_READ_BYTES: Final = 4 * 1024
 """Thousands of connections may wait for their turn at the same time, each with what it has read."""
 
+_FULL_READS: Final = frozenset({READ_BYTES, _BUSY_READ_BYTES})
+"""After one of these there may be more: the event loop would read up to 32 times in the same pass, other connections waiting."""
+
 _WAITING_BYTES: Final = 16 * 1024
 _CONTENT_BYTES: Final = 64 * 1024
 
@@ -51,6 +54,8 @@ class ReadFlow:
 
     _is_refused: bool = False
     """Whether what came was refused, or the last bytes were written."""
+    _has_read: bool = False
+    """Whether enough was read in this pass of the loop."""
     _waits_for_turn: bool = False
     _was_served: bool = False
     """Whether a request on this connection has got its response."""
@@ -94,6 +99,8 @@ class ReadFlow:
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes have arrived."""
+        if nbytes in _FULL_READS:
+            self._read_on_later()
         if "discard" in self._timers:
             self._discard_left_bytes -= nbytes
             if self._discard_left_bytes < 0:
@@ -129,7 +136,23 @@ class ReadFlow:
         if is_wanted != self._reads:
             self._read(is_wanted)
 
+    def _read_on_later(self) -> None:
+        """Read no more in this pass of the loop."""
+        if self._reads and not self._has_read:
+            self._has_read = True
+            self._read(False)
+            asyncio.get_running_loop().call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        self._has_read = False
+        if self._is_ended():
+            self._read(True)
+        elif not self._waits_for_turn:
+            self.read_as_needed()
+
     def _read(self, wanted: bool) -> None:
+        if wanted and self._has_read:
+            return
         if wanted != self._reads and not self._is_at_end and not self.transport.is_closing():
             self._reads = wanted
             if wanted:
