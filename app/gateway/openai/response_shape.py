@@ -7,7 +7,7 @@ a message, as the reason why a choice finished, or as an object of its own.
 import contextlib
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -101,6 +101,19 @@ class _Labels(msgspec.Struct, gc=False):
     fault: msgspec.Raw = ABSENT
 
 
+class _PlainChunk(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """A chunk with the fields that the API has, and no others; none of them is an error, whatever its value."""
+
+    object: Literal["chat.completion.chunk"]
+    id: msgspec.Raw = ABSENT
+    created: msgspec.Raw = ABSENT
+    model: msgspec.Raw = ABSENT
+    choices: msgspec.Raw = ABSENT
+    usage: msgspec.Raw = ABSENT
+    service_tier: msgspec.Raw = ABSENT
+    system_fingerprint: msgspec.Raw = ABSENT
+
+
 class _Outcome(msgspec.Struct, gc=False):
     status_code: int = 0
 
@@ -127,6 +140,7 @@ _FIRST_CHOICES: Final = msgspec.json.Decoder(
 _GROQ: Final = msgspec.json.Decoder(_Groq)
 _LONG_ERROR: Final = msgspec.json.Decoder(_LongError)
 _LABELS: Final = msgspec.json.Decoder(_Labels)
+_PLAIN_CHUNK: Final = msgspec.json.Decoder(_PlainChunk)
 _OUTCOME: Final = msgspec.json.Decoder(_Outcome)
 _NOTHING: Final = frozenset({b"", b"null", b'""', b"[]", b"{}"})
 _WELL: Final = _NOTHING | {b"0", b"200", b'"0"', b'"200"', b'"ok"', b'"OK"', b'"success"', b'"Success"', b"false"}
@@ -204,6 +218,10 @@ def error_within(choice: Choice, message: Message | None, finish_reason: str | N
 
 def error_itself(document: bytes) -> object:
     """Return a document without choices that is itself an error: `{"type": "error", ...}`, `{"code": 1301, "msg": ...}`."""
+    with contextlib.suppress(msgspec.DecodeError):
+        # The chunk with the usage of nearly every stream.
+        _PLAIN_CHUNK.decode(document)
+        return None
     labels = decode_document(document, _LABELS)
     if "error" in {text_of(labels.type), text_of(labels.object)} or _reports_failure(labels):
         return _value(msgspec.Raw(document))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from app.gateway.openai import chunks
 from app.gateway.openai.chunks import StreamChunks
+from app.gateway.openai.response_shape import error_itself
 from app.gateway.openai.usual_chunk import read_usual_chunk
 
 FIRST = b'data: {"id":"c","model":"m","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
@@ -92,3 +93,10 @@ def test_a_stream_of_calls_of_tools_is_tried_once(monkeypatch):
     call = b'data: {"choices":[{"index":0,"delta":{"tool_calls":[{"function":{"arguments":"1"}}]}}]}\n\n'
     read([FIRST, call, call, call], include_usage=False)
     assert len(tried) == 1
+
+
+def test_a_chunk_without_choices_is_an_error_by_any_of_its_fields():
+    usage = {"object": "chat.completion.chunk", "id": "", "choices": [], "usage": {"prompt_tokens": 9}}
+    assert error_itself(json.dumps(usage).encode()) is None
+    for more in ({"object": "error"}, {"errmsg": "no"}, {"success": False}, {"detail": "no"}, {"type": "error"}):
+        assert error_itself(json.dumps(usage | more).encode()) == usage | more
