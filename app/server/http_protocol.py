@@ -71,7 +71,7 @@ class HttpConnection(EndFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProto
         self._addresses = {"server": get_local_addr(transport), "client": client}
         self._client = "" if client is None else client[0]
         self.connections.is_unused(self)
-        self._timers.set("idle", self._keep_alive_seconds, transport.close)
+        self._becomes_idle()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended: release everything that belongs to it."""
@@ -129,7 +129,7 @@ class HttpConnection(EndFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProto
         """
         self.server_state.total_requests += 1
         self._was_served = True
-        if self._timers:
+        if HALF_CLOSE in self._timers:
             self._timers.stop(HALF_CLOSE)
         exchange = self._exchange
         if exchange is None or self.transport.is_closing():
@@ -183,7 +183,7 @@ class HttpConnection(EndFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProto
 
     def _begin(self, head: RequestHead) -> None:
         """Serve a request from its head on."""
-        if self._timers:
+        if "head" in self._timers:
             self._timers.stop("head")
         if self.is_extra and not self._is_for_watching(head):
             self.connections.closed["refused"] += 1
@@ -217,7 +217,7 @@ class HttpConnection(EndFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProto
         is_wanted = exchange is not None and not exchange.response_complete
         self._input.take_body(exchange.content if exchange is not None and is_wanted else None)
         is_complete = not self._input.is_in_body
-        if is_complete and self._timers:
+        if is_complete and "discard" in self._timers:
             self._timers.stop("discard")
         if exchange is not None:
             if is_wanted:
@@ -241,7 +241,7 @@ class HttpConnection(EndFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProto
                 self.transport.close()
         else:
             if not waits:
-                self._timers.set("idle", self._keep_alive_seconds, self.transport.close)
+                self._becomes_idle()
             # Reading had stopped if much of the body arrived before the application read it; a refusal reads none of it.
             self.read_as_needed()
             if waits:

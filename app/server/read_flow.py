@@ -6,6 +6,7 @@ the connection, and the client would never read the response.
 """
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -59,6 +60,10 @@ class ReadFlow:
     _waits_for_turn: bool = False
     _was_served: bool = False
     """Whether a request on this connection has got its response."""
+    _keep_alive_seconds: float
+    _idle_until: float = math.inf
+    """When the event loop's clock ends the connection, unless bytes arrive before."""
+
     _discard_left_bytes: int = 0
     _arrived_seconds: float = 0.0
     """When the bytes came that are being taken, or when the turn of a request began that had waited for another one's response."""
@@ -108,7 +113,7 @@ class ReadFlow:
         if self._is_ended():
             return
         self._arrived_seconds = self.clock.monotonic()
-        self._timers.stop("idle")
+        self._idle_until = math.inf
         self._input.add(bytes(self.read_buffer[:nbytes]))
         if not self._waits_for_turn:
             self._waits_for_turn = True
@@ -159,6 +164,24 @@ class ReadFlow:
                 self.transport.resume_reading()
             else:
                 self.transport.pause_reading()
+
+    def _becomes_idle(self) -> None:
+        """Wait for a request, for a while.
+
+        The timer goes on while requests come, and looks what is due when it runs out: to set one for each request costs a hundredth of it.
+        """
+        self._idle_until = asyncio.get_running_loop().time() + self._keep_alive_seconds
+        if "idle" not in self._timers:
+            self._timers.set("idle", self._keep_alive_seconds, self._end_idle)
+
+    def _end_idle(self) -> None:
+        """Close the connection if it has been idle for so long, and otherwise look again when it may have been."""
+        self._timers.stop("idle")
+        left_seconds = self._idle_until - asyncio.get_running_loop().time()
+        if left_seconds <= 0:
+            self.transport.close()
+        elif left_seconds < math.inf:
+            self._timers.set("idle", left_seconds, self._end_idle)
 
     def _discard_for_a_while(self) -> None:
         """Read and discard what the client sends, within bounds, before the connection is closed."""
