@@ -4,6 +4,7 @@
 proxy with uv, about 25 and 600 MB. What is missing there is skipped by `bench.gateway`.
 """
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -82,6 +83,7 @@ def install_litellm(folder: Path) -> None:
 
 def main() -> int:
     """Install both; return 1 where one of them failed."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     folder = baselines_folder()
     failed = 0
     for name, install in (("portkey", install_portkey), ("litellm", install_litellm)):

@@ -1,6 +1,6 @@
 """OTLP endpoint down, then a black hole, then 503, under load, then up: nothing may be lost or doubled, nothing felt.
 
-    FAULT_SECONDS=60 FAULT_RATE=50 python -m bench.faults
+    python -m bench.faults [--seconds 60] [--rate 50]    (or FAULT_SECONDS=60 FAULT_RATE=50)
 
 A gateway process (`python -m app serve`), an upstream process, an OTLP receiver process, over
 OTLP/HTTP and once more over gRPC. The load is an open loop for the whole time. Latency is compared
@@ -9,6 +9,7 @@ slices. Then a shutdown into a black hole, and an outage that is longer than a s
 exit code is 1 if anything is lost or doubled that the gateway has not itself counted as lost.
 """
 
+import argparse
 import asyncio
 import os
 import sys
@@ -38,8 +39,13 @@ def say(line: str) -> None:
 
 def main() -> int:
     """Run everything; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", help="how long each fault lasts (default: FAULT_SECONDS, or 60)")
+    parser.add_argument("--rate", help="requests per second (default: FAULT_RATE, or 50)")
+    options = parser.parse_args()
     try:
-        seconds, per_second = _number("FAULT_SECONDS", 60), _number("FAULT_RATE", 50)
+        seconds = _number("FAULT_SECONDS", 60, options.seconds)
+        per_second = _number("FAULT_RATE", 50, options.rate)
     except ValueError as error:
         say(str(error))
         return 2
@@ -190,8 +196,8 @@ def _named(name: str, problems: list[str]) -> list[str]:
     return [f"{name}: {problem}" for problem in problems]
 
 
-def _number(name: str, default: float) -> float:
-    text = os.environ.get(name) or str(default)
+def _number(name: str, default: float, option: str | None) -> float:
+    text = option or os.environ.get(name) or str(default)
     try:
         value = float(text)
     except ValueError:

@@ -6,6 +6,7 @@ histograms. "cold" collects and renders; of the series none, a tenth or all chan
 collection; "first" has no label text kept yet. Run: python -m bench.scrape
 """
 
+import argparse
 import statistics
 import time
 from collections.abc import Callable
@@ -193,5 +194,6 @@ def measure(lines: int) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     for size in (1_000, 10_000):
         measure(size)

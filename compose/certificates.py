@@ -5,6 +5,7 @@ valid for its name in the stack and for this host. Existing files are kept. The 
 second certificate can be made with it. Needs only the command `openssl`.
 """
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -62,7 +63,11 @@ def _run(openssl: str, folder: Path, *arguments: str) -> None:
 
 def main(arguments: list[str]) -> int:
     """Make them, and say so."""
-    folder = Path(arguments[0]) if arguments else FOLDER
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=FOLDER, help="where to write them (default: compose/certs)"
+    )
+    folder: Path = parser.parse_args(arguments).folder
     try:
         made = make_certificates(folder)
     except CertificateError as error:

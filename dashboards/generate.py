@@ -42,6 +42,9 @@ def write(folder: Path) -> None:
 
 def main(arguments: list[str]) -> str | None:
     """Write or check; return what is wrong, if anything is."""
+    if arguments == ["--help"]:
+        sys.stdout.write(f"usage: python -m dashboards.generate [--check]\n\n{__doc__}")
+        return None
     if arguments not in ([], ["--check"]):
         return "usage: python -m dashboards.generate [--check]"
     if not arguments:

@@ -5,6 +5,7 @@ from a copy of `otel/` in a temporary folder with `packages/otel/pyproject.toml`
 backend reads only what lies below the project file. Needs no network: uv brings the backend.
 """
 
+import argparse
 import re
 import shutil
 import subprocess
@@ -76,6 +77,7 @@ def find_uv() -> str:
 
 def main() -> int:
     """Build into `dist/` and print the two paths."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     folder = ROOT / "dist"
     folder.mkdir(exist_ok=True)
     for path in build(folder):

@@ -21,6 +21,9 @@ from compose.native.stack import Stack, make_stack
 
 def main(arguments: list[str]) -> int:
     """Run or build; return the exit code."""
+    if arguments == ["--help"]:
+        print(f"usage: python -m compose.native [build]\n\n{__doc__}", end="")
+        return 0
     if arguments not in ([], ["build"]):
         print(__doc__, file=sys.stderr)
         return 2

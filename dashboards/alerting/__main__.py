@@ -45,6 +45,9 @@ def runbook_problems(folder: Path = RULES, runbooks: Path = RUNBOOKS) -> list[st
     return missing + [f"docs/runbooks/{name}.md is about no alert" for name in sorted(found - alerts)]
 
 
+_USAGE: Final = "usage: python -m dashboards.alerting [--check | --runbooks URL]"
+
+
 def main(arguments: list[str], environment: Mapping[str, str]) -> str | None:
     """Write or check; return what is wrong, if anything is."""
     match arguments:
@@ -54,8 +57,11 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> str | None:
             pass
         case []:
             base_url = environment.get("RUNBOOK_BASE_URL", "")
+        case ["--help"]:
+            sys.stdout.write(f"{_USAGE}\n\n{__doc__}")
+            return None
         case _:
-            return "usage: python -m dashboards.alerting [--check | --runbooks URL]"
+            return _USAGE
     try:
         write(RULES, PATH, base_url)
     except SettingsError as error:

@@ -48,4 +48,7 @@ def _minutes(text: str) -> float | None:
 
 
 if __name__ == "__main__":
+    if "--help" in sys.argv:
+        sys.stdout.write(f"{USAGE}\n\n{__doc__}\n")
+        sys.exit(0)
     sys.exit(asyncio.run(run(os.environ, time.time())))

@@ -3,6 +3,7 @@
 SEED plays the same traffic again. Exit code 0: every value is as expected; 1: one is not, or the stack could not run.
 """
 
+import argparse
 import asyncio
 import os
 import random
@@ -37,6 +38,7 @@ async def _check(binaries: dict[str, Path], folder: Path, seed: int) -> Findings
 
 def main() -> int:
     """Run the check; return the exit code."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     seed = int(os.environ.get("SEED") or 0) or random.SystemRandom().randrange(1, 1_000_000)
     _say(f"SEED={seed} plays the same again")
     try:
