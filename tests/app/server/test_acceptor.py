@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import socket
+import sys
 
 import pytest
 
 from app.server.acceptor import AcceptedProtocol, Acceptor
 from app.server.connections import Connections
+from tests.harness.passes import Passes
 from tests.harness.polling import until
 
 CLIENTS = 60
@@ -64,6 +66,23 @@ async def test_a_health_check_at_the_end_of_the_queue_is_connected_first(accepte
     await until(lambda: len(accepted.made) == CLIENTS)
     ports = [client.getsockname()[1] for client in accepted.clients]
     assert accepted.made == [ports[-1], *ports[:-1]]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how long the queue is")
+async def test_an_eighth_of_the_queue_is_accepted_in_each_pass(monkeypatch):
+    clients, admitted = 800, Connections.admit
+    accepted = Accepted(clients=clients)
+    accepted.start()
+    passes = Passes()
+
+    def noted(connections):
+        passes.note()
+        return admitted(connections)
+
+    monkeypatch.setattr(Connections, "admit", noted)
+    await until(lambda: len(accepted.made) == clients)
+    assert passes.stop() == (clients, clients // 8)
+    await accepted.close()
 
 
 async def test_connections_are_made_a_few_in_each_pass(accepted):
