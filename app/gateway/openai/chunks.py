@@ -94,6 +94,8 @@ class StreamChunks:
 
     def _take_documents(self, data: bytes, documents: list[bytes]) -> bytes:
         """Take the events of `data`, of one data line each; usual chunks are passed on in one piece, as they are."""
+        if len(documents) == 1:
+            return data if self._take_usual(documents[0]) else self._take(SseEvent(documents[0]))
         pieces, start, end = list[bytes](), 0, 0
         for document in documents:
             begin, end = end, end + len(document) + EVENT_BYTES
@@ -104,12 +106,9 @@ class StreamChunks:
 
     def _take_usual(self, document: bytes) -> bool:
         """Count a chunk that is to be passed on as it is; where one is not usual, such as a call of a tool, the next ones are not either."""
-        if (
-            not (self._is_usual and self._has_begun)
-            or self.response_id is None
-            or self.done
-            or self.failure is not None
-        ):
+        if not self._is_usual or not self._has_begun or self.response_id is None:
+            return False
+        if self.done or self.failure is not None:
             return False
         if (usual := read_usual_chunk(document)) is None:
             self._is_usual = len(document) <= _LONGEST_BYTES  # such as the end marker

@@ -107,7 +107,11 @@ class SseSplitter:
             return None
         if len(chunk) > self._max_event_bytes:
             return None
-        blocks = chunk[len(_DATA) : -len(_END)].split(_END + _DATA)
+        inner = chunk[len(_DATA) : -len(_END)]
+        if b"\n" not in inner:
+            self._at_start = False
+            return [inner]
+        blocks = inner.split(_END + _DATA)
         # A line feed in a block is that of another line, or of another event that does not begin in this way.
         if b"\n" in b"".join(blocks):
             return None
