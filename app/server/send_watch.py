@@ -16,11 +16,12 @@ import logging
 import socket
 import struct
 import termios
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import Final, NamedTuple, Protocol
 
 _LOOKS_PER_STALL: Final = 8
 _MAX_PERIOD_SECONDS: Final = 1.0
+_LOOKED_AT_AT_ONCE: Final = 64
 _TCP_INFO_BYTES: Final = 128
 _BYTES_ACKED: Final = struct.Struct("=Q")
 _BYTES_ACKED_OFFSET: Final = 120  # struct tcp_info of linux/tcp.h, since Linux 4.2
@@ -76,14 +77,18 @@ class SendWatch:
         period_seconds = min(self._stall_seconds / _LOOKS_PER_STALL, _MAX_PERIOD_SECONDS)
         while True:
             await asyncio.sleep(period_seconds)
-            self.look()
+            for _ in self.look():
+                # Thousands of connections take ten milliseconds.
+                await asyncio.sleep(0)
 
-    def look(self) -> None:
-        """Look once, and end the connections that have stalled."""
+    def look(self) -> Iterator[None]:
+        """Look once, and end the connections that have stalled; yields after each few of them."""
         now = self._clock()
         observed: dict[SendingConnection, _Observed] = {}
         stalled = 0
-        for connection in tuple(self._connections()):
+        for number, connection in enumerate(tuple(self._connections()), 1):
+            if number % _LOOKED_AT_AT_ONCE == 0:
+                yield
             taken = self._taken(connection.transport)
             if taken is None:
                 continue

@@ -1,5 +1,7 @@
 """Which connections the send watch ends, by what their clients take and when."""
 
+import itertools
+
 import pytest
 
 from app.server.send_watch import SendWatch
@@ -26,7 +28,7 @@ def at():
 
     def look(seconds):
         now[0] = seconds
-        watch.look()
+        list(watch.look())
         return [each.aborted for each in connections]
 
     look.connections = connections
@@ -56,3 +58,12 @@ def test_a_pause_without_anything_to_take_counts_for_nothing(at):
     assert at(11) == [False, False]
     assert at(20) == [False, False]
     assert at(21) == [True, False]
+
+
+def test_a_few_connections_are_looked_at_before_others_have_their_turn():
+    looked, connections = [], [Connection(taken=1) for _ in range(1_000)]
+    watch = SendWatch(lambda: connections, 10.0, lambda: 0.0, lambda transport: looked.append(transport) or 1)
+    between = [len(looked) for _ in watch.look()]
+    assert looked == connections
+    assert between[0] <= 64
+    assert max(later - sooner for sooner, later in itertools.pairwise(between)) <= 64
