@@ -184,6 +184,9 @@ async def test_without_a_descriptor_the_idlest_connection_goes_and_accepting_goe
         def fileno(self):
             return self.real.fileno()
 
+        def getsockopt(self, *option):
+            return self.real.getsockopt(*option)
+
         def accept(self):
             if self.failures:
                 self.failures -= 1
