@@ -89,6 +89,7 @@ class SendWatch:
         for number, connection in enumerate(tuple(self._connections()), 1):
             if number % _LOOKED_AT_AT_ONCE == 0:
                 yield
+                now = self._clock()
             taken = self._taken(connection.transport)
             if taken is None:
                 continue
@@ -117,7 +118,7 @@ def bytes_taken(transport: asyncio.Transport) -> int | None:
         if not buffered and not _unacknowledged_bytes(connected.fileno()):
             return None
         return _acknowledged_bytes(connected, buffered)
-    except OSError:  # it is closing
+    except (OSError, ValueError):  # it is closing, or has no descriptor any more: it ended while others were looked at
         return None
 
 

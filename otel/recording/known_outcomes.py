@@ -117,9 +117,11 @@ class KnownOutcomes:
         if summary.outcome(event) != "ok" or event.status_code >= _REFUSED or event.outcome != "ok":
             return None
         series = self._measurements.request_series(route, event.status_code)
+        if series is None:
+            return None
         template = self._lines.template(key, event, summary, call, route)
         attributes = self._spans.end_attributes(event, None, summary.caller, call)
-        if series is None or template is None or attributes is None:
+        if template is None or attributes is None:
             return None
         if len(self._kept) >= _MAX_KEPT:
             self._kept.clear()

@@ -114,6 +114,25 @@ def test_what_one_signal_raises_costs_no_other(monkeypatch, broken):
     assert signals.guard.failures == 1
 
 
+@pytest.mark.parametrize("broken", ["series", "line", "attributes"])
+def test_what_fails_before_it_is_known_is_counted_once(monkeypatch, broken):
+    signals = Signals()
+
+    def fail(*_, **__):
+        raise RuntimeError("broken")
+
+    request = serve_until_end(signals)
+    part, name = {
+        "series": (signals.measurements, "_request_series"),
+        "line": (signals.recorder.lines, "_template"),
+        "attributes": (signals.recorder.spans, "_end_attributes"),
+    }[broken]
+    assert hasattr(part, name)
+    monkeypatch.setattr(part, name, fail)
+    request.finish(RequestFinished(status_code=200, duration_seconds=1.0, outcome="ok"))
+    assert signals.guard.failures == 1
+
+
 def serve_until_end(signals):
     request = signals.request()
     request.record(CallerIdentified(key_id="key_1", plan="pro"))
