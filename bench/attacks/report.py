@@ -11,6 +11,8 @@ MIB = 1024 * 1024
 MOST_BYTES: Mapping[Who, int] = {"no key": 300 * MB, "one key": 512 * MB}
 MOST_STALL_MILLISECONDS = 100.0
 MOST_RATIO = 3.0
+LEAST_SERVED = 20
+"""Calls of the other key in the seconds of an attack: of fewer there is no p99."""
 HEADER = (
     f"{'attack':17} {'who':7} {'memory':>7} {'left':>6} {'health':>7} {'own':>6} {'p99':>6} {'loop':>5} {'late':>5} {'core':>5}"
     f" {'other p99':>9} {'ratio':>5} {'own':>5}  verdict"
@@ -69,7 +71,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
             "memory": self.over_idle_bytes > MOST_BYTES[self.who],
             "health": self.health_longest > MOST_STALL_MILLISECONDS,
             f"{self.health_failed} health checks unanswered": self.health_failed > 0,
-            "other key": self.ratio > MOST_RATIO or not self.other_served,
+            "other key": self.ratio > MOST_RATIO or self.other_served < LEAST_SERVED,
             f"{self.other_failed} calls of the other key failed": self.other_failed > 0,
         }
         return [what for what, is_so in found.items() if is_so]

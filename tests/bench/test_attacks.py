@@ -51,6 +51,7 @@ def row(**figures: object) -> Row:
         ({"health_failed": 2}, ["2 health checks unanswered"]),
         ({"other_p99": 7.6}, ["other key"]),
         ({"other_served": 0, "other_p99": 0.0}, ["other key"]),
+        ({"other_served": 1, "other_p99": 0.0}, ["other key"]),
         ({"other_failed": 3}, ["3 calls of the other key failed"]),
         ({"ended": True}, ["ended"]),
     ],
