@@ -103,7 +103,10 @@ def test_of_many_providers_the_screen_says_what_it_leaves_out_and_finds_one(
     heights = rows(page).evaluate_all("all => all.slice(0, 9).map(one => one.getBoundingClientRect().height)")
     assert max(heights) < TWO_LINES_PX
     page.keyboard.press("/")
+    # What is typed before the field has the focus goes elsewhere.
+    expect(page.locator("input:focus")).to_be_visible()
     page.keyboard.type(FAILED_MODEL[:5].upper())
+    expect(page.locator("input:focus")).to_have_value(FAILED_MODEL[:5].upper())
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile("find=HARBO"))
     expect(page.locator("main .now tbody tr")).to_have_count(1)
