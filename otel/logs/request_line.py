@@ -107,6 +107,31 @@ class RequestSummary(msgspec.Struct):
         return self.exception_type or kind or str(finished.status_code)
 
 
+def line_key(  # noqa: PLR0917  keyword arguments cost as much as a field
+    method: str, path: str, status_code: int, outcome: Outcome, summary: RequestSummary, call: CallFinished
+) -> Hashable:
+    """Return all that decides the text of a line, but for its numbers."""
+    return (
+        method,
+        path,
+        status_code,
+        outcome,
+        summary.exception_type,
+        summary.limit_type,
+        summary.caller,
+        call.operation,
+        call.model,
+        call.provider,
+        call.status,
+        call.error_kind,
+        call.cancel_phase,
+        call.stream,
+        call.cached,
+        call.attempts,
+        call.usage.cost_source,
+    )
+
+
 class RequestLines:
     """Writes the lines. Safe from any thread.
 
@@ -134,25 +159,7 @@ class RequestLines:
             self._logs.write(self._line(method, path, summary, finished, outcome), context)
             return
         usage = call.usage
-        key = (
-            method,
-            path,
-            finished.status_code,
-            outcome,
-            summary.exception_type,
-            summary.limit_type,
-            summary.caller,
-            call.operation,
-            call.model,
-            call.provider,
-            call.status,
-            call.error_kind,
-            call.cancel_phase,
-            call.stream,
-            call.cached,
-            call.attempts,
-            usage.cost_source,
-        )
+        key = line_key(method, path, finished.status_code, outcome, summary, call)
         template = self._templates.get(key)
         if template is None:
             template = self._template(key, self._line(method, path, summary, finished, outcome), call)

@@ -15,7 +15,7 @@ from opentelemetry.trace import Span
 from otel.events import CallFinished, RequestFinished, RequestReceived
 from otel.events.usage import NANO, has_details
 from otel.logs.line_template import LineTemplate
-from otel.logs.request_line import RequestLines, RequestSummary
+from otel.logs.request_line import RequestLines, RequestSummary, line_key
 from otel.logs.writer import LogWriter
 from otel.metrics.event_series import EventSeries
 from otel.metrics.label_set import LabelSet
@@ -70,25 +70,7 @@ class KnownOutcomes:
         usage = call.usage
         if call.tags or has_details(usage):
             return False
-        key = (
-            received.method,
-            received.path,
-            event.status_code,
-            event.outcome,
-            summary.exception_type,
-            summary.limit_type,
-            summary.caller,
-            call.operation,
-            call.model,
-            call.provider,
-            call.status,
-            call.error_kind,
-            call.cancel_phase,
-            call.stream,
-            call.cached,
-            call.attempts,
-            usage.cost_source,
-        )
+        key = line_key(received.method, received.path, event.status_code, event.outcome, summary, call)
         known = self._kept.get(key) or self._learn(key, event, summary, call, route)
         if known is None:
             return False
