@@ -52,7 +52,7 @@ SECRET: Final = (
     r"|([?&](?:x-(?:amz|goog)-)?(?:key|token|auth|pwd|sig|signature|credential|security-token)=)[^\s\x22',;&}\\]+"  # query strings
     # Names that harmless fields share, and headers as pairs: only a value that looks like a secret.
     rf"|((?:{_FIELD}\\*[\x22']\s{{0,8}},\s{{0,8}}b?\\*[\x22']|{_LONG_FIELD}(?:\\*[\x22']\s{{0,8}}(?:=>|[:=])\s{{0,8}}b?\\*[\x22']"
-    rf"|\s{{0,8}}(?:=>|[:=])\s{{0,8}}b?\\*[\x22']?)))(?:bearer\s+|basic\s+)?{_LONG}"
+    rf"|\s{{0,8}}(?:=>|[:=])\s{{0,8}}b?(?:\\*[\x22']|(?:\\+(?:[bfnrt/]|u[0-9a-f]{{4}})){{0,8}}))))(?:bearer\s+|basic\s+)?{_LONG}"
     r"|(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)(?:[^\x22'-]|-[^\x22'-])*"
 )
 USER_INFO: Final = r"(://[^\s/:@?#\x22\\]*:)[^\s/?#\x22\\]*@|(://)[^\s/:@?#\x22\\]{16,}@"

@@ -57,6 +57,9 @@ JSON_VALUES = st.recursive(
 
 
 @given(st.dictionaries(TEXTS, JSON_VALUES, max_size=5), st.sampled_from([(",", ":"), (", ", ": ")]))
+@example({"access-token:\n0000000000": None}, (",", ":"))
+@example({"message": "token=\\x00000000000"}, (",", ":"))
+@example({"message": 'pwd: "\n\té0123456789'}, (",", ":"))
 def test_json_stays_json(value: dict[str, object], separators: tuple[str, str]) -> None:
     """Also where a value holds JSON, as an error that quotes a request does."""
     for text in (
@@ -65,3 +68,14 @@ def test_json_stays_json(value: dict[str, object], separators: tuple[str, str]) 
     ):
         assert json.loads(collector(text)) is not None
         assert collector(text) == redact(text)
+
+
+@pytest.mark.parametrize("between", ["", "\n", "\r\n\t", "\f", "\x1b"])
+@pytest.mark.parametrize("levels", [0, 1, 2])
+def test_a_secret_after_escapes_is_found_and_its_escapes_stay(between: str, levels: int) -> None:
+    text, expected = f"token:{between}0123456789abcdef", f"token:{between}{REDACTED}"
+    for _ in range(levels):
+        text, expected = json.dumps(text), json.dumps(expected)
+    if not levels and between == "\x1b":
+        expected = text  # a control character is no separator; in JSON it is an escape
+    assert redact(text) == collector(text) == expected

@@ -90,18 +90,18 @@ def test_the_time_goes_on_while_many_are_looked_at():
 async def test_a_connection_may_end_while_others_are_looked_at(anyio_backend):
     del anyio_backend
     served, clients = [], []
-    server = await asyncio.start_server(lambda _reader, writer: served.append(writer.transport), "127.0.0.1", 0)
+    server = await asyncio.start_server(lambda _reader, writer: served.append(writer), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     try:
         clients += [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(70)]
         await until(lambda: len(served) == len(clients))
         watch = SendWatch(
-            lambda: [Connection(transport=each) for each in served], 10.0, asyncio.get_running_loop().time
+            lambda: [Connection(transport=each.transport) for each in served], 10.0, asyncio.get_running_loop().time
         )
         ending = [each.get_extra_info("socket") for each in served][-1]
         looking = watch.look()
         next(looking)
-        served[-1].abort()
+        served[-1].transport.abort()
         await until(lambda: ending.fileno() == -1)
         assert list(looking) == []
     finally:
