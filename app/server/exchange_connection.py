@@ -11,8 +11,6 @@ from app.gateway.overhead import OverheadTimer
 class ExchangeConnection(Protocol):
     """What an exchange needs of its connection."""
 
-    key_id: str | None
-
     @property
     def transport(self) -> asyncio.Transport:
         """Where the response goes."""
@@ -20,6 +18,9 @@ class ExchangeConnection(Protocol):
     @property
     def server_state(self) -> ServerState:
         """Holds the fields of every response: the date."""
+
+    def identified(self, key_id: str, credentials: bytes | None) -> None:
+        """The request has a valid key, and its `Authorization` field this value; None where it was not looked up."""
 
     def start_timer(self) -> OverheadTimer:
         """Return the timer of a request, which runs since its bytes came."""

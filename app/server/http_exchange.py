@@ -47,6 +47,7 @@ class Exchange:
         self._expects_continue = head.expects_continue
         self._logger = logger
         self._timer = connection.start_timer()
+        self._fields = head.by_name
         self._has_news = False
         self._news: asyncio.Event | None = None
         self._has_content = True
@@ -120,7 +121,7 @@ class Exchange:
     def _identified(self, key_id: str) -> None:
         """The caller is known: connections wait for their turns by key."""
         if self._connection is not None:
-            self._connection.key_id = key_id
+            self._connection.identified(key_id, None if self._fields is None else self._fields.get(b"authorization"))
 
     async def receive(self) -> Message:
         """Return what arrived of the body since the last call; wait for it."""

@@ -42,6 +42,10 @@ class RequestInput:
         """Return whether the next message begins with one of these; false while another is incomplete."""
         return self._head is None and self._body is None and self._data.startswith(starts, self._at)
 
+    def message_start(self, most_bytes: int) -> bytes:
+        """Return the first bytes of the next message; none while another is incomplete."""
+        return self._data[self._at : self._at + most_bytes] if self._head is None and self._body is None else b""
+
     def add(self, data: bytes) -> None:
         """Take what came."""
         self._data = self._data[self._at :] + data if self._at < len(self._data) else data

@@ -28,6 +28,7 @@ from app.server.http_exchange import Exchange
 from app.server.http_head import RequestHead, RequestRefusedError
 from app.server.http_input import RequestInput
 from app.server.http_refusal import late_head, no_connection, refusal
+from app.server.known_callers import KnownCallers
 from app.server.lanes import is_watching
 from app.server.read_flow import READ_BYTES
 from app.server.timers import Timers
@@ -257,6 +258,7 @@ def bounded_protocol(
         "connections": connections,
         "clock": clock,
         "lazy_timers": LazyTimers(),
+        "known_callers": KnownCallers(),
         "turns": Turns(time.thread_time, sharing),
         "read_buffer": memoryview(bytearray(READ_BYTES)),
     })  # fmt: skip

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar, get_args
 
 Lane: TypeAlias = Literal["live", "ready", "monitoring", "kept", "new"]
-"""Health checks of liveness and of readiness; monitoring; connections that have been served before, and bodies of requests in
-flight; all others."""
+"""Health checks of liveness and of readiness; monitoring; connections that have been served before, bodies of requests in
+flight, and new connections of known callers; all others."""
 
 
 class Place(NamedTuple):

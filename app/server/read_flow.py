@@ -14,6 +14,7 @@ from app.gateway.overhead import OverheadTimer
 from app.gateway.ports import Clock
 from app.server.http_exchange import Exchange
 from app.server.http_input import RequestInput
+from app.server.known_callers import KnownCallers
 from app.server.lanes import Lane, Place, watching_lane
 from app.server.timers import Timers
 from app.server.turns import Turns
@@ -37,6 +38,7 @@ class ReadFlow:
     """Received bytes go to `_input`, then `_go_on` is called; bytes of a connection that has ended are dropped."""
 
     turns: Turns
+    known_callers: KnownCallers
     clock: Clock
     read_buffer: memoryview
     """Shared by all connections of a server: it is filled and emptied within one callback."""
@@ -79,7 +81,12 @@ class ReadFlow:
     def _place(self) -> Place:
         """Return where this connection waits for its turn."""
         lane = self._lane()
-        return Place(lane, self.key_id if lane == "kept" and self.key_id is not None else self._client)
+        if lane not in {"kept", "new"}:
+            return Place(lane, self._client)
+        key_id = self.known_callers.key_id_of(self._input.message_start(_BUSY_READ_BYTES))
+        if key_id is None and lane == "kept":
+            key_id = self.key_id
+        return Place(lane, self._client) if key_id is None else Place("kept", key_id)
 
     def _lane(self) -> Lane:
         exchange = self._exchange
@@ -93,6 +100,13 @@ class ReadFlow:
         self._arrived_seconds = self.clock.monotonic()
         # Called later, not from here: many waiting requests would make a deep stack.
         asyncio.get_running_loop().call_soon(self.turns.take, act, self._place)
+
+    def identified(self, key_id: str, credentials: bytes | None) -> None:
+        """The request that is served has a valid key: this connection, and others with the same credentials, wait by key from now on."""
+        if self.key_id != key_id:
+            self.key_id = key_id
+            if credentials is not None:
+                self.known_callers.remember(credentials, key_id)
 
     def start_timer(self) -> OverheadTimer:
         """Return the timer of the request that begins now."""

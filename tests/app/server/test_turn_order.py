@@ -10,6 +10,7 @@ from app.gateway.clock import SystemClock
 from app.gateway.ports import IDENTIFIED_KEY
 from app.server.connections import Connections
 from app.server.http_protocol import bounded_protocol
+from tests.harness.polling import until
 
 PARTIAL_POST = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n" + b"a" * 3_000
 PROBE = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -137,6 +138,24 @@ async def test_a_key_does_not_wait_for_the_flood_of_another_one_behind_the_same_
     # In the second round the key of each connection is known.
     assert server.served.index("/v1/models/b") <= 64
     await server.ended()
+
+
+async def test_neither_does_it_on_new_connections_once_its_key_is_known():
+    server = Server()
+    of_flood, of_other = (
+        b"GET /v1/models/%b HTTP/1.1\r\nhost: x\r\nAuthorization:  Bearer %b \r\n\r\n" % (key, key)
+        for key in (b"a", b"b")
+    )
+    for request in (of_flood, of_other):
+        receive(server.connect(), request)
+    await until(lambda: len(server.served) == 2)
+    server.served.clear()
+    for _ in range(FLOOD):
+        receive(server.connect(), of_flood)
+    receive(server.connect(), of_other)
+    await server.ended()
+    assert len(server.served) == FLOOD + 1
+    assert server.served.index("/v1/models/b") <= 64
 
 
 async def test_a_health_check_on_a_kept_connection_does_not_wait_for_a_flood_of_bodies():
