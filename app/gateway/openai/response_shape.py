@@ -23,10 +23,13 @@ LONGEST_INDEX_BYTES: Final = 32
 NULL: Final = msgspec.Raw(b"null")
 _SMALL_BYTES: Final = 64 * 1024
 _MAX_ERROR_BYTES: Final = 64 * 1024
-FAILED: Final = frozenset({"error", "abort", "aborted", "network_error", "insufficient_system_resource"})
+FAILED: Final = frozenset(
+    {"error", "abort", "aborted", "network_error", "insufficient_system_resource", "timeout", "failed", "server_error",
+     "internal_error"}
+)  # fmt: skip
 """Reasons to finish that are failures of the provider; `content_filter` and `length` are responses.
 
-vLLM and SGLang send `abort` where their engine stopped, and the usual end marker behind it.
+vLLM and SGLang send `abort` where their engine stopped, and the usual end marker behind it. Cohere's are `ERROR` and `TIMEOUT`.
 """
 
 

@@ -26,6 +26,9 @@ WHOLE_ERRORS = [
     pytest.param({"choice": {"finish_reason": "error"}}, "bad_response", id="as a reason to finish"),
     pytest.param({"choice": {"finish_reason": "network_error"}}, "bad_response", id="as a network error"),
     pytest.param({"choice": {"finish_reason": "abort"}}, "bad_response", id="as an abort"),
+    pytest.param({"choice": {"finish_reason": "failed"}}, "bad_response", id="as failed"),
+    pytest.param({"choice": {"finish_reason": "TIMEOUT"}}, "upstream_5xx", id="as Cohere's timeout"),
+    pytest.param({"choice": {"finish_reason": "server_error"}}, "upstream_5xx", id="as an error of the server"),
     pytest.param({"message": {"error": ERROR}}, "upstream_5xx", id="in a message"),
 ]
 
@@ -112,6 +115,7 @@ def stream_error(wire, kind):
         "text": wire.sse({"error": "overloaded", "choices": []}),
         "choice": wire.sse({**chunk, "choices": [{**role, "error": ERROR}]}),
         "abort": wire.sse({**chunk, "choices": [{**role, "finish_reason": "abort"}]}),
+        "timeout": wire.sse({**chunk, "choices": [{**role, "finish_reason": "timeout"}]}),
         "reason": wire.sse({**chunk, "choices": [{**role, "finish_reason": "error"}]}),
         "delta": wire.sse({**chunk, "choices": [{**role, "delta": {"error": ERROR}}]}),
         "type": wire.sse({"type": "error", "message": "Overloaded"}),
@@ -129,6 +133,7 @@ KINDS = [
     "choice",
     "reason",
     "abort",
+    "timeout",
     "delta",
     "type",
     "object",
