@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 # Of the Python that PYTHON= names, nothing where it does not run or is too old.
-version = $(shell $(1) -c 'import sys; sys.version_info >= (3, 11) and print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+version = $(if $(1),$(shell $(1) -c 'import sys; sys.version_info >= (3, 11) and print("%d.%d" % sys.version_info[:2])' 2>/dev/null))
 ifneq ($(PYTHON),)
 VERSION := $(call version,$(PYTHON))
 ifeq ($(VERSION),)
