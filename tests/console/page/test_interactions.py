@@ -107,9 +107,7 @@ def test_the_trace_id_can_be_copied_and_pasted_to_jump(watched: WatchedPage, con
     watched.settled()
     wait_for_query(page, id=trace_id)
     watched.open()
-    page.keyboard.press("/")
-    # What is typed before the field has the focus goes elsewhere.
-    expect(page.locator("input:focus")).to_be_visible()
+    watched.enter_search()
     page.keyboard.type(trace_id)
     page.keyboard.press("Enter")
     watched.settled()
@@ -135,9 +133,7 @@ def test_filters_narrow_the_request_log_and_live_in_its_address(watched: Watched
 
 def test_free_text_and_ranges_find_requests_and_nothing_found_says_what_to_do(watched: WatchedPage) -> None:
     page = watched.open("?screen=requests")
-    page.keyboard.press("/")
-    # What is typed before the field has the focus goes elsewhere.
-    expect(page.locator("input:focus")).to_be_visible()
+    watched.enter_search()
     page.keyboard.type(FAILOVER_MODEL)
     page.keyboard.press("Enter")
     expect(rows(page)).to_have_count(FAILOVERS)

@@ -50,6 +50,11 @@ class WatchedPage:
         expect(self.page.locator("main h1")).to_be_visible()
         expect(self.page.locator("main .loading")).to_have_count(0)
 
+    def enter_search(self) -> None:
+        """Give the search the focus by its key; what is typed before it has the focus goes elsewhere."""
+        self.page.keyboard.press("/")
+        expect(self.page.locator("input:focus")).to_be_visible()
+
     def troubles(self) -> list[str]:
         """Return all exceptions, errors on the console, dialogs and violations of the CSP."""
         return [*self._troubles, *self.page.evaluate("() => window.violations ?? []")]
