@@ -30,6 +30,7 @@ from app.errors import StoreUnavailableError
 from app.store.database_file import DatabaseFile
 from app.store.query_timing import time_queries
 from app.store.sqlite import prepare_file, set_up_connections, sqlite_connect_args
+from app.store.transactions import with_writer_turns
 from otel.events import Recorder
 
 DATABASE_FAILURES = (SQLAlchemyError, sqlite3.Error, OSError, TimeoutError)
@@ -99,7 +100,7 @@ def create_engine(url: str, recorder: Recorder) -> AsyncEngine:
     if is_sqlite:
         set_up_connections(engine)
     time_queries(engine.sync_engine, recorder, time.perf_counter)
-    return engine
+    return with_writer_turns(engine) if is_sqlite else engine
 
 
 def _check_parameters(engine: AsyncEngine) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.gateway.ports import Clock
 from app.store.database import database_errors
 from app.store.schema import DETECTOR_STATE
+from app.store.transactions import writing
 from app.store.upsert import insert_into
 
 
@@ -34,5 +35,5 @@ class StoredDetectorState:
         )
         newest = {"state": insert.excluded.state, "updated_unix_ms": insert.excluded.updated_unix_ms}
         with database_errors():
-            async with self._engine.begin() as connection:
+            async with writing(self._engine) as connection:
                 await connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_=newest))

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.gateway.ports import Clock
 from app.store.database import database_errors
 from app.store.schema import API_KEYS
+from app.store.transactions import writing
 
 SECRET_PATTERN = re.compile(r"gwz_[A-Za-z0-9_-]{43}")
 _SECRET_BYTES = 32
@@ -79,7 +80,7 @@ class ApiKeys:
             trial_ends_unix_ms=None if trial_days is None else now_unix_ms + trial_days * _DAY_MS,
         )
         with database_errors():
-            async with self._engine.begin() as connection:
+            async with writing(self._engine) as connection:
                 values = msgspec.structs.asdict(key) | {"secret_sha256": hash_secret(secret)}
                 await connection.execute(insert(API_KEYS).values(values))
         return NewApiKey(secret=secret, key=key)
@@ -103,7 +104,7 @@ class ApiKeys:
             .returning(*_COLUMNS)
         )
         with database_errors():
-            async with self._engine.begin() as connection:
+            async with writing(self._engine) as connection:
                 if changed := (await connection.execute(change)).first():
                     return _api_key(changed), True
                 found = (await connection.execute(select(*_COLUMNS).where(API_KEYS.c.key_id == key_id))).first()

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.gateway.ports import Clock
 from app.store.database import database_errors
 from app.store.schema import LEASES
+from app.store.transactions import writing
 from app.store.upsert import insert_into
 
 _CLOCK_SKEW_SECONDS: Final = 2.0
@@ -35,14 +36,14 @@ class StoredLeases:
             where=or_(LEASES.c.holder == holder, LEASES.c.expires_unix_ms <= free_if_expired_unix_ms),
         ).returning(LEASES.c.holder)
         with database_errors():
-            async with self._engine.begin() as connection:
+            async with writing(self._engine) as connection:
                 return (await connection.execute(claim)).first() is not None
 
     async def release(self, name: str, holder: str) -> None:
         """Release the holder's lease, so that the next holder need not wait for its end."""
         release = delete(LEASES).where(LEASES.c.name == name, LEASES.c.holder == holder)
         with database_errors():
-            async with self._engine.begin() as connection:
+            async with writing(self._engine) as connection:
                 await connection.execute(release)
 
 

@@ -21,6 +21,7 @@ from app.config.schema import LedgerConfig
 from app.gateway.ports import LedgerRow
 from app.store.database_file import DatabaseFile
 from app.store.schema import LEDGER
+from app.store.transactions import writing
 from otel.events import LedgerRowsDropped, Recorder
 
 _LOGGER = logging.getLogger(__name__)
@@ -126,7 +127,7 @@ class LedgerWriter:
         """
         try:
             self._file.check()
-            async with self._engine.begin() as connection:
+            async with writing(self._engine) as connection:
                 await connection.exec_driver_sql(self._insert, [msgspec.structs.astuple(row) for row in rows])
             # Rows in a deleted file are lost: they are written again, which is harmless where the file came back.
             self._file.check()

@@ -1,13 +1,36 @@
-"""The two kinds of transactions that sums over a growing ledger need, in both databases.
+"""The kinds of transactions of the store, in both databases.
 
-Each commits at the end, and is rolled back by an exception.
+Each commits at the end, and is rolled back by an exception. In SQLite one connection writes at a time, and those that wait only look
+from time to time whether they may: under load the unlucky one would fail. So the writers of one engine take turns in the order in
+which they came, and what SQLite itself waits for is another process.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from sqlalchemy import Table, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+_TURN: Final = "gatewayz_writer_turn"
+
+
+def with_writer_turns(engine: AsyncEngine) -> AsyncEngine:
+    """Return the engine with a turn for its writers, which it needs for SQLite; of one event loop."""
+    return engine.execution_options(**{_TURN: asyncio.Lock()})
+
+
+@asynccontextmanager
+async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Write after the other writers of this engine that came before; in PostgreSQL beside them."""
+    turn: asyncio.Lock | None = engine.get_execution_options().get(_TURN)
+    if turn is None:
+        async with engine.begin() as connection:
+            yield connection
+        return
+    async with turn, engine.begin() as connection:
+        yield connection
 
 
 @asynccontextmanager
@@ -23,7 +46,7 @@ async def writing_alone(engine: AsyncEngine, table: Table) -> AsyncIterator[Asyn
 
     Readers do not wait; in SQLite every other writer does.
     """
-    async with _options(engine, "BEGIN IMMEDIATE").begin() as connection:
+    async with writing(_options(engine, "BEGIN IMMEDIATE")) as connection:
         if engine.dialect.name == "postgresql":
             # Before any other statement: the moment that the transaction sees is that of the first query.
             await connection.execute(text(f"LOCK TABLE {table.name} IN EXCLUSIVE MODE"))

@@ -17,7 +17,7 @@ from app.store.cost_rollup import HOUR_MS, bring_up_to_date, hour_of, roll_up
 from app.store.database import create_engine
 from app.store.retention import purge_ledger
 from app.store.schema import HOURLY_COSTS, LEDGER
-from app.store.transactions import writing_alone
+from app.store.transactions import writing, writing_alone
 from otel.recording.noop import DisabledRecorder
 
 START = hour_of(1_700_000_000_000)
@@ -28,7 +28,7 @@ Sums = dict[tuple[int, str, str, str], list[int]]
 
 async def append(engine: AsyncEngine, rows: Sequence[LedgerRow]) -> None:
     if rows:
-        async with engine.begin() as connection:
+        async with writing(engine) as connection:
             await connection.execute(insert(LEDGER), [msgspec.structs.asdict(row) for row in rows])
 
 

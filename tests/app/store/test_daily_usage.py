@@ -12,6 +12,7 @@ from app.store.cost_rollup import DAY_MS, HOUR_MS, SUMS, roll_up
 from app.store.daily_usage import sum_days
 from app.store.retention import purge_ledger
 from app.store.schema import DAILY_USAGE, HOURLY_COSTS, LEDGER
+from app.store.transactions import writing
 
 START = 1_699_920_000_000
 """The start of a day, UTC."""
@@ -26,7 +27,7 @@ def test_every_sum_of_the_hours_is_a_column() -> None:
 
 async def append(engine, calls) -> None:
     if calls:
-        async with engine.begin() as connection:
+        async with writing(engine) as connection:
             await connection.execute(insert(LEDGER), [msgspec.structs.asdict(row) for row in calls])
 
 
