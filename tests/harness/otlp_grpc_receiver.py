@@ -21,6 +21,8 @@ _SERVICES: dict[Signal, str] = {
     "logs": "opentelemetry.proto.collector.logs.v1.LogsService",
 }
 
+_STOP_SECONDS = 10.0
+
 
 class OtlpGrpcReceiver(ReceivedTelemetry, Scripted):
     """The receiver. It listens on a free port of 127.0.0.1 until `stop`; `start` listens on the same port again.
@@ -66,13 +68,16 @@ class OtlpGrpcReceiver(ReceivedTelemetry, Scripted):
         self._server = server
 
     def stop(self) -> None:
-        """Refuse connections and cut those that are open, as an endpoint does that was killed."""
+        """Refuse calls, let hanging ones go, and cut the connections once every call that was taken has its response.
+
+        An endpoint that is killed between the two gets the same again, rightly: tests that count would not know.
+        """
         server, self._server = self._server, None
         if server is None:
             return
-        stopped: threading.Event = server.stop(0)
-        self._set(self.current()[0])  # let hanging calls go
-        stopped.wait(5)
+        stopped: threading.Event = server.stop(_STOP_SECONDS)
+        self._set(self.current()[0])
+        stopped.wait()
 
     def respond_status(
         self, code: str, *, retry_after_seconds: float | None = None, message: str = "by script"

@@ -64,6 +64,7 @@ class OtlpReceiver(ReceivedTelemetry, Scripted):
         """Listen, the second time on the same port; does nothing while it listens."""
         if self._server is not None:
             return
+        self._come_up()
         self._server = _Server(self, self.port, self._tls)
         self.port = self._server.server_port
         self._thread = threading.Thread(
@@ -72,14 +73,14 @@ class OtlpReceiver(ReceivedTelemetry, Scripted):
         self._thread.start()
 
     def stop(self) -> None:
-        """Refuse connections and cut those that are open, as an endpoint does that was killed."""
+        """Refuse connections and cut those that are open, as an endpoint does that was killed, once what it has kept is acknowledged."""
         server, self._server = self._server, None
         if server is None or self._thread is None:
             return
         server.shutdown()
         self._thread.join()
         server.server_close()
-        self._release()
+        self._go_down(_STOP_SECONDS)
         server.cut_connections()
 
     def respond_status(self, status: int, *, retry_after: str | None = None) -> None:
@@ -89,11 +90,6 @@ class OtlpReceiver(ReceivedTelemetry, Scripted):
     def close_mid_response(self, *, kept: bool = False) -> None:
         """Close the connection in the middle of the status line; `kept`: after having kept what came."""
         self._set(Behaviour(kind="close", kept=kept))
-
-    def _release(self) -> None:
-        """Let hanging requests go."""
-        behaviour, _ = self.current()
-        self._set(behaviour)
 
 
 class _Server(ThreadingHTTPServer):
@@ -157,6 +153,14 @@ class _Handler(BaseHTTPRequestHandler):
         if signal is None:
             self._response(404, b"")
             return
+        with receiver.answering() as is_up:
+            if is_up:
+                self._take(receiver, signal, body)
+            else:
+                self.close_connection = True
+
+    def _take(self, receiver: OtlpReceiver, signal: Signal, body: bytes) -> None:
+        """Keep what came, as the behaviour says, and respond, or not."""
         headers = {key.lower(): value for key, value in self.headers.items()}
         behaviour, released = receiver.current()
         accept = behaviour.kind in {"accept", "slow", "partial_success"} or behaviour.kept

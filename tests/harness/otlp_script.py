@@ -1,6 +1,8 @@
 """How a receiver double behaves: accept, or one of the faults that a real endpoint has; can be changed while it runs."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -27,6 +29,9 @@ class Scripted:
         self._switch = threading.Lock()
         self._behaviour = Behaviour()
         self._released = threading.Event()
+        self._answering = 0
+        self._is_down = False
+        self._answered = threading.Condition()
 
     def accept(self) -> None:
         """Keep what comes and acknowledge it."""
@@ -48,6 +53,34 @@ class Scripted:
         """Return the behaviour for a request, and an event that is set when the behaviour changes."""
         with self._switch:
             return self._behaviour, self._released
+
+    @contextmanager
+    def answering(self) -> Iterator[bool]:
+        """Take one request and respond to it inside of the block; False where the double goes down, which has to keep nothing any more."""
+        with self._answered:
+            is_up = not self._is_down
+            self._answering += is_up
+        try:
+            yield is_up
+        finally:
+            with self._answered:
+                self._answering -= is_up
+                self._answered.notify_all()
+
+    def _come_up(self) -> None:
+        with self._answered:
+            self._is_down = False
+
+    def _go_down(self, seconds: float) -> None:
+        """Let hanging requests go, and wait until each that was taken has its response.
+
+        An endpoint that is killed between the two gets the same again, rightly: tests that count would not know.
+        """
+        with self._answered:
+            self._is_down = True
+        self._set(self.current()[0])
+        with self._answered:
+            self._answered.wait_for(lambda: not self._answering, seconds)
 
     def _set(self, behaviour: Behaviour) -> None:
         with self._switch:
