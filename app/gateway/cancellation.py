@@ -102,7 +102,7 @@ class Deadlines:
         self._first_byte_seconds = first_byte_seconds
         self._idle_seconds = idle_seconds
         self._total_seconds = total_seconds
-        self._kind: Reason = first
+        self._first: Reason = first
         self._last: Reason = last
         self._has_bytes = False
         self._had_grace = False
@@ -116,26 +116,32 @@ class Deadlines:
         now = self._time()
         self._end = now + self._total_seconds
         self._due = min(now + self._first_byte_seconds, self._end)
-        self._set_timer()
+        self._set_timer(self._due)
 
     def progress(self) -> None:
-        """A byte of the body arrived: from now on the idle timeout counts."""
+        """A byte of the body arrived: from now on the idle timeout counts. Ends a pause."""
         now = self._time()
         if self._paused_at is not None:
             self._paused_seconds += now - self._paused_at
             self._end += now - self._paused_at
             self._paused_at = None
         due = now + self._idle_seconds
-        self._due = due if due < self._end else self._end  # noqa: FURB136  a call costs more, twice for each piece of a stream
-        self._kind, self._has_bytes, self._had_grace = "idle_timeout", True, False
-        if self._due < self._set_for and self._timer is not None:
+        self._due = due = due if due < self._end else self._end  # noqa: FURB136  a call costs more, for each piece of a stream
+        self._has_bytes, self._had_grace = True, False
+        if due < self._set_for and self._timer is not None:
             self._timer.cancel()
-            self._set_timer()
+            self._set_timer(due)
 
     def pause(self) -> None:
-        """Nothing is read because the client is slow: only the client's own total counts until `progress` is called."""
-        self._paused_at = now = self._time()
-        self._due = now + self._total_seconds - self._paused_seconds
+        """Nothing is read because the client is slow: only the client's own total counts until `resume` or `progress` is called."""
+        self._paused_at = self._time()
+
+    def resume(self) -> None:
+        """End a pause; nearly every one is over before the time of the event loop has changed."""
+        if self._time() == self._paused_at:
+            self._paused_at = None
+        else:
+            self.progress()
 
     def close(self) -> None:
         """Stop the timer."""
@@ -143,29 +149,30 @@ class Deadlines:
         if timer is not None:
             timer.cancel()
 
-    def _set_timer(self) -> None:
+    def _set_timer(self, due: float) -> None:
         """Wake up when the next timeout is due."""
-        self._set_for = self._due
-        self._timer = self._timers.call_at(self._due, self._check)
+        self._set_for = due
+        self._timer = self._timers.call_at(due, self._check)
 
     def _check(self) -> None:
         """Fire if nothing came in time, else wait for what is due next."""
-        now = self._time()
+        now, paused_at = self._time(), self._paused_at
+        due = self._due if paused_at is None else paused_at + self._total_seconds - self._paused_seconds
         late_seconds = now - self._set_for
-        if late_seconds > LAG_SECONDS and self._due <= now and not self._had_grace:
+        if late_seconds > LAG_SECONDS and due <= now and not self._had_grace:
             # The loop was blocked: what arrived meanwhile has not been read yet. That time is not the provider's.
             self._had_grace = True
-            self._due = now + min(late_seconds, self._idle_seconds)
-            self._end = max(self._end, self._due)
-            self._set_timer()
-        elif now < self._due:
-            self._set_timer()
-        elif self._paused_at is not None:
+            self._due = due = now + min(late_seconds, self._idle_seconds)
+            self._end = max(self._end, due)
+            self._set_timer(due)
+        elif now < due:
+            self._set_timer(due)
+        elif paused_at is not None:
             self._interrupt.fire("slow_client")
-        elif self._has_bytes and now >= self._end:
-            self._interrupt.fire(self._last)
+        elif not self._has_bytes:
+            self._interrupt.fire(self._first)
         else:
-            self._interrupt.fire(self._kind)
+            self._interrupt.fire(self._last if now >= self._end else "idle_timeout")
 
 
 class RunningTime:

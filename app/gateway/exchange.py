@@ -11,7 +11,7 @@ from typing import Final
 import aiohttp
 
 from app.gateway.attempt import Attempt
-from app.gateway.bounded_reads import read_arrived
+from app.gateway.bounded_reads import arrival, read_arrived
 from app.gateway.cancellation import Deadlines, Interrupt, Reason
 from app.gateway.capacity.growing_bytes import GrowingBytes
 from app.gateway.capacity.response_budget import MEDIUM_BYTES, ResponseShare
@@ -79,6 +79,12 @@ class UpstreamResponse:
             "total_timeout" if is_stream else "whole_answer_timeout",
             self._provider.timers,
         )
+        # Not methods: they are called for each piece of a stream.
+        self._progress = self._deadlines.progress
+        self.pause: Final = self._deadlines.pause
+        """The client is slow to take what was read: the provider is not to blame for the time that passes."""
+        self.resume: Final = self._deadlines.resume
+        """Read again."""
 
     def guarded(self) -> Interrupt:
         """Put a block of awaits under the timeouts; raises `UpstreamFailure` when one runs out."""
@@ -134,11 +140,11 @@ class UpstreamResponse:
         most_bytes = _STREAM_READ_BYTES if self._is_stream and not self.room.held_bytes else -1
         try:
             data = read_arrived(content, most_bytes)
-            if not data and not content.at_eof():
-                # As in `_wait_for_part`: one coroutine less in each step of a stream.
+            while not data and not content.at_eof():
+                # As in `_wait_for_part`: one coroutine less in each step of a stream. The connection ends the wait.
                 self._timer.wait("provider")
-                data = await (content.readany() if most_bytes < 0 else content.read(most_bytes))
-                self._timer.resume("provider")
+                await arrival(content)
+                data = read_arrived(content, most_bytes)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # Cut off, or its framing or compression is broken; all of it is a body that is not whole.
             # The body keeps the error that it raised.
@@ -147,7 +153,7 @@ class UpstreamResponse:
             reason = "the connection, the framing or the compression broke off the body"
             raise UpstreamFailure("stream_broken", http_status=response.status, reason=reason) from None
         if self._is_stream or not content.at_eof():
-            self._deadlines.progress()
+            self._progress()
         return data
 
     async def read_all(self) -> bytes:
@@ -200,14 +206,6 @@ class UpstreamResponse:
                 raise UpstreamFailure("gateway_resources", reason="too many bytes of large responses are held")
             self.resume()
 
-    def pause(self) -> None:
-        """The client is slow to take what was read: the provider is not to blame for the time that passes."""
-        self._deadlines.pause()
-
-    def resume(self) -> None:
-        """Read again."""
-        self._deadlines.progress()
-
     def pause_connection(self) -> ProviderConnection | None:
         """Read nothing more of the provider's connection, until `go_on` of what is returned is called; None where nothing was being read."""
         connection = self._opened().connection
@@ -235,7 +233,7 @@ class UpstreamResponse:
         left = MAX_ERROR_BYTES
         try:
             while left > 0 and (part := read_arrived(content, -1) or await self._wait_for_part(content)):
-                self._deadlines.progress()
+                self._progress()
                 parts.append(part)
                 left -= len(part)
         except (aiohttp.ClientError, OSError, ValueError) as error:

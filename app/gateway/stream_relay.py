@@ -19,7 +19,7 @@ from app.gateway.openai.chunks import DONE, StreamChunks
 from app.gateway.openai.error_body import broken_stream_event, error_event
 from app.gateway.openai.failures import UpstreamFailure
 from app.gateway.openai.plausible_usage import requested_choices
-from app.gateway.openai.sse import slices
+from app.gateway.openai.sse import FEW_LINES_BYTES, slices
 
 _PIECE_WEIGHT: Final = 2
 _END_WEIGHT: Final = 4
@@ -115,7 +115,19 @@ class ResponseStream:
                 raise
             # The connection was cut after the response was whole.
             data = b""
-        self._piece = await self._feed(data) if data else chunks.end()
+        if data:
+            weight = _PIECE_WEIGHT + len(data) // _BYTES_PER_WEIGHT
+            if _END_MARK in data:
+                weight += _END_WEIGHT
+            if not self._pacing.turns.take(self._key, weight):
+                await self._wait_for_turn(weight)
+            if len(data) <= FEW_LINES_BYTES and not chunks.held_bytes and not self._response.room.held_bytes:
+                # Nearly always: an event or two, whole.
+                self._piece = chunks.feed(data)
+            else:
+                self._piece = await self._feed(data)
+        else:
+            self._piece = chunks.end()
         if chunks.output_units > self._units:
             self._units = chunks.output_units
             self._attempt.produced_token()
@@ -128,14 +140,8 @@ class ResponseStream:
     async def _feed(self, data: bytes) -> bytes:
         """Take what arrived, in pieces so small that other streams are not delayed; return what the client gets."""
         chunks, pieces = self._chunks, []
-        turns, weight = self._pacing.turns, _PIECE_WEIGHT + len(data) // _BYTES_PER_WEIGHT
-        if _END_MARK in data:
-            weight += _END_WEIGHT
-        if not turns.take(self._key, weight):
-            await self._wait_for_turn(weight)
         parts, room = slices(data), self._response.room
         if len(parts) == 1 and not room.held_bytes and not chunks.held_bytes and room.has(len(data)):
-            # Nearly always: a few whole events.
             return chunks.feed(data)
         for part in parts:
             held_bytes = chunks.held_bytes + len(part)

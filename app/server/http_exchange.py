@@ -12,7 +12,7 @@ from typing import Final
 from app.gateway.overhead import SCOPE_KEY
 from app.gateway.ports import CLIENT_KEY, IDENTIFIED_KEY
 from app.server.exchange_connection import ExchangeConnection
-from app.server.http_framing import asks_to_close, checked_fields, chunked
+from app.server.http_framing import COPIED_BYTES, asks_to_close, checked_fields, chunked
 from app.server.http_head import RequestHead
 from otel.instrument.asgi import DELIVERY_KEY, AsgiApp, Message, Scope
 
@@ -154,6 +154,10 @@ class Exchange:
         connection = self._connection
         if connection is None:
             return
+        if self._is_chunked and self._send_small_piece(connection, message):
+            if not connection.is_writable:
+                await self._wait_for_reader(connection)
+            return
         self._unwritten_bytes += len(message.get("body", b""))
         if not connection.is_writable:
             await self._wait_for_reader(connection)
@@ -171,6 +175,17 @@ class Exchange:
             await self._send_body(connection, message.get("body", b""), is_last=not message.get("more_body", False))
         else:
             raise RuntimeError(f"{message['type']} after the end of the response")
+
+    def _send_small_piece(self, connection: ExchangeConnection, message: Message) -> bool:
+        """Whether a message was what nearly every piece of a stream is; it is written then, as `_send_body` would do it."""
+        if not message.get("more_body", False) or message["type"] != "http.response.body":
+            return False
+        body: bytes = message.get("body", b"")
+        if not 0 < len(body) <= COPIED_BYTES or not connection.is_writable or self.has_left or self.response_complete:
+            return False
+        connection.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+        self._buffered_bytes = connection.transport.get_write_buffer_size()
+        return True
 
     async def _send_body(self, connection: ExchangeConnection, body: bytes, *, is_last: bool) -> None:
         """Write a part of the body; of the last part wait until all of it has left the process, which a small one does at once."""

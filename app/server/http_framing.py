@@ -27,7 +27,7 @@ _LOOK_BYTES: Final = 64
 _LINES_AT_ONCE: Final = 250
 """Less than a millisecond; a read of tiny chunks has forty times as many."""
 
-_COPIED_BYTES: Final = 4 * 1024
+COPIED_BYTES: Final = 4 * 1024
 """A larger piece is not copied to be framed: it would be held twice while its client does not read."""
 
 
@@ -190,4 +190,4 @@ def chunked(body: bytes | memoryview, *, is_last: bool) -> tuple[bytes | memoryv
     if not body:
         return (end,) if end else ()
     parts = (b"%x\r\n" % len(body), body, b"\r\n" + end)
-    return parts if len(body) > _COPIED_BYTES else (b"".join(parts),)
+    return parts if len(body) > COPIED_BYTES else (b"".join(parts),)

@@ -153,7 +153,17 @@ class _ResponseWatch:
 
     async def send(self, message: Message) -> None:
         """Send a message, with the trace id and what is added in the response's headers."""
-        if message["type"] == "http.response.start":
+        kind = message["type"]
+        if kind == "http.response.body":
+            self._response_bytes += len(message.get("body", b""))
+            await self._send(message)
+            if not message.get("more_body", False):
+                if self._has_left:
+                    self.cancelled = True
+                else:
+                    self._ended_seconds = self._clock()
+            return
+        if kind == "http.response.start":
             if not self._has_left:
                 self._status_code = int(message["status"])  # as an `HTTPStatus` it would cost a span its fast encoding
             scope = self._scope
@@ -162,17 +172,7 @@ class _ResponseWatch:
             if self._trace_id:
                 headers.append((TRACE_HEADER, self._trace_id.encode()))
             message["headers"] = headers
-            await self._send(message)
-            return
-        is_body = message["type"] == "http.response.body"
-        if is_body:
-            self._response_bytes += len(message.get("body", b""))
         await self._send(message)
-        if is_body and not message.get("more_body", False):
-            if self._has_left:
-                self.cancelled = True
-            else:
-                self._ended_seconds = self._clock()
 
     @property
     def _has_left(self) -> bool:

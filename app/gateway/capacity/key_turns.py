@@ -77,9 +77,11 @@ class KeyTurns:
 
     def _begin_pass(self) -> None:
         self._is_counting = True
-        self._bounds = _SHARED if self._sharing.is_shared else _ALONE
-        self._most = max(self._bounds.least, min(self._bounds.most, self._most))
-        self._left = self._most
+        self._bounds = bounds = _SHARED if self._sharing.is_shared else _ALONE
+        most = self._most
+        if most != bounds.most:
+            most = max(bounds.least, min(bounds.most, most))
+        self._most = self._left = most
         asyncio.get_running_loop().call_soon(self._next_pass)
 
     def _next_pass(self) -> None:

@@ -64,6 +64,8 @@ class StreamChunks:
         self._has_begun = False
         self._is_usual = True
         self._choices = StreamChoices()
+        self._index: bytes | None = None
+        """That of the last usual chunk."""
         self.chunks = 0
         self.held_bytes = 0
         """How much of an event that is not complete is held."""
@@ -113,9 +115,12 @@ class StreamChunks:
         if (usual := read_usual_chunk(document)) is None:
             self._is_usual = len(document) <= _LONGEST_BYTES  # such as the end marker
             return False
+        index, units = usual
         self.chunks += 1
-        self._choices.begin(usual[0])
-        self.output_units += usual[1]
+        if index != self._index:
+            self._index = index
+            self._choices.begin(index)
+        self.output_units += units
         return True
 
     def end(self) -> bytes:

@@ -17,13 +17,18 @@ _BYTES_PER_LINE: Final = 64
 _LINES_AT_ONCE: Final = 256
 """Less than a millisecond."""
 
+FEW_LINES_BYTES: Final = 2 * _LINES_AT_ONCE
+"""So much has no more lines than that, blank ones aside."""
+
 _LEAST_SLICE_BYTES: Final = 512
 
 _BLANK_LINES: Final = re.compile(rb"[\r\n]*")
 _CARRIAGE_RETURN: Final = 13
 _DATA: Final = b"data: "
 _END: Final = b"\n\n"
-EVENT_BYTES: Final = len(_DATA) + len(_END)
+_DATA_BYTES: Final = len(_DATA)
+_END_BYTES: Final = len(_END)
+EVENT_BYTES: Final = _DATA_BYTES + _END_BYTES
 """What an event of one data line has beside its data."""
 
 _BOM: Final = b"\xef\xbb\xbf"
@@ -101,13 +106,11 @@ class SseSplitter:
 
         The bytes are those of `data: `, the data and two line feeds for each.
         """
-        if self.held_bytes or self._skip_line_feed:
+        if self.held_bytes or self._skip_line_feed or len(chunk) > self._max_event_bytes:
             return None
         if not chunk.startswith(_DATA) or not chunk.endswith(_END) or b"\r" in chunk:
             return None
-        if len(chunk) > self._max_event_bytes:
-            return None
-        inner = chunk[len(_DATA) : -len(_END)]
+        inner = chunk[_DATA_BYTES:-_END_BYTES]
         if b"\n" not in inner:
             self._at_start = False
             return [inner]

@@ -12,6 +12,8 @@ from app.gateway.json_bounds import MAX_DEPTH, check_depth
 from app.gateway.openai.text_units import ABSENT, text_units
 
 _LONGEST_BYTES: Final = 4 * 1024
+_SHALLOW_BYTES: Final = 2 * MAX_DEPTH
+"""Shorter JSON is not nested too deeply."""
 
 
 class UsualText(msgspec.Struct, gc=False):
@@ -50,7 +52,7 @@ def read_usual_chunk(data: bytes) -> tuple[bytes, int] | None:
     if len(data) > _LONGEST_BYTES or not data.isascii():
         return None
     try:
-        if len(data) > 2 * MAX_DEPTH:
+        if len(data) > _SHALLOW_BYTES:
             check_depth(data)
         chunk = _CHUNK.decode(data)
     except (ValueError, RecursionError):

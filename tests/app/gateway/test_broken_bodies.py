@@ -6,8 +6,10 @@ import json
 import aiohttp
 import pytest
 from aiohttp.base_protocol import BaseProtocol
+from hypothesis import given
+from hypothesis import strategies as st
 
-from app.gateway.bounded_reads import read_arrived
+from app.gateway.bounded_reads import arrival, read_arrived
 from tests.app.gateway.raw_client import post
 
 LARGE_CHARACTERS = 7_000_000
@@ -37,6 +39,55 @@ async def test_what_arrived_is_read_before_the_error_in_pieces_and_at_once():
 async def test_a_body_that_goes_on_is_read_as_usual():
     content = await body(b"abc", error=False)
     assert [read_arrived(content, each) for each in (2, -1, -1)] == [b"ab", b"c", b""]
+
+
+@given(
+    chunks=st.lists(st.binary(min_size=1, max_size=9), max_size=8),
+    sizes=st.lists(st.sampled_from([-1, 1, 4, 9, 100]), min_size=20, max_size=20),
+    are_framed=st.booleans(),
+    error=st.booleans(),
+)
+async def test_what_has_arrived_is_what_aiohttp_itself_would_take(chunks, sizes, are_framed, error):
+    """In turns: a part arrives, a read."""
+    loop = asyncio.get_running_loop()
+    ours, theirs = (aiohttp.StreamReader(BaseProtocol(loop), 2**16, loop=loop) for _ in range(2))
+    arriving = iter(chunks)
+    for size in sizes:
+        if (part := next(arriving, None)) is not None:
+            for content in (ours, theirs):
+                if are_framed:
+                    content.begin_http_chunk_receiving()
+                content.feed_data(part)
+                if are_framed:
+                    content.end_http_chunk_receiving()
+        elif error:
+            for content in (ours, theirs):
+                content.set_exception(aiohttp.ClientPayloadError("cut"))
+        assert read_arrived(ours, size) == theirs._read_nowait(size)
+        assert (ours._size, ours._cursor, list(ours._buffer)) == (theirs._size, theirs._cursor, list(theirs._buffer))
+
+
+async def test_an_arrival_is_more_of_the_body_its_end_or_what_breaks_it_off():
+    for happens in (
+        lambda content: content.feed_data(b"x"),
+        lambda content: content.feed_eof(),
+    ):
+        content = await body(error=False)
+        content._protocol.connection_made(asyncio.Transport())
+        waits = arrival(content)
+        assert not waits.done()
+        happens(content)
+        await waits
+    content = await body(error=False)
+    content._protocol.connection_made(asyncio.Transport())
+    waits = arrival(content)
+    content.set_exception(aiohttp.ClientPayloadError("cut"))
+    with pytest.raises(aiohttp.ClientPayloadError, match="cut"):
+        await waits
+    with pytest.raises(aiohttp.ClientPayloadError, match="cut"):
+        arrival(content)
+    with pytest.raises(aiohttp.ClientPayloadError, match="ended"):
+        arrival(await body(error=False))
 
 
 def framed(data):

@@ -136,10 +136,11 @@ async def leave(port, request, upstream, after):
 
 @contextmanager
 def saved_garbage():
-    """Yield a list that holds, after the block, what the block left to the garbage collector."""
+    """Yield a list that holds, after the block, what the block made and left to the garbage collector."""
     found = []
     gc.collect()
     gc.disable()
+    gc.freeze()  # an earlier test's gateway may become garbage now, for example when the last of its threads ends
     try:
         yield found
         gc.set_debug(gc.DEBUG_SAVEALL)
@@ -148,6 +149,7 @@ def saved_garbage():
     finally:
         gc.set_debug(0)
         gc.garbage.clear()
+        gc.unfreeze()
         gc.enable()
 
 

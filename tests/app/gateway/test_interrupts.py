@@ -162,6 +162,37 @@ async def test_progress_keeps_it_alive_and_a_pause_stops_the_idle_clock(advance)
     assert interrupt.reason == "idle_timeout"
 
 
+async def test_after_a_pause_the_idle_clock_counts_from_its_end(advance):
+    interrupt = Interrupt()
+    deadlines = Deadlines(interrupt, first_byte_seconds=1, idle_seconds=1, total_seconds=100)
+    deadlines.sent()
+    deadlines.progress()
+    await advance(0.5)
+    deadlines.pause()
+    deadlines.resume()
+    await advance(0.4)
+    deadlines.pause()
+    await advance(10)
+    deadlines.resume()
+    await advance(0.9)
+    assert interrupt.reason is None
+    await advance(0.2)
+    assert interrupt.reason == "idle_timeout"
+
+
+async def test_a_pause_without_time_leaves_the_idle_clock_as_it_was(advance):
+    interrupt = Interrupt()
+    deadlines = Deadlines(interrupt, first_byte_seconds=1, idle_seconds=1, total_seconds=100)
+    deadlines.sent()
+    deadlines.progress()
+    await advance(0.9)
+    deadlines.pause()
+    deadlines.resume()
+    assert interrupt.reason is None
+    await advance(0.2)
+    assert interrupt.reason == "idle_timeout"
+
+
 async def test_a_pause_that_lasts_for_the_total_is_the_clients(advance):
     interrupt = Interrupt()
     deadlines = Deadlines(interrupt, first_byte_seconds=1, idle_seconds=1, total_seconds=5)
