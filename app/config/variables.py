@@ -30,10 +30,14 @@ def override(raw: dict[str, Any], environ: Mapping[str, str]) -> tuple[dict[str,
     variables: dict[str, str] = {}
     mistakes: list[str] = []
     for name in sorted(environ, key=_by_index):
-        if "__" not in name or not name.upper().startswith(PREFIX) or not environ[name].strip():
+        text = environ[name].strip()
+        if "__" not in name or not name.upper().startswith(PREFIX) or not text:
             continue
         try:
-            key_path = _set(raw, _parts(name), environ[name].strip())
+            text.encode()
+            key_path = _set(raw, _parts(name), text)
+        except UnicodeEncodeError:
+            mistakes.append(one_line(f"environment variable {name[:_MAX_NAME_CHARS]}: the value is not UTF-8 text"))
         except _VariableError as error:
             mistakes.append(one_line(f"environment variable {name[:_MAX_NAME_CHARS]}: {error}"))
         else:

@@ -5,6 +5,7 @@ Each head has a parser of its own, which sees no byte after the head: what httpt
 end of the message, from Content-Length and Transfer-Encoding.
 """
 
+import re
 import urllib.parse
 from http import HTTPStatus
 from typing import Any, Final, Literal, TypeAlias
@@ -23,6 +24,9 @@ FIELD_BYTES: Final = 200
 
 _HEAD_END: Final = b"\r\n\r\n"
 _LINE_ENDS: Final = b"\r\n"
+_BLANKS: Final = b" \t"
+_HOST: Final = re.compile(rb"(?:[\w.~!$&'()*+,;=%-]*|\[[\w.:~!$&'()*+,;=%-]+\])(?::[0-9]*)?")
+"""RFC 9110, section 7.2, and RFC 3986, section 3.2.2: no user, and nothing behind the port."""
 _MAX_LENGTH_DIGITS: Final = 18
 _RARE_DECIDING_FIELDS: Final = frozenset({b"transfer-encoding", b"expect"})
 
@@ -179,12 +183,12 @@ class HeadParser:
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a field."""
+        """Take a field. Blanks around a value are not part of it (RFC 9112, section 5.1)."""
         headers = self._headers
         if len(headers) >= MAX_FIELDS:
             self._has_too_many_fields = True
             raise ValueError
-        headers.append((name.lower(), value))
+        headers.append((name.lower(), value.strip(_BLANKS)))
 
     def on_headers_complete(self) -> None:
         """Record that the parser sees the end of a head."""
@@ -203,14 +207,17 @@ def _framing(head: RequestHead) -> Framing:
     by_name = head.by_name
     if by_name is not None and b"host" in by_name and _RARE_DECIDING_FIELDS.isdisjoint(by_name):
         # Nearly every request: no field has to be looked for among all.
+        _check_host(by_name[b"host"])
         length = by_name.get(b"content-length")
-        return 0 if length is None else _length(length.strip())
+        return 0 if length is None else _length(length)
     expectations = _values(head, b"expect")
     if expectations and not head.is_http_1_0:
         head.expects_continue = [each.lower() for each in expectations] == [b"100-continue"]
     hosts = _values(head, b"host")
     if len(hosts) > 1 or not (hosts or head.is_http_1_0):
         raise _bad("A request has exactly one Host header.")
+    if hosts:
+        _check_host(hosts[0])
     codings, lengths = _values(head, b"transfer-encoding"), _values(head, b"content-length")
     if codings:
         return _chunked(head, codings, lengths)
@@ -221,7 +228,13 @@ def _framing(head: RequestHead) -> Framing:
 
 def _values(head: RequestHead, name: bytes) -> list[bytes]:
     """Return each value of a field."""
-    return [value.strip() for key, value in head.headers if key == name]
+    return [value for key, value in head.headers if key == name]
+
+
+def _check_host(value: bytes) -> None:
+    """Refuse what names no host, so that each route does."""
+    if _HOST.fullmatch(value) is None:
+        raise _bad("The Host header is not a host and a port.")
 
 
 def _length(value: bytes) -> int:
@@ -256,6 +269,8 @@ def _set_target(head: RequestHead, target: bytes) -> None:
         raise _bad("The request's URL is none.") from None
     if not path:
         raise _bad("The request's URL has no path.")
+    if b"#" in target:
+        raise _bad("The request's URL has a fragment, which no request has.")
     head.path = urllib.parse.unquote(path) if "%" in path else path
     head.query = url.query or b""
 

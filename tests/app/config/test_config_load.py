@@ -500,6 +500,9 @@ def test_variables_add_entries_to_those_of_the_file_in_the_order_of_their_number
         ("GATEWAYZ_PROVIDERS__0", "x", "providers[0] is a table or an array of tables; name one of its keys"),
         ("GATEWAYZ_SERVER__PORT__X", "1", "server.port is not a table, so it has no key x"),
         ("GATEWAYZ_PLANS__0__NAME", "other", "plans[0].name: 'other'; allowed: any name but 'other'"),
+        ("GATEWAYZ_SERVER__PORT", "\udcff", "the value is not UTF-8 text"),
+        ("GATEWAYZ_MONITORING__OPEN", "\udcff", "the value is not UTF-8 text"),
+        ("GATEWAYZ_SERVER__HOST", "a\udcff", "the value is not UTF-8 text"),
         ("GATEWAYZ_DATABASE__URL", "mysql://u:s3cret@h", "database.url: scheme 'mysql'; allowed: "),
     ],
 )

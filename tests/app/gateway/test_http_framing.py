@@ -104,7 +104,65 @@ BROKEN = [
     b"GET /" + b"a" * 9_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n",
     b"GET /?" + b"a" * 9_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n",
     b"GET / HTTP/1.1\r\nhost: x\r\n" + b"a: b\r\n" * 300 + b"\r\n",
+    b"GET /health/live#x HTTP/1.1\r\nhost: x\r\n\r\n",
+    b"GET /health/live# HTTP/1.1\r\nhost: x\r\n\r\n",
+    *(
+        b"GET / HTTP/1.1\r\nhost: %b\r\n\r\n" % host
+        for host in (
+            b"u@a",
+            b"a:xx",
+            b"a:1:2",
+            b"[::1",
+            b"::1]",
+            b"a b",
+            b"a/b",
+            b"a?b",
+            b"a#b",
+            b"a\\b",
+            b"[]",
+            b"\xe4.example",
+        )
+    ),
+    b"POST / HTTP/1.1\r\nhost: a b\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
 ]
+
+
+@pytest.mark.parametrize("blanks", [b"", b" ", b"\t", b" \t \t"])
+async def test_blanks_around_a_value_are_not_part_of_it(make_upstream, make_gateway, blanks):
+    gateway = await make_gateway(
+        await make_upstream(),
+        server_config=ServerConfig(tag_headers={"team": "x-team"}, cors_origins=("https://a.example",)),
+    )
+    fields = {
+        b"host": b"gateway", b"content-length": b"%d" % len(CHAT), b"content-type": b"application/json",
+        b"authorization": b"Bearer good-key", b"x-team": b"blue", b"origin": b"https://a.example",
+    }  # fmt: skip
+    lines = [name + b":" + blanks + value + blanks + b"\r\n" for name, value in fields.items()]
+    request = b"POST /v1/chat/completions HTTP/1.1\r\n" + b"".join(lines) + b"\r\n" + CHAT
+    chat, last = responses(await exchange(gateway.port, request + CLOSE))
+    assert (chat.status, last.status) == (200, 200)
+    assert dict(chat.headers)["access-control-allow-origin"] == "https://a.example"
+    assert [row.tags for row in gateway.ledger.rows] == ['{"team":"blue"}']
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        b"",
+        b"a",
+        b"a:",
+        b"a:80",
+        b"[::1]:8080",
+        b"[fe80::1%25eth0]",
+        b"127.0.0.1",
+        b"gateway_1.local",
+        b"xn--e1afmkfd.example",
+    ],
+)
+async def test_every_host_is_served(make_upstream, make_gateway, host):
+    gateway = await make_gateway(await make_upstream())
+    request = b"GET /v1/models HTTP/1.1\r\nhost: %b\r\nauthorization: Bearer good-key\r\n\r\n" % host
+    assert await statuses(gateway, request + CLOSE) == [200, 200]
 
 
 @pytest.mark.parametrize("request_bytes", BROKEN, ids=lambda each: repr(each[:60]))
