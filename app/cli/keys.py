@@ -16,6 +16,7 @@ from typing import TextIO
 import msgspec
 
 from app.cli.command_error import CommandError, report_error
+from app.cli.existing_database import existing_database_url
 from app.config.load import ConfigError, resolve_database_url
 from app.config.rules import MAX_NAME_CHARS
 from app.config.schema import AppConfig
@@ -57,23 +58,28 @@ def run_keys(
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
 ) -> int:
-    """Run the command and return the exit code; creates and migrates the database where needed. Starts an event loop of its own."""
+    """Run the command and return the exit code; migrates the database, and `create` makes it. Starts an event loop of its own."""
     clock = clock or SystemClock()
     try:
-        url = resolve_database_url(config, environ)
-        text = asyncio.run(_run(args, config, url, clock, random_bytes))
+        text = asyncio.run(_run(args, _checked_url(args, config, environ), clock, random_bytes))
     except (CommandError, ConfigError, DatabaseOpenError, StoreUnavailableError) as error:
         return report_error("keys", error, stderr or sys.stderr)
     print(text, file=stdout or sys.stdout)
     return 0
 
 
-async def _run(
-    args: argparse.Namespace, config: AppConfig, url: str, clock: Clock, random_bytes: Callable[[int], bytes]
-) -> str:
+def _checked_url(args: argparse.Namespace, config: AppConfig, environ: Mapping[str, str]) -> str:
+    """Check the arguments, and return the URL of the database."""
     if args.keys_command == "create":
         args.plan = config.plans[0].name if args.plan is None else args.plan
         _check_new_key(args, config)
+        return resolve_database_url(config, environ)
+    if args.keys_command == "revoke" and args.key_id.startswith("gwz_"):
+        raise CommandError("this is a secret; give the key's id, key_…, as `keys list` shows it", 2)
+    return existing_database_url(config, environ)
+
+
+async def _run(args: argparse.Namespace, url: str, clock: Clock, random_bytes: Callable[[int], bytes]) -> str:
     engine = await open_database(url, DisabledRecorder())
     try:
         keys = ApiKeys(engine, clock, random_bytes)
@@ -106,8 +112,6 @@ async def _create(keys: ApiKeys, args: argparse.Namespace, clock: Clock) -> str:
 
 
 async def _revoke(keys: ApiKeys, args: argparse.Namespace, clock: Clock) -> str:
-    if args.key_id.startswith("gwz_"):
-        raise CommandError("this is a secret; give the key's id, key_…, as `keys list` shows it", 2)
     result = await keys.revoke(args.key_id)
     if result is None:
         raise CommandError(f"no key {args.key_id!r}; `keys list` shows the ids", 1)

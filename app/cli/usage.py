@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from app.cli.command_error import CommandError, report_error
+from app.cli.existing_database import existing_database_url
 from app.cli.invoice import InvoiceError, read_invoice
 from app.cli.invoice_comparison import Comparison, compare, comparison_text, upstream_names
 from app.cli.usage_output import FORMATS, Report, rendered
-from app.config.load import ConfigError, resolve_database_url
+from app.config.load import ConfigError
 from app.config.rules import TAG_NAME
 from app.config.schema import AppConfig
 from app.errors import StoreUnavailableError
@@ -84,7 +85,7 @@ def run_usage(
             print(f"usage: {done} of {of} new hours or days of the ledger are summed", file=stderr or sys.stderr)
 
     try:
-        url = resolve_database_url(config, environ)
+        url = existing_database_url(config, environ)
         if args.invoice is not None:
             comparison = _compare(args, config, url, clock, progress=progress)
             print(comparison_text(comparison, args.format), file=stdout or sys.stdout)

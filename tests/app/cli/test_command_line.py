@@ -34,6 +34,7 @@ def test_the_configuration_may_be_named_anywhere(config_path, capsys, place):
 
 def test_the_option_wins_over_the_variable_and_the_last_over_the_first(config_path, capsys):
     environ = {CONFIG_VARIABLE: "/nowhere.toml"}
+    assert main(["--config", config_path, "keys", *CREATE], {}) == 0
     assert main(["--config", config_path, "keys", "list"], environ) == 0
     assert main(["--config", "/nowhere.toml", "keys", "list", "--config", config_path], {}) == 0
     assert main(["keys", "list"], environ) == 1

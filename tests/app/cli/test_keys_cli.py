@@ -11,7 +11,7 @@ from app.cli.keys import add_keys_parser, run_keys
 from app.config.schema import AppConfig, DatabaseConfig, PlanConfig
 from app.errors import InvalidApiKeyError
 from app.gateway.clock import ManualClock
-from app.store.database import open_database
+from app.store.database import close_database, open_database
 from app.store.key_directory import StoredKeyDirectory
 from app.store.keys import ApiKeys
 from otel.recording.noop import DisabledRecorder
@@ -38,7 +38,13 @@ class Terminal:
 
 @pytest.fixture
 def terminal(tmp_path) -> Terminal:
-    return Terminal(f"sqlite+aiosqlite:///{tmp_path}/new.db")
+    terminal = Terminal(f"sqlite+aiosqlite:///{tmp_path}/new.db")
+    asyncio.run(make(terminal.config.database.url))
+    return terminal
+
+
+async def make(url: str) -> None:
+    await close_database(await open_database(url, DisabledRecorder()))
 
 
 def accepted(terminal: Terminal, secret: str) -> bool:
@@ -108,6 +114,17 @@ def test_an_empty_list_says_what_to_do(terminal) -> None:
 )
 def test_what_makes_no_sense_is_one_helpful_line(terminal, arguments, code, says) -> None:
     assert terminal(*arguments) == (code, "", says + "\n")
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["revoke", "key_nope"]])
+def test_only_a_new_key_makes_a_database(tmp_path, arguments) -> None:
+    terminal = Terminal(f"sqlite+aiosqlite:///{tmp_path}/new.db")
+    code, out, err = terminal(*arguments)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"keys: there is no database {tmp_path}/new.db; ")
+    assert list(tmp_path.iterdir()) == []
+    assert terminal("create", "--name", "Ada")[0] == 0
+    assert terminal("list")[0] == 0
 
 
 def test_a_database_that_cannot_be_opened_is_one_line(terminal) -> None:

@@ -1,5 +1,6 @@
 """`gatewayz usage`: exact sums as a table, CSV and JSON; every mistake is one line."""
 
+import argparse
 import csv
 import io
 import json
@@ -150,3 +151,24 @@ def test_many_hours_that_are_not_summed_show_progress(tmp_path, capsys):
 )
 def test_no_name_is_a_formula_of_a_spreadsheet(text, cell):
     assert inert(text) == cell
+
+
+@pytest.mark.parametrize("options", [[], ["--invoice", "november.csv", "--provider", "alpha"]])
+def test_without_a_database_no_file_is_made(tmp_path, monkeypatch, capsys, options):
+    monkeypatch.chdir(tmp_path)
+    assert main(["usage", *options], {}) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    line = printed.err.splitlines()[-1]
+    assert line.startswith(f"usage: there is no database {tmp_path}/gatewayz.db; ")
+    assert all(word in line for word in ("--config FILE", "GATEWAYZ_CONFIG", "GATEWAYZ_DATABASE__URL="))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_database_is_named_with_the_variable_of_its_url(tmp_path):
+    config, err = AppConfig(database=DatabaseConfig(url_env="DB_URL")), io.StringIO()
+    environ = {"DB_URL": f"sqlite+aiosqlite:///{tmp_path}/other.db"}
+    args = argparse.Namespace(invoice=None, by="day", since=None, until=None, format="table")
+    assert run_usage(args, config, environ, stderr=err) == 1
+    assert f"there is no database {tmp_path}/other.db; " in err.getvalue()
+    assert "DB_URL=sqlite+aiosqlite:///FILE" in err.getvalue()
