@@ -29,7 +29,7 @@ def _reachable(facts: Facts) -> Verdict:
     return broken(
         "; ".join(tried),
         "start the Collector (`make stack` or `make stack-native`), or give its addresses with --otlp and --collector-health"
-        " (`--otlp off` where there is no pipeline)",
+        " (`--otlp off` where there is no pipeline, as beside `gatewayz serve --console`)",
     )
 
 

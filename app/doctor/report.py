@@ -13,6 +13,8 @@ from app.doctor.findings import Finding, State
 
 _MARKS: Final = {State.OK: "ok", State.BROKEN: "BROKEN", State.UNKNOWN: "unknown", State.UNUSED: "not used"}
 
+_PIPELINE: Final = frozenset({"collector.reachable", "prometheus.reachable", "loki.reachable", "tempo.reachable"})
+
 
 def is_healthy(findings: Sequence[Finding]) -> bool:
     """Whether nothing is broken."""
@@ -47,6 +49,10 @@ def as_table(findings: Sequence[Finding]) -> str:
     if is_healthy(findings):
         lines.append(f"\nhealthy: {counts[State.OK]} ok, {counts[State.UNKNOWN]} unknown")
     else:
-        names = ", ".join(finding.check for finding in findings if finding.state is State.BROKEN)
-        lines.append(f"\nbroken: {names}  ({counts[State.OK]} ok, {counts[State.UNKNOWN]} unknown)")
+        names = [finding.check for finding in findings if finding.state is State.BROKEN]
+        lines.append(f"\nbroken: {', '.join(names)}  ({counts[State.OK]} ok, {counts[State.UNKNOWN]} unknown)")
+        if _PIPELINE.issubset(names):
+            lines.append(
+                "no pipeline, as beside `gatewayz serve --console`? `gatewayz doctor --otlp off` leaves it out"
+            )
     return "\n".join(lines)

@@ -100,6 +100,17 @@ async def test_without_otlp_a_gateway_that_pushes_is_judged_by_what_it_counts(pi
     assert "export.logs_taken" in states(await pipeline.findings(addresses=addresses, otlp={}), State.BROKEN)
 
 
+async def test_where_no_pipeline_responds_the_option_that_leaves_it_out_is_named(pipeline):
+    pipeline.down = {"otlp", "collector_health", "collector_metrics", "prometheus", "loki", "tempo"}
+    findings = await pipeline.findings()
+    assert "--otlp off" in findings["collector.reachable"].fix
+    assert as_table(list(findings.values())).splitlines()[-1] == (
+        "no pipeline, as beside `gatewayz serve --console`? `gatewayz doctor --otlp off` leaves it out"
+    )
+    pipeline.down = {"prometheus"}
+    assert "--otlp off" not in as_table(list((await pipeline.findings()).values()))
+
+
 @pytest.mark.parametrize(
     ("status", "changes", "fix"),
     [
