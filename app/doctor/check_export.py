@@ -114,14 +114,23 @@ def _stuck(facts: Facts, signal: Signal) -> Verdict:
         )
     if facts.marked is None:
         return unknown("no request was sent meanwhile")
-    if queued > 0 or facts.waited_seconds < _PATIENCE_SECONDS:
-        return unknown(f"not yet: {queued:.0f} wait for their batch")
+    if signal == "metrics" or queued > 0 or facts.waited_seconds < _PATIENCE_SECONDS:
+        return unknown(_not_yet(facts, signal, queued))
     if signal == "traces":
         return broken(
             "the marked request left no span to export",
             "the sampler drops it: set OTEL_TRACES_SAMPLER=parentbased_always_on or always_on",
         )
-    return unknown("nothing was pushed yet: OTEL_METRIC_EXPORT_INTERVAL may be longer than --timeout")
+    return unknown("no log record was exported, and none waits")
+
+
+def _not_yet(facts: Facts, signal: Signal, queued: float) -> str:
+    if signal != "metrics":
+        return f"not yet: {queued:.0f} wait for their batch"
+    return (
+        f"no push in {facts.waited_seconds:.0f} s: run the doctor with a --timeout above the gateway's"
+        " OTEL_METRIC_EXPORT_INTERVAL (15 s unless set)"
+    )
 
 
 def refuses_for_now(facts: Facts, signal: Signal) -> bool:

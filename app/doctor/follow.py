@@ -37,7 +37,9 @@ _NAMES_GRACE_SECONDS: Final = 3.0
 
 _HOPELESS_RETRIES: Final = 4
 _COLLECTOR_LOSSES: Final = ("send_failed", "enqueue_failed")
-_NO_COLLECTOR_SECONDS: Final = 4.0
+_SILENT_COLLECTOR_SECONDS: Final = 4.0
+"""The missing Collector is the finding then, whatever else would come."""
+
 _DISCOVERY_SECONDS: Final = 6.0
 """How long after its start Prometheus may take to know its targets."""
 
@@ -89,11 +91,14 @@ class Follower:
         self._responded_at = clock()
         self._names_since: float | None = None
 
-    async def follow(self, marked: Marked, deadline: float, *, collector_responds: bool) -> Followed:
-        """Return what was found by the deadline."""
+    async def follow(self, marked: Marked, deadline: float, *, collector_is_silent: bool) -> Followed:
+        """Return what was found by the deadline.
+
+        That is sooner where a Collector is expected and is silent. Where none is expected the gateway's next push is waited for.
+        """
         self._responded_at = self._clock()
-        if not collector_responds:
-            deadline = min(deadline, self._responded_at + _NO_COLLECTOR_SECONDS)
+        if collector_is_silent:
+            deadline = min(deadline, self._responded_at + _SILENT_COLLECTOR_SECONDS)
         pending = {signal for signal in SIGNALS if self._servers[STORES[signal]].responds}
         unstored = set(SIGNALS) - pending
         log_at = self._clock()

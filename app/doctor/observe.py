@@ -63,8 +63,8 @@ async def observe(
     if settings.send_request and servers["gateway"].responds:
         marked = await send_marked(web, settings, random_bytes)
         log(f"sent {marked.method} {marked.path}, trace {marked.trace_id}")
-        collector_responds = collector_before is not None or any(not response.is_silent for response in otlp.values())
-        found = await follower.follow(marked, deadline, collector_responds=collector_responds)
+        is_silent = bool(otlp) and collector_before is None and all(each.is_silent for each in otlp.values())
+        found = await follower.follow(marked, deadline, collector_is_silent=is_silent)
     (metrics, after), collector_after, prometheus, data_sources = await asyncio.gather(
         _query_metrics_since(web, settings, marked, before, clock),
         _query_settled_collector(web, settings, collector_before, clock),

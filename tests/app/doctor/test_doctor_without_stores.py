@@ -111,6 +111,24 @@ async def test_where_no_pipeline_responds_the_option_that_leaves_it_out_is_named
     assert "--otlp off" not in as_table(list((await pipeline.findings()).values()))
 
 
+@pytest.mark.parametrize(("timeout_seconds", "state"), [(15.0, State.OK), (6.0, State.UNKNOWN)])
+async def test_without_otlp_the_next_push_of_metrics_is_waited_for(pipeline, timeout_seconds, state):
+    scrapes = itertools.count()
+    complete = pipeline.gateway_metrics
+
+    def pushed_late() -> str:
+        pipeline.is_refused = next(scrapes) < 40
+        return complete()
+
+    pipeline.gateway_metrics = pushed_late
+    addresses = dict.fromkeys(DEFAULTS, "") | {"gateway": f"{pipeline.url}/gateway"}
+    findings = await pipeline.findings(addresses=addresses, otlp={}, timeout_seconds=timeout_seconds)
+    found = findings["export.metrics_taken"]
+    assert found.state is state
+    if state is State.UNKNOWN:
+        assert "run the doctor with a --timeout above the gateway's OTEL_METRIC_EXPORT_INTERVAL" in found.found
+
+
 @pytest.mark.parametrize(
     ("status", "changes", "fix"),
     [
