@@ -16,6 +16,7 @@ import msgspec
 from app.config.schema import AppConfig, ProviderConfig
 from app.gateway.ports import Clock
 from app.gateway.provider_endpoint import HEADER_BOUNDS, ProviderEndpoint, ProviderSecrets
+from app.gateway.transport_failure import failure_of_exception
 from app.providers.registry import ProviderStates
 from otel.events import ProbeFinished, Recorder
 
@@ -112,13 +113,21 @@ class Probes:
         finding: Finding
         try:
             async with self._get(session, provider, provider.probe_path) as response:
-                finding, reason = finding_of(response.status), f"HTTP {response.status}"
+                finding, reason = finding_of(response.status), f"returned {response.status}"
         except (aiohttp.ClientError, OSError, ValueError, TimeoutError) as error:
-            # The class alone: the text may hold an address.
-            finding, reason = "down", type(error).__name__
+            finding, reason = "down", self._reason_of(error)
         if finding != "unclear":
-            self._states[provider.name].probed(available=finding == "up", reason=reason)
+            # Without its query, which `base_url` may have.
+            url = self._endpoints[provider.name].url(provider.probe_path).with_query(None)
+            found = f"GET {url} (base_url and probe_path) {reason}"
+            self._states[provider.name].probed(available=finding == "up", reason=found)
         self._recorder.record(ProbeFinished(provider=provider.name, outcome=finding))
+
+    def _reason_of(self, error: BaseException) -> str:
+        """Return why there was no response; the error's own text may hold a proxy's address."""
+        if isinstance(error, TimeoutError):
+            return f"did not respond within {self._timeout.total:g} s"
+        return f"failed: {failure_of_exception(error, was_reused=False).reason}"
 
     async def _list(self, session: aiohttp.ClientSession, provider: ProviderConfig) -> None:
         models: ModelList | None = None

@@ -134,13 +134,30 @@ async def test_each_change_of_what_probes_find_is_one_line_with_its_reason(provi
     gone = Harness(f"http://127.0.0.1:{port}/v1")
     for _ in range(3):
         await gone.probes.probe_providers()
+    get = f"GET {provider.url}/models (base_url and probe_path)"
     assert [record.getMessage() for record in caplog.records] == [
-        "provider p is unavailable: HTTP 503 (probe)",
+        f"provider p is unavailable: {get} returned 503 (probe)",
         "provider p is available again (probe)",
-        "provider p is unavailable: HTTP 401 (probe)",
-        "provider p is unavailable: ClientConnectorError (probe)",
+        f"provider p is unavailable: {get} returned 401 (probe)",
+        f"provider p is unavailable: GET http://127.0.0.1:{port}/v1/models (base_url and probe_path) failed: connection refused (probe)",
     ]
     assert provider_status(gone.states["p"]) == "down"
+
+
+async def test_the_line_names_the_probed_path_and_no_secret(provider, caplog):
+    provider.response = (501, b"")
+    harness = Harness(f"{provider.url}?team=a", probe_path="status")
+    await harness.probes.probe_providers()
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert (
+        line == f"provider p is unavailable: GET {provider.url}/status (base_url and probe_path) returned 501 (probe)"
+    )
+
+
+async def test_the_line_of_a_probe_without_response_names_its_time(provider, caplog):
+    provider.response = None
+    await Harness(provider.url, timeout_seconds=0.2).probes.probe_providers()
+    assert "did not respond within 0.2 s (probe)" in caplog.text
 
 
 async def test_a_probe_takes_bounded_time(provider):
