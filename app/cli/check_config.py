@@ -19,7 +19,7 @@ from app.config.load import (
     resolve_database_url,
 )
 from app.config.schema import AppConfig
-from app.config.warnings import config_warnings, price_warnings
+from app.config.warnings import config_warnings, key_warnings, price_warnings
 from otel.recording.noop import DisabledRecorder
 
 
@@ -40,7 +40,8 @@ def run_check_config(
         mistakes.extend(each for each in _store_mistakes(config, environ) if each not in mistakes)
         telemetry_warnings, telemetry_mistakes = _telemetry_settings(config, environ)
         mistakes.extend(telemetry_mistakes)
-        for line in (*config_warnings(config, environ), *price_warnings(config), *telemetry_warnings):
+        warnings = (*config_warnings(config, environ), *key_warnings(config), *price_warnings(config))
+        for line in (*warnings, *telemetry_warnings):
             print(f"gateway: warning: {line}", file=errors)
     for line in mistakes:
         print(f"gateway: {line}", file=errors)

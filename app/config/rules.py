@@ -92,8 +92,8 @@ def is_http_url(url: str) -> bool:
 
 
 def one_of(names: Iterable[str]) -> str:
-    """Return the names as a list for `Finding.allowed`, shortened."""
-    shown = [repr(name) for name in names]
+    """Return the names as a list for `Finding.allowed`, each once, shortened."""
+    shown = [repr(name) for name in dict.fromkeys(names)]
     if not shown:
         return "none, because none is configured"
     more = f" and {len(shown) - _MAX_SHOWN_NAMES} more" if len(shown) > _MAX_SHOWN_NAMES else ""

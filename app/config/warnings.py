@@ -1,6 +1,8 @@
 """Warns of settings that are allowed but probably not intended."""
 
+import ipaddress
 from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -20,7 +22,7 @@ def config_warnings(config: AppConfig, environ: Mapping[str, str]) -> list[str]:
     elif not config.models:
         lines.append("no models are configured, so no request can be served: add [[models]] with routes to a provider")
     used = {route.provider for model in config.models for route in model.routes}
-    unused = [provider.name for provider in config.providers if provider.name not in used]
+    unused = dict.fromkeys(provider.name for provider in config.providers if provider.name not in used)
     if config.models and unused:
         lines.append(f"no model has a route to {', '.join(map(repr, unused))}")
     return [*lines, *_ignored_variables(config, environ)]
@@ -41,6 +43,26 @@ def _named_variables(config: AppConfig) -> Iterator[str]:
             value = getattr(table, field.name)
             if field.name.endswith("_env") and value:
                 yield from value.values() if isinstance(value, dict) else (value,)
+
+
+def key_warnings(config: AppConfig) -> Iterator[str]:
+    """Name each provider on another machine to which no key is sent: few need none."""
+    without = dict.fromkeys(
+        provider.name
+        for provider in config.providers
+        if provider.api_key_env is None
+        and not provider.headers_env
+        and not _is_this_machine(urlsplit(provider.base_url).hostname or "")
+    )
+    for name in without:
+        yield f"provider {name!r} has no api_key_env, so no key is sent to it: name the variable of its key, unless it needs none"
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def price_warnings(config: AppConfig) -> Iterator[str]:

@@ -226,8 +226,9 @@ def test_a_key_that_is_unknown_hides_no_mistake_elsewhere(tmp_path, capsys):
     ("text", "said"),
     [
         ("", "no providers are configured: add [[providers]] and [[models]]"),
-        ('[[providers]]\nname = "a"\nbase_url = "http://h/v1"', "no models are configured"),
-        (ROUTED + '[[providers]]\nname = "b"\nbase_url = "http://h/v1"', "no model has a route to 'b'"),
+        ('[[providers]]\nname = "a"\nbase_url = "http://[::1]:1/v1"', "no models are configured"),
+        (ROUTED + '[[providers]]\nname = "b"\nbase_url = "http://localhost/v1"', "no model has a route to 'b'"),
+        (ROUTED.replace('api_key_env = "ALPHA_KEY"', ""), "provider 'alpha' has no api_key_env, so no key is sent"),
     ],
 )
 def test_what_is_hardly_meant_is_a_warning(tmp_path, capsys, text, said):
@@ -236,6 +237,22 @@ def test_what_is_hardly_meant_is_a_warning(tmp_path, capsys, text, said):
     assert main(["check-config", "--config", str(path)], {"ALPHA_KEY": "x"}) == 0
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith(f"gateway: warning: {said}")
+
+
+def test_a_key_in_another_header_is_one(tmp_path, capsys):
+    path = tmp_path / "g.toml"
+    path.write_text(ROUTED.replace("api_key_env =", "headers_env.x-key ="))
+    assert main(["check-config", "--config", str(path)], {"ALPHA_KEY": "x"}) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_name_that_is_used_twice_is_listed_once(tmp_path, capsys):
+    path = tmp_path / "g.toml"
+    provider = '[[providers]]\nname = "twin"\nbase_url = "https://twin.example/v1"\n'
+    path.write_text(2 * provider + '[[models]]\nname = "m"\nroutes = [{ provider = "x", upstream_model = "y" }]\n')
+    assert main(["check-config", "--config", str(path)], {}) == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if "providers[0].name" not in line]
+    assert [line.count("'twin'") for line in lines if "twin" in line] == [1, 1, 1]
 
 
 def test_telemetry_variables_are_looked_at_as_well(tmp_path, capsys):
