@@ -28,8 +28,9 @@ Every response is a struct of `console/query/shapes.py`. Errors are `Problem`.
     BOM       bom: true or false (default). With it the file begins as spreadsheets need it to read UTF-8.
     PAGE      limit (1 to 500, default 50), cursor (`next_cursor` of the page before).
     REQUESTS  provider, model, status, outcome, call_status, error_kind, key_id, plan, method, path,
-              operation, cost_source, limit_type, service, trace_id: repeatable, one of the values
-              must match; `status` also takes a class such as `5xx`. stream, cached: true or false.
+              operation, cost_source, limit_type, cancel_phase, service, trace_id: repeatable, one of
+              the values must match; `status` also takes a class such as `5xx`. stream, cached: true or
+              false. Of a field with a fixed set of values, another one is a 400 that lists the set.
               latency_min, latency_max (seconds), tokens_min, tokens_max (input and output together),
               cost_min, cost_max (US dollars): inclusive bounds; rows without the number never match.
               q: free text; all words must occur in the line, the last one at least with its beginning.

@@ -4,16 +4,19 @@ from console.http.parameters import Parameters, readable
 from console.query.failures import FailureFilter
 from console.query.log_rows import severity_number
 from console.query.logs import LogFilter
-from console.query.request_filter import FIELDS, FLAGS, RequestFilter
+from console.query.request_filter import FIELDS, FLAGS, WORDS_OF, RequestFilter
 from console.query.trace_list import TraceFilter
 
 
 def request_filter(parameters: Parameters) -> RequestFilter:
     """Return the filter of requests."""
-    fields = {name: values for name in FIELDS if (values := parameters.texts(name))}
+    texts = {
+        name: parameters.choices(name, WORDS_OF[name]) if name in WORDS_OF else parameters.texts(name)
+        for name in FIELDS
+    }
     flags = {name: value for name in FLAGS if (value := parameters.flag(name)) is not None}
     return RequestFilter(
-        fields=fields,
+        fields={name: values for name, values in texts.items() if values},
         flags=flags,
         statuses=parameters.texts("status"),
         services=parameters.texts("service"),

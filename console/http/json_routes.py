@@ -13,7 +13,7 @@ import msgspec
 
 from console.http.chart_parameters import chart_query
 from console.http.filters import failure_filter, log_filter, request_filter, trace_filter
-from console.http.parameters import Parameters, bad, trace_id
+from console.http.parameters import Parameters, trace_id
 from console.http.responses import ProblemError
 from console.query import annotations, facets
 from console.query.chart import read_chart
@@ -125,10 +125,8 @@ def _cost(parameters: Parameters, context: Context, now_ns: int) -> Query:  # no
 
 
 def _annotations(parameters: Parameters, context: Context, now_ns: int) -> Query:  # noqa: ARG001  likewise
-    kinds, services = parameters.texts("kind") or annotations.KINDS, parameters.texts("service")
-    unknown = [kind for kind in kinds if kind not in annotations.KINDS]
-    if unknown:
-        raise bad(f"kind takes one of {', '.join(annotations.KINDS)}")
+    kinds = parameters.choices("kind", annotations.KINDS) or annotations.KINDS
+    services = parameters.texts("service")
     begin_ns, end_ns = parameters.window(now_ns, _DAY)
     return lambda view: annotations.read_annotations(view, kinds, services, begin_ns=begin_ns, end_ns=end_ns)
 

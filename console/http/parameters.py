@@ -87,10 +87,15 @@ class Parameters:
 
     def choice(self, name: str, choices: Collection[str]) -> str | None:
         """Return one of the choices."""
-        text = self.text(name)
-        if text is not None and text not in choices:
+        self.text(name)
+        return next(iter(self.choices(name, choices)), None)
+
+    def choices(self, name: str, choices: Collection[str]) -> tuple[str, ...]:
+        """Return the values of a repeatable parameter, each of which is one of the choices."""
+        texts = self.texts(name)
+        if not set(texts).issubset(choices):
             raise bad(f"{name} takes one of {', '.join(choices)}")
-        return text
+        return texts
 
     def range(self, name: str) -> Range:
         """Return the bounds `name_min` and `name_max`."""

@@ -10,6 +10,7 @@ from console.query.paging import Source
 from console.query.times import NANO
 from console.query.view import View
 from console.store.read_logs import REQUEST_COLUMNS
+from otel.catalogue import semconv
 
 FIELDS: Final[Mapping[str, str]] = {
     name: name
@@ -19,6 +20,16 @@ FIELDS: Final[Mapping[str, str]] = {
     )
 }  # fmt: skip
 """Query parameters that name a column with text."""
+WORDS_OF: Final[Mapping[str, Sequence[str]]] = {
+    "outcome": semconv.REQUEST_OUTCOMES,
+    "call_status": semconv.CALL_STATUSES,
+    "operation": semconv.LLM_OPERATIONS,
+    "cost_source": semconv.COST_SOURCES,
+    "limit_type": semconv.LIMIT_TYPES,
+    "cancel_phase": semconv.CANCEL_PHASES,
+}
+"""The fields with a fixed set of values. `error_kind` has none: beside those of attempts there are others, as `shutdown`."""
+
 FLAGS: Final = ("stream", "cached")
 
 REQUESTS: Final = Source("requests", "requests_by_time", "log", "time_ns", REQUEST_COLUMNS)

@@ -45,6 +45,8 @@ QUOTA: Final = "quota"
 JOB_NAME: Final = "job_name"
 """A periodic job. The key is not `job`, because Prometheus puts that one on every series."""
 
+REQUEST_OUTCOMES: Final = ("ok", "refused", "error", "cancelled")
+CALL_STATUSES: Final = ("success", "error", "cancelled")
 ATTEMPT_STATUSES: Final = ("success", "error")
 TOKEN_TYPES: Final = ("input", "output")
 TOKEN_DETAILS: Final = ("cached", "cache_write", "reasoning", "audio_input", "audio_output")

@@ -1,8 +1,20 @@
 """Every route responds, on an empty store too; parameters that cannot be read are named."""
 
+from typing import get_args
+
 import pytest
 
 from console.http.json_routes import ROUTES
+from console.query.annotations import KINDS
+from console.query.facets import NAMES
+from console.query.request_filter import WORDS_OF
+from console.query.shapes.cost import Period
+from console.query.shapes.metrics import Function, MetricType
+from console.query.shapes.now import FailureOrder
+from console.query.traces import STATUSES
+from otel.catalogue import semconv
+from otel.events.events import CallStatus
+from otel.logs.request_line import Outcome
 from tests.harness.console import log_record, logs, metrics, span, traces
 from tests.harness.console_metrics import counter, gauge, histogram
 
@@ -72,6 +84,45 @@ async def test_a_parameter_that_cannot_be_read_is_named(site, path, params, word
     response = await site.get(path, params)
     assert response.status_code == 400, response.text
     assert word in response.json()["detail"]
+
+
+CHOICES = [
+    *(
+        (path, name, words)
+        for path in ("/api/requests", "/api/requests.csv", "/api/tail")
+        for name, words in WORDS_OF.items()
+    ),
+    ("/api/requests", "stream", ("true", "false")),
+    ("/api/traces", "status", STATUSES),
+    ("/api/failures", "sort", get_args(FailureOrder)),
+    ("/api/cost", "period", get_args(Period)),
+    ("/api/cost.csv", "period", get_args(Period)),
+    ("/api/annotations", "kind", KINDS),
+    ("/api/facets", "field", NAMES),
+    ("/api/logs", "severity", ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")),
+    ("/api/metrics/range", "fn", get_args(Function)),
+    ("/api/metrics/range", "type", get_args(MetricType)),
+    ("/api/tail", "kind", ("requests", "logs")),
+]
+
+
+@pytest.mark.parametrize(("path", "name", "words"), CHOICES, ids=[f"{path}?{name}" for path, name, _ in CHOICES])
+async def test_a_value_that_a_parameter_does_not_take_is_a_400_with_those_that_it_takes(site, path, name, words):
+    response = await site.get(path, QUERIES.get(path, {}) | {name: "failed"})
+    assert response.status_code == 400, response.text
+    detail = response.json()["detail"]
+    assert detail.startswith(name)
+    assert [word for word in words if word not in detail] == []
+
+
+@pytest.mark.parametrize(("name", "words"), WORDS_OF.items())
+async def test_every_word_of_a_field_is_taken_repeated_too(site, name, words):
+    assert (await site.json("/api/requests", {name: list(words)}))["rows"] == []
+
+
+def test_the_outcomes_are_those_that_the_gateway_writes():
+    assert get_args(Outcome) == semconv.REQUEST_OUTCOMES
+    assert get_args(CallStatus) == semconv.CALL_STATUSES
 
 
 @pytest.mark.parametrize(
