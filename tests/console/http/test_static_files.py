@@ -1,5 +1,7 @@
 """The page's files: exact names only, names with a digest for good, everything else checked again."""
 
+import re
+
 import pytest
 
 from console.http.static_files import StaticFiles, packaged_files
@@ -62,3 +64,13 @@ async def test_the_built_page_is_served_with_its_types(site):
 
 async def test_the_page_itself_needs_no_token_but_has_no_data(closed_site):
     assert (await closed_site.get("/")).status_code == 200
+
+
+async def test_without_javascript_the_page_names_paths_that_exist(site):
+    text = (await site.get("/")).text.partition("<noscript>")[2].partition("</noscript>")[0]
+    assert "needs JavaScript" in text
+    paths = re.findall(r'href="(.*?)">/(.*?)<', text)
+    assert len(paths) == 2
+    for path, named in paths:
+        assert path == named
+        assert (await site.get(f"/{path}")).status_code == 200

@@ -87,7 +87,7 @@ function Receiver({ store, hint }) {
 
 function Doctor({ doctor, file }) {
   if (!doctor) {
-    return h(Empty, { title: "No result of the doctor is stored", code: `gatewayz doctor --json > ${file}` }, "It follows one request through gateway, Collector and stores, and names the hop that is broken. This screen shows what is stored beside the console's file, whose folder is in the first line that the console prints:");
+    return h(Empty, { title: "No result of the doctor is stored", code: `gatewayz doctor --json > ${file}` }, "It follows one request through gateway, Collector and stores, and names the hop that is broken; beside `gatewayz serve --console` add --otlp off. This screen shows what is stored beside the console's file, whose folder is in the first line that the console prints:");
   }
   const isBad = (finding) => ["fail", "failed", "error", "broken"].includes(finding.status.toLowerCase());
   const columns = [
