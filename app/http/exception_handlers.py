@@ -39,6 +39,10 @@ _MESSAGES: Final = {
     405: "Method not allowed for this URL.",
     500: "The gateway failed to serve the request. The trace id in x-trace-id finds the reason in its logs.",
 }
+_NO_SUCH_PATH: Final = (
+    "There is no such path: GET / lists all. The API is below /v1, as in POST /v1/chat/completions; health is GET /health/ready,"
+    " metrics are GET /metrics."
+)
 _CODES: Final = {404: "unknown_url", 405: "method_not_allowed", 500: "internal_error"}
 
 
@@ -92,4 +96,6 @@ def _content(path: str, status_code: int) -> tuple[bytes, str]:
         error = WireErrorBody(WireError(message, kind, None, _CODES.get(status_code)))
         return msgspec.json.encode(error), "application/json"
     problem = {"type": "about:blank", "title": status.phrase, "status": status_code}
+    if status is HTTPStatus.NOT_FOUND:
+        problem["detail"] = _NO_SUCH_PATH
     return msgspec.json.encode(problem), "application/problem+json"

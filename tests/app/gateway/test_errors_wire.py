@@ -213,7 +213,11 @@ async def test_routing_errors_elsewhere_are_problems(make_upstream, make_gateway
     gateway = await make_gateway(await make_upstream())
     async with gateway.session.get("/nothing") as response:
         assert (response.status, response.content_type) == (404, "application/problem+json")
-        assert await response.json() == {"type": "about:blank", "title": "Not Found", "status": 404}
+        problem = await response.json()
+    detail = problem.pop("detail")
+    assert problem == {"type": "about:blank", "title": "Not Found", "status": 404}
+    assert "GET / lists all" in detail
+    assert "/v1/chat/completions" in detail
 
 
 class BrokenRecorder(RecordingRecorder):

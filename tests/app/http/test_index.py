@@ -1,6 +1,7 @@
 """The paths that people try first, at the assembled application: an index, and no traffic."""
 
 import os
+import re
 
 import httpx
 import pytest
@@ -67,3 +68,14 @@ async def test_a_response_without_a_trace_has_a_request_id_all_the_same(client):
     ids = [(await client.get("/v1/nothing")).headers["x-request-id"] for _ in range(3)]
     assert len(set(ids)) == 3
     assert all(len(each) == 32 for each in ids)
+
+
+async def test_an_unknown_path_names_those_that_exist(client):
+    unknown = await client.get("/nope")
+    assert (unknown.status_code, unknown.headers["content-type"]) == (404, "application/problem+json")
+    named = re.findall(r"((?:GET|POST) /[a-z/0-9_]*)", unknown.json()["detail"])
+    endpoints = (await client.get("/")).json()["endpoints"]
+    assert len(named) == 4
+    assert set(named) - set(endpoints) == {"GET /"}
+    wrong_method = await client.post("/health/live")
+    assert wrong_method.json() == {"type": "about:blank", "title": "Method Not Allowed", "status": 405}
