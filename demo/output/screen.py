@@ -164,5 +164,6 @@ def places(gateway_url: str, key: str | None, has_real_model: bool, console_url:
         f"  {gateway_url}/prometheus/metrics/docs       what each metric means",
         f"  {gateway_url}/health/ready                  each dependency",
         f"  curl {gateway_url}/v1/chat/completions -H 'Authorization: Bearer {key}' \\",
-        f'    -d \'{{"model": "{model}", "messages": [{{"role": "user", "content": "Why is the sky blue?"}}]}}\'',
+        # Without a bound the real model may write for half a minute.
+        f'    -d \'{{"model": "{model}", "max_tokens": 48, "messages": [{{"role": "user", "content": "Why is the sky blue?"}}]}}\'',
     ]

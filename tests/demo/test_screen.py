@@ -1,13 +1,14 @@
 """What a person sees: the block that refreshes leaves nothing behind, however narrow the terminal is and however it is resized."""
 
 import io
+import json
 import os
 import re
 
 import pytest
 
 from demo.gateway_config import MODELS
-from demo.output.screen import Screen, summary
+from demo.output.screen import Screen, places, summary
 from demo.traffic.counters import TrafficCounters
 from tests.reconcile.findings import Findings, Line
 from tests.reconcile.report import table
@@ -128,3 +129,11 @@ def test_the_table_shows_the_lines_that_differ_or_all() -> None:
     assert all(what in whole for what in ("same", "in range", "wrong"))
     assert whole.count("<- DIFFERENT") == brief.count("<- DIFFERENT") == 1
     assert table(Findings((Line("same", 1, 1),))) == ["1 lines compared, no difference"]
+
+
+@pytest.mark.parametrize("has_real_model", [True, False])
+def test_the_request_to_try_is_json_with_a_bound_on_its_response(has_real_model):
+    line = places("http://h:1", "gwz_k", has_real_model)[-1]
+    body = json.loads(line.partition("-d '")[2].removesuffix("'"))
+    assert 0 < body["max_tokens"] <= 64
+    assert body["model"] in {model.name for model in MODELS} | {"smollm2-135m"}
