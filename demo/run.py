@@ -15,6 +15,7 @@ import aiohttp
 import msgspec
 
 from demo.console import PORT as CONSOLE_PORT
+from demo.counted import counted
 from demo.environment import Environment, EnvironmentOptions, PortInUseError, check_port, start_environment
 from demo.gateway_config import REAL_MODEL
 from demo.output.screen import Screen, places, summary
@@ -64,7 +65,7 @@ async def run(settings: Settings, screen: Screen, folder: Path, *, stop: asyncio
         screen.say("\n".join(summary(counters, elapsed_seconds=elapsed_seconds, in_flight=0)))
         if counters.slow_lookups:
             screen.say(
-                f"demo: {counters.slow_lookups} requests got 503 because the database was slow to find their key"
+                f"demo: {counted(counters.slow_lookups, 'request')} got 503 because the database was slow to find their key"
             )
         screen.say(ledger_line(await asyncio.to_thread(read_ledger, ready.database_path), findings))
     return _exit_code(settings, screen, counters, findings, ready)
@@ -132,10 +133,14 @@ async def _send(
             # Interrupted by its user: the real model, which cannot be hurried, does not finish its responses.
             traffic.drop(REAL_MODEL)
         if traffic.in_flight:
-            screen.say(f"demo: traffic stopped; waiting for the responses to {traffic.in_flight} requests in flight")
+            screen.say(
+                f"demo: traffic stopped; waiting for the responses to {counted(traffic.in_flight, 'request')} in flight"
+            )
         await asyncio.wait({sending}, timeout=DRAIN_SECONDS)
         if not sending.done():
-            counters.mismatches.append(f"{traffic.in_flight} requests had no response within {DRAIN_SECONDS:g} s")
+            counters.mismatches.append(
+                f"{counted(traffic.in_flight, 'request')} had no response within {DRAIN_SECONDS:g} s"
+            )
     finally:
         sending.cancel()
         await asyncio.wait({sending})

@@ -180,6 +180,9 @@ def _sentences(comparison: Comparison) -> Iterator[str]:
             figures = f"{each.here} in the ledger, {each.there} in the invoice, difference {each.by}"
             yield f"{where}{each.difference}: {figures}"
     differing = len({(each.day, each.model) for each in comparison.differences})
-    yield (
-        f"{differing} of {comparison.compared} lines differ" if differing else f"all {comparison.compared} lines agree"
-    )
+    if comparison.compared == 1:
+        yield f"the only line {'differs' if differing else 'agrees'}"
+    elif differing:
+        yield f"{differing} of {comparison.compared} lines differ"
+    else:
+        yield f"all {comparison.compared} lines agree"

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from app.counted import counted
 from app.doctor.check_gateway import shown
 from app.doctor.check_stores import reachable
 from app.doctor.facts import Facts
@@ -37,7 +38,7 @@ def _rules(facts: Facts) -> Verdict:
         return unknown("Prometheus did not report it")
     if errors:
         return broken(
-            f"{len(errors)} rules fail: {shown(list(errors))}",
+            f"{counted(len(errors), 'failing rule')}: {shown(list(errors))}",
             "correct the expression under dashboards/rules/ and reload Prometheus",
         )
     if not count:

@@ -8,6 +8,7 @@ a Collector that refuses.
 from collections.abc import Callable
 from typing import Final
 
+from app.counted import counted
 from app.doctor.facts import Facts
 from app.doctor.findings import Check, Verdict, broken, ok, unknown, unused
 from app.doctor.settings import SIGNALS
@@ -156,7 +157,7 @@ def _nothing_lost(facts: Facts) -> Verdict:
             "its buffer overflows: bring the Collector back, or raise telemetry.buffer_bytes and OTEL_BSP_MAX_QUEUE_SIZE",
         )
     before = facts.gateway_after.total(self_telemetry.DROPPED) or 0.0
-    return ok(f"nothing meanwhile; {before:.0f} items since the gateway started")
+    return ok(f"nothing meanwhile; {counted(before, 'item')} since the gateway started")
 
 
 EXPORT_CHECKS: Final[tuple[Check[Facts], ...]] = (

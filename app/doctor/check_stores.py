@@ -4,6 +4,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
+from app.counted import counted
 from app.doctor.facts import Facts, Server
 from app.doctor.findings import Check, Verdict, broken, ok, unknown, unused
 from app.doctor.query_stores import DOCUMENTED_SELECTOR
@@ -62,7 +63,7 @@ def _trace(facts: Facts) -> Verdict:
     if facts.marked is None:
         return unknown("no request was sent")
     if facts.trace_spans:
-        return ok(f"{facts.trace_spans} spans of trace {facts.marked.trace_id}")
+        return ok(f"{counted(facts.trace_spans or 0, 'span')} of trace {facts.marked.trace_id}")
     return broken(
         f"no trace {facts.marked.trace_id}",
         "see the Collector's log for Tempo's responses to traces, and whether a sampling processor drops them",

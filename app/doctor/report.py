@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from app.counted import counted
 from app.doctor.facts import Facts
 from app.doctor.findings import Finding, State
 
@@ -45,7 +46,7 @@ def as_table(findings: Sequence[Finding]) -> str:
     counts = {state: sum(finding.state is state for finding in findings) for state in State}
     hops = dict.fromkeys(finding.check.partition(".")[0] for finding in findings if finding.state is State.UNUSED)
     if hops:
-        lines.append(f"\nnot used: {counts[State.UNUSED]} checks of {', '.join(hops)}")
+        lines.append(f"\nnot used: {counted(counts[State.UNUSED], 'check')} of {', '.join(hops)}")
     if is_healthy(findings):
         lines.append(f"\nhealthy: {counts[State.OK]} ok, {counts[State.UNKNOWN]} unknown")
     else:

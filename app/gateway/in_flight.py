@@ -7,6 +7,7 @@ an error. For one event loop.
 from typing import Literal, Self, TypeAlias
 
 from app.config.schema import ServerConfig
+from app.counted import counted
 from app.errors import OverloadedError, RateLimitedError
 from app.gateway.cancellation import Interrupt
 
@@ -93,7 +94,7 @@ class CallsInFlight:
             in_use = self._keys[key_id] = _InUse()
         if self.limit_per_key is not None and in_use.slots >= self.limit_per_key:
             raise KeyShareError(
-                f"This key has {in_use.slots} requests in flight, as many as one key may have at the same time.",
+                f"This key has {counted(in_use.slots, 'request')} in flight, as many as one key may have at the same time.",
                 "key_concurrency",
             )
         in_use.slots += 1

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, cast
 import uvicorn
 
 from app.config.schema import ServerConfig
+from app.counted import counted
 from app.gateway.in_flight import CallsInFlight
 from app.server.acceptor import AcceptedProtocol, Acceptor
 from app.server.connections import Connections
@@ -95,7 +96,7 @@ class GatewayServer(uvicorn.Server):
         await asyncio.sleep(_POLL_SECONDS)
         if self.server_state.tasks:
             stopped = self._calls.stop()
-            self._print_line(f"{stopped} requests did not finish {grace} and are ended with an error")
+            self._print_line(f"{counted(stopped, 'request')} did not finish {grace}: ended with an error")
             if not await self._all_end(_END_SECONDS):
                 cut = cut + self._cut_undelivered(is_last_chance=True)
                 for task in list(self.server_state.tasks):

@@ -36,7 +36,9 @@ def report(findings: Sequence[Finding]) -> tuple[list[str], bool]:
         lines.append(f"{_STATE[bool(bad)]:<5} {group}: {counts}{quiet}")
         lines += [f"      {Verdict.BAD} {each.what}: {each.detail}" for each in bad]
     failures = sum(finding.verdict is Verdict.BAD for finding in findings)
-    lines.append(f"{_STATE[bool(failures)]:<5} {len(findings)} checks, {failures} failed")
+    lines.append(
+        f"{_STATE[bool(failures)]:<5} {len(findings)} {'check' if len(findings) == 1 else 'checks'}, {failures} failed"
+    )
     return lines, failures == 0
 
 

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, TextIO
 
+from demo.counted import counted
 from demo.traffic.counters import TrafficCounters
 
 PLAIN_EVERY_SECONDS: Final = 5.0
@@ -114,8 +115,8 @@ def one_line(counters: TrafficCounters, *, elapsed_seconds: float, in_flight: in
     """Return the summary as one line."""
     tokens = counters.ledger["input tokens"] + counters.ledger["output tokens"]
     return (
-        f"demo: {elapsed_seconds:3.0f} s  {counters.requests:,} requests ({in_flight} in flight), {causes(counters)};"
-        f" {tokens:,} tokens, {usd(counters.ledger['cost (nano-USD)'])}, p95 {p95(counters)}, real answers {counters.real_responses}"
+        f"demo: {elapsed_seconds:3.0f} s  {counted(counters.requests, 'request')} ({in_flight} in flight), {causes(counters)};"
+        f" {counted(tokens, 'token')}, {usd(counters.ledger['cost (nano-USD)'])}, p95 {p95(counters)}, real answers {counters.real_responses}"
     )
 
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from demo.gateway_config import MODELS
-from demo.output.screen import Screen, places, summary
+from demo.output.screen import Screen, one_line, places, summary
 from demo.traffic.counters import TrafficCounters
 from tests.reconcile.findings import Findings, Line
 from tests.reconcile.report import table
@@ -137,3 +137,12 @@ def test_the_request_to_try_is_json_with_a_bound_on_its_response(has_real_model)
     body = json.loads(line.partition("-d '")[2].removesuffix("'"))
     assert 0 < body["max_tokens"] <= 64
     assert body["model"] in {model.name for model in MODELS} | {"smollm2-135m"}
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(0, "0 requests (0"), (1, "1 request (1"), (2_000, "2,000 requests (2000")]
+)
+def test_one_request_is_no_requests(count, words):
+    counters = TrafficCounters(MODELS)
+    counters.statuses[200] = count
+    assert words in one_line(counters, elapsed_seconds=1.0, in_flight=count)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from demo.counted import counted
 from demo.gateway_config import CLOSED_PROVIDER, REAL_PROVIDER
 from demo.traffic.counters import KEY_LOOKUPS, MONEY, Series, TrafficCounters, series
 from tests.harness.exposition import scrape
@@ -220,7 +221,7 @@ def compare(
         *compare_metrics(counters, samples, unexpected, with_breakers=with_breakers),
         *compare_ledger(counters, rows, samples, unexpected),
     ]
-    notes = _notes(unexpected)
+    notes = notes_on(unexpected)
     if not with_breakers:
         return Findings((*lines, *compare_upstream(counters, upstream, unexpected)), tuple(counters.mismatches), notes)
     lines = [line for line in lines if line.what != "ledger: attempts"]
@@ -228,12 +229,13 @@ def compare(
     return Findings(tuple(lines), tuple(counters.mismatches), (*NOTES, *notes))
 
 
-def _notes(unexpected: Allowance) -> tuple[str, ...]:
+def notes_on(unexpected: Allowance) -> tuple[str, ...]:
+    """Return a note on the requests of unexpected clients, where there were any."""
     if not unexpected.requests:
         return ()
-    calls = f"{unexpected.requests:,} requests, {unexpected.calls:,} of them calls to a model"
+    requests = f"{counted(unexpected.requests, 'request')} that the traffic program did not send or did not wait for"
     return (
-        f"the gateway also served {calls}, that the traffic program did not send or did not wait for; the comparison allows for them",
+        f"the gateway also served {requests} ({counted(unexpected.calls, 'call')} to a model); the comparison allows for them",
     )
 
 

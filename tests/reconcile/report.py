@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from demo.counted import counted
 from demo.output.screen import usd
 from tests.reconcile.findings import Findings, Line
 
@@ -34,7 +35,7 @@ def verdict(findings: Findings) -> str:
     if findings.is_good:
         return f"{len(findings.lines)} lines compared, no difference"
     extra = sum(line.reported - line.expected for line in findings.lines if line.what in _LEDGER_ROWS)
-    note = f"; the gateway also served {extra} calls of another client" if extra > 0 else ""
+    note = f"; the gateway also served {counted(extra, 'call')} of another client" if extra > 0 else ""
     return f"{len(findings.lines)} lines compared, {different} differ, {mismatches} mismatches{note}"
 
 
@@ -44,4 +45,4 @@ def ledger_line(ledger: Mapping[str, int], findings: Findings) -> str:
     cost = usd(ledger.get("cost (nano-USD)", 0))
     agreed = not any("gatewayz_cost_by_provider" in line.what for line in findings.differences)
     verb = "the same as" if agreed else "NOT the same as"
-    return f"  {'ledger':<12}{calls:,} calls, {cost}: {verb} gatewayz_cost_by_provider, to the nano-dollar"
+    return f"  {'ledger':<12}{counted(calls, 'call')}, {cost}: {verb} gatewayz_cost_by_provider, to the nano-dollar"

@@ -10,9 +10,10 @@ from demo.gateway_config import DemoModel, RoutePrice
 from demo.traffic.counters import TrafficCounters, series
 from demo.traffic.plan import CHAT_PATH, Observed, Planned, PlannedAttempt
 from tests.harness.exposition import read_exposition
-from tests.reconcile.compare import FAILURES, compare_ledger, compare_metrics, compare_upstream, read_ledger
+from tests.reconcile.compare import FAILURES, compare_ledger, compare_metrics, compare_upstream, notes_on, read_ledger
 from tests.reconcile.findings import Findings, Line
 from tests.reconcile.report import table, verdict
+from tests.reconcile.unexpected_clients import Allowance
 
 MODELS = (DemoModel(name="m", routes=(RoutePrice("healthy", "0.15", "0.6"),)),)
 EXPOSITION = """\
@@ -218,3 +219,19 @@ def test_the_exposition_is_read_with_its_escapes() -> None:
 def test_what_is_no_exposition_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"sample|label"):
         read_exposition(text)
+
+
+@pytest.mark.parametrize(
+    ("requests", "calls", "words"),
+    [
+        (1, 1, "1 request that"),
+        (1, 1, "(1 call to a model)"),
+        (2, 0, "2 requests that"),
+        (2, 0, "(0 calls to a model)"),
+    ],
+)
+def test_a_note_counts_what_other_clients_sent(requests: int, calls: int, words: str) -> None:
+    unexpected = Allowance()
+    unexpected.requests, unexpected.calls = requests, calls
+    (note,) = notes_on(unexpected)
+    assert words in note

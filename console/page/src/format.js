@@ -15,6 +15,11 @@ export function count(value) {
   return Number.isInteger(value) ? whole.format(value) : number(value);
 }
 
+/** A count with its noun: 1 event, 2 events. */
+export function counted(value, noun) {
+  return `${count(value)} ${noun}${value === 1 ? "" : "s"}`;
+}
+
 /** A number with four significant figures at most. */
 export function number(value) {
   if (!isKnown(value)) return UNKNOWN;

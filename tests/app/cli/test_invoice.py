@@ -79,6 +79,12 @@ def test_an_invoice_that_agrees(run):
     assert run(GOOD) == (0, ("all 3 lines agree\n", ""))
 
 
+def test_an_invoice_of_one_line_is_not_one_of_lines(run):
+    day = ("--from", "2023-11-16", "--to", "2023-11-16")
+    assert run(GOOD, *day)[1].out == "the only line agrees\n"
+    assert run(GOOD.replace("gpt-4o,9,9", "gpt-4o,9,8"), *day)[1].out.splitlines()[-1] == "the only line differs"
+
+
 def test_every_difference_is_named(run):
     invoice = """Day,Model,Prompt Tokens,Completion Tokens,Cost USD
 2023-11-15,gpt-4o,1990,11,0.0050

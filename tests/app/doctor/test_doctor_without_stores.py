@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from app.doctor.checks import CHECKS
-from app.doctor.findings import State, judge_all
+from app.doctor.findings import Finding, State, judge_all
 from app.doctor.report import as_table
 from app.doctor.settings import DEFAULTS
 
@@ -109,6 +109,13 @@ async def test_where_no_pipeline_responds_the_option_that_leaves_it_out_is_named
     )
     pipeline.down = {"prometheus"}
     assert "--otlp off" not in as_table(list((await pipeline.findings()).values()))
+
+
+def test_one_check_is_no_checks():
+    unused = [Finding(check=name, state=State.UNUSED, found="") for name in ("a.b", "a.c")]
+    fine = Finding(check="x.y", state=State.OK, found="")
+    assert "not used: 1 check of a\n" in as_table([fine, unused[0]])
+    assert "not used: 2 checks of a\n" in as_table([fine, *unused])
 
 
 @pytest.mark.parametrize(("timeout_seconds", "state"), [(15.0, State.OK), (6.0, State.UNKNOWN)])

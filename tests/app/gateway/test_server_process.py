@@ -223,7 +223,7 @@ async def test_what_does_not_finish_in_time_is_ended_in_good_order(start, wire):
     code, out, err = await gateway.end()
     assert time.monotonic() - started < 10
     assert code == 0
-    assert err == ("gateway: 2 requests did not finish within 0.3 s and are ended with an error\ngateway: stopped\n")
+    assert err == ("gateway: 2 requests did not finish within 0.3 s: ended with an error\ngateway: stopped\n")
     assert gateway.ledger() == [("error", "shutdown")] * 2
     assert "Traceback" not in out
     assert gateway.ledger("input_tokens, output_tokens, usage_estimated") in (

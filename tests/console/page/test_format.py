@@ -32,6 +32,12 @@ def test_what_is_not_known_is_unknown_and_never_zero(name: str) -> None:
     assert results(name, [None]) == ["unknown"]
 
 
+def test_a_count_has_its_noun_in_the_right_number() -> None:
+    assert results("counted", [0, "event"], [1, "event"], [2, "event"], [1200, "attempt"], [None, "row"]) == [
+        "0 events", "1 event", "2 events", "1,200 attempts", "unknown rows",
+    ]  # fmt: skip
+
+
 def test_money_keeps_the_amounts_of_single_calls() -> None:
     assert results("usd", [0], [0.0001881], [0.0000162], [0.000000017], [0.0456], [3.0249], [12345.6]) == [
         "$0", "$0.000188", "$0.0000162", "$0.000000017", "$0.0456", "$3.02", "$12,346",

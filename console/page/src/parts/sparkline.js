@@ -1,6 +1,6 @@
 // A small chart in a row: attempts as bars, the failed part in red.
 import { h } from "preact";
-import { count, isKnown } from "../format.js";
+import { count, counted, isKnown } from "../format.js";
 import { secondsWords } from "../time_range.js";
 
 const WIDTH = 84;
@@ -50,5 +50,5 @@ function merge(values, size) {
 function words(spark) {
   const sum = (values) => values.reduce((total, value) => total + (value ?? 0), 0);
   const time = secondsWords(spark.step_seconds * spark.attempts.length);
-  return `Last ${time}: ${count(Math.round(sum(spark.attempts)))} attempts, ${count(Math.round(sum(spark.failed)))} failed`;
+  return `Last ${time}: ${counted(Math.round(sum(spark.attempts)), "attempt")}, ${count(Math.round(sum(spark.failed)))} failed`;
 }

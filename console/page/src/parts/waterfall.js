@@ -1,7 +1,7 @@
 // The waterfall: a row per span, its bar on the time axis of the trace, its events as ticks. A span opens to all it carries.
 import { h } from "preact";
 import { linkTo, linkWith } from "../address.js";
-import { duration } from "../format.js";
+import { counted, duration } from "../format.js";
 import { Attributes } from "./attributes.js";
 
 const MOST_INDENT = 12;
@@ -69,7 +69,7 @@ function Lane({ span, whole }) {
   const kind = span.status === "error" ? "error" : span.kind === "client" ? "client" : "";
   return h(
     "div",
-    { class: "lane", role: "img", "aria-label": `from ${duration(span.offset_seconds)} for ${duration(span.duration_seconds)}, ${span.events.length} events` },
+    { class: "lane", role: "img", "aria-label": `from ${duration(span.offset_seconds)} for ${duration(span.duration_seconds)}, ${counted(span.events.length, "event")}` },
     h("div", { class: `bar ${kind}`, style: { left: share(span.offset_seconds), width: share(span.duration_seconds) } }),
     span.events.map((event, index) => h("div", { key: index, class: "tick", title: `${event.name} at ${duration(event.offset_seconds)}`, style: { left: share(event.offset_seconds) } })),
   );

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { linkWith } from "../address.js";
 import { apiUrl, useApi } from "../api.js";
 import { useConsole } from "../context.js";
-import { count } from "../format.js";
+import { count, counted } from "../format.js";
 import { Sources } from "../parts/basis.js";
 import { Chips, Choose, Search } from "../parts/filters.js";
 import { Head } from "../parts/head.js";
@@ -48,7 +48,7 @@ export function Tail({ address }) {
           ],
     ),
     h(Chips, { names: FILTERS[kind], words: { q: "text" } }),
-    tail.skipped ? h("p", { class: "quiet" }, `${count(tail.skipped)} rows arrived faster than they could be shown, or while it was paused. ${kind === "requests" ? "Requests" : "Logs"} has them all.`) : null,
+    tail.skipped ? h("p", { class: "quiet" }, `${counted(tail.skipped, "row")} arrived faster than could be shown, or while it was paused. ${kind === "requests" ? "Requests" : "Logs"} has all.`) : null,
     tail.rows.length === 0
       ? h(Empty, { title: "Waiting for the next row" }, "Rows appear as they arrive. If none do, send a request, or remove a filter.")
       : kind === "requests"
