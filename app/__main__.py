@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-from pathlib import Path
 
 
 def run() -> int:
@@ -19,9 +18,9 @@ def run() -> int:
         # The gateway reads them (`otel/config/environ.py`), warns, and passes on what can be used.
         if name.startswith("OTEL_"):
             del os.environ[name]
-    from app.cli.main import PROGRAM, main  # noqa: PLC0415  after the environment is clean
+    from app.cli.main import main  # noqa: PLC0415  after the environment is clean
 
-    return main(sys.argv[1:], environ, "gatewayz" if Path(sys.argv[0]).stem == "gatewayz" else PROGRAM)
+    return main(sys.argv[1:], environ)
 
 
 if __name__ == "__main__":

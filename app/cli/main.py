@@ -1,4 +1,4 @@
-"""The command line: `gatewayz serve | console | keys | prices | usage | doctor | check-config | completion`, or `python -m app`.
+"""The command line: `gatewayz serve | console | keys | prices | usage | doctor | check-config | completion`, in a checkout `python -m app`.
 
 The exit code is 0 when the command succeeded, 1 when it failed (one line on stderr is the reason),
 and 2 when the arguments are invalid.
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from app.cli.check_config import run_check_config
-from app.cli.completion import add_completion_parser, completion_script
+from app.cli.completion import PROGRAM, add_completion_parser, completion_script
 from app.cli.console import add_console_parser, run_console_command
 from app.cli.keys import add_keys_parser, run_keys
 from app.cli.prices import add_prices_parser, run_prices
@@ -25,22 +25,21 @@ from app.version import VERSION
 from console.settings import DEFAULT_LISTEN
 
 _MAX_PORT = 65_535
-PROGRAM = "python -m app"
 _EXAMPLES = """examples:
-  {program} keys create --name anna --plan free     make an API key and print its secret
-  {program} serve                                   serve on 127.0.0.1:8000 with the defaults
-  {program} --config gatewayz.toml serve --port 0   serve a configuration on any free port
-  {program} --config gatewayz.toml check-config     print every mistake of a configuration
-  {program} --config gatewayz.toml prices           list what each target costs
-  {program} usage --by model                        report tokens and costs of the last 30 days
-  {program} serve --console                         serve, with a page that shows metrics, traces and logs
-  {program} doctor                                  follow one request through the pipeline
+  gatewayz keys create --name anna --plan free     make an API key and print its secret
+  gatewayz serve                                   serve on 127.0.0.1:8000 with the defaults
+  gatewayz --config gatewayz.toml serve --port 0   serve a configuration on any free port
+  gatewayz --config gatewayz.toml check-config     print every mistake of a configuration
+  gatewayz --config gatewayz.toml prices           list what each target costs
+  gatewayz usage --by model                        report tokens and costs of the last 30 days
+  gatewayz serve --console                         serve, with a page that shows metrics, traces and logs
+  gatewayz doctor                                  follow one request through the pipeline
 """
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str], program: str = PROGRAM) -> int:
-    """Run one command; `program` is how it was called, for usage messages."""
-    parser = _parser(program)
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run one command."""
+    parser = _parser()
     if not arguments:
         parser.print_help(sys.stderr)
         return 2
@@ -107,11 +106,11 @@ def _serve(args: argparse.Namespace, config: AppConfig, environ: Mapping[str, st
     return serve(config, environ)
 
 
-def _parser(program: str) -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=program,
+        prog=PROGRAM,
         description="An OpenAI-compatible LLM gateway with metrics, traces and logs.",
-        epilog=_EXAMPLES.format(program=program),
+        epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -138,10 +137,10 @@ def _parser(program: str) -> argparse.ArgumentParser:
         nargs="?",
         const=DEFAULT_LISTEN,
         metavar="HOST:PORT",
-        help=f"start `{program} console` beside it (on {DEFAULT_LISTEN}, unless given), and send telemetry there unless an"
+        help=f"start `{PROGRAM} console` beside it (on {DEFAULT_LISTEN}, unless given), and send telemetry there unless an"
         " OTEL_EXPORTER_OTLP_ENDPOINT is set",
     )
-    serve.add_argument("--console-data", metavar="FILE", help=f"--data of that console (see {program} console --help)")
+    serve.add_argument("--console-data", metavar="FILE", help=f"--data of that console (see {PROGRAM} console --help)")
     serve.add_argument("--console-retention", metavar="TIME", help="--retention of that console: 90m, 24h, 7d")
     add_console_parser(commands)
     add_keys_parser(commands, config_option)

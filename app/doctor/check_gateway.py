@@ -47,7 +47,7 @@ def _reachable(facts: Facts) -> Verdict:
         return ok(f"{server.url} responds")
     return broken(
         f"{server.url}: {server.trouble}",
-        "start the gateway (`python -m app serve`), or give its address with --gateway",
+        "start the gateway (`gatewayz serve`), or give its address with --gateway",
     )
 
 
@@ -182,7 +182,7 @@ def _prices(facts: Facts) -> Verdict:
         return broken(
             f"no price is known for {shown(unpriced)}: their cost counts as 0",
             "set input_usd_per_million and output_usd_per_million of the route (0.0 where it is free), or prices = "
-            '"catalogue" of the provider; `python -m app prices` lists every target',
+            '"catalogue" of the provider; `gatewayz prices` lists every target',
         )
     return ok("every token that was used has a price")
 
@@ -229,7 +229,7 @@ def _refusal(marked: Marked) -> Verdict | None:
     if marked.status == HTTPStatus.UNAUTHORIZED:
         return broken(
             f"{what}: the key was refused",
-            "GATEWAYZ_DOCTOR_KEY (or --key) has to be a key of this gateway that is not revoked: `python -m app keys list` shows them",
+            "GATEWAYZ_DOCTOR_KEY (or --key) has to be a key of this gateway that is not revoked: `gatewayz keys list` shows them",
         )
     if marked.status == HTTPStatus.NOT_FOUND and marked.model is not None:
         return broken(f"{what}: there is no model {marked.model!r}", "--model takes a name that GET /v1/models lists")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.main import PROGRAM, _parser
+from app.cli.main import _parser
 from tests.checks import queries
 from tests.checks.promql import problems_of
 
@@ -49,7 +49,7 @@ def test_a_runbook_mitigates_with_commands_that_exist(path):
     for line in "".join(blocks(path.read_text(), "sh")).splitlines():
         program, *arguments = shlex.split(line)
         if program == "gatewayz":
-            _parser(PROGRAM).parse_args([each.replace("FILE", "november.csv") for each in arguments])
+            _parser().parse_args([each.replace("FILE", "november.csv") for each in arguments])
         elif program == "docker":
             group, command, *rest = arguments
             assert command in DOCKER[group], line

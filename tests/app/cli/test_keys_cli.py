@@ -1,4 +1,4 @@
-"""`python -m app keys`: what a person sees, what a script sees, what goes wrong."""
+"""`gatewayz keys`: what a person sees, what a script sees, what goes wrong."""
 
 import argparse
 import asyncio

@@ -1,4 +1,4 @@
-"""`python -m app doctor`: exit codes, both forms of output, and where it looks for the servers."""
+"""`gatewayz doctor`: exit codes, both forms of output, and where it looks for the servers."""
 
 import argparse
 import asyncio
