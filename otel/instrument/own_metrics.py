@@ -50,7 +50,10 @@ class _Declared(msgspec.Struct, frozen=True):
 
 
 class Counter(_Declared, frozen=True):
-    """A sum that only grows; recorded with `add`. Its series exist at 0 from the start."""
+    """A sum that only grows; recorded with `add`. Its series exist at 0 from the start.
+
+    End the name in `_total`: it is exposed as it is, while a Prometheus with default settings adds that to what is pushed.
+    """
 
 
 class Gauge(_Declared, frozen=True):

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from otel import Counter, Gauge, Histogram, MetricError
-from tests.harness.telemetered import exposition, make_telemetry, samples
+from tests.harness.telemetered import exposition, get, make_telemetry, samples
 
 ORDERS = Counter("shop_orders_total", labels={"method": ("card", "cash")}, help="Orders taken.", category="business")
 ITEMS = Histogram("shop_basket_items", buckets=(1, 5, 10))
@@ -27,6 +27,19 @@ async def test_a_counter_exists_at_zero_and_counts_exactly(telemetry) -> None:
     text = await exposition(telemetry)
     assert "# HELP shop_orders_total Orders taken." in text
     assert "# TYPE shop_orders_total counter" in text
+
+
+async def test_the_name_of_a_counter_is_exposed_as_it_is() -> None:
+    telemetry = make_telemetry(metrics=[Counter("shop_returns"), ORDERS])
+    openmetrics = {"accept": "application/openmetrics-text"}
+    try:
+        text = await exposition(telemetry)
+        typed = (await get(telemetry.metrics_app(), "/metrics", headers=openmetrics)).text
+    finally:
+        telemetry.shutdown(1)
+    assert "# TYPE shop_returns counter\nshop_returns 0\n" in text
+    assert "# TYPE shop_returns unknown\nshop_returns 0\n" in typed
+    assert "# TYPE shop_orders counter\nshop_orders_total{" in typed
 
 
 async def test_a_value_outside_the_closed_set_is_other(telemetry) -> None:
