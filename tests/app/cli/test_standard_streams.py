@@ -161,6 +161,9 @@ KEYS = ["keys", "list"]
     ],
 )
 def test_no_stream_changes_an_exit_code(config, redirection, arguments, code):
+    if arguments == KEYS:
+        made = run(["keys", "create", "--name", "desk", "--plan", "free"], GATEWAYZ_CONFIG=str(config))
+        assert made.returncode == 0, made.stderr
     done = run(arguments, redirection, GATEWAYZ_CONFIG=str(config))
     assert done.returncode == code
     assert b"Traceback" not in done.stderr
