@@ -169,7 +169,7 @@ def _split(body: bytes) -> tuple[dict[str, msgspec.Raw], bytes | None]:
         text, mark = masked
         fields = _FIELDS.decode(text)
     if any(mark.decode() in name for name in fields):
-        raise ValueError("a field's name is not text")
+        raise InvalidRequestError("The name of a field of the request body holds a lone surrogate, which is no text.")
     return fields, mark
 
 

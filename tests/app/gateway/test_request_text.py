@@ -125,6 +125,7 @@ async def test_lone_surrogates_are_passed_on_as_they_are(make_upstream, make_gat
         (b'{"model":NaN}', "invalid character (byte 9)"),
         (b'{"model":"\xff"}', "not valid UTF-8 (byte 10)"),
         (b'{"a":"\\ud800","b":01}', "invalid number (byte 19)"),
+        (b'{"model":"m","k\\ud83d":1}', "The name of a field of the request body holds a lone surrogate"),
     ],
 )
 async def test_invalid_json_is_told_where(make_upstream, make_gateway, body, reason):
