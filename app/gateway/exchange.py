@@ -128,6 +128,7 @@ class UpstreamResponse:
             refusal,
             retry_after=response.headers.get("retry-after"),
             unix_seconds=self._clock.unix_ms() / 1_000,
+            content_type=response.headers.get(_CONTENT_TYPE),
             sent=request.body,
             model=upstream_model,
             scrub=self._provider.scrub,

@@ -15,8 +15,14 @@ _TEXTS: Final = (
     "message", "msg", "detail", "details", "errordescription", "errormessage", "errormsg", "errmsg", "statusmsg", "statusmessage",
     "faultstring", "description", "baseresp", "reason", "title", "error", "err", "exception",
 )  # fmt: skip
-_HOLDERS: Final = ("errors", "issues", "fault", "response", "data", "status", "nonfielderrors")
+_HOLDERS: Final = (
+    "errors", "issues", "fault", "response", "responsemetadata", "header", "data", "status", "nonfielderrors",
+)  # fmt: skip
 """What may hold a reason in a list or an object, and is none itself."""
+_CODE_HOLDERS: Final = ("innererror", "fault", "baseresp", "header")
+"""What has codes itself."""
+_ERROR_HOLDERS: Final = ("response", "responsemetadata", "header", "data", "fault")
+"""What may have an error with codes."""
 _MOST_FIELDS: Final = 50
 _MOST_ITEMS: Final = 5
 _MOST_LEVELS: Final = 5
@@ -58,12 +64,16 @@ def envelope_codes(value: object) -> list[str]:
     if not isinstance(value, dict):
         return []
     fields = _fields(value)
-    codes = [_code(fields.get(name)) for name in _CODES]
-    for name in ("innererror", "fault", "baseresp"):
+    codes = _codes(fields)
+    for name in _CODE_HOLDERS:
         inner = fields.get(name)
         if isinstance(inner, dict):
-            inner_fields = _fields(inner)
-            codes += [_code(inner_fields.get(each)) for each in _CODES]
+            codes += _codes(_fields(inner))
+    for name in _ERROR_HOLDERS:
+        inner = fields.get(name)
+        error = _fields(inner).get("error") if isinstance(inner, dict) else None
+        if isinstance(error, dict):
+            codes += _codes(_fields(error))
     metadata = fields.get("metadata")
     if isinstance(metadata, dict) and "flagged_input" in metadata:
         # OpenRouter's, whatever the message says.
@@ -84,6 +94,10 @@ def _fields(value: dict[str, Any]) -> dict[str, Any]:
         plain = name.lower().replace("_", "")
         fields[plain] = fields.get(plain) or item
     return fields
+
+
+def _codes(fields: Mapping[str, Any]) -> list[str]:
+    return [_code(fields.get(name)) for name in _CODES]
 
 
 def _code(value: object) -> str:

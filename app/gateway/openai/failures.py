@@ -85,16 +85,17 @@ def failure_of_status(
     *,
     retry_after: str | None,
     unix_seconds: float,
+    content_type: str | None = None,
     sent: bytes = b"",
     model: str = "",
     scrub: Scrub = _NOTHING_TO_SCRUB,
 ) -> UpstreamFailure | CallerFaultError:
     """Classify a response whose status is not 2xx.
 
-    `unix_seconds` is now, for a `Retry-After` that is a date; `sent` is the body that the caller
-    sent, and `model` the provider's name for the model.
+    `unix_seconds` is now, for a `Retry-After` that is a date; `content_type` is the field of the
+    response; `sent` is the body that the caller sent, and `model` the provider's name for the model.
     """
-    error = read_reason(body)
+    error = read_reason(body, content_type)
     kind = kind_of_refusal(status, error, sent, model)
     if kind in CALLERS:
         return CallerFaultError(status, error, kind=kind, scrub=scrub)

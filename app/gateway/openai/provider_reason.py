@@ -5,6 +5,7 @@ in OpenAI's shape for the caller. Text is bounded, and `Scrub` takes the gateway
 addresses out of it.
 """
 
+import contextlib
 import html
 import ipaddress
 import json
@@ -39,6 +40,12 @@ _FIREWALL: Final = re.compile(r"triggered the security solution|certain word or 
 """What Cloudflare's page says of a request that its rules refuse for what is in it; its title does not."""
 _JSON: Final = re.compile(r"""[{]|\[\s*["'{\[]|["'][^"'\s]{1,60}["']\s*:\s*["'{\[\d]""")
 """Where a document begins inside a text, whole or cut."""
+_CHARSET: Final = re.compile(r"""charset\s*=\s*["']?([\w-]{1,40})""", re.IGNORECASE)
+_CHARSETS: Final = re.compile(
+    r"iso-?8859-\d{1,2}|latin-?1|windows-\d{3,4}|cp\d{3,4}|gb(?:k|2312|18030)|big5|shift_jis|euc-(?:jp|kr)|koi8-[ru]",
+    re.IGNORECASE,
+)
+"""What a provider may name instead of UTF-8; not every codec of Python is one of text, or fast."""
 _EVENT_LINE: Final = re.compile(r"^(?:data|event|id|retry)?:.*$", re.MULTILINE)
 _ADDRESS: Final = re.compile(
     r"""(?:\b[a-z][a-z0-9+.-]{1,9}://)?
@@ -102,13 +109,16 @@ class Scrub:
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def read_reason(body: bytes) -> ProviderReason:
-    """Read an error body: an object or list in one of the usual envelopes, a page, or plain text."""
-    text = body.decode("utf-8", "replace").lstrip("\ufeff")
+def read_reason(body: bytes, content_type: str | None = None) -> ProviderReason:
+    """Read an error body: an object or list in one of the usual envelopes, a page, or plain text.
+
+    It is UTF-8, or else in the charset that `content_type` names.
+    """
+    text = _decoded(body, content_type).lstrip("\ufeff")
     if _EVENT_LINE.match(text) is not None:
         # An error in the form of the requested stream.
         splitter = SseSplitter(sys.maxsize)
-        events = [*splitter.feed(body), *splitter.close()]
+        events = [*splitter.feed(text.encode()), *splitter.close()]
         text = b"\n".join(event.data for event in events if event.data is not None).decode("utf-8", "replace")
     try:
         decoded = json.loads(text)
@@ -177,6 +187,19 @@ def error_json(
     else:
         error.setdefault("code", default_code)
     return json.dumps({"error": scrub.value(error)}, separators=(",", ":")).encode()
+
+
+def _decoded(body: bytes, content_type: str | None) -> str:
+    """Return a body as text; what is in no known charset is replaced."""
+    charset = None if content_type is None else _CHARSET.search(content_type)
+    if charset is not None and _CHARSETS.fullmatch(charset[1]):
+        try:
+            return body.decode()
+        except UnicodeDecodeError:
+            pass
+        with contextlib.suppress(LookupError):
+            return body.decode(charset[1], "replace")
+    return body.decode("utf-8", "replace")
 
 
 def _of_first_document(text: str) -> ProviderReason | None:

@@ -53,6 +53,8 @@ ENVELOPES = {
     "statusMessage": ({"statusCode": 400, "statusMessage": "too long"}, "too long"),
     "Error": ({"Error": {"Code": "x", "Message": "too long"}}, "too long"),
     "Tencent": ({"Response": {"Error": {"Code": "x", "Message": "too long"}, "RequestId": "r"}}, "too long"),
+    "Volcengine": ({"ResponseMetadata": {"RequestId": "r", "Error": {"Code": "x", "Message": "too long"}}}, "too long"),
+    "iFlytek": ({"header": {"code": 10163, "message": "too long", "sid": "s", "status": 2}}, "too long"),
     "error in data": ({"data": {"error": {"message": "too long"}}}, "too long"),
     "status as an object": ({"status": {"code": 21200, "details": "too long"}}, "too long"),
     "Django": ({"non_field_errors": ["too long"]}, "too long"),
@@ -119,6 +121,52 @@ async def test_every_envelope_becomes_openais(make_upstream, make_gateway, *, na
     assert error["message"] == message
     assert {"message", "type", "param", "code"} <= set(error)
     assert isinstance(error["type"], str)
+
+
+@pytest.mark.parametrize(
+    ("envelope", "code"),
+    [
+        ({"ResponseMetadata": {"Error": {"Code": "AccountOverdueError", "Message": "x"}}}, "accountoverdueerror"),
+        ({"Response": {"Error": {"Code": "LimitExceeded", "Message": "x"}}}, "limitexceeded"),
+        ({"header": {"code": 11202, "message": "x"}}, "11202"),
+    ],
+)
+def test_codes_are_read_where_the_reason_is(envelope, code):
+    assert code in read_reason(json.dumps(envelope).encode()).codes
+
+
+@pytest.mark.parametrize(
+    ("content_type", "charset"),
+    [
+        ("text/plain; charset=ISO-8859-1", "latin-1"),
+        ('application/json; charset="windows-1252"', "cp1252"),
+        ("application/json; charset=gbk", "gbk"),
+        # It is often named wrongly.
+        ("application/json; charset=iso-8859-1", "utf-8"),
+        ("application/json", "utf-8"),
+    ],
+)
+def test_a_charset_is_followed(content_type, charset):
+    text = "\u957f\u5ea6" if charset == "gbk" else "trop \u00e9lev\u00e9"
+    for body in (text, json.dumps({"error": {"message": text}}, ensure_ascii=False)):
+        assert read_reason(body.encode(charset), content_type).message == text
+
+
+@pytest.mark.parametrize("charset", ["punycode", "zip", "iso-8859-99", "x" * 100, ""])
+def test_an_unknown_charset_is_utf_8(charset):
+    assert read_reason(b"too \xff long", f"text/plain; charset={charset}").message == "too \ufffd long"
+
+
+@pytest.mark.live
+async def test_a_charset_of_the_response_is_followed(make_upstream, make_gateway):
+    body = '{"error": {"message": "trop \u00e9lev\u00e9"}}'.encode("latin-1")
+    head = b"HTTP/1.1 400 Reason\r\ncontent-type: application/json; charset=iso-8859-1\r\ncontent-length: %d\r\n\r\n"
+
+    async def script(exchange):
+        await exchange.raw(head % len(body) + body)
+
+    response = await (await make_gateway(await make_upstream(script))).chat()
+    assert response.json["error"]["message"] == "trop \u00e9lev\u00e9"
 
 
 @pytest.mark.live
