@@ -1,8 +1,8 @@
 """Classifies a provider's refusal by its status and its words.
 
 Input: a status of 400 or more, the reason, and what was sent. Output: an `ErrorKind`. Words of a
-message count against the provider only where the caller did not send them: a provider quotes what
-it refuses, and no caller may turn its own words into a fault of the provider.
+message count against the provider only where the caller did not send them, one after another: a
+provider quotes what it refuses, and no caller may turn its own words into a fault of the provider.
 """
 
 import re
@@ -13,14 +13,18 @@ import msgspec
 
 from app.gateway.openai.provider_reason import ProviderReason
 from app.gateway.openai.refused_request import is_about_request, is_in_message
+from app.gateway.openai.sent_request import SentRequest
 from otel.events import ErrorKind
 
 _CLIENT_ERRORS: Final = range(400, 500)
 _SERVER_ERRORS: Final = range(500, 600)
 # Numbered as the client's fault, but sent by a server that was too slow or not ready.
-_TRY_LATER: Final = frozenset({408, 425})
+# 499 is nginx's and Google's for what was cancelled: by the provider, for the gateway reads it.
+_TRY_LATER: Final = frozenset({408, 425, 499})
 # The model was checked before: what is missing there is the provider's or the configuration's.
 _WITHDRAWN: Final = frozenset({404, 405, 410})
+# Another host or protocol than `base_url` has, and Bedrock's status for a model that failed.
+_OF_TARGETS: Final[dict[int, ErrorKind]] = {421: "model_unavailable", 424: "upstream_5xx", 426: "model_unavailable"}
 # The gateway's key or account: nothing that the caller could change.
 _ACCOUNT: Final = frozenset({401, 402, 403, 407})
 
@@ -52,7 +56,8 @@ _AUTH_CODES: Final = frozenset(
 _MODEL_CODES: Final = frozenset(
     {"model_not_found", "model_not_available", "model_decommissioned", "model_deprecated", "invalid_model", "not_found_error",
      "deploymentnotfound", "deployment_not_found", "not_found", "notfounderror", "unknown_model", "model_retired",
-     "model_not_supported", "unavailable_model", "model_disabled", "modelnotopen", "model.accessdenied", "1211"}
+     "model_not_supported", "unavailable_model", "model_disabled", "modelnotopen", "model.accessdenied", "operationnotsupported",
+     "1211"}
 )  # fmt: skip
 _CALLER_CODES: Final = frozenset(
     {"invalid_request_error", "invalid_request", "context_length_exceeded", "invalid_prompt", "invalid_argument",
@@ -68,6 +73,19 @@ _BY_CODE: Final[tuple[tuple[frozenset[str], ErrorKind], ...]] = (
     (_CALLER_CODES, "upstream_4xx"),
 )
 
+_NOUNS: Final = r"account|organi[sz]ation|(?:api[ _-]?|access )?key|project|team|subscription|workspace|tenant"
+_VERDICTS: Final = r"suspended|terminated|disabled|deactivated|blocked|banned|revoked|flagged|restricted|locked|closed"
+_ACCOUNT_CODE: Final = re.compile(
+    rf"(?:{_NOUNS}|org|resource|consumer)[ _-]?(?:is[ _-]|has[ _-]been[ _-])?(?:{_VERDICTS})"
+)
+# Any provider has codes of its own for it. A text in a code's place is no code.
+_POLICY_CODE: Final = re.compile(
+    r"moderation|jailbreak|guardrail|nsfw|unsafe|toxic|csam|harmful|safety|prompt_?injection|sensitive_?content"
+    r"|(?:content|responsible_?ai|usage|safety)_?(?:policy|filter|management)|policy_?violation|prohibited_?content"
+    r"|(?:prompt|input|output|content)_?(?:was_|is_)?(?:blocked|flagged|rejected_by)",
+)
+_CODE: Final = re.compile(r"[\w.:/-]{1,80}")
+
 # All words are compared with a message in lower case: to ignore the case in a search takes three times as long.
 _POLICY_WORDS: Final = re.compile(
     r"moderat|flagged|content[ _-]?(?:policy|filter|management|safety)|safety (?:system|filter|polic|setting)|guardrail|responsible ai"
@@ -76,20 +94,26 @@ _POLICY_WORDS: Final = re.compile(
     r"|new_sensitive|sensitive (?:content|information|words?)|\bnsfw\b|\bunsafe\b|\bcsam\b|child sexual|prohibited[ _]content"
     r"|不安全|敏感|违规",
 )
-_POLICY_CODE: Final = "sensitivecontentdetected"
-"""Volcengine's, with what it is about before it and after it."""
 # About the gateway's own account, however much it speaks of policies.
 _ACCOUNT_WORDS: Final = re.compile(
-    r"\byour (?:account|organi[sz]ation|api[ _-]?key|project|team|access|ip(?: address)?)\b[^.]{0,40}?"
-    r"(?P<key>\b(?:is|was|has|have|been)\b (?:\w+ ){0,2}?(?:suspended|terminated|disabled|deactivated|blocked|banned|revoked|flagged|violated)"
-    r"|\bviolates\b)",
+    rf"(?:\b(?:your|this) (?:{_NOUNS})|\byour (?:access|resource|ip(?: address)?)|\bapi[ -]?key"
+    rf"|(?:\A|(?<=[.:;!] ))(?:the )?(?:{_NOUNS}))\b(?!(?:'s)? polic)[^.]{{0,40}}?"
+    rf"(?P<key>\b(?:(?:is|was|has|have|been)\b (?:\w+ ){{0,2}}?)(?:{_VERDICTS}|violated)|\b(?:violates|(?:{_VERDICTS}) by policy)\b"
+    r"|\b(?:is|are) not (?:allowed|permitted|authori[sz]ed) to\b|\bdoes not have (?:permission|access)\b)",
 )
 _LIMIT_WORDS: Final = re.compile(r"rate[ _-]?limit|too many requests|request limit reached")
 _QUOTA_WORDS: Final = re.compile(
     r"insufficient[ _](?:quota|balance|credit|credits|fund|funds)|credit balance is too low|(?:out of|not enough|no|more) credits"
+    r"|(?:reached|exceeded|hit) (?:your|the|its) (?:\w+ ){0,3}(?:usage|budget|credit) (?:limits?|cap)\b"
     r"|billing|payment required|overdue balance|key limit exceeded|out of call volume quota|used all available credits"
     r"|exceeded your current quota|account is not active|spending limit|prepaid",
 )
+# A part of a message that says that the refusal costs nothing.
+_UNCHARGED: Final = re.compile(
+    r"\b(?:no|nothing)\b(?! longer)[^.;!]{0,30}\b(?:was|were|is|are|been|be)\b[^.;!]{0,10}\b(?:charged|billed|deducted|consumed|used|applied)\b"
+    r"|\b(?:was|were|is|are|has|have|will)(?: not|n.t)\b[^.;!]{0,10}\b(?:charged|billed|deducted|consumed|used|applied)\b",
+)
+_PART: Final = re.compile(r"(?<=[.;!:])\s")
 _KEY_WORDS: Final = re.compile(
     r"(?:incorrect|invalid|missing|expired) api[ _-]?key|api[ _-]?key (?:is )?(?:not valid|invalid|expired|missing|not found)",
 )
@@ -101,6 +125,10 @@ _MODEL_WORDS: Final = re.compile(
     r"|model\b(?:[^.]|\.(?=\S)){0,80}?(?P<key>does not exist|not found|is not available|no longer (?:available|supported)"
     r"|has been (?:retired|deprecated|removed)|reached (?:its|the) end[ -]of[ -]life"
     r"|is not supported (?:by any provider|for this environment|in this region))"
+    # What it is asked for is the operation of the operator's route, and where it runs is the provider's.
+    r"|operation does not work with the (?:\w+ )?model|invocation of model\b.{0,120}?throughput (?:is not|isn.t) supported"
+    r"|does not support (?:the )?(?:chat|completions?|embeddings?|generate)(?: completions?)?(?: api| endpoint| operation)?(?=\W*(?:[.;,]|\Z))"
+    r"|degraded function|function cannot be invoked|model\b[^.]{0,80}? is not loaded"
     r"|model:? (?:[`'\"]?[\w./:@-]+[`'\"]? )?(?:is|was) (?:deprecated|retired|removed|disabled)",
 )
 # About the size of a request: a smaller one is served.
@@ -116,10 +144,18 @@ _OWN_TIER: Final = b'"service_tier"'
 # 498 is Groq's status for the same.
 _TIER_STATUS: Final = 498
 _LIMITED: Final = frozenset({int(HTTPStatus.TOO_MANY_REQUESTS), _TIER_STATUS})
-_ACCESS_WORDS: Final = re.compile(r"access to (?:the )?model")
+_ACCESS_WORDS: Final = re.compile(
+    r"access to (?:the |this )?model|(?:permission|not (?:allowed|permitted|authori[sz]ed)|must be verified) to"
+    r" (?:use|access|stream|invoke|call|sample from) (?:the |this )?model",
+)
+# A server that was spoken to by the wrong protocol, or under the wrong name: about `base_url`.
+_BASE_URL_WORDS: Final = re.compile(
+    r"http request (?:was )?(?:sent )?to (?:an |the )?https (?:port|server)|no required ssl certificate|bad request - invalid hostname",
+)
 # About the account, or the location of the gateway.
 _LOCATION_WORDS: Final = re.compile(
-    r"(?P<key>(?:location|country|region|territory)) is not supported|not supported in your (?:country|region)",
+    r"(?:\A|\b(?:user|your|client|current) )(?:location|country|region|territory) is not supported"
+    r"|not supported in your (?:country|region)",
 )
 
 
@@ -136,22 +172,18 @@ def kind_of_refusal(status: int, reason: ProviderReason, sent: bytes | None, mod
     reason = _lower(reason)
     codes = set(reason.codes)
     message = reason.message or ""
+    request = None if sent is None else SentRequest(sent)
     kind: ErrorKind = "upstream_auth"
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.PAYMENT_REQUIRED} and _SIZE_WORDS.search(message):
         kind = "size_refused"
     elif status in _LIMITED:
         kind = _of_limit(status, codes, reason, sent)
     elif status in _WITHDRAWN:
-        kind = "upstream_4xx" if is_about_request(reason, sent, model) else "model_unavailable"
-    elif codes & _QUOTA_CODES or is_in_message(_QUOTA_WORDS, message, sent):
+        kind = "upstream_4xx" if is_about_request(reason, request, model) else "model_unavailable"
+    elif codes & _QUOTA_CODES or (not _is_flagged(status, codes, message, request) and _is_of_quota(message, request)):
         kind = "upstream_quota"
     elif status == HTTPStatus.FORBIDDEN or status not in _ACCOUNT:
-        if _is_policy(codes, message) and not is_in_message(_ACCOUNT_WORDS, message, sent):
-            kind = "content_policy"
-        elif status == HTTPStatus.FORBIDDEN:
-            kind = _of_access(codes, reason, sent, model)
-        else:
-            kind = _of_request(codes, reason, sent, model)
+        kind = _of_request(status, codes, reason, request, model)
     return kind
 
 
@@ -177,8 +209,38 @@ def _lower(reason: ProviderReason) -> ProviderReason:
 
 def _is_policy(codes: set[str], message: str) -> bool:
     """Whether the provider refuses what the prompt is about."""
-    is_named = codes & _POLICY_CODES or any(_POLICY_CODE in code for code in codes)
-    return bool(is_named) or _POLICY_WORDS.search(message) is not None
+    return _is_policy_code(codes) or _POLICY_WORDS.search(message) is not None
+
+
+def _is_policy_code(codes: set[str]) -> bool:
+    """Whether a code says that the provider refuses what the prompt is about."""
+    return bool(codes & _POLICY_CODES) or any(
+        _CODE.fullmatch(code) and _POLICY_CODE.search(code) and not _ACCOUNT_CODE.search(code) for code in codes
+    )
+
+
+def _is_flagged(status: int, codes: set[str], message: str, sent: SentRequest | None) -> bool:
+    """Whether a code says so, whatever the words: a router also writes what a refused prompt costs."""
+    return (
+        (status == HTTPStatus.FORBIDDEN or status not in _ACCOUNT)
+        and _is_policy_code(codes)
+        and not _is_of_account(codes, message, sent)
+    )
+
+
+def _is_of_account(codes: set[str], message: str, sent: SentRequest | None) -> bool:
+    """Whether the provider has closed or restricted the gateway's own account."""
+    return _is_account_code(codes) or is_in_message(_ACCOUNT_WORDS, message, sent)
+
+
+def _is_account_code(codes: set[str]) -> bool:
+    return any(_CODE.fullmatch(code) and _ACCOUNT_CODE.search(code) for code in codes)
+
+
+def _is_of_quota(message: str, sent: SentRequest | None) -> bool:
+    """Whether credit or quota is exhausted; that nothing was charged for a refusal is no word about it."""
+    parts = [part for part in _PART.split(message) if not _UNCHARGED.search(part)]
+    return is_in_message(_QUOTA_WORDS, " ".join(parts), sent)
 
 
 def _of_limit(status: int, codes: set[str], reason: ProviderReason, sent: bytes | None) -> ErrorKind:
@@ -193,29 +255,37 @@ def _of_limit(status: int, codes: set[str], reason: ProviderReason, sent: bytes 
     return "tier_unavailable" if is_of_tier or status == _TIER_STATUS else "rate_limited"
 
 
-def _of_access(codes: set[str], reason: ProviderReason, sent: bytes | None, model: str) -> ErrorKind:
+def _of_request(
+    status: int, codes: set[str], reason: ProviderReason, sent: SentRequest | None, model: str
+) -> ErrorKind:
+    """Classify a 403 or a status for requests: the prompt, the gateway's key, a model that is gone, or the caller's mistake."""
+    message = reason.message or ""
+    if _is_policy(codes, message) and not _is_of_account(codes, message, sent):
+        return "content_policy"
+    if status == HTTPStatus.FORBIDDEN:
+        return _of_access(codes, reason, sent, model)
+    of_gateway = (_KEY_WORDS, _LOCATION_WORDS)
+    if (
+        codes & _AUTH_CODES
+        or _is_account_code(codes)
+        or any(is_in_message(words, message, sent) for words in of_gateway)
+    ):
+        return "upstream_auth"
+    is_of_model = codes & (_MODEL_CODES - {"not_found", "not_found_error"}) or _is_of_target(reason, sent)
+    if is_of_model or status in _OF_TARGETS:
+        is_own = is_about_request(reason, sent, model)
+        return "upstream_4xx" if is_own else _OF_TARGETS.get(status, "model_unavailable")
+    return "upstream_auth" if is_in_message(_ACCOUNT_WORDS, message, sent) else "upstream_4xx"
+
+
+def _of_access(codes: set[str], reason: ProviderReason, sent: SentRequest | None, model: str) -> ErrorKind:
     """Classify a 403: the request names something it may not use, the account may not use the model, or the key is refused."""
     if is_about_request(reason, sent, model):
         return "upstream_4xx"
-    message = reason.message or ""
-    if (
-        codes & _MODEL_CODES
-        or is_in_message(_ACCESS_WORDS, message, sent)
-        or is_in_message(_MODEL_WORDS, message, sent)
-    ):
-        return "model_unavailable"
-    return "upstream_auth"
+    return "model_unavailable" if codes & _MODEL_CODES or _is_of_target(reason, sent) else "upstream_auth"
 
 
-def _of_request(codes: set[str], reason: ProviderReason, sent: bytes | None, model: str) -> ErrorKind:
-    """Classify a status that may be the gateway's key, a model that is gone, or the caller's mistake."""
+def _is_of_target(reason: ProviderReason, sent: SentRequest | None) -> bool:
+    """Whether the words are about the model that the operator names, what it can do, or the `base_url`."""
     message = reason.message or ""
-    of_gateway = (_KEY_WORDS, _LOCATION_WORDS, _ACCOUNT_WORDS)
-    if codes & _AUTH_CODES or any(is_in_message(words, message, sent) for words in of_gateway):
-        return "upstream_auth"
-    is_of_model = codes & (_MODEL_CODES - {"not_found", "not_found_error"}) or is_in_message(
-        _MODEL_WORDS, message, sent
-    )
-    if is_of_model and not is_about_request(reason, sent, model):
-        return "model_unavailable"
-    return "upstream_4xx"
+    return any(is_in_message(words, message, sent) for words in (_MODEL_WORDS, _ACCESS_WORDS, _BASE_URL_WORDS))

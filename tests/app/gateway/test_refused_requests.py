@@ -62,7 +62,84 @@ NOT_NAMED = [
     (400, "The model is fine. Image not found", None, "upstream_4xx"),
     (400, "This model does not support tools", None, "upstream_4xx"),
 ]  # fmt: skip
+# About the gateway's account, the target or its `base_url`: nothing that a request has.
+NOT_THE_CALLERS = [
+    (404, "No allowed providers are available for the selected model.", None, "model_unavailable"),
+    (404, "All providers have been ignored. To change your default ignored providers, visit the preferences.", None, "model_unavailable"),
+    (400, "Your organization must be verified to stream this model.", "unsupported_value", "model_unavailable"),
+    (400, "Organization has been restricted. Please reach out to support.", "organization_restricted", "upstream_auth"),
+    (400, "Refused.", "project_suspended", "upstream_auth"),
+    (400, "This organization has been disabled.", "invalid_request_error", "upstream_auth"),
+    (400, "You have reached your specified API usage limits. You will regain access on 2026-12-01.", None, "upstream_quota"),
+    (400, "API key does not have permission to use the model alpha-tiny", None, "model_unavailable"),
+    (403, "You are not allowed to sample from this model", None, "model_unavailable"),
+    (400, "Invocation of model ID alpha-tiny with on-demand throughput isn\u2019t supported.", None, "model_unavailable"),
+    (400, "The chatCompletion operation does not work with the specified model, alpha-tiny.", "OperationNotSupported", "model_unavailable"),
+    (400, "The embeddings operation does not work with the specified model, alpha-tiny.", None, "model_unavailable"),
+    (400, "Function id 'x': DEGRADED function cannot be invoked", None, "model_unavailable"),
+    (400, "registry.ollama.ai/library/alpha-tiny:latest does not support chat", None, "model_unavailable"),
+    (400, "The model alpha-tiny does not support Chat Completions API.", None, "model_unavailable"),
+    (400, "Model alpha-tiny is not loaded", None, "model_unavailable"),
+    (400, "Rejected request: api_key is not allowed in request body.", None, "upstream_4xx"),
+    (400, "This model does not support chat templates with images", None, "upstream_4xx"),
+    (400, "400 The plain HTTP request was sent to HTTPS port", None, "model_unavailable"),
+    (400, "Client sent an HTTP request to an HTTPS server.", None, "model_unavailable"),
+    (400, "Failed to fetch image: 400 The plain HTTP request was sent to HTTPS port", None, "upstream_4xx"),
+    (421, "Misdirected request", None, "model_unavailable"),
+    (426, "upgrade required", None, "model_unavailable"),
+    (424, "The request failed due to an error while processing the model.", None, "upstream_5xx"),
+    (424, "Error retrieving the tool list from MCP server", None, "upstream_4xx"),
+    (424, "insufficient balance", None, "upstream_quota"),
+    (421, "Moderation block", "content_filter", "content_policy"),
+    (499, "The operation was cancelled.", "CANCELLED", "upstream_5xx"),
+    # Not what a model's name ends in, and who runs a model downloads it.
+    (404, "Model gen-image not found", None, "model_unavailable"),
+    (404, "model acme/tool does not exist", "model_not_found", "model_unavailable"),
+    (404, "Image does not exist", "model_not_found", "model_unavailable"),
+    (404, "model 'alpha-tiny' not found, download it first", None, "model_unavailable"),
+    (404, "Failed to fetch model alpha-tiny: not found", None, "model_unavailable"),
+    (404, "Failed to fetch alpha-tiny: not found", None, "model_unavailable"),
+    (404, "The deployment named in 'model' could not be found", None, "model_unavailable"),
+    (404, "Resource 'chat' with role 'user' not found", None, "model_unavailable"),
+]  # fmt: skip
+# Each with an everyday prompt that has some of its words, which are not a quotation.
+EVERYDAY_WORDS = [
+    (400, "Model Not Exist", "Do not invent facts. If a file does not exist, say so.", "model_unavailable"),
+    (400, "Model Not Exist", "Why do we exist, and why not?", "model_unavailable"),
+    (400, "The model `alpha-tiny` does not exist", "Which animals does a child think exist, and which not?", "model_unavailable"),
+    (400, "alpha-tiny is not a valid model ID", "Please validate this JSON. It is not mine.", "model_unavailable"),
+    (400, "The provided model identifier is invalid.", "My compiler: invalid identifier. What is it?", "model_unavailable"),
+    (400, "Unknown model alpha-tiny", "Translate: unknown", "model_unavailable"),
+    (400, "Your credit balance is too low to access the API.", "Is a low balance on a credit card too risky?", "upstream_quota"),
+    (400, "insufficient balance (1008)", "Is my balance insufficient for the rent?", "upstream_quota"),
+    (400, "User location is not supported", "Which location is best for a picnic?", "upstream_auth"),
+    (400, "API key not valid.", "How do I make a valid key for an API? Not urgent.", "upstream_auth"),
+    (403, "Your account has been suspended for violating our usage policies", "My account has been suspended.", "upstream_auth"),
+    (404, "The deployment named in 'production' could not be found", "We deploy to production", "model_unavailable"),
+]  # fmt: skip
+# What the caller sent is in the message as it is, or as providers write it.
+QUOTATIONS = [
+    ("insufficient balance", "invalid value: insufficient balance"),
+    ("Insufficient,\n  BALANCE!", "invalid value 'insufficient balance'"),
+    ("insufficient\nbalance", "invalid value 'insufficient\\nbalance'"),
+    ("insufficient\u2028balance", "invalid value 'insufficient\\u2028balance'"),
+    ("an \u0069nsufficient balance", "invalid value: an insufficient balance"),
+    ("rebilling", "invalid value: rebilling"),
+    ("x does not exist", "model error: `x does not exist` is no value"),
+    ("does not exist", "model alpha-tiny: 'does not exist' is no value"),
+    ("your account has been suspended", "invalid value: your account has been suspended"),
+    ("has been suspended", "your account sent 'has been suspended'"),
+    ("no such model", "invalid value (no such model)"),
+    ("HTTP request to an HTTPS server", "invalid value: http request to an https server"),
+]
 FLAGGED = [
+    (403, 'Your input was flagged for "violence". No credits were charged.', None),
+    (403, 'This request was flagged for "sexual/minors". You were not billed; see billing.', "moderation"),
+    (400, "Content moderation failed: billing was not applied", "moderation_blocked"),
+    (400, "Flagged. Your balance is unchanged, insufficient balance or not.", "moderation_blocked"),
+    (403, "The request contains hateful text", "moderation_failed"),
+    (403, "Jailbreak attempt detected", "jailbreak_detected"),
+    (403, "toxicity threshold exceeded", "unsafe_prompt"),
     (
         403,
         "Content violates usage guidelines. Team: t, API key ID: k, Failed check: SAFETY_CHECK_TYPE_BIO",
@@ -87,6 +164,13 @@ OF_THE_ACCOUNT = [
     (403, "Your access was terminated due to violation of our policies, please check your email."),
     (403, "Access denied: your IP address violates our access policy"),
     (400, "Your account has been flagged for violations of the content policy."),
+    (
+        403,
+        "Your resource has been temporarily blocked because we detected behavior that may violate our content policy.",
+    ),
+    (403, "Key blocked by policy: too many flagged requests in 24h"),
+    (403, "API key's project is not allowed to sample from this endpoint due to safety policy"),
+    (403, "This API key has been disabled because prompts sent with it were flagged"),
 ]
 SIZES = [
     (429, "Request too large for gpt on tokens per min (TPM): Limit 30000, Requested 60000. It must be reduced."),
@@ -125,6 +209,61 @@ def test_what_a_request_names_is_its_own_fault(*, status, message, fields, is_es
 def test_what_it_does_not_name_is_the_accounts_or_the_models(*, status, message, code, kind):
     sent = json.dumps({"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}).encode()
     assert kind_of(status, message, sent, code) == kind
+
+
+@pytest.mark.parametrize(("status", "message", "code", "kind"), NOT_THE_CALLERS)
+def test_what_a_request_cannot_change_is_not_the_callers(*, status, message, code, kind):
+    sent = json.dumps({"model": "tiny", "messages": [{"role": "user", "content": "Which model are you?"}]}).encode()
+    assert kind_of(status, message, sent, code) == kind
+
+
+@pytest.mark.parametrize("name", ["y-image", "x/tool", "download-file"])
+def test_the_targets_own_name_is_no_thing_of_a_requests(name):
+    reason = read_reason(json.dumps({"error": {"message": f"model {name} does not exist"}}).encode())
+    assert kind_of_refusal(404, reason, b'{"model": "tiny"}', name) == "model_unavailable"
+
+
+@pytest.mark.parametrize(("status", "message", "prompt", "kind"), EVERYDAY_WORDS)
+@pytest.mark.parametrize("members", [{}, {"metadata": {"does not exist": "1", "insufficient balance": "1"}}])
+def test_everyday_words_of_a_prompt_are_no_quotation(*, status, message, prompt, kind, members):
+    sent = json.dumps({"model": "tiny", "messages": [{"role": "user", "content": prompt}], **members}).encode()
+    assert kind_of(status, message, sent) == kind
+
+
+@pytest.mark.parametrize(("content", "message"), QUOTATIONS)
+@pytest.mark.parametrize("is_escaped", [False, True])
+def test_what_the_caller_sent_in_a_row_is_a_quotation(*, content, message, is_escaped):
+    sent = json.dumps({"model": "tiny", "messages": [{"role": "user", "content": content}]}, ensure_ascii=is_escaped)
+    if is_escaped:
+        sent = sent.replace("o", "\\u006f").replace("m\\u006fdel", "model")
+    assert kind_of(400, message, sent.encode()) == "upstream_4xx"
+
+
+def test_a_word_of_the_providers_beside_a_quotation_counts():
+    sent = b'{"model": "tiny", "messages": ["insufficient balance"]}'
+    assert kind_of(400, "'insufficient balance' is refused. Payment required.", sent) == "upstream_quota"
+
+
+@pytest.mark.parametrize("character", ["x", "\u4e2d"])
+def test_of_a_body_too_large_to_be_searched_the_beginning_is(character):
+    filler = character * 300_000
+    for first, second, kind in (("", filler, "upstream_quota"), ("insufficient balance", filler, "upstream_4xx")):
+        sent = json.dumps({"model": "tiny", "messages": [first, second]}).encode()
+        assert kind_of(400, "insufficient balance", sent) == kind
+    assert kind_of(400, "Model Not Exist", json.dumps({"messages": [filler]}).encode()) == "model_unavailable"
+
+
+@pytest.mark.parametrize("body", [b"", b"[1]", b"no JSON \\", b'{"provider": ', b'{"a": "\\ud800"}', b'{"a": "b\\'])
+def test_a_body_that_is_no_request_is_searched_as_it_is(body):
+    assert kind_of(400, "Model Not Exist", body) == "model_unavailable"
+    assert kind_of(404, "No such upload: file-abc", body + b" file-abc") == "upstream_4xx"
+    is_own = b"provider" in body
+    assert kind_of(404, "All providers have been ignored.", body) == ("upstream_4xx" if is_own else "model_unavailable")
+
+
+def test_a_nested_member_is_no_routing_of_the_requests():
+    sent = b'{"model": "tiny", "tools": [{"provider": "x", "required": ["provider"]}]}'
+    assert kind_of(404, "All providers have been ignored.", sent) == "model_unavailable"
 
 
 @pytest.mark.parametrize(("status", "message", "code"), FLAGGED)

@@ -1,0 +1,79 @@
+"""Searches what the caller sent for what a provider's message quotes.
+
+Input: the body as the caller sent it. Output: whether it has a name, or words in a row. Words are
+looked for in its strings alone: `model` and `messages` are in each request. The work is linear, and
+bounded: of a larger body the beginning alone is searched.
+"""
+
+import json
+import re
+from functools import cached_property
+from typing import Final
+
+import msgspec
+
+MOST_SEARCHED_BYTES: Final = 256 * 1024
+
+_STRING: Final = re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*+)(?:\\?\Z|"(\s*+:)?)', re.DOTALL)
+"""Any string, with a colon where it is a name; the last may be cut."""
+_CUT_ESCAPE: Final = re.compile(r"\\u[0-9a-fA-F]{0,3}\Z")
+_OWN_MODEL: Final = re.compile(r'"model"\s*:\s*"(?:[^"\\]|\\.){0,500}"')
+_BETWEEN_STRINGS: Final = "\0"
+# Anything but ASCII letters and digits, and what is left of an escape that a message shows as such.
+_BETWEEN_WORDS: Final = r"(?:[^a-z0-9\0]|(?<=\\)u[0-9a-f]{4}|(?<=\\)[nrtbf])+"
+_SEPARATOR: Final = re.compile(_BETWEEN_WORDS)
+_ESCAPED_LETTER: Final = "\\u"
+_UNCOMMON: Final = re.compile(r"[\d_/@\s-]")
+
+
+class SentRequest:
+    """The body of one request, decoded when it is searched for the first time."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self.is_too_large = len(body) > MOST_SEARCHED_BYTES
+
+    def has_member(self, name: str) -> bool:
+        """Whether the request itself has a member of this name; in one that is too large, anything in it."""
+        if not self.is_too_large:
+            try:
+                return name in msgspec.json.decode(self._body, type=dict[str, msgspec.Raw])
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                pass
+        return b'"%b"' % name.encode() in self._body
+
+    def names(self, name: str) -> bool:
+        """Whether the request has this name in lower case, but for that of its model; a common word has to be a whole string."""
+        if _UNCOMMON.search(name):
+            return name in self._lowered or name in self._text
+        return f'"{name}"' in self._lowered or f"{_BETWEEN_STRINGS}{name}{_BETWEEN_STRINGS}" in self._text
+
+    def has_in_a_row(self, text: str) -> bool:
+        """Whether a string has the words of a text in lower case one after another, whatever is between them."""
+        words = [word for word in _SEPARATOR.split(text) if word]
+        if _ESCAPED_LETTER not in self._beginning and any(word not in self._lowered for word in words):
+            # Usually, and without a look at each string.
+            return False
+        return bool(words) and re.search(_BETWEEN_WORDS.join(words), self._text) is not None
+
+    @cached_property
+    def _beginning(self) -> str:
+        """What is searched, as it was sent, without the model."""
+        return _OWN_MODEL.sub("", self._body[:MOST_SEARCHED_BYTES].decode("utf-8", "replace"), count=1)
+
+    @cached_property
+    def _lowered(self) -> str:
+        return self._beginning.lower()
+
+    @cached_property
+    def _text(self) -> str:
+        """All strings in lower case, without escapes and with a mark around them."""
+        strings = [string for string, colon in _STRING.findall(_CUT_ESCAPE.sub("", self._beginning)) if not colon]
+        if "\\" in self._beginning:
+            try:
+                strings = json.loads('["' + '","'.join(strings) + '"]', strict=False)
+            except ValueError:
+                # No JSON: it is searched as it is.
+                strings = [self._beginning]
+        text = _BETWEEN_STRINGS.join(string.replace(_BETWEEN_STRINGS, " ") for string in strings)
+        return f"{_BETWEEN_STRINGS}{text}{_BETWEEN_STRINGS}".lower()
