@@ -105,6 +105,9 @@ _LIMIT_WORDS: Final = re.compile(r"rate[ _-]?limit|too many requests|request lim
 _QUOTA_WORDS: Final = re.compile(
     r"insufficient[ _](?:quota|balance|credit|credits|fund|funds)|credit balance is too low|(?:out of|not enough|no|more) credits"
     r"|(?:reached|exceeded|hit) (?:your|the|its) (?:\w+ ){0,3}(?:usage|budget|credit) (?:limits?|cap)\b"
+    # The longer ones come first: a prompt may have the word alone.
+    r"|(?:enable|check|update|add|verify|plans? (?:and|&)) (?:your )?(?:plan and )?billing|prepaid (?:balance|credits?|account|quota)"
+    r"|billing (?:(?:hard|soft) limit|limit|account|details|(?:is |has )?(?:not |been )*(?:active|enabled|disabled))"
     r"|billing|payment required|overdue balance|key limit exceeded|out of call volume quota|used all available credits"
     r"|exceeded your current quota|account is not active|spending limit|prepaid",
 )
