@@ -5,13 +5,12 @@ not request; and, in the attributes, what accounting needs. Pure: no I/O, no clo
 change are passed on byte for byte.
 """
 
+import contextlib
 from http import HTTPStatus
 from typing import Final
 
-from app.gateway.json_bounds import INLINE_BYTES
-from app.gateway.openai.chunk_fields import begins, without
-from app.gateway.openai.failures import UpstreamFailure, failure_of_error_object, failure_of_reason
-from app.gateway.openai.provider_reason import read_reason
+from app.gateway.openai.chunk_fields import USAGE, USAGE_AND_ERROR, begins, has_many_values, without
+from app.gateway.openai.failures import UpstreamFailure
 from app.gateway.openai.response_shape import (
     NULL,
     Choice,
@@ -20,36 +19,40 @@ from app.gateway.openai.response_shape import (
     error_beside,
     error_itself,
     error_within,
+    is_filled,
     message_of,
     text_of,
-    usages_of,
 )
 from app.gateway.openai.sse import EVENT_BYTES, EventTooLargeError, SseEvent, SseSplitter
 from app.gateway.openai.stream_choices import StreamChoices
+from app.gateway.openai.stream_events import (
+    END_MARKERS,
+    NO_CONTENT,
+    bare_error,
+    cut_event,
+    failure_of,
+    is_chunk_name,
+    named_error,
+    read_stray,
+    unreadable,
+)
 from app.gateway.openai.text_units import ABSENT, message_units
 from app.gateway.openai.usage import UsageReader
+from app.gateway.openai.usage_places import held_usages, usages_of
 from app.gateway.openai.usual_chunk import read_usual_chunk
 from otel.events import ErrorKind
 
 DONE: Final = b"data: [DONE]\n\n"
 
-_NO_CONTENT: Final = frozenset({b"", b"null", b"{}", b"[]", b'""', b"[DONE]"})
 _LONGEST_BYTES: Final = 16
 """Longer data are not looked up among those without content, white space around them included."""
 
-_ERROR_NAMES: Final = frozenset({b"error", b"exception"})
-_CHUNK_NAMES: Final = frozenset({b"", b"message"}) | _ERROR_NAMES
-_NAMED_ERROR: Final = {"message": "The provider ended its response with an error event."}
 _CUT: Final = "the body ended before the response was complete"
-_USAGE_FIELDS: Final = frozenset({"usage"})
-_ERROR_FIELDS: Final = frozenset({"usage", "error"})
-_MOST_VALUES: Final = 100_000
 _MOST_HELD_BYTES: Final = 64 * 1024
-_MOST_REASON_BYTES: Final = 4 * 1024
 
 
 class StreamChunks:
-    """Reads one stream; fed by one task. After `done` or `failure` it takes no more.
+    """Reads one stream; fed by one task. After `done` it takes no more, and after `failure` only the usage that comes behind it.
 
     Chunks without content are held back until the first content comes: until then another provider
     may take over.
@@ -77,6 +80,7 @@ class StreamChunks:
         self.finish_reason: str | None = None
         self.done = False
         self.failure: UpstreamFailure | None = None
+        self._failed_in_choice = False
 
     def feed(self, data: bytes) -> bytes:
         """Take what arrived and return what the caller gets of it: everything before a failure.
@@ -125,9 +129,12 @@ class StreamChunks:
 
     def end(self) -> bytes:
         """Take the end of the body; an event without its blank line counts if it can be read. Returns what the caller gets of it."""
-        if self.done or self.failure is not None:
+        if self.done:
             return b""
-        piece = b"".join([self._take(event) for event in self._cut_event()])
+        had_failed = self.failure is not None
+        piece = b"".join([self._take(event) for event in cut_event(self._splitter)])
+        if had_failed:
+            return b""
         if not self.complete and self.failure is None:
             has_begun = bool(self.chunks)
             self._fail("stream_broken" if has_begun else "bad_response", _CUT if has_begun else "no event with content")
@@ -146,34 +153,27 @@ class StreamChunks:
         return 0 if self.complete else self.output_units - self._counted_units
 
     @property
+    def awaits_usage(self) -> bool:
+        """Whether usage may still come: a choice has failed, and its stream goes on to its end."""
+        return self._failed_in_choice and not self.done and self.uncounted_units > 0
+
+    @property
     def choices(self) -> int:
         """How many choices have begun."""
         return len(self._choices)
 
-    def _cut_event(self) -> list[SseEvent]:
-        """Return the event that the end of the body cut short, unless the cut is in the middle of its data."""
-        try:
-            events = self._splitter.close()
-            for event in events:
-                if event.data is not None and event.data.strip() not in _NO_CONTENT:
-                    decode_chat(event.data)
-        except (EventTooLargeError, ValueError, RecursionError):
-            return []
-        return events
-
     def _take(self, event: SseEvent) -> bytes:
         """Handle one event and return its bytes for the caller."""
-        if self.done or self.failure is not None or self._is_bare_error(event):
+        if self._is_over(event):
             return b""
         data = event.data
         if data is None:
             is_failure = bool(stray := event.stray) and self._is_failure(stray)
             # Comments keep a slow connection alive. Before the first content there is no response yet that they could keep alive.
             return event.encode() if self._has_begun and not is_failure else b""
-        if len(data) <= _LONGEST_BYTES and (stripped := data.strip()) in _NO_CONTENT:
-            return self._end_marker() if stripped == b"[DONE]" else b""
-        if len(data) > INLINE_BYTES and data.count(b",") + data.count(b"[") + data.count(b"{") > _MOST_VALUES:
-            # Large chunks are few long strings (such as an image); reading anything else would stall all other requests.
+        if len(data) <= _LONGEST_BYTES and (stripped := data.strip()) in NO_CONTENT:
+            return self._end_marker() if stripped in END_MARKERS else b""
+        if has_many_values(data):
             self._fail("bad_response", "a chunk of too many values")
             return b""
         try:
@@ -181,19 +181,28 @@ class StreamChunks:
         except (ValueError, RecursionError):
             return self._take_other(event)
 
+    def _is_over(self, event: SseEvent) -> bool:
+        """Whether the stream has ended, or ends with an error that has a name alone. Behind a failure usage may come, up to the end marker."""
+        if self.done or self.failure is None:
+            error = None if self.done else bare_error(event)
+            self.failure = failure_of(error) if error else self.failure
+        elif (data := (event.data or b"").strip()) in END_MARKERS:
+            self.done = True
+        elif b'"usage"' in data and not has_many_values(data):
+            with contextlib.suppress(ValueError, RecursionError):
+                self._count(*decode_chat(data))
+        return self.done or self.failure is not None
+
     def _take_document(self, event: SseEvent, data: bytes) -> bytes:
         """Handle an event whose data is a JSON object; raises ValueError where it is none."""
         if not event.others and self._take_usual(data):
             return event.encode()
         head, choices = decode_chat(data)
         error = error_beside(head) or (None if choices else error_itself(data))
-        if event.others:
-            name = event.name
-            if not choices and not error and name not in _CHUNK_NAMES and head.usage is ABSENT:
-                # Such as a ping.
-                return b""
-            if name in _ERROR_NAMES:
-                error = error or _NAMED_ERROR
+        if event.others and not choices and not error and head.usage is ABSENT and not is_chunk_name(event.name):
+            # Such as a ping, or an event of another API with usage in one of its members.
+            self._count(head, choices)
+            return b""
         return self._take_chunk(event, head, choices, error)
 
     def _take_chunk(self, event: SseEvent, head: Head, choices: list[Choice] | None, error: object) -> bytes:
@@ -203,7 +212,7 @@ class StreamChunks:
             self.response_id = text_of(head.id)
             self.response_model = text_of(head.model)
         has_usage = head.usage is not ABSENT or head.x_groq is not ABSENT
-        units = 0
+        units, is_last, is_beside = 0, not choices, bool(error)
         for choice in choices or ():
             index = bytes(choice.index)
             self._choices.begin(index)
@@ -215,20 +224,23 @@ class StreamChunks:
             if reason is not None:
                 self.finish_reason = reason
                 self._choices.finish(index)
+                is_last = True
             error = error or error_within(choice, delta, reason)
             has_usage = has_usage or choice.usage is not ABSENT
         self.output_units += units
+        is_held = is_last and not is_filled(head.usage) and next(held_usages(head, choices), None) is not None
+        has_usage = has_usage or is_held
         if has_usage:
             self._count(head, choices)
-        if error:
-            self.failure = failure_of_error_object(error, http_status=HTTPStatus.OK)
-            return self._deliver(without(event, _ERROR_FIELDS), has_content=True) if units else b""
+        self._failed_in_choice = bool(error) and not is_beside
+        if error := error or named_error(event):
+            self.failure = failure_of(error)
+            return self._deliver(without(event, USAGE_AND_ERROR), has_content=True) if units else b""
         if not has_usage or self._include_usage:
             piece = event.encode()
-        elif not choices and head.usage is not ABSENT and head.usage != NULL:
-            piece = b""
         else:
-            piece = without(event, _USAGE_FIELDS)
+            is_of_usage = is_held or (head.usage is not ABSENT and head.usage != NULL)
+            piece = without(event, USAGE, drops_frame=is_of_usage and not choices)
         return self._deliver(piece, has_content=self._has_begun or units > 0 or begins(choices))
 
     def _deliver(self, piece: bytes, *, has_content: bool) -> bytes:
@@ -239,30 +251,11 @@ class StreamChunks:
         self._held_bytes += len(piece)
         return self._release() if has_content or self._held_bytes > _MOST_HELD_BYTES else b""
 
-    def _is_bare_error(self, event: SseEvent) -> bool:
-        """Whether an event is an error by its name alone, without data that explain it."""
-        if not event.others or event.name not in _ERROR_NAMES or (event.data or b"").strip() not in _NO_CONTENT:
-            return False
-        self.failure = failure_of_error_object(_NAMED_ERROR, http_status=HTTPStatus.OK)
-        return True
-
     def _is_failure(self, stray: bytes) -> bool:
         """Handle JSON outside of data lines; whether it ends the stream, as an error or as a whole response does."""
-        try:
-            head, choices = decode_chat(stray)
-            error = error_beside(head) or (None if choices else error_itself(stray))
-        except (ValueError, RecursionError):
-            if self._has_begun:
-                return False
-            head, choices, error = Head(), None, None
-            reason = read_reason(stray[:_MOST_REASON_BYTES])
-            if reason.codes:
-                # A list with an error in it.
-                error = {"message": reason.message, "code": reason.codes[0]}
-        for choice in choices or ():
-            error = error or error_within(choice, message_of(choice.message), text_of(choice.finish_reason))
+        head, choices, error = read_stray(stray, is_late=self._has_begun)
         if error:
-            self.failure = failure_of_error_object(error, http_status=HTTPStatus.OK)
+            self.failure = failure_of(error)
         elif not self._has_begun and choices:
             self._fail("bad_response", "a JSON document instead of an event stream")
         if self.failure is not None:
@@ -276,16 +269,15 @@ class StreamChunks:
                 self._counted_units = self.output_units
 
     def _fail(self, kind: ErrorKind, reason: str) -> None:
-        """End the stream with a failure that the provider did not name."""
-        self.failure = UpstreamFailure(kind, http_status=HTTPStatus.OK, reason=reason)
+        """End the stream with a failure that the provider did not name; the first one stays."""
+        self.failure = self.failure or UpstreamFailure(kind, http_status=HTTPStatus.OK, reason=reason)
 
     def _take_other(self, event: SseEvent) -> bytes:
         """Handle an event that is not a chunk."""
-        if event.name in _ERROR_NAMES:
-            reason = read_reason((event.data or b"")[:_MOST_REASON_BYTES])
-            self.failure = failure_of_reason(reason, http_status=HTTPStatus.OK)
-        elif event.name in _CHUNK_NAMES:
-            self._fail("bad_response", "an event whose data is no JSON object")
+        if (error := named_error(event)) is not None:
+            self.failure = failure_of(error)
+        elif is_chunk_name(event.name):
+            self._fail("bad_response", unreadable(event))
         return b""
 
     def _end_marker(self) -> bytes:

@@ -16,7 +16,7 @@ from app.gateway.openai.failures import UpstreamFailure, failure_of_error_object
 from app.gateway.openai.lenient_json import decode_document
 from app.gateway.openai.request import Operation
 from app.gateway.openai.response_shape import (
-    EMBEDDINGS,
+    HEAD,
     Choice,
     Head,
     decode_chat,
@@ -25,10 +25,10 @@ from app.gateway.openai.response_shape import (
     error_within,
     message_of,
     text_of,
-    usages_of,
 )
 from app.gateway.openai.text_units import ABSENT, message_units
 from app.gateway.openai.usage import ReportedUsage, UsageReader
+from app.gateway.openai.usage_places import usages_of
 from app.gateway.openai.usual_completion import read_usual_completion
 
 _LIST: Final = re.compile(rb"\[\s*[^\s\]]")
@@ -109,7 +109,7 @@ def _read_chat(body: bytes) -> ParsedResponse:
 
 def _read_embeddings(body: bytes) -> ParsedResponse:
     """Read a list of embeddings; raises ValueError for anything else."""
-    head = decode_document(body, EMBEDDINGS)
+    head = decode_document(body, HEAD)
     error = error_beside(head) or error_itself(body)
     if not error and (head.data is ABSENT or _LIST.match(memoryview(head.data)) is None):
         raise _NotAResponseError("no data")

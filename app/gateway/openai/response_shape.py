@@ -6,7 +6,6 @@ a message, as the reason why a choice finished, or as an object of its own.
 
 import contextlib
 import re
-from collections.abc import Iterator
 from typing import Final, Literal
 
 import msgspec
@@ -45,7 +44,7 @@ class Choice(msgspec.Struct, gc=False):
 
 
 class Head(msgspec.Struct, gc=False):
-    """The fields of a response or of a chunk beside its choices."""
+    """The fields of a response or of a chunk beside its choices; the last ones for the usage that they may hold."""
 
     id: msgspec.Raw = ABSENT
     model: msgspec.Raw = ABSENT
@@ -53,6 +52,10 @@ class Head(msgspec.Struct, gc=False):
     error: msgspec.Raw = ABSENT
     x_groq: msgspec.Raw = ABSENT
     base_resp: msgspec.Raw = ABSENT
+    response: msgspec.Raw = ABSENT
+    data: msgspec.Raw = ABSENT
+    metadata: msgspec.Raw = ABSENT
+    message: msgspec.Raw = ABSENT
 
 
 class Chat(Head, gc=False):
@@ -65,16 +68,6 @@ class LargeChat(Head, gc=False):
     """A large document, whose choices are still undecoded: a list of millions would be as many objects."""
 
     choices: msgspec.Raw = ABSENT
-
-
-class Embeddings(Head, gc=False):
-    """A list of embeddings, undecoded: long lists of numbers that are not read."""
-
-    data: msgspec.Raw = ABSENT
-
-
-class _Groq(msgspec.Struct, gc=False):
-    usage: msgspec.Raw = ABSENT
 
 
 class _Labels(msgspec.Struct, gc=False):
@@ -127,7 +120,7 @@ class _LongError(msgspec.Struct, gc=False):
     message: str | None = None
 
 
-EMBEDDINGS: Final = msgspec.json.Decoder(Embeddings)
+HEAD: Final = msgspec.json.Decoder(Head)
 _CHAT: Final = msgspec.json.Decoder(Chat)
 _LARGE_CHAT: Final = msgspec.json.Decoder(LargeChat)
 # Of a long array the decoder makes objects of the first elements alone, and skips the others.
@@ -140,7 +133,6 @@ _FIRST_CHOICES: Final = msgspec.json.Decoder(
     )
     | None
 )
-_GROQ: Final = msgspec.json.Decoder(_Groq)
 _LONG_ERROR: Final = msgspec.json.Decoder(_LongError)
 _LABELS: Final = msgspec.json.Decoder(_Labels)
 _PLAIN_CHUNK: Final = msgspec.json.Decoder(_PlainChunk)
@@ -148,6 +140,7 @@ _OUTCOME: Final = msgspec.json.Decoder(_Outcome)
 _NOTHING: Final = frozenset({b"", b"null", b'""', b"[]", b"{}"})
 _WELL: Final = _NOTHING | {b"0", b"200", b'"0"', b'"200"', b'"ok"', b'"OK"', b'"success"', b'"Success"', b"false"}
 """Values of a code, or of a field by the name of an error, that name none."""
+_EMPTY_OBJECT: Final = re.compile(rb"\{\s*\}")
 _FAILED_STATUS: Final = re.compile(rb'"?(?:[45][0-9][0-9]\b|(?:error|failed|failure)")', re.IGNORECASE)
 _TEXT: Final = msgspec.json.Decoder(str | None)
 
@@ -155,12 +148,20 @@ _TEXT: Final = msgspec.json.Decoder(str | None)
 def decode_chat(data: bytes) -> tuple[Head, list[Choice] | None]:
     """Return a response or a chunk with its choices, None where it has no list of them; raises ValueError for what is neither."""
     if len(data) <= _SMALL_BYTES:
-        chat = decode_document(data, _CHAT)
+        try:
+            chat = decode_document(data, _CHAT)
+        except msgspec.ValidationError:
+            head = decode_document(data, _LARGE_CHAT)
+            if not _is_empty(head.choices):
+                raise
+            return head, []
         found = chat.choices
         return chat, found if found is None else [choice for choice in found if choice is not None]
     large = decode_document(data, _LARGE_CHAT)
     if large.choices is ABSENT:
         return large, None
+    if _is_empty(large.choices):
+        return large, []
     first = _FIRST_CHOICES.decode(large.choices)
     if first is None:
         return large, None
@@ -183,17 +184,6 @@ def text_of(raw: msgspec.Raw) -> str | None:
         return _TEXT.decode(raw) or None
     except msgspec.DecodeError:
         return None
-
-
-def usages_of(head: Head, choices: list[Choice] | None) -> Iterator[tuple[msgspec.Raw, bytes | None]]:
-    """Return every field of a document that may hold usage, with the index of the choice that holds it."""
-    if head.x_groq is not ABSENT:
-        with contextlib.suppress(msgspec.DecodeError):
-            yield _GROQ.decode(head.x_groq).usage, None
-    for choice in choices or ():
-        if choice.usage is not ABSENT:
-            yield choice.usage, bytes(choice.index)
-    yield head.usage, None
 
 
 def error_beside(head: Head) -> object:
@@ -233,18 +223,18 @@ def error_itself(document: bytes) -> object:
 
 def _reports_failure(labels: _Labels) -> bool:
     """Whether a document is one of the envelopes that have no member `error`; a message alone may as well be a notice."""
-    if _is_filled(labels.errors) or bytes(labels.success).strip(b'"').lower() == b"false" or _names_error(labels):
+    if is_filled(labels.errors) or bytes(labels.success).strip(b'"').lower() == b"false" or _names_error(labels):
         return True
-    if _is_filled(labels.id):
+    if is_filled(labels.id):
         # A chunk, or a response, of whichever kind.
         return False
     statuses = (labels.status, labels.status_code, labels.camel_status_code)
     has_code = (
         bytes(labels.code) not in _WELL
-        or _is_filled(labels.amazon_type)
+        or is_filled(labels.amazon_type)
         or any(_FAILED_STATUS.match(status) is not None for status in statuses)
     )
-    return _is_filled(labels.detail) or (has_code and (_is_filled(labels.message) or _is_filled(labels.msg)))
+    return is_filled(labels.detail) or (has_code and (is_filled(labels.message) or is_filled(labels.msg)))
 
 
 def _names_error(labels: _Labels) -> bool:
@@ -257,7 +247,12 @@ def _names_error(labels: _Labels) -> bool:
     return any(bytes(each) not in _WELL for each in (*texts, *objects))
 
 
-def _is_filled(raw: msgspec.Raw) -> bool:
+def _is_empty(choices: msgspec.Raw) -> bool:
+    """Whether choices are an object without fields: so do encoders write an empty list that have one type for both."""
+    return _EMPTY_OBJECT.fullmatch(choices) is not None
+
+
+def is_filled(raw: msgspec.Raw) -> bool:
     """Whether a field is present and not empty."""
     return bytes(raw) not in _NOTHING
 

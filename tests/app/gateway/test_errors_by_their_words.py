@@ -129,6 +129,56 @@ def test_an_event_of_that_name_is_an_error_whatever_its_data(wire, name, data):
     assert chunks.failure is not None
 
 
+NAMED = [
+    {"message": "busy now"},
+    {"Message": "busy now"},
+    {"msg": "busy now"},
+    {"error_message": "busy now"},
+    {"id": "c-1", "choices": [], "message": "busy now"},
+    {"status": "error", "reason": "busy now"},
+    {"description": "busy now"},
+    {"data": {"message": "busy now"}},
+    {"message": "busy now", "originalStatusCode": 500},
+    {"message": "busy now", "x": "y" * 8_000},
+    [{"message": "busy now"}],
+    "busy now",
+]
+
+
+@pytest.mark.parametrize("place", ["after content", "the first event"])
+@pytest.mark.parametrize("name", ["error", "exception", "modelStreamErrorException", "response.error"])
+@pytest.mark.parametrize("document", NAMED)
+def test_the_reason_of_an_event_by_the_name_of_an_error_is_read_from_any_envelope(wire, place, name, document):
+    chunks = StreamChunks(include_usage=False, choices=1, max_event_bytes=2**20)
+    if place == "after content":
+        assert chunks.feed(wire.sse(wire.chunk("Hello")))
+    assert chunks.feed(b"event: %b\n" % name.encode() + wire.sse(wire.json.encode(document))) == b""
+    assert (chunks.failure.kind, chunks.failure.error.message) == ("bad_response", "busy now")
+
+
+@pytest.mark.parametrize(
+    ("name", "document", "kind"),
+    [
+        ("throttlingException", {"message": "busy now"}, "rate_limited"),
+        ("error", {"message": "busy now", "code": 503}, "upstream_5xx"),
+        ("error", {"message": "your prompt was flagged"}, "content_policy"),
+        ("error", {}, "bad_response"),
+        ("internalServerException", None, "bad_response"),
+    ],
+)
+def test_the_kind_of_a_named_error(wire, name, document, kind):
+    chunks = StreamChunks(include_usage=False, choices=1, max_event_bytes=2**20)
+    chunks.feed(b"event: %b\n" % name.encode() + wire.sse(wire.json.encode(document)))
+    assert chunks.failure.kind == kind
+    assert chunks.failure.error.message
+
+
+def test_a_choice_explains_a_named_error_better_than_its_name(wire):
+    chunks = StreamChunks(include_usage=False, choices=1, max_event_bytes=2**20)
+    chunks.feed(b"event: error\n" + wire.sse({"choices": [{"index": 0, "error": {"message": "busy now"}}]}))
+    assert chunks.failure.error.message == "busy now"
+
+
 @pytest.mark.parametrize("line", [b"{not JSON}", b'{"note": 1}', b"[1]", b"{}", b"errors: none", b"error:"])
 def test_a_line_that_is_no_error_is_ignored(wire, line):
     chunks = StreamChunks(include_usage=False, choices=1, max_event_bytes=2**20)

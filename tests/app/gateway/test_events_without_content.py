@@ -30,6 +30,10 @@ HARMLESS = [
     b'data: {"usage": ' + USAGE + b"}\n\n",
     b'data: {"choices": null, "usage": ' + USAGE + b"}\n\n",
     b'data: {"x_groq": {"id": "r"}, "choices": []}\n\n',
+    b'data: {"id": "c", "choices": {}}\n\n',
+    b'data: {"choices": { }, "usage": ' + USAGE + b"}\n\n",
+    b'data: {"choices": [], "usage": ' + USAGE + b', "citations": ["https://a.example"]}\n\n',
+    b'data: {"metadata": {"usage": ' + USAGE + b"}}\n\n",
 ]
 
 
@@ -275,3 +279,30 @@ async def test_lone_surrogates_in_a_stream_are_passed_on(make_upstream, make_gat
     ]
     gateway = await make_gateway(await make_upstream(lambda exchange: exchange.stream(*chunks)))
     assert (await gateway.chat(stream=True)).raw == wire.sse(*chunks, b"[DONE]")
+
+
+@pytest.mark.parametrize("end", [b"[DONE]", b'"[DONE]"', b' "[DONE]" '])
+async def test_a_quoted_end_marker_is_one(make_upstream, make_gateway, wire, end):
+    chunks = [wire.chunk("Hel"), wire.chunk(finish="stop")]
+    gateway = await make_gateway(
+        await make_upstream(lambda exchange: exchange.stream(*chunks, wire.usage_chunk(), end, done=False))
+    )
+    assert await gateway.stream() == [*chunks, b"[DONE]"]
+    (row,) = (await gateway.finished()).rows
+    assert (row.status, row.input_tokens, row.output_tokens) == ("success", 10, 4)
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (b"7", "an event whose data is no JSON object"),
+        (b"{oops", "a chunk that cannot be read"),
+        (b'{"choices":7}', "a chunk that cannot be read"),
+        (b'{"choices":{"0":{}}}', "a chunk that cannot be read"),
+    ],
+)
+async def test_the_log_says_why_an_event_is_no_chunk(*, make_upstream, make_gateway, wire, caplog, bad, reason):
+    gateway = await make_gateway(await make_upstream(lambda exchange: exchange.stream(wire.chunk("Hel"), bad)))
+    await gateway.chat(stream=True)
+    await gateway.finished()
+    assert [record.reason for record in caplog.records if record.name == "gatewayz.attempt"] == [reason]
