@@ -6,6 +6,7 @@ of what was delivered. Holds one piece at a time; what it holds of a large event
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -25,6 +26,10 @@ _PIECE_WEIGHT: Final = 2
 _END_WEIGHT: Final = 4
 _BYTES_PER_WEIGHT: Final = 4 * 1024
 """One read of 8 KiB takes a quarter of a millisecond, and so does the end of a stream with its accounting."""
+
+_USAGE_SECONDS: Final = 0.25
+_USAGE_READS: Final = 4
+"""So long, and so many reads of 8 KiB, a client waits for the error after a choice that has failed."""
 
 _END_MARK: Final = b"[DONE]"
 
@@ -85,10 +90,12 @@ class ResponseStream:
                         if self._response.room.held_bytes:
                             self._response.room.shrink(self._chunks.held_bytes)
                     await self._advance()
+                if self._chunks.awaits_usage:
+                    await self._read_usage()
             if self._chunks.failure is not None:
                 raise self._chunks.failure  # noqa: TRY301  ends here like every other failure
         except UpstreamFailure as failure:
-            return self._broken(failure)
+            return self._broken(self._chunks.failure or failure)
         except BaseException:
             # The client left, or the gateway stops: what was delivered is counted before the call ends the attempt.
             self._close(whole=False)
@@ -137,6 +144,18 @@ class ResponseStream:
             # What an event grows by is bounded, and has waited for its turn.
             await self._pacing.tedious.wait(self._key)
 
+    async def _read_usage(self) -> None:
+        """Read the usage that follows a choice that has failed: vLLM sends it in the same moment, in a write of its own."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_USAGE_SECONDS):
+                for _ in range(_USAGE_READS):
+                    if data := await self._response.read():
+                        self._chunks.feed(data)
+                    else:
+                        self._chunks.end()
+                    if not data or not self._chunks.awaits_usage:
+                        return
+
     async def _feed(self, data: bytes) -> bytes:
         """Take what arrived, in pieces so small that other streams are not delayed; return what the client gets."""
         chunks, pieces = self._chunks, []
@@ -154,7 +173,7 @@ class ResponseStream:
                 pieces.append(await asyncio.to_thread(chunks.feed, part))
             else:
                 pieces.append(chunks.feed(part))
-            if chunks.done or chunks.failure is not None:
+            if chunks.done or (chunks.failure is not None and not chunks.awaits_usage):
                 break
             if len(part) < len(data):
                 self._response.pause()

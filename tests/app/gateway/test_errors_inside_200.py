@@ -211,3 +211,80 @@ async def test_text_beside_an_error_is_delivered_and_counted(make_upstream, make
     assert b"10.1.2.3" not in last
     (row,) = (await gateway.finished()).rows
     assert (row.status, row.input_tokens, row.output_tokens, row.usage_estimated) == ("error", 10, 4, False)
+
+
+def failing(wire, place):
+    """A chunk in whose choice the provider fails."""
+    choice = {
+        "reason": {"index": 0, "delta": {"content": ""}, "finish_reason": "abort"},
+        "choice": {"index": 0, "delta": {}, "error": ERROR, "finish_reason": None},
+        "delta": {"index": 0, "delta": {"error": ERROR}, "finish_reason": None},
+    }[place]
+    return wire.sse({**wire.chunk(), "choices": [choice]})
+
+
+@pytest.mark.parametrize("place", ["reason", "choice", "delta"])
+@pytest.mark.parametrize("pause", [None, 0.02])
+@pytest.mark.parametrize("more", [0, 300])
+async def test_usage_behind_a_choice_that_failed_is_counted(make_upstream, make_gateway, wire, *, place, pause, more):
+    """In the same read, also where that is read in parts, or in one of its own shortly after it; the end marker ends it."""
+
+    async def script(exchange):
+        await exchange.stream_head()
+        await exchange.send(wire.sse(wire.chunk("Partial ")))
+        await asyncio.sleep(0.05)
+        behind = b": more\n" * more + b"\n" + wire.sse(wire.usage_chunk(), b"[DONE]", {"usage": {"prompt_tokens": 99}})
+        if pause is None:
+            await exchange.send(failing(wire, place) + behind)
+        else:
+            await exchange.send(failing(wire, place))
+            await asyncio.sleep(pause)
+            await exchange.send(behind)
+        await exchange.end()
+
+    gateway = await make_gateway(await make_upstream(script))
+    response = await gateway.chat(stream=True)
+    assert response.raw.startswith(wire.sse(wire.chunk("Partial ")))
+    assert b"prompt_tokens" not in response.raw
+    assert response.raw.count(b'"error":{"') == 1
+    (row,) = (await gateway.finished()).rows
+    assert (row.status, row.input_tokens, row.output_tokens, row.usage_estimated) == ("error", 10, 4, False)
+
+
+@pytest.mark.parametrize("end", ["silence", "a close", "the end marker", "other chunks"])
+async def test_without_usage_behind_it_the_error_comes_soon(make_upstream, make_gateway, wire, end):
+    async def script(exchange):
+        await exchange.stream_head()
+        await exchange.send(wire.sse(wire.chunk("Partial ")))
+        await asyncio.sleep(0.05)
+        await exchange.send(failing(wire, "reason"))
+        await asyncio.sleep(0.02)
+        if end == "the end marker":
+            await exchange.send(wire.sse(b"[DONE]"))
+        elif end == "other chunks":
+            await exchange.send(wire.sse(*[wire.chunk("never")] * 9))
+        if end == "a close":
+            await exchange.end()
+        else:
+            await exchange.gone()
+
+    gateway = await make_gateway(await make_upstream(script))
+    async with asyncio.timeout(5):
+        response = await gateway.chat(stream=True)
+    assert b"never" not in response.raw
+    (row,) = (await gateway.finished()).rows
+    assert (row.error_kind, row.input_tokens, row.output_tokens, row.usage_estimated) == ("bad_response", 3, 2, True)
+
+
+async def test_usage_behind_an_error_before_the_first_content_is_counted(make_upstream, make_gateway, wire):
+    async def script(exchange):
+        await exchange.stream_head()
+        await exchange.send(wire.sse(wire.chunk(finish="abort"), wire.usage_chunk(), b"[DONE]"))
+        await exchange.end()
+
+    alpha = await make_upstream(script)
+    gateway = await make_gateway(alpha, await make_upstream(name="beta"))
+    assert (await gateway.stream())[-1] == b"[DONE]"
+    first, second = (await gateway.finished()).attempts
+    assert (first.status, second.status) == ("error", "success")
+    assert (first.usage.input_tokens, first.usage.output_tokens) == (10, 4)
