@@ -20,7 +20,9 @@ NONE_OF: Final = (
     "gatewayz_telemetry_record_failures_total", "gatewayz_telemetry_dropped_total", "gatewayz_telemetry_overflow_total",
     "gatewayz_ledger_rows_dropped_total", "gatewayz_telemetry_log_lines_dropped_total",
 )  # fmt: skip
-KNOWN_LOGGERS: Final = {"gatewayz.request", "gatewayz.attempt", "gatewayz.usage", "uvicorn.error", "app.store.database"}
+KNOWN_LOGGERS: Final = {
+    "gatewayz.request", "gatewayz.attempt", "gatewayz.usage", "gatewayz.providers", "uvicorn.error", "app.store.database",
+}  # fmt: skip
 """The loggers of a healthy run: a line per request, per failed attempt and per implausible usage, malformed HTTP, the start."""
 
 _SHOWN_CHARACTERS: Final = 1_500
