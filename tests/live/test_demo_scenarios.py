@@ -151,6 +151,12 @@ async def _calm_then_trouble(moments: AsyncIterator[Moment]) -> tuple[Change, Mo
     return Change(calm, trouble), trouble
 
 
+def _is_worse(moment: Moment, start: Moment) -> bool:
+    """Return whether the target's rate of errors and its health have followed; its window still holds what came before."""
+    rate = moment.target["error_rate_5m"] > start.target["error_rate_5m"]
+    return bool(rate and moment.target["health_score"] < start.target["health_score"])
+
+
 async def _latency_spike(run: ScenarioRun) -> None:
     async with aclosing(run.play("latency-spike")) as moments:
         calm, start = await _calm_then_trouble(moments)
@@ -181,12 +187,12 @@ async def _brownout(run: ScenarioRun) -> None:
         async for moment in moments:
             trouble = Change(start, moment)
             enough = trouble.calls(provider=TARGET) >= ENOUGH_CALLS
-            if enough and trouble.failed_share > 0.05 and trouble.mean_seconds > 1.5 * CADENCE:
+            enough = enough and trouble.failed_share > max(0.05, 2 * calm.failed_share)
+            if enough and trouble.mean_seconds > 1.5 * CADENCE and _is_worse(moment, start):
                 break
     assert calm.failed_share < trouble.failed_share / 2
     assert trouble.failed_share < 0.6
-    assert moment.target["error_rate_5m"] > start.target["error_rate_5m"]
-    assert moment.target["health_score"] < start.target["health_score"]
+    assert _is_worse(moment, start)
     assert trouble.of("gatewayz_circuit_breaker_transitions_total", state="open") == 0
 
 
@@ -198,7 +204,8 @@ async def _error_surge(run: ScenarioRun) -> None:
             failing = {name for name in moment.providers if trouble.calls(provider=name, status="error")}
             # The first failures may be in the last moment that counts as calm.
             surged = trouble.calls(status="error") > 4 * calm.calls(status="error")
-            if surged and len(failing) >= 4 and trouble.of("fastapi_requests_total", status_code="502"):
+            surged = surged and len(failing) >= 4 and moment.target["error_rate_5m"] > start.target["error_rate_5m"]
+            if surged and trouble.of("fastapi_requests_total", status_code="502"):
                 break
     assert trouble.of("fastapi_exceptions_total", exception_type="UpstreamFailedError") > 0
     assert moment.target["error_rate_5m"] > start.target["error_rate_5m"]
@@ -209,7 +216,10 @@ async def _outage(run: ScenarioRun) -> None:
         _, start = await _calm_then_trouble(moments)
         async for moment in moments:
             trouble = Change(start, moment)
-            if moment.target["circuit_breaker"] == "open" and trouble.of("fastapi_requests_total", status_code="503"):
+            is_out = moment.target["circuit_breaker"] == "open" and trouble.of(
+                "fastapi_requests_total", status_code="503"
+            )
+            if is_out and moment.target["error_rate_5m"] > start.target["error_rate_5m"]:
                 break
         assert moment.phase == 1
         assert any("is out" in line for line in moment.lines)
