@@ -135,8 +135,12 @@ async def run(
             async def has_all() -> dict[Series, float] | None:
                 samples = await scrape(session, ready.gateway_url)
                 latest = await console.latest(ATTEMPTS)
-                is_equal = _expected(samples, ATTEMPTS).items() <= latest.items()
-                return samples if is_equal and len(await console.rows("/api/requests")) >= counters.requests else None
+                has_metrics = _expected(samples, ATTEMPTS).items() <= latest.items()
+                # Each signal is sent on its own: logs may be here before the spans that they belong to.
+                requests = await console.rows("/api/requests")
+                has_rows = len(requests) >= counters.requests and all(row["has_trace"] for row in requests)
+                served = [row for row in await console.rows("/api/traces") if row["kind"] == "server"]
+                return samples if has_metrics and has_rows and len(served) >= counters.requests else None
 
             samples = await until(has_all, "the console has everything", timeout_seconds=120)
             yield console, samples, counters
