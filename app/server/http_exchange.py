@@ -12,7 +12,7 @@ from typing import Final
 from app.gateway.overhead import SCOPE_KEY
 from app.gateway.ports import CLIENT_KEY, IDENTIFIED_KEY
 from app.server.exchange_connection import ExchangeConnection
-from app.server.http_framing import COPIED_BYTES, asks_to_close, checked_fields, chunked
+from app.server.http_framing import COPIED_BYTES, asks_to_close, checked_fields, chunked, small_chunk
 from app.server.http_head import RequestHead
 from otel.instrument.asgi import DELIVERY_KEY, AsgiApp, Message, Scope
 
@@ -183,7 +183,7 @@ class Exchange:
         body: bytes = message.get("body", b"")
         if not 0 < len(body) <= COPIED_BYTES or not connection.is_writable or self.has_left or self.response_complete:
             return False
-        connection.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+        connection.transport.write(small_chunk(body))
         self._buffered_bytes = connection.transport.get_write_buffer_size()
         return True
 

@@ -184,10 +184,16 @@ def asks_to_close(fields: Sequence[tuple[bytes, bytes]]) -> bool:
     return b"close" in [token.strip() for tokens in options for token in tokens]
 
 
+def small_chunk(body: bytes | memoryview) -> bytes:
+    """Return a piece, not empty and not the last, as one chunk."""
+    return b"".join((b"%x\r\n" % len(body), body, b"\r\n"))
+
+
 def chunked(body: bytes | memoryview, *, is_last: bool) -> tuple[bytes | memoryview, ...]:
     """Return a piece in chunked framing, ready to be written; a small one as one."""
     end = b"0\r\n\r\n" if is_last else b""
     if not body:
         return (end,) if end else ()
-    parts = (b"%x\r\n" % len(body), body, b"\r\n" + end)
-    return parts if len(body) > COPIED_BYTES else (b"".join(parts),)
+    if len(body) <= COPIED_BYTES:
+        return (small_chunk(body) + end,)
+    return (b"%x\r\n" % len(body), body, b"\r\n" + end)

@@ -7,7 +7,7 @@ which they came, and what SQLite itself waits for is another process.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Final
 
 from sqlalchemy import Table, text
@@ -24,11 +24,7 @@ def with_writer_turns(engine: AsyncEngine) -> AsyncEngine:
 @asynccontextmanager
 async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """Write after the other writers of this engine that came before; in PostgreSQL beside them."""
-    turn: asyncio.Lock | None = engine.get_execution_options().get(_TURN)
-    if turn is None:
-        async with engine.begin() as connection:
-            yield connection
-        return
+    turn: AbstractAsyncContextManager[None] = engine.get_execution_options().get(_TURN, nullcontext())
     async with turn, engine.begin() as connection:
         yield connection
 

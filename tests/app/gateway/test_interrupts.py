@@ -122,6 +122,14 @@ async def advance(monkeypatch):
     return advance
 
 
+def sent_deadlines(**seconds):
+    """Return deadlines whose request has been sent, and the interrupt that they fire."""
+    interrupt = Interrupt()
+    deadlines = Deadlines(interrupt, **seconds)
+    deadlines.sent()
+    return interrupt, deadlines
+
+
 @pytest.mark.parametrize(
     ("first_byte", "idle", "total", "progress", "reason", "seconds"),
     [
@@ -135,9 +143,7 @@ async def advance(monkeypatch):
     ],
 )
 async def test_deadlines(advance, *, first_byte, idle, total, progress, reason, seconds):
-    interrupt = Interrupt()
-    deadlines = Deadlines(interrupt, first_byte_seconds=first_byte, idle_seconds=idle, total_seconds=total)
-    deadlines.sent()
+    interrupt, deadlines = sent_deadlines(first_byte_seconds=first_byte, idle_seconds=idle, total_seconds=total)
     if progress:
         deadlines.progress()
     await advance(seconds - 0.1)
@@ -147,9 +153,7 @@ async def test_deadlines(advance, *, first_byte, idle, total, progress, reason, 
 
 
 async def test_progress_keeps_it_alive_and_a_pause_stops_the_idle_clock(advance):
-    interrupt = Interrupt()
-    deadlines = Deadlines(interrupt, first_byte_seconds=1, idle_seconds=1, total_seconds=100)
-    deadlines.sent()
+    interrupt, deadlines = sent_deadlines(first_byte_seconds=1, idle_seconds=1, total_seconds=100)
     for _ in range(6):
         deadlines.progress()
         await advance(0.9)
@@ -163,9 +167,7 @@ async def test_progress_keeps_it_alive_and_a_pause_stops_the_idle_clock(advance)
 
 
 async def test_after_a_pause_the_idle_clock_counts_from_its_end(advance):
-    interrupt = Interrupt()
-    deadlines = Deadlines(interrupt, first_byte_seconds=1, idle_seconds=1, total_seconds=100)
-    deadlines.sent()
+    interrupt, deadlines = sent_deadlines(first_byte_seconds=1, idle_seconds=1, total_seconds=100)
     deadlines.progress()
     await advance(0.5)
     deadlines.pause()
@@ -181,9 +183,7 @@ async def test_after_a_pause_the_idle_clock_counts_from_its_end(advance):
 
 
 async def test_a_pause_without_time_leaves_the_idle_clock_as_it_was(advance):
-    interrupt = Interrupt()
-    deadlines = Deadlines(interrupt, first_byte_seconds=1, idle_seconds=1, total_seconds=100)
-    deadlines.sent()
+    interrupt, deadlines = sent_deadlines(first_byte_seconds=1, idle_seconds=1, total_seconds=100)
     deadlines.progress()
     await advance(0.9)
     deadlines.pause()
@@ -194,9 +194,7 @@ async def test_a_pause_without_time_leaves_the_idle_clock_as_it_was(advance):
 
 
 async def test_a_pause_that_lasts_for_the_total_is_the_clients(advance):
-    interrupt = Interrupt()
-    deadlines = Deadlines(interrupt, first_byte_seconds=1, idle_seconds=1, total_seconds=5)
-    deadlines.sent()
+    interrupt, deadlines = sent_deadlines(first_byte_seconds=1, idle_seconds=1, total_seconds=5)
     deadlines.progress()
     deadlines.pause()
     await advance(4.9)
@@ -206,9 +204,7 @@ async def test_a_pause_that_lasts_for_the_total_is_the_clients(advance):
 
 
 async def test_pauses_add_up_for_the_client_and_not_for_the_provider(advance):
-    interrupt = Interrupt()
-    deadlines = Deadlines(interrupt, first_byte_seconds=1, idle_seconds=1, total_seconds=5)
-    deadlines.sent()
+    interrupt, deadlines = sent_deadlines(first_byte_seconds=1, idle_seconds=1, total_seconds=5)
     for _ in range(4):
         deadlines.progress()
         await advance(0.9)
@@ -220,9 +216,7 @@ async def test_pauses_add_up_for_the_client_and_not_for_the_provider(advance):
 
 
 async def test_a_stall_of_the_loop_gives_the_provider_another_chance(advance):
-    interrupt = Interrupt()
-    deadlines = Deadlines(interrupt, first_byte_seconds=1, idle_seconds=2, total_seconds=50)
-    deadlines.sent()
+    interrupt, deadlines = sent_deadlines(first_byte_seconds=1, idle_seconds=2, total_seconds=50)
     await advance(3)
     assert interrupt.reason is None
     deadlines.progress()
@@ -247,9 +241,7 @@ async def test_running_time_counts_no_stall(advance):
 
 
 async def test_deadlines_that_are_closed_end_nothing(advance):
-    interrupt = Interrupt()
-    deadlines = Deadlines(interrupt, first_byte_seconds=1, idle_seconds=1, total_seconds=1)
-    deadlines.sent()
+    interrupt, deadlines = sent_deadlines(first_byte_seconds=1, idle_seconds=1, total_seconds=1)
     deadlines.close()
     await advance(10)
     assert interrupt.reason is None
