@@ -35,6 +35,9 @@ _LOG_EVERY_SECONDS: Final = 5.0
 _NAMES_GRACE_SECONDS: Final = 3.0
 """A push is stored in batches: how much later than its first samples its last may come."""
 
+_COMMIT_GRACE_SECONDS: Final = 3.0
+"""Prometheus reports a target as up before it commits what it scraped: how much later its samples may be found."""
+
 _HOPELESS_RETRIES: Final = 4
 _COLLECTOR_LOSSES: Final = ("send_failed", "enqueue_failed")
 _SILENT_COLLECTOR_SECONDS: Final = 4.0
@@ -90,6 +93,7 @@ class Follower:
         self._found = Followed()
         self._responded_at = clock()
         self._names_since: float | None = None
+        self._target_known_at: float | None = None
 
     async def follow(self, marked: Marked, deadline: float, *, collector_is_silent: bool) -> Followed:
         """Return what was found by the deadline.
@@ -112,6 +116,8 @@ class Follower:
             unstored = {signal for signal in unstored if self._may_be_accepted(signal, scrape, collector)}
             target_pending = target_pending and not await self._target_is_up()
             now = self._clock()
+            if not target_pending and self._target_known_at is None:
+                self._target_known_at = now
             self._found.waited_seconds = now - self._responded_at
             if now >= deadline:
                 break
@@ -138,7 +144,8 @@ class Follower:
             return signal != "metrics"
         if not scrape.matching(self_telemetry.EXPORTED, signal=signal):
             # Prometheus may store what it scrapes instead of what is pushed.
-            return signal == "metrics" and (self._found.stored is None or self._found.stored.instance is not None)
+            found = self._found.stored
+            return signal == "metrics" and (found is None or found.instance is not None or self._scrape_may_come())
         rejected, retries, exported = (
             growth(self._before, scrape, name, signal=signal, **labels)
             for name, labels in (
@@ -192,6 +199,10 @@ class Follower:
             return expected is not None and (stored.marked_value or 0.0) >= expected
         self._names_since = self._clock() if self._names_since is None else self._names_since
         return self._clock() - self._names_since >= _NAMES_GRACE_SECONDS
+
+    def _scrape_may_come(self) -> bool:
+        """Whether Prometheus does not know its targets yet, or has scraped the gateway so lately that it may still be storing it."""
+        return self._target_known_at is None or self._clock() - self._target_known_at < _COMMIT_GRACE_SECONDS
 
     async def _target_is_up(self) -> bool:
         targets = await query_targets(PrometheusApi(self._web, self._settings.addresses["prometheus"]))

@@ -53,6 +53,10 @@ class ScriptedPipeline:
         self.scrapes_by_an_old_collection = 1
         self.refused_before_that = 0
         self.lost_on_the_way: set[str] = set()
+        self.target_queries = 0
+        self.target_queries_without_a_target = 0
+        self.process_queries = 0
+        self.process_queries_without_samples = 0
         self.extra_gateway_lines = ""
         self.extra_collector_lines = ""
         self.stored_name: Callable[[str], str | None] = lambda name: name
@@ -126,6 +130,7 @@ class ScriptedPipeline:
         if path == "api/v1/query":
             rows = [{"metric": m, "value": [0, str(v)]} for m, v in self._vector(request.query["query"])]
             return {"data": {"resultType": "vector", "result": rows}}
+        self.target_queries += path == "api/v1/targets"
         target = {
             "labels": {"job": "gatewayz-backend"},
             "scrapeUrl": "http://g/metrics",
@@ -138,7 +143,7 @@ class ScriptedPipeline:
             "rules": {"groups": [{"rules": [{"name": "HighErrorRate", "health": "ok"}]}]},
             "alertmanagers": {"activeAlertmanagers": [{"url": "http://a"}]},
             "status/tsdb": {"headStats": {"numSeries": 10}, "seriesCountByMetricName": [{"name": "up", "value": 6}]},
-            "targets": {"activeTargets": [target]},
+            "targets": {"activeTargets": [target] * (self.target_queries > self.target_queries_without_a_target)},
         }
         return {} if path == "-/ready" else {"data": data[path.removeprefix("api/v1/")]}
 
@@ -148,7 +153,8 @@ class ScriptedPipeline:
         if "metrics" in self.lost_on_the_way or not self.requests:
             return []
         if query.startswith("process_start_time_seconds =="):
-            return [({"instance": INSTANCE}, 1.5)]
+            self.process_queries += 1
+            return [({"instance": INSTANCE}, 1.5)] * (self.process_queries > self.process_queries_without_samples)
         if query.startswith("fastapi_app_info unless"):
             return []
         assert f'instance="{INSTANCE}"' in query

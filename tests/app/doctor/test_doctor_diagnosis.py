@@ -153,6 +153,16 @@ async def test_metrics_that_are_scraped_instead_of_pushed_are_no_finding(pipelin
     assert await pipeline.broken() == set()
 
 
+@pytest.mark.parametrize(("without_a_target", "without_samples"), [(0, 0), (0, 1), (3, 3), (3, 4)])
+async def test_a_first_scrape_that_comes_late_is_waited_for(pipeline, without_a_target, without_samples):
+    """A Prometheus that has just started knows its targets seconds later, and reports one as up before it stores what it scraped."""
+    pipeline.pushed = {"traces", "logs"}
+    pipeline.jobs = {"fastapi_app_info": ["gatewayz-backend"]}
+    pipeline.target_queries_without_a_target = without_a_target
+    pipeline.process_queries_without_samples = without_samples
+    assert await pipeline.broken() == set()
+
+
 async def test_metrics_that_are_neither_pushed_nor_stored(pipeline):
     pipeline.pushed = {"traces", "logs"}
     pipeline.lost_on_the_way = {"metrics"}
