@@ -92,7 +92,7 @@ def _is_whole(response: bytes) -> bool:
     head, separator, body = response.partition(b"\r\n\r\n")
     if not separator:
         return False
-    _, found, rest = head.partition(_CONTENT_LENGTH)
+    _, found, rest = head.lower().partition(_CONTENT_LENGTH)
     if found:
         return len(body) >= int(rest.partition(b"\r\n")[0])
     return body.endswith(_LAST_CHUNK)

@@ -1,11 +1,12 @@
 """Attacks a gateway, and holds what that costs it and another key against bounds.
 
-    python -m bench.attacks [--seconds 2] [--only NAME]... [--list] [--json FILE]
+    python -m bench.attacks [--seconds 2] [--only NAME]... [--nginx] [--list] [--json FILE]
 
 A real gateway with a bound of 1 GiB of memory (RLIMIT_DATA, and the resident memory of it and its children is watched) runs on a
 core of its own. Attackers, providers, a pinger and a client of another key are processes on the other cores; the attackers and
 their provider give way to what is measured. The exit code is 1 where a bound does not hold: without a key 300 MB over idle, with
 one key 512 MB; GET /health/live within 100 ms; the p99 of another key at most 3 times what it is alone, and none of its calls fails.
+With --nginx a plain reverse proxy stands in the gateway's place: the baseline.
 """
 
 import argparse
@@ -21,20 +22,21 @@ import msgspec
 from bench.attacks.attack import Attack
 from bench.attacks.catalogue import ATTACKS, find_attack
 from bench.attacks.environment import LIMIT_BYTES, start_site
+from bench.attacks.plain_proxy import find_nginx
 from bench.attacks.report import HEADER, LEGEND, MIB, Row
 from bench.attacks.run import AttackRun
 from bench.cores import available_cores, on_cores, split_cores
 from demo.process import ChildFailedError
 
 
-async def run(attacks: Sequence[Attack], seconds: float, *, verbose: bool) -> list[Row]:
+async def run(attacks: Sequence[Attack], seconds: float, *, verbose: bool, nginx: bool) -> list[Row]:
     """Run attacks one after the other; raises `ChildFailedError`."""
     cores = split_cores(available_cores())
     print(f"{cores.describe()}; load average {os.getloadavg()[0]:.1f}; RLIMIT_DATA {LIMIT_BYTES // MIB} MiB")
     print(f"{LEGEND}\n\n{HEADER}", flush=True)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="gatewayz-attacks-") as name, on_cores(cores.load):
-        async with start_site(Path(name), cores) as site:
+        async with start_site(Path(name), cores, nginx=nginx) as site:
             attacking = AttackRun(site, seconds)
             try:
                 for attack in attacks:
@@ -52,6 +54,7 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--seconds", type=float, default=2.0, help="how long each attack lasts")
     parser.add_argument("--only", action="append", metavar="NAME", help="this attack alone; may be repeated")
+    parser.add_argument("--nginx", action="store_true", help="attack nginx in the gateway's place: the baseline")
     parser.add_argument("--list", action="store_true", help="print the attacks")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows")
     parser.add_argument("--verbose", action="store_true", help="print what each attacker sent and got")
@@ -67,9 +70,12 @@ def main() -> int:
         for each in ATTACKS:
             print(f"{each.name:17} {each.who:7} {each.what}")
         return 0
+    if arguments.nginx and find_nginx() is None:
+        print("attacks: --nginx needs nginx: apt-get install nginx-light", file=sys.stderr)
+        return 2
     attacks = [find_attack(name) for name in arguments.only] if arguments.only else ATTACKS
     try:
-        rows = asyncio.run(run(attacks, arguments.seconds, verbose=arguments.verbose))
+        rows = asyncio.run(run(attacks, arguments.seconds, verbose=arguments.verbose, nginx=arguments.nginx))
     except KeyboardInterrupt:
         return 130
     except ChildFailedError as error:

@@ -1,18 +1,21 @@
 """Starts what an attack run needs: the gateway with its bound of memory, a hostile provider, and one of the client that is measured.
 
-All settings of the gateway are the defaults, but for the circuit breakers, which would keep most attacks away from it.
+All settings of the gateway are the defaults, but for the circuit breakers, which would keep most attacks away from it. A baseline has
+nginx in the gateway's place.
 """
 
 import os
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from bench import canned_server
+from bench import canned_server, external_server
 from bench.attacks import upstream
 from bench.attacks.answers import ANSWERS, EMBEDDING_ANSWERS
 from bench.cores import Cores, on_cores
+from bench.priority import let_go_first
 from demo.environment import GATEWAY_READY_LINE, create_key
 from demo.process import Child, start_child
 
@@ -54,45 +57,66 @@ class Keys(NamedTuple):
 
 
 class Site:
-    """What all gateways of a run share: folder, providers, keys."""
+    """What all servers of a run share: folder, providers, keys. `arguments` start one of them, as a module."""
 
-    def __init__(self, folder: Path, cores: Cores, config: Path, keys: Keys) -> None:
+    def __init__(self, folder: Path, cores: Cores, keys: Keys, arguments: Sequence[str], ready_line: str) -> None:
         self.keys = keys
         self.folder = folder
         self._cores = cores
-        self._config = config
+        self._arguments = arguments
+        self._ready_line = ready_line
         self._started = 0
 
-    async def start_gateway(self) -> Child:
-        """Start a gateway on its core; raises `ChildFailedError`."""
+    async def start_server(self) -> Child:
+        """Start the gateway, or what stands in its place, on its core; raises `ChildFailedError`."""
         self._started += 1
-        arguments = ("bench.attacks.limited_gateway", str(LIMIT_BYTES), "--config", str(self._config), "serve")
         environ = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
-        log_path = self.folder / f"gateway-{self._started}.log"
+        log_path = self.folder / f"server-{self._started}.log"
         with on_cores(self._cores.server):
-            child = await start_child("gateway", arguments, log_path=log_path, environ=environ)
-        await child.wait_ready(GATEWAY_READY_LINE)
+            child = await start_child("server", self._arguments, log_path=log_path, environ=environ)
+        await child.wait_ready(self._ready_line)
         return child
 
 
 @asynccontextmanager
-async def start_site(folder: Path, cores: Cores) -> AsyncIterator[Site]:
-    """Start the providers and make the keys; raises `ChildFailedError`."""
+async def start_site(folder: Path, cores: Cores, *, nginx: bool) -> AsyncIterator[Site]:
+    """Start the providers and make the keys; `nginx`: the baseline; raises `ChildFailedError`."""
     async with AsyncExitStack() as stack:
 
-        async def start(name: str, module: str, ready_line: str) -> str:
+        async def start(name: str, module: str, ready_line: str) -> Child:
             child = await start_child(name, (module,), log_path=folder / f"{name}.log")
             stack.push_async_callback(child.stop)
             await child.wait_ready(ready_line)
-            return child.url
+            return child
 
-        hostile = await start("hostile", "bench.attacks.upstream", upstream.READY_LINE)
-        steady = await start("steady", "bench.canned_server", canned_server.READY_LINE)
+        hostile = (await start("hostile", "bench.attacks.upstream", upstream.READY_LINE)).url
+        provider = await start("steady", "bench.canned_server", canned_server.READY_LINE)
+        let_go_first(provider.pid)
+        steady = provider.url
+        if nginx:
+            yield _plain_proxy(folder, cores, hostile_url=hostile, steady_url=steady)
+            return
         config = folder / "gateway.toml"
         config.write_text(config_text(folder, hostile_url=hostile, steady_url=steady))
         names = (("steady", "free"), ("attacker", "free"), ("limited", "limited"))
         secrets = [(await create_key(config, name, plan))[0] for name, plan in names]
-        yield Site(folder, cores, config, Keys(*secrets))
+        arguments = ("bench.attacks.limited_gateway", str(LIMIT_BYTES), "--config", str(config), "serve")
+        yield Site(folder, cores, Keys(*secrets), arguments, GATEWAY_READY_LINE)
+
+
+def _plain_proxy(folder: Path, cores: Cores, *, hostile_url: str, steady_url: str) -> Site:
+    keys = Keys(steady="steady", attacker="attacker", limited="limited")
+    command = (
+        sys.executable,
+        "-m",
+        "bench.attacks.plain_proxy",
+        "{port}",
+        str(folder),
+        keys.steady,
+        steady_url,
+        hostile_url,
+    )
+    return Site(folder, cores, keys, ("bench.external_server", *command), external_server.READY_LINE)
 
 
 def config_text(folder: Path, *, hostile_url: str, steady_url: str) -> str:

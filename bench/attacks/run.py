@@ -106,7 +106,7 @@ class AttackRun:
 
     async def _fresh_gateway(self) -> Child:
         """Start a gateway, and measure what it holds and how fast it is while nobody attacks."""
-        gateway = self._gateway = await self._site.start_gateway()
+        gateway = self._gateway = await self._site.start_server()
         await self._other(gateway, WARM_SECONDS)
         alone = await self._other(gateway, ALONE_SECONDS)
         self._alone.append(alone.p99_milliseconds)

@@ -1,5 +1,7 @@
 """A provider that attacks: `POST /ANSWER/v1/…` gets the answer of that name in `answers.py`; any GET an empty list of models.
 
+A proxy that does not choose a provider by the model sends `POST /v1/…`: it gets the answer of the model's name, else a usual one.
+
 `python -m bench.attacks.upstream` prints its URL. It gives way to what is measured, which has a provider of its own.
 """
 
@@ -15,6 +17,8 @@ from bench.attacks.answers import ANSWERS, Answer
 from bench.priority import give_way
 
 READY_LINE = "hostile upstream: ready on "
+USUAL = "plain"
+_MODEL = re.compile(rb'"model": ?"([^"]{1,40})"')
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _LONGEST_HEAD_BYTES = 1024 * 1024
 _SKIP_BYTES = 256 * 1024
@@ -26,11 +30,11 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         while True:
             head = await reader.readuntil(b"\r\n\r\n")
             length = _LENGTH.search(head)
-            await _skip(reader, int(length[1]) if length else 0)
+            beginning = await _skip(reader, int(length[1]) if length else 0)
             method, _, rest = head.partition(b" /")
             name = rest.partition(b"/")[0].decode("latin-1")
             if method == b"POST":
-                await _send(writer, ANSWERS[name])
+                await _send(writer, answer_of(name, beginning))
             else:
                 writer.write(_models())
     writer.close()
@@ -41,12 +45,22 @@ def _models() -> bytes:
     return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
 
 
-async def _skip(reader: asyncio.StreamReader, length: int) -> None:
+def answer_of(name: str, beginning: bytes) -> Answer:
+    """Return the answer that a path names, or the model in the beginning of a body, or a usual one."""
+    model = _MODEL.search(beginning)
+    return ANSWERS.get(name) or ANSWERS.get(model[1].decode("latin-1") if model else USUAL) or ANSWERS[USUAL]
+
+
+async def _skip(reader: asyncio.StreamReader, length: int) -> bytes:
+    """Read so many bytes of a body, and return its beginning."""
+    beginning = b""
     while length > 0:
         data = await reader.read(min(length, _SKIP_BYTES))
         if not data:
             raise EOFError
+        beginning = beginning or data
         length -= len(data)
+    return beginning
 
 
 async def _send(writer: asyncio.StreamWriter, answer: Answer) -> None:

@@ -10,8 +10,10 @@ from bench.attacks.catalogue import ATTACKS, find_attack
 from bench.attacks.environment import config_text
 from bench.attacks.memory_watch import MemoryWatch
 from bench.attacks.pinger import Lateness
+from bench.attacks.plain_proxy import config_text as plain_config_text
 from bench.attacks.report import MB, Row, longest_bucket, read_buckets
 from bench.attacks.target import head, post
+from bench.attacks.upstream import answer_of
 from tests.harness.clock import ManualClock
 
 
@@ -113,6 +115,35 @@ def test_every_answer_is_a_model_of_the_gateway(tmp_path: Path) -> None:
     config = tomllib.loads(config_text(tmp_path, hostile_url="http://hostile", steady_url="http://steady"))
     assert {each["name"] for each in config["models"]} == {*ANSWERS, "steady"}
     assert all(each["base_url"].startswith("http://hostile/") for each in config["providers"][1:])
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "answer"),
+    [
+        ("silent", b'{"model":"plain"}', "silent"),
+        ("v1", b'{"model":"silent","messages":[]}', "silent"),
+        ("v1", b'{"messages":[], "model": "error-large"}', "error-large"),
+        ("v1", b'{"model":"nobody"}', "plain"),
+        ("v1", b"{", "plain"),
+        ("v1", b"", "plain"),
+    ],
+)
+def test_an_answer_is_found_by_the_path_or_else_by_the_model(name: str, body: bytes, answer: str) -> None:
+    assert answer_of(name, body) is ANSWERS[answer]
+
+
+def test_the_baseline_passes_on_by_key_and_writes_in_its_folder_alone(tmp_path: Path) -> None:
+    text = plain_config_text(
+        tmp_path, port=1234, key="steady", steady_url="http://127.0.0.1:1", hostile_url="http://127.0.0.1:2"
+    )
+    assert text.count("{") == text.count("}")
+    assert "listen 127.0.0.1:1234 " in text
+    assert "upstream steady { server 127.0.0.1:1;" in text
+    assert 'map $http_authorization $provider { "Bearer steady" steady; ~. hostile;' in text
+    written = [line.split()[1] for line in text.splitlines() if line.split()[:1] in (["pid"], ["error_log"])]
+    written += [line.split()[1].rstrip(";") for line in text.splitlines() if "_temp_path " in line]
+    assert len(written) == 7
+    assert all(path.startswith(str(tmp_path)) for path in written)
 
 
 @pytest.mark.parametrize("name", sorted(name for name, answer in ANSWERS.items() if answer.length is not None))
