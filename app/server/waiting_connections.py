@@ -19,6 +19,9 @@ _ERRORS: Final = select.POLLERR | select.POLLHUP | select.POLLNVAL
 _END: Final = getattr(select, "POLLRDHUP", 0)
 """The client ends its side; only Linux reports it. It may still want its response."""
 
+_make_poll: Final = getattr(select, "epoll", select.poll)
+"""Linux' reports in the time of those that have an event, whatever the number that waits; its events are numbered as those of poll(2)."""
+
 _State: TypeAlias = Lane | Literal["silent", "gone"]
 
 
@@ -38,7 +41,7 @@ class WaitingConnections:
         self._silent: OrderedDict[int, Accepted] = OrderedDict()
         self._heard: dict[int, Accepted] = {}
         self._ended: OrderedDict[int, None] = OrderedDict()
-        self._poll = select.poll()
+        self._poll = _make_poll()
         self._is_silent_next = False
 
     def __len__(self) -> int:
