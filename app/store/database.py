@@ -77,7 +77,10 @@ def create_engine(url: str, recorder: Recorder) -> AsyncEngine:
     try:
         parsed = make_url(url)
         is_sqlite = parsed.get_backend_name() == "sqlite"
-        options: dict[str, Any] = {"hide_parameters": True}  # parameters hold hashes and names: not for logs
+        options: dict[str, Any] = {
+            "hide_parameters": True,  # parameters hold hashes and names: not for logs
+            "pool_use_lifo": True,  # one connection after the other, not each in its turn: one thread and one page cache are in use
+        }
         if is_sqlite:
             options["connect_args"] = sqlite_connect_args()
         else:

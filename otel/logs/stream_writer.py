@@ -18,8 +18,8 @@ class LineStream(Protocol):
         """Flush the buffer."""
 
 
-GATHER_SECONDS: Final = 0.02
-"""How long the thread gathers lines before a write, because a wake-up costs more than a line."""
+GATHER_SECONDS: Final = 0.1
+"""How long the thread gathers lines before a write. A wake-up costs more than a line: it takes the interpreter, and the core, from requests."""
 
 
 class LineWriter:

