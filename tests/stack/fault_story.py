@@ -1,6 +1,7 @@
 """What happens to the stack while the load goes on: each fault with its time, in lanes that run beside each other or follow each other."""
 
 import asyncio
+import re
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -12,8 +13,18 @@ from compose.native.stack import Stack
 from tests.harness.polling import holds_within
 from tests.stack.stores import Stores
 
+REFUSED_WHILE_ENDING = r'"otelcol\.component\.id": "{exporter}".*Ingester is shutting down.*"dropped_items": (\d+)'
+"""The Collector's line for a batch that reached a store in the milliseconds between the end of its ingester and that of its listener.
+
+Tempo 2.9 responds to it with the code UNKNOWN, Loki 3.7 with 500: OTLP calls neither retryable (docs/collector.md, "What is lost")."""
+
 CATCH_UP_SECONDS = 90.0
 PAUSE_SECONDS = 5.0
+
+
+def count_refused_while_ending(log: str, exporter: str) -> int:
+    """Return how many items of an exporter the Collector has dropped for that, by its log."""
+    return sum(map(int, re.findall(REFUSED_WHILE_ENDING.format(exporter=re.escape(exporter)), log)))
 
 
 class Fault(msgspec.Struct, kw_only=True):
@@ -45,6 +56,10 @@ class Story:
         await asyncio.sleep(seconds)  # how long the fault lasts
         await self._stack.start(server)
         await self._end(fault, server)
+
+    def refused_while_ending(self, exporter: str) -> int:
+        """Return how many items of an exporter the Collector has dropped for that."""
+        return count_refused_while_ending(self._stack["otelcol"].log_path.read_text(errors="replace"), exporter)
 
     async def frozen(self, server: str, seconds: float) -> None:
         """Stop a server's process without ending it, and let it go on."""

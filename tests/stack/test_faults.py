@@ -83,13 +83,14 @@ async def test_nothing_is_lost_and_nothing_comes_twice(stack_with, tmp_path: Pat
                 await backends(story, fault_seconds)
                 await collector(story, fault_seconds)
                 await gateway(story, process, stack, fault_seconds)
-            await _compare(stores, process, load.sent, story.faults, say)
+            await _compare(stores, process, load.sent, story, say)
         finally:
             assert await process.stop() == 0
 
 
-async def _compare(stores: Stores, process: GatewayProcess, sent: list[Sent], faults: list[Fault], say) -> None:
+async def _compare(stores: Stores, process: GatewayProcess, sent: list[Sent], story: Story, say) -> None:
     """Hold every store against the driver's counters, and print the table."""
+    faults = story.faults
     responded = {each.trace_id: each for each in sent if each.trace_id}
     count = len(responded)
     say(f"{len(sent)} requests sent, {count} answered; those while no gateway ran were refused their connection")
@@ -125,7 +126,13 @@ async def _compare(stores: Stores, process: GatewayProcess, sent: list[Sent], fa
     spans = {trace_id: 1 + each.attempts for trace_id, each in responded.items()}
     # A search counts the spans of one block; what a trace holds in all is asked for by its id.
     partial = [trace_id for trace_id, count in spans.items() if traces.get(trace_id, 0) < count]
-    broken = [responded[each] for each in partial if await stores.span_count(each) < spans[each]]
+    lacking = {each: spans[each] - await stores.span_count(each) for each in partial}
+    lacking = {each: missing for each, missing in lacking.items() if missing > 0}
+    refused = {each: missing for each, missing in lacking.items() if _met_the_end("tempo", responded[each], faults)}
+    said = story.refused_while_ending("otlp_grpc/tempo")
+    say(f"spans that Tempo refused for good while it ended: {sum(refused.values())}, by the Collector's log {said}")
+    assert sum(refused.values()) == said
+    broken = [responded[each] for each in lacking.keys() - refused.keys()]
     say(
         f"traces that Tempo acknowledged and lost, or lost a part of: {len(broken)} ({len(broken) / PER_SECOND:.2f} s of traffic)"
     )
@@ -139,18 +146,36 @@ async def _compare(stores: Stores, process: GatewayProcess, sent: list[Sent], fa
     assert {trace_id: await stores.span_count(trace_id) for trace_id in odd} == {
         trace_id: spans[trace_id] for trace_id in odd
     }
-    assert logs == Counter(responded.keys())
+    assert logs - Counter(responded.keys()) == Counter()
+    unlogged = Counter(responded.keys()) - logs
+    said = story.refused_while_ending("otlp_http/loki")
+    say(
+        f"request logs that Loki refused for good while it ended: {unlogged.total()}, of {said} lines by the Collector's log"
+    )
+    assert [each for each in unlogged if not _met_the_end("loki", responded[each], faults)] == []
+    assert unlogged.total() <= said
     assert counted == expected
     assert round(cost) == ledger["cost (nano-USD)"]
 
 
 def _was_taken_by_tempo(each: Sent, faults: list[Fault]) -> bool:
     """Whether a missing trace is one of those that a SIGKILL of Tempo may take."""
+    return _ended_around("tempo SIGKILL", each, faults, before_seconds=TEMPO_KILL_SECONDS + ON_THE_WAY_SECONDS)
+
+
+def _met_the_end(store: str, each: Sent, faults: list[Fault]) -> bool:
+    """Whether what is missing of a request was on its way to a store when that got its SIGTERM."""
+    on_the_way = ON_THE_WAY_SECONDS
+    return _ended_around(f"{store} SIGTERM", each, faults, before_seconds=on_the_way, after_seconds=on_the_way)
+
+
+def _ended_around(
+    what: str, each: Sent, faults: list[Fault], *, before_seconds: float, after_seconds: float = 0.0
+) -> bool:
+    """Whether a request ended at most so long before or after a fault began."""
+    ended_seconds = each.due_seconds + each.seconds
     return any(
-        fault.what == "tempo SIGKILL"
-        and fault.began_seconds - TEMPO_KILL_SECONDS - ON_THE_WAY_SECONDS
-        <= each.due_seconds + each.seconds
-        <= fault.began_seconds
+        fault.what == what and -before_seconds <= ended_seconds - fault.began_seconds <= after_seconds
         for fault in faults
     )
 
