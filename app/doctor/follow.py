@@ -106,18 +106,18 @@ class Follower:
         pending = {signal for signal in SIGNALS if self._servers[STORES[signal]].responds}
         unstored = set(SIGNALS) - pending
         log_at = self._clock()
-        target_pending = self._servers["prometheus"].responds
-        while pending or unstored or target_pending:
+        if not self._servers["prometheus"].responds:
+            self._target_known_at = self._responded_at
+        while pending or unstored or self._target_known_at is None:
             _, scrape = await query_metrics(self._web, self._settings, _FAMILIES)
             collector = await query_collector_metrics(self._web, self._settings.addresses["collector_metrics"])
             pending = {signal for signal in pending if self._can_come(signal, scrape, collector)}
             rounds = await asyncio.gather(*(self._query(signal, marked, scrape) for signal in sorted(pending)))
             pending -= {signal for signal, found in zip(sorted(pending), rounds, strict=True) if found}
             unstored = {signal for signal in unstored if self._may_be_accepted(signal, scrape, collector)}
-            target_pending = target_pending and not await self._target_is_up()
+            if self._target_known_at is None and await self._target_is_up():
+                self._target_known_at = self._clock()
             now = self._clock()
-            if not target_pending and self._target_known_at is None:
-                self._target_known_at = now
             self._found.waited_seconds = now - self._responded_at
             if now >= deadline:
                 break

@@ -29,8 +29,8 @@ from bench.cores import available_cores, on_cores, split_cores
 from demo.process import ChildFailedError
 
 
-async def run(attacks: Sequence[Attack], seconds: float, *, verbose: bool, nginx: bool) -> list[Row]:
-    """Run attacks one after the other; raises `ChildFailedError`."""
+async def run(attacks: Sequence[Attack], seconds: float, *, verbose: bool, nginx: str | None) -> list[Row]:
+    """Run attacks one after the other, on `nginx` where its path is given; raises `ChildFailedError`."""
     cores = split_cores(available_cores())
     print(f"{cores.describe()}; load average {os.getloadavg()[0]:.1f}; RLIMIT_DATA {LIMIT_BYTES // MIB} MiB")
     print(f"{LEGEND}\n\n{HEADER}", flush=True)
@@ -70,12 +70,13 @@ def main() -> int:
         for each in ATTACKS:
             print(f"{each.name:17} {each.who:7} {each.what}")
         return 0
-    if arguments.nginx and find_nginx() is None:
+    nginx = find_nginx() if arguments.nginx else None
+    if arguments.nginx and nginx is None:
         print("attacks: --nginx needs nginx: apt-get install nginx-light", file=sys.stderr)
         return 2
     attacks = [find_attack(name) for name in arguments.only] if arguments.only else ATTACKS
     try:
-        rows = asyncio.run(run(attacks, arguments.seconds, verbose=arguments.verbose, nginx=arguments.nginx))
+        rows = asyncio.run(run(attacks, arguments.seconds, verbose=arguments.verbose, nginx=nginx))
     except KeyboardInterrupt:
         return 130
     except ChildFailedError as error:

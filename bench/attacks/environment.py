@@ -79,8 +79,8 @@ class Site:
 
 
 @asynccontextmanager
-async def start_site(folder: Path, cores: Cores, *, nginx: bool) -> AsyncIterator[Site]:
-    """Start the providers and make the keys; `nginx`: the baseline; raises `ChildFailedError`."""
+async def start_site(folder: Path, cores: Cores, *, nginx: str | None) -> AsyncIterator[Site]:
+    """Start the providers and make the keys; `nginx`: the path of the baseline; raises `ChildFailedError`."""
     async with AsyncExitStack() as stack:
 
         async def start(name: str, module: str, ready_line: str) -> Child:
@@ -93,8 +93,8 @@ async def start_site(folder: Path, cores: Cores, *, nginx: bool) -> AsyncIterato
         provider = await start("steady", "bench.canned_server", canned_server.READY_LINE)
         let_go_first(provider.pid)
         steady = provider.url
-        if nginx:
-            yield _plain_proxy(folder, cores, hostile_url=hostile, steady_url=steady)
+        if nginx is not None:
+            yield _plain_proxy(nginx, folder, cores, hostile_url=hostile, steady_url=steady)
             return
         config = folder / "gateway.toml"
         config.write_text(config_text(folder, hostile_url=hostile, steady_url=steady))
@@ -104,12 +104,13 @@ async def start_site(folder: Path, cores: Cores, *, nginx: bool) -> AsyncIterato
         yield Site(folder, cores, Keys(*secrets), arguments, GATEWAY_READY_LINE)
 
 
-def _plain_proxy(folder: Path, cores: Cores, *, hostile_url: str, steady_url: str) -> Site:
+def _plain_proxy(nginx: str, folder: Path, cores: Cores, *, hostile_url: str, steady_url: str) -> Site:
     keys = Keys(steady="steady", attacker="attacker", limited="limited")
     command = (
         sys.executable,
         "-m",
         "bench.attacks.plain_proxy",
+        nginx,
         "{port}",
         str(folder),
         keys.steady,

@@ -1,6 +1,6 @@
 """nginx in the gateway's place: what the same attacks do to a plain reverse proxy on the same core, which only passes on.
 
-`python -m bench.attacks.plain_proxy PORT FOLDER KEY STEADY_URL HOSTILE_URL` becomes nginx. It has one worker. Calls of the key go to the
+`python -m bench.attacks.plain_proxy NGINX PORT FOLDER KEY STEADY_URL HOSTILE_URL` becomes NGINX. It has one worker. Calls of the key go to the
 steady provider, those of any other to the hostile one, and without a key there is a 401. It parses no body, limits no key and measures
 nothing: what it does to the p99 of another key is the least that one core, the kernel and the machine do.
 """
@@ -62,10 +62,7 @@ def config_text(folder: Path, *, port: int, key: str, steady_url: str, hostile_u
 
 
 def main(arguments: Sequence[str]) -> None:
-    port, name, key, steady_url, hostile_url = arguments
-    nginx = find_nginx()
-    if nginx is None:
-        sys.exit("no nginx: apt-get install nginx-light")
+    nginx, port, name, key, steady_url, hostile_url = arguments
     path = Path(name) / "nginx.conf"
     path.write_text(config_text(Path(name), port=int(port), key=key, steady_url=steady_url, hostile_url=hostile_url))
     os.execv(nginx, [nginx, "-p", name, "-c", str(path)])  # noqa: S606  the benchmark's own baseline

@@ -47,8 +47,10 @@ def _models() -> bytes:
 
 def answer_of(name: str, beginning: bytes) -> Answer:
     """Return the answer that a path names, or the model in the beginning of a body, or a usual one."""
-    model = _MODEL.search(beginning)
-    return ANSWERS.get(name) or ANSWERS.get(model[1].decode("latin-1") if model else USUAL) or ANSWERS[USUAL]
+    if name not in ANSWERS:
+        model = _MODEL.search(beginning)
+        name = model[1].decode("latin-1") if model else USUAL
+    return ANSWERS.get(name, ANSWERS[USUAL])
 
 
 async def _skip(reader: asyncio.StreamReader, length: int) -> bytes:

@@ -126,8 +126,7 @@ async def _compare(stores: Stores, process: GatewayProcess, sent: list[Sent], st
     spans = {trace_id: 1 + each.attempts for trace_id, each in responded.items()}
     # A search counts the spans of one block; what a trace holds in all is asked for by its id.
     partial = [trace_id for trace_id, count in spans.items() if traces.get(trace_id, 0) < count]
-    lacking = {each: spans[each] - await stores.span_count(each) for each in partial}
-    lacking = {each: missing for each, missing in lacking.items() if missing > 0}
+    lacking = {each: missing for each in partial if (missing := spans[each] - await stores.span_count(each)) > 0}
     refused = {each: missing for each, missing in lacking.items() if _met_the_end("tempo", responded[each], faults)}
     said = story.refused_while_ending("otlp_grpc/tempo")
     say(f"spans that Tempo refused for good while it ended: {sum(refused.values())}, by the Collector's log {said}")
