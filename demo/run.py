@@ -179,7 +179,7 @@ async def _watch(
                 with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                     phase = await scenario.step(elapsed_seconds)
                     if is_over or stop.is_set() or time.monotonic() >= refresh_seconds:
-                        more = await scenario.lines(phase)
+                        more = scenario.lines(phase, await scenario.providers())
             if is_over or stop.is_set() or time.monotonic() >= refresh_seconds:
                 screen.refresh(
                     traffic.counters, elapsed_seconds=elapsed_seconds, in_flight=traffic.in_flight, more=more

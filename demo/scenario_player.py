@@ -47,13 +47,17 @@ class ScenarioPlayer:
                 self._applied[persona] = status
         return phase
 
-    async def lines(self, phase: Phase) -> list[str]:
-        """Return the phase and the gateway's ratings as lines. Raises `aiohttp.ClientError`."""
+    async def providers(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the gateway's ratings of its providers, by name. Raises `aiohttp.ClientError`."""
         url = f"{self._gateway_url}/prometheus/metrics/summary?category=providers"
         async with self._session.get(url) as response:
             response.raise_for_status()
-            summary: Mapping[str, Any] = await response.json()
-        return scenario_lines(self._scenario.name, phase, summary["providers"])
+            summary: Mapping[str, Mapping[str, Mapping[str, Any]]] = await response.json()
+        return summary["providers"]
+
+    def lines(self, phase: Phase, providers: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """Return the phase and the ratings of `providers` as lines."""
+        return scenario_lines(self._scenario.name, phase, providers)
 
 
 def scenario_lines(scenario: str, phase: Phase, providers: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -7,7 +7,7 @@ windows reach back five minutes.
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,15 +37,15 @@ ENOUGH_CALLS = 20
 
 
 class Moment(NamedTuple):
-    """What the gateway says at one moment of a scenario; `samples` of `/metrics`, `provider` of the summary."""
+    """What the gateway says at one moment of a scenario; `samples` of `/metrics`, then `providers` of the summary, as `lines`, too."""
 
     phase: int
     samples: dict[Series, float]
-    providers: dict[str, Any]
+    providers: Mapping[str, Mapping[str, Any]]
     lines: list[str]
 
     @property
-    def target(self) -> dict[str, Any]:
+    def target(self) -> Mapping[str, Any]:
         return self.providers[TARGET]
 
     def total(self, name: str, **labels: str) -> float:
@@ -91,7 +91,7 @@ class ScenarioRun:
         self.counters = TrafficCounters(ready.models)
         self._session = session
 
-    async def play(self, name: str) -> AsyncIterator[Moment]:
+    async def play(self, name: str) -> AsyncGenerator[Moment]:
         """Play a scenario; give moments as long as somebody asks for more. At the end all responses are in."""
         scenario = SCENARIOS[name]
         stop = asyncio.Event()
@@ -118,37 +118,45 @@ class ScenarioRun:
             async with asyncio.timeout(DEADLINE_SECONDS):
                 while True:
                     phase = await watch.step(time.monotonic() - started_seconds)
-                    yield Moment(
-                        scenario.phases.index(phase),
-                        await scrape(self._session, self.ready.gateway_url),
-                        await self._summary(),
-                        await watch.lines(phase),
-                    )
+                    samples = await scrape(self._session, self.ready.gateway_url)
+                    providers = await watch.providers()
+                    yield Moment(scenario.phases.index(phase), samples, providers, watch.lines(phase, providers))
                     await asyncio.sleep(0.05)
         finally:
             stop.set()
             await asyncio.wait_for(sending, DEADLINE_SECONDS)
             await ScenarioPlayer.step(watch, 0.0)
 
-    async def _summary(self) -> dict[str, Any]:
-        url = f"{self.ready.gateway_url}/prometheus/metrics/summary?category=providers"
-        async with self._session.get(url) as response:
-            return (await response.json())["providers"]
+
+async def _until(moments: AsyncIterator[Moment], signs: Callable[[Moment], Mapping[str, object]]) -> Moment:
+    """Return the first moment that shows all signs at once. Raises `AssertionError` that names what the last one lacked."""
+    lacking: list[str] = ["a moment"]
+    try:
+        async for moment in moments:
+            lacking = [name for name, is_shown in signs(moment).items() if not is_shown]
+            if not lacking:
+                return moment
+    except TimeoutError:
+        pass
+    raise AssertionError(f"the last moment lacked: {', '.join(lacking)}")
 
 
 async def _first(moments: AsyncIterator[Moment], phase: int) -> Moment:
     """Return the first moment of a phase."""
-    async for moment in moments:
-        if moment.phase == phase:
-            return moment
-    raise AssertionError("it has no end")
+    return await _until(moments, lambda moment: {f"phase {phase}": moment.phase == phase})
 
 
 async def _calm_then_trouble(moments: AsyncIterator[Moment]) -> tuple[Change, Moment]:
-    """Return what moved while all was calm, and the first moment of trouble."""
-    calm = await _first(moments, 0)
-    trouble = await _first(moments, 1)
-    return Change(calm, trouble), trouble
+    """Return what moved while all was calm, and the last calm moment: nothing of the trouble is before it."""
+    calm: list[Moment] = []
+    async for moment in moments:
+        if moment.phase == 0:
+            calm.append(moment)
+        elif len(calm) >= 2:
+            break
+        else:
+            calm.clear()
+    return Change(calm[0], calm[-1]), calm[-1]
 
 
 def _is_worse(moment: Moment, start: Moment) -> bool:
@@ -160,96 +168,122 @@ def _is_worse(moment: Moment, start: Moment) -> bool:
 async def _latency_spike(run: ScenarioRun) -> None:
     async with aclosing(run.play("latency-spike")) as moments:
         calm, start = await _calm_then_trouble(moments)
-        async for moment in moments:
-            trouble = Change(start, moment)
-            slower = trouble.mean_seconds > max(2.0 * CADENCE, 2.0 * calm.mean_seconds)
-            if slower and moment.target["health_score"] < start.target["health_score"]:
-                break
-    assert trouble.calls(status="error") == 0
+
+        def signs(moment: Moment) -> Mapping[str, object]:
+            mean_seconds = Change(start, moment).mean_seconds
+            return {
+                "a mean twice as long": mean_seconds > max(2.0 * CADENCE, 2.0 * calm.mean_seconds),
+                "a lower health score": moment.target["health_score"] < start.target["health_score"],
+            }
+
+        moment = await _until(moments, signs)
+    assert Change(start, moment).calls(status="error") == 0
     assert moment.target["circuit_breaker"] == "closed"
 
 
 async def _cost_spike(run: ScenarioRun) -> None:
     async with aclosing(run.play("cost-spike")) as moments:
         calm, start = await _calm_then_trouble(moments)
-        async for moment in moments:
+
+        def signs(moment: Moment) -> Mapping[str, object]:
             trouble = Change(start, moment)
-            if trouble.calls() >= ENOUGH_CALLS and trouble.cost_per_call > 2.0 * calm.cost_per_call:
-                break
-    assert trouble.of("tokens_used_total", token_type="output") > 0
-    assert trouble.calls(status="error") == 0
-    assert moment.target["cost_usd"] > start.target["cost_usd"]
+            return {
+                "enough calls": trouble.calls() >= ENOUGH_CALLS,
+                "twice the cost of a call": trouble.cost_per_call > 2.0 * calm.cost_per_call,
+                "tokens": trouble.of("tokens_used_total", token_type="output") > 0,
+                "cost of the target": moment.target["cost_usd"] > start.target["cost_usd"],
+            }
+
+        moment = await _until(moments, signs)
+    assert Change(start, moment).calls(status="error") == 0
 
 
 async def _brownout(run: ScenarioRun) -> None:
     async with aclosing(run.play("brownout")) as moments:
         calm, start = await _calm_then_trouble(moments)
-        async for moment in moments:
+
+        def signs(moment: Moment) -> Mapping[str, object]:
             trouble = Change(start, moment)
-            enough = trouble.calls(provider=TARGET) >= ENOUGH_CALLS
-            enough = enough and trouble.failed_share > max(0.05, 2 * calm.failed_share)
-            if enough and trouble.mean_seconds > 1.5 * CADENCE and _is_worse(moment, start):
-                break
-    assert calm.failed_share < trouble.failed_share / 2
+            return {
+                "enough calls": trouble.calls(provider=TARGET) >= ENOUGH_CALLS,
+                "more failures": trouble.failed_share > max(0.05, 2 * calm.failed_share),
+                "a longer mean": trouble.mean_seconds > 1.5 * CADENCE,
+                "a higher rate of errors and a lower health score": _is_worse(moment, start),
+            }
+
+        trouble = Change(start, await _until(moments, signs))
     assert trouble.failed_share < 0.6
-    assert _is_worse(moment, start)
     assert trouble.of("gatewayz_circuit_breaker_transitions_total", state="open") == 0
 
 
 async def _error_surge(run: ScenarioRun) -> None:
     async with aclosing(run.play("error-surge")) as moments:
         calm, start = await _calm_then_trouble(moments)
-        async for moment in moments:
+
+        def signs(moment: Moment) -> Mapping[str, object]:
             trouble = Change(start, moment)
             failing = {name for name in moment.providers if trouble.calls(provider=name, status="error")}
-            # The first failures may be in the last moment that counts as calm.
-            surged = trouble.calls(status="error") > 4 * calm.calls(status="error")
-            surged = surged and len(failing) >= 4 and moment.target["error_rate_5m"] > start.target["error_rate_5m"]
-            if surged and trouble.of("fastapi_requests_total", status_code="502"):
-                break
-    assert trouble.of("fastapi_exceptions_total", exception_type="UpstreamFailedError") > 0
-    assert moment.target["error_rate_5m"] > start.target["error_rate_5m"]
+            return {
+                "more errors": trouble.calls(status="error") > 4 * calm.calls(status="error"),
+                "four failing providers": len(failing) >= 4,
+                "a higher rate of errors": moment.target["error_rate_5m"] > start.target["error_rate_5m"],
+                "responses 502": trouble.of("fastapi_requests_total", status_code="502"),
+                "their exceptions": trouble.of("fastapi_exceptions_total", exception_type="UpstreamFailedError"),
+            }
+
+        await _until(moments, signs)
 
 
 async def _outage(run: ScenarioRun) -> None:
+    opened = "gatewayz_circuit_breaker_transitions_total"
     async with aclosing(run.play("outage")) as moments:
         _, start = await _calm_then_trouble(moments)
-        async for moment in moments:
+
+        def signs(moment: Moment) -> Mapping[str, object]:
             trouble = Change(start, moment)
-            is_out = moment.target["circuit_breaker"] == "open" and trouble.of(
-                "fastapi_requests_total", status_code="503"
-            )
-            if is_out and moment.target["error_rate_5m"] > start.target["error_rate_5m"]:
-                break
-        assert moment.phase == 1
-        assert any("is out" in line for line in moment.lines)
-        assert any(TARGET in line and " open" in line for line in moment.lines)
-        assert trouble.of("gatewayz_circuit_breaker_transitions_total", provider=TARGET, state="open") >= 1
-        assert trouble.of("fastapi_exceptions_total", exception_type="ProvidersUnavailableError") > 0
-        assert moment.target["error_rate_5m"] > start.target["error_rate_5m"]
-        worst = await _first(moments, 2)
-        assert worst.target["availability"] < start.target["availability"]
-        assert worst.target["health_score"] < start.target["health_score"]
-        async for moment in moments:
-            if moment.target["circuit_breaker"] == "closed":
-                break
+            return {
+                "an open breaker": moment.target["circuit_breaker"] == "open",
+                "its transition": trouble.of(opened, provider=TARGET, state="open") >= 1,
+                "responses 503": trouble.of("fastapi_requests_total", status_code="503"),
+                "their exceptions": trouble.of("fastapi_exceptions_total", exception_type="ProvidersUnavailableError"),
+                "a higher rate of errors": moment.target["error_rate_5m"] > start.target["error_rate_5m"],
+                "the phase as a line": any("is out" in line for line in moment.lines),
+                "the breaker as a line": any(TARGET in line and " open" in line for line in moment.lines),
+            }
+
+        await _until(moments, signs)
+        await _until(
+            moments,
+            lambda moment: {
+                "a lower availability": moment.target["availability"] < start.target["availability"],
+                "a lower health score": moment.target["health_score"] < start.target["health_score"],
+            },
+        )
+        await _until(moments, lambda moment: {"a closed breaker": moment.target["circuit_breaker"] == "closed"})
 
 
 async def _recovery(run: ScenarioRun) -> None:
     async with aclosing(run.play("recovery")) as moments:
         start = await _first(moments, 0)
-        async for moment in moments:
-            if moment.target["circuit_breaker"] == "open":
-                break
+        await _until(moments, lambda moment: {"an open breaker": moment.target["circuit_breaker"] == "open"})
         out = await _first(moments, 1)
-        async for moment in moments:
-            closed = moment.target["circuit_breaker"] == "closed"
-            healthier = moment.target["health_score"] > out.target["health_score"]
-            if closed and healthier and moment.target["error_rate_5m"] < out.target["error_rate_5m"]:
-                break
-    whole = Change(start, moment)
-    for state in ("open", "half_open", "closed"):
-        assert whole.of("gatewayz_circuit_breaker_transitions_total", provider=TARGET, state=state) >= 1, state
+
+        def signs(moment: Moment) -> Mapping[str, object]:
+            whole = Change(start, moment)
+            transitions = {
+                f"a transition to {state}": whole.of(
+                    "gatewayz_circuit_breaker_transitions_total", provider=TARGET, state=state
+                )
+                for state in ("open", "half_open", "closed")
+            }
+            return {
+                **transitions,
+                "a closed breaker": moment.target["circuit_breaker"] == "closed",
+                "a higher health score": moment.target["health_score"] > out.target["health_score"],
+                "a lower rate of errors": moment.target["error_rate_5m"] < out.target["error_rate_5m"],
+            }
+
+        await _until(moments, signs)
 
 
 async def test_every_scenario_moves_its_metrics_and_the_counters_stay_exact(tmp_path: Path) -> None:
