@@ -30,6 +30,9 @@ _UNACKED: Final = slice(24, 28)
 _MADE_AT_ONCE: Final = 16
 """In each pass of the event loop: accepting costs a tenth of making the connection."""
 
+_MADE_BESIDE_A_LONG_QUEUE: Final = 2
+"""Those who stand in the kernel's queue wait for each one that is made; those that were accepted have an order."""
+
 _PAUSE_SECONDS: Final = 0.05
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -56,6 +59,7 @@ class Acceptor:
         self._connections = connections
         self._waiting = WaitingConnections()
         self._is_making = False
+        self._made_at_once = _MADE_AT_ONCE
         self._tasks: set[asyncio.Task[None]] = set()
         self._pause: asyncio.TimerHandle | None = None
         self._is_closed = False
@@ -76,7 +80,11 @@ class Acceptor:
         self._loop.add_reader(self._listener, self._accept_some)
 
     def _accept_some(self) -> None:
-        for _ in range(self._at_once()):
+        length = self._queue_length()
+        at_once = _ACCEPTED_WHERE_UNKNOWN if length is None else max(_ACCEPTED_AT_ONCE, length // _PASSES)
+        is_long = length is not None and length > at_once
+        self._made_at_once = _MADE_BESIDE_A_LONG_QUEUE if is_long else _MADE_AT_ONCE
+        for _ in range(at_once):
             room = self._room() if self._connections.is_full else "slot"
             if room is None:
                 break
@@ -101,16 +109,16 @@ class Acceptor:
         if not self._is_making:
             self._make_some()
 
-    def _at_once(self) -> int:
-        """Return how many may be accepted in this pass."""
+    def _queue_length(self) -> int | None:
+        """Return how many connections stand in the kernel's queue; None is unknown."""
         if _TCP_INFO is None or sys.platform != "linux":
-            return _ACCEPTED_WHERE_UNKNOWN
+            return None
         try:
             info = self._listener.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _UNACKED.stop)
         except OSError:
             # It is no TCP socket.
-            return _ACCEPTED_WHERE_UNKNOWN
-        return max(_ACCEPTED_AT_ONCE, int.from_bytes(info[_UNACKED], sys.byteorder) // _PASSES)
+            return None
+        return int.from_bytes(info[_UNACKED], sys.byteorder)
 
     def _room(self) -> Literal["slot", "waiting"] | None:
         """Return where there is room although all slots are taken: an idle connection, an extra one, or one that waits and loses little."""
@@ -133,7 +141,7 @@ class Acceptor:
     def _make_some(self) -> None:
         for _ in range(self._waiting.look()):
             self._connections.leave(None)
-        for _ in range(_MADE_AT_ONCE):
+        for _ in range(self._made_at_once):
             accepted = self._waiting.take()
             if accepted is None:
                 break

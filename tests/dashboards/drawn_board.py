@@ -7,10 +7,9 @@ from typing import Any, Final
 import msgspec
 from playwright.sync_api import Browser, Page
 
-from tests.harness.polling import wait_for
+from tests.harness.polling import DEADLINE_SECONDS, wait_for
 
 WINDOW: Final = {"width": 1280, "height": 800}
-_DEADLINE_SECONDS: Final = 20.0
 _READ = """
 () => [...document.querySelectorAll(".panel")].map((panel) => ({
   id: Number(panel.dataset.id),
@@ -56,13 +55,13 @@ def drawn_board(browser: Browser, html: str, theme: str = "light") -> Iterator[P
     context = browser.new_context(viewport=WINDOW, color_scheme=theme, locale="en-GB", timezone_id="UTC")  # type: ignore[arg-type]
     try:
         page = context.new_page()
-        page.set_default_timeout(_DEADLINE_SECONDS * 1000)
+        page.set_default_timeout(DEADLINE_SECONDS * 1000)
         troubles: list[str] = []
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
         page.set_content(html)
         panels = page.locator(".panel")
-        wait_for(lambda: bool(troubles) or panels.count() > 0, "the board is drawn", timeout_seconds=_DEADLINE_SECONDS)
+        wait_for(lambda: bool(troubles) or panels.count() > 0, "the board is drawn")
         # Charts are drawn in the frame after their elements.
         page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         assert not troubles, "\n".join(troubles)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 """Far more than any condition needs, because the machine may be busy."""
 
 _FIRST_PAUSE_SECONDS = 0.005

@@ -185,6 +185,7 @@ def test_serve_with_a_console_sends_to_it_and_ends_it(tmp_path: Path) -> None:
         assert not Path(f"/proc/{child}").exists()
     finally:
         process.kill()
+        process.wait()
     # The request's telemetry, which the gateway delivered while it stopped.
     assert "console: keeps telemetry of the last 168 h" in log_path.read_text()
     connection = sqlite3.connect(tmp_path / "own" / "desk.sqlite")

@@ -22,10 +22,10 @@ from demo.traffic.sender import Traffic
 from otel.catalogue import CATALOGUE
 from otel.catalogue.spec import Category
 from tests.harness.exposition import ACCEPT, read_exposition
+from tests.harness.polling import DEADLINE_SECONDS
 
 pytestmark = pytest.mark.live
 
-DEADLINE_SECONDS = 45.0
 TRULY_UNKNOWN = {
     # Embeddings have no first token, and a provider at an address where nothing listens never responded.
     f"models.{EMBEDDING_MODEL}.time_to_first_token_p95_seconds",

@@ -25,6 +25,7 @@ from demo.traffic.scenario_kinds import scenario_mix
 from demo.traffic.schedule import ScheduleOptions, schedule
 from demo.traffic.sender import Traffic
 from tests.harness.exposition import scrape
+from tests.harness.polling import DEADLINE_SECONDS
 from tests.reconcile.compare import reconcile
 from tests.reconcile.report import table
 
@@ -32,7 +33,6 @@ pytestmark = pytest.mark.live
 
 CADENCE = 0.1
 SPEED = 6.0
-DEADLINE_SECONDS = 30.0
 ENOUGH_CALLS = 20
 
 

@@ -20,12 +20,11 @@ from otel.catalogue.spec import Category, Kind
 from tests.harness.exposition import read_exposition
 from tests.harness.otlp_data import HistogramPoint
 from tests.harness.otlp_receiver import OtlpReceiver
-from tests.harness.polling import wait_for
+from tests.harness.polling import DEADLINE_SECONDS, wait_for
 from tests.harness.programs import UPSTREAM, running_programs
 
 pytestmark = pytest.mark.live
 
-DEADLINE_SECONDS = 20.0
 SPECS = {spec.name: spec for spec in CATALOGUE}
 ANSWER = {"prompt_tokens": 10, "completion_tokens": 5}
 FIRST = {"provider": "first", "model": "test/model"}
@@ -283,12 +282,13 @@ def export_refused(gateway: Gateway) -> None:
     dropped_before = gateway.scrape()[page]
     gateway.receiver.respond_status(400)
     responded(gateway)
-    wait_for(lambda: gateway.scrape()[page] > dropped_before, "a batch is refused", timeout_seconds=DEADLINE_SECONDS)
+    wait_for(lambda: gateway.scrape()[page] > dropped_before, "a batch is refused")
     retries_before = gateway.scrape()[retries]
     gateway.receiver.respond_status(503)
     responded(gateway)
     wait_for(
-        lambda: gateway.scrape()[retries] > retries_before, "a batch is tried again", timeout_seconds=DEADLINE_SECONDS
+        lambda: gateway.scrape()[retries] > retries_before,
+        "a batch is tried again",
     )
     gateway.receiver.accept()
 
@@ -298,7 +298,8 @@ def crowded(gateway: Gateway) -> None:
     url = gateway.client.base_url
     idle = [socket.create_connection((url.host, url.port)) for _ in range(40)]
     wait_for(
-        lambda: gateway.scrape()["gatewayz_client_connections", ()] <= 30, "the bound", timeout_seconds=DEADLINE_SECONDS
+        lambda: gateway.scrape()["gatewayz_client_connections", ()] <= 30,
+        "the bound",
     )
     for connection in idle:
         connection.close()
@@ -465,14 +466,15 @@ def test_an_event_moves_its_family_everywhere(gateway: Gateway, family: str) -> 
     def is_moved() -> bool:
         return all(growth > 0 if by is None else growth == pytest.approx(by, abs=1e-12) for growth, by in growths())
 
-    wait_for(is_moved, f"{family} moves: {growths()}", timeout_seconds=DEADLINE_SECONDS)
+    wait_for(is_moved, f"{family} moves: {growths()}")
     assert_the_same_everywhere(gateway, family)
 
 
 @pytest.mark.parametrize("family", PRESENT)
 def test_a_state_is_there_everywhere(gateway: Gateway, family: str) -> None:
     wait_for(
-        lambda: (family, PRESENT[family]) in gateway.scrape(), f"{family} is there", timeout_seconds=DEADLINE_SECONDS
+        lambda: (family, PRESENT[family]) in gateway.scrape(),
+        f"{family} is there",
     )
     assert_the_same_everywhere(gateway, family)
 
@@ -501,18 +503,17 @@ def test_uptime_and_token_efficiency_are_those_of_the_ledger(gateway: Gateway) -
     calls = of_ledger()[0]
     failed(gateway)
     responded(gateway)
-    wait_for(lambda: of_ledger()[0] == calls + 2, "both calls are in the ledger", timeout_seconds=DEADLINE_SECONDS)
+    wait_for(lambda: of_ledger()[0] == calls + 2, "both calls are in the ledger")
     wait_for(
         lambda: exposed() == pytest.approx(ratios()),
         f"{exposed()} becomes {ratios()}",
-        timeout_seconds=DEADLINE_SECONDS,
     )
     assert 0 < ratios()[0] < 1
 
 
 def test_a_request_is_in_progress_until_it_ends(gateway: Gateway) -> None:
     key = (IN_PROGRESS, moved(**CHAT))
-    wait_for(lambda: gateway.scrape()[key] == 0, "earlier requests end", timeout_seconds=DEADLINE_SECONDS)
+    wait_for(lambda: gateway.scrape()[key] == 0, "earlier requests end")
     script = {"flaky": ANSWER | {"chunks": 4, "pause_after_chunks": 1, "tag": "in-progress"}}
     body = gateway.body(script, stream=True)
     with gateway.client.stream("POST", "/v1/chat/completions", headers=gateway.headers(), json=body) as response:
@@ -522,7 +523,7 @@ def test_a_request_is_in_progress_until_it_ends(gateway: Gateway) -> None:
         assert_the_same_everywhere(gateway, IN_PROGRESS)
         httpx.post(f"{gateway.upstream}/_upstream/release/in-progress").raise_for_status()
         assert [*lines][-2:] == ["data: [DONE]", ""]
-    wait_for(lambda: gateway.scrape()[key] == 0, "the request ends", timeout_seconds=DEADLINE_SECONDS)
+    wait_for(lambda: gateway.scrape()[key] == 0, "the request ends")
     assert_the_same_everywhere(gateway, IN_PROGRESS)
 
 
@@ -534,18 +535,16 @@ def test_what_has_no_writer_is_absent(gateway: Gateway) -> None:
 
 def assert_the_same_everywhere(gateway: Gateway, family: str) -> None:
     """The categories show what `/metrics` shows, and the push says the same: name, labels and value."""
-    wait_for(lambda: family in gateway.receiver.metrics, f"{family} is pushed", timeout_seconds=DEADLINE_SECONDS)
+    wait_for(lambda: family in gateway.receiver.metrics, f"{family} is pushed")
     if family in RESTLESS:
         wait_for(
             lambda: gateway.pushed(family).keys() == here(gateway, family).keys(),
             f"{family}: the same series",
-            timeout_seconds=DEADLINE_SECONDS,
         )
     else:
         wait_for(
             lambda: gateway.pushed(family) == pytest.approx(here(gateway, family)),
             f"{family}: the same samples",
-            timeout_seconds=DEADLINE_SECONDS,
         )
     for category in Category:
         shown = of_family(family, gateway.scrape(category))
@@ -558,7 +557,6 @@ def assert_the_same_everywhere(gateway: Gateway, family: str) -> None:
             wait_for(
                 lambda category=category: of_family(family, gateway.scrape(category)) == here(gateway, family),
                 f"{family}: the same samples in {category}",
-                timeout_seconds=DEADLINE_SECONDS,
             )
     metric = gateway.receiver.metrics[family]
     assert (metric.unit, metric.description) == (SPECS[family].unit, SPECS[family].help)

@@ -89,6 +89,7 @@ def test_the_gateway_serves_in_an_empty_folder(tmp_path):
         rest = process.communicate(timeout=300)[1]
     finally:
         process.kill()
+        process.wait()
     assert "no configuration file" in lines[0]
     assert (process.returncode, rest.splitlines()[-1]) == (0, "gateway: stopped")
 

@@ -37,7 +37,7 @@ from app.server.gateway_server import GatewayServer
 from app.server.http_protocol import bounded_protocol
 from app.server.listener import listen
 from otel.events import AttemptFinished, CallFinished, RequestFinished
-from tests.harness.polling import until
+from tests.harness.polling import DEADLINE_SECONDS, until
 from tests.harness.recording import RecordingRecorder
 
 SUMMED = (
@@ -47,8 +47,6 @@ SUMMED = (
 """Of each of these a call has the sum of its attempts."""
 KEY = "good-key"
 OTHER_KEY = "other-key"
-DEADLINE_SECONDS = 20.0
-"""The limit of every wait in a test: far more than it takes, because the machine may be busy."""
 
 USAGE = {"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14}
 COMPLETION = {

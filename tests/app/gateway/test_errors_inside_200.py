@@ -269,7 +269,7 @@ async def test_without_usage_behind_it_the_error_comes_soon(make_upstream, make_
             await exchange.gone()
 
     gateway = await make_gateway(await make_upstream(script))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         response = await gateway.chat(stream=True)
     assert b"never" not in response.raw
     (row,) = (await gateway.finished()).rows

@@ -285,7 +285,7 @@ async def fuzzed(make_upstream, make_gateway):
 async def raw(gateway, data):
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     writer.write(data)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         response = await reader.readuntil(b"\r\n\r\n")
     writer.close()
     return response

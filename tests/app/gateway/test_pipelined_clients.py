@@ -44,7 +44,7 @@ async def test_a_head_that_is_broken_and_too_large_gets_one_response(make_upstre
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     with caplog.at_level(logging.ERROR):
         writer.write(b"GET / HTTP/1.1\r\n: no name\r\n" + b"x" * 5_000)
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(20):
             response = await reader.read()
     writer.close()
     head, _, body = response.partition(b"\r\n\r\n")
@@ -62,7 +62,7 @@ async def test_a_body_that_is_broken_from_its_start_is_refused_although_the_clie
         f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {wire.key}\r\nexpect: 100-continue\r\n"
     )
     writer.write(f"{head}transfer-encoding: chunked\r\n\r\nno length\r\n".encode())
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(20):
         response = await reader.read()
     writer.close()
     assert response.startswith(b"HTTP/1.1 400 ")
@@ -87,7 +87,7 @@ async def test_whole_requests_are_served_whole_although_what_follows_them_is_no_
     gateway = await make_gateway(upstream)
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     writer.write(chat_request(wire, stream=True))
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(20):
         response = await reader.readuntil(b"first")
         writer.write(chat_request(wire, stream=True) + b"\x00\x01 is no HTTP\r\n\r\n")
         await writer.drain()
@@ -120,7 +120,7 @@ async def test_a_waiting_request_with_a_broken_body_does_not_cut_the_response_be
     writer.write(chat_request(wire) + broken)
     await wire.until(lambda: upstream.exchanges, "the first call")
     may_go_on.set()
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(20):
         response = await reader.read()
     writer.close()
     assert response.startswith(b"HTTP/1.1 200 OK")
@@ -164,7 +164,7 @@ async def test_after_a_large_body_the_next_request_of_the_connection_is_read(
     gateway = await make_gateway(await make_upstream())
     body = json.dumps({**fields, "messages": [{"role": "user", "content": "x" * 100_000}]}).encode()
     reader, writer = await post_during_lookup(gateway, wire, monkeypatch, body, gateway.gateway._keys.find)
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(20):
         assert (await read_one(reader)).status == status
         writer.write(get())
         assert (await read_one(reader)).status == 200
@@ -180,7 +180,7 @@ async def test_after_a_large_body_that_was_not_wanted_the_next_request_is_read(
         raise InvalidApiKeyError("Incorrect API key provided.")
 
     reader, writer = await post_during_lookup(gateway, wire, monkeypatch, b"x" * 100_000, unknown)
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(20):
         for request in (b"", get(), get()):
             writer.write(request)
             assert (await read_one(reader)).status == 401

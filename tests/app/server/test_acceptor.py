@@ -85,6 +85,23 @@ async def test_an_eighth_of_the_queue_is_accepted_in_each_pass(monkeypatch):
     await accepted.close()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how long the queue is")
+async def test_few_connections_are_made_before_a_long_queue_is_empty(monkeypatch):
+    clients, admitted, made = 800, Connections.admit, []
+    accepted = Accepted(clients=clients)
+
+    def noted(connections):
+        made.append(len(accepted.made))
+        return admitted(connections)
+
+    monkeypatch.setattr(Connections, "admit", noted)
+    accepted.start()
+    await until(lambda: len(accepted.made) == clients)
+    assert len(made) == clients
+    assert made[-1] < clients // 10
+    await accepted.close()
+
+
 async def test_connections_are_made_a_few_in_each_pass(accepted):
     accepted.start()
     tasks = []

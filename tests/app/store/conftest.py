@@ -10,10 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.gateway.clock import ManualClock
 from app.gateway.ports import LedgerRow
 from app.store.database import open_database
-from tests.harness.polling import until
+from tests.harness.polling import DEADLINE_SECONDS, until
 from tests.harness.recording import RecordingRecorder
-
-DEADLINE_SECONDS = 15.0
 
 
 @pytest.fixture

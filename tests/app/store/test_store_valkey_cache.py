@@ -11,9 +11,7 @@ import pytest
 from app.config.load import ConfigError
 from app.gateway.clock import SystemClock
 from app.store.valkey_cache import ValkeyResponseCache, open_valkey_cache
-
-DEADLINE_SECONDS = 20.0
-"""Of a whole test, and of an operation where its duration is not what is tested: a busy computer takes more than the gateway waits."""
+from tests.harness.polling import DEADLINE_SECONDS
 
 
 @asynccontextmanager
