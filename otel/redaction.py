@@ -173,7 +173,7 @@ class KnownSecrets:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        forms = {form for secret in secrets if len(secret) >= _MIN_KNOWN_CHARS for form in _forms(secret)}
+        forms = {form for secret in secrets if len(secret) >= _MIN_KNOWN_CHARS for form in forms_of(secret)}
         # The longest first, because one may be the beginning of another.
         self._known = sorted(forms, key=len, reverse=True)
 
@@ -188,5 +188,7 @@ class KnownSecrets:
         return "KnownSecrets()"
 
 
-def _forms(secret: str) -> set[str]:
-    return {secret, quote(secret, safe=""), quote(secret), json.dumps(secret)[1:-1]}
+def forms_of(secret: str) -> set[str]:
+    """Return a secret as it is, percent-encoded, and as JSON writes it, with and without escaped slashes."""
+    encoded = json.dumps(secret)[1:-1]
+    return {secret, quote(secret, safe=""), quote(secret), encoded, encoded.replace("/", "\\/")}

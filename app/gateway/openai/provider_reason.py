@@ -25,7 +25,7 @@ from app.gateway.openai.error_envelope import (
     words_by_field,
 )
 from app.gateway.openai.sse import SseSplitter
-from otel.redaction import REDACTED, redact
+from otel.redaction import REDACTED, forms_of, redact
 
 MAX_DEPTH: Final = 20
 
@@ -49,14 +49,16 @@ _CHARSETS: Final = re.compile(
 _EVENT_LINE: Final = re.compile(r"^(?:data|event|id|retry)?:.*$", re.MULTILINE)
 _ADDRESS: Final = re.compile(
     r"""(?:\b[a-z][a-z0-9+.-]{1,9}://)?
-        (?P<host>(?<![\w.-])\[?[0-9a-f]{0,4}:[0-9a-f:.]{2,40}\]?      # IPv6
-        |(?<![\w.-])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])                  # IPv4
+        (?P<host>(?<![\w.-])\[?[0-9a-f]{0,4}:[0-9a-f:.]{0,39}[0-9a-f:]\]?      # IPv6
+        |(?<![\w.-])\d{1,3}(?:\.\d{1,3}){3}(?!\.?\w)                 # IPv4, at the end of a sentence, too
         |(?<![\w.-])(?:[a-z0-9_-]{1,63}\.){1,8}(?:internal|local|localdomain|lan|corp|intranet|svc|home\.arpa)\b
         |(?<![\w.-])localhost\b)
         (?::\d{1,5})?(?:/[^\s"'<>)\]]*)?""",
     re.VERBOSE | re.IGNORECASE,
 )
 _HIDDEN: Final = "[address]"
+_LEAST_CUT_CHARS: Final = 6
+"""A shorter beginning of a secret tells nothing, and occurs in ordinary words."""
 _PRIVATE_SEGMENTS: Final = 3
 """A shorter path of a base URL is the same for all customers of a provider (`/v1`, `/openai/v1`)."""
 
@@ -75,7 +77,10 @@ class Scrub:
 
     def __init__(self, secrets: Iterable[str] = (), hosts: Iterable[str] = (), path: str = "") -> None:
         self._path = path if path.count("/") >= _PRIVATE_SEGMENTS else ""
-        self._secrets = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
+        forms = {form for secret in secrets if secret for form in forms_of(secret)}
+        self._forms = sorted(forms, key=len, reverse=True)
+        # A text on one line has a blank where a secret was broken in two.
+        self._secrets = [re.compile(r"\s*".join(map(re.escape, form))) for form in self._forms]
         names = "|".join(re.escape(host) for host in sorted(hosts) if host)
         self._own = (
             re.compile(
@@ -88,12 +93,21 @@ class Scrub:
     def text(self, text: str) -> str:
         """Return the text without them."""
         for secret in self._secrets:
-            text = text.replace(secret, REDACTED)
+            text = secret.sub(REDACTED, text)
+        text = self._without_cut_secret(text)
         if self._own is not None:
             text = self._own.sub(_HIDDEN, text)
         if self._path:
             text = text.replace(self._path, _HIDDEN)
         return _ADDRESS.sub(_hide_internal, redact(text))
+
+    def _without_cut_secret(self, text: str) -> str:
+        """Return the text without the beginning of a secret at its end, where a bound or the provider cut it."""
+        for form in self._forms:
+            for length in range(min(len(form), len(text)), _LEAST_CUT_CHARS - 1, -1):
+                if text.endswith(form[:length]):
+                    return text[:-length] + REDACTED
+        return text
 
     def value(self, value: Any, depth: int = 0) -> Any:
         """Return a JSON value without them; what is nested deeper than any error object is left out."""

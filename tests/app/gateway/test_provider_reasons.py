@@ -6,12 +6,13 @@ import shutil
 import socket
 import ssl
 import subprocess
+from urllib.parse import quote
 
 import pytest
 
 from app.config.schema import ProviderConfig
 from app.gateway.openai.failures import failure_of_error_object
-from app.gateway.openai.provider_reason import MAX_REASON_CHARACTERS, Scrub, read_reason
+from app.gateway.openai.provider_reason import MAX_REASON_CHARACTERS, Scrub, error_json, read_reason
 
 ENVELOPES = {
     "openai": ({"error": {"message": "too long", "type": "t", "param": "p", "code": "c"}}, "too long"),
@@ -184,6 +185,50 @@ async def test_secrets_and_addresses_stay_here(make_upstream, make_gateway):
     for secret in (b"key-of-alpha", b"127.0.0.1", str(upstream.port).encode(), b"10.1.2.3", b"internal", b"fd00"):
         assert secret not in response.raw, secret
     assert b"8.8.8.8" in response.raw
+
+
+OWN_KEY = "alpha-Provider/Key+0123456789=abcdef"
+
+
+@pytest.mark.parametrize("kept", range(6, len(OWN_KEY) + 1, 5))
+@pytest.mark.parametrize("kind", ["text/plain", "application/json"])
+def test_a_key_that_is_cut_at_the_bound_is_hidden(kind, kept):
+    """The text is cut before it is scrubbed, so its end may be the beginning of a key."""
+    message = "y" * (MAX_REASON_CHARACTERS - kept) + OWN_KEY
+    body = message.encode() if kind == "text/plain" else json.dumps({"error": {"message": message}}).encode()
+    sent = error_json(
+        read_reason(body, kind), default_message="", default_type="", default_code="", scrub=Scrub([OWN_KEY])
+    )
+    assert json.loads(sent)["error"]["message"] == "y" * (MAX_REASON_CHARACTERS - kept) + "[redacted]"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        OWN_KEY,
+        quote(OWN_KEY),
+        quote(OWN_KEY, safe=""),
+        OWN_KEY.replace("/", "\\/"),
+        OWN_KEY[:20] + "\n" + OWN_KEY[20:],
+        OWN_KEY[:9] + "\r\n  " + OWN_KEY[9:],
+    ],
+)
+def test_a_key_is_hidden_however_it_is_written(written):
+    message = read_reason(f"no key {written} here".encode()).message
+    assert Scrub([OWN_KEY]).text(message) == "no key [redacted] here"
+
+
+@pytest.mark.parametrize(
+    "address", ["10.1.2.3", "http://10.1.2.3", "http://192.168.1.5:80", "fd12:3456::1", "::1", "fd00::"]
+)
+@pytest.mark.parametrize("end", ["", ".", ". Then", ", then", ".\n"])
+def test_an_internal_address_is_hidden_at_the_end_of_a_sentence(address, end):
+    assert Scrub().text(f"dial tcp {address}{end}") == f"dial tcp [address]{end}"
+
+
+@pytest.mark.parametrize("text", ["8.8.8.8.", "2001:4860:4860::8888.", "version 1.2.3.4.5", "at 10:30.", "12:30:45"])
+def test_what_is_no_internal_address_stays(text):
+    assert Scrub().text(text) == text
 
 
 @pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
