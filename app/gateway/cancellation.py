@@ -100,7 +100,8 @@ class Deadlines:
         self._time = asyncio.get_running_loop().time
         self._interrupt = interrupt
         self._first_byte_seconds = first_byte_seconds
-        self._idle_seconds = idle_seconds
+        self.idle_seconds = idle_seconds
+        """Between two bytes of the body; may be set until it is over."""
         self._total_seconds = total_seconds
         self._first: Reason = first
         self._last: Reason = last
@@ -125,7 +126,7 @@ class Deadlines:
             self._paused_seconds += now - self._paused_at
             self._end += now - self._paused_at
             self._paused_at = None
-        due = now + self._idle_seconds
+        due = now + self.idle_seconds
         self._due = due = due if due < self._end else self._end  # noqa: FURB136  a call costs more, for each piece of a stream
         self._has_bytes, self._had_grace = True, False
         if due < self._set_for and self._timer is not None:
@@ -162,7 +163,7 @@ class Deadlines:
         if late_seconds > LAG_SECONDS and due <= now and not self._had_grace:
             # The loop was blocked: what arrived meanwhile has not been read yet. That time is not the provider's.
             self._had_grace = True
-            self._due = due = now + min(late_seconds, self._idle_seconds)
+            self._due = due = now + min(late_seconds, self.idle_seconds)
             self._end = max(self._end, due)
             self._set_timer(due)
         elif now < due:

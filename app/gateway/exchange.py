@@ -73,7 +73,8 @@ class UpstreamResponse:
             self._interrupt,
             # A response that is not streamed comes at its end: there is no earlier sign of life.
             config.first_byte_seconds if is_stream else config.whole_answer_seconds,
-            config.idle_seconds,
+            # Its head or blank lines may come long before it: what counts is its own limit.
+            config.idle_seconds if is_stream else config.whole_answer_seconds,
             config.total_seconds if is_stream else config.whole_answer_seconds,
             "first_byte_timeout" if is_stream else "whole_answer_timeout",
             "total_timeout" if is_stream else "whole_answer_timeout",
@@ -229,6 +230,9 @@ class UpstreamResponse:
 
     async def _read_refusal(self, response: aiohttp.ClientResponse) -> bytes:
         """Return the body of a response that is not 2xx: what came of it, or as much as a JSON error object may take."""
+        # A refusal needs no work: its body comes with its head.
+        self._deadlines.idle_seconds = self._provider.config.idle_seconds
+        self._progress()
         content = response.content
         parts: list[bytes] = []
         left = MAX_ERROR_BYTES

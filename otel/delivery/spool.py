@@ -31,6 +31,7 @@ _CODES: Final[dict[Signal, bytes]] = {"traces": b"t", "metrics": b"m", "logs": b
 _SIGNALS: Final = {code: signal for signal, code in _CODES.items()}
 _SUFFIX: Final = ".otlp"
 _CHECK_SECONDS: Final = 0.25
+_PIECE_BYTES: Final = 1 << 20
 _FOLDER_MODE: Final = 0o700
 _FILE_MODE: Final = 0o600
 
@@ -215,11 +216,21 @@ def _read(path: Path, file: IO[bytes]) -> list[Leftover]:
         signal = _SIGNALS.get(header[:1])
         if len(header) == _HEADER.size and signal is not None:
             _, items, length, checksum = _HEADER.unpack(header)
-            # The length may be corrupt: never read more than the file has.
-            payload = file.read(min(length, size_bytes))
-            if len(payload) == length and zlib.crc32(payload) == checksum:
-                found.append(Leftover(signal, items, payload))
+            # The length may be corrupt: nothing of that size is held before it is known to be whole.
+            begin = file.tell()
+            if length <= size_bytes - begin and _checksum(file, length) == checksum:
+                file.seek(begin)
+                found.append(Leftover(signal, items, file.read(length)))
                 continue
         _logger.error("%s is damaged: %d requests before the damage are sent, the rest is lost", path.name, len(found))
         break
     return found
+
+
+def _checksum(file: IO[bytes], length: int) -> int:
+    """Return the CRC-32 of the next bytes, read in pieces."""
+    checksum = 0
+    while length > 0 and (piece := file.read(min(length, _PIECE_BYTES))):
+        checksum = zlib.crc32(piece, checksum)
+        length -= len(piece)
+    return checksum

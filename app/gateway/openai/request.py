@@ -21,6 +21,21 @@ MAX_MODEL_CHARACTERS: Final = 512
 MAX_FIELDS: Final = 1_000
 """Of a request's top level; the API knows some 40."""
 
+_OWN_FIELDS: Final = frozenset(
+    {
+        "model",
+        "messages",
+        "input",
+        "stream",
+        "stream_options",
+        "n",
+        "max_tokens",
+        "max_completion_tokens",
+        "service_tier",
+    }
+)
+"""What the gateway reads. Many providers match names without case: there another spelling would be a second value, which nobody has checked."""
+
 
 class _AnyObject(msgspec.Struct, frozen=True):
     """A JSON object whose fields do not matter here."""
@@ -153,6 +168,10 @@ def _decode_fields(body: bytes) -> tuple[dict[str, msgspec.Raw], bytes | None]:
         raise UnreadableBodyError(f"The request body is not valid JSON{_reason(error)}.") from None
     if len(fields) > MAX_FIELDS:
         raise InvalidRequestError(f"The request body has more than {MAX_FIELDS} fields.")
+    for name in fields:
+        if name not in _OWN_FIELDS and name.casefold() in _OWN_FIELDS:
+            own = name.casefold()
+            raise InvalidRequestError(f"'{own}' must be written in lower case.", param=own)
     return fields, mark
 
 

@@ -133,6 +133,21 @@ async def test_invalid_json_is_told_where(make_upstream, make_gateway, body, rea
     assert reason in (await gateway.post(CHAT, body)).json["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    "name", ["Model", "MODEL", "Stream", "\u017ftream", "Stream_Options", "N", "Max_Tokens", "Messages"]
+)
+async def test_a_field_that_a_provider_may_take_for_one_of_ours_is_refused(make_upstream, make_gateway, name):
+    upstream = await make_upstream()
+    gateway = await make_gateway(upstream)
+    body = {"model": "acme/tiny", "messages": [{"role": "user", "content": "x"}], name: "dearest"}
+    response = await gateway.post(CHAT, json.dumps(body).encode())
+    assert (response.status, response.json["error"]["param"]) == (400, name.casefold())
+    assert upstream.exchanges == []
+    other = {**body, "Modalities": ["text"], "X": 1}
+    del other[name]
+    assert (await gateway.post(CHAT, json.dumps(other).encode())).status == 200
+
+
 def nested(levels, opening=b"[", closing=b"]"):
     return opening * levels + closing * levels
 

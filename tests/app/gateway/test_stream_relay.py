@@ -229,6 +229,26 @@ async def test_a_provider_that_falls_silent_is_given_up(make_upstream, make_gate
     assert (await gateway.finished()).attempts[0].error_kind == "idle_timeout"
 
 
+@pytest.mark.parametrize("early", [b"\n", b"1", b"whole head"])
+async def test_a_whole_response_may_begin_long_before_its_end(make_upstream, make_gateway, wire, early):
+    """A provider that sends its head, blank lines or the first bytes early has as long as one that sends all at its end."""
+    body = json.dumps(wire.completion).encode()
+    begin = b"" if early == b"whole head" else body[:30] if early == b"1" else early
+    rest = body[30:] if early == b"1" else body
+
+    async def slow(exchange):
+        await exchange.raw(
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(begin + rest)
+        )
+        await exchange.raw(begin)
+        await asyncio.sleep(0.3)
+        await exchange.raw(rest)
+
+    gateway = await make_gateway(await make_upstream(slow), idle_seconds=0.05)
+    assert (await gateway.chat()).status == 200
+    assert (await gateway.finished()).attempts[0].error_kind is None
+
+
 async def test_a_stream_without_end_is_cut_at_the_total(make_upstream, make_gateway, wire):
     async def forever(exchange):
         await exchange.stream_head()

@@ -3,7 +3,9 @@
 import logging
 import os
 import socket
+import struct
 import threading
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -43,6 +45,24 @@ def test_a_file_that_was_cut_short_gives_what_is_whole(tmp_path, cut, caplog):
         assert spool.load() == LEFT[:2]
     spool.release()
     assert "2 requests before the damage" in caplog.text
+
+
+def test_a_forged_length_takes_no_memory(tmp_path, caplog):
+    """A file without blocks on the disk has any size that it says."""
+    Spool(tmp_path, "a").write(LEFT[:1])
+    (path,) = tmp_path.iterdir()
+    with path.open("ab") as file:
+        file.write(struct.pack(">cIII", b"t", 1, 200 << 20, 0))
+        file.truncate(300 << 20)
+    spool = Spool(tmp_path, "b")
+    tracemalloc.start()
+    with caplog.at_level(logging.ERROR):
+        assert spool.load() == LEFT[:1]
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    spool.release()
+    assert peak_bytes < 10 << 20
+    assert "1 requests before the damage" in caplog.text
 
 
 def test_a_flipped_bit_and_a_foreign_file_are_logged_and_skipped(tmp_path, caplog):
