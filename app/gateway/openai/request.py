@@ -34,7 +34,7 @@ _OWN_FIELDS: Final = frozenset(
         "service_tier",
     }
 )
-"""What the gateway reads. Many providers match names without case: there another spelling would be a second value, which nobody has checked."""
+"""What the gateway reads. Many providers match names without case: there another spelling would be a second value that passes unchecked."""
 
 
 class _AnyObject(msgspec.Struct, frozen=True):
