@@ -22,7 +22,7 @@ from app.gateway.budgets.budgets import Budgets
 from app.gateway.capacity.offload import Offload
 from app.gateway.clock import SystemClock
 from app.gateway.gateway import Gateway
-from app.gateway.in_flight import calls_in_flight
+from app.gateway.in_flight import calls_in_flight, most_strangers
 from app.gateway.models import ModelTable
 from app.gateway.ports import Clock, ResponseCache
 from app.gateway.price_catalogue import catalogue_prices
@@ -190,7 +190,7 @@ def _build_parts(
     gateway = Gateway(
         models=models,
         gate=states,
-        keys=StoredKeyDirectory(keys, config.plans, clock, recorder),
+        keys=StoredKeyDirectory(keys, config.plans, clock, recorder, max_strangers=most_strangers(config.server)),
         limiter=RateLimiter(config.plans, clock),
         cache=cache,
         ledger=ledger,

@@ -176,3 +176,8 @@ def calls_in_flight(server: ServerConfig, max_connections: int) -> CallsInFlight
         max_body_bytes=in_flight,
         max_body_bytes_per_key=server.max_body_bytes_in_flight_per_key or max(server.max_body_bytes, in_flight // 2),
     )
+
+
+def most_strangers(server: ServerConfig) -> int:
+    """Return how many requests whose key is unknown may wait for its lookup: each holds a slot, and costs its sender nothing."""
+    return max(1, server.max_concurrent_requests // 4)

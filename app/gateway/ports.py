@@ -57,7 +57,7 @@ class KeyDirectory(Protocol):
     """Turns the secret that a client sent into a caller."""
 
     async def find(self, secret: str) -> Caller:
-        """Return the caller; raises `InvalidApiKeyError`, `KeyExpiredError` (trial over) or `StoreUnavailableError`."""
+        """Return the caller; raises `InvalidApiKeyError`, `KeyExpiredError` (trial over), `OverloadedError` or `StoreUnavailableError`."""
 
 
 class LimitDecision(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterable
 
 from app.config.schema import PlanConfig
-from app.errors import InvalidApiKeyError, KeyExpiredError, StoreUnavailableError
+from app.errors import InvalidApiKeyError, KeyExpiredError, OverloadedError, StoreUnavailableError
 from app.gateway.ports import Caller, Clock
 from app.store.fresh_entries import FreshEntries
 from app.store.keys import SECRET_PATTERN, ApiKey, ApiKeys, hash_secret
@@ -30,7 +30,8 @@ class StoredKeyDirectory:
     """Satisfies `KeyDirectory`. For one event loop.
 
     Known and unknown keys are cached separately, `max_entries` each, so that a client that tries keys cannot evict the real ones.
-    Requests that miss on the same key at the same time share one query. `query_seconds` bounds it.
+    Requests that miss on the same key at the same time share one query. `query_seconds` bounds it. At most `max_strangers` requests
+    whose key was not valid lately wait at the same time, so that those who try keys do not take the places of callers.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class StoredKeyDirectory:
         grace_seconds: float = 60.0,
         max_entries: int = 10_000,
         query_seconds: float = 2.0,
+        max_strangers: int = 250,
     ) -> None:
         self._keys = keys
         self._plans = {plan.name: plan for plan in plans}
@@ -56,9 +58,11 @@ class StoredKeyDirectory:
         self._unresponsive_until = 0.0
         self._queries: dict[str, asyncio.Task[ApiKey | None]] = {}
         self._warned_plans: set[str] = set()
+        self._max_strangers = max_strangers
+        self._strangers = 0
 
     async def find(self, secret: str) -> Caller:
-        """Return the caller; raises `InvalidApiKeyError`, `KeyExpiredError` or `StoreUnavailableError`.
+        """Return the caller; raises `InvalidApiKeyError`, `KeyExpiredError`, `OverloadedError` or `StoreUnavailableError`.
 
         What does not look like a key of the gateway is refused without a lookup.
         """
@@ -92,19 +96,33 @@ class StoredKeyDirectory:
         )
 
     async def _query(self, secret_sha256: str) -> ApiKey | None:
-        task = self._start_query(secret_sha256)
-        # Not `await task`: a client that leaves must not cancel the others' query, nor wait while a driver cleans up after one.
         known = self._found.get_kept(secret_sha256)
-        patience_seconds = self._query_seconds
-        if known is not None:
-            # Another request has just waited without result: this one uses the cached key at once.
-            is_unresponsive = self._clock.monotonic() < self._unresponsive_until
-            patience_seconds = 0.0 if is_unresponsive else min(self._query_seconds, _PATIENCE_SECONDS)
+        if known is None:
+            return await self._query_stranger(secret_sha256)
+        # Another request has just waited without result: this one uses the cached key at once.
+        is_unresponsive = self._clock.monotonic() < self._unresponsive_until
+        patience_seconds = 0.0 if is_unresponsive else min(self._query_seconds, _PATIENCE_SECONDS)
+        task = self._start_query(secret_sha256)
         await asyncio.wait({task}, timeout=patience_seconds)
-        if known is not None and (not task.done() or task.exception() is not None):
+        if not task.done() or task.exception() is not None:
             if patience_seconds:
                 self._unresponsive_until = self._clock.monotonic() + self._query_seconds
             return known.value
+        return task.result()
+
+    async def _query_stranger(self, secret_sha256: str) -> ApiKey | None:
+        """Query a key that was not valid lately."""
+        if self._strangers >= self._max_strangers:
+            raise OverloadedError(
+                "The gateway looks up as many unknown API keys as it admits.", retry_after_seconds=1.0
+            )
+        self._strangers += 1
+        try:
+            task = self._start_query(secret_sha256)
+            # Not `await task`: a client that leaves must not cancel the others' query, nor wait while a driver cleans up after one.
+            await asyncio.wait({task}, timeout=self._query_seconds)
+        finally:
+            self._strangers -= 1
         if not task.done():
             raise StoreUnavailableError(_NO_RESPONSE)
         return task.result()

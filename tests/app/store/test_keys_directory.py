@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from app.config.schema import PlanConfig
-from app.errors import InvalidApiKeyError, KeyExpiredError, StoreUnavailableError
+from app.errors import InvalidApiKeyError, KeyExpiredError, OverloadedError, StoreUnavailableError
 from app.gateway.ports import Caller
 from app.store.key_directory import StoredKeyDirectory
 from app.store.keys import ApiKeys, hash_secret
@@ -190,6 +190,32 @@ async def test_somebody_who_tries_keys_pushes_out_no_real_one(keys, clock, recor
     await directory.find(new.secret)
     assert hits(recorder) == [True]
     assert (len(directory._found), len(directory._unknown)) == (1, 10)
+
+
+@pytest.mark.parametrize("is_one_key", [False, True])
+async def test_those_who_try_keys_wait_in_few_places(keys, clock, recorder, monkeypatch, is_one_key: bool) -> None:
+    """A key that was valid lately needs none of them, and they are free again when the lookups are over."""
+    new = await keys.create(name="Ada", plan="free")
+    may_respond = asyncio.Event()
+
+    class SlowKeys:
+        async def find_by_hash(self, secret_sha256: str):
+            await may_respond.wait()
+            return await keys.find_by_hash(secret_sha256)
+
+    directory = StoredKeyDirectory(keys, PLANS, clock, recorder, max_strangers=3)
+    await directory.find(new.secret)
+    monkeypatch.setattr(directory, "_keys", SlowKeys())
+    secrets_tried = [f"gwz_{0 if is_one_key else number:043}" for number in range(5)]
+    tried = [asyncio.create_task(directory.find(each)) for each in secrets_tried]
+    left = asyncio.create_task(directory.find(f"gwz_{9:043}"))
+    clock.advance(6)
+    assert (await directory.find(new.secret)).key_id == new.key.key_id
+    may_respond.set()
+    refused = [type(each) for each in await asyncio.gather(*tried, left, return_exceptions=True)]
+    assert refused == [InvalidApiKeyError] * 3 + [OverloadedError] * 3
+    with pytest.raises(InvalidApiKeyError):
+        await directory.find(f"gwz_{10:043}")
 
 
 async def test_a_slow_database_delays_a_key_that_was_good_lately_only_a_little(
