@@ -48,6 +48,9 @@ _LONGEST_BYTES: Final = 16
 """Longer data are not looked up among those without content, white space around them included."""
 
 _CUT: Final = "the body ended before the response was complete"
+_UNFINISHED: Final = frozenset({"null", "none", "finish_reason_unspecified"})
+"""What some servers write for no reason to finish: JSON's, Python's and Gemini's."""
+
 _MOST_HELD_BYTES: Final = 64 * 1024
 
 
@@ -221,7 +224,7 @@ class StreamChunks:
             if delta is not None:
                 units += message_units(delta)
             reason = text_of(choice.finish_reason)
-            if reason is not None:
+            if reason is not None and reason.lower() not in _UNFINISHED:
                 self.finish_reason = reason
                 self._choices.finish(index)
                 is_last = True

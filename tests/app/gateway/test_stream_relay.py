@@ -147,6 +147,20 @@ async def test_a_stream_with_a_finish_reason_needs_no_end_marker(make_upstream, 
     assert (await gateway.finished()).calls[0].status == "success"
 
 
+@pytest.mark.parametrize("reason", ["null", "None", "", "FINISH_REASON_UNSPECIFIED"])
+async def test_no_reason_to_finish_as_text_ends_nothing(make_upstream, make_gateway, wire, reason):
+    """A stream that is cut behind it is broken, and no success that is billed as one."""
+
+    async def cut(exchange):
+        await exchange.stream_head()
+        await exchange.send(wire.sse(wire.chunk("a", finish=reason), wire.chunk("b", finish=reason)))
+        await exchange.end()
+
+    events = await (gateway := await make_gateway(await make_upstream(cut))).stream()
+    assert events[-1]["error"]["code"] == "upstream_failed"
+    assert (await gateway.finished()).attempts[0].error_kind == "stream_broken"
+
+
 async def test_an_end_marker_needs_no_finish_reason(make_upstream, make_gateway, wire):
     upstream = await make_upstream(lambda exchange: exchange.stream(wire.chunk("a")))
     gateway = await make_gateway(upstream)
