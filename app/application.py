@@ -27,7 +27,7 @@ from app.gateway.models import ModelTable
 from app.gateway.ports import Clock, ResponseCache
 from app.gateway.price_catalogue import catalogue_prices
 from app.gateway.provider_client import Provider
-from app.gateway.provider_endpoint import ProviderSecrets
+from app.gateway.provider_endpoint import provider_secrets
 from app.gateway.rate_limit import RateLimiter
 from app.gateway.response_cache import MemoryResponseCache
 from app.http.api_headers import ApiHeaders, CrossOrigin
@@ -168,11 +168,11 @@ def _build_parts(
     engine = create_engine(secrets.database_url, recorder)
     keys = ApiKeys(engine, clock, random_bytes)
     ledger = LedgerWriter(engine, config.ledger, recorder, file=(file := database_file(engine.url)))
-    provider_secrets = _provider_secrets(config, secrets)
-    providers = tuple(Provider(each, provider_secrets[each.name]) for each in config.providers)
+    secrets_of_provider = provider_secrets(config, secrets)
+    providers = tuple(Provider(each, secrets_of_provider[each.name]) for each in config.providers)
     anomalies = AnomalyWatch(config, StoredDetectorState(engine, clock), clock, recorder)
     states = ProviderStates(config, clock, recorder, observers=anomalies.observers())
-    probes = Probes(config, provider_secrets, states, clock=clock, recorder=recorder)
+    probes = Probes(config, secrets_of_provider, states, clock=clock, recorder=recorder)
     cache: ResponseCache
     if secrets.cache_url is None:
         cache = MemoryResponseCache(config.cache.max_bytes, clock)
@@ -228,18 +228,6 @@ def _build_parts(
         Connections(max_connections),
         budgets,
     )
-
-
-def _provider_secrets(config: AppConfig, secrets: Secrets) -> dict[str, ProviderSecrets]:
-    return {
-        each.name: ProviderSecrets(
-            api_key=secrets.provider_keys.get(each.name),
-            headers=secrets.provider_headers.get(each.name, {}),
-            proxy=secrets.provider_proxies.get(each.name),
-            environment=secrets.proxies,
-        )
-        for each in config.providers
-    }
 
 
 def _lifespan(parts: Parts) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:

@@ -137,6 +137,30 @@ def find_missing_secrets(config: AppConfig, environ: Mapping[str, str]) -> Itera
             resolve_secrets(part, environ)
         except ConfigError as error:
             yield str(error)
+    for _, line in _unusable_variables(config, environ):
+        yield line
+
+
+def resolve_usable_secrets(config: AppConfig, environ: Mapping[str, str]) -> tuple[Secrets, frozenset[str]]:
+    """Return the providers' secrets as far as the environment has them, and the variables without a usable value.
+
+    For a tool that runs beside the gateway: it needs no other secret, and never raises.
+    """
+    unusable = frozenset(variable for variable, _ in _unusable_variables(config, environ))
+    providers = tuple(
+        msgspec.structs.replace(
+            provider,
+            api_key_env=None if provider.api_key_env in unusable else provider.api_key_env,
+            headers_env={header: name for header, name in provider.headers_env.items() if name not in unusable},
+            proxy_env=None if provider.proxy_env in unusable else provider.proxy_env,
+        )
+        for provider in config.providers
+    )
+    return resolve_secrets(AppConfig(providers=providers), environ), unusable
+
+
+def _unusable_variables(config: AppConfig, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Return each variable that a provider names and that has no usable value, with the line about it."""
     for index, provider in enumerate(config.providers):
         variables = {"api_key_env": provider.api_key_env, "proxy_env": provider.proxy_env}
         variables |= {f"headers_env.{header}": variable for header, variable in provider.headers_env.items()}
@@ -146,7 +170,7 @@ def find_missing_secrets(config: AppConfig, environ: Mapping[str, str]) -> Itera
                     resolve = _resolve_proxy if key == "proxy_env" else resolve_secret
                     resolve(variable, f"providers[{index}].{key}", environ)
                 except ConfigError as error:
-                    yield str(error)
+                    yield variable, str(error)
 
 
 def _resolve_proxy(variable: str, key_path: str, environ: Mapping[str, str]) -> str:

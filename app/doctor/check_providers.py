@@ -4,13 +4,13 @@ The doctor queries them itself, from where it runs; what the gateway sees of the
 `provider_availability` and `gatewayz_model_listed`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Final
 
 from app.doctor.check_gateway import shown
 from app.doctor.facts import Facts, ProviderResponse
-from app.doctor.findings import Check, Verdict, broken, ok, unknown
+from app.doctor.findings import Check, State, Verdict, broken, ok, unknown
 
 _REFUSED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _NOT_THERE: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE})
@@ -35,10 +35,17 @@ def _checks(provider: ProviderResponse) -> tuple[Check[Facts], ...]:
 
 
 def _reachable(provider: ProviderResponse) -> Verdict:
+    if provider.unset_proxy is not None:
+        return _unset((provider.unset_proxy,))
     if provider.status is None:
         return broken(
-            f"{provider.url}: {provider.trouble}",
+            f"GET {provider.url} {provider.trouble}",
             "correct its base_url, start it, or see what is between (a proxy, a firewall, a certificate)",
+        )
+    if provider.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return broken(
+            f"{provider.url} returned {provider.status}: the proxy requires credentials",
+            "proxy_env names the variable of a proxy's URL with credentials: correct its value",
         )
     if provider.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return broken(f"{provider.url} returned {provider.status}", "the provider is down, or a proxy in front of it")
@@ -46,22 +53,30 @@ def _reachable(provider: ProviderResponse) -> Verdict:
 
 
 def _key(provider: ProviderResponse) -> Verdict:
-    variable = provider.key_variable
-    if variable is not None and not provider.key_is_set:
-        return unknown(
-            f"the variable {variable} is not set where the doctor runs; the gateway does not start without it"
-        )
+    variables = " or ".join(provider.key_variables)
+    if provider.unset_variables:
+        return _unset(provider.unset_variables)
+    if provider.status is None or provider.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return unknown("there is no response to judge by")
     if provider.status not in _REFUSED:
-        return ok("accepted" if variable is not None else "none is needed")
-    if variable is None:
+        return ok("accepted" if variables else "none is needed")
+    if not variables:
         return broken(
             f"{provider.status}: it requires a key",
             "api_key_env is missing: let it name the environment variable that holds the key",
         )
-    return broken(f"{provider.status}: the key of {variable} is refused", f"put a valid key into {variable}")
+    return broken(f"{provider.status}: the key of {variables} is refused", f"put a valid key into {variables}")
 
 
 def _models(provider: ProviderResponse) -> Verdict:
+    verdict = _list(provider)
+    # Without all of the key and the headers, what comes may be another list than the gateway's, or none.
+    return unknown(verdict.found) if verdict.state is State.BROKEN and provider.unset_variables else verdict
+
+
+def _list(provider: ProviderResponse) -> Verdict:
+    if provider.status is None:
+        return unknown("there is no response to judge by")
     if provider.status in _NOT_THERE or provider.status in _REDIRECTS:
         return broken(
             f"{provider.url} returned {provider.status}: no list of models",
@@ -70,9 +85,16 @@ def _models(provider: ProviderResponse) -> Verdict:
     if provider.listed is None:
         return unknown(f"{provider.url} returned {provider.status}, with no list of models")
     missing = sorted(set(provider.models) - provider.listed)
+    if missing and provider.has_more:
+        return unknown(f"not on the first page of the list: {shown(missing)}")
     if missing:
         return broken(
             f"not listed: {shown(missing)}",
             "correct upstream_model of the routes, or drop them: the provider knows no such models, or hides them from this key",
         )
     return ok(f"all {len(provider.models)} that are routed to it are listed")
+
+
+def _unset(variables: Sequence[str]) -> Verdict:
+    subject = f"the variable {variables[0]} is" if len(variables) == 1 else f"the variables {', '.join(variables)} are"
+    return unknown(f"{subject} not set where the doctor runs, or to no usable value; the gateway would not start there")

@@ -7,12 +7,13 @@ import argparse
 import asyncio
 import secrets
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Final, TextIO
 
 import msgspec
 
-from app.config.schema import AppConfig
+from app.config.load import resolve_usable_secrets
+from app.config.schema import AppConfig, ProviderConfig
 from app.doctor.check_providers import provider_checks
 from app.doctor.checks import CHECKS
 from app.doctor.facts import Facts
@@ -30,6 +31,7 @@ from app.doctor.settings import (
     otlp_from,
 )
 from app.doctor.web import Web
+from app.providers.probe_request import ProbeRequest, probe_requests
 from otel.delivery.build import build_sender
 
 _ANY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared with, not bound to
@@ -100,22 +102,24 @@ def settings_from(
 
 def providers_from(config: AppConfig, environ: Mapping[str, str]) -> tuple[ProviderToQuery, ...]:
     """Return what to query of each configured provider."""
-    return tuple(
-        ProviderToQuery(
-            name=provider.name,
-            url=f"{provider.base_url.rstrip('/')}/{provider.probe_path}",
-            key_variable=provider.api_key_env,
-            key=environ.get(provider.api_key_env or "", "").strip() or None,
-            models=tuple(
-                dict.fromkeys(
-                    route.upstream_model
-                    for model in config.models
-                    for route in model.routes
-                    if route.provider == provider.name
-                )
-            ),
-        )
-        for provider in config.providers
+    secrets_found, unusable = resolve_usable_secrets(config, environ)
+    requests = probe_requests(config, secrets_found)
+    return tuple(_to_query(config, provider, requests[provider.name], unusable) for provider in config.providers)
+
+
+def _to_query(
+    config: AppConfig, provider: ProviderConfig, request: ProbeRequest, unusable: Container[str]
+) -> ProviderToQuery:
+    key = () if provider.api_key_env is None else (provider.api_key_env,)
+    key_variables = tuple(dict.fromkeys((*key, *provider.headers_env.values())))
+    routes = (route for model in config.models for route in model.routes if route.provider == provider.name)
+    return ProviderToQuery(
+        name=provider.name,
+        request=request,
+        key_variables=key_variables,
+        unset_variables=tuple(variable for variable in key_variables if variable in unusable),
+        unset_proxy=provider.proxy_env if provider.proxy_env in unusable else None,
+        models=tuple(dict.fromkeys(route.upstream_model for route in routes)),
     )
 
 

@@ -146,18 +146,22 @@ class DataSource(msgspec.Struct, frozen=True, rename="camel"):
 class ProviderResponse(msgspec.Struct, frozen=True, kw_only=True):
     """What one configured provider returned for a GET of its list of models.
 
-    `key_variable` names the variable of its key, None where it has none; `key_is_set`: whether the doctor's environment holds it.
-    `models` are the upstream names that the configuration routes to, `listed` those in the response, None where it is not a list.
+    `url` has no query and no user information. `key_variables` name the variables of its key and its secret headers, `unset_variables`
+    those without a usable value in the doctor's environment; with `unset_proxy`, its proxy's variable, it was not queried.
+    `models` are the upstream names that the configuration routes to, `listed` those in the response, None where it is not a list;
+    `has_more`: there are further pages.
     """
 
     name: str
     url: str
     status: int | None
     trouble: str = ""
-    key_variable: str | None = None
-    key_is_set: bool = False
+    key_variables: tuple[str, ...] = ()
+    unset_variables: tuple[str, ...] = ()
+    unset_proxy: str | None = None
     models: tuple[str, ...] = ()
     listed: frozenset[str] | None = None
+    has_more: bool = False
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):

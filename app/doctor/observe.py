@@ -54,7 +54,7 @@ async def observe(
         _query_fresh_metrics(web, settings, clock),
         query_collector_metrics(web, collector_url),
         query_otlp(settings.otlp, make_sender, settings.request_seconds),
-        query_providers(web, settings.providers),
+        query_providers(settings.providers, settings.request_seconds),
     )
     follower = Follower(
         settings, web, servers, before, collector_before, log=log, clock=clock, unix_seconds=unix_seconds

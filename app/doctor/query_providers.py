@@ -1,44 +1,42 @@
-"""Reads each configured provider's list of models, with its key; no provider charges for it."""
+"""Reads each configured provider's list of models, by the request that probes send; no provider charges for it."""
 
 import asyncio
 from collections.abc import Sequence
 from http import HTTPStatus
 
+import aiohttp
 import msgspec
 
 from app.doctor.facts import ProviderResponse
 from app.doctor.settings import ProviderToQuery
-from app.doctor.web import NoResponse, Web
+from app.providers.probe_request import NO_RESPONSE, probe_session, read_list, why_no_response
 
 
-class _Entry(msgspec.Struct):
-    id: str
+async def query_providers(providers: Sequence[ProviderToQuery], timeout_seconds: float) -> tuple[ProviderResponse, ...]:
+    """Query all of them at once, each within the timeout."""
+    async with probe_session(timeout_seconds) as session:
+        return tuple(await asyncio.gather(*(_query(session, each, timeout_seconds) for each in providers)))
 
 
-class _Models(msgspec.Struct):
-    """What is read of a list of models."""
-
-    data: list[_Entry]
-
-
-async def query_providers(web: Web, providers: Sequence[ProviderToQuery]) -> tuple[ProviderResponse, ...]:
-    """Query all of them at once."""
-    return tuple(await asyncio.gather(*(_query(web, provider) for provider in providers)))
-
-
-async def _query(web: Web, provider: ProviderToQuery) -> ProviderResponse:
-    headers = {"authorization": f"Bearer {provider.key}"} if provider.key else {}
-    reply = await web.get(provider.url, headers=headers)
+async def _query(session: aiohttp.ClientSession, provider: ProviderToQuery, timeout_seconds: float) -> ProviderResponse:
+    request = provider.request
     response = ProviderResponse(
         name=provider.name,
-        url=provider.url,
+        url=request.shown_url(request.path),
         status=None,
-        key_variable=provider.key_variable,
-        key_is_set=provider.key is not None,
+        key_variables=provider.key_variables,
+        unset_variables=provider.unset_variables,
+        unset_proxy=provider.unset_proxy,
         models=provider.models,
     )
-    if isinstance(reply, NoResponse):
-        return msgspec.structs.replace(response, trouble=reply.reason)
-    models = reply.read(_Models) if reply.status == HTTPStatus.OK else None
-    listed = None if models is None else frozenset(entry.id for entry in models.data)
-    return msgspec.structs.replace(response, status=reply.status, listed=listed)
+    if provider.unset_proxy is not None:
+        # Another way than the gateway's would prove nothing, and could show the key to others.
+        return response
+    try:
+        async with request.get(session, request.path) as reply:
+            models = await read_list(reply) if reply.status == HTTPStatus.OK else None
+    except NO_RESPONSE as error:
+        return msgspec.structs.replace(response, trouble=why_no_response(error, timeout_seconds))
+    if models is None:
+        return msgspec.structs.replace(response, status=reply.status)
+    return msgspec.structs.replace(response, status=reply.status, listed=models.ids, has_more=models.has_more)

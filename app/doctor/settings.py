@@ -11,6 +11,7 @@ import msgspec
 
 from app.config.rules import is_http_url
 from app.config.schema import DoctorSection
+from app.providers.probe_request import ProbeRequest
 from otel.config.otlp import OtlpConfig, Signal, read_otlp
 from otel.config.values import EnvironReader
 
@@ -30,12 +31,17 @@ class SettingsError(Exception):
 
 
 class ProviderToQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """One provider of the configuration: the address of its list of models, its key where the environment holds it, the models to be listed."""
+    """One provider of the configuration: the request that the gateway's probes send to it, and the models to be listed.
+
+    `key_variables` hold its key and its secret headers; of these, `unset_variables` have no usable value here.
+    `unset_proxy` is the variable of its proxy where that has none.
+    """
 
     name: str
-    url: str
-    key_variable: str | None
-    key: str | None
+    request: ProbeRequest
+    key_variables: tuple[str, ...]
+    unset_variables: tuple[str, ...]
+    unset_proxy: str | None
     models: tuple[str, ...]
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""How requests reach a provider: URLs, headers, proxy. Calls and probes use the same.
+"""How requests reach a provider: URLs, headers, proxy. Calls, probes and the doctor use the same.
 
 Input: a provider's configuration, its secrets, the proxies of the environment. Output: what the
 HTTP client needs, and a `Scrub` that knows all of it.
@@ -13,7 +13,8 @@ from urllib.parse import unquote
 import msgspec
 from yarl import URL
 
-from app.config.schema import ProviderConfig
+from app.config.load import Secrets
+from app.config.schema import AppConfig, ProviderConfig
 from app.gateway.openai.provider_reason import Scrub
 
 USER_AGENT: Final = "gatewayz"
@@ -39,6 +40,19 @@ class ProviderSecrets(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return "ProviderSecrets(...)"
+
+
+def provider_secrets(config: AppConfig, secrets: Secrets) -> dict[str, ProviderSecrets]:
+    """Return the secrets of each provider, by its name."""
+    return {
+        each.name: ProviderSecrets(
+            api_key=secrets.provider_keys.get(each.name),
+            headers=secrets.provider_headers.get(each.name, {}),
+            proxy=secrets.provider_proxies.get(each.name),
+            environment=secrets.proxies,
+        )
+        for each in config.providers
+    }
 
 
 class ProviderEndpoint:
@@ -94,7 +108,10 @@ def _proxy(config: ProviderConfig, secrets: ProviderSecrets, base: URL) -> URL |
     found = secrets.environment.get(base.scheme) or secrets.environment.get("all")
     if not found or _is_this_machine(base.host or "") or _is_excepted(base, secrets.environment.get("no", "")):
         return None
-    url = URL(found if "://" in found else f"http://{found}")
+    try:
+        url = URL(found if "://" in found else f"http://{found}")
+    except ValueError:
+        return None
     return url if url.scheme in {"http", "https"} and url.host else None
 
 

@@ -244,6 +244,7 @@ async def test_a_proxy_where_nobody_listens_is_the_networks_fault(make_gateway, 
         ("http://localhost:8001/v1", {"http": "http://p:1"}, None),
         ("http://[::1]:8001/v1", {"http": "http://p:1"}, None),
         ("https://api.example/v1", {"https": "socks5://p:1"}, None),
+        ("https://api.example/v1", {"https": "http://p:99999"}, None),
     ],
 )
 def test_the_environments_proxy(base_url, environment, expected):

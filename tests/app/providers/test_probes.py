@@ -14,7 +14,8 @@ from app.gateway.clock import ManualClock
 from app.gateway.provider_endpoint import ProviderSecrets
 from app.providers.gauges import observe_providers
 from app.providers.jobs import provider_jobs
-from app.providers.probes import MAX_LIST_BYTES, Probes, finding_of, list_of
+from app.providers.probe_request import MAX_LIST_BYTES, list_of
+from app.providers.probes import Probes, finding_of
 from app.providers.provider_reading import provider_status
 from app.providers.registry import ProviderStates
 from otel.events import ProbeFinished
