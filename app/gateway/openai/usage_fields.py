@@ -155,10 +155,18 @@ class UsageFields:
         except (msgspec.DecodeError, RecursionError):
             return self._merge_readable(raw)
         values = msgspec.structs.astuple(usage)
+        if usage.total_tokens is None and "total_tokens" in self.counts:
+            self._forget_total(values)
         self._take(_BASIC, values)
         if values[len(_BASIC) :] != _NOTHING_ELSE:
             self._take_parts(usage, values)
         return self._counts_output(usage.completion_tokens, usage.output_tokens, usage.total_tokens)
+
+    def _forget_total(self, values: tuple[Any, ...]) -> None:
+        """Forget the total of an earlier chunk where this one states another input or output: it was of the earlier ones."""
+        for name, value in zip(_BASIC, values, strict=False):
+            if value and self.counts.get(name, value) not in {0, value}:
+                self.counts.pop("total_tokens", None)
 
     def _take_parts(self, usage: RawUsage, values: tuple[Any, ...]) -> None:
         """Merge what one object has beside input, output and total."""

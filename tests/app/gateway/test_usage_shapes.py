@@ -205,6 +205,16 @@ def test_usage_of_absurd_size_is_not_read():
         # Running totals: the last one stands, also where it is smaller.
         ([{"prompt_tokens": 9, "completion_tokens": each} for each in (1, 2, 7, 5)], (9, 5, 0)),
         ([{"prompt_tokens": 9, "completion_tokens": 7}, None, {}, {"prompt_tokens": "x"}], (9, 7, 0)),
+        # A total is that of the counts beside it: it goes with them, and stays where it completes them.
+        (
+            [
+                {"prompt_tokens": 50, "completion_tokens": 30, "total_tokens": 80},
+                {"prompt_tokens": 50, "completion_tokens": 20},
+            ],
+            (50, 20, 0),
+        ),
+        ([{"prompt_tokens": 50, "total_tokens": 80}, {"prompt_tokens": 50, "completion_tokens": 20}], (50, 30, 0)),
+        ([{"prompt_tokens": 50, "total_tokens": 80}, {"completion_tokens": 30}], (50, 30, 0)),
         (
             [DETAILS | {"prompt_tokens": 10_000}, {"completion_tokens": 3, "prompt_tokens_details": None}],
             (10_000, 3, 9_800),
