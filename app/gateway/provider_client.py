@@ -28,6 +28,7 @@ PATHS: Final[dict[Operation, str]] = {"chat": "chat/completions", "embeddings": 
 
 # As int: comparing with the enum member costs 0.5 µs for each attempt.
 _PROXY_AUTHENTICATION: Final = int(HTTPStatus.PROXY_AUTHENTICATION_REQUIRED)
+_REQUEST_TIMEOUT: Final = int(HTTPStatus.REQUEST_TIMEOUT)
 _READ_BUFFER_BYTES: Final = 8 * 1024
 """No more is read while twice as much is unread. The pieces that are read have the same size."""
 
@@ -121,14 +122,15 @@ class Provider:
         prepared = self._prepared.get(operation)
         try:
             if prepared is not None and type(body) is bytes and len(body) <= AT_ONCE_BYTES and prepared.takes(headers):
-                return await prepared.send(body, headers)
-            response = await session.post(
-                self._urls[operation],
-                data=body,
-                headers={**self._headers, **headers},
-                allow_redirects=False,
-                **self._endpoint.request_options,
-            )
+                response = await prepared.send(body, headers)
+            else:
+                response = await session.post(
+                    self._urls[operation],
+                    data=body,
+                    headers={**self._headers, **headers},
+                    allow_redirects=False,
+                    **self._endpoint.request_options,
+                )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise failure_of_exception(error, was_reused=watch.was_reused, sent_bytes=len(body)) from None
         finally:
@@ -136,6 +138,12 @@ class Provider:
         if response.status == _PROXY_AUTHENTICATION and self._endpoint.proxy is not None:
             response.close()
             raise UpstreamFailure("connect_error", reason="the proxy requires credentials (407)")
+        if response.status == _REQUEST_TIMEOUT and watch.was_reused and _closes(response):
+            # RFC 9110, 15.5.9: the server gives up an idle connection, and the request may be sent again on another.
+            response.close()
+            raise UpstreamFailure(
+                "connect_error", connection_was_reused=True, reason="the provider closed an idle connection (408)"
+            )
         return response
 
     def recycle(self, response: aiohttp.ClientResponse) -> None:
@@ -147,6 +155,11 @@ class Provider:
         drain = asyncio.create_task(_drain(response))
         self._drains.add(drain)
         drain.add_done_callback(self._drains.discard)
+
+
+def _closes(response: aiohttp.ClientResponse) -> bool:
+    """Whether a response says that its connection ends with it."""
+    return "close" in response.headers.get("connection", "").lower()
 
 
 async def _drain(response: aiohttp.ClientResponse) -> None:

@@ -378,6 +378,36 @@ async def test_a_connection_that_dies_under_the_request_is_tried_once_more_and_c
     assert len(upstream.exchanges) == 3, "nothing is sent that is not counted"
 
 
+GIVEN_UP = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: %b\r\n\r\n"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_idle_connection_that_is_given_up_by_408_is_tried_again_on_a_fresh_one(
+    make_upstream, make_gateway, wire, stream
+):
+    async def give_up_on_reuse(exchange):
+        if len([each for each in upstream.exchanges if each.connection == exchange.connection]) > 1:
+            await exchange.raw(GIVEN_UP % b"close")
+            exchange.close()
+        else:
+            await wire.response(exchange)
+
+    upstream = await make_upstream(give_up_on_reuse)
+    gateway = await make_gateway(upstream)
+    assert [(await gateway.chat(stream=stream)).status for _ in range(3)] == [200, 200, 200]
+    recorded = await gateway.finished()
+    assert [row.status for row in recorded.rows] == ["success"] * 3
+    assert len({exchange.connection for exchange in upstream.exchanges}) == 3
+
+
+@pytest.mark.parametrize("connection", [b"close", b"keep-alive"])
+async def test_a_408_on_a_fresh_connection_is_the_providers(make_upstream, make_gateway, connection):
+    upstream = await make_upstream(lambda exchange: exchange.raw(GIVEN_UP % connection))
+    gateway = await make_gateway(upstream)
+    assert (await gateway.chat()).status == 502
+    assert len(upstream.exchanges) == 1
+
+
 async def test_a_fresh_connection_that_dies_is_not_tried_again(make_upstream, make_gateway):
     upstream = await make_upstream(close_at_once)
     gateway = await make_gateway(upstream)
