@@ -7,7 +7,7 @@ Handlers take no arguments, so that Litestar parses nothing on this path. Calls 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
-from litestar import Router, get, post
+from litestar import HttpMethod, Router, post, route
 from litestar.types import ASGIApp
 
 from app.config.schema import ServerConfig
@@ -19,6 +19,7 @@ from otel.instrument.asgi import AsgiApp
 PREFIX: Final = "/v1"
 CHAT: Final = "/chat/completions"
 EMBEDDINGS: Final = "/embeddings"
+_GET_AND_HEAD: Final = (HttpMethod.GET, HttpMethod.HEAD)
 
 
 class ApiRouter(Router):
@@ -47,12 +48,12 @@ def api_router(gateway: Gateway, server: ServerConfig) -> ApiRouter:
         """Embed texts."""
         return embeddings_endpoint
 
-    @get("/models")
+    @route("/models", http_method=_GET_AND_HEAD, status_code=200)
     async def list_models() -> ASGIApp:
         """List the models."""
         return models_endpoint
 
-    @get("/models/{model:path}")
+    @route("/models/{model:path}", http_method=_GET_AND_HEAD, status_code=200)
     async def show_model() -> ASGIApp:
         """Show one model."""
         return models_endpoint

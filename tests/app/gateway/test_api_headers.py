@@ -49,6 +49,17 @@ async def chat(gateway, headers=None, key="good-key", **fields):
     )
 
 
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/acme/tiny", "/v1/models/no/such"])
+@pytest.mark.parametrize("key", ["good-key", None])
+async def test_head_is_get_without_a_body(make_upstream, make_gateway, path, key):
+    """RFC 9110, 9.1: who serves GET serves HEAD."""
+    gateway = await make_gateway(await make_upstream())
+    status, headers, body = await raw(gateway, "GET", path, key=key)
+    head_status, head_headers, head_body = await raw(gateway, "HEAD", path, key=key)
+    assert (head_status, head_body) == (status, b"")
+    assert head_headers["content-length"] == headers["content-length"] == [str(len(body))]
+
+
 async def test_without_a_setting_there_is_no_cors(make_upstream, make_gateway):
     gateway = await make_gateway(await make_upstream())
     status, headers, _ = await chat(gateway, {"origin": PAGE})
