@@ -52,6 +52,7 @@ _ADDRESS: Final = re.compile(
         (?P<host>(?<![\w.-])\[?[0-9a-f]{0,4}:[0-9a-f:.]{0,39}[0-9a-f:]\]?      # IPv6
         |(?<![\w.-])\d{1,3}(?:\.\d{1,3}){3}(?!\.?\w)                 # IPv4, at the end of a sentence, too
         |(?<![\w.-])(?:[a-z0-9_-]{1,63}\.){1,8}(?:internal|local|localdomain|lan|corp|intranet|svc|home\.arpa)\b
+        |(?<=://)[a-z0-9_-]{1,63}(?!\.?[\w-])                        # a name that only its own network resolves
         |(?<![\w.-])localhost\b)
         (?::\d{1,5})?(?:/[^\s"'<>)\]]*)?""",
     re.VERBOSE | re.IGNORECASE,
@@ -258,5 +259,5 @@ def _hide_internal(match: re.Match[str]) -> str:
     try:
         is_public = ipaddress.ip_address(host).is_global
     except ValueError:
-        is_public = not host[-1:].isalpha() or ":" in host
+        is_public = ":" in host or ("." in host and not host[-1:].isalpha())
     return match[0] if is_public else _HIDDEN

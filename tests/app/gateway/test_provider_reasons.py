@@ -219,14 +219,36 @@ def test_a_key_is_hidden_however_it_is_written(written):
 
 
 @pytest.mark.parametrize(
-    "address", ["10.1.2.3", "http://10.1.2.3", "http://192.168.1.5:80", "fd12:3456::1", "::1", "fd00::"]
+    "address",
+    [
+        "10.1.2.3",
+        "http://10.1.2.3",
+        "http://192.168.1.5:80",
+        "fd12:3456::1",
+        "::1",
+        "fd00::",
+        "http://vllm-svc:8000",
+        "https://gpu1",
+        "db.svc",
+    ],
 )
 @pytest.mark.parametrize("end", ["", ".", ". Then", ", then", ".\n"])
 def test_an_internal_address_is_hidden_at_the_end_of_a_sentence(address, end):
     assert Scrub().text(f"dial tcp {address}{end}") == f"dial tcp [address]{end}"
 
 
-@pytest.mark.parametrize("text", ["8.8.8.8.", "2001:4860:4860::8888.", "version 1.2.3.4.5", "at 10:30.", "12:30:45"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "8.8.8.8.",
+        "2001:4860:4860::8888.",
+        "see https://a.example/v1.",
+        "svc",
+        "version 1.2.3.4.5",
+        "at 10:30.",
+        "12:30:45",
+    ],
+)
 def test_what_is_no_internal_address_stays(text):
     assert Scrub().text(text) == text
 
