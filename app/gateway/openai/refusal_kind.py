@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from app.gateway.openai.exhausted_quota import is_in_quota_words, is_quota_code
 from app.gateway.openai.provider_reason import ProviderReason
 from app.gateway.openai.refused_request import is_about_request, is_in_message
 from app.gateway.openai.sent_request import SentRequest
@@ -28,11 +29,6 @@ _OF_TARGETS: Final[dict[int, ErrorKind]] = {421: "model_unavailable", 424: "upst
 # The gateway's key or account: nothing that the caller could change.
 _ACCOUNT: Final = frozenset({401, 402, 403, 407})
 
-_QUOTA_CODES: Final = frozenset(
-    {"insufficient_quota", "insufficient_balance", "insufficient_credits", "insufficient_funds", "billing_error",
-     "billing_hard_limit_reached", "billing_not_active", "payment_required", "credit_limit_reached", "quota_exhausted",
-     "account_deactivated", "exceeded_current_quota_error", "arrearage", "accountoverdueerror", "credit_limit", "1113"}
-)  # fmt: skip
 _POLICY_CODES: Final = frozenset(
     {"content_filter", "content_filtered", "content_policy", "content_policy_violation", "responsibleaipolicyviolation",
      "moderation", "moderation_error", "moderation_blocked", "safety", "prohibited_content", "content_blocked", "input_flagged",
@@ -64,7 +60,6 @@ _CALLER_CODES: Final = frozenset(
      "badrequesterror", "bad_request", "validation_error", "string_above_max_length", "request_too_large"}
 )  # fmt: skip
 _BY_CODE: Final[tuple[tuple[frozenset[str], ErrorKind], ...]] = (
-    (_QUOTA_CODES, "upstream_quota"),
     (_POLICY_CODES, "content_policy"),
     (_LIMIT_CODES, "rate_limited"),
     (_AUTH_CODES, "upstream_auth"),
@@ -102,21 +97,6 @@ _ACCOUNT_WORDS: Final = re.compile(
     r"|\b(?:is|are) not (?:allowed|permitted|authori[sz]ed) to\b|\bdoes not have (?:permission|access)\b)",
 )
 _LIMIT_WORDS: Final = re.compile(r"rate[ _-]?limit|too many requests|request limit reached")
-_QUOTA_WORDS: Final = re.compile(
-    r"insufficient[ _](?:quota|balance|credit|credits|fund|funds)|credit balance is too low|(?:out of|not enough|no|more) credits"
-    r"|(?:reached|exceeded|hit) (?:your|the|its) (?:\w+ ){0,3}(?:usage|budget|credit) (?:limits?|cap)\b"
-    # The longer ones come first: a prompt may have the word alone.
-    r"|(?:enable|check|update|add|verify|plans? (?:and|&)) (?:your )?(?:plan and )?billing|prepaid (?:balance|credits?|account|quota)"
-    r"|billing (?:(?:hard|soft) limit|limit|account|details|(?:is |has )?(?:not |been )*(?:active|enabled|disabled))"
-    r"|billing|payment required|overdue balance|key limit exceeded|out of call volume quota|used all available credits"
-    r"|exceeded your current quota|account is not active|spending limit|prepaid",
-)
-# A part of a message that says that the refusal costs nothing.
-_UNCHARGED: Final = re.compile(
-    r"\b(?:no|nothing)\b(?! longer)[^.;!]{0,30}\b(?:was|were|is|are|been|be)\b[^.;!]{0,10}\b(?:charged|billed|deducted|consumed|used|applied)\b"
-    r"|\b(?:was|were|is|are|has|have|will)(?: not|n.t)\b[^.;!]{0,10}\b(?:charged|billed|deducted|consumed|used|applied)\b",
-)
-_PART: Final = re.compile(r"(?<=[.;!:])\s")
 _KEY_WORDS: Final = re.compile(
     r"(?:incorrect|invalid|missing|expired) api[ _-]?key|api[ _-]?key (?:is )?(?:not valid|invalid|expired|missing|not found)",
 )
@@ -183,7 +163,9 @@ def kind_of_refusal(status: int, reason: ProviderReason, sent: bytes | None, mod
         kind = _of_limit(status, codes, reason, sent)
     elif status in _WITHDRAWN:
         kind = "upstream_4xx" if is_about_request(reason, request, model) else "model_unavailable"
-    elif codes & _QUOTA_CODES or (not _is_flagged(status, codes, message, request) and _is_of_quota(message, request)):
+    elif is_quota_code(codes, is_limit=False) or (
+        not _is_flagged(status, codes, message, request) and is_in_quota_words(message, request)
+    ):
         kind = "upstream_quota"
     elif status == HTTPStatus.FORBIDDEN or status not in _ACCOUNT:
         kind = _of_request(status, codes, reason, request, model)
@@ -195,6 +177,8 @@ def kind_of_error(reason: ProviderReason) -> ErrorKind:
     for code in reason.codes:
         if code.isascii() and code.isdigit() and (status := int(code[:4])) in range(400, 600):
             return kind_of_refusal(status, reason, None)
+        if is_quota_code((code,), is_limit=True):
+            return "upstream_quota"
         for codes, kind in _BY_CODE:
             if code in codes:
                 return kind
@@ -240,15 +224,9 @@ def _is_account_code(codes: set[str]) -> bool:
     return any(_CODE.fullmatch(code) and _ACCOUNT_CODE.search(code) for code in codes)
 
 
-def _is_of_quota(message: str, sent: SentRequest | None) -> bool:
-    """Whether credit or quota is exhausted; that nothing was charged for a refusal is no word about it."""
-    parts = [part for part in _PART.split(message) if not _UNCHARGED.search(part)]
-    return is_in_message(_QUOTA_WORDS, " ".join(parts), sent)
-
-
 def _of_limit(status: int, codes: set[str], reason: ProviderReason, sent: bytes | None) -> ErrorKind:
     """Classify a limit: of the account's quota, of the service tier that the request names, or of the model."""
-    if codes & _QUOTA_CODES:
+    if is_quota_code(codes, is_limit=True):
         return "upstream_quota"
     is_of_tier = (
         sent is not None

@@ -49,8 +49,13 @@ class SentRequest:
         return f'"{name}"' in self._lowered or f"{_BETWEEN_STRINGS}{name}{_BETWEEN_STRINGS}" in self._text
 
     def has_in_a_row(self, text: str) -> bool:
-        """Whether a string has the words of a text in lower case one after another, whatever is between them."""
+        """Whether a string has the words of a text in lower case one after another, whatever is between them.
+
+        A text without ASCII letters and digits, such as Chinese, has to be there as it is.
+        """
         words = [word for word in _SEPARATOR.split(text) if word]
+        if not words and not text.isascii():
+            return text in self._text
         if _ESCAPED_LETTER not in self._beginning and any(word not in self._lowered for word in words):
             # Usually, and without a look at each string.
             return False

@@ -102,6 +102,39 @@ NOT_THE_CALLERS = [
     (404, "The deployment named in 'model' could not be found", None, "model_unavailable"),
     (404, "Resource 'chat' with role 'user' not found", None, "model_unavailable"),
 ]  # fmt: skip
+# How vendors write that the gateway's own credit is gone: SiliconFlow, Novita, xAI, DashScope, one-api, DeepInfra, Zhipu, and others.
+NO_CREDIT = [
+    {"code": 30001, "message": "Sorry, your account balance is insufficient", "data": None},
+    {"code": 403, "reason": "NOT_ENOUGH_BALANCE", "message": "not enough balance"},
+    {"code": 403, "reason": "NOT_ENOUGH_BALANCE", "message": "refused"},
+    {"message": "You do not have enough balance."},
+    {
+        "code": "The caller does not have permission to execute the specified operation",
+        "error": "Your newly created team doesn't have any credits yet. You can purchase credits on https://console.x.ai.",
+    },
+    {"message": "Your team doesn\u2019t have credits."},
+    {"message": "Refused.", "code": "AllocationQuota.FreeTierOnly", "type": "AllocationQuota.FreeTierOnly"},
+    {"message": "The free tier of the model has been exhausted."},
+    {"message": "Free allocated quota exceeded."},
+    {"message": "Access denied, please make sure your account is in good standing."},
+    {"message": "Refused.", "code": "insufficient_user_quota"},
+    {"message": "Refused.", "code": "InsufficientBalanceError"},
+    {"message": "Refused.", "code": "no_credits"},
+    {"message": "Refused.", "code": "account_balance_not_enough"},
+    {"message": "Refused.", "code": "credits_exhausted"},
+    {"message": "Refused.", "code": "QuotaExceeded"},
+    {"message": "Your account has no remaining credits"},
+    {"message": "Your credits have been used up"},
+    {"message": "insufficient account balance"},
+    {"detail": {"error": "inference prohibited, please enter a payment method for this model before it can be used"}},
+    {"message": "账户余额不足"},
+]  # fmt: skip
+NOT_OF_CREDIT = [
+    (403, {"message": "Refused.", "code": "load_balancer_error"}, "upstream_auth"),
+    (400, {"message": "The parentheses do not balance"}, "upstream_4xx"),
+    (400, {"message": "The quota of images in one request is 4"}, "upstream_4xx"),
+    (400, {"message": "credit_card is no valid entity"}, "upstream_4xx"),
+]
 # Each with an everyday prompt that has some of its words, which are not a quotation.
 EVERYDAY_WORDS = [
     (400, "Model Not Exist", "Do not invent facts. If a file does not exist, say so.", "model_unavailable"),
@@ -116,6 +149,9 @@ EVERYDAY_WORDS = [
     (400, "insufficient balance (1008)", "Is my balance insufficient for the rent?", "upstream_quota"),
     (400, "User location is not supported", "Which location is best for a picnic?", "upstream_auth"),
     (400, "API key not valid.", "How do I make a valid key for an API? Not urgent.", "upstream_auth"),
+    (403, "Sorry, your account balance is insufficient", "Is an insufficient balance of an account bad?", "upstream_quota"),
+    (400, "Your team doesn't have any credits yet", "Does the film have any credits?", "upstream_quota"),
+    (400, "账户余额不足", "账户余额为什么不够?", "upstream_quota"),
     (403, "Your account has been suspended for violating our usage policies", "My account has been suspended.", "upstream_auth"),
     (404, "The deployment named in 'production' could not be found", "We deploy to production", "model_unavailable"),
 ]  # fmt: skip
@@ -133,6 +169,10 @@ QUOTATIONS = [
     ("your account has been suspended", "invalid value: your account has been suspended"),
     ("has been suspended", "your account sent 'has been suspended'"),
     ("no such model", "invalid value (no such model)"),
+    ("My balance is insufficient", "invalid value: my balance is insufficient"),
+    ("We do not have any credits", "invalid value 'We do not have any credits'"),
+    ("balance insufficient, not enough balance", "invalid value: not enough balance"),
+    ("我的余额不足", "invalid value: 我的余额不足"),
     ("HTTP request to an HTTPS server", "invalid value: http request to an https server"),
 ]
 FLAGGED = [
@@ -218,6 +258,34 @@ def test_what_it_does_not_name_is_the_accounts_or_the_models(*, status, message,
 def test_what_a_request_cannot_change_is_not_the_callers(*, status, message, code, kind):
     sent = json.dumps({"model": "tiny", "messages": [{"role": "user", "content": "Which model are you?"}]}).encode()
     assert kind_of(status, message, sent, code) == kind
+
+
+@pytest.mark.parametrize("status", [400, 403, 412, 422])
+@pytest.mark.parametrize("body", NO_CREDIT)
+def test_that_the_gateways_credit_is_gone_leads_on(status, body):
+    reason = read_reason(json.dumps(body).encode())
+    sent = b'{"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}'
+    assert kind_of_refusal(status, reason, sent, "alpha-tiny") == "upstream_quota"
+
+
+@pytest.mark.parametrize(("status", "body", "kind"), NOT_OF_CREDIT)
+def test_words_that_are_like_those_of_credit_are_none(*, status, body, kind):
+    reason = read_reason(json.dumps(body).encode())
+    assert kind_of_refusal(status, reason, b'{"model": "tiny"}', "alpha-tiny") == kind
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "kind"),
+    [
+        ("Quota exceeded for quota metric 'Generate Content API requests per minute'", "RESOURCE_EXHAUSTED", "rate_limited"),
+        ("Allocated quota exceeded, please increase your quota limit.", "Throttling.AllocationQuota", "rate_limited"),
+        ("Quota exceeded, check your plan and billing details.", "QuotaExceeded", "rate_limited"),
+        ("not enough balance", None, "rate_limited"),
+        ("slow down", "NOT_ENOUGH_BALANCE", "upstream_quota"),
+    ],
+)  # fmt: skip
+def test_of_a_429_only_a_code_of_credit_is_one(message, code, kind):
+    assert kind_of(429, message, b'{"model": "tiny"}', code) == kind
 
 
 @pytest.mark.parametrize("name", ["y-image", "x/tool", "download-file"])
@@ -307,6 +375,8 @@ def test_a_router_that_names_the_flagged_input_flags_the_prompt():
         ({"error_code": 18, "error_msg": "Open api qps request limit reached"}, "rate_limited"),
         ({"__type": "com.amazonaws.x#ThrottlingException", "message": "slow down"}, "rate_limited"),
         ({"code": 10013, "message": "busy"}, "bad_response"),
+        ({"code": "AllocationQuota.FreeTierOnly", "message": "busy"}, "upstream_quota"),
+        ({"code": 403, "reason": "NOT_ENOUGH_BALANCE", "message": "busy"}, "upstream_quota"),
         ({"code": 1, "message": "insufficient balance, invalid api key"}, "bad_response"),
     ],
 )
