@@ -11,6 +11,7 @@ from typing import Final, Literal
 import msgspec
 
 from app.gateway.openai.lenient_json import decode_document
+from app.gateway.openai.outcome_words import is_failure, is_well, names_no_error
 from app.gateway.openai.text_units import ABSENT, MESSAGE, Message
 
 MOST_CHOICES: Final = 128
@@ -22,14 +23,7 @@ LONGEST_INDEX_BYTES: Final = 32
 NULL: Final = msgspec.Raw(b"null")
 _SMALL_BYTES: Final = 64 * 1024
 _MAX_ERROR_BYTES: Final = 64 * 1024
-FAILED: Final = frozenset(
-    {"error", "abort", "aborted", "network_error", "insufficient_system_resource", "timeout", "failed", "server_error",
-     "internal_error"}
-)  # fmt: skip
-"""Reasons to finish that are failures of the provider; `content_filter` and `length` are responses.
-
-vLLM and SGLang send `abort` where their engine stopped, and the usual end marker behind it. Cohere's are `ERROR` and `TIMEOUT`.
-"""
+_LONGEST_REASON: Final = 80
 
 
 class Choice(msgspec.Struct, gc=False):
@@ -111,7 +105,7 @@ class _PlainChunk(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class _Outcome(msgspec.Struct, gc=False):
-    status_code: int = 0
+    status_code: int | float | str | None = 0
 
 
 class _LongError(msgspec.Struct, gc=False):
@@ -187,25 +181,24 @@ def text_of(raw: msgspec.Raw) -> str | None:
 
 
 def error_beside(head: Head) -> object:
-    """Return the error beside or instead of the choices; empty ones (`null`, `{}`, `""`) are none."""
-    error = None if head.error is ABSENT else _value(head.error)
+    """Return the error beside or instead of the choices; empty ones (`null`, `{}`, `""`) are none, nor are those of success."""
+    error = _named(head.error)
     if error or head.base_resp is ABSENT:
         return error
     try:
         # MiniMax's.
-        return _value(head.base_resp) if _OUTCOME.decode(head.base_resp).status_code else None
+        return None if is_well(_OUTCOME.decode(head.base_resp).status_code) else _value(head.base_resp)
     except msgspec.DecodeError:
         return None
 
 
 def error_within(choice: Choice, message: Message | None, finish_reason: str | None) -> object:
     """Return the error in a choice, in its message or delta, or in its reason to finish."""
-    if choice.error is not ABSENT and (error := _value(choice.error)):
+    if error := _named(choice.error) or (None if message is None else _named(message.error)):
         return error
-    if message is not None and message.error is not ABSENT and (error := _value(message.error)):
-        return error
-    if finish_reason is not None and finish_reason.lower() in FAILED:
-        return {"message": f"The provider ended its response with the reason {finish_reason}.", "type": finish_reason}
+    if finish_reason is not None and is_failure(finish_reason):
+        reason = finish_reason[:_LONGEST_REASON]
+        return {"message": f"The provider ended its response with the reason {reason}.", "type": reason}
     return None
 
 
@@ -255,6 +248,14 @@ def _is_empty(choices: msgspec.Raw) -> bool:
 def is_filled(raw: msgspec.Raw) -> bool:
     """Whether a field is present and not empty."""
     return bytes(raw) not in _NOTHING
+
+
+def _named(raw: msgspec.Raw) -> object:
+    """Decode a member `error`; None where it is absent, empty, or says that there is no error."""
+    if raw is ABSENT or raw == NULL:
+        return None
+    error = _value(raw)
+    return None if names_no_error(error) else error
 
 
 def _value(raw: msgspec.Raw) -> object:

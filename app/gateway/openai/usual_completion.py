@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 
 from app.gateway.json_bounds import check_depth, check_utf8
-from app.gateway.openai.response_shape import FAILED
+from app.gateway.openai.outcome_words import is_failure
 from app.gateway.openai.text_units import text_units
 from app.gateway.openai.usage import ReportedUsage
 from app.gateway.openai.usage_fields import MAX_COUNT, RawDetails, RawUsage
@@ -96,4 +96,4 @@ def read_usual_completion(body: bytes) -> UsualCompletion | None:
     except (ValueError, RecursionError):
         return None
     reason = found.choices[0].finish_reason
-    return None if reason is not None and reason.lower() in FAILED else found
+    return None if reason is not None and is_failure(reason) else found

@@ -22,6 +22,11 @@ DOCUMENTS = {
         "choices": [{"index": 0, "delta": {}, "message": {"role": "assistant", "content": ""}, "finish_reason": None}],
         "base_resp": {"status_code": 1000, "status_msg": "busy now"},
     },
+    "MiniMax, a code as text": {
+        "id": "x",
+        "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": None}],
+        "base_resp": {"status_code": "1008", "status_msg": "busy now"},
+    },
     "Baidu": {"id": "as-1", "error_code": 336501, "error_msg": "busy now"},
     "a code without a message": {"errorCode": "E1", "description": "busy now"},
     "Lambda": {"errorMessage": "busy now", "errorType": "Runtime.ExitError"},
@@ -232,7 +237,7 @@ async def test_codes_in_a_json_response_to_a_stream_are_read(make_upstream, make
     assert (await gateway.chat(stream=True)).status == 429
 
 
-@pytest.mark.parametrize("reason", ["ERROR", "Network_Error"])
+@pytest.mark.parametrize("reason", ["ERROR", "Network_Error", "engine_error", "ERROR_LIMIT", "model_error"])
 async def test_reasons_to_finish_are_read_in_any_case(make_upstream, make_gateway, wire, reason):
     alpha = await make_upstream(lambda exchange: exchange.stream(wire.chunk(finish=reason)))
     gateway = await make_gateway(alpha, await make_upstream(name="beta"))

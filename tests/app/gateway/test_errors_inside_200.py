@@ -30,6 +30,27 @@ WHOLE_ERRORS = [
     pytest.param({"choice": {"finish_reason": "TIMEOUT"}}, "upstream_5xx", id="as Cohere's timeout"),
     pytest.param({"choice": {"finish_reason": "server_error"}}, "upstream_5xx", id="as an error of the server"),
     pytest.param({"message": {"error": ERROR}}, "upstream_5xx", id="in a message"),
+    pytest.param({"error": {"code": 0, "message": "CUDA error"}}, "bad_response", id="with a code of 0"),
+    pytest.param(
+        {"error": {"code": 0, "message": "success", "type": "server_error"}}, "upstream_5xx", id="by its type"
+    ),
+    pytest.param({"error": {"code": 200, "error": {"code": 500}}}, "upstream_5xx", id="in an object of success"),
+    pytest.param({"error": True}, "bad_response", id="true"),
+    pytest.param(
+        {"base_resp": {"status_code": "1008", "status_msg": "x"}}, "bad_response", id="MiniMax, a code as text"
+    ),
+    pytest.param({"base_resp": {"status_code": 1008, "status_msg": "x"}}, "bad_response", id="MiniMax, a code"),
+    *[
+        pytest.param({"choice": {"finish_reason": reason}}, kind, id=reason)
+        for reason, kind in (
+            ("error_limit", "bad_response"),
+            ("model_error", "bad_response"),
+            ("engine_error", "bad_response"),
+            ("upstream_error", "upstream_5xx"),
+            ("PROVIDER_ERROR", "upstream_5xx"),
+            ("error: " + "x" * 9_000, "bad_response"),
+        )
+    ],
 ]
 
 
@@ -65,6 +86,27 @@ async def test_an_error_in_place_of_a_response_is_an_error(make_upstream, make_g
     assert (row.status, row.cost_nanousd) == ("error", 0)
 
 
+async def test_a_toxic_output_is_a_matter_of_policy(make_upstream, make_gateway, wire):
+    document = whole(wire, choice={"finish_reason": "ERROR_TOXIC"})
+    gateway = await make_gateway(await make_upstream(lambda exchange: exchange.reply(document)))
+    assert (await gateway.chat()).status == 400
+    assert [row.error_kind for row in (await gateway.finished()).rows] == ["content_policy"]
+
+
+@pytest.mark.parametrize("error", [{"code": 0, "message": "success"}, "OK", 200], ids=repr)
+async def test_an_error_of_success_without_choices_is_no_response(make_upstream, make_gateway, error):
+    gateway = await make_gateway(await make_upstream(lambda exchange: exchange.reply({"error": error})))
+    assert (await gateway.chat()).status == 502
+    assert (await gateway.chat(stream=True)).status == 502
+
+
+@pytest.mark.parametrize("status", [0, "0", 200, "200", "", None], ids=repr)
+async def test_a_well_outcome_beside_choices_is_none(make_upstream, make_gateway, wire, status):
+    document = whole(wire, base_resp={"status_code": status, "status_msg": "success"})
+    gateway = await make_gateway(await make_upstream(lambda exchange: exchange.reply(document)))
+    assert (await gateway.chat()).json == document
+
+
 async def test_usage_beside_an_error_is_counted(make_upstream, make_gateway, wire):
     gateway = await make_gateway(await make_upstream(lambda exchange: exchange.reply(whole(wire, error=ERROR))))
     assert (await gateway.chat()).status == 502
@@ -72,7 +114,28 @@ async def test_usage_beside_an_error_is_counted(make_upstream, make_gateway, wir
     assert (row.status, row.input_tokens, row.output_tokens, row.usage_estimated) == ("error", 10, 4, False)
 
 
-@pytest.mark.parametrize("nothing", [None, {}, "", [], False, {"message": None, "code": None}])
+NOTHING = [
+    None,
+    {},
+    "",
+    [],
+    False,
+    {"message": None, "code": None},
+    0,
+    200,
+    "0",
+    "200",
+    "OK",
+    "success",
+    {"code": 0, "message": "success"},
+    {"code": "0", "message": "ok", "type": ""},
+    {"code": 200, "message": "OK", "details": [], "request_id": "a-1"},
+    {"code": "200", "msg": "Request succeeded."},
+    {"status_code": "Success", "success": True},
+]
+
+
+@pytest.mark.parametrize("nothing", NOTHING, ids=repr)
 @pytest.mark.parametrize("place", ["top", "choice", "message"])
 async def test_an_empty_error_is_none(make_upstream, make_gateway, wire, place, nothing):
     fields = {"error": nothing} if place == "top" else {place: {"error": nothing}}
@@ -91,7 +154,7 @@ async def test_an_empty_error_is_none(make_upstream, make_gateway, wire, place, 
     assert [row.status for row in (await gateway.finished()).rows] == ["success"] * 2
 
 
-@pytest.mark.parametrize("reason", ["content_filter", "length", "tool_calls", "eos", "sensitive"])
+@pytest.mark.parametrize("reason", ["content_filter", "length", "tool_calls", "eos", "sensitive", "no_error"])
 async def test_other_reasons_to_finish_are_responses(make_upstream, make_gateway, wire, reason):
     async def script(exchange):
         if exchange.json.get("stream"):
