@@ -13,13 +13,12 @@ import msgspec
 
 from app.gateway.openai.chunks import StreamChunks
 from app.gateway.openai.failures import UpstreamFailure, failure_of_error_object
-from app.gateway.openai.lenient_json import decode_document
 from app.gateway.openai.request import Operation
 from app.gateway.openai.response_shape import (
-    HEAD,
     Choice,
     Head,
     decode_chat,
+    decode_head,
     error_beside,
     error_itself,
     error_within,
@@ -109,7 +108,7 @@ def _read_chat(body: bytes) -> ParsedResponse:
 
 def _read_embeddings(body: bytes) -> ParsedResponse:
     """Read a list of embeddings; raises ValueError for anything else."""
-    head = decode_document(body, HEAD)
+    head = decode_head(body)
     error = error_beside(head) or error_itself(body)
     if not error and (head.data is ABSENT or _LIST.match(memoryview(head.data)) is None):
         raise _NotAResponseError("no data")

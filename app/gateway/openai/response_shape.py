@@ -4,12 +4,12 @@ Errors are looked for wherever providers put them inside a 200: beside the choic
 a message, as the reason why a choice finished, or as an object of its own.
 """
 
-import contextlib
 import re
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
+from app.gateway.openai.error_document import NOTHING, is_error_document
 from app.gateway.openai.lenient_json import decode_document
 from app.gateway.openai.outcome_words import is_failure, is_well, names_no_error
 from app.gateway.openai.text_units import ABSENT, MESSAGE, Message
@@ -64,46 +64,6 @@ class LargeChat(Head, gc=False):
     choices: msgspec.Raw = ABSENT
 
 
-class _Labels(msgspec.Struct, gc=False):
-    type: msgspec.Raw = ABSENT
-    object: msgspec.Raw = ABSENT
-    id: msgspec.Raw = ABSENT
-    errors: msgspec.Raw = ABSENT
-    detail: msgspec.Raw = ABSENT
-    success: msgspec.Raw = ABSENT
-    message: msgspec.Raw = ABSENT
-    msg: msgspec.Raw = ABSENT
-    code: msgspec.Raw = ABSENT
-    status: msgspec.Raw = ABSENT
-    status_code: msgspec.Raw = ABSENT
-    camel_status_code: msgspec.Raw = msgspec.field(name="statusCode", default=ABSENT)
-    amazon_type: msgspec.Raw = msgspec.field(name="__type", default=ABSENT)
-    error_code: msgspec.Raw = ABSENT
-    camel_error_code: msgspec.Raw = msgspec.field(name="errorCode", default=ABSENT)
-    errcode: msgspec.Raw = ABSENT
-    error_msg: msgspec.Raw = ABSENT
-    error_message: msgspec.Raw = ABSENT
-    camel_error_message: msgspec.Raw = msgspec.field(name="errorMessage", default=ABSENT)
-    errmsg: msgspec.Raw = ABSENT
-    capital_error: msgspec.Raw = msgspec.field(name="Error", default=ABSENT)
-    err: msgspec.Raw = ABSENT
-    exception: msgspec.Raw = ABSENT
-    fault: msgspec.Raw = ABSENT
-
-
-class _PlainChunk(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A chunk with the fields that the API has, and no others; none of them is an error, whatever its value."""
-
-    object: Literal["chat.completion.chunk"]
-    id: msgspec.Raw = ABSENT
-    created: msgspec.Raw = ABSENT
-    model: msgspec.Raw = ABSENT
-    choices: msgspec.Raw = ABSENT
-    usage: msgspec.Raw = ABSENT
-    service_tier: msgspec.Raw = ABSENT
-    system_fingerprint: msgspec.Raw = ABSENT
-
-
 class _Outcome(msgspec.Struct, gc=False):
     status_code: int | float | str | None = 0
 
@@ -128,19 +88,25 @@ _FIRST_CHOICES: Final = msgspec.json.Decoder(
     | None
 )
 _LONG_ERROR: Final = msgspec.json.Decoder(_LongError)
-_LABELS: Final = msgspec.json.Decoder(_Labels)
-_PLAIN_CHUNK: Final = msgspec.json.Decoder(_PlainChunk)
+# Of a list the first alone: Google's error in response to a stream is a list of one.
+_LISTED: Final = msgspec.json.Decoder(msgspec.defstruct("_Listed", [("first", Head)], array_like=True, gc=False))
 _OUTCOME: Final = msgspec.json.Decoder(_Outcome)
-_NOTHING: Final = frozenset({b"", b"null", b'""', b"[]", b"{}"})
-_WELL: Final = _NOTHING | {b"0", b"200", b'"0"', b'"200"', b'"ok"', b'"OK"', b'"success"', b'"Success"', b"false"}
-"""Values of a code, or of a field by the name of an error, that name none."""
 _EMPTY_OBJECT: Final = re.compile(rb"\{\s*\}")
-_FAILED_STATUS: Final = re.compile(rb'"?(?:[45][0-9][0-9]\b|(?:error|failed|failure)")', re.IGNORECASE)
 _TEXT: Final = msgspec.json.Decoder(str | None)
 
 
 def decode_chat(data: bytes) -> tuple[Head, list[Choice] | None]:
     """Return a response or a chunk with its choices, None where it has no list of them; raises ValueError for what is neither."""
+    try:
+        return _decoded(data)
+    except msgspec.ValidationError:
+        if (listed := _listed_error(data)) is None:
+            raise
+        return listed, None
+
+
+def _decoded(data: bytes) -> tuple[Head, list[Choice] | None]:
+    """Decode a response or a chunk, and of many choices the first."""
     if len(data) <= _SMALL_BYTES:
         try:
             chat = decode_document(data, _CHAT)
@@ -160,6 +126,16 @@ def decode_chat(data: bytes) -> tuple[Head, list[Choice] | None]:
     if first is None:
         return large, None
     return large, [choice for choice in msgspec.structs.astuple(first) if choice is not None]
+
+
+def decode_head(data: bytes) -> Head:
+    """Return the fields of a response without choices; raises ValueError for what is none."""
+    try:
+        return decode_document(data, HEAD)
+    except msgspec.ValidationError:
+        if (listed := _listed_error(data)) is None:
+            raise
+        return listed
 
 
 def message_of(raw: msgspec.Raw) -> Message | None:
@@ -204,40 +180,16 @@ def error_within(choice: Choice, message: Message | None, finish_reason: str | N
 
 def error_itself(document: bytes) -> object:
     """Return a document without choices that is itself an error: `{"type": "error", ...}`, `{"code": 1301, "msg": ...}`."""
-    with contextlib.suppress(msgspec.DecodeError):
-        # The chunk with the usage of nearly every stream.
-        _PLAIN_CHUNK.decode(document)
+    return _value(msgspec.Raw(document)) if is_error_document(document) else None
+
+
+def _listed_error(data: bytes) -> Head | None:
+    """Return the first document of a list, where it is an error; None for every other."""
+    try:
+        first: Head = decode_document(data, _LISTED).first  # type: ignore[attr-defined]  # of a class made above
+    except msgspec.DecodeError:
         return None
-    labels = decode_document(document, _LABELS)
-    if "error" in {text_of(labels.type), text_of(labels.object)} or _reports_failure(labels):
-        return _value(msgspec.Raw(document))
-    return None
-
-
-def _reports_failure(labels: _Labels) -> bool:
-    """Whether a document is one of the envelopes that have no member `error`; a message alone may as well be a notice."""
-    if is_filled(labels.errors) or bytes(labels.success).strip(b'"').lower() == b"false" or _names_error(labels):
-        return True
-    if is_filled(labels.id):
-        # A chunk, or a response, of whichever kind.
-        return False
-    statuses = (labels.status, labels.status_code, labels.camel_status_code)
-    has_code = (
-        bytes(labels.code) not in _WELL
-        or is_filled(labels.amazon_type)
-        or any(_FAILED_STATUS.match(status) is not None for status in statuses)
-    )
-    return is_filled(labels.detail) or (has_code and (is_filled(labels.message) or is_filled(labels.msg)))
-
-
-def _names_error(labels: _Labels) -> bool:
-    """Whether a field by the name of an error is filled. Where there is a code, it decides: `{"errcode": 0, "errmsg": "ok"}`."""
-    codes = (labels.error_code, labels.camel_error_code, labels.errcode)
-    if any(code is not ABSENT for code in codes):
-        return any(bytes(code) not in _WELL for code in codes)
-    texts = (labels.error_msg, labels.error_message, labels.camel_error_message, labels.errmsg)
-    objects = (labels.capital_error, labels.err, labels.exception, labels.fault)
-    return any(bytes(each) not in _WELL for each in (*texts, *objects))
+    return None if _named(first.error) is None else first
 
 
 def _is_empty(choices: msgspec.Raw) -> bool:
@@ -247,7 +199,7 @@ def _is_empty(choices: msgspec.Raw) -> bool:
 
 def is_filled(raw: msgspec.Raw) -> bool:
     """Whether a field is present and not empty."""
-    return bytes(raw) not in _NOTHING
+    return bytes(raw) not in NOTHING
 
 
 def _named(raw: msgspec.Raw) -> object:

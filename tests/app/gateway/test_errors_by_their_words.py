@@ -3,6 +3,8 @@
 import pytest
 
 from app.gateway.openai.chunks import StreamChunks
+from app.gateway.openai.completion import read_response
+from app.gateway.openai.failures import UpstreamFailure
 from app.gateway.openai.provider_reason import Scrub
 from app.gateway.openai.text_units import UNITS_PER_BYTE
 
@@ -38,6 +40,8 @@ DOCUMENTS = {
     "no success in text": {"success": "false", "message": "busy now"},
     "Apigee": {"fault": {"faultstring": "busy now"}},
     "Error": {"Error": {"Code": "x", "Message": "busy now"}},
+    "Tencent": {"Response": {"RequestId": "x", "Error": {"Code": "LimitExceeded", "Message": "busy now"}}},
+    "a list": [{"error": {"code": 503, "message": "busy now", "status": "UNAVAILABLE"}}],
     "err": {"err": "busy now"},
     "exception": {"exception": "busy now"},
     "an object of nulls beside it": {"error": {"error": None, "message": "busy now"}},
@@ -54,6 +58,8 @@ NOTICES = [
     {"err": None, "exception": False, "error_message": "", "fault": {}},
     {"status": "in_progress", "statusCode": 200, "message": "busy now"},
     {"status_code": 4000, "message": "busy now"},
+    {"Response": {"RequestId": "x", "Error": None}},
+    {"Response": "x"},
 ]
 PLACES = ["whole", "JSON for a stream", "a line", "a field", "the first chunk"]
 
@@ -109,6 +115,22 @@ def test_a_status_in_the_error_is_its_kind(wire):
     chunks = StreamChunks(include_usage=False, choices=1, max_event_bytes=2**20)
     chunks.feed(wire.sse(wire.chunk("Hello"), {"statusCode": 503, "message": "busy now"}))
     assert chunks.failure.kind == "upstream_5xx"
+
+
+@pytest.mark.parametrize("operation", ["chat", "embeddings"])
+def test_the_kind_and_the_reason_of_a_list_with_an_error_are_read(operation):
+    body = b'\n[{"error": {"code": 503, "message": "busy now"}}, {"x": 1}]'
+    failure = read_response(body, operation).failure
+    assert (failure.kind, failure.error.message) == ("upstream_5xx", "busy now")
+
+
+@pytest.mark.parametrize("operation", ["chat", "embeddings"])
+@pytest.mark.parametrize(
+    "body", [b"[]", b"[1]", b'[{"error": null}]', b'[{"choices": [{}]}]', b'[{"error": {"code": 0}}]']
+)
+def test_any_other_list_is_no_response(operation, body):
+    with pytest.raises(UpstreamFailure, match="bad_response"):
+        read_response(body, operation)
 
 
 def test_a_chunk_with_a_message_in_place_of_a_delta_is_read(wire):
