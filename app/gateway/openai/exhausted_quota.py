@@ -32,9 +32,11 @@ _SHAPE: Final = re.compile(r"[\w.:/-]{1,80}")
 _WORDS: Final = re.compile(
     r"insufficient[ _](?:\w+ ){0,2}(?:quota|balance|credits?|funds?)(?![a-z])|(?:credit )?balance is too low"
     rf"|\b{_MONEY} (?:(?:is|are|was|has|have|been|currently|now|already|all) ){{0,3}}{_GONE}\b"
-    r"|\bquota (?:(?:is|was|has|have|been|already) ){0,3}(?:insufficient|exhausted|depleted|used up|exceeded)\b"
-    r"|\bfree (?:tier|trial|quota|allowance)\b[^.]{0,60}?\b(?:exhausted|exceeded|used up|ended|expired)\b"
-    rf"|(?:out of|not enough|\bno|more|low) (?:(?:account|remaining|available|prepaid|more|paid) )?{_MONEY}\b"
+    r"|\bquota (?:(?:is|was|has|have|been|already) ){0,3}(?:insufficient|exhausted|depleted|used up|not enough|exceeded)\b"
+    r"|\bfree (?:tier|trial|allowance)(?: (?:of|for) \w+ \w+)? (?:(?:is|was|has|been|already) ){1,3}"
+    r"(?:exhausted|exceeded|used up|ended|expired|over)\b"
+    rf"|\bused up (?:all )?(?:your|the|its|their) (?:\w+ )?(?:{_MONEY}|quota)\b"
+    rf"|(?:out of|not enough|\bno|more) (?:(?:account|remaining|available|prepaid|more|paid) )?{_MONEY}\b"
     rf"|\b(?:does|do|did)(?: not|n.t) have (?:any |enough |sufficient )?(?:\w+ )?(?:{_MONEY}|quota)\b"
     r"|(?:reached|exceeded|hit) (?:your|the|its) (?:\w+ ){0,3}(?:usage|budget|credit) (?:limits?|cap)\b"
     # The longer ones come first: a prompt may have the word alone.

@@ -126,6 +126,7 @@ NO_CREDIT = [
     {"message": "Your account has no remaining credits"},
     {"message": "Your credits have been used up"},
     {"message": "insufficient account balance"},
+    {"message": "The team has used up its credits"},
     {"detail": {"error": "inference prohibited, please enter a payment method for this model before it can be used"}},
     {"message": "账户余额不足"},
 ]  # fmt: skip
@@ -133,6 +134,7 @@ NOT_OF_CREDIT = [
     (403, {"message": "Refused.", "code": "load_balancer_error"}, "upstream_auth"),
     (400, {"message": "The parentheses do not balance"}, "upstream_4xx"),
     (400, {"message": "The quota of images in one request is 4"}, "upstream_4xx"),
+    (400, {"message": "The number of images of a free trial exceeded 4"}, "upstream_4xx"),
     (400, {"message": "credit_card is no valid entity"}, "upstream_4xx"),
 ]
 # Each with an everyday prompt that has some of its words, which are not a quotation.
