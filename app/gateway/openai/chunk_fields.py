@@ -16,7 +16,8 @@ T = TypeVar("T")
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _CHOICES: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw] | None])
 USAGE: Final = frozenset({"usage"})
-USAGE_AND_ERROR: Final = frozenset({"usage", "error"})
+ERROR: Final = frozenset({"error"})
+USAGE_AND_ERROR: Final = USAGE | ERROR
 _EMPTY: Final = frozenset({b"null", b'""', b"[]", b"{}"})
 _FRAME: Final = frozenset(
     {"id", "object", "type", "created", "model", "choices", "system_fingerprint", "service_tier", "provider", "request_id", "x_groq",

@@ -9,8 +9,9 @@ import contextlib
 from http import HTTPStatus
 from typing import Final
 
-from app.gateway.openai.chunk_fields import USAGE, USAGE_AND_ERROR, begins, has_many_values, without
+from app.gateway.openai.chunk_fields import ERROR, USAGE, USAGE_AND_ERROR, begins, has_many_values, without
 from app.gateway.openai.failures import UpstreamFailure
+from app.gateway.openai.outcome_words import UNFINISHED
 from app.gateway.openai.response_shape import (
     NULL,
     Choice,
@@ -48,9 +49,6 @@ _LONGEST_BYTES: Final = 16
 """Longer data are not looked up among those without content, white space around them included."""
 
 _CUT: Final = "the body ended before the response was complete"
-_UNFINISHED: Final = frozenset({"null", "none", "finish_reason_unspecified"})
-"""What some servers write for no reason to finish: JSON's, Python's and Gemini's."""
-
 _MOST_HELD_BYTES: Final = 64 * 1024
 
 
@@ -224,7 +222,7 @@ class StreamChunks:
             if delta is not None:
                 units += message_units(delta)
             reason = text_of(choice.finish_reason)
-            if reason is not None and reason.lower() not in _UNFINISHED:
+            if reason is not None and reason.lower() not in UNFINISHED:
                 self.finish_reason = reason
                 self._choices.finish(index)
                 is_last = True
@@ -239,11 +237,14 @@ class StreamChunks:
         if error := error or named_error(event):
             self.failure = failure_of(error)
             return self._deliver(without(event, USAGE_AND_ERROR), has_content=True) if units else b""
-        if not has_usage or self._include_usage:
-            piece = event.encode()
-        else:
+        # An error that says that there is none: SDKs raise on any.
+        is_of_success = head.error is not ABSENT and is_filled(head.error)
+        if has_usage and not self._include_usage:
             is_of_usage = is_held or (head.usage is not ABSENT and head.usage != NULL)
-            piece = without(event, USAGE, drops_frame=is_of_usage and not choices)
+            names = USAGE_AND_ERROR if is_of_success else USAGE
+            piece = without(event, names, drops_frame=is_of_usage and not choices)
+        else:
+            piece = without(event, ERROR) if is_of_success else event.encode()
         return self._deliver(piece, has_content=self._has_begun or units > 0 or begins(choices))
 
     def _deliver(self, piece: bytes, *, has_content: bool) -> bytes:

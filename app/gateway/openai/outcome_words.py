@@ -20,6 +20,9 @@ _LONGEST_WORDS: Final = 80
 _LABEL: Final = re.compile(r"(?:\w*[_-])?(?:id|sid|time|timestamp|created)|\w*Id", re.ASCII)
 _SUCCESS: Final = frozenset({"success", "ok"})
 
+UNFINISHED: Final = frozenset({"null", "none", "finish_reason_unspecified"})
+"""What some servers write for no reason to finish: JSON's, Python's and Gemini's. In lower case."""
+
 
 def is_failure(finish_reason: str) -> bool:
     """Whether a reason to finish is a failure of the provider; `content_filter` and `length` are responses.
