@@ -65,12 +65,16 @@ _PRIVATE_SEGMENTS: Final = 3
 
 
 class ProviderReason(msgspec.Struct, frozen=True, kw_only=True):
-    """`message` is for people, `codes` are for the classification (lower case), `error` is the error object where the body is OpenAI's."""
+    """`message` is for people, `codes` are for the classification (lower case), `error` is the error object where the body is OpenAI's.
+
+    `param` is the member of the request that the provider names, as it wrote it.
+    """
 
     message: str | None = None
     codes: tuple[str, ...] = ()
     error: dict[str, Any] | None = None
     is_html: bool = False
+    param: str | None = None
 
 
 class Scrub:
@@ -165,7 +169,13 @@ def reason_of(envelope: object) -> ProviderReason:
     if quoted is not None:
         message = quoted
         error = None if error is None else {**error, "message": message}
-    return ProviderReason(message=message, codes=tuple(dict.fromkeys(codes)), error=error)
+    param = (envelope if error is None else error).get("param")
+    return ProviderReason(
+        message=message,
+        codes=tuple(dict.fromkeys(codes)),
+        error=error,
+        param=param if isinstance(param, str) else None,
+    )
 
 
 def words_of(message: str) -> str | None:

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from app.gateway.openai.exhausted_quota import is_in_quota_words, is_quota_code
+from app.gateway.openai.named_member import is_param_of, names_member
 from app.gateway.openai.provider_reason import ProviderReason
 from app.gateway.openai.refused_request import is_about_request, is_in_message
 from app.gateway.openai.sent_request import SentRequest
@@ -162,7 +163,7 @@ def kind_of_refusal(status: int, reason: ProviderReason, sent: bytes | None, mod
     elif status in _LIMITED:
         kind = _of_limit(status, codes, reason, sent)
     elif status in _WITHDRAWN:
-        kind = "upstream_4xx" if is_about_request(reason, request, model) else "model_unavailable"
+        kind = "upstream_4xx" if _is_own(reason, request, model) else "model_unavailable"
     elif is_quota_code(codes, is_limit=False) or (
         not _is_flagged(status, codes, message, request) and is_in_quota_words(message, request)
     ):
@@ -254,16 +255,21 @@ def _of_request(
         return "upstream_auth"
     is_of_model = codes & (_MODEL_CODES - {"not_found", "not_found_error"}) or _is_of_target(reason, sent)
     if is_of_model or status in _OF_TARGETS:
-        is_own = is_about_request(reason, sent, model)
+        is_own = _is_own(reason, sent, model)
         return "upstream_4xx" if is_own else _OF_TARGETS.get(status, "model_unavailable")
     return "upstream_auth" if is_in_message(_ACCOUNT_WORDS, message, sent) else "upstream_4xx"
 
 
 def _of_access(codes: set[str], reason: ProviderReason, sent: SentRequest | None, model: str) -> ErrorKind:
     """Classify a 403: the request names something it may not use, the account may not use the model, or the key is refused."""
-    if is_about_request(reason, sent, model):
+    if _is_own(reason, sent, model) or names_member(reason, sent, is_access=True):
         return "upstream_4xx"
     return "model_unavailable" if codes & _MODEL_CODES or _is_of_target(reason, sent) else "upstream_auth"
+
+
+def _is_own(reason: ProviderReason, sent: SentRequest | None, model: str) -> bool:
+    """Whether the refusal is about what this request holds, or names one of its members as its `param`."""
+    return is_about_request(reason, sent, model) or is_param_of(reason, sent)
 
 
 def _is_of_target(reason: ProviderReason, sent: SentRequest | None) -> bool:

@@ -7,8 +7,9 @@ bounded: of a larger body the beginning alone is searched.
 
 import json
 import re
+from collections.abc import Iterable
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -18,6 +19,13 @@ _STRING: Final = re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*+)(?:\\?\Z|"(\s*+:)?)', 
 """Any string, with a colon where it is a name; the last may be cut."""
 _CUT_ESCAPE: Final = re.compile(r"\\u[0-9a-fA-F]{0,3}\Z")
 _OWN_MODEL: Final = re.compile(r'"model"\s*:\s*"(?:[^"\\]|\\.){0,500}"')
+_MEMBER: Final = re.compile(rb'"([\w.-]{1,64})"\s*+:')
+_MOST_MEMBERS: Final = 200
+_MOST_LEVELS: Final = 3
+# What is in them, a caller's user or its tools have written: no member that a provider reads.
+_CONTENTS: Final = frozenset(
+    {"messages", "tools", "functions", "response_format", "metadata", "input", "prompt", "documents"}
+)
 _BETWEEN_STRINGS: Final = "\0"
 # Anything but ASCII letters and digits, and what is left of an escape that a message shows as such.
 _BETWEEN_WORDS: Final = r"(?:[^a-z0-9\0]|(?<=\\)u[0-9a-f]{4}|(?<=\\)[nrtbf])+"
@@ -41,6 +49,24 @@ class SentRequest:
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 pass
         return b'"%b"' % name.encode() in self._body
+
+    @cached_property
+    def member_names(self) -> tuple[list[str], list[str]]:
+        """The names of the request's own members, and those of objects inside them, but for what is content.
+
+        In a request that is too large, or no JSON, it is all names in its first and last parts.
+        """
+        if not self.is_too_large:
+            try:
+                members = msgspec.json.decode(self._body, type=dict[str, Any])
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                pass
+            else:
+                inner = [value for name, value in members.items() if name not in _CONTENTS]
+                return list(members)[:_MOST_MEMBERS], _inner_names(inner, _MOST_LEVELS)[:_MOST_MEMBERS]
+        half = MOST_SEARCHED_BYTES // 2
+        first, last = (_MEMBER.findall(part) for part in (self._body[:half], self._body[half:][-half:]))
+        return [name.decode() for name in (*first[:_MOST_MEMBERS], *last[-_MOST_MEMBERS:])], []
 
     def names(self, name: str) -> bool:
         """Whether the request has this name in lower case, but for that of its model; a common word has to be a whole string."""
@@ -82,3 +108,12 @@ class SentRequest:
                 strings = [self._beginning]
         text = _BETWEEN_STRINGS.join(string.replace(_BETWEEN_STRINGS, " ") for string in strings)
         return f"{_BETWEEN_STRINGS}{text}{_BETWEEN_STRINGS}".lower()
+
+
+def _inner_names(values: Iterable[object], levels: int) -> list[str]:
+    """Return the names of members inside values, nearer ones first."""
+    held = [value for value in values if isinstance(value, dict)]
+    if not held or not levels:
+        return []
+    names = [name for value in held for name in value]
+    return names + _inner_names([inner for value in held for inner in value.values()], levels - 1)

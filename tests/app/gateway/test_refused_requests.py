@@ -137,6 +137,41 @@ NOT_OF_CREDIT = [
     (400, {"message": "The number of images of a free trial exceeded 4"}, "upstream_4xx"),
     (400, {"message": "credit_card is no valid entity"}, "upstream_4xx"),
 ]
+# A 403 about a member of the request: without it the request is served.
+OF_A_MEMBER = [
+    ({"message": "Organizations of this kind may not set store=true", "type": "invalid_request_error", "param": "store"}, {"store": True}),
+    ({"message": "Not for you.", "type": "permission_error", "param": "store"}, {"store": False}),
+    ({"message": "Your organization is not allowed to use it.", "param": "tools[0].function"}, {"tools": []}),
+    ({"message": "Refused.", "param": "/body/seed"}, {"seed": 1}),
+    ({"message": "Streaming is not for you.", "param": "stream"}, {"stream": True}),
+    ({"message": "You are not allowed to request logprobs from this model", "type": "invalid_request_error"}, {"logprobs": True}),
+    ({"message": "`Seed` is refused for your team", "type": "invalid_request_error"}, {"seed": 1}),
+    ({"message": "CachedContent not found (or permission denied)", "status": "PERMISSION_DENIED"}, {"cached_content": "cachedContents/1"}),
+    (
+        {"code": 403, "message": "CachedContent not found (or permission denied)", "status": "PERMISSION_DENIED"},
+        {"extra_body": {"google": {"cached_content": "cachedContents/1"}}},
+    ),
+    ({"message": "Web search is not enabled for this organization.", "type": "permission_error"}, {"web_search_options": {}}),
+]  # fmt: skip
+# A 403 about the key, the account or the model, of a request that has what is like a member in it.
+OF_THE_KEY = [
+    ({"message": "Incorrect API key provided", "type": "invalid_request_error", "param": "store"}, "upstream_auth"),
+    ({"message": "Refused.", "code": "invalid_api_key", "param": "store"}, "upstream_auth"),
+    ({"message": "Refused.", "type": "auth_error", "param": "key"}, "upstream_auth"),
+    ({"message": "Refused.", "type": "invalid_request_error", "param": "other"}, "upstream_auth"),
+    ({"message": "Refused.", "type": "invalid_request_error", "param": None}, "upstream_auth"),
+    ({"message": "Refused.", "type": "invalid_request_error", "param": ["store"]}, "upstream_auth"),
+    ({"message": "This user may not do that", "type": "invalid_request_error"}, "upstream_auth"),
+    ({"message": "The store is closed", "type": "permission_error"}, "upstream_auth"),
+    ({"message": "The key may not be used from this store", "type": "invalid_request_error"}, "upstream_auth"),
+    ({"message": "Insufficient permissions. Missing scopes. Check your role.", "type": "invalid_request_error"}, "upstream_auth"),
+    ({"message": "Your organization has been disabled, and its store", "type": "invalid_request_error"}, "upstream_auth"),
+    ({"message": "User location is not supported for the API use.", "status": "PERMISSION_DENIED"}, "upstream_auth"),
+    ({"message": "Cached Content API has not been used in project 1 before or it is disabled.", "status": "PERMISSION_DENIED"}, "upstream_auth"),
+    ({"message": "Your organization must be verified to stream this model.", "param": "stream"}, "model_unavailable"),
+    ({"message": "The model does not exist", "code": "model_not_found", "param": "store"}, "model_unavailable"),
+    ({"message": "You are not allowed to sample from this model", "type": "invalid_request_error", "param": "model"}, "model_unavailable"),
+]  # fmt: skip
 # Each with an everyday prompt that has some of its words, which are not a quotation.
 EVERYDAY_WORDS = [
     (400, "Model Not Exist", "Do not invent facts. If a file does not exist, say so.", "model_unavailable"),
@@ -260,6 +295,53 @@ def test_what_it_does_not_name_is_the_accounts_or_the_models(*, status, message,
 def test_what_a_request_cannot_change_is_not_the_callers(*, status, message, code, kind):
     sent = json.dumps({"model": "tiny", "messages": [{"role": "user", "content": "Which model are you?"}]}).encode()
     assert kind_of(status, message, sent, code) == kind
+
+
+@pytest.mark.parametrize(("error", "fields"), OF_A_MEMBER)
+@pytest.mark.parametrize("filler", ["", "x" * 300_000])
+def test_a_403_about_a_member_of_the_request_is_the_callers(error, fields, filler):
+    reason = read_reason(json.dumps({"error": error}).encode())
+    sent = json.dumps({"model": "tiny", "messages": [{"role": "user", "content": filler}], **fields}).encode()
+    assert kind_of_refusal(403, reason, sent, "alpha-tiny") == "upstream_4xx"
+    without = json.dumps({"model": "tiny", "messages": [{"role": "user", "content": json.dumps(fields)}]}).encode()
+    assert kind_of_refusal(403, reason, without, "alpha-tiny") == "upstream_auth"
+    assert kind_of_refusal(403, reason, None) == "upstream_auth"
+
+
+def test_a_param_beside_the_message_counts_without_an_error_object():
+    reason = read_reason(b'{"object": "error", "message": "Refused.", "param": "store"}')
+    assert kind_of_refusal(403, reason, b'{"model": "tiny", "store": true}') == "upstream_4xx"
+
+
+@pytest.mark.parametrize(("error", "kind"), OF_THE_KEY)
+def test_a_refused_key_stays_one_whatever_the_request_has(error, kind):
+    names = ("store", "user", "role", "key", "api_key", "organization", "permission", "user_location", "stream", "you")
+    reason = read_reason(json.dumps({"error": error}).encode())
+    tools = [{"cached_content": 1}]
+    sent = json.dumps({"model": "tiny", "messages": [], "tools": tools, **dict.fromkeys(names, 1)}).encode()
+    assert kind_of_refusal(403, reason, sent, "alpha-tiny") == kind
+
+
+@pytest.mark.parametrize("body", [b"", b"[1]", b"no JSON", b'{"store":', b'{"store": "\\ud800', b'{"a":' * 5_000])
+def test_members_of_what_is_no_request_are_read_as_far_as_it_goes(body):
+    reason = read_reason(b'{"error": {"message": "no store here", "type": "invalid_request_error"}}')
+    assert kind_of_refusal(403, reason, body) == ("upstream_4xx" if b'"store":' in body else "upstream_auth")
+
+
+@pytest.mark.live
+async def test_one_caller_opens_no_circuit_by_a_member_that_it_may_not_set(make_upstream, make_gateway, wire):
+    async def script(exchange):
+        if "store" in exchange.json:
+            error = {"message": "Not for you.", "type": "invalid_request_error", "param": "store"}
+            await exchange.reply({"error": error}, 403)
+        else:
+            await wire.response(exchange)
+
+    gateway = await make_gateway(await make_upstream(script), breaker=BREAKER)
+    for _ in range(5):
+        assert (await gateway.chat(store=True)).status == 403
+        assert (await gateway.chat()).status == 200
+    assert (await gateway.finished()).of(BreakerChanged) == []
 
 
 @pytest.mark.parametrize("status", [400, 403, 412, 422])
