@@ -13,7 +13,8 @@ from app.gateway.openai.sent_request import SentRequest
 
 _CODES: Final = frozenset(
     {"billing", "billing_error", "billing_hard_limit_reached", "billing_not_active", "payment_required", "credit_limit_reached",
-     "quota_exhausted", "account_deactivated", "exceeded_current_quota_error", "arrearage", "accountoverdueerror", "credit_limit", "1113"}
+     "quota_exhausted", "account_deactivated", "exceeded_current_quota_error", "arrearage", "accountoverdueerror", "credit_limit", "1113",
+     "budget_exceeded"}
 )  # fmt: skip
 _MONEY: Final = r"(?:balance|credits?|funds?)"
 _END: Final = r"(?![a-z])"
@@ -45,6 +46,7 @@ _WORDS: Final = re.compile(
     r"|billing|payment required|overdue balance|key limit exceeded|out of call volume quota|used all available credits"
     r"|\b(?:enter|add|provide|update|missing|valid|no) (?:an? |your )?(?:valid )?payment (?:method|details|information)"
     r"|account is in good standing|exceeded your current quota|account is not active|spending limit|prepaid"
+    r"|(?:\A|(?<=[.:] ))budget has been exceeded"
     r"|余额不足|欠费|额度(?:不足|已?(?:用尽|用完|耗尽))",
 )
 # A part of a message that says that the refusal costs nothing.

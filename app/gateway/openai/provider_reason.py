@@ -38,6 +38,10 @@ _XML_TEXT: Final = re.compile(r"<(?:\w{1,40}:)?(message|faultstring)\b[^<>]*>([^
 _TAG: Final = re.compile(r"<[^>]*>")
 _FIREWALL: Final = re.compile(r"triggered the security solution|certain word or phrase", re.IGNORECASE)
 """What Cloudflare's page says of a request that its rules refuse for what is in it; its title does not."""
+_WRONG_ADDRESS: Final = re.compile(
+    r"speaking plain HTTP to an SSL-enabled server port|Bad Request - Invalid Hostname", re.IGNORECASE
+)
+"""What the pages of Apache and IIS say of a wrong `base_url`; their titles are those of any bad request."""
 _JSON: Final = re.compile(r"""[{]|\[\s*["'{\[]|["'][^"'\s]{1,60}["']\s*:\s*["'{\[\d]""")
 """Where a document begins inside a text, whole or cut."""
 _CHARSET: Final = re.compile(r"""charset\s*=\s*["']?([\w-]{1,40})""", re.IGNORECASE)
@@ -243,6 +247,8 @@ def _of_text(text: str) -> ProviderReason:
         return ProviderReason(message=bounded(text))
     found = _TITLE.search(text) or _XML_TEXT.search(text)
     message = None if found is None else bounded(html.unescape(_TAG.sub(" ", found[2])))
+    if (explained := _WRONG_ADDRESS.search(text)) is not None:
+        message = explained[0]
     codes = ("content_blocked",) if _FIREWALL.search(text) else ()
     return ProviderReason(message=message, codes=codes, is_html=True)
 

@@ -14,17 +14,21 @@ import msgspec
 from app.gateway.openai.exhausted_quota import is_in_quota_words, is_quota_code
 from app.gateway.openai.named_member import is_param_of, names_member
 from app.gateway.openai.provider_reason import ProviderReason
+from app.gateway.openai.refused_limit import LIMIT_CODES, LIMITED, is_of_end_user, is_of_size, kind_of_limit
 from app.gateway.openai.refused_request import is_about_request, is_in_message
 from app.gateway.openai.sent_request import SentRequest
 from otel.events import ErrorKind
 
-_CLIENT_ERRORS: Final = range(400, 500)
-_SERVER_ERRORS: Final = range(500, 600)
+# What this request needs is missing (RFC 9110, 15.6.2): requests without it are served.
+_NOT_IMPLEMENTED: Final = 501
+_REFUSALS: Final = frozenset({*range(400, 500), _NOT_IMPLEMENTED})
+_SERVER_ERRORS: Final = frozenset(range(500, 600)) - _REFUSALS
 # Numbered as the client's fault, but sent by a server that was too slow or not ready.
 # 499 is nginx's and Google's for what was cancelled: by the provider, for the gateway reads it.
 _TRY_LATER: Final = frozenset({408, 425, 499})
 # The model was checked before: what is missing there is the provider's or the configuration's.
-_WITHDRAWN: Final = frozenset({404, 405, 410})
+# And the method, the headers and the framing are the gateway's own.
+_WITHDRAWN: Final = frozenset({404, 405, 406, 410, 411, 415, 431, _NOT_IMPLEMENTED})
 # Another host or protocol than `base_url` has, and Bedrock's status for a model that failed.
 _OF_TARGETS: Final[dict[int, ErrorKind]] = {421: "model_unavailable", 424: "upstream_5xx", 426: "model_unavailable"}
 # The gateway's key or account: nothing that the caller could change.
@@ -35,10 +39,6 @@ _POLICY_CODES: Final = frozenset(
      "moderation", "moderation_error", "moderation_blocked", "safety", "prohibited_content", "content_blocked", "input_flagged",
      "guardrail_violation", "guardrail_intervened", "prompt_blocked", "policy_violation", "data_inspection_failed",
      "datainspectionfailed", "cyber_policy", "bio_policy", "misalignment_policy_violation", "content_safety_violation"}
-)  # fmt: skip
-_LIMIT_CODES: Final = frozenset(
-    {"429", "rate_limit_exceeded", "rate_limit_error", "rate_limited", "rate_limit", "too_many_requests", "throttling",
-     "throttlingexception", "throttling_error", "resource_exhausted", "ratelimitexceeded"}
 )  # fmt: skip
 _SERVER_CODES: Final = frozenset(
     {"server_error", "internal_error", "internal_server_error", "internal", "api_error", "overloaded_error", "overloaded",
@@ -54,15 +54,19 @@ _MODEL_CODES: Final = frozenset(
     {"model_not_found", "model_not_available", "model_decommissioned", "model_deprecated", "invalid_model", "not_found_error",
      "deploymentnotfound", "deployment_not_found", "not_found", "notfounderror", "unknown_model", "model_retired",
      "model_not_supported", "unavailable_model", "model_disabled", "modelnotopen", "model.accessdenied", "operationnotsupported",
-     "1211"}
+     "model_terms_required", "1211",
+     # Azure's, for a `base_url` without a version that it serves.
+     "missingapiversionparameter", "invalidapiversionparameter", "invalidapiversion", "unsupportedapiversion"}
 )  # fmt: skip
+# Groq's, of a model that the account's own settings block: `model_permission_blocked_project`.
+_MODEL_CODE: Final = re.compile(r"model_permission")
 _CALLER_CODES: Final = frozenset(
     {"invalid_request_error", "invalid_request", "context_length_exceeded", "invalid_prompt", "invalid_argument",
      "badrequesterror", "bad_request", "validation_error", "string_above_max_length", "request_too_large"}
 )  # fmt: skip
 _BY_CODE: Final[tuple[tuple[frozenset[str], ErrorKind], ...]] = (
     (_POLICY_CODES, "content_policy"),
-    (_LIMIT_CODES, "rate_limited"),
+    (LIMIT_CODES, "rate_limited"),
     (_AUTH_CODES, "upstream_auth"),
     (_MODEL_CODES, "model_unavailable"),
     (_SERVER_CODES, "upstream_5xx"),
@@ -115,26 +119,15 @@ _MODEL_WORDS: Final = re.compile(
     r"|degraded function|function cannot be invoked|model\b[^.]{0,80}? is not loaded"
     r"|model:? (?:[`'\"]?[\w./:@-]+[`'\"]? )?(?:is|was) (?:deprecated|retired|removed|disabled)",
 )
-# About the size of a request: a smaller one is served.
-_SIZE_WORDS: Final = re.compile(
-    r"request too large|must be reduced|reduce (?:your|the) (?:message|prompt|input|context)|fewer max_tokens|can only afford",
-)
-# About the capacity for a service tier, of a request that names one: a request of the usual tier is served.
-_TIER_WORDS: Final = re.compile(
-    r"resource_unavailable|\b(?:flex|service[ _]tier)\b[^.]{0,80}(?:unavailable|not available|capacity|resources)"
-    r"|(?:unavailable|capacity|resources)\b[^.]{0,80}\b(?:flex|service[ _]tier)\b",
-)
-_OWN_TIER: Final = b'"service_tier"'
-# 498 is Groq's status for the same.
-_TIER_STATUS: Final = 498
-_LIMITED: Final = frozenset({int(HTTPStatus.TOO_MANY_REQUESTS), _TIER_STATUS})
 _ACCESS_WORDS: Final = re.compile(
     r"access to (?:the |this )?model|(?:permission|not (?:allowed|permitted|authori[sz]ed)|must be verified) to"
     r" (?:use|access|stream|invoke|call|sample from) (?:the |this )?model",
 )
 # A server that was spoken to by the wrong protocol, or under the wrong name: about `base_url`.
 _BASE_URL_WORDS: Final = re.compile(
-    r"http request (?:was )?(?:sent )?to (?:an |the )?https (?:port|server)|no required ssl certificate|bad request - invalid hostname",
+    r"http request (?:was )?(?:sent )?to (?:an |the )?https (?:port|server)|no required ssl certificate|bad request - invalid hostname"
+    r"|speaking plain http to an ssl-enabled server port|combination of host and port requires tls"
+    r"|\bapi[ -]version (?:is )?not supported|\bonly for api versions\b",
 )
 # About the account, or the location of the gateway.
 _LOCATION_WORDS: Final = re.compile(
@@ -151,19 +144,21 @@ def kind_of_refusal(status: int, reason: ProviderReason, sent: bytes | None, mod
     """
     if status in _SERVER_ERRORS or status in _TRY_LATER:
         return "upstream_5xx"
-    if status not in _CLIENT_ERRORS:
+    if status not in _REFUSALS:
         return "bad_response"
     reason = _lower(reason)
     codes = set(reason.codes)
     message = reason.message or ""
     request = None if sent is None else SentRequest(sent)
     kind: ErrorKind = "upstream_auth"
-    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.PAYMENT_REQUIRED} and _SIZE_WORDS.search(message):
+    if is_of_end_user(codes, message, request):
+        kind = "upstream_4xx"
+    elif is_of_size(status, codes, message):
         kind = "size_refused"
-    elif status in _LIMITED:
-        kind = _of_limit(status, codes, reason, sent)
+    elif status in LIMITED:
+        kind = kind_of_limit(status, codes, reason, sent)
     elif status in _WITHDRAWN:
-        kind = "upstream_4xx" if _is_own(reason, request, model) else "model_unavailable"
+        kind = _of_withdrawn(status, reason, request, model)
     elif is_quota_code(codes, is_limit=False) or (
         not _is_flagged(status, codes, message, request) and is_in_quota_words(message, request)
     ):
@@ -225,18 +220,6 @@ def _is_account_code(codes: set[str]) -> bool:
     return any(_CODE.fullmatch(code) and _ACCOUNT_CODE.search(code) for code in codes)
 
 
-def _of_limit(status: int, codes: set[str], reason: ProviderReason, sent: bytes | None) -> ErrorKind:
-    """Classify a limit: of the account's quota, of the service tier that the request names, or of the model."""
-    if is_quota_code(codes, is_limit=True):
-        return "upstream_quota"
-    is_of_tier = (
-        sent is not None
-        and _OWN_TIER in sent
-        and any(_TIER_WORDS.search(words) for words in (reason.message or "", *codes))
-    )
-    return "tier_unavailable" if is_of_tier or status == _TIER_STATUS else "rate_limited"
-
-
 def _of_request(
     status: int, codes: set[str], reason: ProviderReason, sent: SentRequest | None, model: str
 ) -> ErrorKind:
@@ -253,18 +236,33 @@ def _of_request(
         or any(is_in_message(words, message, sent) for words in of_gateway)
     ):
         return "upstream_auth"
-    is_of_model = codes & (_MODEL_CODES - {"not_found", "not_found_error"}) or _is_of_target(reason, sent)
+    is_of_model = (
+        codes & (_MODEL_CODES - {"not_found", "not_found_error"})
+        or _is_model_code(codes)
+        or _is_of_target(reason, sent)
+    )
     if is_of_model or status in _OF_TARGETS:
         is_own = _is_own(reason, sent, model)
         return "upstream_4xx" if is_own else _OF_TARGETS.get(status, "model_unavailable")
     return "upstream_auth" if is_in_message(_ACCOUNT_WORDS, message, sent) else "upstream_4xx"
 
 
+def _of_withdrawn(status: int, reason: ProviderReason, sent: SentRequest | None, model: str) -> ErrorKind:
+    """Classify a status of the target: it may be about what this request holds, and a 501 about a member of it."""
+    is_of_member = status == _NOT_IMPLEMENTED and names_member(reason, sent, is_access=False)
+    return "upstream_4xx" if is_of_member or _is_own(reason, sent, model) else "model_unavailable"
+
+
 def _of_access(codes: set[str], reason: ProviderReason, sent: SentRequest | None, model: str) -> ErrorKind:
     """Classify a 403: the request names something it may not use, the account may not use the model, or the key is refused."""
     if _is_own(reason, sent, model) or names_member(reason, sent, is_access=True):
         return "upstream_4xx"
-    return "model_unavailable" if codes & _MODEL_CODES or _is_of_target(reason, sent) else "upstream_auth"
+    is_of_model = codes & _MODEL_CODES or _is_model_code(codes) or _is_of_target(reason, sent)
+    return "model_unavailable" if is_of_model else "upstream_auth"
+
+
+def _is_model_code(codes: set[str]) -> bool:
+    return any(_MODEL_CODE.match(code) for code in codes)
 
 
 def _is_own(reason: ProviderReason, sent: SentRequest | None, model: str) -> bool:

@@ -31,6 +31,14 @@ _OF_THE_FORMAT: Final = frozenset(
         "text",
         "input",
         "chat",
+        # What the gateway's own headers have.
+        "accept",
+        "content-type",
+        "content-length",
+        "content-encoding",
+        "transfer-encoding",
+        "application/json",
+        "text/event-stream",
     }
 )
 # About a request with a feature that no provider of the model serves, or with a thing that is gone: another request is served.
@@ -45,6 +53,7 @@ _OWN_MODEL: Final = "\0"
 # Codes that say it of the model, whatever the words.
 _OF_MODELS: Final = re.compile(
     r"(?:model|deployment)_?(?:not_?(?:found|available|exist)|decommissioned|deprecated|retired|disabled)|unknown_?model"
+    r"|model_(?:permission|terms)"
 )
 # The settings of the gateway's own account, unless the request has some itself.
 _OF_ACCOUNTS: Final = re.compile(r"data policy|no allowed providers|providers have been ignored")

@@ -137,6 +137,69 @@ NOT_OF_CREDIT = [
     (400, {"message": "The number of images of a free trial exceeded 4"}, "upstream_4xx"),
     (400, {"message": "credit_card is no valid entity"}, "upstream_4xx"),
 ]
+GROQ_SIZE = (
+    "Request too large for model `alpha-tiny` in organization `org_1` service tier `on_demand` on tokens per minute (TPM): Limit 6000,"
+    " Requested 7000, please reduce your message size and try again."
+)
+# About the target of the operator, its `base_url` or the account: the whole error object.
+OF_THE_TARGET = [
+    (403, {"message": "Model `alpha-tiny` is blocked.", "type": "permissions_error", "code": "model_permission_blocked_project"}),
+    (403, {"message": "The model `alpha-tiny` is blocked.", "type": "permissions_error", "code": "model_permission_blocked_org"}),
+    (400, {"message": "The model `alpha-tiny` is blocked.", "code": "model_permission_blocked_org"}),
+    (
+        400,
+        {
+            "message": "The model `alpha-tiny` requires terms acceptance. Please have the org admin accept the terms.",
+            "type": "invalid_request_error",
+            "code": "model_terms_required",
+        },
+    ),
+    (400, {"message": "API version not supported", "code": "BadRequest"}),
+    (400, {"message": "Model alpha-tiny is enabled only for api versions 2024-12-01-preview and later", "code": "BadRequest"}),
+    (400, {"message": "The api-version query parameter (?api-version=) is required for all requests.", "code": "MissingApiVersionParameter"}),
+    (501, {"message": "This server does not support embeddings. Start it with `--embeddings`", "type": "not_supported_error"}),
+    (501, {"message": "Not Implemented"}),
+    (501, {}),
+    *((status, {"message": "no"}) for status in (406, 411, 415, 431)),
+    (415, {"message": 'Unsupported media type "application/json" in request.'}),
+    (415, {"message": "Content-Type 'application/json' is not supported"}),
+    (406, {"message": "'text/event-stream' is not acceptable"}),
+]  # fmt: skip
+# The same statuses, about what one request has.
+OF_ONE_REQUEST = [
+    (
+        501,
+        {"message": "This server does not support tools. Start it with `--jinja`", "type": "not_supported_error"},
+        {"tools": []},
+    ),
+    (501, {"message": "This server does not support logit_bias"}, {"logit_bias": {}}),
+    (501, {"message": "Logit bias is not implemented."}, {"logit_bias": {}}),
+    (501, {"message": "Refused.", "param": "tools"}, {"tools": []}),
+    (501, {"message": "The model does not support image input"}, {"messages": []}),
+    (415, {"message": "Unsupported image type 'image/bmp'"}, {"messages": ["data:image/bmp;base64,AA"]}),
+    (431, {"message": "Refused.", "param": "metadata"}, {"metadata": {}}),
+]
+OUR_BUDGET = [
+    {"message": "Budget has been exceeded! Current cost: 10.1, Max budget: 10.0", "type": "budget_exceeded"},
+    {"message": "ExceededBudget: Crossed spend within team", "type": "budget_exceeded"},
+    {"message": "ExceededBudget: User=u1 over budget. Spend=12.0, Budget=10.0", "type": "budget_exceeded"},
+]  # fmt: skip
+APACHE = (
+    '<!DOCTYPE HTML PUBLIC "-//IETF//DTD HTML 2.0//EN">\n<html><head>\n<title>400 Bad Request</title>\n</head><body>\n'
+    "<h1>Bad Request</h1>\n<p>Your browser sent a request that this server could not understand.<br />\n"
+    "Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />\n</p>\n</body></html>"
+)
+WRONG_ADDRESSES = [
+    (APACHE, "speaking plain HTTP to an SSL-enabled server port"),
+    (
+        "<HTML><HEAD><TITLE>Bad Request</TITLE></HEAD>\r\n<BODY><h2>Bad Request - Invalid Hostname</h2>\r\n<hr></BODY></HTML>",
+        "Bad Request - Invalid Hostname",
+    ),
+    (
+        "Bad Request\r\nThis combination of host and port requires TLS.\r\n",
+        "Bad Request This combination of host and port requires TLS.",
+    ),
+]
 # A 403 about a member of the request: without it the request is served.
 OF_A_MEMBER = [
     ({"message": "Organizations of this kind may not set store=true", "type": "invalid_request_error", "param": "store"}, {"store": True}),
@@ -295,6 +358,77 @@ def test_what_it_does_not_name_is_the_accounts_or_the_models(*, status, message,
 def test_what_a_request_cannot_change_is_not_the_callers(*, status, message, code, kind):
     sent = json.dumps({"model": "tiny", "messages": [{"role": "user", "content": "Which model are you?"}]}).encode()
     assert kind_of(status, message, sent, code) == kind
+
+
+@pytest.mark.parametrize(("status", "error"), OF_THE_TARGET)
+def test_what_the_gateway_sends_to_every_target_is_no_fault_of_a_caller(status, error):
+    reason = read_reason(json.dumps({"error": error}).encode())
+    prompt = "Which headers has application/json, or text/event-stream? The Content-Type."
+    sent = json.dumps({"model": "tiny", "stream": True, "messages": [{"role": "user", "content": prompt}]}).encode()
+    assert kind_of_refusal(status, reason, sent, "alpha-tiny") == "model_unavailable"
+
+
+@pytest.mark.parametrize(("status", "error", "fields"), OF_ONE_REQUEST)
+def test_a_status_of_the_target_about_what_one_request_has_is_the_callers(status, error, fields):
+    reason = read_reason(json.dumps({"error": error}).encode())
+    assert kind_of_refusal(status, reason, json.dumps({"model": "tiny", **fields}).encode(), "x") == "upstream_4xx"
+
+
+@pytest.mark.parametrize(("page", "message"), WRONG_ADDRESSES)
+def test_a_page_about_the_scheme_or_host_is_about_the_base_url(page, message):
+    reason = read_reason(page.encode())
+    assert (kind_of_refusal(400, reason, b'{"model": "tiny"}', "x"), reason.message) == ("model_unavailable", message)
+
+
+@pytest.mark.parametrize("status", [400, 429])
+@pytest.mark.parametrize("error", OUR_BUDGET)
+def test_a_spent_budget_is_the_gateways_quota(status, error):
+    error = {**error, "code": str(status)}
+    reason = read_reason(json.dumps({"error": error}).encode())
+    assert kind_of_refusal(status, reason, b'{"model": "tiny", "user": "u1"}', "alpha-tiny") == "upstream_quota"
+
+
+def test_the_words_of_a_spent_budget_count_without_a_type():
+    assert kind_of(400, "Budget has been exceeded! Current cost: 1", b'{"model": "tiny"}') == "upstream_quota"
+    assert kind_of(400, "The thinking budget has been exceeded", b'{"model": "tiny"}') == "upstream_4xx"
+
+
+@pytest.mark.parametrize("status", [400, 429])
+def test_a_spent_budget_of_the_end_user_that_a_request_names_is_its_own(status):
+    error = {"message": "ExceededBudget: End User=u1 over budget. Spend=2, Budget=1", "type": "budget_exceeded"}
+    reason = read_reason(json.dumps({"error": error}).encode())
+    assert kind_of_refusal(status, reason, b'{"model": "tiny", "user": "u1"}') == "upstream_4xx"
+    assert kind_of_refusal(status, reason, b'{"model": "tiny"}') == "upstream_quota"
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "kind"),
+    [
+        (GROQ_SIZE, "rate_limit_exceeded", "size_refused"),
+        ("Request body too large for alpha-tiny model. Max size: 8000 tokens.", "tokens_limit_reached", "size_refused"),
+        ("Request too large", "request_too_large", "upstream_4xx"),
+        ("Request too large", None, "upstream_4xx"),
+    ],
+)
+def test_a_413_is_of_the_size_by_the_code_of_a_limit(message, code, kind):
+    assert kind_of(413, message, b'{"model": "tiny"}', code) == kind
+
+
+@pytest.mark.live
+async def test_one_caller_opens_no_circuit_by_a_feature_that_is_not_implemented(make_upstream, make_gateway, wire):
+    async def script(exchange):
+        if "tools" in exchange.json:
+            error = {"code": 501, "message": "This server does not support tools.", "type": "not_supported_error"}
+            await exchange.reply({"error": error}, 501)
+        else:
+            await wire.response(exchange)
+
+    gateway = await make_gateway(await make_upstream(script), breaker=BREAKER)
+    for _ in range(5):
+        refused = await gateway.chat(tools=[{"type": "function", "function": {"name": "f"}}])
+        assert (refused.status, refused.json["error"]["type"]) == (400, "not_supported_error")
+        assert (await gateway.chat()).status == 200
+    assert (await gateway.finished()).of(BreakerChanged) == []
 
 
 @pytest.mark.parametrize(("error", "fields"), OF_A_MEMBER)
