@@ -4,6 +4,7 @@ Input: a provider's refusal and the caller's request. Output: whether the reques
 attempt without the field, and whether the target is to be remembered for it.
 """
 
+import re
 from http import HTTPStatus
 from typing import Final
 
@@ -13,7 +14,17 @@ from app.gateway.openai.request import CallRequest
 FIELD_REFUSED: Final = "stream_options is refused"
 
 _FIELD: Final = "stream_options"
-_NAMES: Final = (_FIELD, "include_usage")
+# As providers spell it: `streamOptions`, `STREAM_OPTIONS`, "Stream Options"; but not the options of an upstream.
+# Each begins with letters that it is searched by: a request may be large.
+_SPELLINGS: Final = (
+    re.compile(rb"stream_options"),
+    re.compile(rb"stream(?<!upstream)(?<!downstream)[\s\\_-]*options"),
+    re.compile(rb"include[\\_-]*usage"),
+)
+_LETTERS: Final = "streamoptionsincludeusage_- "
+_ESCAPED: Final = {
+    b"\\u00%02x" % ord(letter): letter.lower().encode() for letter in sorted({*_LETTERS, *_LETTERS.upper()})
+}
 # They refuse the key, the account or the time of a request, whatever it holds.
 _WHATEVER_IT_HOLDS: Final = frozenset({401, 402, 407, 429})
 
@@ -22,7 +33,7 @@ def blames_stream_options(status: int, refusal: bytes, request: CallRequest) -> 
     """Whether a provider's response of this status names the field that the gateway added and the caller did not ask for."""
     if not request.stream or request.include_usage or status in _WHATEVER_IT_HOLDS:
         return False
-    return any(name.encode() in refusal for name in _NAMES)
+    return _names_field(refusal)
 
 
 def blames_stream_options_inside(failure: UpstreamFailure, request: CallRequest) -> bool:
@@ -38,9 +49,13 @@ def blames_stream_options_inside(failure: UpstreamFailure, request: CallRequest)
 
 def writes_stream_options(request: CallRequest) -> bool:
     """Whether the caller wrote these words itself, in another field: a provider may have quoted them."""
-    return any(
-        name.encode() in memoryview(raw).tobytes()
-        for field, raw in request.fields.items()
-        if field != _FIELD
-        for name in _NAMES
-    )
+    return any(_names_field(memoryview(raw).tobytes()) for field, raw in request.fields.items() if field != _FIELD)
+
+
+def _names_field(text: bytes) -> bool:
+    """Whether JSON or other text has a name of the field in any spelling, whether its letters are escaped or not."""
+    text = text.lower()
+    if b"\\u00" in text:
+        for escaped, letter in _ESCAPED.items():
+            text = text.replace(escaped, letter)
+    return any(spelling.search(text) for spelling in _SPELLINGS)

@@ -60,6 +60,21 @@ REFUSALS = [
     (200, {"error": {"message": "stream_options is not supported", "type": "invalid_request_error"}}),
     (200, {"error": {"message": "Extra inputs are not permitted", "param": "stream_options"}}),
 ]  # fmt: skip
+SPELLINGS = [
+    (400, {"error": {"message": "Unrecognized field: streamOptions"}}),
+    (400, {"message": "Stream Options is not supported for this model"}),
+    (400, {"message": "Unknown field STREAM_OPTIONS"}),
+    (400, {"message": "stream options are not supported"}),
+    (400, {"message": "stream-options: unknown"}),
+    (400, b'{"error": {"message": "unknown stream\\u005foptions"}}'),
+    (400, b'{"error": {"message": "unknown \\u0053\\u0074ream\\u005Foptions"}}'),
+    (400, b'{"error": {"message": "{\\"message\\": \\"unknown stream\\\\u005foptions\\"}"}}'),
+    (400, {"message": "Unknown field includeUsage"}),
+    (422, {"detail": [{"loc": ["body", "streamOptions"], "msg": "no"}]}),
+    (200, {"error": {"message": "streamOptions is not supported"}}),
+    (200, {"error": {"message": "Stream options are not supported"}}),
+]
+OTHER_OPTIONS = ["the upstream options are wrong", "Downstream options are missing", "Please include usage of tools"]
 ABOUT_THE_ACCOUNT = [(401, "upstream_auth"), (402, "upstream_auth"), (429, "rate_limited")]
 
 
@@ -74,7 +89,7 @@ def refuses(wire, status, body):
 
 
 @LIVE
-@pytest.mark.parametrize(("status", "body"), REFUSALS)
+@pytest.mark.parametrize(("status", "body"), [*REFUSALS, *SPELLINGS])
 async def test_a_refused_stream_options_is_left_out_and_remembered(
     make_upstream, make_gateway, wire, caplog, *, status, body
 ):
@@ -88,6 +103,31 @@ async def test_a_refused_stream_options_is_left_out_and_remembered(
     assert [each.error_kind for each in recorded.attempts] == ["field_refused", None, None, None]
     assert gateway.states["alpha"].error_rate == 0.0
     assert len([record for record in caplog.records if record.error_kind == "field_refused"]) == 1
+
+
+@LIVE
+@pytest.mark.parametrize("message", OTHER_OPTIONS)
+async def test_other_options_are_none_of_the_field(make_upstream, make_gateway, wire, message):
+    upstream = await make_upstream(refuses(wire, 400, {"error": {"message": message}}))
+    gateway = await make_gateway(upstream)
+    assert (await gateway.chat(stream=True)).status == 400
+    assert len(upstream.exchanges) == 1
+
+
+@LIVE
+@pytest.mark.parametrize("words", ["what is streamOptions?", "what is a Stream Option's include-usage?"])
+async def test_a_spelling_that_the_caller_wrote_is_not_remembered(make_upstream, make_gateway, wire, words):
+    async def script(exchange):
+        if len(upstream.exchanges) == 1:
+            await exchange.reply({"error": {"message": f"cannot read '{words}' now"}}, 500)
+        else:
+            await wire.response(exchange)
+
+    upstream = await make_upstream(script)
+    gateway = await make_gateway(upstream)
+    assert (await gateway.stream(messages=[{"role": "user", "content": words}]))[-1] == b"[DONE]"
+    await gateway.stream()
+    assert ["stream_options" in each.json for each in upstream.exchanges] == [True, False, True]
 
 
 @LIVE
