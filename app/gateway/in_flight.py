@@ -179,5 +179,8 @@ def calls_in_flight(server: ServerConfig, max_connections: int) -> CallsInFlight
 
 
 def most_strangers(server: ServerConfig) -> int:
-    """Return how many requests whose key is unknown may wait for its lookup: each holds a slot, and costs its sender nothing."""
-    return max(1, server.max_concurrent_requests // 4)
+    """Return how many requests whose key was not valid lately may wait for its lookup: each holds a slot, and costs its sender nothing.
+
+    It is more than one key's share, so that a key may begin with all of it at once.
+    """
+    return max(1, server.max_concurrent_requests * 3 // 4)

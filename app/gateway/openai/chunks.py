@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Final
 
 from app.gateway.openai.chunk_fields import ERROR, USAGE, USAGE_AND_ERROR, begins, has_many_values, without
+from app.gateway.openai.error_document import is_filled
 from app.gateway.openai.failures import UpstreamFailure
 from app.gateway.openai.outcome_words import UNFINISHED
 from app.gateway.openai.response_shape import (
@@ -20,7 +21,6 @@ from app.gateway.openai.response_shape import (
     error_beside,
     error_itself,
     error_within,
-    is_filled,
     message_of,
     text_of,
 )

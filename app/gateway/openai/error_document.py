@@ -80,18 +80,18 @@ def is_error_document(document: bytes) -> bool:
 
 def _reports_failure(labels: _Labels) -> bool:
     """Whether a document is one of the envelopes that have no member `error`; a message alone may as well be a notice."""
-    if _is_filled(labels.errors) or bytes(labels.success).strip(b'"').lower() == b"false" or _names_error(labels):
+    if is_filled(labels.errors) or bytes(labels.success).strip(b'"').lower() == b"false" or _names_error(labels):
         return True
-    if _is_filled(labels.id):
+    if is_filled(labels.id):
         # A chunk, or a response, of whichever kind.
         return False
     statuses = (labels.status, labels.status_code, labels.camel_status_code)
     has_code = (
         bytes(labels.code) not in _WELL
-        or _is_filled(labels.amazon_type)
+        or is_filled(labels.amazon_type)
         or any(_FAILED_STATUS.match(status) is not None for status in statuses)
     )
-    return _is_filled(labels.detail) or (has_code and (_is_filled(labels.message) or _is_filled(labels.msg)))
+    return is_filled(labels.detail) or (has_code and (is_filled(labels.message) or is_filled(labels.msg)))
 
 
 def _names_error(labels: _Labels) -> bool:
@@ -112,6 +112,6 @@ def _enveloped_error(response: msgspec.Raw) -> msgspec.Raw:
         return ABSENT
 
 
-def _is_filled(raw: msgspec.Raw) -> bool:
+def is_filled(raw: msgspec.Raw) -> bool:
     """Whether a field is present and not empty."""
     return bytes(raw) not in NOTHING

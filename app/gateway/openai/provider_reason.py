@@ -88,8 +88,6 @@ class Scrub:
         self._path = path if path.count("/") >= _PRIVATE_SEGMENTS else ""
         forms = {form for secret in secrets if secret for form in forms_of(secret)}
         self._forms = sorted(forms, key=len, reverse=True)
-        # A text on one line has a blank where a secret was broken in two.
-        self._secrets = [re.compile(r"\s*".join(map(re.escape, form))) for form in self._forms]
         names = "|".join(re.escape(host) for host in sorted(hosts) if host)
         self._own = (
             re.compile(
@@ -101,14 +99,23 @@ class Scrub:
 
     def text(self, text: str) -> str:
         """Return the text without them."""
-        for secret in self._secrets:
-            text = secret.sub(REDACTED, text)
-        text = self._without_cut_secret(text)
+        for form in self._forms:
+            text = text.replace(form, REDACTED)
+        text = self._without_cut_secret(self._without_broken_secrets(text))
         if self._own is not None:
             text = self._own.sub(_HIDDEN, text)
         if self._path:
             text = text.replace(self._path, _HIDDEN)
         return _ADDRESS.sub(_hide_internal, redact(text))
+
+    def _without_broken_secrets(self, text: str) -> str:
+        """Return the text without secrets that are broken over lines: a text on one line has blanks there."""
+        together = "".join(text.split())
+        for form in self._forms:
+            # Searched first: a pattern with blanks everywhere takes long.
+            if form in together:
+                text = re.sub(r"\s*".join(map(re.escape, form)), REDACTED, text)
+        return text
 
     def _without_cut_secret(self, text: str) -> str:
         """Return the text without the beginning of a secret at its end, where a bound or the provider cut it."""

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from app.gateway.openai.error_document import NOTHING, is_error_document
+from app.gateway.openai.error_document import is_error_document
 from app.gateway.openai.lenient_json import decode_document
 from app.gateway.openai.outcome_words import is_failure, is_well, names_no_error
 from app.gateway.openai.text_units import ABSENT, MESSAGE, Message
@@ -195,11 +195,6 @@ def _listed_error(data: bytes) -> Head | None:
 def _is_empty(choices: msgspec.Raw) -> bool:
     """Whether choices are an object without fields: so do encoders write an empty list that have one type for both."""
     return _EMPTY_OBJECT.fullmatch(choices) is not None
-
-
-def is_filled(raw: msgspec.Raw) -> bool:
-    """Whether a field is present and not empty."""
-    return bytes(raw) not in NOTHING
 
 
 def _named(raw: msgspec.Raw) -> object:

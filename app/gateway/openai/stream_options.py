@@ -10,12 +10,13 @@ from typing import Final
 
 from app.gateway.openai.failures import UpstreamFailure
 from app.gateway.openai.request import CallRequest
+from app.gateway.openai.sent_request import MOST_SEARCHED_BYTES
 
 FIELD_REFUSED: Final = "stream_options is refused"
 
 _FIELD: Final = "stream_options"
+_USUAL: Final = (b"stream_options", b"include_usage")
 # As providers spell it: `streamOptions`, `STREAM_OPTIONS`, "Stream Options"; but not the options of an upstream.
-# Each begins with letters that it is searched by: a request may be large.
 _SPELLINGS: Final = (
     re.compile(rb"stream_options"),
     re.compile(rb"stream(?<!upstream)(?<!downstream)[\s\\_-]*options"),
@@ -48,8 +49,18 @@ def blames_stream_options_inside(failure: UpstreamFailure, request: CallRequest)
 
 
 def writes_stream_options(request: CallRequest) -> bool:
-    """Whether the caller wrote these words itself, in another field: a provider may have quoted them."""
-    return any(_names_field(memoryview(raw).tobytes()) for field, raw in request.fields.items() if field != _FIELD)
+    """Whether the caller wrote these words itself, in another field: a provider may have quoted them.
+
+    Of a large request the first 256 KiB are searched for every spelling: that takes the event loop's time.
+    """
+    left_bytes = MOST_SEARCHED_BYTES
+    for field, raw in request.fields.items():
+        if field != _FIELD:
+            text = memoryview(raw).tobytes()
+            if any(name in text for name in _USUAL) or _names_field(text[:left_bytes]):
+                return True
+            left_bytes = max(0, left_bytes - len(text))
+    return False
 
 
 def _names_field(text: bytes) -> bool:

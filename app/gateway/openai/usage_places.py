@@ -10,7 +10,8 @@ from typing import Final
 
 import msgspec
 
-from app.gateway.openai.response_shape import Choice, Head, is_filled
+from app.gateway.openai.error_document import is_filled
+from app.gateway.openai.response_shape import Choice, Head
 from app.gateway.openai.text_units import ABSENT
 
 MEMBERS: Final = ("response", "data", "metadata", "message")

@@ -1,12 +1,15 @@
 """How a provider is reached, and what it may respond: heads, statuses, `stream_options`, headers, query, proxies."""
 
 import asyncio
+import json
 import logging
 import re
 
 import pytest
 
 from app.config.schema import ModelConfig, ProviderConfig, RouteConfig
+from app.gateway.openai.request import parse_chat
+from app.gateway.openai.stream_options import writes_stream_options
 from app.gateway.provider_endpoint import ProviderEndpoint, ProviderSecrets
 
 LIVE = pytest.mark.live
@@ -155,6 +158,24 @@ async def test_a_refusal_that_comes_again_is_not_remembered(make_upstream, make_
     assert bad.status == 400
     await gateway.stream()
     assert "stream_options" in upstream.exchanges[-1].json
+
+
+@pytest.mark.parametrize(
+    ("before_bytes", "words", "is_found"),
+    [
+        (0, "stream_options", True),
+        (0, "Stream Options", True),
+        (0, "an option", False),
+        (300_000, "stream_options", True),
+        (300_000, "Stream Options", False),
+    ],
+)
+@pytest.mark.parametrize("fields", [1, 3])
+def test_of_a_large_request_the_beginning_is_searched_for_every_spelling(before_bytes, words, is_found, fields):
+    """All of 10 MB would take the event loop for half a second."""
+    padding = {f"x{number}": "x" * (before_bytes // fields) for number in range(fields)}
+    body = {"model": "m", "messages": [{"role": "user", "content": "x"}], "stream": True, **padding, "user": words}
+    assert writes_stream_options(parse_chat(json.dumps(body).encode())) is is_found
 
 
 @LIVE
