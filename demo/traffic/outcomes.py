@@ -22,7 +22,7 @@ _ACCOUNT_ERRORS: Final = {
 }  # fmt: skip
 """A provider's 4xx that blames the gateway's account, and the kind of the failure."""
 
-CALLER_ERRORS: Final = {400: 400, 409: 409, 413: 413, 422: 422, 415: 400, 418: 400}
+CALLER_ERRORS: Final = {400: 400, 409: 409, 413: 413, 422: 422, 412: 400, 418: 400}
 """A provider's 4xx that blames the caller, and the status that the gateway passes on."""
 
 OUTAGE_EVERY_SECONDS: Final = 40.0

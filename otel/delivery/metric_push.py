@@ -121,8 +121,9 @@ class MetricPush:
                 self._state_log.fails(outcome.reason, is_over=self._backoff.is_over)
                 self._backoff.failed(outcome.retry_after_seconds)
             return
-        if not self.queue.sent(push, outcome.rejected_items if isinstance(outcome, Accepted) else 1):
+        if self.queue.is_abandoned:
             return
+        # Logged first: the line is a log record to deliver, and a flush must not end before it is queued.
         self._backoff.succeeded()
         if isinstance(outcome, Refused):
             self._state_log.refuses(outcome.reason)
@@ -132,6 +133,7 @@ class MetricPush:
             if not push.is_restored:
                 self._encoder.acknowledged()
             self._state_log.works()
+        self.queue.sent(push, outcome.rejected_items if isinstance(outcome, Accepted) else 1)
 
     def _bounded(self, outcome: Outcome) -> Outcome:
         """Refuse an earlier process's push after so many errors: this process's own pushes wait behind it."""

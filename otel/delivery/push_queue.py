@@ -83,21 +83,25 @@ class PushQueue:
             self._counters.retries += not self._is_abandoned
             return not self._is_abandoned
 
-    def sent(self, push: Push, rejected_items: int) -> bool:
-        """Remove a push that the endpoint has or refuses; returns False after `abandon`.
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether outcomes change nothing any more."""
+        return self._is_abandoned
+
+    def sent(self, push: Push, rejected_items: int) -> None:
+        """Remove a push that the endpoint has or refuses; nothing after `abandon`.
 
         A push some of whose points were rejected was not delivered as it was, so it counts as rejected.
         """
         with self._lock:
             if self._is_abandoned:
-                return False
+                return
             if push.is_restored:
                 self._restored.popleft()
             elif self._body is push.body:
                 self._body = None
                 self._completed = self._covered
             self._counters.acknowledged(1, rejected_items)
-            return True
 
     def mark(self) -> int:
         """Return a mark for `is_past`: the number of the next requested flush."""

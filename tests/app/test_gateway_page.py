@@ -53,7 +53,7 @@ def test_the_fault_table_is_that_of_the_code() -> None:
 def test_the_fail_over_table_says_what_the_code_does() -> None:
     rows = re.findall(r"^\| .*?returns (.*?)(?::.*?)? \| `(\w+)` \|", PAGE, re.MULTILINE)
     documented = {int(code): kind for codes, kind in rows for code in re.findall(r"\b\d{3}\b", codes)}
-    assert len(documented) == 15
+    assert len(documented) == 20
     for status in range(400, 600):
         failure = failure_of_status(status, b"", retry_after=None, unix_seconds=0.0)
         expected = documented.get(status, "upstream_4xx" if status < 500 else "upstream_5xx")
