@@ -173,9 +173,7 @@ class KnownSecrets:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        forms = {form for secret in secrets if len(secret) >= _MIN_KNOWN_CHARS for form in forms_of(secret)}
-        # The longest first, because one may be the beginning of another.
-        self._known = sorted(forms, key=len, reverse=True)
+        self._known = forms_of(secret for secret in secrets if len(secret) >= _MIN_KNOWN_CHARS)
 
     def redact(self, text: str) -> str:
         """Return `text` without secrets."""
@@ -188,7 +186,14 @@ class KnownSecrets:
         return "KnownSecrets()"
 
 
-def forms_of(secret: str) -> set[str]:
-    """Return a secret as it is, percent-encoded, and as JSON writes it, with and without escaped slashes."""
+def forms_of(secrets: Iterable[str]) -> list[str]:
+    """Return each secret as it is, percent-encoded, and as JSON writes it, with and without escaped slashes.
+
+    The longest come first, because one may be the beginning of another.
+    """
+    return sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True)
+
+
+def _forms(secret: str) -> set[str]:
     encoded = json.dumps(secret)[1:-1]
     return {secret, quote(secret, safe=""), quote(secret), encoded, encoded.replace("/", "\\/")}

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from app.config.schema import PlanConfig
 from app.errors import InvalidApiKeyError, KeyExpiredError, OverloadedError, StoreUnavailableError
+from app.gateway.in_flight import RETRY_AFTER_SECONDS
 from app.gateway.ports import Caller, Clock
 from app.store.fresh_entries import FreshEntries
 from app.store.keys import SECRET_PATTERN, ApiKey, ApiKeys, hash_secret
@@ -114,7 +115,7 @@ class StoredKeyDirectory:
         """Query a key that was not valid lately."""
         if self._strangers >= self._max_strangers:
             raise OverloadedError(
-                "The gateway looks up as many unknown API keys as it admits.", retry_after_seconds=1.0
+                "The gateway looks up as many unknown API keys as it admits.", retry_after_seconds=RETRY_AFTER_SECONDS
             )
         self._strangers += 1
         try:

@@ -86,8 +86,7 @@ class Scrub:
 
     def __init__(self, secrets: Iterable[str] = (), hosts: Iterable[str] = (), path: str = "") -> None:
         self._path = path if path.count("/") >= _PRIVATE_SEGMENTS else ""
-        forms = {form for secret in secrets if secret for form in forms_of(secret)}
-        self._forms = sorted(forms, key=len, reverse=True)
+        self._forms = forms_of(filter(None, secrets))
         names = "|".join(re.escape(host) for host in sorted(hosts) if host)
         self._own = (
             re.compile(

@@ -5,11 +5,12 @@ looked for in its strings alone: `model` and `messages` are in each request. The
 bounded: of a larger body the beginning alone is searched.
 """
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -43,12 +44,19 @@ class SentRequest:
 
     def has_member(self, name: str) -> bool:
         """Whether the request itself has a member of this name; in one that is too large, anything in it."""
-        if not self.is_too_large:
-            try:
-                return name in msgspec.json.decode(self._body, type=dict[str, msgspec.Raw])
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                pass
+        if self._members is not None:
+            return name in self._members
         return b'"%b"' % name.encode() in self._body
+
+    @cached_property
+    def _members(self) -> dict[str, msgspec.Raw] | None:
+        """The request's own members, undecoded; None where it is too large, or no JSON."""
+        if self.is_too_large:
+            return None
+        try:
+            return msgspec.json.decode(self._body, type=dict[str, msgspec.Raw])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
 
     @cached_property
     def member_names(self) -> tuple[list[str], list[str]]:
@@ -56,14 +64,10 @@ class SentRequest:
 
         In a request that is too large, or no JSON, it is all names in its first and last parts.
         """
-        if not self.is_too_large:
-            try:
-                members = msgspec.json.decode(self._body, type=dict[str, Any])
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                pass
-            else:
-                inner = [value for name, value in members.items() if name not in _CONTENTS]
-                return list(members)[:_MOST_MEMBERS], _inner_names(inner, _MOST_LEVELS)[:_MOST_MEMBERS]
+        if self._members is not None:
+            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                inner = [msgspec.json.decode(raw) for name, raw in self._members.items() if name not in _CONTENTS]
+                return list(self._members)[:_MOST_MEMBERS], _inner_names(inner, _MOST_LEVELS)[:_MOST_MEMBERS]
         half = MOST_SEARCHED_BYTES // 2
         first, last = (_MEMBER.findall(part) for part in (self._body[:half], self._body[half:][-half:]))
         return [name.decode() for name in (*first[:_MOST_MEMBERS], *last[-_MOST_MEMBERS:])], []

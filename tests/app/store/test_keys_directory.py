@@ -192,26 +192,32 @@ async def test_somebody_who_tries_keys_pushes_out_no_real_one(keys, clock, recor
     assert (len(directory._found), len(directory._unknown)) == (1, 10)
 
 
+class SlowKeys:
+    """Keys whose database responds when it may."""
+
+    def __init__(self, keys: ApiKeys) -> None:
+        self.may_respond = asyncio.Event()
+        self._keys = keys
+
+    async def find_by_hash(self, secret_sha256: str):
+        await self.may_respond.wait()
+        return await self._keys.find_by_hash(secret_sha256)
+
+
 @pytest.mark.parametrize("is_one_key", [False, True])
 async def test_those_who_try_keys_wait_in_few_places(keys, clock, recorder, monkeypatch, is_one_key: bool) -> None:
     """A key that was valid lately needs none of them, and they are free again when the lookups are over."""
     new = await keys.create(name="Ada", plan="free")
-    may_respond = asyncio.Event()
-
-    class SlowKeys:
-        async def find_by_hash(self, secret_sha256: str):
-            await may_respond.wait()
-            return await keys.find_by_hash(secret_sha256)
-
+    slow = SlowKeys(keys)
     directory = StoredKeyDirectory(keys, PLANS, clock, recorder, max_strangers=3)
     await directory.find(new.secret)
-    monkeypatch.setattr(directory, "_keys", SlowKeys())
+    monkeypatch.setattr(directory, "_keys", slow)
     secrets_tried = [f"gwz_{0 if is_one_key else number:043}" for number in range(5)]
     tried = [asyncio.create_task(directory.find(each)) for each in secrets_tried]
     left = asyncio.create_task(directory.find(f"gwz_{9:043}"))
     clock.advance(6)
     assert (await directory.find(new.secret)).key_id == new.key.key_id
-    may_respond.set()
+    slow.may_respond.set()
     refused = [type(each) for each in await asyncio.gather(*tried, left, return_exceptions=True)]
     assert refused == [InvalidApiKeyError] * 3 + [OverloadedError] * 3
     with pytest.raises(InvalidApiKeyError):
@@ -222,21 +228,15 @@ async def test_a_slow_database_delays_a_key_that_was_good_lately_only_a_little(
     keys, clock, recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new = await keys.create(name="Ada", plan="free")
-    may_respond = asyncio.Event()
-
-    class SlowKeys:
-        async def find_by_hash(self, secret_sha256: str):
-            await may_respond.wait()
-            return await keys.find_by_hash(secret_sha256)
-
+    slow = SlowKeys(keys)
     directory = StoredKeyDirectory(keys, PLANS, clock, recorder)
     await directory.find(new.secret)
-    monkeypatch.setattr(directory, "_keys", SlowKeys())
+    monkeypatch.setattr(directory, "_keys", slow)
     await keys.revoke(new.key.key_id)
     clock.advance(6)
     assert (await directory.find(new.secret)).key_id == new.key.key_id
     # The query went on: what it found counts from then on.
-    may_respond.set()
+    slow.may_respond.set()
     await asyncio.gather(*directory._queries.values())
     with pytest.raises(InvalidApiKeyError):
         await directory.find(new.secret)
