@@ -54,7 +54,7 @@ async def _counters(http: aiohttp.ClientSession) -> dict[str, Any]:
 
 
 async def _settled_counters(http: aiohttp.ClientSession) -> dict[str, Any]:
-    return await read_until(lambda: _counters(http), lambda found: not found["in_flight"], timeout_seconds=5)
+    return await read_until(lambda: _counters(http), lambda found: not found["in_flight"])
 
 
 async def test_a_whole_response_has_the_scripted_tokens(sdk: openai.AsyncOpenAI) -> None:

@@ -2,7 +2,7 @@
 
 with DeliveryHarness(receiver.endpoint) as harness:
     harness.record(0)
-    assert harness.delivery.force_flush(5.0)
+    assert harness.delivery.force_flush(DEADLINE_SECONDS)
 """
 
 import random
@@ -17,14 +17,17 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from otel.config.environ import telemetry_config_from_environ
 from otel.delivery import Delivery, DeliveryReport, build_delivery
+from otel.delivery.build import build_sender
 from otel.pipeline.resource import build_resource
+from tests.harness.watched_sender import Try, WatchedSender
 
 
 class DeliveryHarness:
     """Records one span, one log record and one count per `record`, and pushes them to `endpoint`.
 
-    Keyword arguments are further `OTEL_*` variables. Its defaults are short: timeouts of 0.5 s, batches every 20 ms, metrics every 100 ms.
-    `spool` is the folder for what shutdown could not deliver.
+    Keyword arguments are further `OTEL_*` variables. Its intervals are short: batches every 20 ms, metrics every 100 ms.
+    Its timeout is OTLP's ten seconds: after a shorter one a busy machine sends again what had arrived.
+    `tries` are all calls of the senders, in order of their ends. `spool` is the folder for what shutdown could not deliver.
     """
 
     def __init__(
@@ -32,7 +35,6 @@ class DeliveryHarness:
     ) -> None:
         self.environ = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
-            "OTEL_EXPORTER_OTLP_TIMEOUT": "500",
             "OTEL_BSP_SCHEDULE_DELAY": "20",
             "OTEL_BLRP_SCHEDULE_DELAY": "20",
             "OTEL_METRIC_EXPORT_INTERVAL": "100",
@@ -41,6 +43,7 @@ class DeliveryHarness:
             "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE": "64",
             **environ,
         }
+        self.tries: list[Try] = []
         config = telemetry_config_from_environ(self.environ, buffer_bytes=buffer_bytes, spool_folder=spool)
         resource = build_resource(config, service_version="0", instance_id="harness")
         self._reader = InMemoryMetricReader()
@@ -51,6 +54,7 @@ class DeliveryHarness:
             config,
             collect_metrics=self._reader.get_metrics_data,
             rng=random.Random(1),
+            sender=lambda of_signal: WatchedSender(of_signal.signal, build_sender(of_signal), self.tries),
         )
         if self.delivery.span_processor is not None:
             self._tracers.add_span_processor(self.delivery.span_processor)

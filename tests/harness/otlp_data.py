@@ -17,6 +17,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel.config.otlp import Signal
+from tests.harness.polling import DEADLINE_SECONDS
 
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 """The attributes of a metric point, sorted by key: usable as a key."""
@@ -55,12 +56,13 @@ class ReceivedMetric(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReceivedRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One export request as it came in, whatever the response. Header names are in lower case."""
+    """One export request as it came in at `received_seconds` of the monotonic clock, whatever the response. Header names are in lower case."""
 
     signal: Signal
     headers: Mapping[str, str]
     body: bytes
     accepted: bool
+    received_seconds: float
 
 
 class ReceivedTelemetry:
@@ -121,7 +123,7 @@ class ReceivedTelemetry:
         """Return the newest value of the point with exactly these labels, or None."""
         return self.metric_points(name).get(tuple(sorted(labels.items())))
 
-    def wait_until(self, condition: Callable[[], bool], timeout_seconds: float = 5.0) -> bool:
+    def wait_until(self, condition: Callable[[], bool], timeout_seconds: float = DEADLINE_SECONDS) -> bool:
         """Wait until the condition holds, looking after each request; returns whether it does."""
         deadline = time.monotonic() + timeout_seconds
         with self._changed:
@@ -142,9 +144,13 @@ class ReceivedTelemetry:
 
     def take(self, signal: Signal, headers: Mapping[str, str], body: bytes, *, accept: bool) -> None:
         """Keep one request; raises where an accepted body is not OTLP."""
+        received_seconds = time.monotonic()
         spans, records, metrics = _decode(signal, body) if accept else ([], [], {})
+        request = ReceivedRequest(
+            signal=signal, headers=headers, body=body, accepted=accept, received_seconds=received_seconds
+        )
         with self._changed:
-            self._requests.append(ReceivedRequest(signal=signal, headers=headers, body=body, accepted=accept))
+            self._requests.append(request)
             self._spans += spans
             self._log_records += records
             self._metrics.update(metrics)

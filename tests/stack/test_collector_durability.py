@@ -47,7 +47,6 @@ async def wait_drained(harness: CollectorHarness, exporter: str = "otlp_http/lok
     size = await read_until(
         lambda: harness.counter("otelcol_exporter_queue_size", exporter=exporter),
         lambda size: size == 0,
-        timeout_seconds=20,
     )
     assert size == 0, harness.process.last_lines()
 
@@ -208,11 +207,8 @@ async def test_a_full_disk_turns_the_sender_away_and_recovers(
         assert refused > 0
         assert await harness.counter("otelcol_exporter_enqueue_failed_log_records") == refused
         await backend.http("start")
-        assert (
-            await read_until(lambda: harness.export(numbered(10_001)), lambda status: status == 200, timeout_seconds=10)
-            == 200
-        )
-        found = await read_until(lambda: delivered(backend), lambda found: 10_010 in found, timeout_seconds=20)
+        assert await read_until(lambda: harness.export(numbered(10_001)), lambda status: status == 200) == 200
+        found = await read_until(lambda: delivered(backend), lambda found: 10_010 in found)
         assert found[-PER_REQUEST:] == list(range(10_001, 10_011))
         await wait_drained(harness)
         found = await delivered(backend)

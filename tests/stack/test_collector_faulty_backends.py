@@ -89,7 +89,6 @@ class Pair:
         size = await read_until(
             lambda: self.harness.counter("otelcol_exporter_queue_size", exporter=EXPORTERS[self.signal]),
             lambda size: size == 0,
-            timeout_seconds=20,
         )
         assert size == 0, self.harness.process.last_lines()
 
@@ -158,7 +157,7 @@ async def test_what_is_refused_for_now_is_delivered_later_once(
             await asyncio.sleep(1.0)  # there is nothing to be seen from outside
             await pair.script(("start",), ("start",))
         else:
-            attempts = await read_until(pair.attempts, lambda seen: seen >= before + 3, timeout_seconds=15)
+            attempts = await read_until(pair.attempts, lambda seen: seen >= before + 3)
             assert attempts >= before + 3
         assert await pair.counted("send_failed") == 0
         await pair.accept()
@@ -183,7 +182,7 @@ async def test_a_response_that_breaks_off_is_asked_for_again(binaries: dict[str,
     async with running_pair(binaries["otelcol"], tmp_path, "logs") as pair:
         await pair.backend.http("close_mid_response", kept=True)
         await pair.send()
-        await read_until(pair.attempts, lambda seen: seen >= 2, timeout_seconds=10)
+        await read_until(pair.attempts, lambda seen: seen >= 2)
         await pair.accept()
         await pair.drained()
         found = Counter(await pair.delivered())
@@ -244,7 +243,7 @@ async def test_metrics_are_refused_and_counted_alike(binaries: dict[str, Path], 
         assert await harness.wait_counter("otelcol_exporter_send_failed_metric_points", 3) == 3
         await backend.http("respond_status", 429)
         assert await harness.export(metric_request([4, 5, 6])) == 200
-        await read_until(lambda: backend.requests("http"), lambda seen: seen >= 3, timeout_seconds=10)
+        await read_until(lambda: backend.requests("http"), lambda seen: seen >= 3)
         await backend.http("accept")
         assert await harness.wait_counter("otelcol_exporter_sent_metric_points", 3) == 3
         assert await backend.metric_values() == [4, 5, 6]

@@ -43,10 +43,11 @@ async def test_span_metrics_of_all_spans_have_the_labels_of_tempos(stack_with: S
             return await ask(session, prometheus, query=MADE_BY_TEMPO)
 
         (series,) = await read_until(
-            made_here, lambda found: bool(found) and found[0]["value"][1] == "1000", timeout_seconds=20
+            made_here,
+            lambda found: bool(found) and found[0]["value"][1] == "1000",
         )
         assert series["value"][1] == "1000"
-        (sampled,) = await read_until(made_by_tempo, bool, timeout_seconds=30)
+        (sampled,) = await read_until(made_by_tempo, bool)
         assert int(sampled["value"][1]) < 300
         added = {"collector_instance_id", "instance", "job"}
         assert {key: value for key, value in series["metric"].items() if key not in added} == {
@@ -57,7 +58,6 @@ async def test_span_metrics_of_all_spans_have_the_labels_of_tempos(stack_with: S
         lines = await read_until(
             lambda: ask(session, loki, query='{service_name="otelcol"}', limit="100"),
             bool,
-            timeout_seconds=15,
         )
         assert any("Everything is ready" in line for stream in lines for _, line in stream["values"])
 
@@ -80,7 +80,7 @@ async def test_what_debugging_prints_is_redacted(binaries: dict[str, Path], tmp_
         async def printed() -> str:
             return harness.process.log_path.read_text()
 
-        text = await read_until(printed, lambda text: "with [redacted]" in text, timeout_seconds=10)
+        text = await read_until(printed, lambda text: "with [redacted]" in text)
     assert "with [redacted]" in text
     assert secret not in text
 

@@ -172,7 +172,8 @@ async def test_over_its_memory_limit_the_collector_sends_the_sender_away(
     environ = {"COLLECTOR_MEMORY_MIB": "5"}  # less than it needs to start
     async with running_collector(binaries["otelcol"], tmp_path, FILES, overlay, environ) as harness:
         status = await read_until(
-            lambda: harness.export(log_request(["a"])), lambda status: status != 200, timeout_seconds=10
+            lambda: harness.export(log_request(["a"])),
+            lambda status: status != 200,
         )
         assert status == 503
         assert await harness.counter("otelcol_processor_memory_limiter_refused_log_records") == 1

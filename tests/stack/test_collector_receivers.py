@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from tests.harness.delivery_harness import DeliveryHarness
+from tests.harness.polling import DEADLINE_SECONDS
 from tests.stack.collector_harness import CollectorHarness, running_collector, to_files
 from tests.stack.otlp_requests import log_request
 
@@ -41,7 +42,7 @@ async def through(harness: CollectorHarness, **environ: str) -> None:
     scheme = "https" if "OTEL_EXPORTER_OTLP_CERTIFICATE" in environ else "http"
     with DeliveryHarness(f"{scheme}://127.0.0.1:{port}", OTEL_EXPORTER_OTLP_TIMEOUT="5000", **environ) as sender:
         sender.record(100)
-        assert sender.delivery.force_flush(10.0)
+        assert sender.delivery.force_flush(DEADLINE_SECONDS)
     written = await harness.wait_written(spans=before + 100, log_records=before + 100, metrics=1)
     assert [span["attributes"]["n"] for span in written.spans[before:]] == list(range(100))
     assert [record["body"] for record in written.log_records[before:]] == list(range(100))

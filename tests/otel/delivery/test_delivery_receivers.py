@@ -10,6 +10,8 @@ from opentelemetry.sdk.trace.sampling import Decision, StaticSampler
 from tests.harness.delivery_harness import DeliveryHarness
 from tests.harness.otlp_grpc_receiver import OtlpGrpcReceiver
 from tests.harness.otlp_receiver import OtlpReceiver
+from tests.harness.polling import DEADLINE_SECONDS, wait_for
+from tests.harness.watched_sender import acknowledged
 
 pytestmark = pytest.mark.live
 
@@ -32,30 +34,26 @@ def numbers(receiver):
     return [span["attributes"]["n"] for span in receiver.spans], [record["body"] for record in receiver.log_records]
 
 
-def assert_all_arrived_once_and_in_order(receiver, harness, timeout_seconds=8.0):
+def assert_all_arrived_once_and_in_order(receiver, harness):
     expected = list(range(harness.recorded))
     receiver.wait_until(
         lambda: (
             len(receiver.spans) >= harness.recorded
             and len(receiver.log_records) >= harness.recorded
             and receiver.metric_value("recorded", kind="harness") == harness.recorded
-        ),
-        timeout_seconds,
+        )
     )
-    assert numbers(receiver) == (expected, expected)
     assert receiver.metric_value("recorded", kind="harness") == harness.recorded
     # The receiver has the last batch a moment before its acknowledgement is in the counters.
-    assert harness.delivery.force_flush(5.0)
+    assert harness.delivery.force_flush(DEADLINE_SECONDS)
+    assert numbers(acknowledged(receiver.requests, harness.tries)) == (expected, expected)
     stats = harness.delivery.stats.snapshot()
     assert not any(sum(page.dropped.values()) for page in stats.values())
     assert (stats["traces"].exported, stats["logs"].exported) == (harness.recorded, harness.recorded)
 
 
 def wait_for_failure(harness, failures=1):
-    deadline = time.monotonic() + 5
-    while harness.delivery.stats.snapshot()["traces"].retries < failures:
-        assert time.monotonic() < deadline, "nothing failed"
-        time.sleep(0.01)
+    wait_for(lambda: harness.delivery.stats.snapshot()["traces"].retries >= failures, "nothing failed")
 
 
 def test_an_endpoint_that_accepts(receiver, harness):
@@ -80,13 +78,15 @@ def test_an_endpoint_that_is_down_and_comes_back(receiver, harness):
     assert_all_arrived_once_and_in_order(receiver, harness)
 
 
-def test_a_black_hole_that_comes_to_life(receiver, harness):
-    receiver.black_hole()
-    harness.record(100)
-    wait_for_failure(harness)
-    harness.record(100)
-    receiver.accept()
-    assert_all_arrived_once_and_in_order(receiver, harness)
+def test_a_black_hole_that_comes_to_life(receiver):
+    environ = {"OTEL_EXPORTER_OTLP_PROTOCOL": receiver.protocol, "OTEL_EXPORTER_OTLP_TIMEOUT": "500"}
+    with DeliveryHarness(receiver.endpoint, **environ) as harness:
+        receiver.black_hole()
+        harness.record(100)
+        wait_for_failure(harness)
+        harness.record(100)
+        receiver.accept()
+        assert_all_arrived_once_and_in_order(receiver, harness)
 
 
 def test_a_slow_endpoint(receiver, harness):
@@ -128,7 +128,7 @@ def test_statuses_that_are_tried_again(receiver, harness, http_status, grpc_code
 def test_statuses_that_refuse(receiver, harness, caplog, http_status, grpc_code):
     receiver.respond_status(grpc_code if receiver.protocol == "grpc" else http_status)
     harness.record(130)
-    assert harness.delivery.force_flush(5.0)
+    assert harness.delivery.force_flush(DEADLINE_SECONDS)
     stats = harness.delivery.stats.snapshot()
     for signal in ("traces", "logs"):
         assert (stats[signal].dropped["rejected"], stats[signal].exported, stats[signal].retries) == (130, 0, 0)
@@ -147,7 +147,7 @@ def test_a_message_that_is_too_large_for_grpc_is_refused():
     ):
         receiver.respond_status("RESOURCE_EXHAUSTED", message="grpc: received message larger than max (5 vs. 4)")
         harness.record(1)
-        assert harness.delivery.force_flush(5.0)
+        assert harness.delivery.force_flush(DEADLINE_SECONDS)
         assert harness.delivery.stats.snapshot()["traces"].dropped["rejected"] == 1
 
 
@@ -159,7 +159,7 @@ def _span_count(body):
 def test_partial_success(receiver, harness, caplog):
     receiver.partial_success(3, "timestamps too old")
     harness.record(64)
-    assert harness.delivery.force_flush(5.0)
+    assert harness.delivery.force_flush(DEADLINE_SECONDS)
     stats = harness.delivery.stats.snapshot()
     bodies = [request.body for request in receiver.requests if request.signal == "traces"]
     # A busy machine may send a batch of fewer spans than the endpoint says it rejected.
@@ -193,7 +193,7 @@ def test_one_connection_per_signal_is_kept_alive():
     with OtlpReceiver() as receiver, DeliveryHarness(receiver.endpoint) as harness:
         for _ in range(5):
             harness.record(64)
-            assert harness.delivery.force_flush(5.0)
+            assert harness.delivery.force_flush(DEADLINE_SECONDS)
         assert len(receiver.requests) >= 15
         assert receiver.connections_accepted == 3
 
@@ -202,11 +202,11 @@ def test_an_idle_connection_that_the_endpoint_closed_is_no_failure(caplog):
     with OtlpReceiver() as receiver:
         with DeliveryHarness(receiver.endpoint, OTEL_METRICS_EXPORTER="none") as harness:
             harness.record(1)
-            assert harness.delivery.force_flush(5.0)
+            assert harness.delivery.force_flush(DEADLINE_SECONDS)
             receiver.stop()
             receiver.start()
             harness.record(1)
-            assert harness.delivery.force_flush(5.0)
+            assert harness.delivery.force_flush(DEADLINE_SECONDS)
             assert harness.delivery.stats.snapshot()["traces"].retries == 0
         assert len(receiver.spans) == 2
     assert not caplog.records
@@ -218,7 +218,7 @@ def test_a_connection_that_breaks_in_the_middle_of_the_response_is_tried_again_w
         harness.record(1)
         wait_for_failure(harness)
         receiver.accept()
-        assert harness.delivery.force_flush(5.0)
+        assert harness.delivery.force_flush(DEADLINE_SECONDS)
         bodies = {request.body for request in receiver.requests if request.signal == "traces"}
         assert len(bodies) == 1
         # It was kept and never acknowledged: the receiver has it twice, under one span id.
@@ -269,6 +269,6 @@ def test_unsampled_spans_are_not_delivered():
         for decision in (Decision.DROP, Decision.RECORD_ONLY):
             harness._tracer.sampler = StaticSampler(decision)
             harness.record(5)
-        assert harness.delivery.force_flush(5.0)
+        assert harness.delivery.force_flush(DEADLINE_SECONDS)
         assert len(receiver.spans) == 5
         assert len(receiver.log_records) == 15

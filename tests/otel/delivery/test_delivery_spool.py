@@ -15,6 +15,7 @@ from otel.delivery.spool import Leftover, Spool
 from tests.harness.delivery_harness import DeliveryHarness
 from tests.harness.otlp_grpc_receiver import OtlpGrpcReceiver
 from tests.harness.otlp_receiver import OtlpReceiver
+from tests.harness.polling import DEADLINE_SECONDS
 
 LEFT = [Leftover("traces", 3, b"spans"), Leftover("metrics", 1, b""), Leftover("logs", 2, b"lines" * 1_000)]
 SIGNALS = st.sampled_from(("traces", "metrics", "logs"))
@@ -138,7 +139,7 @@ def test_what_one_process_cannot_deliver_the_next_one_does(receiver, tmp_path):
     receiver.accept()
     third = harness_for(receiver, tmp_path)
     third.record(5)
-    assert third.delivery.force_flush(5.0)
+    assert third.delivery.force_flush(DEADLINE_SECONDS)
     assert receiver.wait_until(lambda: not list(tmp_path.iterdir()))
     assert third.close(4.0).is_complete
     assert sorted(span["attributes"]["n"] for span in receiver.spans) == sorted([*range(300), *range(10), *range(5)])
