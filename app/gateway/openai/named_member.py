@@ -41,6 +41,15 @@ _WORD: Final = re.compile(r"[a-z0-9_]+")
 _BETWEEN: Final = re.compile(r"[\W_]+")
 _PHRASE: Final = re.compile(r"[a-z0-9][_-][a-z0-9]|[a-z0-9][A-Z]")
 _SUFFIX: Final = "_options"
+_SHORTEST_PART: Final = 5
+_PART: Final = re.compile(r"[A-Z]?[a-z]+")
+# Parts of names that say nothing of a feature, or that a message about any model may have.
+_NO_FEATURE: Final = frozenset(
+    {"response", "format", "options", "option", "param", "params", "parameter", "parameters", "config", "content", "choice",
+     "enable", "enabled", "extra", "headers", "field", "fields", "values", "value", "limit", "limits", "count", "found",
+     "exist", "exists", "model", "models", "version", "server", "service", "provider", "engine", "deployment", "endpoint",
+     "resource", "route", "invalid", "unknown", "error", "deprecated", "longer", "removed", "retired", "disabled", "please"}
+)  # fmt: skip
 
 
 def is_param_of(reason: ProviderReason, sent: SentRequest | None) -> bool:
@@ -75,6 +84,17 @@ def names_member(reason: ProviderReason, sent: SentRequest | None, *, is_access:
         if _PHRASE.search(name) and not _NO_MEMBER.search(name.lower())
         for phrase in (_BETWEEN.sub("", name.lower().removesuffix(_SUFFIX)),)
     )
+
+
+def names_feature(reason: ProviderReason, sent: SentRequest | None) -> bool:
+    """Whether the message has a word of a member's name: `search` of `search_parameters`, where it says that live search has ended."""
+    message = reason.message or ""
+    if sent is None or reason.is_html or _is_key_code(reason) or is_in_message(_KEY_WORDS, message, sent):
+        return False
+    own, inner = sent.member_names
+    parts = {part.lower() for name in (*own, *inner) for part in _PART.findall(name)}
+    words = parts.intersection(_WORD.findall(message)) - _NO_FEATURE
+    return any(len(word) >= _SHORTEST_PART and not _NO_MEMBER.search(word) for word in words)
 
 
 def _is_key_code(reason: ProviderReason) -> bool:

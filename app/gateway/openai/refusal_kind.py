@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from app.gateway.openai.exhausted_quota import is_in_quota_words, is_quota_code
-from app.gateway.openai.named_member import is_param_of, names_member
+from app.gateway.openai.named_member import is_param_of, names_feature, names_member
 from app.gateway.openai.provider_reason import ProviderReason
 from app.gateway.openai.refused_limit import LIMIT_CODES, LIMITED, is_of_end_user, is_of_size, kind_of_limit
 from app.gateway.openai.refused_request import is_about_request, is_in_message
@@ -29,6 +29,7 @@ _TRY_LATER: Final = frozenset({408, 425, 499})
 # The model was checked before: what is missing there is the provider's or the configuration's.
 # And the method, the headers and the framing are the gateway's own.
 _WITHDRAWN: Final = frozenset({404, 405, 406, 410, 411, 415, 431, _NOT_IMPLEMENTED})
+_GONE: Final = frozenset({404, 410})
 # Another host or protocol than `base_url` has, and Bedrock's status for a model that failed.
 _OF_TARGETS: Final[dict[int, ErrorKind]] = {421: "model_unavailable", 424: "upstream_5xx", 426: "model_unavailable"}
 # The gateway's key or account: nothing that the caller could change.
@@ -248,8 +249,10 @@ def _of_request(
 
 
 def _of_withdrawn(status: int, reason: ProviderReason, sent: SentRequest | None, model: str) -> ErrorKind:
-    """Classify a status of the target: it may be about what this request holds, and a 501 about a member of it."""
+    """Classify a status of the target: it may be about what this request holds, and a 404, 410 or 501 about a member of it."""
     is_of_member = status == _NOT_IMPLEMENTED and names_member(reason, sent, is_access=False)
+    if status in _GONE and not _is_of_target(reason, sent):
+        is_of_member = names_feature(reason, sent)
     return "upstream_4xx" if is_of_member or _is_own(reason, sent, model) else "model_unavailable"
 
 

@@ -23,6 +23,10 @@ NAMED = [
     (404, "Previous response with id 'resp_1' not found.", {"previous_response_id": "resp_1"}),
     (403, "You do not have permission to use file-abc", {"file_ids": ["file-abc"]}),
     (403, "service_tier flex is not available", {"service_tier": "flex"}),
+    (410, "Live search is deprecated. Please switch to the Agent Tools API.", {"search_parameters": {"mode": "auto"}}),
+    (404, "A voice with voice_id abc was not found.", {"audio": {"voice": {"id": "abc"}, "format": "mp3"}}),
+    (404, "voice not found", {"audio": {"voice": "nova9", "format": "mp3"}}),
+    (404, "Not found: cached content", {"extra_body": {"google": {"cachedContent": "x"}}}),
 ]
 NOT_NAMED = [
     (404, "No endpoints found matching your data policy", None, "model_unavailable"),
@@ -346,6 +350,17 @@ def test_what_a_request_names_is_its_own_fault(*, status, message, fields, is_es
     if is_escaped:
         sent = sent.replace(b"gpt-9", b"\\u0067pt-9").replace(b"file-abc", b"\\u0066ile-abc")
     assert kind_of(status, message, sent) == "upstream_4xx"
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["The model `alpha-tiny` does not exist", "Not Found", "404 page not found", "model alpha-tiny is deprecated"],
+)
+@pytest.mark.parametrize(
+    "fields", [{"search_parameters": {"exist": 1}}, {"response_format": {"type": "text"}}, {"page_found": 1}]
+)
+def test_a_member_does_not_keep_a_model_that_is_gone(message, fields):
+    assert kind_of(404, message, json.dumps({"model": "tiny", **fields}).encode()) == "model_unavailable"
 
 
 @pytest.mark.parametrize(("status", "message", "code", "kind"), NOT_NAMED)
