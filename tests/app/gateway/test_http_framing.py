@@ -179,6 +179,19 @@ async def test_what_is_ambiguous_or_too_much_is_refused_and_nothing_behind_it_is
     assert gateway.recorder.requests == []
 
 
+@pytest.mark.parametrize(
+    ("codings", "status"),
+    [(b"identity", 400), (b"gzip", 400), (b"chunked, identity", 400), (b"gzip, chunked", 501), (b"Chunked", 401)],
+)
+async def test_a_coding_that_hides_the_end_is_400_and_one_that_is_not_read_501(
+    make_upstream, make_gateway, codings, status
+):
+    gateway = await make_gateway(await make_upstream())
+    request = b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ntransfer-encoding: %b\r\n\r\n0\r\n\r\n" % codings
+    (response,) = responses(await exchange(gateway.port, request))
+    assert response.status == status
+
+
 BROKEN_CHUNKS = [
     b"zz\r\nab\r\n0\r\n\r\n",
     b"2\r\nabc\r\n0\r\n\r\n",
