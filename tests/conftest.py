@@ -4,9 +4,14 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.servers.postgresql import PostgresqlServer, running_postgresql
 from tests.servers.redis import RedisServer, running_redis
+
+# How long an example takes, or its making, is the machine's: tests measure no time.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

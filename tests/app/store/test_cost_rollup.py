@@ -86,7 +86,9 @@ STEPS = st.lists(
 
 
 @given(steps=STEPS)
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 async def test_whatever_comes_in_whatever_order_the_sums_are_those_of_all_calls(engine, make_row, steps) -> None:
     await clear(engine)
     rows: list[LedgerRow] = []

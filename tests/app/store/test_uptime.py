@@ -61,7 +61,9 @@ async def append(engine, rows) -> None:
 
 
 @given(calls=CALLS, rolled_up_at=st.integers(OLDEST, NOW), purged_at=st.integers(OLDEST, NOW - WINDOW_MS - HOUR_MS))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 async def test_the_counts_are_those_of_all_calls(engine, make_row, calls, rolled_up_at, purged_at) -> None:
     async with engine.begin() as connection:
         await connection.execute(delete(LEDGER))
