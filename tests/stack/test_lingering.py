@@ -118,8 +118,8 @@ async def test_gauges_end_with_the_gateway_and_counters_stay(harness: Harness) -
         return not await harness.gauges()
 
     began = time.monotonic()
-    assert await holds_within(are_gone, 10.0), await harness.gauges()
-    assert time.monotonic() - began < 5.0, "the stale markers, not the five minutes after which Prometheus forgets"
+    assert await holds_within(are_gone, 60.0), await harness.gauges()
+    assert time.monotonic() - began < 60.0, "the stale markers, not the five minutes after which Prometheus forgets"
     final = await harness.counters()
     assert await harness.stores.number("sum(fastapi_requests_total)") == 1
     assert await harness.stores.number("sum(gatewayz_cost_by_provider)") > 0

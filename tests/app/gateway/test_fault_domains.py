@@ -172,7 +172,7 @@ async def test_a_slow_reader_is_a_slow_client(make_upstream, make_gateway, wire)
             await exchange.send(text)
 
     upstream = await make_upstream(flood)
-    gateway = await make_gateway(upstream, total_seconds=2.0, idle_seconds=10.0, breaker=BREAKER)
+    gateway = await make_gateway(upstream, total_seconds=6.0, idle_seconds=60.0, breaker=BREAKER)
     clients = []
     for _ in range(3):
         client = socket.create_connection(("127.0.0.1", gateway.port))

@@ -111,10 +111,10 @@ def test_many_events_are_no_large_event():
 def test_a_slow_drip_of_a_long_line_stays_cheap():
     """A line of 4 MB in pieces of 100 bytes: copying what is held for each piece would move 80 GB."""
     splitter = SseSplitter(MAX)
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(40_000):
         splitter.feed(b"x" * 100)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
     assert splitter.feed(b"\n\n") == [SseEvent(None, (b"x" * 4_000_000,))]
 
 
@@ -123,10 +123,10 @@ def test_the_end_of_a_long_line_is_found_fast():
     pieces = [b"data: " + b"x" * 60_000, b"x" * 60_000, b"x" * 60_000 + b"\n\n"] * 20
 
     def seconds_of(work):
-        started = time.perf_counter()
+        started = time.process_time()
         for piece in pieces:
             work(piece)
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     splitter = SseSplitter(MAX)
     splitter.feed(b"data: a\n\n")

@@ -78,7 +78,7 @@ async def test_each_statement_is_counted_once_under_its_operation(engine, record
     assert [finished.operation for finished in recorder.events] == [
         *("insert", "insert", "update", "select", "select", "delete", "select"),
     ]
-    assert all(0 < finished.duration_seconds < 5 for finished in recorder.of(QueryFinished))
+    assert all(0 < finished.duration_seconds < 60 for finished in recorder.of(QueryFinished))
     assert {(finished.database, finished.error_type) for finished in recorder.events} == {(engine.dialect.name, None)}
 
 

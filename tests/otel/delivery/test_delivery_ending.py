@@ -16,6 +16,7 @@ from otel.pipeline import PipelineSettings, build_pipeline
 from tests.harness.delivery_harness import DeliveryHarness
 from tests.harness.otlp_grpc_receiver import OtlpGrpcReceiver
 from tests.harness.otlp_receiver import OtlpReceiver
+from tests.harness.polling import DEADLINE_SECONDS
 
 pytestmark = pytest.mark.live
 
@@ -78,7 +79,7 @@ def test_the_last_push_ends_every_gauge_and_leaves_the_counts(receiver, telemetr
         for labels in metric.points
     }
     assert {name for name, _ in alive} >= {"fastapi_app_info", "gatewayz_telemetry_queued_items"}
-    assert telemetry.shutdown(4.0).is_complete
+    assert telemetry.shutdown(DEADLINE_SECONDS).is_complete
     ended = {(name, labels) for name, metric in receiver.metrics.items() for labels in metric.ended}
     assert ended == alive
     assert ("fastapi_requests_in_progress", in_progress) in ended

@@ -11,11 +11,15 @@ import pytest
 from tests.harness.delivery_harness import DeliveryHarness
 from tests.harness.otlp_grpc_receiver import OtlpGrpcReceiver
 from tests.harness.otlp_receiver import OtlpReceiver
+from tests.harness.polling import DEADLINE_SECONDS, wait_for
 
 pytestmark = pytest.mark.live
 
-# As long as they are by default: a black hole must not make shutdown wait for one of them.
-SLOW_TIMEOUT = "10000"
+SLOW_TIMEOUT = "60000"
+"""Of one try: a black hole must not make shutdown wait for it."""
+
+IN_TIME_SECONDS = 20.0
+"""Far less than what would be waited for, and more than a busy machine takes."""
 
 
 @pytest.fixture(params=["http/protobuf", "grpc"])
@@ -50,15 +54,15 @@ def assert_stats_and_report_agree(harness, report):
 def test_an_endpoint_that_works_gets_everything_and_the_final_metrics(receiver):
     harness = harness_for(receiver, OTEL_BSP_SCHEDULE_DELAY="60000", OTEL_BLRP_SCHEDULE_DELAY="60000")
     harness.record(500)
-    report = harness.close(4.0)
+    report = harness.close(DEADLINE_SECONDS)
     assert report.is_complete
     assert report.lost_items == {"traces": 0, "metrics": 0, "logs": 0}
-    assert report.duration_seconds < 2.0
+    assert report.duration_seconds < IN_TIME_SECONDS
     assert sorted(span["attributes"]["n"] for span in receiver.spans) == list(range(500))
     assert len(receiver.log_records) == 500
     assert receiver.metric_value("recorded", kind="harness") == 500
     assert_stats_and_report_agree(harness, report)
-    assert otlp_threads() == []
+    wait_for(lambda: not otlp_threads(), otlp_threads)
 
 
 @pytest.mark.parametrize("state", ["idle", "sending"])
@@ -66,11 +70,11 @@ def test_a_black_hole_costs_the_deadline_and_no_more(receiver, state):
     receiver.black_hole()
     harness = harness_for(receiver)
     harness.record(300)
-    if state == "sending":  # with ten seconds of timeout left when shutdown begins
+    if state == "sending":  # with all of its timeout left when shutdown begins
         assert receiver.wait_until(lambda: len(receiver.requests) >= 2)
     began = time.monotonic()
     report = harness.close(1.0)
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < IN_TIME_SECONDS
     assert report.lost_items == {"traces": 300, "metrics": 1, "logs": 300}
     assert_stats_and_report_agree(harness, report)
     receiver.accept()
@@ -83,10 +87,7 @@ def test_the_threads_end_soon_after_a_shutdown_that_abandoned_items(receiver):
     harness.record(10)
     assert receiver.wait_until(lambda: len(receiver.requests) >= 2)
     harness.close(0.2)
-    deadline = time.monotonic() + 2
-    while otlp_threads() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert otlp_threads() == []
+    wait_for(lambda: not otlp_threads(), otlp_threads)
 
 
 def test_an_endpoint_that_is_down_is_tried_until_the_deadline_and_used_when_it_comes_back(receiver):
@@ -94,7 +95,7 @@ def test_an_endpoint_that_is_down_is_tried_until_the_deadline_and_used_when_it_c
     harness = harness_for(receiver)
     harness.record(100)
     threading.Timer(0.7, receiver.start).start()
-    report = harness.close(4.0)
+    report = harness.close(DEADLINE_SECONDS)
     assert report.is_complete
     assert len(receiver.spans) == 100
     assert receiver.metric_value("recorded", kind="harness") == 100
@@ -104,7 +105,7 @@ def test_a_slow_endpoint_is_waited_for_within_the_deadline(receiver):
     receiver.slow(0.3)
     harness = harness_for(receiver)
     harness.record(200)
-    report = harness.close(4.0)
+    report = harness.close(DEADLINE_SECONDS)
     assert report.is_complete
     assert [span["attributes"]["n"] for span in receiver.spans] == list(range(200))
 
@@ -126,7 +127,7 @@ def test_an_endpoint_that_swallows_connection_attempts():
         time.sleep(0.1)
         began = time.monotonic()
         report = harness.close(0.5)
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < IN_TIME_SECONDS
         assert report.lost_items == {"traces": 10, "metrics": 1, "logs": 10}
         for filler in fillers:
             filler.close()
@@ -135,7 +136,7 @@ def test_an_endpoint_that_swallows_connection_attempts():
 def test_what_ends_after_shutdown_is_counted_as_lost_to_it(receiver):
     harness = harness_for(receiver)
     harness.record(1)
-    first = harness.delivery.shutdown(2.0)
+    first = harness.delivery.shutdown(DEADLINE_SECONDS)
     assert first.is_complete
     harness.record(2)
     stats = harness.delivery.stats.snapshot()
@@ -156,10 +157,10 @@ def test_what_goes_on_recording_does_not_delay_shutdown(receiver):
 
     recording = threading.Thread(target=record_on)
     recording.start()
-    report = harness.delivery.shutdown(4.0)
+    report = harness.delivery.shutdown(DEADLINE_SECONDS)
     ended.set()
     recording.join()
-    assert report.duration_seconds < 3.0
+    assert report.duration_seconds < IN_TIME_SECONDS
     stats = harness.delivery.stats.snapshot()
     for signal in ("traces", "logs"):
         page = stats[signal]
@@ -178,9 +179,9 @@ harness.record(10)
 sys.stdin.read()
 """
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as process:
-        assert receiver.wait_until(lambda: bool(receiver.requests), 20), "nothing was on the wire"
+        assert receiver.wait_until(lambda: bool(receiver.requests)), "nothing was on the wire"
         process.stdin.close()
-        assert process.wait(20) == 0
+        assert process.wait(DEADLINE_SECONDS) == 0
 
 
 def test_a_collection_that_hangs_does_not_delay_shutdown():
@@ -188,12 +189,12 @@ def test_a_collection_that_hangs_does_not_delay_shutdown():
         harness = DeliveryHarness(receiver.endpoint, OTEL_METRIC_EXPORT_INTERVAL="60000")
         hanging = threading.Event()
         meter = harness._meters.get_meter("hanging")
-        meter.create_observable_gauge("hangs", [lambda options: hanging.wait(5) and []])
+        meter.create_observable_gauge("hangs", [lambda options: hanging.wait(DEADLINE_SECONDS) and []])
         harness.delivery.start()
         harness.record(5)
         began = time.monotonic()
         report = harness.delivery.shutdown(0.5)
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < IN_TIME_SECONDS
         assert report.lost_items == {"traces": 0, "metrics": 1, "logs": 0}
         hanging.set()
         harness.close()
@@ -206,7 +207,7 @@ def test_flush_after_shutdown_reports_failure_and_returns_at_once(receiver):
     harness.close(0.1)
     began = time.monotonic()
     assert harness.delivery.span_processor.force_flush(
-        5_000
+        60_000
     )  # nothing is queued any more: it is in the counters as lost
-    assert not harness.delivery.force_flush(5.0)
-    assert time.monotonic() - began < 1.0
+    assert not harness.delivery.force_flush(DEADLINE_SECONDS)
+    assert time.monotonic() - began < IN_TIME_SECONDS

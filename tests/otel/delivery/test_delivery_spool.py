@@ -141,7 +141,7 @@ def test_what_one_process_cannot_deliver_the_next_one_does(receiver, tmp_path):
     third.record(5)
     assert third.delivery.force_flush(DEADLINE_SECONDS)
     assert receiver.wait_until(lambda: not list(tmp_path.iterdir()))
-    assert third.close(4.0).is_complete
+    assert third.close(DEADLINE_SECONDS).is_complete
     assert sorted(span["attributes"]["n"] for span in receiver.spans) == sorted([*range(300), *range(10), *range(5)])
     assert len(receiver.log_records) == 315
     assert list(tmp_path.iterdir()) == []
