@@ -29,6 +29,9 @@ RESTARTS = 0.04
 ENDS = 0.1
 PROVIDERS = ("a", "b")
 BOUNDS = (0.1, 0.5, 1.0, 5.0)
+FINE = (1,) * 8
+"""In each bucket from the start. Prometheus leaves empty ones out, and adds histograms that differ in them wrongly: of the increases
+6, 7, 7, 5, 13, 9, 9 and 6 over a restart, the sum of all, 62, was right, and its second bucket had 18, of the first and the fourth as well."""
 
 
 @asynccontextmanager
@@ -48,13 +51,13 @@ def pushes(rng: random.Random, now_s: int) -> list[list[Metric]]:
     """Return pushes about every 15 s: counters with resets, gauges that end, histograms that restart."""
     totals = dict.fromkeys(PROVIDERS, 0)
     buckets = {provider: [0] * (len(BOUNDS) + 1) for provider in PROVIDERS}
-    fine = [0] * 8
+    fine = list(FINE)
     found = []
     since_now, started = -SECONDS, -SECONDS - 1.0
     base = now_s - NOW_S
     while since_now < 0:
         if rng.random() < RESTARTS:
-            totals, started, fine = dict.fromkeys(PROVIDERS, 0), since_now - 0.5, [0] * 8
+            totals, started, fine = dict.fromkeys(PROVIDERS, 0), since_now - 0.5, list(FINE)
             buckets = {provider: [0] * (len(BOUNDS) + 1) for provider in PROVIDERS}
         for provider in PROVIDERS:
             totals[provider] += rng.randrange(30)
