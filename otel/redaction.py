@@ -25,8 +25,9 @@ _LONG: Final = r"[A-Za-z_=-]{0,24}[0-9][A-Za-z0-9._~+/=-]{9,}"  # ordinary words
 _LONG_FIELD: Final = (
     r"(?:token|pwd|cookie|session|signature|(?:account|access|signing|encryption|master|subscription)[-_]?key)"
 )
+_ASSIGNS: Final = r"\s{0,8}(?:=>|[:=])\s{0,8}"
 # After a quoted name only a quoted value: a number in a list of JSON stays one.
-_OPENS_LIST: Final = r"\s{0,8}(?:=>|[:=])\s{0,8}\[(?:\]string\{)?\s{0,8}b?"
+_OPENS_LIST: Final = rf"{_ASSIGNS}\[(?:\]string\{{)?\s{{0,8}}b?"
 _IN_LIST: Final = rf"(?:\\*[\x22']{_OPENS_LIST}\\*[\x22']|{_OPENS_LIST}(?:\\*[\x22'])?)"
 _OTHER_QUOTES: Final = r"(b?\\+\x22)[^\x22\\\r\n]+|(b?\\*')[^\x22'\\\r\n]+"
 
@@ -55,8 +56,8 @@ SECRET: Final = (
     r"|([?&](?:x-(?:amz|goog)-)?(?:key|token|auth|pwd|sig|signature|credential|security-token)=)[^\s\x22',;&}\\]+"  # query strings
     # Names that harmless fields share, and headers as pairs: only a value that looks like a secret.
     # So are fields of Go's headers, `map[X-Api-Key:[...]]`, and lists.
-    rf"|((?:{_FIELD}\\*[\x22']\s{{0,8}},\s{{0,8}}b?\\*[\x22']|{_FIELD}{_IN_LIST}|{_LONG_FIELD}(?:\\*[\x22']\s{{0,8}}(?:=>|[:=])\s{{0,8}}b?\\*[\x22']"
-    rf"|\s{{0,8}}(?:=>|[:=])\s{{0,8}}b?(?:\\*[\x22']|(?:\\+(?:[bfnrt/]|u[0-9a-f]{{4}})){{0,8}}))))(?:bearer\s+|basic\s+)?{_LONG}"
+    rf"|((?:{_FIELD}\\*[\x22']\s{{0,8}},\s{{0,8}}b?\\*[\x22']|{_FIELD}{_IN_LIST}|{_LONG_FIELD}(?:\\*[\x22']{_ASSIGNS}b?\\*[\x22']"
+    rf"|{_ASSIGNS}b?(?:\\*[\x22']|(?:\\+(?:[bfnrt/]|u[0-9a-f]{{4}})){{0,8}}))))(?:bearer\s+|basic\s+)?{_LONG}"
     r"|(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)(?:[^\x22'-]|-[^\x22'-])*"
 )
 USER_INFO: Final = r"(://[^\s/:@?#\x22\\]*:)[^\s/?#\x22\\]*@|(://)[^\s/:@?#\x22\\]{16,}@"

@@ -69,9 +69,9 @@ def names_member(reason: ProviderReason, sent: SentRequest | None, *, is_access:
     `is_access`: the refusal may be one of the key: then a member that is one word counts only where
     the provider itself calls the request invalid.
     """
-    message = reason.message or ""
-    if sent is None or reason.is_html or _is_key_code(reason) or is_in_message(_KEY_WORDS, message, sent):
+    if sent is None or _names_none(reason, sent):
         return False
+    message = reason.message or ""
     own, inner = sent.member_names
     if not is_access or _INVALID_REQUEST.intersection(reason.codes):
         words = set(_WORD.findall(message))
@@ -88,13 +88,17 @@ def names_member(reason: ProviderReason, sent: SentRequest | None, *, is_access:
 
 def names_feature(reason: ProviderReason, sent: SentRequest | None) -> bool:
     """Whether the message has a word of a member's name: `search` of `search_parameters`, where it says that live search has ended."""
-    message = reason.message or ""
-    if sent is None or reason.is_html or _is_key_code(reason) or is_in_message(_KEY_WORDS, message, sent):
+    if sent is None or _names_none(reason, sent):
         return False
     own, inner = sent.member_names
     parts = {part.lower() for name in (*own, *inner) for part in _PART.findall(name)}
-    words = parts.intersection(_WORD.findall(message)) - _NO_FEATURE
+    words = parts.intersection(_WORD.findall(reason.message or "")) - _NO_FEATURE
     return any(len(word) >= _SHORTEST_PART and not _NO_MEMBER.search(word) for word in words)
+
+
+def _names_none(reason: ProviderReason, sent: SentRequest) -> bool:
+    """Whether the refusal is about the key or the account, or a page, so that its words name no member."""
+    return reason.is_html or _is_key_code(reason) or is_in_message(_KEY_WORDS, reason.message or "", sent)
 
 
 def _is_key_code(reason: ProviderReason) -> bool:

@@ -250,9 +250,10 @@ def _of_request(
 
 def _of_withdrawn(status: int, reason: ProviderReason, sent: SentRequest | None, model: str) -> ErrorKind:
     """Classify a status of the target: it may be about what this request holds, and a 404, 410 or 501 about a member of it."""
-    is_of_member = status == _NOT_IMPLEMENTED and names_member(reason, sent, is_access=False)
-    if status in _GONE and not _is_of_target(reason, sent):
-        is_of_member = names_feature(reason, sent)
+    if status in _GONE:
+        is_of_member = not _is_of_target(reason, sent) and names_feature(reason, sent)
+    else:
+        is_of_member = status == _NOT_IMPLEMENTED and names_member(reason, sent, is_access=False)
     return "upstream_4xx" if is_of_member or _is_own(reason, sent, model) else "model_unavailable"
 
 
