@@ -23,13 +23,13 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, make_url, text
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.errors import StoreUnavailableError
 from app.store.database_file import DatabaseFile
 from app.store.query_timing import time_queries
-from app.store.sqlite import prepare_file, set_up_connections, sqlite_connect_args
+from app.store.sqlite import START_SECONDS, is_locked, prepare_file, set_up_connections, sqlite_connect_args
 from app.store.transactions import with_writer_turns
 from otel.events import Recorder
 
@@ -140,8 +140,16 @@ async def migrate(engine: AsyncEngine) -> None:
             await asyncio.to_thread(prepare_file, engine)
         else:
             await _try_connecting(engine)
-        async with immediate.begin() as connection:
-            await connection.run_sync(_upgrade)
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                async with immediate.begin() as connection:
+                    await connection.run_sync(_upgrade)
+            except OperationalError as error:
+                if not is_locked(error) or time.monotonic() > deadline:
+                    raise
+            else:
+                break
     except CommandError as error:
         raise DatabaseOpenError(f"database {name}: {error}; was it made by a newer version of the gateway?") from error
     except DATABASE_FAILURES as error:

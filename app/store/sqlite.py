@@ -21,8 +21,10 @@ from app.store.database_file import check_path, keep_private, path_of
 SQLITE_BUSY_SECONDS = 2.0
 """How long a statement waits for another process's write before it fails; a commit takes milliseconds."""
 
-_WAL_SECONDS = 10.0
-_WAL_RETRY_SECONDS = 0.02
+START_SECONDS = 10.0
+"""How long a start waits for other processes' starts: the first one migrates, and its disk may be slow."""
+
+_RETRY_SECONDS = 0.02
 _ITER_CHUNK_SIZE = 64  # aiosqlite's own default
 
 
@@ -140,24 +142,30 @@ def prepare_file(engine: AsyncEngine) -> None:
     connect: Any = sqlite3.connect
     connection: sqlite3.Connection = connect(*arguments, **options)
     connection.isolation_level = None
+    deadline = time.monotonic() + START_SECONDS
     try:
-        _switch_to_wal(connection)
+        _execute_unlocked(connection, "PRAGMA journal_mode = WAL", deadline)
         # A file that cannot be written is opened without an error, and would fail on the first row.
-        connection.execute("BEGIN IMMEDIATE")
+        _execute_unlocked(connection, "BEGIN IMMEDIATE", deadline)
         connection.execute("PRAGMA user_version = 0")
         connection.execute("ROLLBACK")
     finally:
         connection.close()
 
 
-def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    deadline = time.monotonic() + _WAL_SECONDS
+def is_locked(error: Exception) -> bool:
+    """Whether a statement failed because another connection holds the file's lock; SQLAlchemy's errors are so too."""
+    return "database is locked" in str(error)
+
+
+def _execute_unlocked(connection: sqlite3.Connection, statement: str, deadline: float) -> None:
+    """Execute a statement, again and again until the deadline of `time.monotonic` while the file is locked."""
     while True:
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(statement)
         except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
+            if not is_locked(error) or time.monotonic() > deadline:
                 raise
-            time.sleep(_WAL_RETRY_SECONDS)
+            time.sleep(_RETRY_SECONDS)
         else:
             return

@@ -14,6 +14,7 @@ from otel.config.otlp import Signal
 from tests.harness.otlp_data import ReceivedTelemetry
 from tests.harness.otlp_receiver import response_body
 from tests.harness.otlp_script import Behaviour, Scripted
+from tests.harness.polling import DEADLINE_SECONDS
 
 _SERVICES: dict[Signal, str] = {
     "traces": "opentelemetry.proto.collector.trace.v1.TraceService",
@@ -22,6 +23,7 @@ _SERVICES: dict[Signal, str] = {
 }
 
 _STOP_SECONDS = 10.0
+_LOOK_AGAIN_SECONDS = 0.1
 
 
 class OtlpGrpcReceiver(ReceivedTelemetry, Scripted):
@@ -77,7 +79,8 @@ class OtlpGrpcReceiver(ReceivedTelemetry, Scripted):
             return
         stopped: threading.Event = server.stop(_STOP_SECONDS)
         self._set(self.current()[0])
-        stopped.wait()
+        if not stopped.wait(DEADLINE_SECONDS):
+            raise TimeoutError("gRPC's server did not end")
 
     def respond_status(
         self, code: str, *, retry_after_seconds: float | None = None, message: str = "by script"
@@ -100,7 +103,9 @@ def _export_method(receiver: OtlpGrpcReceiver, signal: Signal) -> Any:
             case "status":
                 _abort(context, behaviour)
             case "black_hole":
-                released.wait()
+                # The server cancels a call that came while it was being stopped: nothing releases that one.
+                while context.is_active() and not released.wait(_LOOK_AGAIN_SECONDS):
+                    pass
                 context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
             case "slow":
                 released.wait(behaviour.seconds)

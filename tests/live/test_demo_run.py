@@ -15,6 +15,7 @@ import pytest
 
 from demo.process import ROOT
 from demo.upstream import local_model
+from tests.harness.default_signals import default_signals
 from tests.harness.polling import until
 
 pytestmark = pytest.mark.live
@@ -24,8 +25,7 @@ END_SECONDS = 60.0
 
 
 async def _start(**environ: str) -> asyncio.subprocess.Process:
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and children inherit that
-    try:
+    with default_signals():
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -37,8 +37,6 @@ async def _start(**environ: str) -> asyncio.subprocess.Process:
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
         )
-    finally:
-        signal.signal(signal.SIGHUP, before)
 
 
 async def _read_until(process: asyncio.subprocess.Process, pattern: str) -> str:

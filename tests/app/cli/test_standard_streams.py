@@ -181,8 +181,11 @@ def test_a_reader_that_closes_early_leaves_no_traceback(config):
         stdout=writing,
         stderr=subprocess.PIPE,
     ) as process:
-        os.close(writing)
-        assert process.communicate(timeout=60) == (None, b"")
+        try:
+            os.close(writing)
+            assert process.communicate(timeout=60) == (None, b"")
+        finally:
+            process.kill()  # `Popen` waits at the end of its block
     assert process.returncode == 0
 
 

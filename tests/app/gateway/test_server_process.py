@@ -22,6 +22,7 @@ from app.store.database import open_database
 from app.store.keys import ApiKeys
 from app.version import VERSION
 from otel.recording.noop import DisabledRecorder
+from tests.harness.default_signals import default_signals
 
 pytestmark = pytest.mark.live
 ROOT = Path(__file__).resolve().parents[3]
@@ -92,29 +93,23 @@ def bytecode(tmp_path_factory):
     return os.environ.get("PYTHONPYCACHEPREFIX") or tmp_path_factory.mktemp("bytecode")
 
 
-def default_signals():
-    """Undo what `nohup` or a background job of a shell leaves to its children: the gateway ignores what was ignored at its start."""
-    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
-
-
 @pytest.fixture
 async def run(bytecode, tmp_path):
     async def run(*arguments, environ=ENVIRON, descriptors=None):
         limit = [] if descriptors is None else ["sh", "-c", f'ulimit -n {descriptors} && exec "$0" "$@"']
-        process = await asyncio.create_subprocess_exec(
-            *limit,
-            sys.executable,
-            "-m",
-            "app",
-            *arguments,
-            cwd=ROOT,
-            env={**environ, "PYTHONPYCACHEPREFIX": str(bytecode)},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=2**20,
-            preexec_fn=default_signals,
-        )
+        with default_signals():
+            process = await asyncio.create_subprocess_exec(
+                *limit,
+                sys.executable,
+                "-m",
+                "app",
+                *arguments,
+                cwd=ROOT,
+                env={**environ, "PYTHONPYCACHEPREFIX": str(bytecode)},
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                limit=2**20,
+            )
         return Process(process, tmp_path)
 
     return run

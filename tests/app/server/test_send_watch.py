@@ -108,4 +108,3 @@ async def test_a_connection_may_end_while_others_are_looked_at(anyio_backend):
         for each in (*clients, *served):
             each.close()
         server.close()
-        await server.wait_closed()

@@ -7,8 +7,11 @@ from contextlib import AsyncExitStack
 import pytest
 from sqlalchemy import text
 
+import app.store.database
+import app.store.sqlite
 from app.errors import StoreUnavailableError
 from app.store.database import DatabaseOpenError, check_database, close_database, create_engine, open_database
+from app.store.sqlite import is_locked, prepare_file
 from otel.recording.noop import DisabledRecorder
 
 
@@ -67,13 +70,42 @@ async def test_a_file_that_cannot_be_written_is_refused(tmp_path) -> None:
         await open_database(f"sqlite+aiosqlite:///file:{tmp_path}/x.db?mode=ro&uri=true", DisabledRecorder())
 
 
-async def test_a_file_that_somebody_else_holds_is_refused_after_a_wait(tmp_path) -> None:
+async def test_a_file_that_somebody_else_holds_is_refused_after_a_wait(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(app.store.sqlite, "START_SECONDS", 0.1)
     engine = await open_database(f"sqlite+aiosqlite:///{tmp_path}/x.db", DisabledRecorder())
     await engine.dispose()
     holder = sqlite3.connect(tmp_path / "x.db", isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
     with pytest.raises(DatabaseOpenError, match="cannot be opened: database is locked"):
         await open_database(f"sqlite+aiosqlite:///{tmp_path}/x.db", DisabledRecorder())
+    holder.close()
+
+
+@pytest.mark.parametrize("while_it", ["opens the file", "migrates"])
+async def test_a_start_waits_for_another_one_however_short_a_statement_waits(tmp_path, monkeypatch, while_it) -> None:
+    monkeypatch.setattr(app.store.sqlite, "SQLITE_BUSY_SECONDS", 0.0)
+    holder = sqlite3.connect(tmp_path / "x.db", isolation_level=None, check_same_thread=False)
+    refusals = []
+
+    def release(error):
+        refusals.append(error)
+        if len(refusals) == 3:
+            holder.execute("ROLLBACK")
+        return is_locked(error)
+
+    def prepare_and_hold(engine):
+        prepare_file(engine)
+        holder.execute("BEGIN IMMEDIATE")
+
+    if while_it == "opens the file":
+        holder.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr(app.store.sqlite, "is_locked", release)
+    else:
+        monkeypatch.setattr(app.store.database, "prepare_file", prepare_and_hold)
+        monkeypatch.setattr(app.store.database, "is_locked", release)
+    engine = await open_database(f"sqlite+aiosqlite:///{tmp_path}/x.db", DisabledRecorder())
+    assert len(refusals) == 3
+    await engine.dispose()
     holder.close()
 
 

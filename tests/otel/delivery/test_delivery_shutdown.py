@@ -179,9 +179,12 @@ harness.record(10)
 sys.stdin.read()
 """
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as process:
-        assert receiver.wait_until(lambda: bool(receiver.requests)), "nothing was on the wire"
-        process.stdin.close()
-        assert process.wait(DEADLINE_SECONDS) == 0
+        try:
+            assert receiver.wait_until(lambda: bool(receiver.requests)), "nothing was on the wire"
+            process.stdin.close()
+            assert process.wait(DEADLINE_SECONDS) == 0
+        finally:
+            process.kill()  # `Popen` waits at the end of its block
 
 
 def test_a_collection_that_hangs_does_not_delay_shutdown():
