@@ -8,6 +8,9 @@ from typing import Any
 
 import uvicorn
 
+_KEEP_ALIVE_SECONDS = 75
+"""Longer than clients keep a connection: one that is closed just when a client uses it again resets its request."""
+
 
 @asynccontextmanager
 async def serve_asgi(app: Any, port: int = 0) -> AsyncIterator[str]:
@@ -17,7 +20,13 @@ async def serve_asgi(app: Any, port: int = 0) -> AsyncIterator[str]:
     listener.bind(("127.0.0.1", port))
     listener.listen(128)
     config = uvicorn.Config(
-        app, ws="none", lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1
+        app,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=1,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[method-assign]

@@ -31,6 +31,7 @@ from app.gateway.provider_client import Provider
 from app.gateway.rate_limit import RateLimiter
 from app.gateway.response_cache import MemoryResponseCache
 from app.http.api_router import api_router
+from app.process.serve import KEEP_ALIVE_SECONDS
 from app.providers.registry import ProviderStates
 from app.server.connections import Connections
 from app.server.gateway_server import GatewayServer
@@ -422,7 +423,14 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
         printed = []
         connections = Connections(max_client_connections)
         protocol = bounded_protocol(server_config, connections, clock, gateway.loop_sharing)
-        config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None)
+        config = uvicorn.Config(
+            app,
+            http=protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        )
         config.access_log = False
         server = InProcessServer(
             config,

@@ -179,7 +179,7 @@ async def test_no_descriptors(make_upstream, make_gateway, wire, telemetry, monk
 
 async def test_a_client_that_reads_too_slowly(make_upstream, make_gateway, wire, telemetry):
     upstream = await make_upstream(Scripts(wire).floods)
-    gateway = await make_gateway(upstream, recorder=telemetry.recorder, total_seconds=1.0, idle_seconds=20.0)
+    gateway = await make_gateway(upstream, recorder=telemetry.recorder, total_seconds=3.0, idle_seconds=20.0)
     body = b'{"model":"acme/tiny","stream":true,"messages":[{"role":"user","content":"Say hello"}]}'
     with socket.create_connection(("127.0.0.1", gateway.port)) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
