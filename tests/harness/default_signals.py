@@ -12,7 +12,7 @@ def default_signals() -> Iterator[None]:
     """Ignore none of the signals while the block starts a child, which inherits what is ignored. On the main thread.
 
     Not by `preexec_fn`: it runs Python in a fork of a process that has threads, and a lock that one of them holds (gRPC's, an allocator's)
-    is held for ever there, while this process waits for the fork.
+    stays held there, while this process waits for the fork.
     """
     ignored = [number for number in _NUMBERS if signal.getsignal(number) is signal.SIG_IGN]
     for number in ignored:
