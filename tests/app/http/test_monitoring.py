@@ -16,6 +16,7 @@ from otel.catalogue.spec import Category
 from otel.exposition.collect_threads import CollectThreads
 from otel.exposition.scrape_request import MAX_QUERY_BYTES, MAX_QUERY_FIELDS
 from tests.harness.metered import OPENMETRICS, Metered
+from tests.harness.polling import DEADLINE_SECONDS, until
 
 TOKEN = "s3cret-token"
 PATHS = [
@@ -205,7 +206,7 @@ async def test_collecting_does_not_hold_up_the_event_loop(metered, client, path)
     def source():
         collected_in.append(threading.get_ident())
         loop.call_soon_threadsafe(ran_meanwhile.set)
-        assert ran_meanwhile.wait(10)
+        assert ran_meanwhile.wait(DEADLINE_SECONDS)
         return [(1, {"provider": "p"})]
 
     metered.instruments.observe("provider_availability", source)
@@ -243,13 +244,14 @@ async def test_scrapes_that_cannot_wait_are_503(metered):
 
     def source():
         begun.set()
-        assert go.wait(10)
+        assert go.wait(DEADLINE_SECONDS)
         return [(1, {"provider": "p"})]
 
     metered.instruments.observe("provider_availability", source)
-    async with client_of(metered, threads=CollectThreads(max_running=1, max_waiting=1)) as client:
+    threads = CollectThreads(max_running=1, max_waiting=1)
+    async with client_of(metered, threads=threads) as client:
         scrapes = [asyncio.create_task(client.get("/metrics")) for _ in range(2)]
-        await asyncio.to_thread(begun.wait, 10)
+        await until(lambda: begun.is_set() and threads._waiting == 1)
         refused = await client.get("/metrics")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         assert refused.headers["content-type"] == "application/problem+json"
