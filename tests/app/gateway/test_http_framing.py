@@ -187,7 +187,8 @@ async def test_a_coding_that_hides_the_end_is_400_and_one_that_is_not_read_501(
     make_upstream, make_gateway, codings, status
 ):
     gateway = await make_gateway(await make_upstream())
-    request = b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ntransfer-encoding: %b\r\n\r\n0\r\n\r\n" % codings
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nconnection: close\r\n"
+    request = head + b"transfer-encoding: %b\r\n\r\n0\r\n\r\n" % codings
     (response,) = responses(await exchange(gateway.port, request))
     assert response.status == status
 
