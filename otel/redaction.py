@@ -28,8 +28,13 @@ _LONG_FIELD: Final = (
 _ASSIGNS: Final = r"\s{0,8}(?:=>|[:=])\s{0,8}"
 # After a quoted name only a quoted value: a number in a list of JSON stays one.
 _OPENS_LIST: Final = rf"{_ASSIGNS}\[(?:\]string\{{)?\s{{0,8}}b?"
-_IN_LIST: Final = rf"(?:\\*[\x22']{_OPENS_LIST}\\*[\x22']|{_OPENS_LIST}(?:\\*[\x22'])?)"
-_OTHER_QUOTES: Final = r"(b?\\+\x22)[^\x22\\\r\n]+|(b?\\*')[^\x22'\\\r\n]+"
+_SCHEME: Final = r"(?:(?:bearer|basic|token|digest|negotiate)\s+)?"
+# A next value has the quotes of the first one: the text of a list may be cut, and other quotes are those around it.
+_LISTS: Final = "|".join(
+    rf"((?:{_FIELD}|{_LONG_FIELD})(?:\\*[\x22'])?{_OPENS_LIST}{quote}){_SCHEME}{_LONG}(?:{quote}\s{{0,8}},\s{{0,8}}b?{quote}{_SCHEME}{_LONG})*"
+    for quote in (r"\x22", r"\\+\x22", r"\\*'")
+)
+_OTHER_QUOTES: Final = r"(b?\\+\x22)(?:[^\x22\\\r\n]|\\+[^\x22\\\r\n])+|(b?\\*')(?:[^\x22'\\\r\n]|\\+[^\x22'\\\r\n])+"
 
 BARE_MEMBER: Final = (
     rf"(?i)({_FIELD}(\\*[\x22']){_SEPARATOR})(?:[^\s\x22',;&{{}}\[\]\\0-9]{{0,64}}[0-9][^\s\x22',;&}}\\]*"
@@ -45,7 +50,7 @@ SECRET: Final = (
     r"(?i)(\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{6,}"  # Authorization values
     # API keys by their usual prefixes
     r"|\b(?:(?:sk|pk|rk|gwz|xai|gsk|hf|gh[opsur]|github_pat|glpat|pplx|r8|nvapi|xox[abeprs])[-_]|AIza|AKIA)[A-Za-z0-9_-]{12,}"
-    r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"  # JSON web tokens
+    r"|\beyJ[A-Za-z0-9_-]{8,1000}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"  # JSON web tokens
     # A quoted value, spaces included. After an unquoted name, a quote may be the end of a JSON
     # text, which no value follows. The same holds for a name that ends with a quote of its own
     # text: the next quote may end that text.
@@ -55,10 +60,12 @@ SECRET: Final = (
     rf"|(?:(?:bearer|basic|token|digest|negotiate)\s+)?{_BARE})"  # key=value, headers
     r"|([?&](?:x-(?:amz|goog)-)?(?:key|token|auth|pwd|sig|signature|credential|security-token)=)[^\s\x22',;&}\\]+"  # query strings
     # Names that harmless fields share, and headers as pairs: only a value that looks like a secret.
-    # So are fields of Go's headers, `map[X-Api-Key:[...]]`, and lists.
-    rf"|((?:{_FIELD}\\*[\x22']\s{{0,8}},\s{{0,8}}b?\\*[\x22']|{_FIELD}{_IN_LIST}|{_LONG_FIELD}(?:\\*[\x22']{_ASSIGNS}b?\\*[\x22']"
+    rf"|((?:{_FIELD}\\*[\x22']\s{{0,8}},\s{{0,8}}b?\\*[\x22']|{_LONG_FIELD}(?:\\*[\x22']{_ASSIGNS}b?\\*[\x22']"
     rf"|{_ASSIGNS}b?(?:\\*[\x22']|(?:\\+(?:[bfnrt/]|u[0-9a-f]{{4}})){{0,8}}))))(?:bearer\s+|basic\s+)?{_LONG}"
-    r"|(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)(?:[^\x22'-]|-[^\x22'-])*"
+    # All values of lists, and of fields of Go's headers, `map[X-Api-Key:[...]]`.
+    rf"|{_LISTS}"
+    rf"|((?:{_FIELD}|{_LONG_FIELD}){_OPENS_LIST}){_SCHEME}{_LONG}(?:\s{{1,8}}{_LONG})*"
+    r"|(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)(?:[^\x22'\\-]|\\+[^\x22'\\-]|-[^\x22'\\-])*"
 )
 USER_INFO: Final = r"(://[^\s/:@?#\x22\\]*:)[^\s/?#\x22\\]*@|(://)[^\s/:@?#\x22\\]{16,}@"
 """Passwords in URLs, and long user names, which are tokens."""
@@ -94,7 +101,7 @@ SECRET_WORDS: Final = (
 )
 RULES: Final = (
     (BARE_MEMBER, r"\1\2" + REDACTED + r"\2\3", FIELD_WORDS),
-    (SECRET, r"\1\2\3\4\5\6\7\8\9\g<10>\g<11>\g<12>\g<13>" + REDACTED, SECRET_WORDS),
+    (SECRET, r"\1\2\3\4\5\6\7\8\9\g<10>\g<11>\g<12>\g<13>\g<14>\g<15>\g<16>\g<17>" + REDACTED, SECRET_WORDS),
     (USER_INFO, r"\1\2" + REDACTED + "@", ("://",)),
 )
 """Pattern, replacement, and words of which every match contains one.

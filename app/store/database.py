@@ -44,6 +44,7 @@ _SQLALCHEMYS_PARAMETERS = frozenset({"async_fallback", "prepared_statement_cache
 _POSTGRESQL_CONNECT_SECONDS = 5.0
 _POSTGRESQL_STATEMENT_SECONDS = 10.0
 _CLOSE_SECONDS = 1.0
+_RETRY_SECONDS = 0.02
 _MAX_PORT = 65_535
 
 
@@ -146,8 +147,9 @@ async def migrate(engine: AsyncEngine) -> None:
                 async with immediate.begin() as connection:
                     await connection.run_sync(_upgrade)
             except OperationalError as error:
-                if not is_locked(error) or time.monotonic() > deadline:
+                if engine.dialect.name != "sqlite" or not is_locked(error) or time.monotonic() > deadline:
                     raise
+                await asyncio.sleep(_RETRY_SECONDS)
             else:
                 break
     except CommandError as error:

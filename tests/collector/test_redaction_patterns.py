@@ -60,6 +60,9 @@ JSON_VALUES = st.recursive(
 @example({"access-token:\n0000000000": None}, (",", ":"))
 @example({"message": "token=\\x00000000000"}, (",", ":"))
 @example({"message": 'pwd: "\n\té0123456789'}, (",", ":"))
+@example({"api_key": ["a1b2c3d4e5f6g7", "z9y8x7w6v5u4t3", 1234567890123]}, (",", ":"))
+@example({"message": "api_key:['a1b2c3d4e5f6g7", "z9y8x7w6v5u4t3": 1}, (", ", ": "))
+@example({"message": "-----BEGIN PRIVATE KEY-----\nMIIE"}, (",", ":"))
 def test_json_stays_json(value: dict[str, object], separators: tuple[str, str]) -> None:
     """Also where a value holds JSON, as an error that quotes a request does."""
     for text in (

@@ -60,6 +60,23 @@ def test_public_identifiers_stay() -> None:
         ('http.Header{"X-Api-Key":[]string{"a1b2c3d4e5f6"}}', 'http.Header{"X-Api-Key":[]string{"[redacted]"}}'),
         ("{'Authorization': ['Bearer abc123def456ghi']}", "{'Authorization': ['[redacted]']}"),
         (r'{"m":"{\"api_key\": [\"abcd1234567890efgh\"]}"}', r'{"m":"{\"api_key\": [\"[redacted]\"]}"}'),
+        ('{"api_key": ["a1b2c3d4e5f6g7", "z9y8x7w6v5u4t3", "none"]}', '{"api_key": ["[redacted]", "none"]}'),
+        ('{"api_key": ["a1b2c3d4e5f6g7", 1234567890123]}', '{"api_key": ["[redacted]", 1234567890123]}'),
+        ("X-Api-Key:[]string{'a1b2c3d4e5f6g7', 'z9y8x7w6v5u4t3'}", "X-Api-Key:[]string{'[redacted]'}"),
+        ("map[X-Api-Key:[a1b2c3d4e5f6g7 z9y8x7w6v5u4t3]]", "map[X-Api-Key:[[redacted]]]"),
+        ("map[Authorization:[Token a1b2c3d4e5f6g7]]", "map[Authorization:[[redacted]]]"),
+        ("map[Ocp-Apim-Subscription-Key:[0123456789abcdef]]", "map[Ocp-Apim-Subscription-Key:[[redacted]]]"),
+        (r'{"m":"api_key:[\"abc1234567890","next1234567890":1}', r'{"m":"api_key:[\"[redacted]","next1234567890":1}'),
+        (r'{"m":"{\"password\": \"line1\\nrest\"}"}', r'{"m":"{\"password\": \"[redacted]\"}"}'),
+        (
+            r'{"m":"{\"private_key\": \"-----BEGIN PRIVATE KEY-----\\nMIIE\\n-----END PRIVATE KEY-----\\n\"}"}',
+            r'{"m":"{\"private_key\": \"[redacted]\"}"}',
+        ),
+        (r"{'private_key': '-----BEGIN PRIVATE KEY-----\nMIIE\n'}", "{'private_key': '[redacted]'}"),
+        (
+            r'{"m":"{\"pem\": \"-----BEGIN PRIVATE KEY-----\\nMIIE\"}"}',
+            r'{"m":"{\"pem\": \"-----BEGIN PRIVATE KEY-----[redacted]\"}"}',
+        ),
         ('{"access_token": [12345678901234]}', '{"access_token": [12345678901234]}'),
         ("Password:[none]", "Password:[none]"),
         ('{"client_secret":null,"n":1}', '{"client_secret":"[redacted]","n":1}'),
@@ -123,7 +140,21 @@ def test_known_secrets_are_found_whatever_they_look_like() -> None:
 
 def test_long_text_is_redacted_in_linear_time() -> None:
     """A quadratic pattern would take minutes for these."""
-    for piece in ("a", " ", "password", "password:", '\\"', "://", "api_key = ", "://a:", "'", "eyJ", "?key="):
+    for piece in (
+        "a",
+        " ",
+        "password",
+        "password:",
+        '\\"',
+        "://",
+        "api_key = ",
+        "://a:",
+        "'",
+        "eyJ",
+        "eyJ-",
+        "?key=",
+        "key:['a1b2c3d4e5',",
+    ):
         redact(piece * 20_000)
 
 

@@ -42,6 +42,7 @@ _BETWEEN: Final = re.compile(r"[\W_]+")
 _PHRASE: Final = re.compile(r"[a-z0-9][_-][a-z0-9]|[a-z0-9][A-Z]")
 _SUFFIX: Final = "_options"
 _SHORTEST_PART: Final = 5
+_SENTENCE_END: Final = re.compile(r"[.;!?](?=\s)")
 _PART: Final = re.compile(r"[A-Z]?[a-z]+")
 # Parts of names that say nothing of a feature, or that a message about any model may have.
 _NO_FEATURE: Final = frozenset(
@@ -86,13 +87,17 @@ def names_member(reason: ProviderReason, sent: SentRequest | None, *, is_access:
     )
 
 
-def names_feature(reason: ProviderReason, sent: SentRequest | None) -> bool:
-    """Whether the message has a word of a member's name: `search` of `search_parameters`, where it says that live search has ended."""
-    if sent is None or _names_none(reason, sent):
+def names_feature(reason: ProviderReason, sent: SentRequest | None, model: str) -> bool:
+    """Whether the message has a word of a member's name: `search` of `search_parameters`, where it says that live search has ended.
+
+    Only its first sentence counts, and none that names the target's `model`: behind it stands what replaces a model that is gone.
+    """
+    sentence = _SENTENCE_END.split(reason.message or "", maxsplit=1)[0]
+    if sent is None or (model and model.lower() in sentence) or _names_none(reason, sent):
         return False
     own, inner = sent.member_names
     parts = {part.lower() for name in (*own, *inner) for part in _PART.findall(name)}
-    words = parts.intersection(_WORD.findall(reason.message or "")) - _NO_FEATURE
+    words = parts.intersection(_WORD.findall(sentence)) - _NO_FEATURE
     return any(len(word) >= _SHORTEST_PART and not _NO_MEMBER.search(word) for word in words)
 
 

@@ -59,6 +59,8 @@ _MODEL_CODES: Final = frozenset(
      # Azure's, for a `base_url` without a version that it serves.
      "missingapiversionparameter", "invalidapiversionparameter", "invalidapiversion", "unsupportedapiversion"}
 )  # fmt: skip
+# Without those that servers have for whatever is not there.
+_CODES_OF_MODELS: Final = _MODEL_CODES - {"not_found", "not_found_error", "notfounderror"}
 # Groq's, of a model that the account's own settings block: `model_permission_blocked_project`.
 _MODEL_CODE: Final = re.compile(r"model_permission")
 _CALLER_CODES: Final = frozenset(
@@ -251,7 +253,8 @@ def _of_request(
 def _of_withdrawn(status: int, reason: ProviderReason, sent: SentRequest | None, model: str) -> ErrorKind:
     """Classify a status of the target: it may be about what this request holds, and a 404, 410 or 501 about a member of it."""
     if status in _GONE:
-        is_of_member = not _is_of_target(reason, sent) and names_feature(reason, sent)
+        is_of_model = _CODES_OF_MODELS.intersection(reason.codes) or _is_of_target(reason, sent)
+        is_of_member = not is_of_model and names_feature(reason, sent, model)
     else:
         is_of_member = status == _NOT_IMPLEMENTED and names_member(reason, sent, is_access=False)
     return "upstream_4xx" if is_of_member or _is_own(reason, sent, model) else "model_unavailable"

@@ -446,6 +446,30 @@ async def test_one_caller_opens_no_circuit_by_a_feature_that_is_not_implemented(
     assert (await gateway.finished()).of(BreakerChanged) == []
 
 
+WITHDRAWN = [
+    # What replaces the model, or a page about something else, has words of members that many requests have.
+    ("alpha-tiny is no longer served. Please use the alpha-small reasoning model.", None),
+    ("alpha-tiny is retired. Use alpha-small with reasoning effort minimal instead.", None),
+    ("This model has been sunset. For low-latency use, set temperature to 1.", None),
+    ("This model family was withdrawn; its maximum tokens were 4096.", None),
+    ("The thinking variant alpha-tiny was discontinued.", None),
+    ("Could not route to /v4/accounts/x/ai/run/alpha-tiny, perhaps your object identifier is invalid?", None),
+    ("It has been sunset, see the page about tools", "DeploymentNotFound"),
+    ("It has been sunset, see the page about tools", "model_retired"),
+    ("It was shut down in favour of a new reasoning engine", "model_decommissioned"),
+    ("It was shut down in favour of a new reasoning engine", "unknown_model"),
+]
+
+
+@pytest.mark.parametrize("status", [404, 410])
+@pytest.mark.parametrize(("message", "code"), WITHDRAWN)
+def test_a_withdrawn_model_is_the_targets_whatever_the_words_behind_it(status, message, code):
+    names = ("tools", "reasoning_effort", "temperature", "max_tokens", "enable_thinking", "safety_identifier")
+    sent = json.dumps({"model": "tiny", "messages": [], **dict.fromkeys(names, 1)}).encode()
+    reason = read_reason(json.dumps({"error": {"message": message, "code": code}}).encode())
+    assert kind_of_refusal(status, reason, sent, "alpha-tiny") == "model_unavailable"
+
+
 @pytest.mark.parametrize(("error", "fields"), OF_A_MEMBER)
 @pytest.mark.parametrize("filler", ["", "x" * 300_000])
 def test_a_403_about_a_member_of_the_request_is_the_callers(error, fields, filler):
