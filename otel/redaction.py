@@ -57,7 +57,7 @@ SECRET: Final = (
     rf"|({_FIELD}\x22{_SEPARATOR}b?\x22)(?:[^\x22\\\r\n]|\\.)+"
     rf"|({_FIELD}\\*[\x22']{_SEPARATOR})(?:(b?\x22)(?:[^\x22\\\r\n,:}}\]]|\\.)(?:[^\x22\\\r\n]|\\.)*|{_OTHER_QUOTES})"
     rf"|({_FIELD}{_SEPARATOR})(?:(b?\x22)[^\s\x22\\,:}}\]](?:[^\x22\\\r\n]|\\.)*|{_OTHER_QUOTES}"
-    rf"|(?:(?:bearer|basic|token|digest|negotiate)\s+)?{_BARE})"  # key=value, headers
+    rf"|{_SCHEME}{_BARE})"  # key=value, headers
     r"|([?&](?:x-(?:amz|goog)-)?(?:key|token|auth|pwd|sig|signature|credential|security-token)=)[^\s\x22',;&}\\]+"  # query strings
     # Names that harmless fields share, and headers as pairs: only a value that looks like a secret.
     rf"|((?:{_FIELD}\\*[\x22']\s{{0,8}},\s{{0,8}}b?\\*[\x22']|{_LONG_FIELD}(?:\\*[\x22']{_ASSIGNS}b?\\*[\x22']"
