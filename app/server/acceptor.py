@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from app.server.connections import Admission, Connections
+from app.server.lanes import LIVE_AT_ONCE
 from app.server.waiting_connections import Accepted, WaitingConnections
 
 _ACCEPTED_AT_ONCE: Final = 64
@@ -27,8 +28,10 @@ _TCP_INFO: Final = getattr(socket, "TCP_INFO", None)
 _UNACKED: Final = slice(24, 28)
 """Of Linux' `struct tcp_info`: eight bytes, four numbers of 32 bits, then `tcpi_unacked`, which is the length of a listener's queue."""
 
-_MADE_AT_ONCE: Final = 16
+_MADE_AT_ONCE: Final = 8
 """In each pass of the event loop: accepting costs a tenth of making the connection."""
+
+_FEW: Final = 16
 
 _MADE_BESIDE_A_LONG_QUEUE: Final = 2
 """Those who stand in the kernel's queue wait for each one that is made; those that were accepted have an order."""
@@ -108,6 +111,8 @@ class Acceptor:
                 self._connections.leave(None)
         if not self._is_making:
             self._make_some()
+        else:
+            self._make_live()
 
     def _queue_length(self) -> int | None:
         """Return how many connections stand in the kernel's queue; None is unknown."""
@@ -123,12 +128,12 @@ class Acceptor:
     def _room(self) -> Literal["slot", "waiting"] | None:
         """Return where there is room although all slots are taken: an idle connection, an extra one, or one that waits and loses little."""
         pending = len(self._waiting) + len(self._tasks)
-        if pending < _MADE_AT_ONCE:
+        if pending < _FEW:
             return "slot" if pending == 0 or self._connections.has_idle else None
         if self._waiting.can_give_way:
             return "waiting"
         # Those just accepted are idle once they are made: until then a few others would pay for all of them.
-        is_closing = self._connections.open >= self._connections.max_open + _MADE_AT_ONCE
+        is_closing = self._connections.open >= self._connections.max_open + _FEW
         return "slot" if self._connections.are_many_idle and not is_closing else None
 
     def _take_over(self) -> Admission:
@@ -141,16 +146,27 @@ class Acceptor:
     def _make_some(self) -> None:
         for _ in range(self._waiting.look()):
             self._connections.leave(None)
+        self._make_live()
         for _ in range(self._made_at_once):
             accepted = self._waiting.take()
             if accepted is None:
                 break
-            task = self._loop.create_task(self._connect(accepted.connection, is_extra=accepted.is_extra))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._make(accepted)
         self._is_making = bool(self._waiting)
         if self._is_making:
             self._loop.call_soon(self._make_some)
+
+    def _make_live(self) -> None:
+        for _ in range(LIVE_AT_ONCE):
+            accepted = self._waiting.take_live()
+            if accepted is None:
+                break
+            self._make(accepted)
+
+    def _make(self, accepted: Accepted) -> None:
+        task = self._loop.create_task(self._connect(accepted.connection, is_extra=accepted.is_extra))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _give_up(self, connection: socket.socket) -> None:
         self._connections.leave(None)

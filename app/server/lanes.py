@@ -38,6 +38,9 @@ _WATCHING_STARTS: Final = tuple(
 _WATCHING_LANES: Final = frozenset(lane for lane, _ in _WATCHING_PATHS)
 _ALL_PATHS: Final = tuple(path for _, paths in _WATCHING_PATHS for path in paths)
 
+LIVE_AT_ONCE: Final = 4
+"""So many probes of liveness go before all else in each pass of the event loop: they tell whether it runs at all, and cost little."""
+
 MOST_START_BYTES: Final = max(len(start) for _, starts in _WATCHING_STARTS for start in starts)
 
 
@@ -107,12 +110,19 @@ class Lanes(Generic[_Entry]):
         for _ in _LANES:
             lane = _LANES[self._next]
             self._next = (self._next + 1) % len(_LANES)
-            clients = self._clients[lane]
-            if clients:
-                self.size -= 1
-                client, waiting = clients.popitem(last=False)
-                entry = waiting.take(lane)
-                if waiting.entries:
-                    clients[client] = waiting
-                return entry
+            if self._clients[lane]:
+                return self._take_of(lane)
         raise IndexError("no entry waits")
+
+    def take_live(self) -> _Entry | None:
+        """Return the next probe of liveness, whatever else waits; None where there is none."""
+        return self._take_of("live") if self._clients["live"] else None
+
+    def _take_of(self, lane: Lane) -> _Entry:
+        clients = self._clients[lane]
+        self.size -= 1
+        client, waiting = clients.popitem(last=False)
+        entry = waiting.take(lane)
+        if waiting.entries:
+            clients[client] = waiting
+        return entry

@@ -60,6 +60,9 @@ class ReadFlow:
     _has_read: bool = False
     """Whether enough was read in this pass of the loop."""
     _waits_for_turn: bool = False
+    _is_pipelined: bool = False
+    """Whether requests came before the response of another, since the connection was idle: it competes with others of its own, not with probes."""
+
     _was_served: bool = False
     """Whether a request on this connection has got its response."""
     _keep_alive_seconds: float
@@ -93,11 +96,13 @@ class ReadFlow:
         if exchange is not None:
             # After the response the rest of a body is only thrown away.
             return "new" if exchange.response_complete else "kept"
-        return watching_lane(self._input.starts_with) or ("kept" if self._was_served else "new")
+        watching = None if self._is_pipelined else watching_lane(self._input.starts_with)
+        return watching or ("kept" if self._was_served else "new")
 
     def _take_in_turn(self, act: Callable[[], None]) -> None:
         """Call `act` when it is this connection's turn; the time of the request that waits here begins now."""
         self._arrived_seconds = self.clock.monotonic()
+        self._is_pipelined = True
         # Called later, not from here: many waiting requests would make a deep stack.
         asyncio.get_running_loop().call_soon(self.turns.take, act, self._place)
 
@@ -184,6 +189,7 @@ class ReadFlow:
 
         The timer goes on while requests come, and looks what is due when it runs out: to set one for each request costs a hundredth of it.
         """
+        self._is_pipelined = False
         self._idle_until = asyncio.get_running_loop().time() + self._keep_alive_seconds
         if "idle" not in self._timers:
             self._timers.set("idle", self._keep_alive_seconds, self._end_idle)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from app.gateway.capacity.loop_sharing import LoopSharing
-from app.server.lanes import Lanes, Place
+from app.server.lanes import LIVE_AT_ONCE, Lanes, Place
 
 
 class _Bounds(NamedTuple):
@@ -41,6 +41,7 @@ class Turns:
         self._tedious: deque[Callable[[], object]] = deque()
         self._at_once = _ALONE.most
         self._left = 0
+        self._live_left = 0
         self._began = 0.0
         self._is_counting = False
 
@@ -52,6 +53,10 @@ class Turns:
             self._act(act)
             return True
         waits_at = place()
+        if waits_at.lane == "live" and self._live_left > 0:
+            self._live_left -= 1
+            act()
+            return True
         if waits_at not in self._waiting:
             self._sharing.came_beside(self._waiting.size, self._waiting.clients)
         self._waiting.put(act, waits_at)
@@ -73,6 +78,7 @@ class Turns:
         self._bounds = _SHARED if self._sharing.is_shared else _ALONE
         self._at_once = max(self._bounds.least, min(self._bounds.most, self._at_once))
         self._left = self._at_once
+        self._live_left = LIVE_AT_ONCE
         self._began = self._clock()
         asyncio.get_running_loop().call_soon(self._next_pass)
 
@@ -82,6 +88,9 @@ class Turns:
         self._at_once = self._at_once // 2 if is_long else self._at_once * 2
         if self._waiting.size or self._tedious:
             self._begin_pass()
+            while self._live_left > 0 and (act := self._waiting.take_live()) is not None:
+                self._live_left -= 1
+                act()
             if self._tedious:
                 self._tedious.popleft()()
             while self._waiting.size and self._left > 0:
