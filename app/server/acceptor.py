@@ -15,8 +15,10 @@ import sys
 from collections.abc import Callable
 from typing import Final, Literal
 
+from app.server.client_transport import ClientTransport
 from app.server.connections import Admission, Connections
 from app.server.lanes import LIVE_AT_ONCE
+from app.server.socket_events import ClientEvents
 from app.server.waiting_connections import Accepted, WaitingConnections
 
 _ACCEPTED_AT_ONCE: Final = 64
@@ -40,7 +42,7 @@ _PAUSE_SECONDS: Final = 0.05
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
-class AcceptedProtocol(asyncio.BaseProtocol):
+class AcceptedProtocol(asyncio.BufferedProtocol):
     """The protocol of a connection that was accepted; `is_extra` is set before it is made."""
 
     is_extra = False
@@ -53,17 +55,18 @@ class Acceptor:
         self,
         loop: asyncio.AbstractEventLoop,
         listener: socket.socket,
+        events: ClientEvents,
         make_protocol: Callable[[], AcceptedProtocol],
         connections: Connections,
     ) -> None:
         self._loop = loop
         self._listener = listener
+        self._events = events
         self._make_protocol = make_protocol
         self._connections = connections
         self._waiting = WaitingConnections()
         self._is_making = False
         self._made_at_once = _MADE_AT_ONCE
-        self._tasks: set[asyncio.Task[None]] = set()
         self._pause: asyncio.TimerHandle | None = None
         self._is_closed = False
         self._start()
@@ -127,7 +130,7 @@ class Acceptor:
 
     def _room(self) -> Literal["slot", "waiting"] | None:
         """Return where there is room although all slots are taken: an idle connection, an extra one, or one that waits and loses little."""
-        pending = len(self._waiting) + len(self._tasks)
+        pending = len(self._waiting)
         if pending < _FEW:
             return "slot" if pending == 0 or self._connections.has_idle else None
         if self._waiting.can_give_way:
@@ -164,26 +167,11 @@ class Acceptor:
             self._make(accepted)
 
     def _make(self, accepted: Accepted) -> None:
-        task = self._loop.create_task(self._connect(accepted.connection, is_extra=accepted.is_extra))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        protocol = self._make_protocol()
+        protocol.is_extra = accepted.is_extra
+        # What it has sent is read now: it would be reported after much else.
+        ClientTransport(self._loop, self._events, accepted.connection, protocol).read()
 
     def _give_up(self, connection: socket.socket) -> None:
         self._connections.leave(None)
         connection.close()
-
-    async def _connect(self, connection: socket.socket, *, is_extra: bool) -> None:
-        if self._is_closed:
-            self._give_up(connection)
-            return
-
-        def make_protocol() -> AcceptedProtocol:
-            protocol = self._make_protocol()
-            protocol.is_extra = is_extra
-            return protocol
-
-        try:
-            await self._loop.connect_accepted_socket(make_protocol, connection)
-        except OSError:
-            # The client reset it before it was accepted.
-            self._give_up(connection)

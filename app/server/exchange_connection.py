@@ -1,18 +1,18 @@
 """What an exchange needs of the connection that carries it."""
 
-import asyncio
 from typing import Protocol
 
 from uvicorn.server import ServerState
 
 from app.gateway.overhead import OverheadTimer
+from app.server.client_transport import ClientTransport
 
 
 class ExchangeConnection(Protocol):
     """What an exchange needs of its connection."""
 
     @property
-    def transport(self) -> asyncio.Transport:
+    def transport(self) -> ClientTransport:
         """Where the response goes."""
 
     @property

@@ -21,6 +21,7 @@ from app.server.acceptor import AcceptedProtocol, Acceptor
 from app.server.connections import Connections
 from app.server.http_protocol import HttpConnection
 from app.server.send_watch import SendWatch
+from app.server.socket_events import ClientEvents
 from app.server.stop_signals import StopSignals
 
 _POLL_SECONDS: Final = 0.02
@@ -71,7 +72,10 @@ class GatewayServer(uvicorn.Server):
             made = self.config.http_protocol_class(config=self.config, server_state=self.server_state, app_state={})  # type: ignore[call-arg]
             return cast("AcceptedProtocol", made)
 
-        self._acceptors = [Acceptor(loop, each, make_protocol, self._connections) for each in sockets or []]
+        self._events = ClientEvents(loop)
+        self._acceptors = [
+            Acceptor(loop, each, self._events, make_protocol, self._connections) for each in sockets or []
+        ]
         self._watch.start()
         self.started = True
 
@@ -87,7 +91,8 @@ class GatewayServer(uvicorn.Server):
             await self._end_the_rest()
         self._watch.stop()
         for connection in list(self.server_state.connections):
-            connection.transport.close()
+            connection.transport.abort()
+        self._events.close()
 
     async def _end_the_rest(self) -> None:
         """End what did not finish within the grace: cut responses that clients do not read, then interrupt requests in flight."""

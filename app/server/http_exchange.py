@@ -272,6 +272,9 @@ class Exchange:
             if body:
                 connection.transport.write(body)
         self._unwritten_bytes -= len(body)
+        if is_last:
+            # It leaves now: the next pass of the event loop has nothing left to do for this response.
+            connection.transport.flush()
         self._buffered_bytes = connection.transport.get_write_buffer_size()
 
     def _complete(self, connection: ExchangeConnection) -> None:

@@ -21,6 +21,7 @@ from app.gateway.lazy_timers import LazyTimers
 from app.gateway.ports import Clock
 from app.server.acceptor import AcceptedProtocol
 from app.server.asgi_scope import asgi_scope
+from app.server.client_transport import ClientTransport
 from app.server.connections import Connections
 from app.server.end_flow import EndFlow
 from app.server.half_close import HALF_CLOSE, watch_half_close
@@ -29,7 +30,7 @@ from app.server.http_head import RequestHead, RequestRefusedError
 from app.server.http_input import RequestInput
 from app.server.http_refusal import late_head, no_connection, refusal
 from app.server.known_callers import KnownCallers
-from app.server.lanes import is_watching
+from app.server.lanes import is_live, is_watching
 from app.server.read_flow import READ_BYTES
 from app.server.timers import Timers
 from app.server.turns import Turns
@@ -38,7 +39,7 @@ from app.server.write_flow import HIGH_WATER_BYTES, WriteFlow
 _logger = logging.getLogger("uvicorn.error")
 
 
-class HttpConnection(EndFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProtocol):
+class HttpConnection(EndFlow, WriteFlow, AcceptedProtocol):
     """One connection. Timers are set only where a client makes the server wait: a request that comes in one piece costs none."""
 
     server_config: ServerConfig = ServerConfig()
@@ -65,7 +66,7 @@ class HttpConnection(EndFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProto
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A connection without a request is as idle as one between two requests."""
-        self.transport = transport = cast("asyncio.Transport", transport)
+        self.transport = transport = cast("ClientTransport", transport)
         transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
         self.server_state.connections.add(self)  # type: ignore[arg-type]  # its own protocols are meant
         client = get_remote_addr(transport)
@@ -192,6 +193,7 @@ class HttpConnection(EndFlow, WriteFlow, AcceptedProtocol, asyncio.BufferedProto
             self._end_output(refusal(no_connection()))
             return
         self.connections.is_served(self)
+        self.transport.goes_on_with_probes(is_live(head.path))
         exchange = self._exchange = Exchange(self, head, _logger)
         if not self._input.is_in_body:
             exchange.is_body_complete = True

@@ -26,8 +26,9 @@ class Place(NamedTuple):
 _Entry = TypeVar("_Entry")
 
 _LANES: Final[tuple[Lane, ...]] = get_args(Lane)
+_LIVE_PATH: Final = "/health/live"
 _WATCHING_PATHS: Final[tuple[tuple[Lane, tuple[str, ...]], ...]] = (
-    ("live", ("/health/live",)),
+    ("live", (_LIVE_PATH,)),
     ("ready", ("/health/",)),
     ("monitoring", ("/metrics", "/prometheus/")),
 )
@@ -42,6 +43,11 @@ LIVE_AT_ONCE: Final = 4
 """So many probes of liveness go before all else in each pass of the event loop: they tell whether it runs at all, and cost little."""
 
 MOST_START_BYTES: Final = max(len(start) for _, starts in _WATCHING_STARTS for start in starts)
+
+
+def is_live(path: str) -> bool:
+    """Return whether a path is the one of liveness."""
+    return path == _LIVE_PATH
 
 
 def is_watching(path: str) -> bool:

@@ -12,6 +12,7 @@ from typing import Final
 
 from app.gateway.overhead import OverheadTimer
 from app.gateway.ports import Clock
+from app.server.client_transport import ClientTransport
 from app.server.http_exchange import Exchange
 from app.server.http_input import RequestInput
 from app.server.known_callers import KnownCallers
@@ -43,7 +44,7 @@ class ReadFlow:
     read_buffer: memoryview
     """Shared by all connections of a server: it is filled and emptied within one callback."""
 
-    transport: asyncio.Transport
+    transport: ClientTransport
     _input: RequestInput
     _exchange: Exchange | None
     _timers: Timers
@@ -61,7 +62,7 @@ class ReadFlow:
     """Whether enough was read in this pass of the loop."""
     _waits_for_turn: bool = False
     _is_pipelined: bool = False
-    """Whether requests came before the response of another, since the connection was idle: it competes with others of its own, not with probes."""
+    """Whether requests came before the response of another, since the connection was idle: they do not compete with probes."""
 
     _was_served: bool = False
     """Whether a request on this connection has got its response."""

@@ -7,6 +7,8 @@ the process.
 import asyncio
 from typing import Final
 
+from app.server.client_transport import ClientTransport
+
 HIGH_WATER_BYTES: Final = 16 * 1024
 """Hundreds of clients may leave so much of their streams unread."""
 
@@ -14,7 +16,7 @@ HIGH_WATER_BYTES: Final = 16 * 1024
 class WriteFlow:
     """The writing side of a connection, for its protocol class. A client that keeps up costs one look at the buffer."""
 
-    transport: asyncio.Transport
+    transport: ClientTransport
     is_writable: bool = True
     """Whether the client has taken enough of what was written."""
     _may_write: asyncio.Event | None = None

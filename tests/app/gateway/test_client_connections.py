@@ -14,6 +14,7 @@ from app.server.acceptor import AcceptedProtocol, Acceptor
 from app.server.connections import Connections
 from app.server.descriptors import MOST_CONNECTIONS, max_client_connections
 from app.server.http_head import FIELD_BYTES
+from app.server.socket_events import ClientEvents
 from tests.app.gateway.raw_client import exchange, get, post, responses
 
 READ_SECONDS = 20.0
@@ -195,19 +196,22 @@ async def test_without_a_descriptor_the_idlest_connection_goes_and_accepting_goe
 
     made = asyncio.Event()
 
-    class Protocol(AcceptedProtocol, asyncio.Protocol):
+    class Protocol(AcceptedProtocol):
         def connection_made(self, transport):
             made.set()
             transport.close()
 
     listener, connections = Listener(), Connections(10)
-    acceptor = Acceptor(asyncio.get_running_loop(), listener, Protocol, connections)
+    events = ClientEvents(asyncio.get_running_loop())
+    acceptor = Acceptor(asyncio.get_running_loop(), listener, events, Protocol, connections)
     with caplog.at_level(logging.WARNING):
         _, writer = await asyncio.open_connection(*listener.real.getsockname())
         async with asyncio.timeout(READ_SECONDS):
             await made.wait()
     writer.close()
     acceptor.close()
+    await asyncio.sleep(0)
+    events.close()
     listener.real.close()
     assert connections.closed["no_descriptor"] == 3
     (record,) = caplog.records

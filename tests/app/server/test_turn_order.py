@@ -43,6 +43,12 @@ class Transport(asyncio.Transport):
     def close(self):
         pass
 
+    def flush(self):
+        pass
+
+    def goes_on_with_probes(self, is_probing):
+        pass
+
     def get_write_buffer_size(self):
         return 0
 

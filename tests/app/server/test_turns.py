@@ -4,7 +4,7 @@ import asyncio
 import itertools
 
 from app.gateway.capacity.loop_sharing import LoopSharing
-from app.server.lanes import Place
+from app.server.lanes import LIVE_AT_ONCE, Place
 from app.server.turns import Turns
 
 
@@ -95,14 +95,27 @@ async def test_what_is_tedious_goes_on_once_in_a_pass_and_holds_nobody_up():
     assert (seen.count("new"), seen.count("tedious")) == (3, 3)
 
 
-async def test_a_health_check_behind_thousands_of_refusals_has_the_first_turn_of_the_next_pass():
+async def test_a_health_check_behind_thousands_of_refusals_has_its_turn_at_once():
     turns, seen = Turns(lambda: 0.0, LoopSharing(lambda: 0.0)), []
     for n in range(3_000):
         turns.take(lambda n=n: seen.append(n), lambda: Place("new", "10.0.0.1"))
-    turns.take(lambda: seen.append("probe"), lambda: Place("live", "10.0.0.1"))
+    begun = len(seen)
+    assert turns.take(lambda: seen.append("probe"), lambda: Place("live", "10.0.0.1"))
+    assert seen[begun:] == ["probe"]
+
+
+async def test_health_checks_go_before_all_else_but_a_few_in_each_pass():
+    turns, seen = Turns(lambda: 0.0, LoopSharing(lambda: 0.0)), []
+    for n in range(3_000):
+        turns.take(lambda n=n: seen.append(n), lambda: Place("new", "10.0.0.1"))
+    for _ in range(3 * LIVE_AT_ONCE):
+        turns.take(lambda: seen.append("probe"), lambda: Place("live", "10.0.0.1"))
+    assert seen[-LIVE_AT_ONCE:] == ["probe"] * LIVE_AT_ONCE
     begun = len(seen)
     await asyncio.sleep(0)
-    assert seen[begun] == "probe"
+    assert seen[begun:][:LIVE_AT_ONCE] == ["probe"] * LIVE_AT_ONCE
+    # Their lane has its turns beside that.
+    assert LIVE_AT_ONCE < seen[begun:].count("probe") < 2 * LIVE_AT_ONCE + 32
 
 
 async def test_fewer_start_at_once_while_the_passes_are_long_and_more_again_afterwards():

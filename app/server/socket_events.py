@@ -1,0 +1,102 @@
+"""Reports which client connections can be read or written, a few in each pass of the event loop.
+
+The event loop's own transports report all of them in one pass: thousands of clients that send, or that leave, at the same moment
+would keep timers, streams and health checks waiting meanwhile. Here the sockets are watched by a selector of their own, which
+is one descriptor to the event loop, and the next few are reported in its next pass.
+"""
+
+import asyncio
+import selectors
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Protocol
+
+_REPORTED_SECONDS: Final = 0.002
+"""In each pass of the event loop, after the first few: each is a read or a write, and some twentieth of a millisecond."""
+
+_FEW: Final = 8
+
+
+class WatchedTransport(Protocol):
+    """What is told of its socket."""
+
+    def socket_is_ready(self, events: int) -> None:
+        """The socket can be read (`selectors.EVENT_READ`) or written (`EVENT_WRITE`), or has failed, which reading or writing shows."""
+
+    def flush(self) -> None:
+        """Give the kernel what was written."""
+
+
+class SocketEvents:
+    """For one event loop, and used on it. `close` is called when no connection is left.
+
+    `clock` returns seconds, best of the loop's own processor time.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float] = time.thread_time) -> None:
+        self._loop = loop
+        self._clock = clock
+        self._selector = selectors.DefaultSelector()
+        self._ready: deque[tuple[WatchedTransport, int]] = deque()
+        self._to_flush: list[WatchedTransport] = []
+        # Each selector of Linux, macOS and the BSDs has a descriptor, which can be read while it has something to report.
+        self._descriptor = self._selector.fileno()
+        loop.add_reader(self._descriptor, self._report_some)
+
+    def change(self, connection: socket.socket, transport: WatchedTransport, before: int, now: int) -> None:
+        """Report other events of a socket than before; 0 is none."""
+        if not before:
+            self._selector.register(connection, now, transport)
+        elif now:
+            self._selector.modify(connection, now, transport)
+        else:
+            self._selector.unregister(connection)
+
+    def flush_soon(self, transport: WatchedTransport) -> None:
+        """Flush a transport in the next pass: what is written in between leaves with it."""
+        if not self._to_flush:
+            self._loop.call_soon(self._flush)
+        self._to_flush.append(transport)
+
+    def close(self) -> None:
+        """Report nothing more."""
+        self._loop.remove_reader(self._descriptor)
+        self._selector.close()
+        self._ready.clear()
+
+    def _report_some(self) -> None:
+        ready = self._ready
+        if not ready:
+            # All of them, for a selector may name the same ones first each time.
+            ready.extend([(key.data, events) for key, events in self._selector.select(0)])
+        began = self._clock() if len(ready) > _FEW else 0.0
+        while ready:
+            for _ in range(min(len(ready), _FEW)):
+                transport, events = ready.popleft()
+                transport.socket_is_ready(events)
+            if ready and self._clock() - began >= _REPORTED_SECONDS:
+                break
+
+    def _flush(self) -> None:
+        to_flush, self._to_flush = self._to_flush, []
+        for transport in to_flush:
+            transport.flush()
+
+
+class ClientEvents:
+    """What is reported of all client connections of one event loop.
+
+    Connections whose last request was a probe of liveness have a selector of their own: such a client asks again soon, and must
+    not wait until thousands of others were read or written.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.usual = SocketEvents(loop)
+        self.probes = SocketEvents(loop)
+
+    def close(self) -> None:
+        """Report nothing more; no connection is left."""
+        self.usual.close()
+        self.probes.close()
