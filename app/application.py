@@ -50,7 +50,7 @@ from app.providers.provider_reading import provider_reading
 from app.providers.registry import ProviderStates
 from app.server.connection_metrics import observe_connections
 from app.server.connections import Connections
-from app.server.descriptors import descriptor_limit, max_client_connections
+from app.server.descriptors import descriptor_limit, max_client_connections, spare_descriptors
 from app.store.database import check_database, close_database, create_engine, migrate
 from app.store.database_file import DatabaseFile, database_file
 from app.store.detector_state import StoredDetectorState
@@ -178,7 +178,8 @@ def _build_parts(
         cache = MemoryResponseCache(config.cache.max_bytes, clock)
     else:
         cache = open_valkey_cache(secrets.cache_url, clock)
-    max_connections = max_client_connections(config, descriptor_limit())
+    most_descriptors = descriptor_limit()
+    max_connections = max_client_connections(config, most_descriptors)
     # Call ids must be unique, not secret: one system call at the start instead of one per request.
     ids = random.Random(random_bytes(32))  # noqa: S311
     models = ModelTable(
@@ -225,7 +226,7 @@ def _build_parts(
         jobs,
         watch,
         Exposure(secrets.monitoring_token, is_open=config.monitoring.open),
-        Connections(max_connections),
+        Connections(max_connections, spare_descriptors(config, most_descriptors, max_connections)),
         budgets,
     )
 

@@ -12,6 +12,7 @@ import asyncio
 import errno
 import socket
 import sys
+from collections import deque
 from collections.abc import Callable
 from typing import Final, Literal
 
@@ -38,6 +39,10 @@ _FEW: Final = 16
 _MADE_BESIDE_A_LONG_QUEUE: Final = 2
 """Those who stand in the kernel's queue wait for each one that is made; those that were accepted have an order."""
 
+_CLOSED_AT_ONCE: Final = 16
+"""In each pass of the event loop: the kernel takes longer to close a connection than to accept one."""
+
+_MOST_TO_CLOSE: Final = 1_024
 _PAUSE_SECONDS: Final = 0.05
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -67,6 +72,9 @@ class Acceptor:
         self._waiting = WaitingConnections()
         self._is_making = False
         self._made_at_once = _MADE_AT_ONCE
+        self._to_close: deque[socket.socket] = deque()
+        self._most_to_close = min(_MOST_TO_CLOSE, connections.spare_descriptors)
+        self._is_queue_long = False
         self._pause: asyncio.TimerHandle | None = None
         self._is_closed = False
         self._start()
@@ -80,6 +88,9 @@ class Acceptor:
             self._pause.cancel()
         while (accepted := self._waiting.take()) is not None:
             self._give_up(accepted.connection)
+        for replaced in self._to_close:
+            replaced.close()
+        self._to_close.clear()
 
     def _start(self) -> None:
         self._pause = None
@@ -89,6 +100,7 @@ class Acceptor:
         length = self._queue_length()
         at_once = _ACCEPTED_WHERE_UNKNOWN if length is None else max(_ACCEPTED_AT_ONCE, length // _PASSES)
         is_long = length is not None and length > at_once
+        self._is_queue_long = is_long
         self._made_at_once = _MADE_BESIDE_A_LONG_QUEUE if is_long else _MADE_AT_ONCE
         for _ in range(at_once):
             room = self._room() if self._connections.is_full else "slot"
@@ -143,7 +155,12 @@ class Acceptor:
         """Close a connection that waits and loses little; return what it was admitted as."""
         replaced = self._waiting.take_to_give_way()
         self._connections.closed["idlest"] += 1
-        replaced.connection.close()
+        if len(self._to_close) >= self._most_to_close:
+            replaced.connection.close()
+        else:
+            if not self._to_close:
+                self._loop.call_soon(self._close_some)
+            self._to_close.append(replaced.connection)
         return "extra" if replaced.is_extra else "usual"
 
     def _make_some(self) -> None:
@@ -171,6 +188,14 @@ class Acceptor:
         protocol.is_extra = accepted.is_extra
         # What it has sent is read now: it would be reported after much else.
         ClientTransport(self._loop, self._events, accepted.connection, protocol).read()
+
+    def _close_some(self) -> None:
+        """Close connections that gave way, unless many stand in the kernel's queue."""
+        if not self._is_queue_long:
+            for _ in range(min(_CLOSED_AT_ONCE, len(self._to_close))):
+                self._to_close.popleft().close()
+        if self._to_close:
+            self._loop.call_soon(self._close_some)
 
     def _give_up(self, connection: socket.socket) -> None:
         self._connections.leave(None)

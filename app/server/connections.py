@@ -45,10 +45,14 @@ class ClientConnection(Protocol):
 
 
 class Connections:
-    """Used on the event loop; its counts are read by the thread that collects metrics."""
+    """Used on the event loop; its counts are read by the thread that collects metrics.
 
-    def __init__(self, max_open: int) -> None:
+    `spare_descriptors`: how many sockets of connections that have ended may be closed later than at once.
+    """
+
+    def __init__(self, max_open: int, spare_descriptors: int = 0) -> None:
         self.max_open = max_open
+        self.spare_descriptors = spare_descriptors
         self.open = 0
         self.closed: dict[CloseReason, int] = dict.fromkeys(get_args(CloseReason), 0)
         self._unused: OrderedDict[ClientConnection, None] = OrderedDict()

@@ -40,7 +40,15 @@ def max_client_connections(config: AppConfig, limit: int) -> int:
 
     At least half of a small limit is for clients, even where the settings of providers allow more connections.
     """
-    providers = sum(provider.max_connections for provider in config.providers)
-    left = max(limit - _OWN - providers, (limit - _OWN) // 2, _FEWEST)
+    left = max(limit - _OWN - _of_providers(config), (limit - _OWN) // 2, _FEWEST)
     wanted = config.server.max_connections
     return min(MOST_CONNECTIONS, left) if wanted is None else min(wanted, max(limit - _OWN, _FEWEST))
+
+
+def spare_descriptors(config: AppConfig, limit: int, max_connections: int) -> int:
+    """Return how many descriptors nothing has a claim on."""
+    return max(0, limit - _OWN - _of_providers(config) - max_connections)
+
+
+def _of_providers(config: AppConfig) -> int:
+    return sum(provider.max_connections for provider in config.providers)
