@@ -9,12 +9,12 @@ import asyncio
 import selectors
 import socket
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sized
 from typing import Final, Protocol
 
 _REPORTED_SECONDS: Final = 0.002
-"""In each pass of the event loop, after the first few: each is a read or a write, and some twentieth of a millisecond."""
+"""Of reads, and of writes, in each pass of the event loop, after the first few: each takes some twentieth of a millisecond."""
 
 _FEW: Final = 8
 
@@ -39,7 +39,9 @@ class SocketEvents:
         self._loop = loop
         self._clock = clock
         self._selector = selectors.DefaultSelector()
-        self._ready: deque[tuple[WatchedTransport, int]] = deque()
+        self._readable: deque[tuple[WatchedTransport, int]] = deque()
+        self._writable: OrderedDict[WatchedTransport, int] = OrderedDict()
+        """Those that can only be written. A request does not wait for thousands of slow readers."""
         self._to_flush: list[WatchedTransport] = []
         # Each selector of Linux, macOS and the BSDs has a descriptor, which can be read while it has something to report.
         self._descriptor = self._selector.fileno()
@@ -54,6 +56,11 @@ class SocketEvents:
         else:
             self._selector.unregister(connection)
 
+    @property
+    def watched(self) -> int:
+        """How many sockets are watched."""
+        return len(self._selector.get_map())
+
     def flush_soon(self, transport: WatchedTransport) -> None:
         """Flush a transport in the next pass: what is written in between leaves with it."""
         if not self._to_flush:
@@ -64,17 +71,28 @@ class SocketEvents:
         """Report nothing more."""
         self._loop.remove_reader(self._descriptor)
         self._selector.close()
-        self._ready.clear()
+        self._readable.clear()
+        self._writable.clear()
 
     def _report_some(self) -> None:
-        ready = self._ready
-        if not ready:
+        readable, writable = self._readable, self._writable
+        if not readable:
             # All of them, for a selector may name the same ones first each time.
-            ready.extend([(key.data, events) for key, events in self._selector.select(0)])
+            for key, events in self._selector.select(0):
+                if events & selectors.EVENT_READ:
+                    readable.append((key.data, events))
+                else:
+                    writable.setdefault(key.data, events)
+        if readable:
+            self._report(readable, readable.popleft)
+        if writable:
+            self._report(writable, lambda: writable.popitem(last=False))
+
+    def _report(self, ready: Sized, take: Callable[[], tuple[WatchedTransport, int]]) -> None:
         began = self._clock() if len(ready) > _FEW else 0.0
         while ready:
             for _ in range(min(len(ready), _FEW)):
-                transport, events = ready.popleft()
+                transport, events = take()
                 transport.socket_is_ready(events)
             if ready and self._clock() - began >= _REPORTED_SECONDS:
                 break
@@ -92,9 +110,9 @@ class ClientEvents:
     not wait until thousands of others were read or written.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.usual = SocketEvents(loop)
-        self.probes = SocketEvents(loop)
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float] = time.thread_time) -> None:
+        self.usual = SocketEvents(loop, clock)
+        self.probes = SocketEvents(loop, clock)
 
     def close(self) -> None:
         """Report nothing more; no connection is left."""

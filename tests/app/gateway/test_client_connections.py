@@ -12,7 +12,7 @@ import pytest
 from app.config.schema import AppConfig, ProviderConfig, ServerConfig
 from app.server.acceptor import AcceptedProtocol, Acceptor
 from app.server.connections import Connections
-from app.server.descriptors import MOST_CONNECTIONS, max_client_connections
+from app.server.descriptors import MOST_CONNECTIONS, max_client_connections, spare_descriptors
 from app.server.http_head import FIELD_BYTES
 from app.server.socket_events import ClientEvents
 from tests.app.gateway.raw_client import exchange, get, post, responses
@@ -236,6 +236,7 @@ def test_descriptors_are_reserved_for_providers_and_the_gateway_itself(wanted, l
         providers=tuple(ProviderConfig(name=f"p{index}", base_url="http://localhost/v1") for index in range(providers)),
     )
     assert max_client_connections(config, limit) == expected
+    assert spare_descriptors(config, limit, expected) == max(0, limit - 160 - 200 * providers - expected)
 
 
 async def test_a_pipeline_is_parsed_one_request_at_a_time_and_read_no_further(make_upstream, make_gateway, wire):

@@ -21,7 +21,7 @@ PROBE = b"GET /health/live HTTP/1.1\r\n"
 class Accepted:
     """An acceptor that starts while many clients wait; `made` has their ports in the order of their connections."""
 
-    def __init__(self, max_open=1_000, clients=CLIENTS):
+    def __init__(self, max_open=1_000, clients=CLIENTS, spare_descriptors=0):
         accepted = self
 
         class Protocol(AcceptedProtocol):
@@ -41,7 +41,7 @@ class Accepted:
                 accepted.connections.leave(self)
 
         self.made, self.transports = [], []
-        self.connections = Connections(max_open)
+        self.connections = Connections(max_open, spare_descriptors)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=2 * clients)
         self._listener.setblocking(False)
         self.clients = [socket.create_connection(self._listener.getsockname()) for _ in range(clients)]
@@ -171,4 +171,37 @@ async def test_a_flood_of_silent_connections_costs_itself_before_it_costs_those_
     assert accepted.connections.open <= bound + 16
     assert not kept.is_aborted
     accepted.connections.leave(kept)
+    await accepted.close()
+
+
+def has_ended(client):
+    client.setblocking(False)
+    try:
+        return client.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+@pytest.mark.parametrize("spare", [0, 50, 1_000])
+async def test_connections_that_give_way_are_closed_in_the_end(spare):
+    bound, flood = 400, 800
+    accepted = Accepted(max_open=bound, clients=flood, spare_descriptors=spare)
+    accepted.start()
+    await until(lambda: len(accepted.made) + accepted.connections.closed["idlest"] >= flood)
+    await until(lambda: accepted.connections.open <= bound)
+    await until(lambda: sum(map(has_ended, accepted.clients)) == flood - accepted.connections.open)
+    assert accepted.connections.closed["idlest"] == flood - accepted.connections.open
+    await accepted.close()
+
+
+async def test_connections_that_gave_way_do_not_outlive_the_listener():
+    accepted = Accepted(max_open=400, clients=800, spare_descriptors=1_000)
+    accepted.start()
+    await until(lambda: accepted.connections.closed["idlest"] > 0)
+    accepted.acceptor.close()
+    for transport in accepted.transports:
+        transport.abort()
+    await until(lambda: all(map(has_ended, accepted.clients[:400])))
     await accepted.close()
