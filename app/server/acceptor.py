@@ -88,9 +88,7 @@ class Acceptor:
             self._pause.cancel()
         while (accepted := self._waiting.take()) is not None:
             self._give_up(accepted.connection)
-        for replaced in self._to_close:
-            replaced.close()
-        self._to_close.clear()
+        self._close_all()
 
     def _start(self) -> None:
         self._pause = None
@@ -113,7 +111,8 @@ class Acceptor:
             except ConnectionAbortedError:
                 continue
             except OSError as error:
-                if error.errno in _EXHAUSTED:
+                has_closed = self._close_all()
+                if error.errno in _EXHAUSTED and not has_closed:
                     self._connections.out_of_descriptors()
                 self._loop.remove_reader(self._listener)
                 self._pause = self._loop.call_later(_PAUSE_SECONDS, self._start)
@@ -166,15 +165,17 @@ class Acceptor:
     def _make_some(self) -> None:
         for _ in range(self._waiting.look()):
             self._connections.leave(None)
-        self._make_live()
-        for _ in range(self._made_at_once):
-            accepted = self._waiting.take()
-            if accepted is None:
-                break
-            self._make(accepted)
-        self._is_making = bool(self._waiting)
-        if self._is_making:
-            self._loop.call_soon(self._make_some)
+        try:
+            self._make_live()
+            for _ in range(self._made_at_once):
+                accepted = self._waiting.take()
+                if accepted is None:
+                    break
+                self._make(accepted)
+        finally:
+            self._is_making = bool(self._waiting)
+            if self._is_making:
+                self._loop.call_soon(self._make_some)
 
     def _make_live(self) -> None:
         for _ in range(LIVE_AT_ONCE):
@@ -188,6 +189,13 @@ class Acceptor:
         protocol.is_extra = accepted.is_extra
         # What it has sent is read now: it would be reported after much else.
         ClientTransport(self._loop, self._events, accepted.connection, protocol).read()
+
+    def _close_all(self) -> bool:
+        """Close all connections that gave way; return whether there was one."""
+        has_closed = bool(self._to_close)
+        while self._to_close:
+            self._to_close.popleft().close()
+        return has_closed
 
     def _close_some(self) -> None:
         """Close connections that gave way, unless many stand in the kernel's queue."""

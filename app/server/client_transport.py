@@ -52,7 +52,10 @@ class ClientTransport(asyncio.Transport):
         self._is_paused = False
         self._high = _JOINED_BYTES
         self._low = _JOINED_BYTES // _LOW_SHARE
-        protocol.connection_made(self)
+        try:
+            protocol.connection_made(self)
+        except Exception as error:  # noqa: BLE001  whatever a protocol raises ends its connection alone
+            self._fail(error)
         self._watch()
 
     def goes_on_with_probes(self, is_probing: bool) -> None:
@@ -126,10 +129,7 @@ class ClientTransport(asyncio.Transport):
             else:
                 self.close()
         except Exception as error:  # noqa: BLE001  whatever a protocol raises ends its connection alone
-            self._loop.call_exception_handler(
-                {"message": "a connection failed", "exception": error, "protocol": protocol}
-            )
-            self._end(error)
+            self._fail(error)
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Pause the protocol while more than `high` bytes wait to be written, until no more than `low` do; a quarter by default."""
@@ -215,8 +215,14 @@ class ClientTransport(asyncio.Transport):
         if self._has_ended:
             wanted = 0
         if wanted != self._watched:
-            before, self._watched = self._watched, wanted
-            self._events.change(self._socket, self, before, wanted)
+            before, self._watched = self._watched, 0
+            try:
+                self._events.change(self._socket, self, before, wanted)
+            except OSError as error:
+                # The kernel watches no more sockets, or has no memory: it has forgotten this one.
+                self._end(error)
+            else:
+                self._watched = wanted
 
     def _pause_where_full(self) -> None:
         if self._pending_bytes > self._high and not self._is_paused and self._protocol is not None:
@@ -238,9 +244,13 @@ class ClientTransport(asyncio.Transport):
         """Let `connection_lost` be called in the next pass: its callers are in the middle of something."""
         if not self._has_ended:
             self._has_ended = self._is_closing = True
+            self._loop.call_soon(self._lose, error)
             self._watch()
             self._pending.clear()
-            self._loop.call_soon(self._lose, error)
+
+    def _fail(self, error: Exception) -> None:
+        self._loop.call_exception_handler({"message": "a connection failed", "exception": error})
+        self._end(error)
 
     def _lose(self, error: Exception | None) -> None:
         protocol, self._protocol = self._protocol, None

@@ -17,6 +17,8 @@ _REPORTED_SECONDS: Final = 0.002
 """Of reads, and of writes, in each pass of the event loop, after the first few: each takes some twentieth of a millisecond."""
 
 _FEW: Final = 8
+_REPORTED_PER_SELECTED: Final = 16
+"""Those that can still be written are selected again each time: of thousands, that takes longer than a pass."""
 
 
 class WatchedTransport(Protocol):
@@ -27,6 +29,9 @@ class WatchedTransport(Protocol):
 
     def flush(self) -> None:
         """Give the kernel what was written."""
+
+    def abort(self) -> None:
+        """End the connection now."""
 
 
 class SocketEvents:
@@ -42,6 +47,8 @@ class SocketEvents:
         self._readable: deque[tuple[WatchedTransport, int]] = deque()
         self._writable: OrderedDict[WatchedTransport, int] = OrderedDict()
         """Those that can only be written. A request does not wait for thousands of slow readers."""
+        self._before_selecting = 0
+        """How many more are reported before the next ones are asked for, while some are left."""
         self._to_flush: list[WatchedTransport] = []
         # Each selector of Linux, macOS and the BSDs has a descriptor, which can be read while it has something to report.
         self._descriptor = self._selector.fileno()
@@ -76,9 +83,11 @@ class SocketEvents:
 
     def _report_some(self) -> None:
         readable, writable = self._readable, self._writable
-        if not readable:
+        if not readable and (not writable or self._before_selecting <= 0):
             # All of them, for a selector may name the same ones first each time.
-            for key, events in self._selector.select(0):
+            selected = self._selector.select(0)
+            self._before_selecting = len(selected) // _REPORTED_PER_SELECTED
+            for key, events in selected:
                 if events & selectors.EVENT_READ:
                     readable.append((key.data, events))
                 else:
@@ -93,6 +102,7 @@ class SocketEvents:
         while ready:
             for _ in range(min(len(ready), _FEW)):
                 transport, events = take()
+                self._before_selecting -= 1
                 transport.socket_is_ready(events)
             if ready and self._clock() - began >= _REPORTED_SECONDS:
                 break
@@ -100,7 +110,11 @@ class SocketEvents:
     def _flush(self) -> None:
         to_flush, self._to_flush = self._to_flush, []
         for transport in to_flush:
-            transport.flush()
+            try:
+                transport.flush()
+            except Exception as error:  # noqa: BLE001  the others have to be flushed as well
+                self._loop.call_exception_handler({"message": "a connection failed", "exception": error})
+                transport.abort()
 
 
 class ClientEvents:

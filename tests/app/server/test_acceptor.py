@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import itertools
 import socket
 import sys
@@ -204,4 +205,39 @@ async def test_connections_that_gave_way_do_not_outlive_the_listener():
     for transport in accepted.transports:
         transport.abort()
     await until(lambda: all(map(has_ended, accepted.clients[:400])))
+    await accepted.close()
+
+
+async def test_a_lack_of_descriptors_closes_what_gave_way_first(monkeypatch):
+    """They have the descriptors that are missing; the kernel's queue stays long meanwhile."""
+    accepted = Accepted(max_open=400, clients=1_200, spare_descriptors=1_000)
+    take_over, taken = Acceptor._take_over, []
+
+    def counted(acceptor):
+        taken.append(1)
+        return take_over(acceptor)
+
+    class Listener:
+        """Has no descriptor for one connection."""
+
+        def __init__(self, listener):
+            self._listener = listener
+            self.missing = 0
+
+        def __getattr__(self, name):
+            return getattr(self._listener, name)
+
+        def accept(self):
+            if len(taken) >= 100 and not self.missing:
+                self.missing = accepted.connections.closed["idlest"]
+                raise OSError(errno.EMFILE, "too many")
+            return self._listener.accept()
+
+    monkeypatch.setattr(Acceptor, "_take_over", counted)
+    accepted._listener = listener = Listener(accepted._listener)
+    accepted.start()
+    await until(lambda: listener.missing)
+    assert sum(map(has_ended, accepted.clients)) >= listener.missing
+    assert accepted.connections.closed["no_descriptor"] == 0
+    await until(lambda: len(accepted.made) + accepted.connections.closed["idlest"] >= 1_200)
     await accepted.close()

@@ -1,12 +1,13 @@
 """The transport of a client connection: what is written arrives whole and in order, and each connection ends once."""
 
 import asyncio
+import errno
 import socket
 
 import pytest
 
 from app.server.client_transport import ClientTransport
-from app.server.socket_events import ClientEvents
+from app.server.socket_events import ClientEvents, SocketEvents
 from tests.harness.polling import until
 
 LARGE = bytes(range(256)) * 16_384
@@ -48,9 +49,9 @@ class Recorded(asyncio.BufferedProtocol):
 class Connected:
     """A connection with both sides in this process."""
 
-    def __init__(self, protocol=None):
+    def __init__(self, protocol=None, events=None):
         loop = asyncio.get_running_loop()
-        self.events = ClientEvents(loop)
+        self.events = events or ClientEvents(loop)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.client = socket.create_connection(listener.getsockname())
             accepted, self.address = listener.accept()
@@ -79,8 +80,8 @@ class Connected:
 async def connected():
     made = []
 
-    def connect(protocol=None):
-        made.append(Connected(protocol))
+    def connect(*arguments):
+        made.append(Connected(*arguments))
         return made[-1]
 
     yield connect
@@ -89,7 +90,8 @@ async def connected():
         each.client.close()
         await each.lost()
         assert len(each.protocol.losses) == 1
-        each.events.close()
+    for events in {each.events for each in made}:
+        events.close()
 
 
 async def test_what_is_written_in_one_pass_leaves_together_and_in_order(connected):
@@ -223,6 +225,47 @@ async def test_an_aborted_connection_writes_nothing_more(connected):
     connection.transport.close()
     assert await connection.read_to_end() == b""
     await connection.lost()
+
+
+async def test_what_cannot_be_written_ends_its_own_connection(connected):
+    reported, connection = [], connected()
+    other = connected(None, connection.events)
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reported.append(context["exception"]))
+    connection.transport.write("text")
+    other.transport.write(b"fine")
+    await connection.lost()
+    assert [type(error) for error in reported] == [TypeError]
+    assert await asyncio.to_thread(other.client.recv, 100) == b"fine"
+
+
+async def test_a_protocol_that_fails_at_its_start_ends_its_connection(connected):
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
+    protocol = Recorded()
+    protocol.connection_made = lambda _transport: 1 / 0
+    connection = connected(protocol)
+    await connection.lost()
+    assert isinstance(protocol.losses[0], ZeroDivisionError)
+    assert connection.events.usual.watched == 0
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_a_socket_that_cannot_be_watched_ends_its_connection(connected, is_first, monkeypatch):
+    """The kernel has a bound of what a user watches."""
+
+    def fail(*_arguments):
+        raise OSError(errno.ENOSPC, "no space")
+
+    if is_first:
+        monkeypatch.setattr(SocketEvents, "change", fail)
+        connection = connected()
+    else:
+        connection = connected()
+        monkeypatch.setattr(SocketEvents, "change", fail)
+        connection.transport.write(LARGE)
+    await connection.lost()
+    assert connection.protocol.losses[0].errno == errno.ENOSPC
+    # Its events end without it.
+    monkeypatch.undo()
 
 
 @pytest.mark.parametrize("method", ["buffer_updated", "eof_received"])
