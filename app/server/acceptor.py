@@ -35,6 +35,7 @@ _MADE_AT_ONCE: Final = 8
 """In each pass of the event loop: accepting costs a tenth of making the connection."""
 
 _FEW: Final = 16
+"""While fewer wait there is no flood."""
 
 _MADE_BESIDE_A_LONG_QUEUE: Final = 2
 """Those who stand in the kernel's queue wait for each one that is made; those that were accepted have an order."""
@@ -71,17 +72,14 @@ class Acceptor:
         self._connections = connections
         self._waiting = WaitingConnections()
         self._is_making = False
-        self._made_at_once = _MADE_AT_ONCE
         self._to_close: deque[socket.socket] = deque()
         self._most_to_close = min(_MOST_TO_CLOSE, connections.spare_descriptors)
         self._is_queue_long = False
         self._pause: asyncio.TimerHandle | None = None
-        self._is_closed = False
         self._start()
 
     def close(self) -> None:
         """Accept nothing more; the socket stays its owner's."""
-        self._is_closed = True
         if self._pause is None:
             self._loop.remove_reader(self._listener)
         else:
@@ -97,9 +95,7 @@ class Acceptor:
     def _accept_some(self) -> None:
         length = self._queue_length()
         at_once = _ACCEPTED_WHERE_UNKNOWN if length is None else max(_ACCEPTED_AT_ONCE, length // _PASSES)
-        is_long = length is not None and length > at_once
-        self._is_queue_long = is_long
-        self._made_at_once = _MADE_BESIDE_A_LONG_QUEUE if is_long else _MADE_AT_ONCE
+        self._is_queue_long = length is not None and length > at_once
         for _ in range(at_once):
             room = self._room() if self._connections.is_full else "slot"
             if room is None:
@@ -167,7 +163,7 @@ class Acceptor:
             self._connections.leave(None)
         try:
             self._make_live()
-            for _ in range(self._made_at_once):
+            for _ in range(_MADE_BESIDE_A_LONG_QUEUE if self._is_queue_long else _MADE_AT_ONCE):
                 accepted = self._waiting.take()
                 if accepted is None:
                     break

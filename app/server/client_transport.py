@@ -55,7 +55,7 @@ class ClientTransport(asyncio.Transport):
         try:
             protocol.connection_made(self)
         except Exception as error:  # noqa: BLE001  whatever a protocol raises ends its connection alone
-            self._fail(error)
+            self.fail(error)
         self._watch()
 
     def goes_on_with_probes(self, is_probing: bool) -> None:
@@ -64,8 +64,9 @@ class ClientTransport(asyncio.Transport):
         if events is not self._events:
             if self._watched:
                 self._events.change(self._socket, self, self._watched, 0)
-                events.change(self._socket, self, 0, self._watched)
+                self._watched = 0
             self._events = events
+            self._watch()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Return the `socket`, or the address of either side; the default where the connection has ended."""
@@ -93,7 +94,7 @@ class ClientTransport(asyncio.Transport):
         self._reads = False
 
     def resume_reading(self) -> None:
-        """Read again; not after the client's end."""
+        """Read again; the protocol does not ask for it after the client's end."""
         self._reads = True
         self._watch()
 
@@ -129,7 +130,7 @@ class ClientTransport(asyncio.Transport):
             else:
                 self.close()
         except Exception as error:  # noqa: BLE001  whatever a protocol raises ends its connection alone
-            self._fail(error)
+            self.fail(error)
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Pause the protocol while more than `high` bytes wait to be written, until no more than `low` do; a quarter by default."""
@@ -211,9 +212,9 @@ class ClientTransport(asyncio.Transport):
 
     def _watch(self) -> None:
         """Watch what is wanted now; nothing after the end."""
-        wanted = (_READ if self.is_reading() else 0) | (_WRITE if self._is_blocked else 0)
-        if self._has_ended:
-            wanted = 0
+        wanted = 0
+        if not self._has_ended:
+            wanted = (_READ if self.is_reading() else 0) | (_WRITE if self._is_blocked else 0)
         if wanted != self._watched:
             before, self._watched = self._watched, 0
             try:
@@ -248,7 +249,8 @@ class ClientTransport(asyncio.Transport):
             self._watch()
             self._pending.clear()
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
+        """Report an exception that is no error of the network to the event loop's handler, and end the connection."""
         self._loop.call_exception_handler({"message": "a connection failed", "exception": error})
         self._end(error)
 

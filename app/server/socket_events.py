@@ -18,7 +18,7 @@ _REPORTED_SECONDS: Final = 0.002
 
 _FEW: Final = 8
 _REPORTED_PER_SELECTED: Final = 16
-"""Those that can still be written are selected again each time: of thousands, that takes longer than a pass."""
+"""A selector names those that can still be written each time: of thousands, that takes longer than a pass, so some are served first."""
 
 
 class WatchedTransport(Protocol):
@@ -30,8 +30,8 @@ class WatchedTransport(Protocol):
     def flush(self) -> None:
         """Give the kernel what was written."""
 
-    def abort(self) -> None:
-        """End the connection now."""
+    def fail(self, error: Exception) -> None:
+        """Report an exception that is no error of the network, and end the connection."""
 
 
 class SocketEvents:
@@ -113,8 +113,7 @@ class SocketEvents:
             try:
                 transport.flush()
             except Exception as error:  # noqa: BLE001  the others have to be flushed as well
-                self._loop.call_exception_handler({"message": "a connection failed", "exception": error})
-                transport.abort()
+                transport.fail(error)
 
 
 class ClientEvents:
@@ -124,9 +123,9 @@ class ClientEvents:
     not wait until thousands of others were read or written.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float] = time.thread_time) -> None:
-        self.usual = SocketEvents(loop, clock)
-        self.probes = SocketEvents(loop, clock)
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.usual = SocketEvents(loop)
+        self.probes = SocketEvents(loop)
 
     def close(self) -> None:
         """Report nothing more; no connection is left."""
