@@ -3,10 +3,11 @@
 
 The event loop reads up to 256 KB for a protocol that takes bytes, and a few hundred streams whose
 clients do not read would hold so much each. A protocol that offers a buffer decides itself. Of chunks
-of a byte each it reads less at once, so that other connections have their turn.
+of a byte each it reads less at once, and once in each pass, so that other connections have their turn.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import aiohttp
@@ -18,10 +19,14 @@ _MANY_LINES: Final = 1_000
 
 
 class BoundedReads(asyncio.BufferedProtocol):
-    """Stands between a connection and its protocol, which takes bytes. `buffer` may be shared: it is filled and emptied within one callback."""
+    """Stands between a connection and its protocol, which takes bytes. `buffer` may be shared: it is filled and emptied within one callback.
 
-    def __init__(self, protocol: asyncio.Protocol, buffer: memoryview) -> None:
+    `rest` lets nothing more be read in this pass of the event loop.
+    """
+
+    def __init__(self, protocol: asyncio.Protocol, buffer: memoryview, rest: Callable[[], None]) -> None:
         self._buffer = buffer
+        self._rest = rest
         self._size = READ_BYTES
         self._data_received = protocol.data_received
         # What else a connection tells is told to the protocol itself.
@@ -43,6 +48,9 @@ class BoundedReads(asyncio.BufferedProtocol):
         elif data.count(b"\r\n") * READ_BYTES < _MANY_LINES * nbytes:
             self._size = READ_BYTES
         self._data_received(data)
+        if nbytes == _FEW_BYTES and self._size == _FEW_BYTES:
+            # There may be more: the event loop would read up to 32 times.
+            self._rest()
 
 
 def read_arrived(content: aiohttp.StreamReader, most_bytes: int) -> bytes:

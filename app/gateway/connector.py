@@ -66,6 +66,10 @@ class ProviderConnection(ResponseHandler):
     has_served = False
     """Whether a request was sent on it."""
     _poll: "select.poll | None" = None
+    _is_held = False
+    """Between `try_pause` and `go_on`."""
+    _rests = False
+    """Whether nothing more is read in this pass of the event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, read_buffer: memoryview) -> None:
         super().__init__(loop)
@@ -74,7 +78,7 @@ class ProviderConnection(ResponseHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Read in small pieces from now on."""
         super().connection_made(transport)
-        cast("asyncio.Transport", transport).set_protocol(BoundedReads(self, self._read_buffer))
+        cast("asyncio.Transport", transport).set_protocol(BoundedReads(self, self._read_buffer, self._rest))
 
     def serve(self, timer: OverheadTimer) -> None:
         """Send the next request, whose time `timer` splits."""
@@ -97,11 +101,27 @@ class ProviderConnection(ResponseHandler):
         if self._reading_paused or self._buffer_paused:
             return False
         self._pause_transport_reading()
+        self._is_held = True
         return True
 
     def go_on(self) -> None:
         """End what `try_pause` began, unless enough is unread by now."""
-        if not (self._reading_paused or self._buffer_paused):
+        self._is_held = False
+        self._read_on()
+
+    def _rest(self) -> None:
+        """Read no more in this pass of the event loop."""
+        if not self._rests:
+            self._rests = True
+            self._pause_transport_reading()
+            self._loop.call_soon(self._end_rest)
+
+    def _end_rest(self) -> None:
+        self._rests = False
+        self._read_on()
+
+    def _read_on(self) -> None:
+        if not (self._reading_paused or self._buffer_paused or self._is_held or self._rests):
             self._resume_transport_reading()
 
     def start_timeout(self) -> None:

@@ -123,6 +123,7 @@ async def _run(config: AppConfig, app: Litestar, listener: socket.socket, print_
         ),
         calls=parts.gateway.calls_in_flight,
         connections=parts.connections,
+        sharing=parts.gateway.loop_sharing,
         grace_seconds=config.server.shutdown_grace_seconds,
         print_line=print_line,
         forced_exit_code=EXIT_FAILED,

@@ -37,8 +37,9 @@ _MADE_AT_ONCE: Final = 8
 _FEW: Final = 16
 """While fewer wait there is no flood."""
 
-_MADE_BESIDE_A_LONG_QUEUE: Final = 2
-"""Those who stand in the kernel's queue wait for each one that is made; those that were accepted have an order."""
+_MADE_BESIDE_OTHERS: Final = 2
+"""Those who stand in a long queue of the kernel wait for each one that is made; those that were accepted have an order. So do the
+requests of a client with few beside one with many."""
 
 _CLOSED_AT_ONCE: Final = 16
 """In each pass of the event loop: the kernel takes longer to close a connection than to accept one."""
@@ -163,7 +164,8 @@ class Acceptor:
             self._connections.leave(None)
         try:
             self._make_live()
-            for _ in range(_MADE_BESIDE_A_LONG_QUEUE if self._is_queue_long else _MADE_AT_ONCE):
+            is_beside_others = self._is_queue_long or self._events.sharing.is_shared
+            for _ in range(_MADE_BESIDE_OTHERS if is_beside_others else _MADE_AT_ONCE):
                 accepted = self._waiting.take()
                 if accepted is None:
                     break

@@ -16,6 +16,7 @@ import uvicorn
 
 from app.config.schema import ServerConfig
 from app.counted import counted
+from app.gateway.capacity.loop_sharing import LoopSharing
 from app.gateway.in_flight import CallsInFlight
 from app.server.acceptor import AcceptedProtocol, Acceptor
 from app.server.connections import Connections
@@ -42,6 +43,7 @@ class GatewayServer(uvicorn.Server):
         *,
         calls: CallsInFlight,
         connections: Connections,
+        sharing: LoopSharing,
         grace_seconds: float,
         print_line: Callable[[str], None],
         forced_exit_code: int,
@@ -50,6 +52,7 @@ class GatewayServer(uvicorn.Server):
         super().__init__(config)
         self._watch = SendWatch(self._open_connections, send_stall_seconds, time.monotonic)
         self._connections = connections
+        self._sharing = sharing
         self._calls = calls
         self._grace_seconds = grace_seconds
         self._print_line = print_line
@@ -72,7 +75,7 @@ class GatewayServer(uvicorn.Server):
             made = self.config.http_protocol_class(config=self.config, server_state=self.server_state, app_state={})  # type: ignore[call-arg]
             return cast("AcceptedProtocol", made)
 
-        self._events = ClientEvents(loop)
+        self._events = ClientEvents(loop, self._sharing)
         self._acceptors = [
             Acceptor(loop, each, self._events, make_protocol, self._connections) for each in sockets or []
         ]

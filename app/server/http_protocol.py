@@ -194,6 +194,8 @@ class HttpConnection(EndFlow, WriteFlow, AcceptedProtocol):
             return
         self.connections.is_served(self)
         self.transport.goes_on_with_probes(is_live(head.path))
+        if not is_watching(head.path):
+            self._count_request(head)
         exchange = self._exchange = Exchange(self, head, _logger)
         if not self._input.is_in_body:
             exchange.is_body_complete = True
@@ -204,6 +206,14 @@ class HttpConnection(EndFlow, WriteFlow, AcceptedProtocol):
         task = self._task = self._loop.create_task(exchange.run(self._app, scope))
         self.server_state.tasks.add(task)
         task.add_done_callback(self.server_state.tasks.discard)
+
+    def _count_request(self, head: RequestHead) -> None:
+        """Count it for the client that began it. Whose a connection is, is known from its second request on."""
+        client = self.key_id
+        if client is None and head.by_name is not None:
+            credentials = head.by_name.get(b"authorization")
+            client = None if credentials is None else self.known_callers.key_id_of_credentials(credentials)
+        self.sharing.count_step(client or self._client)
 
     def _is_for_watching(self, head: RequestHead) -> bool:
         """Whether a request is served on this connection, which was accepted beyond the bound."""
@@ -261,6 +271,7 @@ def bounded_protocol(
         "clock": clock,
         "lazy_timers": LazyTimers(),
         "known_callers": KnownCallers(),
+        "sharing": sharing,
         "turns": Turns(time.thread_time, sharing),
         "read_buffer": memoryview(bytearray(READ_BYTES)),
     })  # fmt: skip

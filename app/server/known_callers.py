@@ -35,7 +35,11 @@ class KnownCallers:
         found = _FIND_CREDENTIALS(start)
         if found is None or found[1] is None:
             return None
-        return self._key_ids.get(_digest(found[1]))
+        return self.key_id_of_credentials(found[1])
+
+    def key_id_of_credentials(self, credentials: bytes) -> str | None:
+        """Return the public id of the key of a request with this `Authorization` field; None where it is not known."""
+        return self._key_ids.get(_digest(credentials))
 
 
 def _digest(credentials: bytes) -> bytes:

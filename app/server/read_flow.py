@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Final
 
+from app.gateway.capacity.loop_sharing import LoopSharing
 from app.gateway.overhead import OverheadTimer
 from app.gateway.ports import Clock
 from app.server.client_transport import ClientTransport
@@ -39,6 +40,7 @@ class ReadFlow:
     """Received bytes go to `_input`, then `_go_on` is called; bytes of a connection that has ended are dropped."""
 
     turns: Turns
+    sharing: LoopSharing
     known_callers: KnownCallers
     clock: Clock
     read_buffer: memoryview
@@ -134,6 +136,8 @@ class ReadFlow:
             return
         self._arrived_seconds = self.clock.monotonic()
         self._idle_until = math.inf
+        if self._exchange is not None:
+            self.sharing.count_step(self.key_id or self._client)
         self._input.add(bytes(self.read_buffer[:nbytes]))
         if not self._waits_for_turn:
             self._waits_for_turn = True

@@ -13,10 +13,16 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sized
 from typing import Final, Protocol
 
+from app.gateway.capacity.loop_sharing import LoopSharing
+
 _REPORTED_SECONDS: Final = 0.002
 """Of reads, and of writes, in each pass of the event loop, after the first few: each takes some twentieth of a millisecond."""
 
-_FEW: Final = 8
+_REPORTED_SECONDS_SHARED: Final = 0.0002
+_FEW: Final = 2
+_ENDED_AT_ONCE_SHARED: Final = 2
+"""Of a connection that has ended, most of the work comes in the next passes: its request is ended, counted and logged."""
+
 _REPORTED_PER_SELECTED: Final = 16
 """A selector names those that can still be written each time: of thousands, that takes longer than a pass, so some are served first."""
 
@@ -26,6 +32,9 @@ class WatchedTransport(Protocol):
 
     def socket_is_ready(self, events: int) -> None:
         """The socket can be read (`selectors.EVENT_READ`) or written (`EVENT_WRITE`), or has failed, which reading or writing shows."""
+
+    def is_closing(self) -> bool:
+        """Whether it has ended."""
 
     def flush(self) -> None:
         """Give the kernel what was written."""
@@ -40,8 +49,11 @@ class SocketEvents:
     `clock` returns seconds, best of the loop's own processor time.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float] = time.thread_time) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, sharing: LoopSharing, clock: Callable[[], float] = time.thread_time
+    ) -> None:
         self._loop = loop
+        self._sharing = sharing
         self._clock = clock
         self._selector = selectors.DefaultSelector()
         self._readable: deque[tuple[WatchedTransport, int]] = deque()
@@ -98,13 +110,17 @@ class SocketEvents:
             self._report(writable, lambda: writable.popitem(last=False))
 
     def _report(self, ready: Sized, take: Callable[[], tuple[WatchedTransport, int]]) -> None:
+        is_shared = self._sharing.is_shared
+        seconds = _REPORTED_SECONDS_SHARED if is_shared else _REPORTED_SECONDS
         began = self._clock() if len(ready) > _FEW else 0.0
+        ended = 0
         while ready:
             for _ in range(min(len(ready), _FEW)):
                 transport, events = take()
                 self._before_selecting -= 1
                 transport.socket_is_ready(events)
-            if ready and self._clock() - began >= _REPORTED_SECONDS:
+                ended += transport.is_closing()
+            if ready and (self._clock() - began >= seconds or (is_shared and ended >= _ENDED_AT_ONCE_SHARED)):
                 break
 
     def _flush(self) -> None:
@@ -123,9 +139,10 @@ class ClientEvents:
     not wait until thousands of others were read or written.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.usual = SocketEvents(loop)
-        self.probes = SocketEvents(loop)
+    def __init__(self, loop: asyncio.AbstractEventLoop, sharing: LoopSharing) -> None:
+        self.sharing = sharing
+        self.usual = SocketEvents(loop, sharing)
+        self.probes = SocketEvents(loop, sharing)
 
     def close(self) -> None:
         """Report nothing more; no connection is left."""

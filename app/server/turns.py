@@ -27,7 +27,7 @@ class _Bounds(NamedTuple):
 
 
 _ALONE: Final = _Bounds(most=32, least=4, seconds=0.002, long_seconds=0.004)
-_SHARED: Final = _Bounds(most=8, least=1, seconds=0.0005, long_seconds=0.001)
+_SHARED: Final = _Bounds(most=4, least=1, seconds=0.0002, long_seconds=0.0005)
 
 
 class Turns:

@@ -28,7 +28,7 @@ class _Bounds(NamedTuple):
 
 
 _ALONE: Final = _Bounds(most=32, least=16, long_seconds=0.004)
-_SHARED: Final = _Bounds(most=8, least=4, long_seconds=0.001)
+_SHARED: Final = _Bounds(most=8, least=4, long_seconds=0.0005)
 
 _KEYS_AT_ONCE: Final = 32
 """Units that the first steps of other keys may take beyond the bound of a pass."""

@@ -12,6 +12,9 @@ _MANY: Final = 4
 
 _REMEMBERED_SECONDS: Final = 1.0
 
+_COUNTED_STEPS: Final = 64
+_TIMES_AS_MANY: Final = 8
+
 
 class LoopSharing:
     """For one event loop; `clock` is monotonic, in seconds."""
@@ -19,13 +22,33 @@ class LoopSharing:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._until = 0.0
+        self._steps: dict[str, int] = {}
+        self._counted = 0
+
+    def count_step(self, client: str) -> None:
+        """A client began something, whether it has to wait or not.
+
+        The loop is shared where one client has eight times as many of 64 steps as another: many steps that cost much fill the
+        passes although none of them has to wait.
+        """
+        steps = self._steps
+        steps[client] = steps.get(client, 0) + 1
+        self._counted += 1
+        if self._counted == _COUNTED_STEPS:
+            counts = steps.values()
+            if min(counts) * _TIMES_AS_MANY <= max(counts):
+                self._is_shared_for_a_while()
+            self._steps, self._counted = {}, 0
 
     def came_beside(self, steps: int, clients: int) -> None:
         """A client came of whose steps none waits, while so many steps of other clients wait."""
         if clients and steps >= _MANY * clients:
-            self._until = self._clock() + _REMEMBERED_SECONDS
+            self._is_shared_for_a_while()
 
     @property
     def is_shared(self) -> bool:
         """Whether that was so in the last second."""
         return self._until > 0 and self._clock() < self._until
+
+    def _is_shared_for_a_while(self) -> None:
+        self._until = self._clock() + _REMEMBERED_SECONDS

@@ -436,6 +436,7 @@ def make_gateway(stack) -> Callable[..., Awaitable[RunningGateway]]:
             config,
             calls=gateway.calls_in_flight,
             connections=connections,
+            sharing=gateway.loop_sharing,
             grace_seconds=grace_seconds,
             print_line=printed.append,
             forced_exit_code=1,

@@ -14,6 +14,10 @@ class Taken(asyncio.Protocol):
     def __init__(self):
         self.received = b""
         self.sizes = []
+        self.rests_after = []
+
+    def rest(self):
+        self.rests_after.append(len(self.sizes))
 
     def data_received(self, data):
         self.received += data
@@ -36,7 +40,7 @@ def taken():
 
 @pytest.fixture
 def reads(taken):
-    return BoundedReads(taken, memoryview(bytearray(READ_BYTES)))
+    return BoundedReads(taken, memoryview(bytearray(READ_BYTES)), taken.rest)
 
 
 def test_of_chunks_of_a_byte_less_is_read_at_once(reads, taken):
@@ -45,12 +49,15 @@ def test_of_chunks_of_a_byte_less_is_read_at_once(reads, taken):
     assert taken.received == data
     assert taken.sizes[0] == READ_BYTES
     assert set(taken.sizes[1:-1]) == {1024}
+    # The last read was not full, so nothing more had arrived.
+    assert taken.rests_after == list(range(2, len(taken.sizes)))
 
 
 @pytest.mark.parametrize("usual", [USUAL_EVENT, b"x" * 1_000, b"  0.1,\n"])
 def test_what_is_usual_is_read_in_large_pieces(reads, taken, usual):
     read_all(reads, usual * (4 * READ_BYTES // len(usual)))
     assert max(taken.sizes[:-1]) == min(taken.sizes[:-1]) == READ_BYTES
+    assert not taken.rests_after
 
 
 def test_after_small_chunks_large_pieces_are_read_again(reads, taken):

@@ -10,6 +10,7 @@ import socket
 import pytest
 
 from app.config.schema import AppConfig, ProviderConfig, ServerConfig
+from app.gateway.capacity.loop_sharing import LoopSharing
 from app.server.acceptor import AcceptedProtocol, Acceptor
 from app.server.connections import Connections
 from app.server.descriptors import MOST_CONNECTIONS, max_client_connections, spare_descriptors
@@ -202,7 +203,7 @@ async def test_without_a_descriptor_the_idlest_connection_goes_and_accepting_goe
             transport.close()
 
     listener, connections = Listener(), Connections(10)
-    events = ClientEvents(asyncio.get_running_loop())
+    events = ClientEvents(asyncio.get_running_loop(), LoopSharing(lambda: 0.0))
     acceptor = Acceptor(asyncio.get_running_loop(), listener, events, Protocol, connections)
     with caplog.at_level(logging.WARNING):
         _, writer = await asyncio.open_connection(*listener.real.getsockname())

@@ -15,6 +15,7 @@ from tests.harness.clock import ManualClock
 FLOOD = 100
 CALLS = 8
 MOST_STEPS = 12
+COUNTED_STEPS = 64
 
 
 def test_a_client_beside_few_steps_of_each_other_one_shares_with_none():
@@ -35,6 +36,37 @@ def test_a_client_beside_one_with_many_steps_is_remembered_for_a_second():
     assert not sharing.is_shared
     sharing.came_beside(100, 5)
     assert sharing.is_shared
+
+
+@pytest.mark.parametrize("few", [1, 7])
+def test_a_client_with_few_steps_of_many_shares_though_none_waits(few):
+    sharing = LoopSharing(ManualClock())
+    for _ in range(64 - few):
+        sharing.count_step("many")
+    for _ in range(few):
+        assert not sharing.is_shared
+        sharing.count_step("few")
+    assert sharing.is_shared
+
+
+@pytest.mark.parametrize("steps", [{"one": 640}, {"one": 320, "other": 320}, {"one": 100, "other": 100, "third": 40}])
+def test_clients_of_about_as_many_steps_share_with_none(steps):
+    sharing = LoopSharing(ManualClock())
+    for n in range(640):
+        sharing.count_step(list(steps)[n % len(steps)])
+        assert not sharing.is_shared
+
+
+def test_steps_are_forgotten_after_64_of_them():
+    clock = ManualClock()
+    sharing = LoopSharing(clock)
+    for _ in range(63):
+        sharing.count_step("many")
+    sharing.count_step("few")
+    clock.advance(1.1)
+    for n in range(128):
+        sharing.count_step(("many", "few")[n % 2])
+        assert not sharing.is_shared
 
 
 class Between:
@@ -92,4 +124,32 @@ async def test_few_steps_of_a_flood_come_between_a_call_of_another_key_and_its_r
     assert len(between.steps) == CALLS
     # Two in each of the passes that a call takes, which are five with client and upstream on the same loop. It would be eight in each.
     assert statistics.median(between.steps) <= MOST_STEPS
+    await gateway.finished()
+
+
+@pytest.mark.live
+async def test_the_loop_is_shared_though_none_has_to_wait_but_not_with_oneself(make_upstream, make_gateway, wire):
+    """Whose a request is, is known on a new connection as well; not that of the first one of all."""
+    gateway = await make_gateway(await make_upstream())
+    sharing = gateway.gateway.loop_sharing
+    headers = {"authorization": f"Bearer {wire.other_key}"}
+    body = {"model": "acme/tiny", "messages": [{"role": "user", "content": "x"}]}
+
+    async def call(session, times):
+        for _ in range(times):
+            async with session.post("/v1/chat/completions", json=body) as response:
+                assert response.status == 200
+
+    new = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(gateway.url, headers=headers) as kept:
+        await call(kept, COUNTED_STEPS)
+        await wire.until(lambda: not sharing.is_shared, "the end of what the first request began")
+        async with aiohttp.ClientSession(gateway.url, headers=headers, connector=new) as fresh:
+            await call(fresh, 8)
+            await call(kept, 2 * COUNTED_STEPS - 8)
+        assert not sharing.is_shared
+        for calls in (COUNTED_STEPS - 2, 1):
+            await asyncio.gather(*(gateway.chat() for _ in range(calls)))
+            await call(kept, 1)
+    assert sharing.is_shared
     await gateway.finished()

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from app.gateway.capacity.loop_sharing import LoopSharing
 from app.server.acceptor import AcceptedProtocol, Acceptor
 from app.server.connections import Connections
 from app.server.socket_events import ClientEvents
@@ -42,6 +43,7 @@ class Accepted:
                 accepted.connections.leave(self)
 
         self.made, self.transports = [], []
+        self.sharing = LoopSharing(lambda: 0.0)
         self.connections = Connections(max_open, spare_descriptors)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=2 * clients)
         self._listener.setblocking(False)
@@ -49,7 +51,7 @@ class Accepted:
         self._protocol = Protocol
 
     def start(self):
-        self._events = ClientEvents(asyncio.get_running_loop())
+        self._events = ClientEvents(asyncio.get_running_loop(), self.sharing)
         self.acceptor = Acceptor(
             asyncio.get_running_loop(), self._listener, self._events, self._protocol, self.connections
         )
@@ -115,14 +117,17 @@ async def test_few_connections_are_made_before_a_long_queue_is_empty(monkeypatch
     await accepted.close()
 
 
-async def test_connections_are_made_a_few_in_each_pass(accepted):
+@pytest.mark.parametrize(("is_shared", "most"), [(False, 8), (True, 2)])
+async def test_connections_are_made_a_few_in_each_pass(accepted, is_shared, most):
+    if is_shared:
+        accepted.sharing.came_beside(100, 1)
     accepted.start()
     made = [0]
     while made[-1] < CLIENTS:
         await asyncio.sleep(0)
         made.append(len(accepted.made))
     assert accepted.connections.open == CLIENTS
-    assert max(after - before for before, after in itertools.pairwise(made)) < CLIENTS // 4
+    assert max(after - before for before, after in itertools.pairwise(made)) == most
 
 
 async def test_what_still_waits_when_the_listener_closes_is_closed(accepted):

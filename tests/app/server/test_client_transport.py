@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from app.gateway.capacity.loop_sharing import LoopSharing
 from app.server.client_transport import ClientTransport
 from app.server.socket_events import ClientEvents, SocketEvents
 from tests.harness.polling import until
@@ -51,7 +52,7 @@ class Connected:
 
     def __init__(self, protocol=None, events=None):
         loop = asyncio.get_running_loop()
-        self.events = events or ClientEvents(loop)
+        self.events = events or ClientEvents(loop, LoopSharing(lambda: 0.0))
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.client = socket.create_connection(listener.getsockname())
             accepted, self.address = listener.accept()

@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from app.gateway.capacity.loop_sharing import LoopSharing
 from app.server.socket_events import SocketEvents
 from tests.harness.passes import Passes
 from tests.harness.polling import until
@@ -21,6 +22,9 @@ class Ready:
         self._many = many
         self.number = number
 
+    def is_closing(self):
+        return self._many.ends
+
     def socket_is_ready(self, events):
         assert events == self._many.events_of_each
         self._many.told(self.number)
@@ -29,13 +33,16 @@ class Ready:
 class Many:
     """Sockets that can be read all the time."""
 
+    ends = False
+
     def __init__(self, count, seconds, events_of_each=READ):
         self.events_of_each = events_of_each
         self.now = 0.0
         self._seconds = seconds
         self.seen = []
         self.passes = Passes()
-        self.events = SocketEvents(asyncio.get_running_loop(), lambda: self.now)
+        self.sharing = LoopSharing(lambda: 0.0)
+        self.events = SocketEvents(asyncio.get_running_loop(), self.sharing, lambda: self.now)
         self._pairs = [socket.socketpair() for _ in range(count)]
         for number, (near, far) in enumerate(self._pairs):
             far.send(b"x")
@@ -83,15 +90,36 @@ async def test_quick_ones_are_reported_together(many):
     assert ready.passes.stop()[1] >= 100
 
 
+async def test_fewer_are_reported_in_each_pass_while_several_clients_use_the_loop(many):
+    ready = many(100, 0.00015)
+    ready.sharing.came_beside(100, 1)
+    await until(lambda: len(ready.seen) >= 100)
+    assert ready.passes.stop()[1] == 2
+
+
+@pytest.mark.parametrize(("is_shared", "most"), [(False, 100), (True, 2)])
+async def test_few_that_end_are_reported_in_each_pass_while_several_clients_use_the_loop(many, is_shared, most):
+    """What follows of an end comes in the next passes, and is not in the time of its report."""
+    ready = many(100, 0.0)
+    ready.ends = True
+    if is_shared:
+        ready.sharing.came_beside(100, 1)
+    await until(lambda: len(ready.seen) >= 100)
+    assert ready.passes.stop()[1] == most
+
+
 @pytest.mark.parametrize(
     ("events", "is_apart"), [(READ, True), (selectors.EVENT_WRITE, False)], ids=["probe", "request"]
 )
 async def test_it_does_not_wait_for_thousands_of_others(many, events, is_apart):
     """A probe, which has a selector of its own, beside those that can be read, and any request beside those that can be written."""
     ready, told = many(400, 0.001, events), []
-    chosen = SocketEvents(asyncio.get_running_loop(), lambda: ready.now) if is_apart else ready.events
+    chosen = SocketEvents(asyncio.get_running_loop(), ready.sharing, lambda: ready.now) if is_apart else ready.events
 
     class Prompt:
+        def is_closing(self):
+            return False
+
         def socket_is_ready(self, _events):
             near.recv(1)
             told.append(len(ready.seen))

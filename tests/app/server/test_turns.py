@@ -46,9 +46,9 @@ async def test_fewer_start_in_each_pass_while_several_clients_use_the_loop():
 
     def work():
         nonlocal now
-        now += 0.0003
+        now += 0.00015
 
-    assert [len(each) for each in await passes(Turns(lambda: 0.0, sharing), [lambda: None] * 20)] == [8, 8, 4]
+    assert [len(each) for each in await passes(Turns(lambda: 0.0, sharing), [lambda: None] * 10)] == [4, 4, 2]
     assert [len(each) for each in await passes(Turns(lambda: now, sharing), [work] * 5)] == [2, 2, 1]
 
 
