@@ -194,8 +194,7 @@ class HttpConnection(EndFlow, WriteFlow, AcceptedProtocol):
             return
         self.connections.is_served(self)
         self.transport.goes_on_with_probes(is_live(head.path))
-        if not is_watching(head.path):
-            self._count_request(head)
+        self._count_request(head)
         exchange = self._exchange = Exchange(self, head, _logger)
         if not self._input.is_in_body:
             exchange.is_body_complete = True
@@ -209,6 +208,9 @@ class HttpConnection(EndFlow, WriteFlow, AcceptedProtocol):
 
     def _count_request(self, head: RequestHead) -> None:
         """Count it for the client that began it. Whose a connection is, is known from its second request on."""
+        if is_watching(head.path):
+            self.sharing.count_step(None)
+            return
         client = self.key_id
         if client is None and head.by_name is not None:
             credentials = head.by_name.get(b"authorization")

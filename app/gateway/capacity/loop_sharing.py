@@ -22,21 +22,22 @@ class LoopSharing:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._until = 0.0
-        self._steps: dict[str, int] = {}
+        self._steps: dict[str | None, int] = {}
         self._counted = 0
 
-    def count_step(self, client: str) -> None:
-        """A client began something, whether it has to wait or not.
+    def count_step(self, client: str | None) -> None:
+        """A client began something, whether it has to wait or not; None is a health check or monitoring.
 
-        The loop is shared where one client has eight times as many of 64 steps as another: many steps that cost much fill the
-        passes although none of them has to wait.
+        The loop is shared where one has eight times as many of 64 steps as another: many steps that cost much fill the passes
+        although none of them has to wait. A probe now and then is no client with few.
         """
         steps = self._steps
         steps[client] = steps.get(client, 0) + 1
         self._counted += 1
         if self._counted == _COUNTED_STEPS:
-            counts = steps.values()
-            if min(counts) * _TIMES_AS_MANY <= max(counts):
+            most = max(steps.values())
+            steps.pop(None, None)
+            if steps and min(steps.values()) * _TIMES_AS_MANY <= most:
                 self._is_shared_for_a_while()
             self._steps, self._counted = {}, 0
 

@@ -57,6 +57,19 @@ def test_clients_of_about_as_many_steps_share_with_none(steps):
         assert not sharing.is_shared
 
 
+def test_who_watches_shares_with_one_that_has_few_steps_and_is_none_itself():
+    sharing = LoopSharing(ManualClock())
+    for client in ("one", *(None,) * 63):
+        assert not sharing.is_shared
+        sharing.count_step(client)
+    assert sharing.is_shared
+    for steps in ((None, *("one",) * 63), (None,) * 64):
+        sharing = LoopSharing(ManualClock())
+        for client in steps:
+            sharing.count_step(client)
+        assert not sharing.is_shared
+
+
 def test_steps_are_forgotten_after_64_of_them():
     clock = ManualClock()
     sharing = LoopSharing(clock)
