@@ -67,7 +67,10 @@ async def _run(stack: Stack) -> int:
             await asyncio.wait({stopping}, timeout=1.0)
     finally:
         say_on_stderr("ending the servers (Tempo takes 5 s)")
-        await stack.stop()
+        for name in await stack.stop():
+            say_on_stderr(
+                f"{name} did not end in {stack[name].server.stop_seconds:g} s and was killed: what it had in memory is lost"
+            )
     return 0
 
 

@@ -86,28 +86,29 @@ class ServerProcess:
             except ProcessLookupError:
                 return
 
-    async def stop(self) -> float:
-        """End it by SIGTERM, after its patience by SIGKILL; return how many seconds that took."""
-        began = time.monotonic()
+    async def stop(self) -> bool:
+        """End it by SIGTERM, after its patience by SIGKILL; return whether it ended by itself: what it held in memory is lost otherwise."""
         self.signal(signal.SIGTERM)
         self.signal(signal.SIGCONT)  # a stopped process cannot end
-        await self._wait(self.server.stop_seconds)
-        return time.monotonic() - began
+        return await self._wait(self.server.stop_seconds)
 
     async def kill(self) -> None:
         """End it by SIGKILL."""
         self.signal(signal.SIGKILL)
         await self._wait(self.server.stop_seconds)
 
-    async def _wait(self, timeout_seconds: float) -> None:
+    async def _wait(self, timeout_seconds: float) -> bool:
+        """Wait until it has ended; false where it had to be killed for that."""
         if self._process is None:
-            return
+            return True
         try:
             async with asyncio.timeout(timeout_seconds):
                 await self._process.wait()
         except TimeoutError:
             self.signal(signal.SIGKILL)
             await self._process.wait()
+            return False
+        return True
 
     def last_lines(self) -> str:
         """Return the end of its output."""

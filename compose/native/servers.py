@@ -24,7 +24,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path
     ready_url: str
     url: str
-    stop_seconds: float = 20.0
+    stop_seconds: float = 60.0
 
 
 class Choices(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,15 +119,7 @@ def _loki(binary: Path, ports: Ports, data: Path) -> Server:
 def _tempo(binary: Path, ports: Ports, data: Path) -> Server:
     url = f"http://{LOOPBACK}:{ports.tempo}"
     command = (str(binary), f"-config.file={ROOT}/compose/tempo/tempo.yaml", "-config.expand-env=true")
-    # Its generator sleeps for 5 s when it is told to end.
-    return Server(
-        name="tempo",
-        command=command,
-        folder=_made(data / "tempo"),
-        ready_url=f"{url}/ready",
-        url=url,
-        stop_seconds=30.0,
-    )
+    return Server(name="tempo", command=command, folder=_made(data / "tempo"), ready_url=f"{url}/ready", url=url)
 
 
 def _collector(binary: Path, ports: Ports, data: Path, choices: Choices) -> Server:

@@ -44,12 +44,17 @@ class Stack:
         seconds = await asyncio.gather(*(self._processes[name].wait_ready() for name in chosen))
         return dict(zip(chosen, seconds, strict=True))
 
-    async def stop(self, *names: str) -> None:
-        """End these servers (all, where none is named): the Collector first, so that it can still deliver."""
-        for name in reversed(names or self.names):
-            if name == "otelcol":
-                await self._processes[name].stop()
-        await asyncio.gather(*(self._processes[name].stop() for name in (names or self.names)))
+    async def stop(self, *names: str) -> tuple[str, ...]:
+        """End these servers (all, where none is named): the Collector first, so that it can still deliver.
+
+        Returns those that did not end in time and were killed: what these had in memory is lost.
+        """
+        chosen = names or self.names
+        first = [name for name in chosen if name == "otelcol"]
+        killed = [name for name in first if not await self._processes[name].stop()]
+        others = [name for name in chosen if name not in first]
+        ended = await asyncio.gather(*(self._processes[name].stop() for name in others))
+        return (*killed, *(name for name, by_itself in zip(others, ended, strict=True) if not by_itself))
 
     async def kill(self, name: str) -> None:
         """End a server by SIGKILL."""

@@ -52,7 +52,7 @@ class Story:
         if how is signal.SIGKILL:
             await self._stack.kill(server)
         else:
-            await self._stack.stop(server)
+            assert not await self._stack.stop(server), f"{server} did not end by SIGTERM in time, and was killed"
         await asyncio.sleep(seconds)  # how long the fault lasts
         await self._stack.start(server)
         await self._end(fault, server)
