@@ -5,6 +5,7 @@ Input: what `aiohttp` raised while a request was sent. Output: an `UpstreamFailu
 
 import errno
 import os
+import re
 import socket
 import ssl
 from typing import Final
@@ -19,6 +20,9 @@ _EXHAUSTED: Final = frozenset(
 )
 """The operating system's codes for a process or machine without free descriptors, buffers or local ports."""
 
+
+_find_coding: Final = re.compile(r"can not decode content-encoding: (\w+)", re.IGNORECASE).search
+"""aiohttp 3.14 reports a coding that it lacks while it parses the head; it names those it knows alone."""
 
 _LARGE_BYTES: Final = 512 * 1024
 
@@ -48,9 +52,16 @@ def failure_of_exception(  # noqa: PLR0911  one line per kind
             )
         return UpstreamFailure("connect_error", connection_was_reused=was_reused, reason=reason_of(error))
     if isinstance(error, aiohttp.ClientResponseError):
-        # The head of the response is not HTTP.
-        return UpstreamFailure("bad_response", reason="the head of the response is not valid HTTP")
+        return UpstreamFailure("bad_response", reason=_reason_of_head(error.message))
     return UpstreamFailure("connect_error", reason=reason_of(error))
+
+
+def _reason_of_head(message: str) -> str:
+    """Return why the head of a response was refused, by aiohttp's words."""
+    coding = _find_coding(message)
+    if coding is None:
+        return "the head of the response is not valid HTTP"
+    return f"the response has the content encoding {coding[1]}, which was not offered and cannot be decoded here"
 
 
 def reason_of(error: BaseException) -> str:

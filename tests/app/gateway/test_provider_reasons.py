@@ -354,6 +354,16 @@ async def test_a_stream_that_breaks_is_one_warning_too(make_upstream, make_gatew
 
 
 @pytest.mark.live
+async def test_a_coding_that_cannot_be_decoded_is_named(make_upstream, make_gateway, caplog):
+    """It is not taken for a head that is no HTTP."""
+    upstream = await make_upstream(says(b"\x0b\x02\x80{}\x03", 200, {"content-encoding": "br"}))
+    assert (await (await make_gateway(upstream)).chat()).status == 502
+    assert warnings(caplog)[0].reason == (
+        "the response has the content encoding brotli, which was not offered and cannot be decoded here"
+    )
+
+
+@pytest.mark.live
 async def test_a_refused_connection_says_so(make_gateway, caplog):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
