@@ -13,8 +13,10 @@ from app.server.http_head import Framing, RequestRefusedError
 
 _Phase: TypeAlias = Literal["size", "data", "data end", "trailer"]
 
-_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(;[\t\x20-\x7e\x80-\xff]*)?\r\n")
-_SIZE_START: Final = re.compile(rb"[0-9A-Fa-f]{1,16}(;[\t\x20-\x7e\x80-\xff]*)?\r?")
+_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})([\t ]*;[\t\x20-\x7e\x80-\xff]*)?\r\n")
+"""White space before an extension is skipped (RFC 9112, section 7.1.1)."""
+
+_SIZE_START: Final = re.compile(rb"[0-9A-Fa-f]{1,16}([\t ]*(;[\t\x20-\x7e\x80-\xff]*\r?)?|\r)")
 _FIELD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n")
 _CONTROLS: Final = bytes((*range(0x20), 0x7F))
 _FORBIDDEN_IN_NAME: Final = _CONTROLS + b'()<>@,;:[]={} \\"'

@@ -40,6 +40,7 @@ ENDLESS = {
     "trailer value": (CHUNKED + b"0\r\nx: ", b"y"),
     "trailer name": (CHUNKED + b"0\r\n", b"y"),
     "chunk extension": (CHUNKED + b"1;", b"y"),
+    "white space before a chunk extension": (CHUNKED + b"1", b" "),
     "chunk extensions": (CHUNKED, b"1;y=zzzzzzzzzzzzzzzzzzzzzzzzz\r\nx\r\n"),
     "header fields": (b"GET / HTTP/1.1\r\nhost: x\r\n", b"x: y\r\n"),
     "header value": (b"GET / HTTP/1.1\r\nhost: x\r\nx: ", b"y"),
@@ -203,6 +204,8 @@ BROKEN_CHUNKS = [
     b"2\r\nab\r\n0\r\nx : y\r\n\r\n",
     b"2\r\nab\r\n0\r\nx: y\r\n z\r\n\r\n",
     b"2 \r\nab\r\n0\r\n\r\n",
+    b"2 a\r\nab\r\n0\r\n\r\n",
+    b"2 ;a\rb\r\nab\r\n0\r\n\r\n",
     b" 2\r\nab\r\n0\r\n\r\n",
     b"+2\r\nab\r\n0\r\n\r\n",
     b"0x2\r\nab\r\n0\r\n\r\n",
@@ -227,7 +230,7 @@ async def test_broken_chunks_end_the_connection(make_upstream, make_gateway, bod
 
 
 @pytest.mark.parametrize("size", [1, 3, 10_000])
-@pytest.mark.parametrize("extension", [b"", b";a", b';a="b;c"'])
+@pytest.mark.parametrize("extension", [b"", b";a", b" ;a=b", b'\t \t; a = "b;c" '])
 @pytest.mark.parametrize("segment", [1, 7, 100_000])
 async def test_chunks_of_any_size_in_any_segments_are_one_body(make_upstream, make_gateway, size, extension, segment):
     upstream = await make_upstream()
