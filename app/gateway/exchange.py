@@ -64,6 +64,7 @@ class UpstreamResponse:
         self._timer = attempt.timer
         config = self._provider.config
         self._max_bytes = config.max_response_bytes
+        self._is_sized_by_request = False
         self._response: aiohttp.ClientResponse | None = None
         self.must_be_fresh = False
         self.leaves_out_added_fields = False
@@ -94,6 +95,7 @@ class UpstreamResponse:
     async def open(self, request: CallRequest) -> None:
         """Send the request and read until the head of a 2xx response."""
         upstream_model = self.attempt.route.upstream_model
+        self._is_sized_by_request = request.operation == "embeddings"
         # Nothing is left of what an earlier attempt has read.
         self.room.release()
         takes_options = not self.leaves_out_added_fields and self._provider.takes_stream_options(upstream_model)
@@ -159,12 +161,11 @@ class UpstreamResponse:
         return data
 
     async def read_all(self) -> bytes:
-        """Return the whole body; one over the provider's `max_response_bytes` is a `bad_response`."""
+        """Return the whole body; raises `UpstreamFailure` for one over the provider's `max_response_bytes`."""
         response = self._opened()
         length = response.content_length
         if (length or 0) > self._max_bytes:
-            self.attempt.response_began()
-            raise UpstreamFailure("bad_response", http_status=response.status, reason="over max_response_bytes")
+            raise self._over_bound(response.status)
         if length is not None and not self.room.has(length) and "content-encoding" not in response.headers:
             await self.make_room(length)
         left = self._max_bytes
@@ -192,10 +193,17 @@ class UpstreamResponse:
                 "bad_response", http_status=response.status, reason="the body ended before it was whole"
             ) from None
         if left < 0:
-            self.attempt.response_began()
-            raise UpstreamFailure("bad_response", http_status=response.status, reason="over max_response_bytes")
+            raise self._over_bound(response.status)
         self.room.shrink(self._max_bytes - left)
         return body.take()
+
+    def _over_bound(self, http_status: int) -> UpstreamFailure:
+        self.attempt.response_began()
+        if self._is_sized_by_request:
+            # No caller may open a breaker by how much it asks for.
+            reason = f"The embeddings are larger than {self._max_bytes} bytes (max_response_bytes): send fewer inputs in a request."
+            return UpstreamFailure("size_refused", http_status=http_status, reason=reason)
+        return UpstreamFailure("bad_response", http_status=http_status, reason="over max_response_bytes")
 
     async def make_room(self, size_bytes: int) -> None:
         """Wait for room for a response, or an event, of this size; the provider is not to blame for the time that passes."""

@@ -53,6 +53,31 @@ async def test_what_is_no_embedding_fails_over(make_upstream, make_gateway, resp
     assert (found.status, found.headers["x-gatewayz-provider"]) == (200, "beta")
 
 
+def large(*, is_length_known):
+    body = json.dumps({"object": "list", "data": [{"embedding": [0.5] * 3_000}]}).encode()
+
+    async def script(exchange):
+        if is_length_known:
+            await exchange.reply(body)
+        else:
+            await exchange.raw(
+                b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+            )
+
+    return script
+
+
+@pytest.mark.parametrize("is_length_known", [True, False])
+async def test_nobody_opens_a_breaker_by_how_much_they_ask_for(make_upstream, make_gateway, *, is_length_known):
+    gateway = await make_gateway(await make_upstream(large(is_length_known=is_length_known)), max_response_bytes=10_000)
+    body = json.dumps({"model": "acme/embed", "input": ["x"] * 100}).encode()
+    for _ in range(20):
+        response = await gateway.post("/v1/embeddings", body)
+        assert response.status == 413
+        assert response.json["error"]["message"].endswith("(max_response_bytes): send fewer inputs in a request.")
+    assert {each.error_kind for each in (await gateway.finished()).attempts} == {"size_refused"}
+
+
 async def test_embeddings_come_from_the_cache_where_the_model_allows_it(make_upstream, make_gateway, wire):
     upstream = await make_upstream()
     model = wire.model_config("alpha", name="acme/embed", operation="embeddings", cache_ttl_seconds=60.0)
