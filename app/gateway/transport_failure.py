@@ -21,7 +21,7 @@ _EXHAUSTED: Final = frozenset(
 """The operating system's codes for a process or machine without free descriptors, buffers or local ports."""
 
 
-_find_coding: Final = re.compile(r"can not decode content-encoding: (\w+)", re.IGNORECASE).search
+_FIND_CODING: Final = re.compile(r"can not decode content-encoding: (\w+)", re.IGNORECASE).search
 """aiohttp 3.14 reports a coding that it lacks while it parses the head; it names those it knows alone."""
 
 _LARGE_BYTES: Final = 512 * 1024
@@ -58,7 +58,7 @@ def failure_of_exception(  # noqa: PLR0911  one line per kind
 
 def _reason_of_head(message: str) -> str:
     """Return why the head of a response was refused, by aiohttp's words."""
-    coding = _find_coding(message)
+    coding = _FIND_CODING(message)
     if coding is None:
         return "the head of the response is not valid HTTP"
     return f"the response has the content encoding {coding[1]}, which was not offered and cannot be decoded here"
