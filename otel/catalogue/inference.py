@@ -156,7 +156,7 @@ FURTHER: Final[tuple[MetricSpec, ...]] = (
         kind=Kind.COUNTER,
         unit="{call}",
         help="Calls whose client left, before or after the first byte of the response; neither success nor error. The provider is other "
-        "where none was asked yet.",
+        "where none was asked: none yet, or for a cached response.",
         labels=(labels.PROVIDER, labels.MODEL, Label(semconv.PHASE, values=semconv.CANCEL_PHASES)),
         categories=(Category.MODELS,),
         starts_at_zero=True,

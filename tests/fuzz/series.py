@@ -60,6 +60,7 @@ class SeriesBounds:
 
     def __init__(self, config: AppConfig) -> None:
         self._routes = {(route.provider, model.name) for model in config.models for route in model.routes}
+        self._cached = {model.name for model in config.models if model.cache_ttl_seconds}
         self._values: Mapping[str, set[str]] = {
             "app_name": {config.telemetry.app_name},
             "method": _METHODS,
@@ -108,12 +109,10 @@ class SeriesBounds:
                 return False
         if set(labels) != set(spec.label_keys) or len(pairs) != len(dict(pairs)):
             return False
-        # A client may leave before any provider was asked.
-        has_no_provider = name == CANCELLED_CALLS and (labels["provider"], labels["phase"]) == (
-            OTHER,
-            "before_first_byte",
-        )
-        if has_no_provider:
+        # A client may leave before any provider was asked, or within a cached response.
+        if name == CANCELLED_CALLS and labels["provider"] == OTHER:
+            if labels["phase"] != "before_first_byte" and labels["model"] not in self._cached:
+                return False
             del labels["provider"]
         elif {"provider", "model"} <= set(labels) and (labels["provider"], labels["model"]) not in self._routes:
             return False

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from app.config.schema import AppConfig, ModelConfig, RouteConfig
@@ -162,6 +163,7 @@ def test_the_bounded_set_holds_what_exists_at_the_start() -> None:
         ("fastapi_requests_total", {"app_name": "gatewayz", "method": "BREW", "path": "unmatched", "status_code": "200"}),
         ("fastapi_requests_total", {"app_name": "gatewayz", "method": "GET", "path": "/x", "status_code": "200"}),
         ("fastapi_requests_total", {"app_name": "gatewayz", "method": "GET", "path": "unmatched", "status_code": "500"}),
+        ("gatewayz_cancelled_calls_total", {"provider": "other", "model": "m", "phase": "after_first_byte"}),
         ("provider_response_time_seconds_bucket", {"provider": "p", "le": "0.123"}),
         ("provider_response_time_seconds_count", {"provider": "p", "le": "0.5"}),
     ],
@@ -169,6 +171,13 @@ def test_the_bounded_set_holds_what_exists_at_the_start() -> None:
 def test_a_series_outside_the_bounded_set_is_found(name: str, labels: dict[str, str]) -> None:
     series = (name, tuple(sorted(labels.items())))
     assert SeriesBounds(CONFIG).unexpected([*KNOWN_SERIES, series]) == [series]
+
+
+def test_who_leaves_within_a_cached_response_leaves_no_provider() -> None:
+    model = msgspec.structs.replace(CONFIG.models[0], cache_ttl_seconds=60.0)
+    config = msgspec.structs.replace(CONFIG, models=(model,))
+    series = ("gatewayz_cancelled_calls_total", (("model", "m"), ("phase", "after_first_byte"), ("provider", "other")))
+    assert SeriesBounds(config).unexpected([series]) == []
 
 
 def test_expositions_that_do_not_parse_are_found() -> None:
