@@ -21,12 +21,16 @@ _MANY_LINES: Final = 1_000
 class BoundedReads(asyncio.BufferedProtocol):
     """Stands between a connection and its protocol, which takes bytes. `buffer` may be shared: it is filled and emptied within one callback.
 
-    `rest` lets nothing more be read in this pass of the event loop.
+    `rest` lets nothing more be read in this pass of the event loop. With `is_tls` all is read that has been taken off the wire:
+    the event loop ends a TLS connection with its last byte, and what is not read by then is lost.
     """
 
-    def __init__(self, protocol: asyncio.Protocol, buffer: memoryview, rest: Callable[[], None]) -> None:
-        self._buffer = buffer
+    def __init__(
+        self, protocol: asyncio.Protocol, buffer: memoryview, rest: Callable[[], None], *, is_tls: bool = False
+    ) -> None:
+        self._shared = self._buffer = buffer
         self._rest = rest
+        self._is_tls = is_tls
         self._size = READ_BYTES
         self._data_received = protocol.data_received
         # What else a connection tells is told to the protocol itself.
@@ -35,20 +39,24 @@ class BoundedReads(asyncio.BufferedProtocol):
         self.pause_writing = protocol.pause_writing  # type: ignore[method-assign]
         self.resume_writing = protocol.resume_writing  # type: ignore[method-assign]
 
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio's signature
-        """Return where the next bytes go."""
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where the next bytes go; over TLS the event loop hints at how many have arrived, up to 256 KiB."""
+        if self._is_tls:
+            self._buffer = self._shared if sizehint <= len(self._shared) else memoryview(bytearray(sizehint))
+            return self._buffer
         return self._buffer if self._size == READ_BYTES else self._buffer[: self._size]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes have arrived."""
         data = bytes(self._buffer[:nbytes])
+        self._buffer = self._shared
         if self._size == READ_BYTES:
             if nbytes > _FEW_BYTES and data.count(b"\r\n") > _MANY_LINES:
                 self._size = _FEW_BYTES
         elif data.count(b"\r\n") * READ_BYTES < _MANY_LINES * nbytes:
             self._size = READ_BYTES
         self._data_received(data)
-        if nbytes == _FEW_BYTES and self._size == _FEW_BYTES:
+        if nbytes >= _FEW_BYTES and self._size == _FEW_BYTES:
             # There may be more: the event loop would read up to 32 times.
             self._rest()
 

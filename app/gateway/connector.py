@@ -78,7 +78,9 @@ class ProviderConnection(ResponseHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Read in small pieces from now on."""
         super().connection_made(transport)
-        cast("asyncio.Transport", transport).set_protocol(BoundedReads(self, self._read_buffer, self._rest))
+        is_tls = transport.get_extra_info("ssl_object") is not None
+        reads = BoundedReads(self, self._read_buffer, self._rest, is_tls=is_tls)
+        cast("asyncio.Transport", transport).set_protocol(reads)
 
     def serve(self, timer: OverheadTimer) -> None:
         """Send the next request, whose time `timer` splits."""

@@ -38,8 +38,8 @@ _FEW: Final = 16
 """While fewer wait there is no flood."""
 
 _MADE_BESIDE_OTHERS: Final = 2
-"""Those who stand in a long queue of the kernel wait for each one that is made; those that were accepted have an order. So do the
-requests of a client with few beside one with many."""
+"""Those who stand in a long queue of the kernel wait for each one that is made, and so do the requests of a client with few beside one
+with many; connections that were accepted have an order."""
 
 _CLOSED_AT_ONCE: Final = 16
 """In each pass of the event loop: the kernel takes longer to close a connection than to accept one."""

@@ -40,8 +40,8 @@ class ClientTransport(asyncio.Transport):
         self._protocol: asyncio.BufferedProtocol | None = protocol
         self._watched = 0
         self._reads = True
-        self._has_ended = False
-        """Whether `connection_lost` is due, or was called."""
+        self.has_ended = False
+        """Whether `connection_lost` is due, or was called: nothing is read or written any more."""
         self._is_closing = False
         self._ends_output = False
         self._has_shut = False
@@ -82,7 +82,7 @@ class ClientTransport(asyncio.Transport):
         return default
 
     def is_closing(self) -> bool:
-        """Whether nothing more is read or written."""
+        """Whether nothing more is read, and nothing more may be written."""
         return self._is_closing
 
     def is_reading(self) -> bool:
@@ -163,7 +163,7 @@ class ClientTransport(asyncio.Transport):
     def flush(self) -> None:
         """Give the kernel what was written, as far as it takes it."""
         pending = self._pending
-        while pending and not self._is_blocked and not self._has_ended:
+        while pending and not self._is_blocked and not self.has_ended:
             if len(pending) > 1 and self._pending_bytes <= _JOINED_BYTES:
                 pending[:] = [b"".join(pending)]
             data = pending[0]
@@ -180,7 +180,7 @@ class ClientTransport(asyncio.Transport):
             else:
                 pending[0] = memoryview(data)[sent:]
                 self._is_blocked = True
-        if self._has_ended:
+        if self.has_ended:
             return
         if self._is_blocked is not bool(self._watched & _WRITE):
             self._watch()
@@ -213,7 +213,7 @@ class ClientTransport(asyncio.Transport):
     def _watch(self) -> None:
         """Watch what is wanted now; nothing after the end."""
         wanted = 0
-        if not self._has_ended:
+        if not self.has_ended:
             wanted = (_READ if self.is_reading() else 0) | (_WRITE if self._is_blocked else 0)
         if wanted != self._watched:
             before, self._watched = self._watched, 0
@@ -243,8 +243,8 @@ class ClientTransport(asyncio.Transport):
 
     def _end(self, error: Exception | None) -> None:
         """Let `connection_lost` be called in the next pass: its callers are in the middle of something."""
-        if not self._has_ended:
-            self._has_ended = self._is_closing = True
+        if not self.has_ended:
+            self.has_ended = self._is_closing = True
             self._loop.call_soon(self._lose, error)
             self._watch()
             self._pending.clear()

@@ -207,15 +207,17 @@ class HttpConnection(EndFlow, WriteFlow, AcceptedProtocol):
         task.add_done_callback(self.server_state.tasks.discard)
 
     def _count_request(self, head: RequestHead) -> None:
-        """Count it for the client that began it. Whose a connection is, is known from its second request on."""
-        if is_watching(head.path):
-            self.sharing.count_step(None)
-            return
-        client = self.key_id
-        if client is None and head.by_name is not None:
-            credentials = head.by_name.get(b"authorization")
-            client = None if credentials is None else self.known_callers.key_id_of_credentials(credentials)
-        self.sharing.count_step(client or self._client)
+        """Count it for the client that began it: the key of the connection's last request, or that of these credentials."""
+        client: str | None = None
+        if not is_watching(head.path):
+            client = self.key_id
+            if client is None:
+                credentials = next((value for name, value in head.headers if name == b"authorization"), None)
+                client = None if credentials is None else self.known_callers.key_id_of_credentials(credentials)
+            if client is None:
+                client = self._client
+        self._counted_as = client
+        self.sharing.count_step(client)
 
     def _is_for_watching(self, head: RequestHead) -> bool:
         """Whether a request is served on this connection, which was accepted beyond the bound."""

@@ -55,6 +55,9 @@ class ReadFlow:
     _client: str = ""
     """The address of the client, without its port."""
 
+    _counted_as: str | None = None
+    """Whose steps the request that is served, and what comes of its body, count as; None: who watches the gateway."""
+
     key_id: str | None = None
     """Whose the last request was that had a valid key."""
 
@@ -137,7 +140,7 @@ class ReadFlow:
         self._arrived_seconds = self.clock.monotonic()
         self._idle_until = math.inf
         if self._exchange is not None:
-            self.sharing.count_step(self.key_id or self._client)
+            self.sharing.count_step(self._counted_as)
         self._input.add(bytes(self.read_buffer[:nbytes]))
         if not self._waits_for_turn:
             self._waits_for_turn = True

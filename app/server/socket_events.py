@@ -33,8 +33,9 @@ class WatchedTransport(Protocol):
     def socket_is_ready(self, events: int) -> None:
         """The socket can be read (`selectors.EVENT_READ`) or written (`EVENT_WRITE`), or has failed, which reading or writing shows."""
 
-    def is_closing(self) -> bool:
-        """Whether it has ended."""
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing is read or written any more."""
 
     def flush(self) -> None:
         """Give the kernel what was written."""
@@ -118,8 +119,9 @@ class SocketEvents:
             for _ in range(min(len(ready), _FEW)):
                 transport, events = take()
                 self._before_selecting -= 1
+                had_ended = transport.has_ended
                 transport.socket_is_ready(events)
-                ended += transport.is_closing()
+                ended += transport.has_ended is not had_ended
             if ready and (self._clock() - began >= seconds or (is_shared and ended >= _ENDED_AT_ONCE_SHARED)):
                 break
 

@@ -13,7 +13,8 @@ _MANY: Final = 4
 _REMEMBERED_SECONDS: Final = 1.0
 
 _COUNTED_STEPS: Final = 64
-_TIMES_AS_MANY: Final = 8
+_FEW: Final = 8
+"""Half of so many steps in a row are one client's, and another one has at most an eighth of these: equal clients never look so."""
 
 
 class LoopSharing:
@@ -26,10 +27,10 @@ class LoopSharing:
         self._counted = 0
 
     def count_step(self, client: str | None) -> None:
-        """A client began something, whether it has to wait or not; None is a health check or monitoring.
+        """A client began a request or sent more of one, whether it has to wait or not; None is a health check or monitoring.
 
-        The loop is shared where one has eight times as many of 64 steps as another: many steps that cost much fill the passes
-        although none of them has to wait. A probe now and then is no client with few.
+        The loop is shared where one has at least half of 64 steps, and another at most an eighth of those: many steps that cost
+        much fill the passes although none of them has to wait. A probe now and then is no client with few.
         """
         steps = self._steps
         steps[client] = steps.get(client, 0) + 1
@@ -37,7 +38,7 @@ class LoopSharing:
         if self._counted == _COUNTED_STEPS:
             most = max(steps.values())
             steps.pop(None, None)
-            if steps and min(steps.values()) * _TIMES_AS_MANY <= most:
+            if 2 * most >= _COUNTED_STEPS and steps and min(steps.values()) * _FEW <= most:
                 self._is_shared_for_a_while()
             self._steps, self._counted = {}, 0
 

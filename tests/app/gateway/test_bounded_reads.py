@@ -50,7 +50,7 @@ def test_of_chunks_of_a_byte_less_is_read_at_once(reads, taken):
     assert taken.sizes[0] == READ_BYTES
     assert set(taken.sizes[1:-1]) == {1024}
     # The last read was not full, so nothing more had arrived.
-    assert taken.rests_after == list(range(2, len(taken.sizes)))
+    assert taken.rests_after == list(range(1, len(taken.sizes)))
 
 
 @pytest.mark.parametrize("usual", [USUAL_EVENT, b"x" * 1_000, b"  0.1,\n"])
@@ -64,3 +64,16 @@ def test_after_small_chunks_large_pieces_are_read_again(reads, taken):
     read_all(reads, CHUNKS_OF_A_BYTE * 5_000 + USUAL_EVENT * 1_000)
     assert taken.sizes[1] == 1024
     assert READ_BYTES in taken.sizes[10:]
+
+
+@pytest.mark.parametrize("data", [CHUNKS_OF_A_BYTE * 10_000, b"x" * 50_000])
+def test_over_tls_all_is_read_that_has_been_taken_off_the_wire(taken, data):
+    reads = BoundedReads(taken, memoryview(bytearray(READ_BYTES)), taken.rest, is_tls=True)
+    for _ in range(2):
+        buffer = reads.get_buffer(len(data) + 256)
+        assert len(buffer) > len(data)
+        buffer[: len(data)] = data
+        reads.buffer_updated(len(data))
+    assert taken.received == data * 2
+    assert len(taken.rests_after) == (0 if data.startswith(b"x") else 2)
+    assert len(reads.get_buffer(100)) == READ_BYTES

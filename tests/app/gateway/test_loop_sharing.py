@@ -1,6 +1,8 @@
 """While several clients use the event loop its passes are short, and the calls of one are not held up by those of another."""
 
 import asyncio
+import json
+import random
 import statistics
 
 import aiohttp
@@ -10,6 +12,7 @@ from app.gateway.capacity.key_turns import KeyTurns
 from app.gateway.capacity.loop_sharing import LoopSharing
 from app.server.http_exchange import Exchange
 from app.server.http_protocol import HttpConnection
+from tests.app.gateway.raw_client import exchange, post
 from tests.harness.clock import ManualClock
 
 FLOOD = 100
@@ -54,6 +57,14 @@ def test_clients_of_about_as_many_steps_share_with_none(steps):
     sharing = LoopSharing(ManualClock())
     for n in range(640):
         sharing.count_step(list(steps)[n % len(steps)])
+        assert not sharing.is_shared
+
+
+@pytest.mark.parametrize("clients", range(2, 40))
+def test_equal_clients_share_with_none_by_chance(clients):
+    sharing, chance = LoopSharing(ManualClock()), random.Random(clients)
+    for _ in range(20_000):
+        sharing.count_step(str(chance.randrange(clients)))
         assert not sharing.is_shared
 
 
@@ -165,4 +176,20 @@ async def test_the_loop_is_shared_though_none_has_to_wait_but_not_with_oneself(m
             await asyncio.gather(*(gateway.chat() for _ in range(calls)))
             await call(kept, 1)
     assert sharing.is_shared
+    await gateway.finished()
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("fields", [(), (b"x-a: 1", b"x-a: 2")])
+async def test_a_request_and_its_body_are_one_clients(make_upstream, make_gateway, wire, monkeypatch, fields):
+    """Also where a field is there twice, and the connection is new."""
+    gateway = await make_gateway(await make_upstream())
+    body = json.dumps({"model": "acme/tiny", "messages": [{"role": "user", "content": "x" * 700_000}]}).encode()
+    counted = []
+    monkeypatch.setattr(gateway.gateway.loop_sharing, "count_step", counted.append)
+    for _ in range(3):
+        await exchange(gateway.port, post(*fields, b"connection: close", body=body))
+        assert len(counted) > 1
+        assert len(set(counted)) == 1
+        counted.clear()
     await gateway.finished()

@@ -22,11 +22,13 @@ class Ready:
         self._many = many
         self.number = number
 
-    def is_closing(self):
-        return self._many.ends
+        self.has_ended = False
 
     def socket_is_ready(self, events):
         assert events == self._many.events_of_each
+        if self._many.ends:
+            self.has_ended = True
+            self._many.forget(self)
         self._many.told(self.number)
 
 
@@ -47,6 +49,9 @@ class Many:
         for number, (near, far) in enumerate(self._pairs):
             far.send(b"x")
             self.events.change(near, Ready(self, number), 0, events_of_each)
+
+    def forget(self, ready):
+        self.events.change(self._pairs[ready.number][0], ready, self.events_of_each, 0)
 
     def told(self, number):
         self.now += self._seconds
@@ -97,11 +102,11 @@ async def test_fewer_are_reported_in_each_pass_while_several_clients_use_the_loo
     assert ready.passes.stop()[1] == 2
 
 
-@pytest.mark.parametrize(("is_shared", "most"), [(False, 100), (True, 2)])
-async def test_few_that_end_are_reported_in_each_pass_while_several_clients_use_the_loop(many, is_shared, most):
+@pytest.mark.parametrize(("is_shared", "ends", "most"), [(False, True, 100), (True, True, 2), (True, False, 100)])
+async def test_few_that_end_are_reported_in_each_pass_while_several_clients_use_the_loop(many, is_shared, ends, most):
     """What follows of an end comes in the next passes, and is not in the time of its report."""
     ready = many(100, 0.0)
-    ready.ends = True
+    ready.ends = ends
     if is_shared:
         ready.sharing.came_beside(100, 1)
     await until(lambda: len(ready.seen) >= 100)
@@ -117,8 +122,7 @@ async def test_it_does_not_wait_for_thousands_of_others(many, events, is_apart):
     chosen = SocketEvents(asyncio.get_running_loop(), ready.sharing, lambda: ready.now) if is_apart else ready.events
 
     class Prompt:
-        def is_closing(self):
-            return False
+        has_ended = False
 
         def socket_is_ready(self, _events):
             near.recv(1)
