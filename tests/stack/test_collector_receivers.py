@@ -1,13 +1,13 @@
 """The way in: OTLP over gRPC and HTTP from the gateway's own delivery; with `tls-tokens.yaml` only encrypted and with the token."""
 
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Final
 
 import aiohttp
 import pytest
 
+from tests.harness.certificates import self_signed
 from tests.harness.delivery_harness import DeliveryHarness
 from tests.harness.polling import DEADLINE_SECONDS
 from tests.stack.collector_harness import CollectorHarness, running_collector, to_files
@@ -20,18 +20,8 @@ TOKEN: Final = "a-made-up-token-of-some-length"
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A self-signed certificate for 127.0.0.1 and its key."""
-    openssl = shutil.which("openssl")
-    assert openssl is not None, "the openssl program makes the certificate of this test"
-    folder = tmp_path_factory.mktemp("tls")
-    certificate, key = folder / "certificate.pem", folder / "key.pem"
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    subject = ["-days", "2", "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(
-        [openssl, "req", "-x509", *curve, *subject, "-keyout", str(key), "-out", str(certificate)],
-        check=True,
-        capture_output=True,
-    )
-    return certificate, key
+    assert shutil.which("openssl") is not None, "the openssl program makes the certificate of this test"
+    return self_signed(tmp_path_factory.mktemp("tls"))
 
 
 async def through(harness: CollectorHarness, **environ: str) -> None:

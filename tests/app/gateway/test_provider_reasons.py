@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-import shutil
 import socket
 import ssl
-import subprocess
 from urllib.parse import quote
 
 import pytest
@@ -13,6 +11,7 @@ import pytest
 from app.config.schema import ProviderConfig
 from app.gateway.openai.failures import failure_of_error_object
 from app.gateway.openai.provider_reason import MAX_REASON_CHARACTERS, Scrub, error_json, read_reason
+from tests.harness.certificates import self_signed
 
 ENVELOPES = {
     "openai": ({"error": {"message": "too long", "type": "t", "param": "p", "code": "c"}}, "too long"),
@@ -390,13 +389,7 @@ async def test_a_tls_failure_says_why(make_gateway, caplog, tmp_path, *, host, r
         writer.close()
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("no openssl program to make a certificate with")
-    certificate, key = str(tmp_path / "certificate.pem"), str(tmp_path / "key.pem")
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=test"]
-    made = [openssl, "req", "-x509", *curve, "-keyout", key, "-out", certificate]
-    await asyncio.to_thread(subprocess.run, made, check=True, capture_output=True)
+    certificate, key = await asyncio.to_thread(self_signed, tmp_path)
     context.load_cert_chain(certificate, key)
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context if host else None)
     port = server.sockets[0].getsockname()[1]

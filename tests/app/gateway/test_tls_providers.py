@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 
 import aiohttp
@@ -13,6 +11,7 @@ import pytest
 import uvloop
 
 from app.gateway.connector import LiveConnector
+from tests.harness.certificates import self_signed
 
 HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
 READ_SECONDS = 30.0
@@ -25,14 +24,7 @@ RESPONSES = {
 
 @pytest.fixture(scope="module")
 def server_context(tmp_path_factory):
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("no openssl program to make a certificate with")
-    folder = tmp_path_factory.mktemp("tls")
-    certificate, key = str(folder / "certificate.pem"), str(folder / "key.pem")
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=test"]
-    made = [openssl, "req", "-x509", *curve, "-keyout", key, "-out", certificate]
-    subprocess.run(made, check=True, capture_output=True)
+    certificate, key = self_signed(tmp_path_factory.mktemp("tls"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     return context

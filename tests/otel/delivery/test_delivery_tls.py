@@ -1,8 +1,6 @@
 """The TLS endpoint is verified, a client certificate is presented, and a missing file stops the start."""
 
-import shutil
 import ssl
-import subprocess
 
 import grpc
 import pytest
@@ -10,6 +8,7 @@ import pytest
 from otel.config.environ import OtlpConfig, TelemetryConfigError, telemetry_config_from_environ
 from otel.delivery.build import build_sender
 from otel.delivery.transport.sender import Accepted, RetryLater
+from tests.harness.certificates import self_signed
 from tests.harness.otlp_grpc_receiver import OtlpGrpcReceiver
 from tests.harness.otlp_receiver import OtlpReceiver
 
@@ -19,19 +18,7 @@ pytestmark = pytest.mark.live
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
     """Return a self-signed certificate for 127.0.0.1 and its key, as paths."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("no openssl program to make a certificate with")
-    folder = tmp_path_factory.mktemp("tls")
-    certificate, key = folder / "certificate.pem", folder / "key.pem"
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    subject = ["-days", "2", "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(
-        [openssl, "req", "-x509", *curve, *subject, "-keyout", str(key), "-out", str(certificate)],
-        check=True,
-        capture_output=True,
-    )
-    return certificate, key
+    return self_signed(tmp_path_factory.mktemp("tls"))
 
 
 def http_receiver(certificate, key, *, ask_for_certificate=False):
